@@ -1,0 +1,54 @@
+"""kagglekit: from an image competition to a checked submission.
+
+Everything a plugin or a notebook needs is imported from here; each name is loaded when it is first used, so
+``from kagglekit import hookimpl, Competition, Recipe, Stage`` imports neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kagglekit.competition import Competition as Competition
+    from kagglekit.competition import Provides as Provides
+    from kagglekit.ensemble import Ensemble as Ensemble
+    from kagglekit.ensemble import Member as Member
+    from kagglekit.errors import UserError as UserError
+    from kagglekit.hookspecs import hookimpl as hookimpl
+    from kagglekit.metric import Metric as Metric
+    from kagglekit.metric import Score as Score
+    from kagglekit.model import DataConfig as DataConfig
+    from kagglekit.recipe import Recipe as Recipe
+    from kagglekit.recipe import Stage as Stage
+    from kagglekit.recipe import progressive_stages as progressive_stages
+    from kagglekit.schedule import Schedule as Schedule
+    from kagglekit.view import View as View
+    from kagglekit.view import uniforms as uniforms
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Competition": "competition",
+    "Provides": "competition",
+    "Ensemble": "ensemble",
+    "Member": "ensemble",
+    "UserError": "errors",
+    "hookimpl": "hookspecs",
+    "Metric": "metric",
+    "Score": "metric",
+    "DataConfig": "model",
+    "Recipe": "recipe",
+    "Stage": "recipe",
+    "progressive_stages": "recipe",
+    "Schedule": "schedule",
+    "View": "view",
+    "uniforms": "view",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,62 @@
+"""What a competition says of itself, and what a plugin says it provides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Task = Literal["single-label", "multi-label", "regression"]
+
+
+class Competition(BaseModel):
+    """The facts of one competition.
+
+    Attributes:
+        title: As people know it.
+        slug: Its name in Kaggle addresses; None if it is not on Kaggle.
+        url: Where the data come from and are described.
+        task: What is predicted; only ``single-label`` can be trained so far.
+        metric: The name of what is reported and ranks submissions, for example ``log_loss``.
+        positive: For two classes with one probability a row in the CSV: the class whose probability it is.
+        licence: The terms the images come under.
+        known_test_labels: Whether the labels hook also returns the test images' labels. They only ever
+            score finished predictions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    slug: str | None = None
+    url: str = ""
+    task: Task = "single-label"
+    metric: str = "log_loss"
+    positive: str | None = None
+    licence: str = ""
+    known_test_labels: bool = False
+
+
+class Provides(BaseModel):
+    """The names under which a plugin answers, for checks and suggestions before anything starts.
+
+    Attributes:
+        views: Values of `Stage.views`. Likewise `plain` (`Stage.plain`), `tta` (`Recipe.tta_views`),
+            `schedule` (`Stage.schedule`), `optimizer` (`Stage.optimizer`), `head` (`Recipe.head`),
+            `loss` (`Recipe.loss`), `ensemble` (`Recipe.ensemble`), `metric` (`Competition.metric`).
+        options: The plugin's own settings with their defaults; a recipe's `options` may override them, and
+            their types are checked against these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    views: Sequence[str] = ()
+    plain: Sequence[str] = ()
+    tta: Sequence[str] = ()
+    schedule: Sequence[str] = ()
+    optimizer: Sequence[str] = ()
+    head: Sequence[str] = ()
+    loss: Sequence[str] = ()
+    ensemble: Sequence[str] = ()
+    metric: Sequence[str] = ()
+    options: Mapping[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,50 @@
+"""The errors a user can mend, and how they are worded."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class UserError(Exception):
+    """Something the user can mend: shown as one message without a traceback.
+
+    Args:
+        what: What happened and why, in a sentence.
+        hint: What to do about it; empty where `what` already says it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(f"{what}\n{hint}" if hint else what)
+        self.what = what
+        self.hint = hint
+
+
+class UsageError(UserError):
+    """A command typed wrongly (unknown name, wrong type, missing value)."""
+
+    exit_code = 2
+
+
+class PluginError(UserError):
+    """A plugin failed or does not fit; the message names it."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Return ``"did you mean 'x'? "`` for the closest of `choices`, or an empty string."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
+    """Word an unknown name: the nearest guess, then every choice."""
+    known = sorted(choices)
+    return f"unknown {kind} {name!r}: {nearest(name, known)}known are {', '.join(known) or 'none'}"
+
+
+def listing(items: Sequence[object], most: int = 5) -> str:
+    """Join the first few `items` and say how many there are: ``a, b, c ... (17 in all)``."""
+    shown = ", ".join(str(item) for item in items[:most])
+    return shown if len(items) <= most else f"{shown} ... ({len(items)} in all)"
