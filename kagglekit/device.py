@@ -1,1 +1,216 @@
-"""Where and how a run computes."""
+"""Where and how a run computes: device, precision and memory layout, decided once."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kagglekit.errors import UserError
+from kagglekit.files import write_text
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A precision with a memory layout."""
+
+    precision: Precision
+    channels_last: bool
+
+    def __str__(self) -> str:
+        return f"{self.precision} {'channels_last' if self.channels_last else 'contiguous'}"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The layout in torch's terms."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return the context in which a forward pass runs."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=DTYPES[self.precision])
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Device and formats of a run.
+
+    Attributes:
+        device: Where the model lives.
+        train: Format of training steps through the body.
+        infer: Format of everything without gradients through the body.
+        why: How the formats were found, for the log.
+    """
+
+    device: torch.device
+    train: Format
+    infer: Format
+    why: str
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in found.items() if there))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"{name!r} is no device", "use auto, cpu, cuda, cuda:1 or mps") from None
+    there = found.get(device.type, False)
+    if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        usable = ", ".join(kind for kind, is_there in found.items() if is_there)
+        raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
+    return device
+
+
+def device_title(device: torch.device) -> str:
+    """Name the hardware for people and for run.json."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+
+
+def choose_formats(
+    model: nn.Module, device: torch.device, precision: str, size: int, batch: int, arch: str, remembered: Path
+) -> Compute:
+    """Decide precision and layout: the one asked for, or the fastest in a short probe, training and inference apart.
+
+    A probe runs 4 steps of each candidate on a copy of the model; what it found is remembered for the machine,
+    torch version, architecture and image size, so that later runs agree with this one.
+
+    Args:
+        model: On any device; not changed.
+        device: Where to compute.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        size: Image side of the longest stage, px.
+        batch: Images a step.
+        arch: Name of the architecture.
+        remembered: The JSON file in which probes are kept.
+
+    Raises:
+        UserError: The device has no such precision.
+    """
+    if precision != "auto":
+        _refuse_missing(precision, device)
+        chosen = Format(precision, channels_last=True)  # type: ignore[arg-type]
+        return Compute(device, chosen, chosen, "as asked")
+    batch = min(batch, 16) if device.type == "cpu" else batch
+    key = _machine_key(device, arch, size, batch)
+    known = _read(remembered)
+    if key in known:
+        return Compute(device, Format(*known[key]["train"]), Format(*known[key]["infer"]), "remembered probe")
+    probe = copy.deepcopy(model).to(device)
+    images = torch.rand(batch, 3, size, size, device=device)
+    train = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
+    infer = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
+    known[key] = {
+        "train": [train.precision, train.channels_last],
+        "infer": [infer.precision, infer.channels_last],
+    }
+    write_text(remembered, json.dumps(known, indent=1))
+    return Compute(device, train, infer, f"probed at {size} px")
+
+
+def candidates(device: torch.device) -> list[Format]:
+    """List the formats worth trying on a device."""
+    full = [Format("fp32", True), Format("fp32", False)]
+    if device.type == "cuda":
+        half: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return [Format(half, True), Format(half, False), Format("fp32", True)]
+    return [*full, Format("bf16", True)] if device.type == "cpu" else full
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _refuse_missing(precision: str, device: torch.device) -> None:
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("fp16 is for GPUs", "use --precision bf16, fp32 or auto on a CPU")
+    if (
+        precision == "bf16"
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
+
+
+def _fastest(formats: list[Format], step: Callable[[Format], None]) -> Format:
+    return min(formats, key=lambda candidate: min(_seconds(step, candidate)))
+
+
+def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[float]:
+    step(candidate)  # the first one sets up kernels and layouts
+    for _ in range(3):
+        start = time.perf_counter()
+        step(candidate)
+        yield time.perf_counter() - start
+
+
+def _train_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
+    model.train().to(memory_format=chosen.memory_format)
+    with chosen.autocast(images.device):
+        logits = model(images.contiguous(memory_format=chosen.memory_format))
+    logits.float().logsumexp(1).mean().backward()
+    model.zero_grad(set_to_none=True)
+    synchronise(images.device)
+
+
+@torch.no_grad()
+def _infer_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
+    model.eval().to(memory_format=chosen.memory_format)
+    with chosen.autocast(images.device):
+        model(images.contiguous(memory_format=chosen.memory_format))
+    synchronise(images.device)
+
+
+def _machine_key(device: torch.device, arch: str, size: int, batch: int) -> str:
+    parts = [
+        device_title(device),
+        platform.machine(),
+        platform.processor(),
+        cpu_name(),
+        torch.__version__,
+        arch,
+    ]
+    return hashlib.sha256(repr([*parts, size, batch]).encode()).hexdigest()[:16]
+
+
+def cpu_name() -> str:
+    """Name the CPU as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}

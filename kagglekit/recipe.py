@@ -206,7 +206,7 @@ class Recipe(BaseModel):
 def progressive_stages(
     sizes: tuple[int, ...],
     *,
-    head_lr: float = 1e-3,
+    head_lr: float | None = None,
     lr: float = 2e-4,
     body_factor: float = 3.0,
     cycles: int = 2,
@@ -222,7 +222,7 @@ def progressive_stages(
 
     Args:
         sizes: Growing image sides, px; the head trains at the first.
-        head_lr: Learning rate of the head while the body is frozen.
+        head_lr: Learning rate of the head while the body is frozen; None for `lr`.
         lr: Learning rate of the head when all layers train.
         body_factor: See `Stage`. 10 for images like those of the pretraining, 3 for others.
         cycles: Cycles of the last stage, with `cycle_len`, `cycle_mult` and `schedule`.
@@ -236,10 +236,16 @@ def progressive_stages(
     """
     first, last = sizes[0], sizes[-1]
     head = Stage(name="head", size=first, freeze_to=-1, precompute=True, **common)
-    augmented = Stage(name="head-augmented", size=first, freeze_to=-1, lr=head_lr, **common)
+    augmented = Stage(name="head-augmented", size=first, freeze_to=-1, lr=head_lr or lr, **common)
     body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
     growing = [Stage(name=f"all-{size}", size=size, cycle_len=cycle_len, **body) for size in sizes[:-1]]
     final = Stage(
-        name=f"all-{last}", size=last, cycles=cycles, cycle_len=cycle_len, cycle_mult=cycle_mult, snapshots=True, **body
+        name=f"all-{last}",
+        size=last,
+        cycles=cycles,
+        cycle_len=cycle_len,
+        cycle_mult=cycle_mult,
+        snapshots=True,
+        **body,
     )
     return (head, augmented, *growing, final)

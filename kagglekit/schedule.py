@@ -34,4 +34,7 @@ class Schedule:
             )
         ends = self.cycle_ends
         if not ends or ends[-1] != len(self.lr) or list(ends) != sorted(set(ends)) or ends[0] < 1:
-            raise UserError(f"a schedule of {len(self.lr)} steps has cycle_ends {ends}", "they must ascend to the last step")
+            raise UserError(
+                f"a schedule of {len(self.lr)} steps has cycle_ends {ends}",
+                "they must ascend to the last step",
+            )

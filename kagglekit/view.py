@@ -4,12 +4,12 @@ Coordinates. A view never sees pixels of a file, only its aspect (width / height
 [-1, 1] in x (right) and y (down), edge to edge. The picture spans its own plane in *isotropic* units: its
 shorter side is [-1, 1], its longer one [-r, r] with r = max(aspect, 1 / aspect). A map takes output
 coordinates to picture coordinates, ``picture = A @ (x, y) + b`` with A the first two columns of a (2, 3)
-row block, so a rotation stays a rotation whatever the aspect. The core turns it into pixels of the stored copy.
+row block, so a rotation stays a rotation whatever the aspect. The core turns it into pixels of the stored
+copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -56,9 +58,9 @@ def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
 
     The same id and salt give the same key everywhere: neither order, nor batch size, nor platform matter.
     """
-    mixed = repr(salt).encode()
-    hashes = (blake2b(image.encode(), digest_size=8, key=blake2b(mixed).digest()) for image in ids)
-    return np.frombuffer(b"".join(h.digest() for h in hashes), dtype="<u8").astype(np.uint64)
+    key = blake2b(repr(salt).encode()).digest()
+    hashes = b"".join(blake2b(image.encode(), digest_size=8, key=key).digest() for image in ids)
+    return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
 
 
 def uniforms(keys: NDArray[np.uint64], turn: int, n: int) -> NDArray[np.float64]:
@@ -66,7 +68,7 @@ def uniforms(keys: NDArray[np.uint64], turn: int, n: int) -> NDArray[np.float64]
 
     The generator is splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
     generators"), counted instead of stepped: draw j of turn t is the mixing function of
-    ``mix(key + t * gamma) + (j + 1) * gamma``.
+    ``mix(key + (t + 1) * gamma) + (j + 1) * gamma``.
     """
     gamma = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):

@@ -1,0 +1,63 @@
+"""Activations at the head's input, cached once: a frozen body says the same of a picture every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kagglekit.device import Compute
+from kagglekit.errors import UserError
+from kagglekit.model import input_of
+from kagglekit.predict import BATCH, Batches
+
+
+@dataclass(frozen=True)
+class CachedActivations:
+    """What the head sees of every image, in the place of a loader.
+
+    Attributes:
+        features: (N, ...) float32, on the device that trains.
+        where: (M,) int64: the position in `features` of each row of the store.
+    """
+
+    features: Tensor
+    where: NDArray[np.int64]
+
+    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield the activations of each array of rows; there is no augmentation, `turn` plays no part."""
+        for picked in rows:
+            yield self.features[torch.from_numpy(self.where[picked]).to(self.features.device)]
+
+
+@torch.no_grad()
+def head_inputs(
+    model: nn.Module, head: nn.Module, images: Batches, rows: NDArray[np.int64], compute: Compute
+) -> Iterator[Tensor]:
+    """Yield the head's inputs, float32, on the device, for `rows` in order; the model is in eval mode.
+
+    Raises:
+        UserError: The model's output is not what its head makes of that input.
+    """
+    model.eval()
+    chunks = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    padded = [np.resize(chunk, BATCH) for chunk in chunks]
+    for number, (chunk, inputs) in enumerate(zip(chunks, images.batches(padded, 0), strict=True)):
+        with compute.infer.autocast(compute.device):
+            features = input_of(model, head, inputs)
+            if number == 0:
+                _check_head(model, head, inputs, features)
+        yield features[: len(chunk)].float()
+
+
+def _check_head(model: nn.Module, head: nn.Module, inputs: Tensor, features: Tensor) -> None:
+    whole, last = model(inputs), head(features)
+    if whole.shape != last.shape or not torch.allclose(whole.float(), last.float(), rtol=0.1, atol=0.1):
+        raise UserError(
+            "this network does more after its last layer group than that group's module does",
+            "activations can't be cached for it: --set stage.*.precompute=false",
+        )

@@ -1,0 +1,100 @@
+"""The commands that list what is installed: `kagglekit competitions` and `kagglekit plugins`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from kagglekit.blame import one_line
+from kagglekit.errors import UserError
+from kagglekit.hooks import Hooks
+from kagglekit.manager import Kind, Plugin, survey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
+
+    from kagglekit.competition import Competition
+
+    Answer = TypeVar("Answer")
+
+
+@click.command()
+def competitions() -> None:
+    """List the installed competitions."""
+    listed = list(_surveyed("competition", Hooks.competition))
+    rows = [(plugin.name, *_facts(plugin, facts), plugin.origin) for plugin, facts in listed]
+    _print_table(("name", "title", "metric", "data", "plugin"), rows)
+    _print_problems([plugin for plugin, _ in listed])
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def plugins(as_json: bool) -> None:
+    """List the installed plugins and the hooks they implement."""
+    listed = [*_surveyed("shared", Hooks.provides), *_surveyed("competition", Hooks.provides)]
+    found = [plugin for plugin, _ in listed]
+    if as_json:
+        rows = [
+            asdict(plugin)
+            | {"status": _status(plugin), "provides": provides and provides.model_dump(exclude_defaults=True)}
+            for plugin, provides in listed
+        ]
+        click.echo(json.dumps(rows, indent=1, default=str))
+        return
+    columns = ("name", "kind", "distribution", "version", "status", "hooks")
+    _print_table(columns, [(p.name, p.kind, p.distribution, p.version, _status(p), _hooks(p)) for p in found])
+    _print_problems(found)
+
+
+def _surveyed(kind: Kind, ask: Callable[[Hooks], Answer]) -> Iterator[tuple[Plugin, Answer | None]]:
+    """Yield each plugin with its answer, or with its problem and None."""
+    for loaded in survey(kind):
+        plugin = loaded.plugins[0]
+        if plugin.problem:
+            yield plugin, None
+            continue
+        try:
+            yield plugin, ask(Hooks(loaded))
+        except UserError as error:
+            yield replace(plugin, problem=str(error)), None
+
+
+def _facts(plugin: Plugin, facts: Competition | None) -> tuple[str, str, str]:
+    if facts is None:
+        return f"({_status(plugin)})", "", ""
+    return facts.title, facts.metric, f"kaggle: {facts.slug}" if facts.slug else facts.url
+
+
+def _status(plugin: Plugin) -> str:
+    return "broken" if plugin.problem else "ok"
+
+
+def _hooks(plugin: Plugin) -> str:
+    return ", ".join(hook.removeprefix("kagglekit_") for hook in plugin.hooks)
+
+
+def _print_problems(found: Sequence[Plugin]) -> None:
+    for plugin in found:
+        if plugin.problem:
+            click.echo(one_line(plugin.problem), err=True)
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on a terminal, aligned lines into a file or pipe."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table, markup=False)
+        return
+    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
+    for row in (columns, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,132 @@
+"""`kagglekit look`: what is in a data folder, and whether a run could use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from kagglekit.competition import Competition
+    from kagglekit.progress import Display
+
+MOST_HEADERS = 20_000  # a few seconds' worth
+
+
+class Header(NamedTuple):
+    """What an image file says of itself: width and height, px, and its format."""
+
+    width: int
+    height: int
+    form: str
+
+
+@click.command()
+@click.argument("competition")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked download.")
+@click.option("--no-pictures", is_flag=True, help="Print text only, as it does anyway: there are no pictures yet.")
+def look(competition: str, data: Path | None, no_pictures: bool) -> None:
+    """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them."""
+    from kagglekit.hooks import Hooks
+    from kagglekit.manager import load
+    from kagglekit.plan import competition_name, find_data
+    from kagglekit.progress import for_people
+    from kagglekit.table import check_table, classes_of
+
+    hooks = Hooks(load(competition))
+    facts = hooks.competition()
+    folder = find_data(hooks, facts, competition_name(competition), data)
+    table, warnings = check_table(hooks.labels(folder), folder)
+    display = for_people(False)
+    display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
+    _show_splits(table, facts, display)
+    _show_balance(table, display)
+    _show_sizes(table, display)
+    for warning in [*warnings, *_sample_warnings(table, folder)]:
+        display.warn(warning)
+
+
+def _show_splits(table: pd.DataFrame, facts: Competition, display: Display) -> None:
+    rows = []
+    for split, part in table.groupby("split", sort=False):
+        counts = part["label"].value_counts()
+        fewest, most = (counts.min(), counts.max()) if len(counts) else ("", "")
+        rows.append((split, f"{len(part):,}", f"{part['label'].notna().sum():,}", len(counts), fewest, most))
+    display.table(("split", "images", "labelled", "classes", "fewest of a class", "most"), rows)
+    if not (table["split"] == "valid").any():
+        display.say("valid: a stratified part of train, held out by each run")
+    if facts.known_test_labels:
+        display.say("the test labels are known: they score finished predictions and nothing else")
+
+
+def _show_balance(table: pd.DataFrame, display: Display) -> None:
+    """Name the rarest and the most frequent classes among the labelled images."""
+    labels = table.loc[table["split"] != "test", "label"]
+    counts = labels.value_counts().sort_index().sort_values(kind="stable")
+    words = [f"{label} {count:,}" for label, count in counts.items()]
+    shown = words if len(words) <= 10 else [*words[:5], "...", *words[-5:]]
+    display.say(f"labelled images of each class, the rarest first: {', '.join(shown)}")
+
+
+def _show_sizes(table: pd.DataFrame, display: Display) -> None:
+    paths = table["path"].tolist()
+    step = -(-len(paths) // MOST_HEADERS)
+    headers, broken = _headers(paths[::step], display)
+    for path, reason in broken[:5]:
+        display.warn(f"cannot read {path}: {reason}")
+    if len(broken) > 5:
+        display.warn(f"cannot read {len(broken) - 5} more images")
+    if not headers:
+        return
+    quantities: dict[str, Sequence[float]] = {
+        "short side, px": [min(h.width, h.height) for h in headers],
+        "long side, px": [max(h.width, h.height) for h in headers],
+        "width / height": [h.width / h.height for h in headers],
+    }
+    rows = [(name, *(f"{value:.4g}" for value in _quantiles(values))) for name, values in quantities.items()]
+    display.table((f"sizes of {len(headers):,} images", "least", "10 %", "half", "90 %", "most"), rows)
+    forms = sorted({h.form for h in headers})
+    display.say(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
+
+
+def _quantiles(values: Sequence[float]) -> Iterator[float]:
+    ordered = sorted(values)
+    return (ordered[round(share * (len(ordered) - 1))] for share in (0, 0.1, 0.5, 0.9, 1))
+
+
+def _headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:
+    """Read what each file says of itself; no pixel is decoded."""
+    import warnings
+
+    from PIL import Image
+
+    headers, broken = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for path in display.track("reading sizes", len(paths), paths):
+            try:
+                with Image.open(path) as image:
+                    headers.append(Header(*image.size, image.format or "unknown"))
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                broken.append((path, str(error).splitlines()[0]))
+    return headers, broken
+
+
+def _sample_warnings(table: pd.DataFrame, folder: Path) -> Iterator[str]:
+    """Compare the test images with sample_submission.csv, where there is one."""
+    from kagglekit.errors import listing
+    from kagglekit.submission import read_sample
+
+    sample = read_sample(folder)
+    if sample is None:
+        return
+    asked, there = set(sample.iloc[:, 0]), set(table.loc[table["split"] == "test", "id"])
+    if asked - there:
+        yield f"sample_submission.csv has ids without a test image: {listing(sorted(asked - there))}"
+    if there - asked:
+        yield f"test images are not in sample_submission.csv: {listing(sorted(there - asked))}"

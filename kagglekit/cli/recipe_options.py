@@ -1,0 +1,72 @@
+"""The options that choose and change a recipe, shared by the commands that have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.argument("competition"),
+    click.option("--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson."),
+    click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
+    click.option(
+        "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."
+    ),
+    click.option(
+        "--size", type=click.IntRange(8), metavar="PX", help="Largest image side; the others in proportion."
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(1),
+        metavar="N",
+        help="At most N labelled and N test images, stratified.",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."
+    ),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Any recipe field: stage.2.size=299. Repeatable.",
+    ),
+    click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps."),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("submissions"),
+        show_default=True,
+        metavar="DIR",
+        help="Folder of all runs.",
+    ),
+    click.option(
+        "--from",
+        "from_run",
+        default="",
+        metavar="RUN",
+        help="Start from a finished run's recipe and weights.",
+    ),
+    click.option("--stages", default="", metavar="A-B", help="Only these stages: 3, 2-3 or 3-."),
+    click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a shared plugin out. Repeatable."),
+)
+
+
+def recipe_options(command: Command) -> Command:
+    """Add the options to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def shorthand_settings(options: dict[str, Any]) -> tuple[str, ...]:
+    """Turn the shorthands ``--arch``, ``--limit`` and ``--seed`` into settings, before those given by ``--set``."""
+    short = [f"{key}={options.pop(key)}" for key in ("arch", "limit", "seed") if options[key] is not None]
+    for key in ("arch", "limit", "seed"):
+        options.pop(key, None)
+    return (*short, *options.pop("settings"))

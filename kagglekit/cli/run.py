@@ -1,0 +1,65 @@
+"""``kagglekit run``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
+
+
+@click.command()
+@recipe_options
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The unpacked data; default $KAGGLEKIT_DATA/NAME, ./data/NAME, else a download.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="auto measures a few steps of each.",
+)
+@click.option(
+    "--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name."
+)
+@click.option(
+    "--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping."
+)
+@click.option("--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr."
+)
+def run(as_json: bool, dry_run: bool, **options: Any) -> None:
+    """Train on COMPETITION's images and write a checked submission.
+
+    COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py).
+    """
+    from kagglekit.plan import Request
+    from kagglekit.progress import for_people
+
+    settings = shorthand_settings(options)
+    request = Request(settings=settings, **options)
+    display = for_people(as_json)
+    with display.console.status("loading torch and timm") if display.console.is_terminal else _nothing():
+        from kagglekit import dryrun, runner
+    if dry_run:
+        dryrun.dry_run(request, display)
+        result: dict[str, Any] = {"dry_run": "ok"}
+    else:
+        finished = runner.run(request, display)
+        result = {"run": str(finished.folder), **finished.info()}
+    if as_json:
+        click.echo(json.dumps(result))
+
+
+def _nothing() -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext()

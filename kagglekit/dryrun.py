@@ -1,0 +1,88 @@
+"""A whole run on two batches of everything, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from kagglekit.describe import describe_plan
+from kagglekit.errors import UserError
+from kagglekit.finish import finish
+from kagglekit.plan import Plan, Request, make_plan
+from kagglekit.predict import BATCH
+from kagglekit.progress import Display
+from kagglekit.run import create_run
+from kagglekit.runner import build_model, prepare, timed_stage
+from kagglekit.store import cache_folder
+from kagglekit.warp import copy_side
+
+
+def dry_run(request: Request, display: Display) -> None:
+    """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
+
+    Raises:
+        UserError: What the real run would stop at.
+    """
+    with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, _cache_in(Path(place) / "cache"):
+        plan = make_plan(request)
+        check_disk(plan)
+        model, recipe = build_model(plan)
+        describe_plan(replace(plan, recipe=recipe), model, None, display)
+        small = two_batches(replace(plan, recipe=recipe))
+        folder = create_run(Path(place), plan.name, "dry-run", datetime.now())
+        work = prepare(small, model, folder, display)
+        finish(work, [kept for number in small.stages for kept in timed_stage(work, number)])
+    display.say("dry run: everything fits together; its scores mean nothing, and nothing of it was kept")
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Use another cache folder for a while."""
+    before = os.environ.get("KAGGLEKIT_CACHE")
+    os.environ["KAGGLEKIT_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["KAGGLEKIT_CACHE"]
+        else:
+            os.environ["KAGGLEKIT_CACHE"] = before
+
+
+def two_batches(plan: Plan) -> Plan:
+    """Cut a plan down to two training steps a stage (more where a class would be missing) and two test batches."""
+    stages = tuple(stage.model_copy(update={"cycles": 1, "cycle_len": 1}) for stage in plan.recipe.stages)
+    n_train = 2 * max(stage.batch_size for stage in stages)
+    table = plan.table
+    order = table.groupby(["split", "label"], dropna=False).cumcount()  # one of each class, then the second of each
+    table = table.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
+    train, valid, test = (table[table["split"] == split] for split in ("train", "valid", "test"))
+    kept = pd.concat([train.head(max(n_train, len(plan.classes))), valid.head(BATCH), test.head(2 * BATCH)])
+    limited = plan.recipe.model_copy(update={"stages": stages, "limit": plan.recipe.limit or len(kept)})
+    return replace(plan, table=kept.reset_index(drop=True), recipe=limited)
+
+
+def check_disk(plan: Plan) -> None:
+    """Check that the decoded images fit on the cache's disk, taking pictures for 3:2.
+
+    Raises:
+        UserError: They do not.
+    """
+    largest = copy_side(plan.recipe.sizes[-1])
+    needed = len(plan.table) * largest**2 * 1.5 * 3
+    folder = cache_folder()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"the decoded images need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {there}",
+            "free some, or set KAGGLEKIT_CACHE to a folder on a larger disk",
+        )

@@ -1,0 +1,39 @@
+"""Files that are either whole or absent: written under a temporary name, flushed, renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kagglekit.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; when the block ends, flush that file and rename it to `path`.
+
+    Raises:
+        UserError: The folder can't be written, or the disk is full.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}", "free the disk or choose another folder"
+        ) from error
+    finally:
+        with suppress(OSError):  # renamed, or never made
+            part.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, UTF-8, so that readers see either the old or the new one."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,70 @@
+"""What a folder holds: its images and subfolders in order, and how to say that something is missing.
+
+Hidden entries, ``__MACOSX`` and files that are no images do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kagglekit.errors import UserError, listing
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+
+
+def image_names(folder: Path) -> list[str]:
+    """Return the names of a folder's images: see `in_order`.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    entries = _existing_folder(folder).iterdir()
+    names = (path.name for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
+    return in_order(name for name in names if not name.startswith("."))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder: see `in_order`.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    folders = (path for path in _existing_folder(folder).iterdir() if path.is_dir())
+    return [folder / name for name in in_order(path.name for path in folders if not path.name.startswith(_HIDDEN))]
+
+
+_HIDDEN = (".", "__MACOSX")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sort file names: by value where all are numbers (``2.jpg`` before ``10.jpg``), else as text."""
+    ordered = sorted(names)
+    stems = [name.partition(".")[0] for name in ordered]
+    if not all(stem.isascii() and stem.isdigit() for stem in stems):
+        return ordered
+    return [name for _, name in sorted(zip(map(int, stems), ordered, strict=True))]
+
+
+def existing_file(file: Path) -> Path:
+    """Return `file`.
+
+    Raises:
+        UserError: It does not exist; the message says what is there instead.
+    """
+    if not file.is_file():
+        raise UserError(f"there is no file {file}", what_is_there(file))
+    return file
+
+
+def what_is_there(path: Path) -> str:
+    """Say what the nearest folder above a missing path holds."""
+    folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
+    names = in_order(entry.name for entry in folder.iterdir())
+    return f"in {folder} there is: {listing(names, 8) or 'nothing'}"
+
+
+def _existing_folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}", what_is_there(folder))
+    return folder

@@ -1,0 +1,152 @@
+"""Batches of one store, seen through one view, made in the background while the network computes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from kagglekit.errors import UserError
+from kagglekit.warp import finish, finish_on_device, gather, to_device, warp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from kagglekit.model import DataConfig
+    from kagglekit.store import ImageStore
+    from kagglekit.view import View
+
+_CHUNK = 1 << 28  # bytes of the store copied to the device at a time
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Makes finished batches: which pixels, seen how, for which network, where.
+
+    Attributes:
+        store: The pictures.
+        view: How they are looked at.
+        size: Side of the square the network sees, px.
+        config: The network's mean and std.
+        keys: (N,) from `kagglekit.view.image_keys`, one a row of the store.
+        device: Where batches are wanted.
+        resident: (bytes,) uint8: the store's pixels on `device` (see `place`); None to warp on the CPU.
+        waits: Seconds the consumer of `batches` waited for each batch.
+    """
+
+    store: ImageStore
+    view: View
+    size: int
+    config: DataConfig
+    keys: NDArray[np.uint64]
+    device: torch.device
+    resident: Tensor | None = None
+    waits: list[float] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def waited(self) -> float:
+        """Seconds that `batches` has kept its consumer waiting so far."""
+        return sum(self.waits)
+
+    def batch(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+        """Make one batch.
+
+        Args:
+            rows: (B,) of the store, in any order.
+            turn: The epoch in training, the pass in test-time augmentation.
+
+        Returns:
+            (B, 3, S, S) float32, normalised, channels last, on the device.
+
+        Raises:
+            UserError: The view's answer has a wrong shape.
+        """
+        keys = self.keys[rows]
+        maps = self.view.maps(keys, self.store.aspects[rows], turn)
+        _check("maps", maps, (len(rows), 2, 3))
+        colours = self.view.colours(keys, turn) if self.view.colours else None
+        if colours is not None:
+            _check("colours", colours, (len(rows), 2))
+        images = self._finished(rows, maps, colours)
+        return self.view.pixels(images) if self.view.pixels else images
+
+    def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
+        return _ahead(lambda some: self.batch(some, turn), rows, self.waits)
+
+    def _finished(
+        self, rows: NDArray[np.int64], maps: NDArray[np.float32], colours: NDArray[np.float32] | None
+    ) -> Tensor:
+        store, aspects, border = self.store, self.store.aspects[rows], self.view.border
+        if self.resident is not None:
+            places = store.offsets[rows], store.heights[rows], store.widths[rows]
+            pixels = gather(self.resident, *places, maps, aspects, self.size, border)
+            return finish_on_device(pixels, colours, self.config)
+        warped = warp([store.picture(int(row)) for row in rows], maps, aspects, self.size, border)
+        if self.device.type == "cpu":
+            return finish(warped, colours, self.config)
+        return finish_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
+
+
+def place(store: ImageStore, device: torch.device) -> Tensor | None:
+    """Copy the store's pixels to `device` if it is a GPU with twice that memory free; else return None."""
+    if 2 * len(store.pixels) > _free_bytes(device):
+        return None
+    flat = torch.empty(len(store.pixels), dtype=torch.uint8, device=device)
+    for start in range(0, len(flat), _CHUNK):
+        part = np.array(store.pixels[start : start + _CHUNK])
+        flat[start : start + _CHUNK] = torch.from_numpy(part).to(device)
+    return flat
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    return 0
+
+
+def _ahead(
+    make: Callable[[NDArray[np.int64]], Tensor], items: Iterable[NDArray[np.int64]], waits: list[float]
+) -> Iterator[Tensor]:
+    """Yield ``make(item)`` in order, made by one thread that keeps two results ready.
+
+    An error in `make` is raised where its result is due. Leaving the loop early ends the thread.
+    """
+    made: deque[Future[Tensor]] = deque()
+
+    def due() -> Tensor:
+        start = time.perf_counter()
+        try:
+            return made.popleft().result()
+        finally:
+            waits.append(time.perf_counter() - start)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="loader") as worker:
+        try:
+            for item in items:
+                made.append(worker.submit(make, item))
+                if len(made) > 2:
+                    yield due()
+            while made:
+                yield due()
+        finally:
+            for batch in made:
+                batch.cancel()
+
+
+def _check(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise UserError(
+            f"a view's {what} have shape {array.shape} for a batch of {shape[0]}",
+            f"they must have shape {shape}",
+        )

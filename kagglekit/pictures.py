@@ -1,0 +1,215 @@
+"""The run's decoded images: which copies its stages need, and loaders over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kagglekit.errors import UserError, listing
+from kagglekit.hooks import Hooks
+from kagglekit.loader import Loader, place
+from kagglekit.model import DataConfig
+from kagglekit.recipe import Recipe, Stage
+from kagglekit.store import ImageStore, StoreSpec, bad_images_error, exists, open_store
+from kagglekit.store_build import being_built, build, build_smaller
+from kagglekit.view import Fit, View, image_keys
+from kagglekit.warp import copy_side
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.progress import Display
+
+Kind = Literal["labelled", "test"]
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Every image of a run, decoded, with its class and split.
+
+    Attributes:
+        tables: The image table of the labelled and of the test images; row i is row i of their stores.
+        classes: Class names in their fixed order.
+        stores: By kind of image, fit and side.
+        config: The network's mean and std.
+        device: Where batches are wanted.
+        seed: The run's.
+        usable: By kind, (N,) bool: whether each image could be decoded.
+    """
+
+    tables: dict[Kind, pd.DataFrame]
+    classes: tuple[str, ...]
+    stores: dict[tuple[Kind, Fit, int], ImageStore]
+    config: DataConfig
+    device: torch.device
+    seed: int
+    usable: dict[Kind, NDArray[np.bool_]]
+    _resident: dict[Path, Tensor | None] = field(default_factory=dict)
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """Return the store rows of a split's usable images."""
+        kind: Kind = "test" if split == "test" else "labelled"
+        return np.flatnonzero((self.tables[kind]["split"] == split).to_numpy() & self.usable[kind])
+
+    def ids(self, split: Split) -> list[str]:
+        """Return the ids of `rows`."""
+        table = self.tables["test" if split == "test" else "labelled"]
+        return [str(image) for image in table["id"].to_numpy()[self.rows(split)]]
+
+    def labels(self, split: Split) -> NDArray[np.int64]:
+        """Return the class numbers of `rows`, for ``train`` or ``valid``."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
+        return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+    def valid_labels(self) -> pd.Series[str]:
+        """Return the valid images' class names by id."""
+        import pandas as pd
+
+        names = [self.classes[number] for number in self.labels("valid")]
+        return pd.Series(names, index=self.ids("valid"), dtype="str")
+
+    def loader(self, kind: Kind, view: View, size: int, salt: object = None) -> Loader:
+        """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""
+        store = self.stores[kind, view.fit, copy_side(size)]
+        if store.folder not in self._resident:
+            self._resident[store.folder] = place(store, self.device)
+        keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
+        return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
+
+
+def prepare_pictures(
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+    data: Path,
+    hooks: Hooks,
+    recipe: Recipe,
+    stages: Iterable[Stage],
+    config: DataConfig,
+    device: torch.device,
+    display: Display,
+    skip_bad: bool,
+) -> Pictures:
+    """Decode what has not been decoded before, and open it.
+
+    Raises:
+        UserError: Images can't be decoded (unless `skip_bad`), or the cache can't hold them.
+    """
+    tables: dict[Kind, pd.DataFrame] = {
+        "labelled": table[table["split"] != "test"].reset_index(drop=True),
+        "test": table[table["split"] == "test"].reset_index(drop=True),
+    }
+    needs = _needs(hooks, recipe, list(stages), config)
+    stores: dict[tuple[Kind, Fit, int], ImageStore] = {}
+    for kind, rows in tables.items():
+        files = tuple(Path(path) for path in rows["path"])
+        if files:
+            for (fit, side), spec in _specs(files, data, hooks.reader(), sorted(needs[kind])):
+                stores[kind, fit, side] = _built(spec, hooks, display, kind)
+    usable = {kind: _usable(kind, len(rows), stores) for kind, rows in tables.items()}
+    if not skip_bad:
+        _refuse_bad(stores.values())
+    return Pictures(tables, classes, stores, config, device, recipe.seed, usable)
+
+
+def _needs(hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig) -> dict[Kind, set[tuple[int, Fit]]]:
+    """Find the sides and fits that the stages' views look at; the test images only appear at prediction."""
+    labelled: set[tuple[int, Fit]] = set()
+    test: set[tuple[int, Fit]] = set()
+    for stage in stages:
+        plain = hooks.views(recipe, stage, "plain", config).fit
+        labelled.add((copy_side(stage.size), plain))
+        if not stage.precompute:
+            labelled.add((copy_side(stage.size), hooks.views(recipe, stage, "train", config).fit))
+    for stage in predicting_stages(stages):
+        side = copy_side(recipe.predict_size or stage.size)
+        test.add((side, hooks.views(recipe, stage, "plain", config).fit))
+        if recipe.tta:
+            test.add((side, hooks.views(recipe, stage, "tta", config).fit))
+    return {"labelled": labelled | test, "test": test}
+
+
+def predicting_stages(stages: list[Stage]) -> list[Stage]:
+    """Return the stages whose weights predict: those that keep snapshots, else the last one."""
+    return [stage for stage in stages if stage.snapshots] or stages[-1:]
+
+
+def _specs(
+    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, Fit]]
+) -> Iterator[tuple[tuple[Fit, int], StoreSpec]]:
+    """Name each needed copy: the largest is decoded from the files, the others are reduced from it."""
+    largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
+    for side, fit in reversed(needs):
+        yield (fit, side), largest if (side, fit) == (largest.side, "short") else largest.smaller(side, fit)
+
+
+def _built(spec: StoreSpec, hooks: Hooks, display: Display, kind: Kind) -> ImageStore:
+    if spec.source and not exists(spec.source):
+        _built(spec.source, hooks, display, kind)
+    if not exists(spec):
+        if being_built(spec):
+            display.say("another process decodes these images; waiting for it")
+        what = (
+            f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
+        )
+        steps = build_smaller(spec) if spec.source else build(spec, hooks.read_image)
+        with display.bar(what, len(spec.files)) as bar:
+            for done in steps:
+                bar.advance(done - bar.done)
+        if not spec.source:
+            rate = len(spec.files) / max(1e-9, bar.seconds)
+            display.say(f"decoded {len(spec.files):,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
+    return open_store(spec)
+
+
+def _usable(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageStore]) -> NDArray[np.bool_]:
+    good = np.ones(n, dtype=bool)
+    for (of, _, _), store in stores.items():
+        if of == kind and store.bad:
+            good[list(store.bad)] = False
+    return good
+
+
+def _refuse_bad(stores: Iterable[ImageStore]) -> None:
+    bad = [store for store in stores if store.bad]
+    if bad:
+        raise bad_images_error(bad[0])
+
+
+def bad_ids(pictures: Pictures, kind: Kind) -> list[str]:
+    """Return the ids of the images that could not be decoded."""
+    table = pictures.tables[kind]
+    return [str(image) for image in table["id"].to_numpy()[~pictures.usable[kind]]]
+
+
+def describe_bad(pictures: Pictures) -> str:
+    """Word which images are left out, and what becomes of test images among them; empty if none are bad."""
+    labelled, test = bad_ids(pictures, "labelled"), bad_ids(pictures, "test")
+    lines = []
+    if labelled:
+        lines.append(f"left out {len(labelled)} labelled images that cannot be decoded: {listing(labelled)}")
+    if test:
+        lines.append(f"{len(test)} test images cannot be decoded and get the mean prediction: {listing(test)}")
+    return "; ".join(lines)
+
+
+def require_images(pictures: Pictures) -> None:
+    """Check that every class still has a training image and that there is something to validate on.
+
+    Raises:
+        UserError: It has not.
+    """
+    seen = set(pictures.labels("train").tolist())
+    missing = [name for number, name in enumerate(pictures.classes) if number not in seen]
+    if missing:
+        raise UserError(f"no usable training image is left of: {listing(missing)}")
+    if not len(pictures.rows("valid")):
+        raise UserError("no usable image is left to validate on", "use a larger share: --set valid=0.3")

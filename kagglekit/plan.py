@@ -1,0 +1,236 @@
+"""From what the user asked to what a run needs: competition, recipe, data folder, image table, device."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.competition import Competition
+from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
+from kagglekit.recipe import Recipe
+from kagglekit.run import RUNS, Run, find_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+PRESETS = ("auto", "quick", "standard", "best", "lesson")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        competition: A competition's name or a plugin file.
+        data: The data folder; None for the usual places, or a download.
+        preset: One of `PRESETS`.
+        settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
+        epochs: Shorthand for the last stage's epochs.
+        size: Shorthand for the largest image side, px.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
+        out: Folder of all runs.
+        name: Label of the run's folder; empty for the architecture's name.
+        from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
+        stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
+        skip_bad_images: Leave undecodable train images out instead of stopping.
+        disable: Shared plugins to leave out.
+    """
+
+    competition: str
+    data: Path | None = None
+    preset: str = "auto"
+    settings: Sequence[str] = ()
+    epochs: int | None = None
+    size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    out: Path = RUNS
+    name: str = ""
+    from_run: str = ""
+    stages: str = ""
+    skip_bad_images: bool = False
+    disable: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided before a network or an image is loaded.
+
+    Attributes:
+        request: What was asked.
+        name: The competition's short name, which names its folder of runs.
+        hooks: The loaded plugins.
+        competition: Its facts.
+        preset: The resolved one; empty where the recipe is another run's.
+        recipe: Overrides applied, names checked.
+        stages: Numbers of the stages to run, from 1.
+        data: The data folder.
+        table: The checked image table, with its valid split.
+        classes: Class names in their fixed order.
+        truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
+        warnings: What is odd about the data, but no reason to stop.
+        device: Where to compute.
+        base: The run to start from, if any.
+    """
+
+    request: Request
+    name: str
+    hooks: Hooks
+    competition: Competition
+    preset: str
+    recipe: Recipe
+    stages: tuple[int, ...]
+    data: Path
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    truth: pd.Series[str] | None
+    warnings: tuple[str, ...]
+    device: torch.device
+    base: Run | None
+
+
+def make_plan(request: Request) -> Plan:
+    """Load the competition, its recipe and its image table, and check them.
+
+    Raises:
+        UserError: Something does not fit; the message says what to change.
+    """
+    plugins = load(request.competition, request.disable)
+    hooks = Hooks(plugins)
+    competition = hooks.competition()
+    base = find_run(request.from_run, request.out) if request.from_run else None
+    preset, recipe = choose_recipe(hooks, competition, request, base)
+    stages = stage_numbers(request.stages, recipe)
+    from kagglekit.device import choose_device  # torch takes seconds; mistakes above are told at once
+
+    device = choose_device(request.device)
+    name = competition_name(request.competition)
+    data = find_data(hooks, competition, name, request.data)
+    table, classes, truth, warnings = image_table(hooks, competition, recipe, data)
+    return Plan(
+        request,
+        name,
+        hooks,
+        competition,
+        preset,
+        recipe,
+        stages,
+        data,
+        table,
+        classes,
+        truth,
+        warnings,
+        device,
+        base,
+    )
+
+
+def competition_name(asked: str) -> str:
+    """Return a competition's short name: a plugin file's is its stem without the ``kagglekit_`` prefix."""
+    return Path(asked).stem.removeprefix("kagglekit_").replace("_", "-") if asked.endswith(".py") else asked
+
+
+def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base: Run | None) -> tuple[str, Recipe]:
+    """Return the preset's name and the recipe with every override applied and every name checked.
+
+    Raises:
+        UsageError: An unknown preset, an override that does not fit, a name that no plugin provides.
+        UserError: The task can't be trained yet.
+    """
+    if competition.task != "single-label":
+        raise UserError(
+            f"{competition.title} is a {competition.task} task; only single-label can be trained so far",
+            "losses, metrics and submissions of other tasks are not written yet",
+        )
+    if request.preset not in PRESETS:
+        raise UsageError(unknown("preset", request.preset, PRESETS))
+    if base and request.preset == "auto":
+        preset, recipe = "", base.recipe()
+    else:
+        preset = auto_preset(request.device) if request.preset == "auto" else request.preset
+        recipe = hooks.recipe(preset)
+    settings = list(request.settings)
+    if request.epochs is not None:
+        settings += epochs_setting(recipe, request.epochs)
+    if request.size is not None:
+        settings += size_settings(recipe, request.size)
+    recipe = apply_overrides(recipe, settings)
+    hooks.check_names(recipe, competition)
+    return preset, recipe
+
+
+def auto_preset(device: str) -> str:
+    """Return ``standard`` where there is a GPU to compute on, else ``quick``."""
+    if device == "cpu":
+        return "quick"
+    from kagglekit.device import choose_device
+
+    return "quick" if choose_device(device).type == "cpu" else "standard"
+
+
+def stage_numbers(text: str, recipe: Recipe) -> tuple[int, ...]:
+    """Read ``3``, ``2-3`` or ``3-`` as the numbers of the stages to run.
+
+    Raises:
+        UsageError: It is none of these, or there are no such stages.
+    """
+    last = len(recipe.stages)
+    if not text:
+        return tuple(range(1, last + 1))
+    form = re.fullmatch(r"(\d+)(-(\d*))?", text)
+    if not form:
+        raise UsageError(f"--stages {text!r}: write 3, 2-3 or 3-")
+    start = int(form[1])
+    end = start if form[2] is None else int(form[3] or last)
+    if not 1 <= start <= end <= last:
+        raise UsageError(f"--stages {text!r}: the recipe has stages 1 to {last}")
+    return tuple(range(start, end + 1))
+
+
+def find_data(hooks: Hooks, competition: Competition, name: str, asked: Path | None) -> Path:
+    """Return the data folder: the one asked for, else $KAGGLEKIT_DATA/NAME, else ./data/NAME, else a download.
+
+    Raises:
+        UserError: There is none, and none can be fetched.
+    """
+    if asked is not None:
+        if not asked.is_dir():
+            what = "is a file, not a folder" if asked.exists() else "does not exist"
+            raise UserError(f"the data folder {asked} {what}", "--data names the folder of the unpacked download")
+        return asked.absolute()
+    folder = Path(os.environ.get("KAGGLEKIT_DATA", "data")).absolute() / name
+    if folder.is_dir() and any(folder.iterdir()):
+        return folder
+    return hooks.download(competition, folder)
+
+
+def image_table(
+    hooks: Hooks, competition: Competition, recipe: Recipe, data: Path
+) -> tuple[pd.DataFrame, tuple[str, ...], pd.Series[str] | None, tuple[str, ...]]:
+    """Return the checked image table without test labels, the classes, the known test labels and warnings.
+
+    Raises:
+        UserError: See `kagglekit.table.check_table`.
+    """
+    from kagglekit.table import check_table, classes_of, limit_images, split_valid
+
+    table, warnings = check_table(hooks.labels(data), data)
+    test = table["split"] == "test"
+    known = table[test & table["label"].notna()]
+    truth = known.set_index("id")["label"] if len(known) and competition.known_test_labels else None
+    table["label"] = table["label"].where(~test, None)
+    if recipe.limit:
+        table = limit_images(table, recipe.limit, recipe.seed)
+    table = split_valid(table, recipe.valid, recipe.seed)
+    if truth is not None:
+        truth = truth.loc[table.loc[table["split"] == "test", "id"]]
+    return table, classes_of(table), truth, tuple(warnings)

@@ -1,0 +1,59 @@
+"""Predictions of one set of weights: plain, and averaged over the views of test-time augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kagglekit.device import Compute
+
+BATCH = 64  # images a forward pass; a fixed number, so that results do not depend on a choice
+
+
+class Batches(Protocol):
+    """Images under a view."""
+
+    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield the inputs of each array of rows; `turn` is the pass."""
+
+
+@torch.no_grad()
+def predict_pass(
+    model: nn.Module,
+    images: Batches,
+    rows: NDArray[np.int64],
+    turn: int,
+    compute: Compute,
+    batch: int = BATCH,
+) -> Iterator[Tensor]:
+    """Yield class probabilities, float32 (B, C) on the CPU, for `rows` in order.
+
+    The last batch is filled up with repeated images, so that every image goes through kernels of one shape and
+    its result does not depend on how many others there are.
+
+    Args:
+        model: Logits (B, C); put into eval mode.
+        images: Where its inputs come from.
+        rows: (N,) rows of `images`.
+        turn: 0 for the plain view, k for pass k of test-time augmentation.
+        compute: Device and format.
+        batch: Images a forward pass.
+    """
+    model.eval()
+    chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
+    padded = [np.resize(chunk, batch) for chunk in chunks]
+    for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
+        with compute.infer.autocast(compute.device):
+            logits = model(inputs)
+        yield logits.float().softmax(1)[: len(chunk)].cpu()
+
+
+def mean_over_passes(passes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Average the probabilities (N, C) of several passes, in float64, each as heavy as the others."""
+    mean: NDArray[np.float64] = np.mean([p.astype(np.float64) for p in passes], axis=0)
+    return mean.astype(np.float32)

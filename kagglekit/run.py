@@ -1,0 +1,161 @@
+"""A run's folder: the only module that knows the names of the files in it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kagglekit.errors import UserError, listing, unknown
+from kagglekit.files import write_text
+from kagglekit.recipe import Recipe
+
+RUNS = Path("submissions")  # where runs go unless told otherwise, relative to the working folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run, finished or not.
+
+    Attributes:
+        folder: Its path.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def recipe_file(self) -> Path:
+        """The whole recipe, overrides applied."""
+        return self.folder / "recipe.json"
+
+    @property
+    def info_file(self) -> Path:
+        """Versions, device, seeds, who answered each hook, timings, scores."""
+        return self.folder / "run.json"
+
+    @property
+    def log_file(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "log.csv"
+
+    @property
+    def submission(self) -> Path:
+        """The CSV to upload."""
+        return self.folder / "submission.csv"
+
+    @property
+    def final_weights(self) -> Path:
+        """The weights at the end of training."""
+        return self.folder / "snapshots" / "final.safetensors"
+
+    def snapshot(self, member: str) -> Path:
+        """The weights of a member."""
+        return self.folder / "snapshots" / f"{member}.safetensors"
+
+    def predictions(self, member: str, split: str) -> Path:
+        """A member's, or the ensemble's, table of predictions for ``valid`` or ``test``."""
+        return self.folder / "predictions" / f"{member}-{split}.npz"
+
+    def recipe(self) -> Recipe:
+        """Read the recipe.
+
+        Raises:
+            UserError: The folder holds none.
+        """
+        if not self.recipe_file.exists():
+            raise UserError(f"{self.folder} is no run: it has no {self.recipe_file.name}")
+        return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+
+    def info(self) -> dict[str, Any]:
+        """Read run.json; empty if there is none yet."""
+        if not self.info_file.exists():
+            return {}
+        return dict(json.loads(self.info_file.read_text(encoding="utf-8")))
+
+    def update_info(self, **facts: Any) -> None:
+        """Add facts to run.json."""
+        write_text(self.info_file, json.dumps({**self.info(), **facts}, indent=1) + "\n")
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write recipe.json."""
+        write_text(self.recipe_file, recipe.to_json() + "\n")
+
+    def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write log.csv whole."""
+        rows = list(rows)
+        lines = [",".join(rows[0])] if rows else []
+        lines += [",".join(_cell(value) for value in row.values()) for row in rows]
+        write_text(self.log_file, "\n".join(lines) + "\n")
+
+    def log(self) -> list[dict[str, str]]:
+        """Read log.csv."""
+        with self.log_file.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+
+def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
+    """Make a new, empty run folder ``root/COMPETITION/DATE-TIME-LABEL``; an existing one is never used again.
+
+    Raises:
+        UserError: The folder can't be made.
+    """
+    stem = f"{now:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', label)}"
+    for suffix in ["", *(f"-{i}" for i in range(2, 1000))]:
+        folder = root / competition / (stem + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.exists():  # a file stands where a folder should be
+                raise UserError(
+                    f"cannot make {folder}: something else has that name", "choose --out DIR"
+                ) from None
+            continue
+        except OSError as error:
+            raise UserError(
+                f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR"
+            ) from None
+        return Run(folder)
+    raise UserError(f"{root / competition} holds 1,000 runs named {stem}", "choose another --name")
+
+
+def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
+    """Find a run by its path, its folder's name, a unique beginning of that, or ``latest``.
+
+    Args:
+        text: What the user typed.
+        root: Where runs are.
+        competition: Look only among this competition's.
+
+    Raises:
+        UserError: There is none, or several.
+    """
+    if (Path(text) / "recipe.json").exists():
+        return Run(Path(text))
+    runs = sorted(root.glob(f"{competition or '*'}/*/recipe.json"), key=lambda file: file.parent.name)
+    folders = [file.parent for file in runs]
+    if not folders:
+        raise UserError(
+            f"there are no runs in {root.resolve()}", "start one: kagglekit run COMPETITION, or say --out DIR"
+        )
+    if text == "latest":
+        return Run(folders[-1])
+    found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
+    if len(found) > 1:
+        raise UserError(f"{text!r} begins the names of several runs: {listing([f.name for f in found])}")
+    if not found:
+        raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]))
+    return Run(found[0])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

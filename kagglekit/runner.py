@@ -1,0 +1,167 @@
+"""A run, from the request to the checked submission."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from kagglekit.describe import describe_plan
+from kagglekit.device import Compute, choose_formats, cpu_name, device_title
+from kagglekit.errors import UserError
+from kagglekit.estimate import Estimate, prediction_cost, stage_cost
+from kagglekit.finish import finish
+from kagglekit.model import data_config, load_weights, round_sizes
+from kagglekit.pictures import describe_bad, prepare_pictures, require_images
+from kagglekit.plan import Plan, Request, make_plan
+from kagglekit.progress import Display, duration
+from kagglekit.recipe import Recipe
+from kagglekit.run import Run, create_run
+from kagglekit.stages import Snapshot, Work, run_stage
+from kagglekit.store import cache_folder
+
+PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
+
+
+def run(request: Request, display: Display) -> Run:
+    """Carry out a request: plan, train each stage, predict, combine, write and check the submission.
+
+    Whatever was finished when something fails stays in the run's folder.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: Something the user can mend.
+    """
+    started = time.perf_counter()
+    plan = make_plan(request)
+    model, recipe = build_model(plan)
+    plan = replace(plan, recipe=recipe)
+    folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
+    with _reported_failures(plan, folder, display):
+        folder.write_recipe(recipe)
+        folder.update_info(status="running", **_facts(plan, model))
+        describe_plan(plan, model, folder, display)
+        plan.hooks.run_start(folder, recipe)
+        work = prepare(plan, model, folder, display)
+        snapshots = [kept for number in plan.stages for kept in timed_stage(work, number)]
+        scores = finish(work, snapshots)
+        folder.update_info(status="finished", seconds=round(time.perf_counter() - started, 1))
+        plan.hooks.run_end(folder, scores)
+    display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
+    return folder
+
+
+def build_model(plan: Plan) -> tuple[nn.Module, Recipe]:
+    """Get the network with its weights, and the recipe with sizes that the network can take.
+
+    Raises:
+        UserError: The weights can't be had or do not fit.
+    """
+    torch.manual_seed(plan.recipe.seed)
+    wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if plan.base else plan.recipe
+    model = plan.hooks.model(wanted, len(plan.classes))
+    recipe = round_sizes(plan.recipe, data_config(model).multiple)
+    if plan.base:
+        if list(plan.base.info().get("classes", [])) != list(plan.classes):
+            raise UserError(f"{plan.base.folder} was trained on other classes", "start from a run of this competition")
+        load_weights(model, plan.base.final_weights)
+    return model, recipe
+
+
+def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display) -> Work:
+    """Decode the images, move the network to the device, choose formats."""
+    recipe, hooks = plan.recipe, plan.hooks
+    stages = [recipe.stages[number - 1] for number in plan.stages]
+    config = data_config(model)
+    pictures = prepare_pictures(
+        plan.table,
+        plan.classes,
+        plan.data,
+        hooks,
+        recipe,
+        stages,
+        config,
+        plan.device,
+        display,
+        plan.request.skip_bad_images,
+    )
+    if lines := describe_bad(pictures):
+        display.warn(lines)
+    require_images(pictures)
+    groups = hooks.layer_groups(model, recipe)
+    model.to(plan.device)
+    compute = _formats(plan, model, display)
+    folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
+    n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
+    total = sum(stage_cost(stage, n["train"], n["valid"]) for stage in stages)
+    total += prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
+    log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
+    metric = hooks.metric(plan.competition)
+    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, Estimate(total))
+
+
+def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
+    last = plan.recipe.stages[plan.stages[-1] - 1]
+    memory = cache_folder() / "formats.json"
+    compute = choose_formats(
+        model, plan.device, plan.request.precision, last.size, last.batch_size, plan.recipe.arch, memory
+    )
+    display.say(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
+    return compute
+
+
+def timed_stage(work: Work, number: int) -> list[Snapshot]:
+    started = time.perf_counter()
+    stage = work.plan.recipe.stages[number - 1]
+    snapshots = run_stage(work, number, stage)
+    timings = work.run.info().get("stage_seconds", {})
+    work.run.update_info(stage_seconds={**timings, stage.name: round(time.perf_counter() - started, 2)})
+    return snapshots
+
+
+def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
+    """Collect what run.json says from the start."""
+    config = data_config(model)
+    return {
+        "competition": plan.name,
+        "title": plan.competition.title,
+        "slug": plan.competition.slug,
+        "metric": plan.competition.metric,
+        "preset": plan.preset,
+        "stages": list(plan.stages),
+        "from_run": plan.base.name if plan.base else None,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": device_title(plan.device),
+        "cpu": cpu_name(),
+        "seed": plan.recipe.seed,
+        "classes": list(plan.classes),
+        "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
+        "weights": config.weights,
+        "licence": plan.recipe.licence or config.licence,
+        "command": sys.argv,
+    }
+
+
+@contextmanager
+def _reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
+    """Record a failure in run.json, tell the watchers, and say where what was made so far lies."""
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        folder.update_info(status=status, error=f"{type(error).__name__}: {error}")
+        plan.hooks.run_failed(folder, error)
+        display.say(f"{status}; what was made so far stays in {folder.folder}")
+        raise

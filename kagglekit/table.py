@@ -1,0 +1,290 @@
+"""The image table: checked once, limited and split. Labels of test images play no part in any of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kagglekit.errors import UserError, listing
+from kagglekit.view import image_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+SPLITS = ("train", "valid", "test")
+COLUMNS = ("id", "path", "label", "split")
+OPTIONAL = ("group", "weight")
+
+
+def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Check what a labels hook answered.
+
+    Args:
+        table: The hook's image table.
+        data: The data folder; relative paths are relative to it.
+
+    Returns:
+        The table with whole paths and text ids and labels (None where unknown), rows in the hook's order,
+        and a sentence about each thing that is odd but no reason to stop.
+
+    Raises:
+        UserError: Every problem, each with the first few offenders and their number.
+    """
+    import pandas as pd
+
+    _check_columns(table, data)
+    checked = table.reset_index(drop=True).astype(object)
+    for column in ("id", "label"):
+        known = zip(checked[column], checked[column].notna(), strict=True)
+        checked[column] = pd.Series([_as_text(value) if there else None for value, there in known], dtype=object)
+    checked["path"] = pd.Series([_whole_path(path, data.absolute()) for path in checked["path"]], dtype=object)
+    problems = [*_bad_rows(checked), *_duplicates(checked), *_missing_files(checked)]
+    if "weight" in checked:
+        checked["weight"] = pd.to_numeric(checked["weight"], errors="coerce").astype(float)
+        odd = ~(np.isfinite(checked["weight"]) & (checked["weight"] >= 0))
+        problems += _problem("weights that are no numbers from 0", checked.loc[odd, "id"])
+    if problems:
+        what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise UserError(
+            f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
+            "mend the data folder, or the labels hook of the competition's plugin",
+        )
+    return checked, list(_warnings(checked))
+
+
+def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the class names of the labelled images, sorted: the order of probabilities everywhere.
+
+    Raises:
+        UserError: There are fewer than two.
+    """
+    classes = tuple(sorted(set(table.loc[table["split"] != "test", "label"])))
+    if len(classes) < 2:
+        raise UserError(
+            f"all labelled images are of one class: {listing(classes) or 'there are none'}",
+            "there is nothing to tell apart; check the labels",
+        )
+    return classes
+
+
+def split_valid(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Hold out a part of the train images as valid ones, unless the table has some: see `split_off`."""
+    return table if (table["split"] == "valid").any() else split_off(table, "valid", share, seed)
+
+
+def split_off(table: pd.DataFrame, split: str, share: float, seed: int) -> pd.DataFrame:
+    """Move a stratified part of the train images to another split.
+
+    Which ones depends on ids, classes and seed, not on the order of rows. Each class gives its share as
+    nearly as whole images allow, and keeps at least one in train. Images of one ``group`` stay together.
+
+    Args:
+        table: The image table.
+        split: Where they go: ``valid`` or ``test``.
+        share: Of the train images.
+        seed: Another seed takes others.
+
+    Raises:
+        UserError: Nothing can be moved, since each class has but one image or one group.
+    """
+    rows = np.flatnonzero(table["split"].to_numpy() == "train")
+    train = table.iloc[rows]
+    classes, counts = np.unique(train["label"].to_numpy(dtype=str), return_inverse=True, return_counts=True)[1:]
+    total = max(1, round(share * len(rows)))
+    quotas = counts * total / max(1, len(rows))
+    keys = image_keys([str(image) for image in train["id"]], "split", split, seed)
+    if "group" in table and train["group"].notna().any():
+        moved = _whole_groups(train, classes, quotas, total, seed)
+    else:
+        moved = _rank_within(classes, keys) < _apportion(quotas, total, np.zeros_like(counts), counts - 1)[classes]
+    if not moved.any():
+        raise UserError(
+            f"no image can be held out for {split}: each class has only one image (or one group of images)",
+            "add images, or give a valid split of your own",
+        )
+    splits = table["split"].to_numpy(dtype=object, copy=True)
+    splits[rows[moved]] = split
+    return table.assign(split=splits)
+
+
+def limit_images(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
+    """Keep at most `n` labelled and `n` test images, rows in order.
+
+    Labelled ones are stratified: each class keeps its share, at least two images where `n` allows it, one of
+    them in train. Test images are drawn without regard to what is known of them.
+
+    Raises:
+        UserError: `n` is less than the number of classes.
+    """
+    splits, ids = table["split"].to_numpy(dtype=str), [str(image) for image in table["id"]]
+    keys = image_keys(ids, "limit", seed)
+    rows, test = np.flatnonzero(splits != "test"), np.flatnonzero(splits == "test")
+    labels = table["label"].to_numpy()[rows].astype(str)
+    classes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
+    if n < len(counts):
+        raise UserError(
+            f"a limit of {n} images leaves none of some of the {len(counts)} classes",
+            f"use at least {2 * len(counts)}, two a class",
+        )
+    total = min(n, len(rows))
+    least = np.minimum(2 if n >= 2 * len(counts) else 1, counts)
+    kept = _apportion(counts * total / len(rows), total, least, counts)[classes]
+    chosen = rows[_rank_within(classes, _interleaved(classes, splits[rows], keys[rows])) < kept]
+    drawn = test[np.argsort(keys[test], kind="stable")[:n]]
+    return table.iloc[np.sort(np.concatenate([chosen, drawn]))].reset_index(drop=True)
+
+
+def _apportion(
+    quotas: NDArray[np.float64], total: int, least: NDArray[np.int64], most: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Round quotas to whole numbers in [least, most] with the sum `total`, by largest remainders."""
+    given = np.clip(np.floor(quotas).astype(np.int64), least, most)
+    while rest := total - int(given.sum()):
+        step = 1 if rest > 0 else -1
+        movable = given < most if step > 0 else given > least
+        if not movable.any():
+            break
+        wish = np.where(movable, step * (quotas - given), -np.inf)
+        given[np.argsort(-wish, kind="stable")[: min(abs(rest), int(movable.sum()))]] += step
+    return given
+
+
+def _rank_within(classes: NDArray[np.int64], keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each row's rank, from 0, by key among the rows of its class."""
+    order = np.lexsort((keys, classes))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(classes))])[:-1]
+    ranks = np.empty(len(classes), np.int64)
+    ranks[order] = np.arange(len(classes)) - starts[classes[order]]
+    return ranks
+
+
+def _interleaved(classes: NDArray[np.int64], splits: NDArray[np.str_], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return keys that order a class's rows so that any beginning has train and valid in proportion."""
+    parts = np.unique(np.stack([classes, splits == "valid"]), axis=1, return_inverse=True)[1].ravel()
+    ranks = _rank_within(parts, keys)
+    positions = (ranks + 0.5) / np.bincount(parts)[parts]
+    first = ranks == 0  # one of each, train before valid, comes before all others
+    return np.where(first, np.where(splits == "valid", -1.0, -2.0), positions)
+
+
+def _whole_groups(
+    train: pd.DataFrame, classes: NDArray[np.int64], quotas: NDArray[np.float64], total: int, seed: int
+) -> NDArray[np.bool_]:
+    """Choose groups in random order, each where it brings its classes nearer to their quotas.
+
+    Where all groups are too large for that, the smallest one is chosen.
+    """
+    alone = train["group"].isna().to_numpy()
+    names = np.where(alone, "id " + train["id"].astype(str), "group " + train["group"].astype(str))
+    groups, members = np.unique(names.astype(str), return_inverse=True)
+    sizes = np.bincount(members)
+    rows_of = np.split(np.argsort(members, kind="stable"), np.cumsum(sizes)[:-1])
+    parts = [np.unique(classes[rows], return_counts=True) for rows in rows_of]
+    left, taken, chosen = np.bincount(classes), np.zeros(len(quotas)), np.zeros(len(groups), bool)
+    for group in np.argsort(image_keys(list(groups), "group", seed), kind="stable"):
+        there, n = parts[group]
+        nearer = (n * (n + 2 * (taken[there] - quotas[there]))).sum() < 0  # change of the squared distance
+        if nearer and taken.sum() + n.sum() <= total and (left[there] > n).all():
+            chosen[group] = True
+            taken[there] += n
+            left[there] -= n
+    if not chosen.any():
+        spare = [g for g in np.argsort(sizes, kind="stable") if (left[parts[g][0]] > parts[g][1]).all()]
+        chosen[spare[:1]] = True
+    return chosen[members]
+
+
+def _check_columns(table: pd.DataFrame, data: Path) -> None:
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise UserError(f"the labels hook answered {type(table).__name__}, not a pandas DataFrame")
+    there = [str(column) for column in table.columns]
+    lacking = [column for column in COLUMNS if column not in there]
+    strange = [column for column in there if column not in COLUMNS + OPTIONAL]
+    if lacking or strange or len(set(there)) < len(there):
+        raise UserError(
+            f"the image table has the columns {', '.join(there) or 'none'}",
+            f"it needs {', '.join(COLUMNS)} and may have {', '.join(OPTIONAL)}, each once",
+        )
+    if not len(table):
+        raise UserError(f"the labels hook found no images in {data}")
+
+
+def _as_text(value: object) -> object:
+    """Turn whole numbers into text; pandas makes them floats where some are missing."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else value
+
+
+def _whole_path(path: object, data: Path) -> str | None:
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        return None
+    return os.path.join(data, path)  # noqa: PTH118 (10 times faster than pathlib)
+
+
+def _problem(what: str, offenders: Iterable[object]) -> list[str]:
+    named = list(offenders)
+    return [f"{what}: {listing(named)}"] if named else []
+
+
+def _bad_rows(table: pd.DataFrame) -> list[str]:
+    def is_text(value: object) -> bool:
+        return isinstance(value, str) and bool(value.strip())
+
+    known, named = table["label"].notna(), table["split"].isin(SPLITS)
+    unknown = table.loc[~named, "split"].astype(str).drop_duplicates()
+    text = table["label"].map(is_text)
+    in_train = set(table.loc[known & (table["split"] == "train"), "label"].astype(str))
+    problems = [
+        *_problem("ids that are no text (by path)", table.loc[~table["id"].map(is_text), "path"]),
+        *_problem("paths that are none (by id)", table.loc[table["path"].isna(), "id"]),
+        *_problem(f"splits other than {', '.join(SPLITS)}", unknown),
+        *_problem("labels that are no text (by id)", table.loc[known & ~text, "id"]),
+        *_problem("train or valid images without a label", table.loc[(table["split"] != "test") & ~known, "id"]),
+    ]
+    if not (table["split"] == "train").any():
+        return [*problems, "no train images"]
+    untaught = sorted(set(table.loc[known & (table["split"] == "valid"), "label"].astype(str)) - in_train)
+    return [
+        *problems,
+        *_problem("classes of valid images that train has not", untaught),
+    ]
+
+
+def _duplicates(table: pd.DataFrame) -> list[str]:
+    problems = []
+    for kind, part in (("labelled", table["split"] != "test"), ("test", table["split"] == "test")):
+        ids = table.loc[part, "id"]
+        problems += _problem(f"ids of several {kind} images", ids[ids.duplicated()].drop_duplicates())
+    return problems
+
+
+def _missing_files(table: pd.DataFrame) -> list[str]:
+    """Look for all files by reading each of their folders once."""
+    paths = table["path"].dropna().tolist()
+    there: set[str] = set()
+    for folder in {path.rpartition(os.sep)[0] for path in paths}:
+        with suppress(OSError), os.scandir(folder) as entries:
+            there.update(f"{folder}{os.sep}{entry.name}" for entry in entries if entry.is_file())
+    # a file system may know a file by another spelling of its name, so what is left is asked for
+    missing = [path for path in paths if path not in there and not Path(path).is_file()]
+    return _problem("missing files", missing)
+
+
+def _warnings(table: pd.DataFrame) -> Iterator[str]:
+    labelled = table[table["split"] != "test"]
+    counts = labelled["label"].value_counts().sort_index()
+    single = counts.index[counts == 1].tolist()
+    if single:
+        yield f"only one image of {listing(single)}: too few to learn from and to hold out for valid"
+    if not (table["split"] == "test").any():
+        yield "there are no test images: no CSV is written, and the valid images are what is scored"

@@ -1,0 +1,130 @@
+"""The built-in form of the CSV: recognised from sample_submission.csv."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit import Competition, UserError, hookimpl
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RANKED_BY_PROBABILITY = ("log_loss", "roc_auc")
+RENAME = "name the classes as they are named there, or answer kagglekit_submission in the competition's plugin"
+
+
+@hookimpl
+def kagglekit_submission(
+    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Write the predictions in the form of the sample: see the functions below for the forms there are."""
+    if sample is None:
+        return without_sample(competition, predictions)
+    columns = list(sample.columns)
+    ordered = _in_order_of(sample, predictions)
+    if set(columns[1:]) == set(predictions.columns):
+        return probability_of_each_class(ordered, columns)
+    if len(columns) != 2:
+        raise _strange_columns(columns, predictions)
+    return _one_column(competition, ordered, sample)
+
+
+def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.DataFrame:
+    """Choose a form by what the competition says; ids that are all integers are put in their order."""
+    if all(str(image).isdecimal() for image in predictions.index):
+        predictions = predictions.loc[sorted(predictions.index, key=int)]
+    if competition.positive is not None and len(predictions.columns) == 2:
+        return probability_of_positive(predictions, ["id", "label"], competition)
+    if competition.metric in RANKED_BY_PROBABILITY:
+        return probability_of_each_class(predictions, ["id", *predictions.columns])
+    return best_labels(predictions, ["id", "label"], 1)
+
+
+def probability_of_each_class(predictions: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Form 1: the id and a column a class, in any order of the classes."""
+    rows = predictions[columns[1:]].reset_index(names=columns[0])
+    return rows.set_axis(columns, axis="columns")
+
+
+def probability_of_positive(predictions: pd.DataFrame, columns: list[str], competition: Competition) -> pd.DataFrame:
+    """Form 2: the id and the probability of one of two classes.
+
+    That class is `Competition.positive`, or the one that the column is named after.
+
+    Raises:
+        UserError: Neither says which class it is.
+    """
+    classes = list(predictions.columns)
+    positive = competition.positive or columns[1]
+    if positive not in classes:
+        raise UserError(
+            f"{columns[1]!r} takes the probability of one class, but {positive!r} is not among {classes}",
+            "set Competition.positive to the class whose probability it is",
+        )
+    return _rows(predictions, columns, predictions[positive].to_numpy())
+
+
+def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.DataFrame:
+    """Forms 3 and 4: the id and the names of the `k` likeliest classes, best first, blanks between them."""
+    likeliest = (-predictions.to_numpy()).argsort(axis=1, kind="stable")[:, :k]
+    names = predictions.columns.to_numpy()[likeliest]
+    return _rows(predictions, columns, [" ".join(row) for row in names])
+
+
+def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+    columns, classes = list(sample.columns), list(predictions.columns)
+    values = sample.iloc[:, 1]
+    labels = bool(values.isin(classes).all())
+    if len(classes) == 2 and _numeric(values) and not (labels and competition.positive is None):
+        return probability_of_positive(predictions, columns, competition)
+    if labels:
+        return best_labels(predictions, columns, 1)
+    several, known = [value.split() for value in values], set(classes)
+    strange = dict.fromkeys(name for names in several for name in names if name not in known)
+    if strange:
+        raise _strange_values(columns[1], list(strange), classes)
+    return best_labels(predictions, columns, max(1, *(len(names) for names in several)))
+
+
+def _numeric(values: pd.Series[str]) -> bool:
+    import pandas as pd
+
+    return bool(pd.to_numeric(values, errors="coerce").notna().all())
+
+
+def _rows(predictions: pd.DataFrame, columns: list[str], values: object) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame({columns[0]: predictions.index.to_numpy(), columns[1]: values}, columns=columns)
+
+
+def _in_order_of(sample: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
+    from kagglekit.predictions import difference
+
+    ids = sample.iloc[:, 0]
+    if words := difference(predictions.index, ids):
+        raise UserError(
+            f"the test images' ids are not those of sample_submission.csv: {words}",
+            "the labels hook must give the ids as they are written there: look at suffixes and leading zeros",
+        )
+    return predictions.loc[list(ids)]
+
+
+def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError:
+    from kagglekit.predictions import difference
+
+    return UserError(
+        "sample_submission.csv has columns that are not the classes (its own against them): "
+        f"{difference(columns[1:], predictions.columns)}",
+        RENAME,
+    )
+
+
+def _strange_values(column: str, strange: list[str], classes: list[str]) -> UserError:
+    from kagglekit.errors import listing
+
+    return UserError(
+        f"the column {column!r} of sample_submission.csv holds values that are no class names: "
+        f"{listing(strange)}; the classes are {listing(classes)}",
+        RENAME,
+    )

@@ -1,0 +1,167 @@
+"""Kagglekit's own views: what the network sees of a picture in training, in prediction and in its passes.
+
+Every view works in a *frame*, the square that the plain view shows, spanning [-1, 1] on both axes: the
+largest centred square (``centre``), the whole picture squashed (``squash``), or the whole picture at its own
+aspect with room at its sides (``pad``). Augmentation happens in the frame, so training shows pictures in the
+way prediction does. Only the frame of ``centre`` leaves a part of the picture outside: there a crop may lie
+anywhere along the longer side.
+
+A crop of a frame is a function ``(keys (B,), reach (B, 2), turn) -> linear (B, 2, 2), centre (B, 2)``, where
+`reach` says how far the picture extends from the frame's centre in x and y.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kagglekit import Provides, Recipe, Stage, View, hookimpl, uniforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from kagglekit.hookspecs import ViewMode
+    from kagglekit.view import Fit
+
+    Keys = NDArray[np.uint64]
+    Floats = NDArray[np.float64]
+    Crop = Callable[[Keys, Floats, int], tuple[Floats, Floats]]
+
+_FITS: dict[str, Fit] = {"centre": "short", "squash": "both", "pad": "long"}
+_ANY = ("side_on", "top_down", "random-resized-crop", "none")
+_TTA = (*_ANY, "flip", "crops")
+_CROPS_ZOOM = 256 / 224  # the corner crops of Krizhevsky et al. 2012, section 4.1
+_CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
+_ROTATED = 0.75  # share of pictures that are rotated at all
+_LONGEST = np.log(4 / 3)  # of a random resized crop's sides' ratio
+
+
+@hookimpl
+def kagglekit_provides() -> Provides:
+    """List the views."""
+    return Provides(views=_ANY, plain=tuple(_FITS), tta=_TTA)
+
+
+@hookimpl
+def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode) -> View | None:
+    """Answer the views listed above; the frame is that of ``centre`` if `stage.plain` is another plugin's."""
+    if mode == "plain":
+        return _view(stage, _whole, passes=0) if stage.plain in _FITS else None
+    name = stage.views if mode == "train" else recipe.tta_views or stage.views
+    if mode == "tta" and name == "top_down":
+        return _view(stage, _symmetry, passes=7)
+    if mode == "tta" and name == "flip":
+        return _view(stage, _mirror, passes=1)
+    if mode == "tta" and name == "crops":
+        return _view(stage, _corner, passes=len(_CORNERS))
+    if name == "none":
+        return _view(stage, _whole, passes=0)
+    if name in _DRAWN:
+        return _view(stage, partial(_DRAWN[name], stage), lit=stage.max_light > 0)
+    return None
+
+
+def _view(stage: Stage, crop: Crop, *, lit: bool = False, passes: int | None = None) -> View:
+    plain = stage.plain if stage.plain in _FITS else "centre"
+    return View(
+        maps=partial(_maps, plain, crop),
+        colours=partial(_light, stage.max_light) if lit else None,
+        border=stage.border,
+        fit=_FITS[plain],
+        passes=passes,
+    )
+
+
+def _maps(plain: str, crop: Crop, keys: Keys, aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    """Place the crop of a frame in the picture: the frame's own map after the crop's."""
+    sides = np.stack([np.maximum(aspects, 1.0), np.maximum(1.0 / aspects, 1.0)], axis=1).astype(np.float64)
+    ones = np.ones_like(sides)
+    scale = {"centre": ones, "squash": sides, "pad": np.repeat(sides.max(axis=1)[:, None], 2, axis=1)}[plain]
+    linear, shift = crop(keys, sides if plain == "centre" else ones, turn)
+    result: NDArray[np.float32] = np.empty((len(keys), 2, 3), np.float32)
+    result[:, :, :2] = scale[:, :, None] * linear
+    result[:, :, 2] = scale * shift
+    return result
+
+
+def _whole(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    return np.repeat(np.eye(2)[None], len(keys), axis=0), np.zeros((len(keys), 2))
+
+
+def _mirror(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    return _symmetries(np.full(len(keys), 4)), np.zeros((len(keys), 2))
+
+
+def _symmetry(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    return _symmetries(np.full(len(keys), turn % 8)), np.zeros((len(keys), 2))
+
+
+def _corner(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    """Show the picture's corner number `turn`, from 1, zoomed so that corners of a square one differ too."""
+    linear, _ = _whole(keys, reach, turn)
+    corner = np.array(_CORNERS[(turn - 1) % len(_CORNERS)])
+    return linear / _CROPS_ZOOM, corner * (reach - 1.0 / _CROPS_ZOOM)
+
+
+def _side_on(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    """Mirror half of the pictures, then zoom, turn and shift."""
+    mirrored = uniforms(keys, turn, 1)[:, 0] < 0.5
+    return _turned(stage, _symmetries(np.where(mirrored, 4, 0)), keys, reach, turn)
+
+
+def _top_down(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    """Draw one of the square's eight symmetries, then zoom, turn and shift."""
+    number = (uniforms(keys, turn, 1)[:, 0] * 8).astype(np.int64)
+    return _turned(stage, _symmetries(number), keys, reach, turn)
+
+
+def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    """Zoom, turn and shift.
+
+    The crop stays inside the picture where there is room; elsewhere the same crop before it was turned does.
+    """
+    draws = uniforms(keys, turn, 6)[:, 1:]
+    half = 1.0 / (1.0 + draws[:, 0] * (stage.max_zoom - 1.0))
+    angle = np.where(draws[:, 1] < _ROTATED, np.radians(stage.max_rotate) * (2.0 * draws[:, 2] - 1.0), 0.0)
+    cos, sin = np.cos(angle), np.sin(angle)
+    rotation = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
+    covered = half * (np.abs(cos) + np.abs(sin))
+    room = np.maximum(reach - covered[:, None], 1.0 - half[:, None])
+    return half[:, None, None] * rotation @ first, room * (2.0 * draws[:, 3:] - 1.0)
+
+
+def _resized_crop(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+    """Crop a part of random size, shape and place, half of them mirrored.
+
+    After Szegedy et al. 2015, arXiv:1409.4842, section 6. The area is a uniform share of the largest
+    crop of the drawn shape that fits, so that no draw is rejected.
+    """
+    draws = uniforms(keys, turn, 5)
+    ratio = np.exp(_LONGEST * (2.0 * draws[:, 1] - 1.0))
+    height = np.minimum(reach[:, 1], reach[:, 0] / ratio)
+    share = stage.min_scale + (1.0 - stage.min_scale) * draws[:, 2]
+    half = np.sqrt(share)[:, None] * np.stack([height * ratio, height], axis=1)
+    mirrored = _symmetries(np.where(draws[:, 0] < 0.5, 4, 0))
+    return half[:, :, None] * mirrored, (reach - half) * (2.0 * draws[:, 3:] - 1.0)
+
+
+def _symmetries(numbers: NDArray[np.int64]) -> Floats:
+    """Return symmetries of the square, (B, 2, 2): 0 to 3 are its quarter turns, 4 to 7 its mirror image's."""
+    quarter, mirror = np.array([[0, -1], [1, 0]]), np.diag([-1, 1])
+    turns = [np.linalg.matrix_power(quarter, n) for n in range(4)]
+    return np.array([*turns, *(turn @ mirror for turn in turns)], np.float64)[numbers]
+
+
+def _light(most: float, keys: Keys, turn: int) -> NDArray[np.float32]:
+    """Draw contrast (around mid grey, 1 - most to 1 / (1 - most)) and brightness (by `most` of mid grey)."""
+    draws = 2.0 * uniforms(keys, turn, 8)[:, 6:] - 1.0
+    gain = np.exp(-np.log1p(-most) * draws[:, 0])
+    offset = 0.5 * (1.0 - gain) + 0.5 * most * draws[:, 1]
+    return np.stack([gain, offset], axis=1).astype(np.float32)
+
+
+_DRAWN = {"side_on": _side_on, "top_down": _top_down, "random-resized-crop": _resized_crop}

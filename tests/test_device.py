@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from kagglekit.device import choose_device, choose_formats
+from kagglekit.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def test_a_device_that_is_not_there_names_those_that_are():
+    with pytest.raises(UserError, match=r"no device 'cuda:99' here\n.*sees: .*cpu"):
+        choose_device("cuda:99")
+    with pytest.raises(UserError, match="is no device"):
+        choose_device("gpu")
+
+
+def test_a_precision_that_was_asked_for_is_not_probed(tmp_path):
+    found = choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "bf16", 32, 8, "a", tmp_path / "formats.json")
+    assert (found.train.precision, found.infer.precision, found.why) == ("bf16", "bf16", "as asked")
+    assert not (tmp_path / "formats.json").exists()
+    with pytest.raises(UserError, match="fp16 is for GPUs"):
+        choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "fp16", 32, 8, "a", tmp_path / "formats.json")
+
+
+def test_a_probe_changes_no_weight_and_is_remembered(tmp_path):
+    model = timm.create_model("test_efficientnet.r160_in1k", num_classes=3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    memory = tmp_path / "formats.json"
+    first = choose_formats(model, CPU, "auto", 32, 8, "test", memory)
+    again = choose_formats(model, CPU, "auto", 32, 8, "test", memory)
+    other = choose_formats(model, CPU, "auto", 64, 8, "test", memory)
+    assert first.why == other.why.replace("64", "32") == "probed at 32 px"
+    assert (again.train, again.infer, again.why) == (first.train, first.infer, "remembered probe")
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_a_damaged_memory_is_made_anew(tmp_path):
+    (tmp_path / "formats.json").write_text("{")
+    found = choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "auto", 16, 2, "a", tmp_path / "formats.json")
+    assert found.why.startswith("probed")

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import layouts
+import pytest
+from click.testing import CliRunner, Result
+
+from kagglekit.cli import cli
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+
+
+def look(competition: str, data: Path) -> Result:
+    return CliRunner().invoke(cli, ["look", competition, "--data", str(data), "--no-pictures"])
+
+
+def test_it_shows_splits_classes_balance_and_sizes(tmp_path: Path) -> None:
+    layouts.write_pets(tmp_path)
+    layouts.write_picture(tmp_path / "images" / "pug_2.jpg", 3, "wide", width=200, height=50)
+    out = look("pets", tmp_path)
+    assert out.exit_code == 0, out.output
+    lines = [line.split() for line in out.output.splitlines()]
+    assert "Oxford-IIIT Pet: 48 images of 4 classes" in out.output
+    assert ["train", "24", "24", "4", "6", "6"] in lines
+    assert ["test", "24", "24", "4", "6", "6"] in lines
+    assert "Abyssinian 6, Russian_Blue 6, great_pyrenees 6, pug 6" in out.output
+    assert ["short", "side,", "px", "48", "48", "48", "48", "50"] in lines
+    assert ["width", "/", "height", "1.25", "1.25", "1.25", "1.25", "4"] in lines
+    assert "formats: JPEG 48" in out.output
+    assert "the test labels are known" in out.output
+    assert "warning" not in out.output
+
+
+def test_an_image_without_a_readable_header_is_a_warning(tmp_path: Path) -> None:
+    layouts.write_dogs_vs_cats(tmp_path)
+    (tmp_path / "test" / "3.jpg").write_bytes(b"no image")
+    out = look("dogs-vs-cats", tmp_path)
+    assert out.exit_code == 0
+    assert f"warning: cannot read {tmp_path}/test/3.jpg: cannot identify image file" in out.output
+
+
+def test_ids_that_differ_from_the_sample_submissions_are_warnings(tmp_path: Path) -> None:
+    layouts.write_dogs_vs_cats(tmp_path)
+    (tmp_path / "test" / "12.jpg").rename(tmp_path / "test" / "99.jpg")
+    out = look("dogs-vs-cats", tmp_path)
+    assert "sample_submission.csv has ids without a test image: 12" in out.output
+    assert "test images are not in sample_submission.csv: 99" in out.output
+
+
+def test_problems_of_the_data_exit_with_1_and_no_traceback(tmp_path: Path) -> None:
+    layouts.write_dog_breed(tmp_path)
+    missing = sorted((tmp_path / "train").iterdir())[0]
+    missing.unlink()
+    out = look("dog-breed", tmp_path)
+    assert out.exit_code == 1
+    assert f"missing files: {missing}" in out.output
+    assert "Traceback" not in out.output
+
+
+def test_many_classes_are_shortened_to_the_rarest_and_the_most_frequent(tmp_path: Path) -> None:
+    layouts.write_dog_breed(tmp_path, classes=6, per_class=3, test=2)
+    rows = [("id", "breed")]
+    for number in range(12):
+        layouts.write_picture(tmp_path / "train" / f"extra{number}.jpg", 0, str(number))
+        rows += [(f"extra{number}", f"breed{number:02}")]
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("\n".join(",".join(row) for row in rows[1:]) + "\n")
+    out = look("dog-breed", tmp_path)
+    assert "breed00 1, breed01 1, breed02 1, breed03 1, breed04 1, ..., beagle 3" in out.output
+    assert "warning: only one image of breed00" in out.output

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from kagglekit.errors import UserError
+from kagglekit.solver import fit_linear_head, linear_layer
+from torch import nn
+
+
+def clouds(n: int, classes: int, seed: int = 0):
+    """Draw points around class centres, on features of very different scale."""
+    draw = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).normal(size=(classes, 20))
+    labels = draw.integers(0, classes, n)
+    features = (centres[labels] + draw.normal(size=(n, 20))) * np.logspace(-3, 3, 20) + 5
+    return features.astype(np.float32), labels
+
+
+def losses_of(head, features, labels):
+    logits = torch.from_numpy(features @ head.weight.T + head.bias)
+    return float(nn.functional.cross_entropy(logits, torch.from_numpy(labels)))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_folded_head_separates_classes_on_raw_features(classes):
+    head = fit_linear_head(*clouds(300, classes), classes, seed=0)
+    features, labels = clouds(300, classes, seed=1)
+    assert losses_of(head, features, labels) < 0.35 * np.log(classes)
+    assert head.weight.dtype == np.float32
+
+
+def test_its_strength_is_near_the_best_on_new_images():
+    head = fit_linear_head(*clouds(120, 5), 5, seed=0)
+    assert losses_of(head, *clouds(2000, 5, seed=1)) == pytest.approx(head.log_loss, abs=0.12)
+
+
+def test_a_class_with_one_image_does_not_break_the_folds():
+    features, labels = clouds(60, 3)
+    features, labels = np.concatenate([features, features[:1] + 3]), np.append(labels, 3)
+    head = fit_linear_head(features, labels, 4, seed=0)
+    assert head.weight.shape == (4, 20)
+    assert np.isfinite(head.log_loss)
+
+
+def test_a_head_of_several_layers_is_refused():
+    assert linear_layer(nn.Sequential(nn.Dropout(0.1), nn.Linear(3, 2))).out_features == 2
+    with pytest.raises(UserError, match="solver=gradient"):
+        linear_layer(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)))

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from kagglekit import Stage
+from kagglekit.device import Compute, Format
+from kagglekit.errors import UserError
+from kagglekit.train import Fit, epoch_order, mix, smooth_targets, train_stage
+from kagglekit_schedules import kagglekit_schedule
+from kagglekit_training import kagglekit_optimizer
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+FP32 = Format("fp32", channels_last=True)
+CPU = Compute(torch.device("cpu"), FP32, FP32, "test")
+
+
+class Memory:
+    """Images held in memory."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.images = images
+
+    def batches(self, rows, turn):
+        for picked in rows:
+            yield self.images[torch.from_numpy(picked)]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
+    return nn.Sequential(body, nn.Dropout(0.1), nn.Linear(128, 3))
+
+
+def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None = None, **fields: object) -> Fit:
+    model = model or network()
+    if images is None:
+        images = torch.randn(n, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    stage = Stage(**{"name": "s", "size": 8, "batch_size": 8, "lr": 0.01, "schedule": "constant", **fields})
+    names = [name for name, _ in model.named_parameters()]
+    optimizer = kagglekit_optimizer(model, [names[:-2], names[-2:]], stage)
+    schedule = kagglekit_schedule(stage, n // min(n, stage.batch_size))
+    assert optimizer
+    assert schedule
+    labels = np.arange(n) % 3
+    return Fit(
+        model.train(), Memory(images), np.arange(n), labels, 3, stage, 1, optimizer, schedule, cross_entropy, CPU, FP32, 0
+    )
+
+
+def losses(one: Fit) -> list[float]:
+    return [at.loss for at in train_stage(one) if at.loss is not None]
+
+
+def test_one_batch_is_learnt_by_heart():
+    found = losses(fit(n=8, cycles=1, cycle_len=150, body_factor=1))
+    assert found[0] > 0.9
+    assert found[-1] < 0.02
+
+
+def test_the_same_seed_gives_the_same_weights():
+    mixed = {"mixup": 0.4, "cutmix": 1.0, "ema": 0.5, "oversample": 1.0, "cycle_len": 3, "clip_norm": 1.0}
+    first, second = fit(**mixed), fit(**mixed)
+    assert losses(first) == losses(second)
+    other = dataclasses.replace(fit(**mixed), seed=1)
+    losses(other)
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name])
+    assert not torch.equal(first.model[2].weight, other.model[2].weight)
+
+
+def test_progress_names_epochs_and_cycles():
+    seen = list(train_stage(fit(cycles=2, cycle_len=1, cycle_mult=2)))
+    assert [at.step for at in seen] == list(range(1, 10))
+    assert [at.epoch for at in seen if at.epoch_ends] == [1, 2, 3]
+    assert {at.step: at.cycle_ends for at in seen if at.cycle_ends} == {3: 1, 9: 2}
+
+
+def test_every_epoch_has_full_batches_in_another_order():
+    one = fit(n=21)
+    first, second = epoch_order(one, 0), epoch_order(one, 1)
+    assert [len(batch) for batch in first] == [8, 8]
+    assert len(set(np.concatenate(first))) == 16
+    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+
+
+def test_fewer_images_than_a_batch_make_one_batch():
+    assert [len(batch) for batch in epoch_order(fit(n=5), 0)] == [5]
+
+
+def test_oversampling_evens_out_the_classes():
+    one = dataclasses.replace(fit(n=240, oversample=1.0), labels=np.array([0] * 200 + [1] * 30 + [2] * 10))
+    drawn = np.bincount(one.labels[np.concatenate(epoch_order(one, 0))], minlength=3)
+    assert drawn.min() > 50
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_place():
+    images = torch.randn(24, 3, 8, 8)
+    one = fit(images=images, lr=0.02)
+    images[epoch_order(one, 0)[1][0]] = float("nan")
+    with pytest.raises(UserError, match=r"stage 1 \(s\), epoch 1, step 2, learning rate 0.02"):
+        losses(one)
+
+
+def test_a_moving_average_becomes_the_weights_at_the_end():
+    one = fit(ema=0.9, cycle_len=2)
+    last = None
+    for at in train_stage(one):
+        last = {name: value.clone() for name, value in at.weights.state_dict().items()}
+        raw = one.model[2].weight.clone()
+    assert last is not None
+    assert torch.equal(one.model[2].weight, last["2.weight"])
+    assert not torch.equal(one.model[2].weight, raw)
+    assert torch.equal(one.model[0][1].running_mean, last["0.1.running_mean"])
+
+
+def test_smoothing_spreads_a_share_over_all_classes():
+    targets = smooth_targets(torch.tensor([1]), 4, 0.2)
+    torch.testing.assert_close(targets, torch.tensor([[0.05, 0.85, 0.05, 0.05]]))
+
+
+@pytest.mark.parametrize("fields", [{"mixup": 1.0}, {"cutmix": 1.0}])
+def test_mixing_keeps_targets_in_step_with_pixels(fields):
+    labels = torch.arange(6) % 3
+    images = labels.float()[:, None, None, None].expand(6, 3, 16, 16).clone()
+    stage = Stage(name="s", size=16, **fields)
+    mixed, targets = mix(images, smooth_targets(labels, 3, 0.0), stage, np.random.default_rng(3))
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
+    expected = (targets * torch.arange(3.0)).sum(1)  # the mean pixel says how much of which class is in it
+    torch.testing.assert_close(mixed.mean((1, 2, 3)), expected, atol=1e-5, rtol=0)
+    assert not torch.equal(mixed, images)
+
+
+def test_groups_keep_the_ratio_of_their_rates():
+    one = fit(schedule="sgdr", lr=0.1, body_factor=10, cycle_len=2)
+    ratios = set()
+    for _ in train_stage(one):
+        rates = sorted({group["lr"] for group in one.optimizer.param_groups})
+        ratios.add(round(rates[-1] / rates[0], 6))
+    assert ratios == {10.0}
