@@ -42,13 +42,15 @@ def layer_groups(net: nn.Module, n: int) -> list[list[str]]:
         UserError: There are fewer convolutions than groups for them.
     """
     if n - 1 > len(WIDTHS):
-        raise UserError(f"{n} layer groups are too many: shapes-net has {len(WIDTHS)} layers and its head")
+        raise UserError(
+            f"{n} layer groups are too many: shapes-net has {len(WIDTHS)} layers and a head", "--set groups=3"
+        )
     names = [name for name, _ in net.named_parameters()]
     if n == 1:
         return [names]
     cuts = [round(i * len(WIDTHS) / (n - 1)) for i in range(n)]
     parts = [tuple(f"body.{i}." for i in range(a, b)) for a, b in pairwise(cuts)]
-    return [[name for name in names if name.startswith(part)] for part in (*parts, "head.")]
+    return [[name for name in names if name.startswith(part)] for part in (*parts, ("head.",))]
 
 
 def _block(n_in: int, n_out: int, stride: int) -> nn.Sequential:

@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kagglekit.api import predict as predict
+    from kagglekit.api import run as run
     from kagglekit.archive import unpacked as unpacked
     from kagglekit.competition import Competition as Competition
     from kagglekit.competition import Provides as Provides
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from kagglekit.recipe import Recipe as Recipe
     from kagglekit.recipe import Stage as Stage
     from kagglekit.recipe import progressive_stages as progressive_stages
+    from kagglekit.run_folder import Run as Run
     from kagglekit.schedule import Schedule as Schedule
     from kagglekit.table import split_off as split_off
     from kagglekit.view import View as View
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "predict": "api",
+    "run": "api",
+    "Run": "run_folder",
     "unpacked": "archive",
     "Competition": "competition",
     "Provides": "competition",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kagglekit.device import Compute
 from kagglekit.errors import UserError
 from kagglekit.model import input_of
-from kagglekit.predict import BATCH, Batches
+from kagglekit.passes import BATCH, Batches
 
 
 @dataclass(frozen=True)

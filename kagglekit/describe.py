@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kagglekit.plan import Plan
     from kagglekit.progress import Display
-    from kagglekit.run import Run
+    from kagglekit.run_folder import Run
 
 TITLES = {
     "log_loss": "log loss",

@@ -150,11 +150,7 @@ def synchronise(device: torch.device) -> None:
 def _refuse_missing(precision: str, device: torch.device) -> None:
     if precision == "fp16" and device.type == "cpu":
         raise UserError("fp16 is for GPUs", "use --precision bf16, fp32 or auto on a CPU")
-    if (
-        precision == "bf16"
-        and device.type == "cuda"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
 
 

@@ -17,9 +17,9 @@ from kagglekit.describe import describe_plan
 from kagglekit.errors import UserError
 from kagglekit.finish import finish
 from kagglekit.plan import Plan, Request, make_plan
-from kagglekit.predict import BATCH
+from kagglekit.passes import BATCH
 from kagglekit.progress import Display
-from kagglekit.run import create_run
+from kagglekit.run_folder import create_run
 from kagglekit.runner import build_model, prepare, timed_stage
 from kagglekit.store import cache_folder
 from kagglekit.warp import copy_side
@@ -32,7 +32,7 @@ def dry_run(request: Request, display: Display) -> None:
         UserError: What the real run would stop at.
     """
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, _cache_in(Path(place) / "cache"):
-        plan = make_plan(request)
+        plan = make_plan(request, display.warn)
         check_disk(plan)
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)

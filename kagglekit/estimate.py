@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.train import batch_of, steps_per_epoch
 
-TRAIN_COST = (
-    3.0  # a training step through all layers against a forward pass: forward, and backward twice as long
-)
+TRAIN_COST = 3.0  # a training step through all layers against a forward pass: forward, and backward twice as long
 FIRST_STEPS = 10  # after which the estimate is made
 
 
@@ -26,9 +24,7 @@ def stage_cost(stage: Stage, n_train: int, n_valid: int) -> float:
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
     """Work of predicting `n_images` with every snapshot and pass."""
     taken = [(s, s.cycles) for s in stages if s.snapshots] or [(stages[-1], 1)]
-    return sum(
-        cycles * passes * n_images * float((recipe.predict_size or s.size) ** 2) for s, cycles in taken
-    )
+    return sum(cycles * passes * n_images * float((recipe.predict_size or s.size) ** 2) for s, cycles in taken)
 
 
 @dataclass

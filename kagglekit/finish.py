@@ -27,9 +27,10 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
         save_predictions(table, work.run.predictions("ensemble", split))
     work.run.update_info(predict_seconds=round(time.perf_counter() - started, 2))
     rows, scores = _score_all(work, predicted, ensemble)
-    work.run.update_info(scores=rows, fitted=ensemble.fitted, answered=work.plan.hooks.answered)
+    work.run.update_info(scores=rows, fitted=ensemble.fitted)
     describe_scores(rows, work.plan, work.display)
     _submit_file(work, ensemble)
+    work.run.update_info(answered=work.plan.hooks.answered)
     return scores
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from kagglekit.metric import Metric, Score
     from kagglekit.model import DataConfig
     from kagglekit.recipe import Recipe, Stage
-    from kagglekit.run import Run
+    from kagglekit.run_folder import Run
     from kagglekit.schedule import Schedule
     from kagglekit.view import View
 

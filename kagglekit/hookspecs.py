@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kagglekit.ensemble import Ensemble, Member
     from kagglekit.metric import Metric, Score
     from kagglekit.model import DataConfig
-    from kagglekit.run import Run
+    from kagglekit.run_folder import Run
     from kagglekit.schedule import Schedule
     from kagglekit.view import View
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -167,6 +167,13 @@ def _built(spec: StoreSpec, hooks: Hooks, display: Display, kind: Kind) -> Image
         if not spec.source:
             rate = len(spec.files) / max(1e-9, bar.seconds)
             display.say(f"decoded {len(spec.files):,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
+    return open_store(spec)
+
+
+def built_store(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None]) -> ImageStore:
+    """Decode the files into a store, if that has not been done before, and open it."""
+    for _ in build(spec, read):
+        pass
     return open_store(spec)
 
 

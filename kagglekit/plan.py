@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.competition import Competition
 from kagglekit.errors import UsageError, UserError, unknown
-from kagglekit.hooks import Hooks
+from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import load
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.recipe import Recipe
-from kagglekit.run import RUNS, Run, find_run
+from kagglekit.run_folder import RUNS, Run, find_run
 
 if TYPE_CHECKING:
     import pandas as pd
     import torch
-
-PRESETS = ("auto", "quick", "standard", "best", "lesson")
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Request:
     Attributes:
         competition: A competition's name or a plugin file.
         data: The data folder; None for the usual places, or a download.
-        preset: One of `PRESETS`.
+        preset: ``auto`` or one of `kagglekit.hooks.PRESETS`.
         settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
         epochs: Shorthand for the last stage's epochs.
         size: Shorthand for the largest image side, px.
@@ -98,14 +96,20 @@ class Plan:
     base: Run | None
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request, warn: Callable[[str], None]) -> Plan:
     """Load the competition, its recipe and its image table, and check them.
+
+    Args:
+        request: What was asked.
+        warn: Gets what goes wrong without being a reason to stop.
 
     Raises:
         UserError: Something does not fit; the message says what to change.
     """
     plugins = load(request.competition, request.disable)
-    hooks = Hooks(plugins)
+    for line in plugins.warnings:
+        warn(line)
+    hooks = Hooks(plugins, warn)
     competition = hooks.competition()
     base = find_run(request.from_run, request.out) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
@@ -113,7 +117,7 @@ def make_plan(request: Request) -> Plan:
     from kagglekit.device import choose_device  # torch takes seconds; mistakes above are told at once
 
     device = choose_device(request.device)
-    name = competition_name(request.competition)
+    name = plugins.competition
     data = find_data(hooks, competition, name, request.data)
     table, classes, truth, warnings = image_table(hooks, competition, recipe, data)
     return Plan(
@@ -134,11 +138,6 @@ def make_plan(request: Request) -> Plan:
     )
 
 
-def competition_name(asked: str) -> str:
-    """Return a competition's short name: a plugin file's is its stem without the ``kagglekit_`` prefix."""
-    return Path(asked).stem.removeprefix("kagglekit_").replace("_", "-") if asked.endswith(".py") else asked
-
-
 def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base: Run | None) -> tuple[str, Recipe]:
     """Return the preset's name and the recipe with every override applied and every name checked.
 
@@ -151,8 +150,9 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
             f"{competition.title} is a {competition.task} task; only single-label can be trained so far",
             "losses, metrics and submissions of other tasks are not written yet",
         )
-    if request.preset not in PRESETS:
-        raise UsageError(unknown("preset", request.preset, PRESETS))
+    presets = ("auto", *PRESETS)
+    if request.preset not in presets:
+        raise UsageError(unknown("preset", request.preset, presets))
     if base and request.preset == "auto":
         preset, recipe = "", base.recipe()
     else:

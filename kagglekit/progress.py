@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
@@ -15,13 +15,14 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 T = TypeVar("T")
+FILE_WIDTH = 240  # columns of a table that is not printed on a terminal
 
 
 @dataclass(frozen=True)
 class Display:
     """Prints to a console; long work shows a bar on a terminal and nothing but its result elsewhere."""
 
-    console: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False))
+    console: Console
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -38,8 +39,7 @@ class Display:
             grid.add_column(column, no_wrap=True)
         for row in rows:
             grid.add_row(*[str(cell) for cell in row])
-        width = max(self.console.width, 160) if not self.console.is_terminal else None
-        self.console.print(grid, width=width, soft_wrap=False)
+        self.console.print(grid, soft_wrap=not self.console.is_terminal)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Bar]:
@@ -86,7 +86,9 @@ class Bar:
 
 def for_people(json_output: bool) -> Display:
     """Return a display on standard output, or on standard error where standard output carries JSON."""
-    return Display(Console(file=sys.stderr if json_output else sys.stdout, soft_wrap=True, highlight=False))
+    stream = sys.stderr if json_output else sys.stdout
+    width = None if stream.isatty() else FILE_WIDTH  # a file has no width: rich would cut tables to 80 columns
+    return Display(Console(file=stream, width=width, soft_wrap=True, highlight=False))
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display, duration
 from kagglekit.recipe import Recipe
-from kagglekit.run import Run, create_run
+from kagglekit.run_folder import Run, create_run
 from kagglekit.stages import Snapshot, Work, run_stage
 from kagglekit.store import cache_folder
 
@@ -44,7 +45,7 @@ def run(request: Request, display: Display) -> Run:
         UserError: Something the user can mend.
     """
     started = time.perf_counter()
-    plan = make_plan(request)
+    plan = make_plan(request, display.warn)
     model, recipe = build_model(plan)
     plan = replace(plan, recipe=recipe)
     folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
@@ -122,6 +123,7 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
 
 
 def timed_stage(work: Work, number: int) -> list[Snapshot]:
+    """Run a stage and note in run.json how long it took, s."""
     started = time.perf_counter()
     stage = work.plan.recipe.stages[number - 1]
     snapshots = run_stage(work, number, stage)
@@ -135,6 +137,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     config = data_config(model)
     return {
         "competition": plan.name,
+        "plugin": _plugin(plan.request.competition),
         "title": plan.competition.title,
         "slug": plan.competition.slug,
         "metric": plan.competition.metric,
@@ -152,6 +155,11 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "licence": plan.recipe.licence or config.licence,
         "command": sys.argv,
     }
+
+
+def _plugin(asked: str) -> str:
+    """Return the competition's name, or the whole path of a plugin file."""
+    return str(Path(asked).absolute()) if Path(asked).is_file() else asked
 
 
 @contextmanager

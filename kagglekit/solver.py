@@ -11,7 +11,7 @@ from torch import nn
 
 from kagglekit.errors import UserError
 
-STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, -0.5, 9))  # scikit-learn's C, weakest weights first
+STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, weakest weights first
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,7 @@ class LinearHead:
     log_loss: float
 
 
-def fit_linear_head(
-    features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int
-) -> LinearHead:
+def fit_linear_head(features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int) -> LinearHead:
     """Fit multinomial logistic regression with an L2 penalty to standardised features.
 
     The strength is the one of least cross-validated log loss; the search walks from strong to weak
@@ -102,7 +100,7 @@ def _fitted(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: the network trains on from here
-        fitted = LogisticRegression(C=strength, max_iter=100, tol=1e-3).fit(features, labels)
+        fitted = LogisticRegression(C=strength, max_iter=200, tol=1e-4).fit(features, labels)
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:  # one row stands for both
         coefficients = np.concatenate([-coefficients, coefficients]) / 2

@@ -18,10 +18,10 @@ from kagglekit.metric import Metric
 from kagglekit.model import DataConfig, data_config, frozen_names, head_module, save_weights, set_input_size, set_modes
 from kagglekit.pictures import Pictures
 from kagglekit.plan import Plan
-from kagglekit.predict import predict_pass
+from kagglekit.passes import predict_pass
 from kagglekit.progress import Bar, Display
 from kagglekit.recipe import Stage
-from kagglekit.run import Run
+from kagglekit.run_folder import Run
 from kagglekit.solver import fit_linear_head, linear_layer
 from kagglekit.train import Fit, Progress, batch_of, steps_per_epoch, train_stage
 

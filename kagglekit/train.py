@@ -110,20 +110,14 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
     per_epoch, step = steps_per_epoch(fit.stage, len(fit.rows)), 0
     for epoch in range(1, len(fit.schedule.lr) // per_epoch + 1):
         order = epoch_order(fit, epoch - 1)
-        for picked, inputs in zip(
-            order, fit.inputs.batches([fit.rows[p] for p in order], epoch - 1), strict=True
-        ):
+        for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch - 1), strict=True):
             set_rates(fit.optimizer, rates, fit.schedule, step)
             watch.add(_step(fit, inputs, fit.labels[picked], step, scaler), step)
             if ema:
                 ema.update_parameters(fit.model)
             step += 1
             last = step % per_epoch == 0
-            loss = (
-                watch.read(step)
-                if last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu"
-                else None
-            )
+            loss = watch.read(step) if last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu" else None
             yield Progress(step, epoch, loss, last, _cycle_ended(fit.schedule, step), weights)
     if ema:
         fit.model.load_state_dict(ema.module.state_dict())
@@ -131,12 +125,8 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
 
 def _step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
-    torch.manual_seed(
-        _step_seed(fit, step)
-    )  # dropout and mixing depend on the step alone, not on what ran before
-    targets = smooth_targets(
-        torch.from_numpy(labels).to(inputs.device), fit.n_classes, fit.stage.label_smoothing
-    )
+    torch.manual_seed(_step_seed(fit, step))  # dropout and mixing depend on the step alone, not on what ran before
+    targets = smooth_targets(torch.from_numpy(labels).to(inputs.device), fit.n_classes, fit.stage.label_smoothing)
     inputs, targets = mix(inputs, targets, fit.stage, np.random.default_rng((fit.seed, fit.number, step)))
     with fit.format.autocast(fit.compute.device):
         logits = fit.model(inputs)

@@ -31,11 +31,13 @@ _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "ze
 def copy_side(size: int) -> int:
     """Return the side, px, of the stored copy that serves every view at image size `size`.
 
-    Bilinear sampling has no antialiasing, so no warp may reduce by more than 1.5. A random resized crop shows
-    up to 4/3 of the short side across the output, hence 9/8 of the size; the same room lets other crops zoom
-    by 9/8 before they are enlarged.
+    Bilinear sampling blurs a copy near the output's size, and has no antialiasing for one far above it. 3/2 lies
+    between: no view shows more than the short side (fit ``short``) or the whole picture (``long``, ``both``)
+    across the output, so that no warp reduces by more than 1.5. On pets and flowers-102 at 96 px, logistic
+    regression on frozen features had 0.04 more log loss with copies of 1.25 times the size, 0.06 to 0.07 more
+    with 1.125.
     """
-    return size * 9 // 8
+    return size * 3 // 2
 
 
 def pixel_maps(
@@ -93,9 +95,7 @@ def warp(
     heights, widths = np.array([picture.shape[:2] for picture in pictures], np.int32).reshape(-1, 2).T
     result = np.empty((len(pictures), size, size, 3), np.uint8)
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    for picture, matrix, out in zip(
-        pictures, pixel_maps(maps, heights, widths, aspects, size), result, strict=True
-    ):
+    for picture, matrix, out in zip(pictures, pixel_maps(maps, heights, widths, aspects, size), result, strict=True):
         cv2.warpAffine(picture, matrix, (size, size), dst=out, flags=flags, borderMode=_BORDERS[border])
     return result
 
@@ -174,9 +174,7 @@ def finish(pixels: NDArray[np.uint8], colours: NDArray[np.float32] | None, confi
     tables = np.clip(values * scale[:, None] + bias[:, None], low, high)
     result = np.empty(pixels.shape, np.float32)
     if len(tables) == 1:
-        cv2.LUT(
-            pixels.reshape(-1, pixels.shape[2], 3), tables[0][:, None], result.reshape(-1, pixels.shape[2], 3)
-        )
+        cv2.LUT(pixels.reshape(-1, pixels.shape[2], 3), tables[0][:, None], result.reshape(-1, pixels.shape[2], 3))
     else:
         for picture, table, out in zip(pixels, tables, result, strict=True):
             cv2.LUT(picture, table[:, None], out)
@@ -194,18 +192,14 @@ def finish_on_device(pixels: Tensor, colours: NDArray[np.float32] | None, config
     Returns:
         (B, 3, S, S) float32, in the memory format of `pixels`, on their device.
     """
-    scale, bias, low, high = (
-        to_device(part, pixels.device)[:, :, None, None] for part in _colour_map(colours, config)
-    )
+    scale, bias, low, high = (to_device(part, pixels.device)[:, :, None, None] for part in _colour_map(colours, config))
     return torch.addcmul(bias, pixels.float(), scale).clamp_(low, high)
 
 
 def _colour_map(colours: NDArray[np.float32] | None, config: DataConfig) -> tuple[NDArray[np.float32], ...]:
     """Return the parts, (B or 1, 3) or (1, 3), of ``clip(x * scale + bias, low, high)`` for x in [0, 255]."""
     mean, std = np.array([config.mean]), np.array([config.std])
-    gain, offset = (
-        (np.ones((1, 1)), np.zeros((1, 1))) if colours is None else (colours[:, :1], colours[:, 1:])
-    )
+    gain, offset = (np.ones((1, 1)), np.zeros((1, 1))) if colours is None else (colours[:, :1], colours[:, 1:])
     parts = gain / (255.0 * std), (offset - mean) / std, -mean / std, (1.0 - mean) / std
     return tuple(part.astype(np.float32) for part in parts)
 

@@ -75,9 +75,9 @@ def known_cfg(recipe: Recipe) -> Any:
         )
     cfg = timm.get_pretrained_cfg(recipe.arch)
     if recipe.pretrained and not recipe.weights and (cfg is None or not cfg.hf_hub_id):
-        where = f"only at {cfg.url}" if cfg is not None and cfg.url else "nowhere"
+        where = f" on its hub, only at {cfg.url}" if cfg is not None and cfg.url else ""
         raise UserError(
-            f"timm has pretrained weights of {recipe.arch} {where}, not on its hub",
+            f"timm has no pretrained weights of {recipe.arch}{where}",
             "give a file: --set weights=FILE; or start from random weights: --set pretrained=false",
         )
     return cfg if cfg is not None else timm.models.PretrainedCfg()

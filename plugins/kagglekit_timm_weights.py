@@ -175,7 +175,7 @@ def filled(arch: str, tensors: dict[str, Tensor], origin: str, own_file: bool, *
 
 def _check_missing(arch: str, body: nn.Module, missing: list[str], tensors: dict[str, Tensor], origin: str) -> None:
     names = list(body.state_dict())
-    if len(missing) == len([name for name in names if not name.endswith("num_batches_tracked")]):
+    if len(missing) == len([name for name in names if not _counts(name)]):
         raise UserError(
             f"{origin} fills no layer of {arch}: it has {listing(list(tensors), 3)}; "
             f"the network has {listing(names, 3)}",
@@ -188,10 +188,15 @@ def _check_missing(arch: str, body: nn.Module, missing: list[str], tensors: dict
         )
 
 
+def _counts(name: str) -> bool:
+    """Whether it is BatchNorm's count of batches, which torch makes up where a file lacks it."""
+    return name.endswith("num_batches_tracked")
+
+
 def _check_bigger(arch: str, body: nn.Module, unexpected: list[str], origin: str) -> None:
     """Refuse a deeper network's weights: names that differ from the body's in a layer's number only."""
     kinds = {re.sub(r"\d+", "#", name) for name in body.state_dict()}
-    more = [name for name in unexpected if re.sub(r"\d+", "#", name) in kinds]
+    more = [name for name in sorted(unexpected) if re.sub(r"\d+", "#", name) in kinds and not _counts(name)]
     if more:
         raise UserError(
             f"{origin} is of a larger network than {arch}, which has no {listing(more, 3)}",

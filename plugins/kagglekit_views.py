@@ -138,11 +138,12 @@ def _resized_crop(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[F
     """Crop a part of random size, shape and place, half of them mirrored.
 
     After Szegedy et al. 2015, arXiv:1409.4842, section 6. The area is a uniform share of the largest
-    crop of the drawn shape that fits, so that no draw is rejected.
+    crop of the drawn shape in a square of the frame's size, so that no draw is rejected and none shows more than
+    the short side.
     """
     draws = uniforms(keys, turn, 5)
     ratio = np.exp(_LONGEST * (2.0 * draws[:, 1] - 1.0))
-    height = np.minimum(reach[:, 1], reach[:, 0] / ratio)
+    height = np.minimum(1.0, 1.0 / ratio)
     share = stage.min_scale + (1.0 - stage.min_scale) * draws[:, 2]
     half = np.sqrt(share)[:, None] * np.stack([height * ratio, height], axis=1)
     mirrored = _symmetries(np.where(draws[:, 0] < 0.5, 4, 0))

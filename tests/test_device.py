@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+
 from kagglekit.device import choose_device, choose_formats
 from kagglekit.errors import UserError
 

@@ -22,7 +22,7 @@ from kagglekit.manager import load
 from kagglekit.metric import Score
 from kagglekit.model import DataConfig
 from kagglekit.recipe import Recipe, Stage
-from kagglekit.run import Run
+from kagglekit.run_folder import Run
 from kagglekit.view import image_keys
 
 PAGE = (Path(__file__).parents[1] / "docs" / "hooks.md").read_text(encoding="utf-8")

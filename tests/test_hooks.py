@@ -19,7 +19,7 @@ from kagglekit.manager import load, load_shared
 from kagglekit.metric import Score
 from kagglekit.model import DataConfig
 from kagglekit.recipe import Recipe, Stage
-from kagglekit.run import Run
+from kagglekit.run_folder import Run
 
 STAGE = Stage(name="all", size=64, schedule="warm", optimizer="lamb", views="satellite", plain="tiles")
 RECIPE = Recipe(arch="tiny", stages=(STAGE,), loss="focal", ensemble="vote", tta_views="corners", groups=2)

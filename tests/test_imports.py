@@ -16,9 +16,9 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 LAYERS = [
     {"errors"},
     {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files"},
-    {"model", "overrides", "hookspecs", "run", "names", "blame", "store", "archive", "folder", "store_picture"},
+    {"model", "overrides", "hookspecs", "run_folder", "names", "blame", "store", "archive", "folder", "store_picture"},
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
-    {"hooks", "store_build", "store_cache", "loader", "submission", "train", "predict", "solver"},
+    {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
     {"estimate", "activations", "pictures", "plan"},
     {"describe", "stages"},
     {"members"},
@@ -72,7 +72,7 @@ def test_the_core_imports_no_plugin(path):
 
 
 def test_the_training_loop_never_sees_the_plugins():
-    for name in ("train", "predict", "loader", "solver", "activations", "store_build"):
+    for name in ("train", "passes", "loader", "solver", "activations", "store_build"):
         used = imported(ROOT / "kagglekit" / f"{name}.py")
         assert not {module for module in used if module.startswith(("kagglekit.hooks", "kagglekit.manager", "pluggy"))}
 

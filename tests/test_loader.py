@@ -107,9 +107,7 @@ def test_a_loader_reads_a_built_store(tmp_path: Path, monkeypatch: pytest.Monkey
     *_, n = build(spec, lambda path, size: np.array(Image.open(path)), threads=1)
     assert n == 3
     store = open_store(spec)
-    plain = View(
-        maps=lambda keys, aspects, turn: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0)
-    )
+    plain = View(maps=lambda keys, aspects, turn: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0))
     config = DataConfig(mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))  # bytes stay what they are
     loader = Loader(store, plain, SIZE, config, image_keys(store.names), CPU)
     batch = loader.batch(np.array([2, 0, 1]), 0).permute(0, 2, 3, 1)

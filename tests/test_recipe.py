@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
+
 from kagglekit import Recipe, Stage, progressive_stages
 from kagglekit.errors import UsageError
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
-from pydantic import ValidationError
 
 
 def recipe() -> Recipe:

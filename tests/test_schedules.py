@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kagglekit import Schedule, Stage
 from kagglekit.errors import UserError
 from kagglekit_schedules import kagglekit_schedule
@@ -56,9 +57,7 @@ def test_another_name_is_left_to_other_plugins():
     st.integers(1, 3),
 )
 def test_every_schedule_has_a_rate_for_every_step(name, steps, cycles, cycle_len, cycle_mult):
-    stage = Stage(
-        name="s", size=32, schedule=name, lr=0.1, cycles=cycles, cycle_len=cycle_len, cycle_mult=cycle_mult
-    )
+    stage = Stage(name="s", size=32, schedule=name, lr=0.1, cycles=cycles, cycle_len=cycle_len, cycle_mult=cycle_mult)
     found = kagglekit_schedule(stage, steps)
     assert found is not None
     assert len(found.lr) == steps * stage.epochs == found.cycle_ends[-1]

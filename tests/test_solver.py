@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from kagglekit.errors import UserError
 from kagglekit.solver import fit_linear_head, linear_layer
-from torch import nn
 
 
 def clouds(n: int, classes: int, seed: int = 0):

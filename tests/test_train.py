@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
 from kagglekit import Stage
 from kagglekit.device import Compute, Format
 from kagglekit.errors import UserError
 from kagglekit.train import Fit, epoch_order, mix, smooth_targets, train_stage
 from kagglekit_schedules import kagglekit_schedule
 from kagglekit_training import kagglekit_optimizer
-from torch import nn
-from torch.nn.functional import cross_entropy
 
 FP32 = Format("fp32", channels_last=True)
 CPU = Compute(torch.device("cpu"), FP32, FP32, "test")
@@ -31,7 +32,9 @@ class Memory:
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
+    body = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten()
+    )
     return nn.Sequential(body, nn.Dropout(0.1), nn.Linear(128, 3))
 
 
@@ -47,7 +50,19 @@ def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None
     assert schedule
     labels = np.arange(n) % 3
     return Fit(
-        model.train(), Memory(images), np.arange(n), labels, 3, stage, 1, optimizer, schedule, cross_entropy, CPU, FP32, 0
+        model.train(),
+        Memory(images),
+        np.arange(n),
+        labels,
+        3,
+        stage,
+        1,
+        optimizer,
+        schedule,
+        cross_entropy,
+        CPU,
+        FP32,
+        0,
     )
 
 

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from kagglekit import Stage
 from kagglekit_training import group_rates, kagglekit_optimizer
-from torch import nn
 
 
 def network() -> tuple[nn.Module, list[list[str]]]:

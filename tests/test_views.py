@@ -30,9 +30,7 @@ def view_of(mode: ViewMode, tta_views: str = "", **stage: Any) -> View | None:
     return kagglekit_views(recipe=recipe, stage=recipe.stages[0], mode=mode)
 
 
-def maps_of(
-    view: View | None, aspect: float, turn: int = 0, keys: NDArray[np.uint64] = KEYS
-) -> NDArray[np.float64]:
+def maps_of(view: View | None, aspect: float, turn: int = 0, keys: NDArray[np.uint64] = KEYS) -> NDArray[np.float64]:
     assert view is not None
     maps = view.maps(keys, np.full(len(keys), aspect, np.float32), turn)
     assert maps.dtype == np.float32
@@ -56,12 +54,10 @@ def every_view() -> list[tuple[str, View, tuple[int, ...]]]:
     for plain in provided.plain:
         found += [(f"plain {plain}", view_of("plain", plain=plain), (0,))]
         found += [
-            (f"train {name} {plain}", view_of("train", views=name, plain=plain), (0, 1))
-            for name in provided.views
+            (f"train {name} {plain}", view_of("train", views=name, plain=plain), (0, 1)) for name in provided.views
         ]
         found += [
-            (f"tta {name} {plain}", view_of("tta", name, plain=plain), tuple(range(1, 8)))
-            for name in provided.tta
+            (f"tta {name} {plain}", view_of("tta", name, plain=plain), tuple(range(1, 8))) for name in provided.tta
         ]
     return [(name, view, turns) for name, view, turns in found if view is not None]
 
@@ -90,18 +86,14 @@ def test_the_border_and_the_copy_are_those_of_the_stage():
 @settings(deadline=None)
 def test_plain_views_show_the_square_or_the_whole_picture(aspect: float):
     reach = reach_of(aspect)
-    shown = {
-        plain: (maps_of(view_of("plain", plain=plain), aspect, keys=KEYS[:1])[0] @ CORNERS) for plain in PLAIN
-    }
+    shown = {plain: (maps_of(view_of("plain", plain=plain), aspect, keys=KEYS[:1])[0] @ CORNERS) for plain in PLAIN}
     signs = CORNERS[:2]
     assert shown["centre"] == pytest.approx(signs)
     assert shown["squash"] == pytest.approx(signs * reach[:, None], rel=1e-6)
     assert shown["pad"] == pytest.approx(signs * reach.max(), rel=1e-6)
 
 
-@given(
-    aspect=ASPECTS, max_rotate=st.floats(0, 180), max_zoom=st.floats(1, 4), name=st.sampled_from(DRAWN[:2])
-)
+@given(aspect=ASPECTS, max_rotate=st.floats(0, 180), max_zoom=st.floats(1, 4), name=st.sampled_from(DRAWN[:2]))
 @settings(max_examples=40, deadline=None)
 def test_nothing_outside_is_shown_but_what_the_corners_of_a_turned_crop_need(
     aspect: float, max_rotate: float, max_zoom: float, name: str
@@ -109,9 +101,7 @@ def test_nothing_outside_is_shown_but_what_the_corners_of_a_turned_crop_need(
     maps = maps_of(view_of("train", views=name, max_rotate=max_rotate, max_zoom=max_zoom), aspect)
     half = np.sqrt(np.abs(np.linalg.det(maps[:, :, :2])))
     covered = np.abs(maps[:, :, :2]).sum(axis=2)  # half of the turned crop's extent in x and y
-    needed = np.minimum(
-        covered - half[:, None], np.maximum(covered - reach_of(aspect) + 1 - half[:, None], 0)
-    )
+    needed = np.minimum(covered - half[:, None], np.maximum(covered - reach_of(aspect) + 1 - half[:, None], 0))
     outside = np.abs(maps[:, :, 2]) + covered - reach_of(aspect)
     assert (outside <= needed + 1e-5).all()
 
@@ -119,10 +109,7 @@ def test_nothing_outside_is_shown_but_what_the_corners_of_a_turned_crop_need(
 @given(aspect=ASPECTS, max_zoom=st.floats(1, 4), name=st.sampled_from(DRAWN))
 @settings(max_examples=40, deadline=None)
 def test_without_rotation_nothing_outside_is_shown(aspect: float, max_zoom: float, name: str):
-    assert (
-        overshoot(maps_of(view_of("train", views=name, max_rotate=0, max_zoom=max_zoom), aspect), aspect)
-        < 1e-5
-    )
+    assert overshoot(maps_of(view_of("train", views=name, max_rotate=0, max_zoom=max_zoom), aspect), aspect) < 1e-5
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -138,9 +125,7 @@ def test_crops_reach_both_ends_of_a_long_picture(name: str):
 def test_training_shows_pictures_in_the_way_prediction_does(plain: str, name: str):
     calm = view_of("train", views=name, plain=plain, max_rotate=0, max_zoom=1, min_scale=1)
     shown = np.abs(maps_of(calm, 2.5) @ CORNERS).max(axis=(0, 2))
-    assert shown == pytest.approx(
-        np.abs(maps_of(view_of("plain", plain=plain), 2.5) @ CORNERS).max(axis=(0, 2))
-    )
+    assert shown == pytest.approx(np.abs(maps_of(view_of("plain", plain=plain), 2.5) @ CORNERS).max(axis=(0, 2)))
 
 
 def test_side_on_mirrors_half_of_the_pictures_and_turns_three_quarters():
@@ -167,9 +152,7 @@ def test_the_passes_of_top_down_are_the_other_seven_symmetries():
     assert view.passes == 7
     picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     seen = [
-        warp(
-            [picture], view.maps(KEYS[:1], np.ones(1, np.float32), turn), np.ones(1, np.float32), 48, "zero"
-        )[0]
+        warp([picture], view.maps(KEYS[:1], np.ones(1, np.float32), turn), np.ones(1, np.float32), 48, "zero")[0]
         for turn in range(1, 8)
     ]
     symmetries = [np.rot90(side, n) for side in (picture, picture[:, ::-1]) for n in range(4)]
@@ -216,8 +199,7 @@ def test_a_resized_crop_keeps_to_its_area_and_shape(aspect: float, min_scale: fl
     assert ratio.min() >= 3 / 4 - 1e-5
     assert ratio.max() <= 4 / 3 + 1e-5
     assert np.median(ratio) == pytest.approx(1, abs=0.08)
-    reach = reach_of(aspect)
-    largest = np.minimum(reach[1], reach[0] / ratio)
+    largest = np.minimum(1, 1 / ratio)
     share = (height / largest) ** 2
     assert share.min() >= min_scale - 1e-5
     assert share.max() <= 1 + 1e-5
@@ -264,5 +246,5 @@ def test_no_view_reduces_the_copy_that_serves_it_by_more_than_one_and_a_half(
                 pixels = pixel_maps(maps, heights, widths, aspects, size)
                 reduction = np.linalg.svd(pixels[:, :, :2], compute_uv=False)  # stored pixels an output pixel
                 assert reduction.max() <= 1.5 * (1 + 0.5 / copy.min())  # sides are whole numbers
-                if "crop" not in name:
-                    assert reduction.min() >= 0.99 - 0.5 / copy.min()
+                if "random" not in name:  # and none leaves sharpness unused
+                    assert reduction.min() >= 1.3 * (1 - 0.5 / copy.min())

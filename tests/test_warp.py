@@ -93,12 +93,9 @@ def test_what_lies_outside_of_the_picture_is_as_asked():
     picture = np.zeros((40, 40, 3), np.uint8)
     picture[:, :20] = 200  # left half
     picture[:, -1] = 50  # right edge
-    shifted = IDENTITY + np.array(
-        [[0, 0, 1.0], [0, 0, 0]], np.float32
-    )  # the right half of the output is outside
+    shifted = IDENTITY + np.array([[0, 0, 1.0], [0, 0, 0]], np.float32)  # the right half of the output is outside
     right = {
-        border: warp([picture], shifted[None], np.ones(1, np.float32), 40, border)[0, 20, 20:, 0]
-        for border in BORDERS
+        border: warp([picture], shifted[None], np.ones(1, np.float32), 40, border)[0, 20, 20:, 0] for border in BORDERS
     }
     assert np.array_equal(right["reflect"], [*[0] * 19, 200])  # the last pixel is not repeated
     assert np.array_equal(right["edge"], [50] * 20)
@@ -121,9 +118,7 @@ def test_a_circle_stays_a_circle_in_a_rotated_crop(height: int, width: int, on_d
     else:
         shown = warp([copy], maps, aspects, size, "zero")[0, :, :, 0]
     moments = cv2.moments(shown.astype(np.float32))
-    covariance = (
-        np.array([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]) / moments["m00"]
-    )
+    covariance = np.array([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]) / moments["m00"]
     axes = 2.0 * np.sqrt(np.linalg.eigvalsh(covariance))  # the half axes of a filled ellipse
     expected = radius / (short / 2) * (size / 2) / 0.9
     assert axes == pytest.approx([expected, expected], rel=0.02)

@@ -50,9 +50,7 @@ class _Commands(click.Group):
             sys.exit(130)
 
 
-@click.command(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="kagglekit")
 def cli() -> None:
     """From an image competition to a checked submission.

@@ -40,10 +40,10 @@ def cache(clear: bool, yes: bool) -> None:
 
 
 def _show(stores: Sequence[CachedStore]) -> None:
-    from kagglekit.progress import Display
+    from kagglekit.progress import for_people
     from kagglekit.store import cache_folder
 
-    display = Display()
+    display = for_people(False)
     columns = ("images", "size", "on disk", "last used", "", "data folder")
     display.table(columns, [_row(store) for store in stores])
     display.say(f"{_size(stores)} in {cache_folder()}")

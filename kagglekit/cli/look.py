@@ -34,15 +34,17 @@ def look(competition: str, data: Path | None, no_pictures: bool) -> None:
     """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them."""
     from kagglekit.hooks import Hooks
     from kagglekit.manager import load
-    from kagglekit.plan import competition_name, find_data
+    from kagglekit.plan import find_data
     from kagglekit.progress import for_people
     from kagglekit.table import check_table, classes_of
 
-    hooks = Hooks(load(competition))
+    plugins, display = load(competition), for_people(False)
+    for line in plugins.warnings:
+        display.warn(line)
+    hooks = Hooks(plugins, display.warn)
     facts = hooks.competition()
-    folder = find_data(hooks, facts, competition_name(competition), data)
+    folder = find_data(hooks, facts, plugins.competition, data)
     table, warnings = check_table(hooks.labels(folder), folder)
-    display = for_people(False)
     display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)
     _show_balance(table, display)

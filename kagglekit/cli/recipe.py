@@ -17,10 +17,13 @@ def recipe(as_json: bool, **options: Any) -> None:
     from kagglekit.hooks import Hooks
     from kagglekit.manager import load
     from kagglekit.plan import Request, choose_recipe, stage_numbers
-    from kagglekit.run import find_run
+    from kagglekit.run_folder import find_run
 
     request = Request(settings=shorthand_settings(options), **options)
-    hooks = Hooks(load(request.competition, request.disable))
+    plugins = load(request.competition, request.disable)
+    for line in plugins.warnings:
+        click.echo(f"warning: {line}", err=True)
+    hooks = Hooks(plugins)
     base = find_run(request.from_run, request.out) if request.from_run else None
     preset, chosen = choose_recipe(hooks, hooks.competition(), request, base)
     numbers = stage_numbers(request.stages, chosen)

@@ -14,21 +14,15 @@ _OPTIONS = (
     click.argument("competition"),
     click.option("--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson."),
     click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
-    click.option(
-        "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."
-    ),
-    click.option(
-        "--size", type=click.IntRange(8), metavar="PX", help="Largest image side; the others in proportion."
-    ),
+    click.option("--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."),
+    click.option("--size", type=click.IntRange(8), metavar="PX", help="Largest image side; the others in proportion."),
     click.option(
         "--limit",
         type=click.IntRange(1),
         metavar="N",
         help="At most N labelled and N test images, stratified.",
     ),
-    click.option(
-        "--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."
-    ),
+    click.option("--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."),
     click.option(
         "--set",
         "settings",

@@ -26,16 +26,10 @@ from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
     show_default=True,
     help="auto measures a few steps of each.",
 )
-@click.option(
-    "--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name."
-)
-@click.option(
-    "--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping."
-)
+@click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
+@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
 @click.option("--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
 def run(as_json: bool, dry_run: bool, **options: Any) -> None:
     """Train on COMPETITION's images and write a checked submission.
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
+
 from kagglekit import Recipe, progressive_stages
 from kagglekit.errors import UserError
 from kagglekit.files import write_text
-from kagglekit.run import create_run, find_run
+from kagglekit.run_folder import create_run, find_run
 
 NOW = datetime(2026, 11, 22, 14, 10, 3)
 

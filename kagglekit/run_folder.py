@@ -116,14 +116,10 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
             folder.mkdir(parents=True)
         except FileExistsError:
             if not folder.exists():  # a file stands where a folder should be
-                raise UserError(
-                    f"cannot make {folder}: something else has that name", "choose --out DIR"
-                ) from None
+                raise UserError(f"cannot make {folder}: something else has that name", "choose --out DIR") from None
             continue
         except OSError as error:
-            raise UserError(
-                f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR"
-            ) from None
+            raise UserError(f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR") from None
         return Run(folder)
     raise UserError(f"{root / competition} holds 1,000 runs named {stem}", "choose another --name")
 
