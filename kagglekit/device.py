@@ -139,6 +139,19 @@ def candidates(device: torch.device) -> list[Format]:
     return [*full, Format("bf16", True)] if device.type == "cpu" else full
 
 
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generators that layers on the device draw from.
+
+    torch.manual_seed would also queue a call, with a stack trace, for every kind of device that is not in use:
+    too slow for each step, and the queue never ends.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until the device has done what was asked of it."""
     if device.type == "cuda":

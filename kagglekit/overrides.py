@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from kagglekit.errors import UsageError, unknown
+from kagglekit.errors import UsageError, nearest, unknown
 from kagglekit.recipe import Recipe, Stage
 
 
@@ -71,7 +71,8 @@ def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
     elif first == "options" and len(rest) == 1:
         data["options"][rest[0]] = _plain(text)
     elif rest or first in ("stage", "stages", "options"):
-        raise UsageError(f"{setting!r}: write stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
+        guess = nearest(first, ("stage", "options")) if first not in ("stage", "options") else ""
+        raise UsageError(f"{setting!r}: {guess}write stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
     else:
         data[first] = _typed(Recipe, first, text, setting)
         if first == "arch":  # what was said of the recipe's own weights and results holds no more

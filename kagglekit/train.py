@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from kagglekit.device import Compute, Format
+from kagglekit.device import Compute, Format, seed_device
 from kagglekit.errors import UserError
 from kagglekit.recipe import Stage
 from kagglekit.schedule import Schedule
@@ -125,7 +125,7 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
 
 def _step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
-    torch.manual_seed(_step_seed(fit, step))  # dropout and mixing depend on the step alone, not on what ran before
+    seed_device(fit.compute.device, _step_seed(fit, step))  # dropout depends on the step alone, not on what ran before
     targets = smooth_targets(torch.from_numpy(labels).to(inputs.device), fit.n_classes, fit.stage.label_smoothing)
     inputs, targets = mix(inputs, targets, fit.stage, np.random.default_rng((fit.seed, fit.number, step)))
     with fit.format.autocast(fit.compute.device):

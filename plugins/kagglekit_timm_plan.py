@@ -141,7 +141,7 @@ def _sketch(arch: str, options: dict[str, Any]) -> nn.Module:
 
 def _freed(arch: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the option that frees the network from one image size, if it has one."""
-    for option, value in (("dynamic_img_size", True), ("strict_img_size", False)):  # the second: Swin in older timm
+    for option, value in (("strict_img_size", False), ("dynamic_img_size", True)):  # Swin's; vision transformers'
         if _takes(arch, {**options, option: value}, option):
             return {option: value}
     return {}

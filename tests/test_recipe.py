@@ -58,6 +58,7 @@ def test_a_setting_changes_its_field(setting, field, value):
         ("ach=resnet34", "did you mean 'arch'"),
         ("nonsense", "KEY=VALUE"),
         ("stage.2=3", "stage.NUMBER.FIELD=VALUE"),
+        ("stge.2.size=3", "did you mean 'stage'"),
         ("stage.2.lr=-1", "greater than 0"),
         ("stage.2.precompute=true,", "boolean"),
     ],

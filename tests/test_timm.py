@@ -143,6 +143,8 @@ def test_the_multiple_is_what_the_network_needs(arch: str, multiple: int):
 
 
 def test_a_network_that_must_be_told_its_size_is_told():
+    if not hasattr(timm.models.VisionTransformerRelPos, "set_input_size"):
+        pytest.skip("this timm can't tell any network that it can't free")
     model = build("vit_relpos_small_patch16_224", 48, 64).eval()
     for size in (64, 48):
         set_input_size(model, size)

@@ -1,0 +1,55 @@
+"""What the README shows works as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import layouts
+from click.testing import CliRunner
+from command_line import kagglekit
+
+from kagglekit.cli import COMMANDS, cli
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TINY = ["--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", 32, "--set", "tta=1"]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_plugin_in_the_readme_makes_a_submission(tmp_path):
+    (tmp_path / "leaves.py").write_text(next(block for block in blocks("python") if "hookimpl" in block))
+    data = tmp_path / "data"
+    rows = [("image", "species")]
+    for i in range(30):
+        layouts.write_picture(data / "images" / f"leaf{i}.jpg", i % 3, f"leaf{i}")
+        rows.append((f"leaf{i}", f"species{i % 3}"))
+    layouts.write_csv(data / "train.csv", rows)
+    for i in range(4):
+        layouts.write_picture(data / "test" / f"{i}.jpg", i % 3, f"test{i}")
+    sample = [("image", "species0", "species1", "species2"), *((str(i), "0.3", "0.3", "0.4") for i in range(4))]
+    layouts.write_csv(data / "sample_submission.csv", sample)
+    done = kagglekit(
+        "run", "./leaves.py", "--data", "data", "--preset", "quick", "--precision", "fp32", *TINY, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (submission,) = tmp_path.glob("submissions/leaves/*/submission.csv")
+    assert submission.read_text().startswith("image,species0,species1,species2\n0,")
+
+
+def test_every_command_is_in_the_readme():
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} ", README, re.MULTILINE), name
+    shown = CliRunner().invoke(cli, ["--help"], terminal_width=110).output
+    commands = shown[shown.index("Commands:") :].strip()
+    assert commands in README
+
+
+def test_the_snippet_for_notebooks_uses_names_that_exist():
+    import kagglekit as package
+
+    (snippet,) = [block for block in blocks("python") if "kagglekit.run(" in block]
+    for name in re.findall(r"kagglekit\.(\w+)\(", snippet):
+        assert callable(getattr(package, name))
