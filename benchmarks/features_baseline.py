@@ -2,9 +2,9 @@
 
     python benchmarks/features_baseline.py RUN --data DIR --weights FILE
 
-It shares nothing with kagglekit's training: Pillow reads the pictures, scikit-learn fits the regression (its strength by
-cross-validation), the plain view and its mirror image are averaged. Only the split is the run's, so that both have
-seen the same training images.
+It shares nothing with kagglekit's training: Pillow reads the pictures, scikit-learn fits the regression (its
+strength by cross-validation), the plain view and its mirror image are averaged. Only the split is the run's, so that
+both have seen the same training images.
 """
 
 from __future__ import annotations

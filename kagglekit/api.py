@@ -18,9 +18,9 @@ from kagglekit.loader import Loader
 from kagglekit.manager import load
 from kagglekit.members import n_passes
 from kagglekit.model import data_config, load_weights, set_input_size
+from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.pictures import built_store
 from kagglekit.plan import Request
-from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.predictions import make_predictions
 from kagglekit.progress import Display, for_people
 from kagglekit.recipe import Recipe, Stage

@@ -16,8 +16,8 @@ import pandas as pd
 from kagglekit.describe import describe_plan
 from kagglekit.errors import UserError
 from kagglekit.finish import finish
-from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.passes import BATCH
+from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.run_folder import create_run
 from kagglekit.runner import build_model, prepare, timed_stage

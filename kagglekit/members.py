@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from kagglekit.ensemble import Ensemble, Member
 from kagglekit.metric import Metric, Score
 from kagglekit.model import load_weights, save_weights, set_input_size
-from kagglekit.pictures import Kind, Split, bad_ids
 from kagglekit.passes import BATCH, mean_over_passes, predict_pass
+from kagglekit.pictures import Kind, Split, bad_ids
 from kagglekit.predictions import make_predictions, save_predictions, truth_numbers, with_missing_rows
 from kagglekit.stages import Snapshot, Work
 from kagglekit.view import View

@@ -41,7 +41,7 @@ class Stage(BaseModel):
         max_rotate: Largest rotation of ``side_on``, degrees.
         max_zoom: Largest zoom of ``side_on``.
         max_light: Largest change of brightness and contrast, as a share.
-        min_scale: Smallest share of the picture's area in ``random-resized-crop``.
+        min_scale: Smallest share of the largest possible crop's area in ``random-resized-crop``.
         mixup: Alpha of mixup's Beta distribution (Zhang et al. 2017, arXiv:1710.09412); 0 for none.
         cutmix: Alpha of CutMix's (Yun et al. 2019, arXiv:1905.04899); 0 for none. With both, each batch
             draws one of them.

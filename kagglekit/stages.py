@@ -16,9 +16,9 @@ from kagglekit.device import Compute, Format
 from kagglekit.estimate import TRAIN_COST, Estimate
 from kagglekit.metric import Metric
 from kagglekit.model import DataConfig, data_config, frozen_names, head_module, save_weights, set_input_size, set_modes
+from kagglekit.passes import predict_pass
 from kagglekit.pictures import Pictures
 from kagglekit.plan import Plan
-from kagglekit.passes import predict_pass
 from kagglekit.progress import Bar, Display
 from kagglekit.recipe import Stage
 from kagglekit.run_folder import Run

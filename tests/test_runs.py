@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -87,7 +88,7 @@ def test_snapshots_differ_from_one_another(name, runs):
     weights = [load_file(run.snapshot(f"{last.name}-cycle{i}")) for i in range(1, last.cycles + 1)]
     tables = [load_predictions(run.predictions(f"{last.name}-cycle{i}", "test")) for i in range(1, last.cycles + 1)]
     assert len(weights) >= 2
-    for first, second in zip(weights, weights[1:], strict=False):
+    for first, second in pairwise(weights):
         assert any((first[key] != second[key]).any() for key in first)
     assert not tables[0].equals(tables[1])
 
@@ -187,9 +188,14 @@ def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
         {"stage__4__views": "random-resized-crop", "stage__3__views": "top_down", "tta_views": "crops", "tta": 4},
         {"stage__*__plain": "squash", "stage__4__schedule": "flat-cosine", "tta_views": "flip"},
         {"stage__*__plain": "pad", "stage__*__border": "zero", "predict_size": 64, "stage__4__views": "none", "tta": 0},
-        {"stage__4__optimizer": "sgd", "stage__4__oversample": 1.0, "stage__4__clip_norm": 1, "stage__4__snapshots": "false"},
+        {
+            "stage__4__optimizer": "sgd",
+            "stage__4__oversample": 1.0,
+            "stage__4__clip_norm": 1,
+            "stage__4__snapshots": "false",
+        },
     ],
-    ids=["gradient-head", "mixed", "crops", "squash", "pad", "sgd"],
+    ids=["gradient-head", "mixed", "crops", "squash", "pad", "sgd", "no-snapshots"],
 )
 def test_every_option_of_a_stage_trains(settings, runs, tmp_path):
     _, _, data = runs["pets"]

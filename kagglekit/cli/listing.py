@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from kagglekit.blame import one_line
+from kagglekit.cli.tables import print_table
 from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import Kind, Plugin, survey
@@ -28,7 +28,7 @@ def competitions() -> None:
     """List the installed competitions."""
     listed = list(_surveyed("competition", Hooks.competition))
     rows = [(plugin.name, *_facts(plugin, facts), plugin.origin) for plugin, facts in listed]
-    _print_table(("name", "title", "metric", "data", "plugin"), rows)
+    print_table(("name", "title", "metric", "data", "plugin"), rows)
     _print_problems([plugin for plugin, _ in listed])
 
 
@@ -47,7 +47,7 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1, default=str))
         return
     columns = ("name", "kind", "distribution", "version", "status", "hooks")
-    _print_table(columns, [(p.name, p.kind, p.distribution, p.version, _status(p), _hooks(p)) for p in found])
+    print_table(columns, [(p.name, p.kind, p.distribution, p.version, _status(p), _hooks(p)) for p in found])
     _print_problems(found)
 
 
@@ -82,19 +82,3 @@ def _print_problems(found: Sequence[Plugin]) -> None:
     for plugin in found:
         if plugin.problem:
             click.echo(one_line(plugin.problem), err=True)
-
-
-def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on a terminal, aligned lines into a file or pipe."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*columns)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table, markup=False)
-        return
-    widths = [max(len(cell) for cell in column) for column in zip(columns, *rows, strict=True)]
-    for row in (columns, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
