@@ -54,12 +54,15 @@ class Compute:
         train: Format of training steps through the body.
         infer: Format of everything without gradients through the body.
         why: How the formats were found, for the log.
+        train_cost: Time of a training step through all layers in forward passes for inference; only estimates
+            of the time left use it.
     """
 
     device: torch.device
     train: Format
     infer: Format
     why: str
+    train_cost: float = 3.0  # forward, and backward twice as long
 
 
 def choose_device(name: str) -> torch.device:
@@ -117,17 +120,16 @@ def choose_formats(
     key = _machine_key(device, arch, size, batch)
     known = _read(remembered)
     if key in known:
-        return Compute(device, Format(*known[key]["train"]), Format(*known[key]["infer"]), "remembered probe")
+        found = known[key]
+        return Compute(device, Format(*found["train"]), Format(*found["infer"]), "remembered probe", found["cost"])
     probe = copy.deepcopy(model).to(device)
     images = torch.rand(batch, 3, size, size, device=device)
-    train = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
-    infer = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
-    known[key] = {
-        "train": [train.precision, train.channels_last],
-        "infer": [infer.precision, infer.channels_last],
-    }
-    write_text(remembered, json.dumps(known, indent=1))
-    return Compute(device, train, infer, f"probed at {size} px")
+    train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
+    infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
+    compute = Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)
+    found = {"train": [train.precision, train.channels_last], "infer": [infer.precision, infer.channels_last]}
+    write_text(remembered, json.dumps({**known, key: {**found, "cost": compute.train_cost}}, indent=1))
+    return compute
 
 
 def candidates(device: torch.device) -> list[Format]:
@@ -167,8 +169,11 @@ def _refuse_missing(precision: str, device: torch.device) -> None:
         raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
 
 
-def _fastest(formats: list[Format], step: Callable[[Format], None]) -> Format:
-    return min(formats, key=lambda candidate: min(_seconds(step, candidate)))
+def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float]:
+    """Return the fastest format and the time of its fastest step, s."""
+    seconds = {candidate: min(_seconds(step, candidate)) for candidate in formats}
+    best = min(seconds, key=seconds.__getitem__)
+    return best, seconds[best]
 
 
 def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[float]:

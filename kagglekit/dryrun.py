@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,7 +39,7 @@ def dry_run(request: Request, display: Display) -> None:
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         small = two_batches(replace(plan, recipe=recipe))
         folder = create_run(Path(place), plan.name, "dry-run", datetime.now())
-        work = prepare(small, model, folder, display)
+        work = prepare(small, model, folder, display, time.perf_counter())
         finish(work, [kept for number in small.stages for kept in timed_stage(work, number)])
     display.say("dry run: everything fits together; its scores mean nothing, and nothing of it was kept")
 

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.train import batch_of, steps_per_epoch
 
-TRAIN_COST = 3.0  # a training step through all layers against a forward pass: forward, and backward twice as long
 FIRST_STEPS = 10  # after which the estimate is made
 
 
-def stage_cost(stage: Stage, n_train: int, n_valid: int) -> float:
-    """Work of a stage in forward passes over one pixel: training epochs and a validation after each."""
+def step_cost(stage: Stage, train_cost: float) -> float:
+    """Work of a training step on one image, in forward passes over one pixel."""
+    return float(stage.size**2) * (train_cost if stage.freeze_to != -1 else 1.0)
+
+
+def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> float:
+    """Work of a stage in forward passes over one pixel: training epochs and a validation after each.
+
+    Args:
+        stage: The stage.
+        n_train: Training images.
+        n_valid: Valid images.
+        train_cost: Time of a training step through all layers in forward passes (`Compute.train_cost`).
+    """
     area = float(stage.size**2)
     if stage.precompute:
         return (n_train + n_valid) * area
     seen = steps_per_epoch(stage, n_train) * batch_of(stage, n_train)
-    step = TRAIN_COST if stage.freeze_to != -1 else 1.0
-    return stage.epochs * (seen * step + n_valid) * area
+    return stage.epochs * (seen * step_cost(stage, train_cost) + n_valid * area)
 
 
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
@@ -33,10 +44,12 @@ class Estimate:
 
     Attributes:
         total: The whole run's work, in forward passes over one pixel.
+        started: When the run began, by time.perf_counter, s.
         seconds: The estimate of the whole run; None until ten steps are done.
     """
 
     total: float
+    started: float
     seconds: float | None = None
     _work: float = 0.0
     _spent: float = 0.0
@@ -52,5 +65,6 @@ class Estimate:
             self._spent += seconds
         if self._steps < FIRST_STEPS + 1:
             return False
-        self.seconds = self.total / self._work * self._spent
+        elapsed = time.perf_counter() - self.started
+        self.seconds = elapsed + (self.total - self._work) / self._work * self._spent
         return True

@@ -54,7 +54,7 @@ def run(request: Request, display: Display) -> Run:
         folder.update_info(status="running", **_facts(plan, model))
         describe_plan(plan, model, folder, display)
         plan.hooks.run_start(folder, recipe)
-        work = prepare(plan, model, folder, display)
+        work = prepare(plan, model, folder, display, started)
         snapshots = [kept for number in plan.stages for kept in timed_stage(work, number)]
         scores = finish(work, snapshots)
         folder.update_info(status="finished", seconds=round(time.perf_counter() - started, 1))
@@ -80,8 +80,16 @@ def build_model(plan: Plan) -> tuple[nn.Module, Recipe]:
     return model, recipe
 
 
-def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display) -> Work:
-    """Decode the images, move the network to the device, choose formats."""
+def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started: float) -> Work:
+    """Decode the images, move the network to the device, choose formats.
+
+    Args:
+        plan: What was decided so far.
+        model: The network.
+        folder: The run's.
+        display: Where it shows itself.
+        started: When the run began, by time.perf_counter, s.
+    """
     recipe, hooks = plan.recipe, plan.hooks
     stages = [recipe.stages[number - 1] for number in plan.stages]
     config = data_config(model)
@@ -105,11 +113,11 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display) -> Work
     compute = _formats(plan, model, display)
     folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
     n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
-    total = sum(stage_cost(stage, n["train"], n["valid"]) for stage in stages)
+    total = sum(stage_cost(stage, n["train"], n["valid"], compute.train_cost) for stage in stages)
     total += prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
     log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
     metric = hooks.metric(plan.competition)
-    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, Estimate(total))
+    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, Estimate(total, started))
 
 
 def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kagglekit.activations import CachedActivations, head_inputs
 from kagglekit.device import Compute, Format
-from kagglekit.estimate import TRAIN_COST, Estimate
+from kagglekit.estimate import Estimate, step_cost
 from kagglekit.metric import Metric
 from kagglekit.model import DataConfig, data_config, frozen_names, head_module, save_weights, set_input_size, set_modes
 from kagglekit.passes import predict_pass
@@ -128,7 +128,7 @@ def _follow(work: Work, fit: Fit, loader: Loader | None) -> list[Snapshot]:
     stage, snapshots = fit.stage, []
     best: tuple[float, dict[str, Tensor]] | None = None
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
-    cost = batch * stage.size**2 * (TRAIN_COST if stage.freeze_to != -1 else 1.0)
+    cost = batch * step_cost(stage, work.compute.train_cost)
     with work.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar:
         epoch_started = started = time.perf_counter()
         for at in train_stage(fit):
