@@ -62,15 +62,15 @@ RECIPES = {
         stages=progressive_stages((224, 336, 448), lr=5e-5, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The lesson trains the head alone to the end. `all-299` is ours: all layers, at rates that spoil nothing.
+    # The lesson trains the head alone to the end. `all` is ours: all layers, at rates that spoil nothing.
     "lesson": Recipe(
         arch="resnext101_64x4d.tv_in1k",
         stages=(
             with_sgd(name="head", size=224, precompute=True, solver="gradient", cycle_len=2, schedule="constant"),
             with_sgd(name="head-augmented", size=224, cycles=5),
-            with_sgd(name="head-299", size=299, cycles=3),
-            with_sgd(name="head-299-longer", size=299, cycles=3, cycle_mult=2),
-            with_sgd(name="all-299", size=299, cycles=2, cycle_mult=2, freeze_to=0, lr=1e-3, body_factor=10,
+            with_sgd(name="head-larger", size=299, cycles=3),
+            with_sgd(name="head-longer", size=299, cycles=3, cycle_mult=2),
+            with_sgd(name="all", size=299, cycles=2, cycle_mult=2, freeze_to=0, lr=1e-3, body_factor=10,
                      batch_norm="keep", snapshots=True),
         ),
         head="concat-pool",

@@ -96,7 +96,7 @@ RECIPES = {
             with_sgd(name="head", size=160, precompute=True, solver="gradient", schedule="constant"),
             with_sgd(name="head-224", size=224, precompute=True, solver="gradient", schedule="constant", cycle_len=3),
             with_sgd(name="head-augmented", size=224, cycles=3),
-            with_sgd(name="all-224", size=224, cycles=3, cycle_mult=2, freeze_to=0, group_lrs=(1e-4, 1e-3, 1e-2),
+            with_sgd(name="all", size=224, cycles=3, cycle_mult=2, freeze_to=0, group_lrs=(1e-4, 1e-3, 1e-2),
                      snapshots=True),
         ),
         head="concat-pool",

@@ -81,9 +81,9 @@ RECIPES = {
         stages=(
             Stage(name="head", size=160, freeze_to=-1, precompute=True, solver="gradient", lr=2e-3),
             presized(name="head-augmented", size=160, freeze_to=-1, lr=2e-3),
-            presized(name="frozen-224", size=224, freeze_to=-1, cycle_len=3, lr=2e-3),
-            presized(name="all-224", size=224, cycle_len=6, lr=1e-3, group_lrs=(1e-5, 1e-4, 1e-3), snapshots=True),
-            presized(name="all-224-more", size=224, cycle_len=3, lr=1e-4, group_lrs=(1e-5, 3e-5, 1e-4), snapshots=True),
+            presized(name="frozen", size=224, freeze_to=-1, cycle_len=3, lr=2e-3),
+            presized(name="all", size=224, cycle_len=6, lr=1e-3, group_lrs=(1e-5, 1e-4, 1e-3), snapshots=True),
+            presized(name="all-more", size=224, cycle_len=3, lr=1e-4, group_lrs=(1e-5, 3e-5, 1e-4), snapshots=True),
         ),
         head="concat-pool",
         drop_rate=0.5,

@@ -77,15 +77,15 @@ RECIPES = {
         stages=progressive_stages((224, 336, 448), lr=5e-5, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The lesson is `frozen-224` and one cycle of `all-224`. The stages at 160 px are ours, so that sizes grow, and so
+    # The lesson is `frozen` and one cycle of `all`. The stages at 160 px are ours, so that sizes grow, and so
     # is the second cycle, so that there are two snapshots.
     "lesson": Recipe(
         arch="resnet34.tv_in1k",
         stages=(
             Stage(name="head", size=160, freeze_to=-1, precompute=True, solver="gradient", lr=3e-3),
             Stage(name="head-augmented", size=160, freeze_to=-1, lr=3e-3),
-            Stage(name="frozen-224", size=224, freeze_to=-1, cycle_len=4, lr=3e-3),
-            Stage(name="all-224", size=224, cycles=2, cycle_len=2, lr=1e-4, body_factor=10, snapshots=True),
+            Stage(name="frozen", size=224, freeze_to=-1, cycle_len=4, lr=3e-3),
+            Stage(name="all", size=224, cycles=2, cycle_len=2, lr=1e-4, body_factor=10, snapshots=True),
         ),
         head="concat-pool",
         drop_rate=0.5,

@@ -79,8 +79,8 @@ RECIPE = Recipe(
     stages=(
         stage(name="head", size=48, freeze_to=-1, precompute=True),
         stage(name="head-augmented", size=48, freeze_to=-1, lr=1e-3),
-        stage(name="all-48", size=48, cycle_len=20),
-        stage(name="all-64", size=64, schedule="sgdr", cycles=2, cycle_len=6, snapshots=True),
+        stage(name="all-1", size=48, cycle_len=20),
+        stage(name="all-2", size=64, schedule="sgdr", cycles=2, cycle_len=6, snapshots=True),
     ),
     exposure="none: the network starts from random weights",
 )

@@ -67,7 +67,7 @@ _HOMES = {
     "View": "view",
     "uniforms": "view",
 }
-__all__ = sorted(_HOMES)
+__all__ = sorted(set(_HOMES) - {"predict", "run"})  # these two import torch: not for a plugin's star import
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ from kagglekit.device import Compute
 from kagglekit.errors import UserError
 from kagglekit.model import input_of
 from kagglekit.passes import BATCH, Batches
+from kagglekit.warp import to_device
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class CachedActivations:
     def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
         """Yield the activations of each array of rows; there is no augmentation, `turn` plays no part."""
         for picked in rows:
-            yield self.features[torch.from_numpy(self.where[picked]).to(self.features.device)]
+            yield self.features[to_device(self.where[picked], self.features.device)]
 
 
 @torch.no_grad()
@@ -47,11 +48,21 @@ def head_inputs(
     chunks = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     padded = [np.resize(chunk, BATCH) for chunk in chunks]
     for number, (chunk, inputs) in enumerate(zip(chunks, images.batches(padded, 0), strict=True)):
+        inputs = inputs.contiguous(memory_format=compute.infer.memory_format)
         with compute.infer.autocast(compute.device):
             features = input_of(model, head, inputs)
             if number == 0:
                 _check_head(model, head, inputs, features)
         yield features[: len(chunk)].float()
+
+
+@torch.no_grad()
+def head_outputs(head: nn.Module, cached: CachedActivations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the class probabilities (N, C) that the head, put into eval mode, gives cached activations."""
+    head.eval()
+    (inputs,) = cached.batches([rows], 0)
+    table: NDArray[np.float32] = head(inputs).float().softmax(1).cpu().numpy()
+    return table
 
 
 def _check_head(model: nn.Module, head: nn.Module, inputs: Tensor, features: Tensor) -> None:

@@ -21,21 +21,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def check_answer(plugin: str, hook: str, answer: object) -> None:
+def check_answer(plugin: str, hook: str, place: str, answer: object) -> None:
     """Check the type of what a plugin answered.
 
+    Args:
+        plugin: The plugin as listings show it.
+        hook: The hook's name.
+        place: `` at FILE:LINE`` of the hook's function; empty where that is not known.
+        answer: What it answered.
+
     Raises:
-        PluginError: It is something else; names plugin, hook, what it answered and what is expected.
+        PluginError: It is something else; names plugin, hook, place, what it answered and what is expected.
     """
     expected, fits = _EXPECTED[hook]
     if not fits(answer):
         raise PluginError(
-            f"plugin {plugin} answered {hook} with {_describe(answer)}; it must be {expected}",
+            f"plugin {plugin} answered {hook}{place} with {_describe(answer)}; it must be {expected}",
             "or None, to leave the answer to the next plugin",
         )
 
 
-def check_layer_groups(plugin: str, groups: list[list[str]], model: nn.Module, n_groups: int) -> None:
+def check_layer_groups(plugin: str, place: str, groups: list[list[str]], model: nn.Module, n_groups: int) -> None:
     """Check that the groups hold every parameter of `model` exactly once and that none is empty.
 
     Raises:
@@ -53,7 +59,7 @@ def check_layer_groups(plugin: str, groups: list[list[str]], model: nn.Module, n
     if len(groups) != n_groups:
         problems.insert(0, f"{len(groups)} groups where the recipe asks for {n_groups}")
     if problems:
-        raise PluginError(f"plugin {plugin} answered kagglekit_layer_groups wrongly: {'; '.join(problems)}")
+        raise PluginError(f"plugin {plugin} answered kagglekit_layer_groups{place} wrongly: {'; '.join(problems)}")
 
 
 def _describe(answer: object) -> str:

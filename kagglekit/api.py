@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,9 @@ def run(
     request = Request(
         competition,
         data=Path(data) if data is not None else None,
-        settings=tuple(f"{key}={value}" for key, value in (settings or {}).items()),
+        settings=tuple(
+            f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in (settings or {}).items()
+        ),
         out=Path(out),
         **options,
     )
@@ -89,6 +92,8 @@ def predict(
     Raises:
         UserError: The run is not finished, or a file can't be decoded.
     """
+    if not paths:
+        raise UserError("there are no images to predict", "name at least one file")
     folder = run if isinstance(run, Run) else find_run(str(run))
     trained = _restore(folder, choose_device(device))
     files = tuple(Path(path).absolute() for path in paths)
@@ -144,7 +149,7 @@ def _predict_view(trained: _Trained, files: tuple[Path, ...], view: View, turn: 
     spec = StoreSpec(files, Path(files[0].anchor), copy_side(trained.size), view.fit, trained.hooks.reader())
     store = built_store(spec, trained.hooks.read_image)
     if store.bad:
-        raise bad_images_error(store)
+        raise bad_images_error(store, "leave them out of the list")
     keys = image_keys([path.stem for path in files], trained.recipe.seed, "tta")
     loader = Loader(store, view, trained.size, data_config(trained.model), keys, trained.compute.device)
     return predict_pass(trained.model, loader, np.arange(len(files)), turn, trained.compute)

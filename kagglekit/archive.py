@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from kagglekit.errors import UserError, listing
+from kagglekit.files import check_writable
 from kagglekit.folder import existing_file
 
 
@@ -30,6 +31,7 @@ def unpacked(archive: Path) -> Path:
     folder = cache_folder() / "unpacked" / f"{archive.stem}-{key}"
     if folder.is_dir():  # it gets this name when it is complete
         return folder
+    check_writable(folder.parent, _ELSEWHERE)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():

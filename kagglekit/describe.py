@@ -11,7 +11,7 @@ from kagglekit.recipe import Recipe, Stage
 if TYPE_CHECKING:
     from torch import nn
 
-    from kagglekit.plan import Plan
+    from kagglekit.plan import Choice, Plan
     from kagglekit.progress import Display
     from kagglekit.run_folder import Run
 
@@ -38,43 +38,51 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
     for warning in plan.warnings:
         display.warn(warning)
     display.say(f"device: {device_title(plan.device)}")
-    describe_preset(plan.preset, plan.request.preset, display)
-    if plan.base:
-        display.say(f"starts from the weights of {plan.base.folder}")
-    describe_recipe(recipe, display, plan.stages)
-    config = data_config(model)
-    display.say(f"weights: {config.weights}, licence: {recipe.licence or config.licence or 'not stated'}")
+    describe_choice(plan, display)
+    weights, licence = weights_and_licence(plan, model)
+    if recipe.pretrained:
+        display.say(f"weights: {weights}, licence: {licence or 'not stated'}")
     if folder:
         display.say(f"results: {folder.folder}")
 
 
-def describe_preset(preset: str, asked: str, display: Display) -> None:
-    """Say which preset was taken, and why."""
-    if preset:
-        why = " (auto: standard with a GPU, quick without)" if asked == "auto" else ""
-        display.say(f"preset: {preset}{why}")
+def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
+    """Return where the weights came from before any training here, and their licence, empty if not stated."""
+    if plan.base:
+        info = plan.base.info()
+        return str(info.get("weights", "")), str(info.get("licence", ""))
+    config = data_config(model)
+    return config.weights, plan.recipe.licence or config.licence
 
 
-def describe_recipe(recipe: Recipe, display: Display, stages: Sequence[int] = ()) -> None:
-    """Print a recipe: its stages as a table, then what concerns all of them."""
-    display.say(
-        f"recipe: {recipe.arch}, {'pretrained' if recipe.pretrained else 'random weights'}, {recipe.head} head, "
-        f"{recipe.groups} layer groups, seed {recipe.seed}"
-    )
+def describe_choice(choice: Choice, display: Display) -> None:
+    """Print where the recipe is from, and the recipe."""
+    if choice.preset:
+        why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
+        display.say(f"preset: {choice.preset}{why}")
+    if choice.base:
+        display.say(f"starts from {choice.base.folder}: {'its weights' if choice.preset else 'its recipe and weights'}")
+    recipe = choice.recipe
+    start = "that run's weights" if choice.base else "pretrained" if recipe.pretrained else "random weights"
+    display.say(f"recipe: {recipe.arch}, {start}, {recipe.head} head, {recipe.groups} layer groups, seed {recipe.seed}")
     columns = ("", "stage", "px", "epochs", "schedule", "lr", "trains", "views", "batch", "keeps")
-    numbered = list(enumerate(recipe.stages, 1))
-    shown = [(i, stage) for i, stage in numbered if not stages or i in stages]
-    display.table(columns, [(i, *_stage_cells(stage, recipe)) for i, stage in shown])
-    views = recipe.tta_views or "the stage's own"
-    tta = f"plain + {recipe.tta} augmented views ({views})" if recipe.tta else "plain view only"
-    size = f" at {recipe.predict_size} px" if recipe.predict_size else ""
-    clip = f"; probabilities clipped to {recipe.clip:g}" if recipe.clip else ""
-    display.say(f"prediction: {tta}{size}; ensemble: {recipe.ensemble}{clip}")
-    if recipe.exposure:
+    rows = [(str(number), *_stage_cells(recipe.stages[number - 1], recipe)) for number in choice.stages]
+    display.table(columns, rows, keys=2)
+    display.say(f"prediction: {_prediction(recipe)}")
+    if recipe.pretrained and recipe.exposure:  # random weights have seen nothing
         display.say(f"exposure: {recipe.exposure}")
     if recipe.source:
         display.say(f"source: {recipe.source}")
     display.say(f"measured: {recipe.measured}")
+
+
+def _prediction(recipe: Recipe) -> str:
+    views = recipe.tta_views or "the stage's own"
+    augmented = "1 augmented view" if recipe.tta == 1 else f"{recipe.tta} augmented views"
+    tta = f"plain + {augmented} ({views})" if recipe.tta else "plain view only"
+    size = f" at {recipe.predict_size} px" if recipe.predict_size else ""
+    clip = f"; probabilities clipped to {recipe.clip:g}" if recipe.clip else ""
+    return f"{tta}{size}; ensemble: {recipe.ensemble}{clip}"
 
 
 def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     rates = f"{stage.lr:.2g}"
     if stage.group_lrs:
         rates = " ".join(f"{rate:.2g}" for rate in stage.group_lrs)
-    elif first < recipe.groups - 1:
+    elif first < recipe.groups - 1 and stage.body_factor > 1:
         rates = f"{stage.lr / stage.body_factor**2:.2g}..{stage.lr:.2g}"
     epochs = "+".join(str(n) for n in stage.cycle_epochs)
     views = "plain" if stage.precompute else stage.views
@@ -125,7 +133,9 @@ def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display
     """Print every member's and the ensemble's scores with their standard errors."""
     keys = [key for key in rows[-1] if key not in ("member", "views")]
     columns = ["member", "views", *(_title(key) for key in keys)]
-    display.table(columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows])
+    display.table(
+        columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows], keys=2
+    )
     if plan.truth is not None and any(key.startswith("test_") for key in keys):
         display.say(
             "the test scores are computed here, from labels that were known all along and used for nothing else"

@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from kagglekit.errors import UserError
+from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import write_text
+from kagglekit.model import set_input_size
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -89,7 +90,11 @@ def device_title(device: torch.device) -> str:
     """Name the hardware for people and for run.json."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device.type} ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+    return f"{device.type} ({_threads(torch.get_num_threads())})" if device.type == "cpu" else device.type
+
+
+def _threads(n: int) -> str:
+    return f"{n} thread{'s' * (n != 1)}"
 
 
 def choose_formats(
@@ -113,7 +118,7 @@ def choose_formats(
         UserError: The device has no such precision.
     """
     if precision != "auto":
-        _refuse_missing(precision, device)
+        check_precision(precision, device)
         chosen = Format(precision, channels_last=True)  # type: ignore[arg-type]
         return Compute(device, chosen, chosen, "as asked")
     batch = min(batch, 16) if device.type == "cpu" else batch
@@ -123,6 +128,7 @@ def choose_formats(
         found = known[key]
         return Compute(device, Format(*found["train"]), Format(*found["infer"]), "remembered probe", found["cost"])
     probe = copy.deepcopy(model).to(device)
+    set_input_size(probe, size)
     images = torch.rand(batch, 3, size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
@@ -149,7 +155,8 @@ def seed_device(device: torch.device, seed: int) -> None:
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
 
@@ -162,18 +169,37 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def _refuse_missing(precision: str, device: torch.device) -> None:
+def check_precision(precision: str, device: torch.device) -> None:
+    """Check that a device can compute in a precision.
+
+    Raises:
+        UsageError: There is no such precision.
+        UserError: The device does not have it.
+    """
+    if precision not in ("auto", *DTYPES):
+        raise UsageError(unknown("precision", precision, ("auto", *DTYPES)))
     if precision == "fp16" and device.type == "cpu":
         raise UserError("fp16 is for GPUs", "use --precision bf16, fp32 or auto on a CPU")
+    if precision != "fp32" and device.type == "mps":
+        raise UserError(f"{precision} has not been tried on Apple's GPUs", "use --precision fp32 or auto")
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
 
 
 def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float]:
     """Return the fastest format and the time of its fastest step, s."""
-    seconds = {candidate: min(_seconds(step, candidate)) for candidate in formats}
+    seconds = {candidate: _least_seconds(step, candidate) for candidate in formats}
     best = min(seconds, key=seconds.__getitem__)
     return best, seconds[best]
+
+
+def _least_seconds(step: Callable[[Format], None], candidate: Format) -> float:
+    """Return the time of the fastest step, s; infinity where the device's memory does not hold it."""
+    try:
+        return min(_seconds(step, candidate))
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return float("inf")
 
 
 def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[float]:
@@ -203,9 +229,9 @@ def _infer_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
 
 def _machine_key(device: torch.device, arch: str, size: int, batch: int) -> str:
     parts = [
+        "2",  # the form of the entries
         device_title(device),
         platform.machine(),
-        platform.processor(),
         cpu_name(),
         torch.__version__,
         arch,
@@ -226,5 +252,5 @@ def cpu_name() -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from kagglekit.describe import describe_plan
 from kagglekit.errors import UserError
+from kagglekit.files import check_writable
 from kagglekit.finish import finish
 from kagglekit.passes import BATCH
 from kagglekit.plan import Plan, Request, make_plan
@@ -32,16 +33,18 @@ def dry_run(request: Request, display: Display) -> None:
     Raises:
         UserError: What the real run would stop at.
     """
+    cache = cache_folder()
+    check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, _cache_in(Path(place) / "cache"):
-        plan = make_plan(request, display.warn)
-        check_disk(plan)
+        plan = make_plan(request, display.warn, downloads=Path(place) / "data")
+        check_disk(plan, cache)
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         small = two_batches(replace(plan, recipe=recipe))
         folder = create_run(Path(place), plan.name, "dry-run", datetime.now())
         work = prepare(small, model, folder, display, time.perf_counter())
         finish(work, [kept for number in small.stages for kept in timed_stage(work, number)])
-    display.say("dry run: everything fits together; its scores mean nothing, and nothing of it was kept")
+    display.say("dry run: everything fits together; its scores mean nothing, and its files are gone")
 
 
 @contextmanager
@@ -71,16 +74,15 @@ def two_batches(plan: Plan) -> Plan:
     return replace(plan, table=kept.reset_index(drop=True), recipe=limited)
 
 
-def check_disk(plan: Plan) -> None:
-    """Check that the decoded images fit on the cache's disk, taking pictures for 3:2.
+def check_disk(plan: Plan, cache: Path) -> None:
+    """Check that the decoded images fit on the disk of the cache folder, taking pictures for 3:2.
 
     Raises:
         UserError: They do not.
     """
     largest = copy_side(plan.recipe.sizes[-1])
     needed = len(plan.table) * largest**2 * 1.5 * 3
-    folder = cache_folder()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    there = next(parent for parent in (cache, *cache.parents) if parent.exists())
     free = shutil.disk_usage(there).free
     if needed > free:
         raise UserError(

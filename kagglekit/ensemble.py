@@ -14,7 +14,7 @@ class Member:
     """One set of weights' predictions, with test-time augmentation where the recipe has it.
 
     Attributes:
-        name: For example ``all-160-cycle2``; the weights of ``average`` are a member of that name.
+        name: For example ``all-2-cycle2``; the weights of ``average`` are a member of that name.
         valid: Valid predictions (see `kagglekit.predictions`), images no weight was trained on.
         test: Test predictions; empty (no rows) where there are no test images.
         run: Name of the run it comes from.

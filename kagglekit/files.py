@@ -10,6 +10,24 @@ from pathlib import Path
 from kagglekit.errors import UserError
 
 
+def check_writable(folder: Path, hint: str) -> None:
+    """Check that a folder can be written to, or be made.
+
+    Args:
+        folder: It need not exist.
+        hint: What the user could do otherwise.
+
+    Raises:
+        UserError: It can't, as far as the nearest folder that exists tells.
+    """
+    place = folder.absolute()
+    there = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not there.is_dir():
+        raise UserError(f"cannot write to the folder {folder}: {there} is a file", hint)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to the folder {folder}: {there} is read-only for you", hint)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; when the block ends, flush that file and rename it to `path`.

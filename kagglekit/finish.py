@@ -12,8 +12,8 @@ from kagglekit.members import Predicted, combine, predict_members, score_table
 from kagglekit.metric import Metric, Score
 from kagglekit.model import save_weights
 from kagglekit.predictions import save_predictions
-from kagglekit.stages import Snapshot, Work
 from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.work import Snapshot, Work
 
 
 def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kagglekit import names
 from kagglekit.answers import check_answer, check_layer_groups
-from kagglekit.blame import one_line, plugin_failure
+from kagglekit.blame import defined_at, one_line, plugin_failure
 from kagglekit.errors import PluginError, UsageError, UserError, unknown
 from kagglekit.manager import HOOKS
 
@@ -57,7 +57,7 @@ class Hooks:
         self._warn = warn
         self._relay = plugins.manager.hook
         self._who: dict[str, dict[str, None]] = {hook: {} for hook in HOOKS}
-        self._last: dict[str, str] = {}
+        self._last: dict[str, tuple[str, str]] = {}  # plugin and place of each hook's last answer
         self._failed_watchers: set[str] = set()
         self._provided: list[tuple[str, Provides]] | None = None
         for hook in HOOKS:
@@ -120,7 +120,10 @@ class Hooks:
         answer: Path | None = self._relay.kagglekit_download(competition=competition, folder=folder)
         if answer is None:
             where = f": get them from {competition.url}" if competition.url else ""
-            raise UserError(f"no plugin can download {competition.title}{where}", "give the data with --data FOLDER")
+            raise UserError(
+                f"no plugin can download the images of {competition.title}{where}",
+                f"unpack them, and name the folder with --data DIR, or put them into {folder}",
+            )
         return answer
 
     def read_image(self, path: Path, size: int) -> NDArray[np.uint8]:
@@ -148,7 +151,7 @@ class Hooks:
         answer: list[list[str]] | None = self._relay.kagglekit_layer_groups(model=model, recipe=recipe)
         if answer is None:
             raise UserError(f"no plugin knows the layer groups of {recipe.arch!r}")
-        check_layer_groups(self._last["kagglekit_layer_groups"], answer, model, recipe.groups)
+        check_layer_groups(*self._last["kagglekit_layer_groups"], answer, model, recipe.groups)
         return answer
 
     def views(self, recipe: Recipe, stage: Stage, mode: ViewMode, data_config: DataConfig) -> View:
@@ -177,10 +180,17 @@ class Hooks:
         return answer
 
     def metric(self, competition: Competition) -> Metric:
-        """Ask for the competition's metric."""
+        """Ask for the metric named `competition.metric`; one of another name is a `PluginError`."""
         answer: Metric | None = self._relay.kagglekit_metric(competition=competition)
         if answer is None:
             self._nobody("kagglekit_metric", "metric", competition.metric)
+        if answer.name != competition.metric:
+            plugin, place = self._last["kagglekit_metric"]
+            raise PluginError(
+                f"plugin {plugin} answered kagglekit_metric{place} with the metric {answer.name!r} where "
+                f"{competition.metric!r} is asked for",
+                "it must return None for the names of other metrics",
+            )
         return answer
 
     def schedule(self, stage: Stage, steps_per_epoch: int) -> Schedule:
@@ -235,7 +245,7 @@ class Hooks:
     def _answering(self, hook: str, implementation: HookImpl) -> Callable[..., Any]:
         """Wrap a hook's function: its failure is the plugin's, its answer is checked and recorded."""
         function, plugin = implementation.function, implementation.plugin_name
-        modules, who = _modules(implementation), self._who[hook]
+        modules, place, who = _modules(implementation), defined_at(function), self._who[hook]
 
         def answer(*arguments: Any) -> Any:
             try:
@@ -245,8 +255,8 @@ class Hooks:
             except Exception as error:
                 raise plugin_failure(plugin, f"in {hook}", error, modules) from error
             if given is not None:
-                check_answer(plugin, hook, given)
-                self._last[hook] = plugin
+                check_answer(plugin, hook, place, given)
+                self._last[hook] = (plugin, place)
                 who[plugin] = None
             return given
 

@@ -65,8 +65,8 @@ def kagglekit_download(competition: Competition, folder: Path) -> Path | None:
 def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
     """Decode one image file to uint8 (H, W, 3), RGB, upright.
 
-    `size` is the shortest side that is needed, px, 0 for all there is: a reader may decode to fewer pixels as
-    long as the short side stays at or above it. None leaves the file to the next plugin.
+    `size` is the shortest side that is needed, px: a reader may decode to fewer pixels as long as the short side
+    stays at or above it. None leaves the file to the next plugin.
     """
 
 
@@ -107,7 +107,7 @@ def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
 
 @hookspec(firstresult=True)
 def kagglekit_metric(competition: Competition) -> Metric | None:
-    """Return the metric named `competition.metric`."""
+    """Return the metric named `competition.metric`, or None for every other name: log loss is asked for, too."""
 
 
 @hookspec(firstresult=True)

@@ -81,7 +81,7 @@ def labels_from_csv(
     import pandas as pd
 
     try:
-        rows = pd.read_csv(existing_file(csv), dtype=str, keep_default_na=False)
+        rows = pd.read_csv(existing_file(csv), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except ValueError as error:  # pandas' parser errors are ValueErrors
         raise UserError(f"cannot read {csv}: {error}") from error
     columns = [str(column) for column in rows.columns]
@@ -116,7 +116,7 @@ def labels_from_list(
     """
     tables = []
     for split, file in lists.items():
-        lines = existing_file(file).read_text(encoding="utf-8").splitlines()
+        lines = existing_file(file).read_text(encoding="utf-8-sig").splitlines()
         words = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         names = _some([line[0] for line in words], file)
         labels = _second_words(words, file) if pattern is None else _matches(names, pattern)

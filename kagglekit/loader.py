@@ -69,18 +69,26 @@ class Loader:
         Raises:
             UserError: The view's answer has a wrong shape.
         """
+        return self._delivered(self._made(rows, turn))
+
+    def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
+        for made in _ahead(lambda some: self._made(some, turn), rows, self.waits):
+            yield self._delivered(made)
+
+    def _delivered(self, images: Tensor) -> Tensor:
+        images = images.to(self.device)
+        return self.view.pixels(images) if self.view.pixels else images
+
+    def _made(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+        """Make a batch, on the device but for Apple's: torch must not use those from two threads at once."""
         keys = self.keys[rows]
         maps = self.view.maps(keys, self.store.aspects[rows], turn)
         _check("maps", maps, (len(rows), 2, 3))
         colours = self.view.colours(keys, turn) if self.view.colours else None
         if colours is not None:
             _check("colours", colours, (len(rows), 2))
-        images = self._finished(rows, maps, colours)
-        return self.view.pixels(images) if self.view.pixels else images
-
-    def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
-        return _ahead(lambda some: self.batch(some, turn), rows, self.waits)
+        return self._finished(rows, maps, colours)
 
     def _finished(
         self, rows: NDArray[np.int64], maps: NDArray[np.float32], colours: NDArray[np.float32] | None
@@ -91,7 +99,7 @@ class Loader:
             pixels = gather(self.resident, *places, maps, aspects, self.size, border)
             return finish_on_device(pixels, colours, self.config)
         warped = warp([store.picture(int(row)) for row in rows], maps, aspects, self.size, border)
-        if self.device.type == "cpu":
+        if self.device.type != "cuda":
             return finish(warped, colours, self.config)
         return finish_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
 
@@ -110,9 +118,7 @@ def place(store: ImageStore, device: torch.device) -> Tensor | None:
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-    return 0
+    return 0  # Apple's GPUs share the memory with the CPU, which warps well enough
 
 
 def _ahead(

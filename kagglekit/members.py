@@ -17,9 +17,15 @@ from kagglekit.metric import Metric, Score
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import BATCH, mean_over_passes, predict_pass
 from kagglekit.pictures import Kind, Split, bad_ids
-from kagglekit.predictions import make_predictions, save_predictions, truth_numbers, with_missing_rows
-from kagglekit.stages import Snapshot, Work
+from kagglekit.predictions import (
+    check_predictions,
+    make_predictions,
+    save_predictions,
+    truth_numbers,
+    with_missing_rows,
+)
 from kagglekit.view import View
+from kagglekit.work import Snapshot, Work
 
 if TYPE_CHECKING:
     from kagglekit.loader import Loader
@@ -100,10 +106,12 @@ def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
     last = snapshots[-1]
     same = [snapshot for snapshot in snapshots if snapshot.stage.size == last.stage.size]
     sums: dict[str, Tensor] = {}
+    set_input_size(work.model, last.stage.size)
     for snapshot in same:
         load_weights(work.model, work.run.snapshot(snapshot.name))
         for name, value in work.model.state_dict().items():
-            sums[name] = sums.get(name, torch.zeros_like(value, dtype=torch.float64)) + value.double() / len(same)
+            share = value.cpu().double() / len(same)  # on the CPU: Apple's GPUs have no float64
+            sums[name] = sums[name] + share if name in sums else share
     work.model.load_state_dict({k: sums[k].to(v.dtype) for k, v in work.model.state_dict().items()})
     _estimate_batch_norm(work, last)
     average = Snapshot("average", last.stage, last.cycle)
@@ -113,11 +121,15 @@ def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
 
 @torch.no_grad()
 def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
-    """Run training images once through the network with BatchNorm layers that average their statistics."""
-    layers = [m for m in work.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not layers or snapshot.stage.batch_norm == "keep":
-        return
+    """Run training images once, shuffled, through the network with BatchNorm layers that average their statistics.
+
+    Only those layers whose statistics the stage updated.
+    """
+    work.set_modes(snapshot.stage)
+    layers = [m for m in work.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     work.model.eval()
+    if not layers:
+        return
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
@@ -125,7 +137,7 @@ def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
         layer.train()
     view = work.plan.hooks.views(work.plan.recipe, snapshot.stage, "train", work.config)
     loader = work.pictures.loader("labelled", view, snapshot.stage.size, "batch-norm")
-    rows = work.pictures.rows("train")
+    rows = np.random.default_rng(work.plan.recipe.seed).permutation(work.pictures.rows("train"))
     chunks = [rows[i : i + BATCH] for i in range(0, len(rows) - min(len(rows), BATCH) + 1, BATCH)]
     for inputs in loader.batches(chunks, 0):
         with work.compute.infer.autocast(work.compute.device):
@@ -137,6 +149,8 @@ def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
 def combine(work: Work, members: Sequence[Member]) -> Ensemble:
     """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
     ensemble = work.plan.hooks.ensemble(list(members), work.pictures.valid_labels(), work.plan.recipe)
+    check_predictions(ensemble.valid, work.plan.classes, work.pictures.ids("valid"))
+    check_predictions(ensemble.test, work.plan.classes, work.pictures.ids("test"))
     test = ensemble.test
     if bad_ids(work.pictures, "test"):
         test = with_missing_rows(test, [str(image) for image in work.pictures.tables["test"]["id"]])

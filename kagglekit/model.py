@@ -130,6 +130,15 @@ def _set_modes(module: nn.Module, fixed: set[int], around: bool) -> None:
         _set_modes(child, fixed, module.training)
 
 
+def set_dropout(head: nn.Module, rate: float) -> None:
+    """Set the dropout in a head: `rate` before its last layer, half of it before others, as fast.ai's heads have it."""
+    from torch.nn import Dropout
+
+    layers = [module for module in head.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.p = rate if layer is layers[-1] else rate / 2
+
+
 class _Reached(Exception):
     """Carries a module's input out of the network's forward."""
 

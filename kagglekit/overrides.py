@@ -47,9 +47,9 @@ def checked_recipe(data: Mapping[str, Any]) -> Recipe:
         raise UsageError("\n".join(_lines(error))) from None
 
 
-def epochs_setting(recipe: Recipe, epochs: int) -> list[str]:
-    """Word ``--epochs N``: the last stage trains one cycle of N epochs."""
-    return [f"stage.{len(recipe.stages)}.epochs={epochs}"]
+def epochs_setting(last: int, epochs: int) -> list[str]:
+    """Word ``--epochs N``: the last stage that is run trains one cycle of N epochs."""
+    return [f"stage.{last}.epochs={epochs}"]
 
 
 def size_settings(recipe: Recipe, size: int) -> list[str]:
@@ -68,6 +68,7 @@ def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
     if first in ("stage", "stages") and len(rest) == 2:
         for i in _stage_numbers(recipe, rest[0], setting):
             _set_in_stage(data["stages"][i], rest[1], text, setting)
+        _forget(data, "stages")
     elif first == "options" and len(rest) == 1:
         data["options"][rest[0]] = _plain(text)
     elif rest or first in ("stage", "stages", "options"):
@@ -75,15 +76,29 @@ def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
         raise UsageError(f"{setting!r}: {guess}write stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
     else:
         data[first] = _typed(Recipe, first, text, setting)
-        if first == "arch":  # what was said of the recipe's own weights and results holds no more
-            data.update(licence="", measured="none")
+        _forget(data, first)
 
 
 def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) -> None:
     if field == "epochs":
         stage.update(cycles=1, cycle_mult=1, cycle_len=_typed(Stage, "cycle_len", text, setting))
-    else:
-        stage[field] = _typed(Stage, field, text, setting)
+        return
+    value = _typed(Stage, field, text, setting)
+    if field == "lr" and stage["group_lrs"]:  # the groups keep their ratios
+        stage["group_lrs"] = (*(rate * value / stage["lr"] for rate in stage["group_lrs"][:-1]), value)
+    if field == "group_lrs" and value:
+        stage["lr"] = value[-1]
+    stage[field] = value
+
+
+def _forget(data: dict[str, Any], changed: str) -> None:
+    """Drop what was said of the recipe as it was and holds no more."""
+    if changed in ("arch", "weights", "pretrained"):
+        data.update(licence="")
+    if changed == "arch":
+        data.update(source="")
+    if changed not in ("seed", "measured"):
+        data.update(measured="none")
 
 
 def _stage_numbers(recipe: Recipe, which: str, setting: str) -> list[int]:
@@ -104,7 +119,7 @@ def _typed(model: type[Recipe] | type[Stage], field: str, text: str, setting: st
         choices = [*fields, "epochs"] if model is Stage else [*fields, "stage.N.FIELD"]
         raise UsageError(f"{setting!r}: {unknown('key', field, choices)}")
     annotation = fields[field].rebuild_annotation()
-    value = None if text == "none" and type(None) in getattr(annotation, "__args__", ()) else _plain(text)
+    value = None if text in ("none", "null") and type(None) in getattr(annotation, "__args__", ()) else _plain(text)
     if annotation is str:
         value = text
     try:

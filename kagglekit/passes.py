@@ -16,10 +16,10 @@ BATCH = 64  # images a forward pass; a fixed number, so that results do not depe
 
 
 class Batches(Protocol):
-    """Images under a view."""
+    """Where a network's inputs come from: images under a view, or cached activations."""
 
     def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield the inputs of each array of rows; `turn` is the pass."""
+        """Yield the inputs of each array of rows; `turn` is the epoch (from 0), or the pass of a prediction."""
 
 
 @torch.no_grad()
@@ -48,8 +48,9 @@ def predict_pass(
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
     padded = [np.resize(chunk, batch) for chunk in chunks]
     for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
+        formatted = inputs.contiguous(memory_format=compute.infer.memory_format)
         with compute.infer.autocast(compute.device):
-            logits = model(inputs)
+            logits = model(formatted)
         yield logits.float().softmax(1)[: len(chunk)].cpu()
 
 

@@ -81,9 +81,16 @@ class Pictures:
         """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""
         store = self.stores[kind, view.fit, copy_side(size)]
         if store.folder not in self._resident:
+            self._make_room(size)
             self._resident[store.folder] = place(store, self.device)
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
+
+    def _make_room(self, size: int) -> None:
+        """Forget the copies of other sizes that the device holds: their stages are over."""
+        needed = {store.folder for (_, _, side), store in self.stores.items() if side == copy_side(size)}
+        for folder in set(self._resident) - needed:
+            del self._resident[folder]
 
 
 def prepare_pictures(
@@ -186,9 +193,10 @@ def _usable(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageStore])
 
 
 def _refuse_bad(stores: Iterable[ImageStore]) -> None:
-    bad = [store for store in stores if store.bad]
-    if bad:
-        raise bad_images_error(bad[0])
+    by_names = {store.names: store for store in stores if store.bad}  # one of each kind says it for all its copies
+    errors = [bad_images_error(store) for store in by_names.values()]
+    if errors:
+        raise UserError("\n".join(error.what for error in errors), errors[0].hint)
 
 
 def bad_ids(pictures: Pictures, kind: Kind) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.competition import Competition
 from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.files import check_writable
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import load
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
@@ -31,7 +32,7 @@ class Request:
         data: The data folder; None for the usual places, or a download.
         preset: ``auto`` or one of `kagglekit.hooks.PRESETS`.
         settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
-        epochs: Shorthand for the last stage's epochs.
+        epochs: Shorthand for the epochs of the last stage that is run.
         size: Shorthand for the largest image side, px.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
@@ -60,82 +61,98 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything that is decided before a network or an image is loaded.
+class Choice:
+    """What is decided without a look at the data.
 
     Attributes:
         request: What was asked.
         name: The competition's short name, which names its folder of runs.
         hooks: The loaded plugins.
         competition: Its facts.
+        base: The run to start from, if any.
         preset: The resolved one; empty where the recipe is another run's.
         recipe: Overrides applied, names checked.
         stages: Numbers of the stages to run, from 1.
-        data: The data folder.
-        table: The checked image table, with its valid split.
-        classes: Class names in their fixed order.
-        truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
-        warnings: What is odd about the data, but no reason to stop.
-        device: Where to compute.
-        base: The run to start from, if any.
     """
 
     request: Request
     name: str
     hooks: Hooks
     competition: Competition
+    base: Run | None
     preset: str
     recipe: Recipe
     stages: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan(Choice):
+    """Everything that is decided before a network or an image is loaded.
+
+    Attributes:
+        data: The data folder.
+        table: The checked image table, with its valid split.
+        classes: Class names in their fixed order.
+        truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
+        warnings: What is odd about the data, but no reason to stop.
+        device: Where to compute.
+    """
+
     data: Path
     table: pd.DataFrame
     classes: tuple[str, ...]
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
-    base: Run | None
 
 
-def make_plan(request: Request, warn: Callable[[str], None]) -> Plan:
-    """Load the competition, its recipe and its image table, and check them.
+def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
+    """Load the plugins and choose the recipe, in a fraction of a second.
+
+    Only ``--preset auto`` needs torch, to look for a GPU.
 
     Args:
         request: What was asked.
         warn: Gets what goes wrong without being a reason to stop.
 
     Raises:
-        UserError: Something does not fit; the message says what to change.
+        UserError: Something was asked for that is not there, or does not fit.
     """
     plugins = load(request.competition, request.disable)
     for line in plugins.warnings:
         warn(line)
-    hooks = Hooks(plugins, warn)
+    hooks, name = Hooks(plugins, warn), plugins.competition
     competition = hooks.competition()
-    base = find_run(request.from_run, request.out) if request.from_run else None
+    base = find_run(request.from_run, request.out, name) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
-    from kagglekit.device import choose_device  # torch takes seconds; mistakes above are told at once
+    return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
+
+def make_plan(request: Request, warn: Callable[[str], None], downloads: Path | None = None) -> Plan:
+    """Choose, find the data, and check the image table, the device and the places to write to.
+
+    Args:
+        request: What was asked.
+        warn: Gets what goes wrong without being a reason to stop.
+        downloads: Where a download goes; None for the usual place.
+
+    Raises:
+        UserError: Something does not fit; the message says what to change.
+    """
+    from kagglekit.device import check_precision, choose_device
+    from kagglekit.store import cache_folder
+
+    choice = choose(request, warn)
+    if choice.base and not choice.base.final_weights.exists():
+        raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
     device = choose_device(request.device)
-    name = plugins.competition
-    data = find_data(hooks, competition, name, request.data)
-    table, classes, truth, warnings = image_table(hooks, competition, recipe, data)
-    return Plan(
-        request,
-        name,
-        hooks,
-        competition,
-        preset,
-        recipe,
-        stages,
-        data,
-        table,
-        classes,
-        truth,
-        warnings,
-        device,
-        base,
-    )
+    check_precision(request.precision, device)
+    check_writable(request.out, "choose another place with --out DIR")
+    check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
+    data = find_data(choice.hooks, choice.competition, choice.name, request.data, downloads)
+    table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
+    return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
 
 
 def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base: Run | None) -> tuple[str, Recipe]:
@@ -160,7 +177,7 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
         recipe = hooks.recipe(preset)
     settings = list(request.settings)
     if request.epochs is not None:
-        settings += epochs_setting(recipe, request.epochs)
+        settings += epochs_setting(stage_numbers(request.stages, recipe)[-1], request.epochs)
     if request.size is not None:
         settings += size_settings(recipe, request.size)
     recipe = apply_overrides(recipe, settings)
@@ -196,8 +213,12 @@ def stage_numbers(text: str, recipe: Recipe) -> tuple[int, ...]:
     return tuple(range(start, end + 1))
 
 
-def find_data(hooks: Hooks, competition: Competition, name: str, asked: Path | None) -> Path:
+def find_data(
+    hooks: Hooks, competition: Competition, name: str, asked: Path | None, downloads: Path | None = None
+) -> Path:
     """Return the data folder: the one asked for, else $KAGGLEKIT_DATA/NAME, else ./data/NAME, else a download.
+
+    A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or to `downloads`.
 
     Raises:
         UserError: There is none, and none can be fetched.
@@ -210,7 +231,7 @@ def find_data(hooks: Hooks, competition: Competition, name: str, asked: Path | N
     folder = Path(os.environ.get("KAGGLEKIT_DATA", "data")).absolute() / name
     if folder.is_dir() and any(folder.iterdir()):
         return folder
-    return hooks.download(competition, folder)
+    return hooks.download(competition, downloads or folder)
 
 
 def image_table(

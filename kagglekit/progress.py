@@ -7,15 +7,15 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TypeVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-from rich.table import Table
 
 T = TypeVar("T")
-FILE_WIDTH = 240  # columns of a table that is not printed on a terminal
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Display:
         """Print a warning."""
         self.console.print(f"warning: {text}", style="yellow", markup=False)
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table; numbers in columns."""
-        grid = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            grid.add_column(column, no_wrap=True)
-        for row in rows:
-            grid.add_row(*[str(cell) for cell in row])
-        self.console.print(grid, soft_wrap=not self.console.is_terminal)
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
+        """Print a table; what is wider than the terminal goes on below, its first `keys` columns repeated."""
+        lines = [[str(cell) for cell in line] for line in (columns, *rows)]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        for block in _blocks(widths, keys, self.console.width if self.console.is_terminal else sys.maxsize):
+            for number, line in enumerate(lines):
+                text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
+                self.console.print(text, style=None if number else "bold", markup=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Bar]:
@@ -53,7 +53,7 @@ class Display:
         )
         hidden = not self.console.is_terminal
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
-            yield Bar(progress, progress.add_task(what, total=total, note=""), time.perf_counter())
+            yield Bar(progress, progress.add_task(what, total=total, note=""), total, time.perf_counter())
 
     def track(self, what: str, total: int, work: Iterable[T], size: int = 1) -> Iterator[T]:
         """Show a bar over `work`, each item of which is `size` of `total`."""
@@ -65,12 +65,14 @@ class Display:
 
 @dataclass
 class Bar:
-    """A running progress bar."""
+    """A running progress bar over images."""
 
     progress: RichProgress
-    task: object
+    task: TaskID
+    total: int
     started: float
     done: int = 0
+    note: str = ""
 
     @property
     def seconds(self) -> float:
@@ -78,17 +80,20 @@ class Bar:
         return time.perf_counter() - self.started
 
     def advance(self, n: int, note: str = "") -> None:
-        """Move on by `n`; show the rate and `note`."""
-        self.done += n
-        rate = self.done / max(1e-9, time.perf_counter() - self.started)
-        self.progress.update(self.task, advance=n, note=f"{rate:,.0f}/s {note}")  # type: ignore[arg-type]
+        """Move on by `n`, at most to the end; show the rate and the last `note` that was not empty."""
+        self.done = min(self.done + n, self.total)
+        self.note = note or self.note
+        rate = self.done / max(1e-9, self.seconds)
+        self.progress.update(self.task, completed=self.done, note=f"{rate:,.0f} images/s  {self.note}")
 
 
 def for_people(json_output: bool) -> Display:
     """Return a display on standard output, or on standard error where standard output carries JSON."""
     stream = sys.stderr if json_output else sys.stdout
-    width = None if stream.isatty() else FILE_WIDTH  # a file has no width: rich would cut tables to 80 columns
-    return Display(Console(file=stream, width=width, soft_wrap=True, highlight=False))
+    if isinstance(stream, TextIOWrapper):  # no run may fail since a terminal cannot show a letter
+        stream.reconfigure(errors="replace")
+    terminal = stream.isatty()  # rich alone would believe FORCE_COLOR, and fill log files with bars
+    return Display(Console(file=stream, force_terminal=terminal, soft_wrap=True, highlight=False, emoji=False))
 
 
 def duration(seconds: float) -> str:
@@ -99,3 +104,15 @@ def duration(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _blocks(widths: Sequence[int], keys: int, room: int) -> Iterator[list[int]]:
+    """Share columns out to tables no wider than `room`, with the first `keys` columns in each."""
+    block = first = list(range(keys))
+    for column in range(keys, len(widths)):
+        wider = [*block, column]
+        if len(block) > keys and sum(widths[i] + 2 for i in wider) - 2 > room:
+            yield block
+            wider = [*first, column]
+        block = wider
+    yield block

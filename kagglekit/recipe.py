@@ -26,7 +26,7 @@ class Stage(BaseModel):
         lr: Highest learning rate of the head.
         body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
             ``lr / body_factor**2``; the groups between are spaced multiplicatively.
-        group_lrs: Explicit rates, earliest group first; overrules `body_factor`.
+        group_lrs: Explicit rates, earliest group first, `lr` last; overrules `body_factor`.
         freeze_to: Layer groups before this one are frozen: 0 nothing, 1 the first, -1 all but the head.
         precompute: Cache the activations at the head's input once, without augmentation, and train on those.
             Needs ``freeze_to=-1``.
@@ -46,6 +46,7 @@ class Stage(BaseModel):
         cutmix: Alpha of CutMix's (Yun et al. 2019, arXiv:1905.04899); 0 for none. With both, each batch
             draws one of them.
         label_smoothing: Share of the target spread evenly over all classes.
+        drop_rate: Dropout before the last layer in this stage; None for the recipe's.
         weight_decay: Decoupled; never on biases and normalisation parameters.
         clip_norm: Gradients are scaled to at most this norm; 0 for no clipping.
         ema: Decay of an exponential moving average of the weights, a step; 0 for none.
@@ -81,6 +82,7 @@ class Stage(BaseModel):
     mixup: float = Field(0.0, ge=0)
     cutmix: float = Field(0.0, ge=0)
     label_smoothing: Share = 0.0
+    drop_rate: Share | None = None
     weight_decay: float = Field(0.01, ge=0)
     clip_norm: float = Field(0.0, ge=0)
     ema: Share = 0.0
@@ -109,6 +111,10 @@ class Stage(BaseModel):
             raise ValueError("precompute caches what the frozen body says: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):
             raise ValueError("precompute trains on cached activations: mixup and cutmix need images")
+        if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
+            raise ValueError(
+                f"the last of group_lrs, {self.group_lrs[-1]:g}, is the head's rate, but lr is {self.lr:g}"
+            )
         if self.snapshots and not self.by_gradient and self.cycles > 1:
             raise ValueError("a head found by regression has no cycles to take snapshots of")
         return self
@@ -151,7 +157,7 @@ class Recipe(BaseModel):
     head: str = "linear"
     drop_rate: Share = 0.0
     drop_path: Share = 0.0
-    groups: int = Field(3, ge=1)
+    groups: int = Field(3, ge=2)
     loss: str = "cross-entropy"
     valid: float = Field(0.2, gt=0, lt=1)
     seed: int = Field(0, ge=0)
@@ -173,9 +179,10 @@ class Recipe(BaseModel):
         if twice:
             raise ValueError(f"two stages are named {twice[0]!r}: names tell them apart in logs and folders")
         for stage in self.stages:
-            if not -self.groups <= stage.freeze_to < self.groups:
+            if not -1 <= stage.freeze_to < self.groups - 1:
                 raise ValueError(
-                    f"stage {stage.name!r} freezes to group {stage.freeze_to}, but there are {self.groups} groups"
+                    f"stage {stage.name!r} has freeze_to={stage.freeze_to}: with {self.groups} layer groups it is 0 "
+                    f"(nothing is frozen) to {self.groups - 2}, or -1 (all but the head)"
                 )
             if stage.group_lrs is not None and len(stage.group_lrs) != self.groups:
                 raise ValueError(
@@ -232,15 +239,15 @@ def progressive_stages(
         **common: Further fields of every stage.
 
     Returns:
-        ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, ``all-SIZE`` for each size.
+        ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, then ``all-1``, ``all-2``, ... for each size.
     """
     first, last = sizes[0], sizes[-1]
     head = Stage(name="head", size=first, freeze_to=-1, precompute=True, **common)
     augmented = Stage(name="head-augmented", size=first, freeze_to=-1, lr=head_lr or lr, **common)
     body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
-    growing = [Stage(name=f"all-{size}", size=size, cycle_len=cycle_len, **body) for size in sizes[:-1]]
+    growing = [Stage(name=f"all-{i}", size=size, cycle_len=cycle_len, **body) for i, size in enumerate(sizes[:-1], 1)]
     final = Stage(
-        name=f"all-{last}",
+        name=f"all-{len(sizes)}",
         size=last,
         cycles=cycles,
         cycle_len=cycle_len,

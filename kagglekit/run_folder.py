@@ -141,7 +141,8 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     folders = [file.parent for file in runs]
     if not folders:
         raise UserError(
-            f"there are no runs in {root.resolve()}", "start one: kagglekit run COMPETITION, or say --out DIR"
+            f"there are no runs in {(root / (competition or '')).resolve()}",
+            f"start one: kagglekit run {competition or 'COMPETITION'}, or say where they are: --out DIR",
         )
     if text == "latest":
         return Run(folders[-1])

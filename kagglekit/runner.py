@@ -16,19 +16,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from kagglekit.describe import describe_plan
+from kagglekit.describe import describe_plan, weights_and_licence
 from kagglekit.device import Compute, choose_formats, cpu_name, device_title
 from kagglekit.errors import UserError
 from kagglekit.estimate import Estimate, prediction_cost, stage_cost
 from kagglekit.finish import finish
-from kagglekit.model import data_config, load_weights, round_sizes
+from kagglekit.model import data_config, head_module, load_weights, round_sizes, set_input_size
 from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display, duration
 from kagglekit.recipe import Recipe
 from kagglekit.run_folder import Run, create_run
-from kagglekit.stages import Snapshot, Work, run_stage
+from kagglekit.solver import linear_layer
+from kagglekit.stages import run_stage
 from kagglekit.store import cache_folder
+from kagglekit.work import Snapshot, Work
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
@@ -76,6 +78,8 @@ def build_model(plan: Plan) -> tuple[nn.Module, Recipe]:
     if plan.base:
         if list(plan.base.info().get("classes", [])) != list(plan.classes):
             raise UserError(f"{plan.base.folder} was trained on other classes", "start from a run of this competition")
+        base = plan.base.recipe().stages[plan.base.info()["stages"][-1] - 1]
+        set_input_size(model, base.size)
         load_weights(model, plan.base.final_weights)
     return model, recipe
 
@@ -92,7 +96,10 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
     """
     recipe, hooks = plan.recipe, plan.hooks
     stages = [recipe.stages[number - 1] for number in plan.stages]
-    config = data_config(model)
+    config, groups = data_config(model), hooks.layer_groups(model, recipe)
+    _, head = head_module(model, groups)
+    if any(stage.precompute and stage.solver == "regression" for stage in stages):
+        linear_layer(head)  # refuses other heads now, not after minutes of decoding
     pictures = prepare_pictures(
         plan.table,
         plan.classes,
@@ -108,7 +115,6 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
     if lines := describe_bad(pictures):
         display.warn(lines)
     require_images(pictures)
-    groups = hooks.layer_groups(model, recipe)
     model.to(plan.device)
     compute = _formats(plan, model, display)
     folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
@@ -142,7 +148,7 @@ def timed_stage(work: Work, number: int) -> list[Snapshot]:
 
 def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     """Collect what run.json says from the start."""
-    config = data_config(model)
+    weights, licence = weights_and_licence(plan, model)
     return {
         "competition": plan.name,
         "plugin": _plugin(plan.request.competition),
@@ -159,8 +165,8 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "seed": plan.recipe.seed,
         "classes": list(plan.classes),
         "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
-        "weights": config.weights,
-        "licence": plan.recipe.licence or config.licence,
+        "weights": weights,
+        "licence": licence,
         "command": sys.argv,
     }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,9 +49,13 @@ def fit_linear_head(features: NDArray[np.float32], labels: NDArray[np.int64], n_
         n_classes: C.
         seed: Of the folds.
     """
-    mean, std = features.mean(0), features.std(0) + 1e-6
+    mean = features.mean(0, dtype=np.float64)
+    std = features.std(0, dtype=np.float64) + 1e-6
     standard = ((features - mean) / std).astype(np.float32)
-    with threadpool_limits(1, "blas"):  # the folds run side by side; more threads in each only wait for one another
+    with (
+        threadpool_limits(1, "blas"),
+        _quiet(),
+    ):  # the folds run side by side; more threads in each only wait for one another
         strength, log_loss = _best_strength(standard, labels, n_classes, seed)
         weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
     folded = weight / std
@@ -66,9 +72,19 @@ def linear_layer(head: nn.Module) -> nn.Linear:
     if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
         raise UserError(
             "solver=regression finds the weights of a single linear layer; this head has more",
-            "use solver=gradient for it: --set stage.1.solver=gradient",
+            "use gradient steps for it: --set 'stage.*.solver=gradient'",
         )
     return layers[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep scikit-learn's word that it stopped before it had converged: stopping early regularises, too."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _best_strength(
@@ -77,10 +93,15 @@ def _best_strength(
     """Return the strength of least log loss in three-fold cross-validation, and that log loss."""
     from sklearn.model_selection import StratifiedKFold
 
+    most = int(np.bincount(labels).max())
+    if most < 2:  # one image a class: nothing to validate on
+        return STRENGTHS[len(STRENGTHS) // 2], float("nan")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
-        splits = StratifiedKFold(3, shuffle=True, random_state=seed).split(features, labels)
-        folds = [(features[train], labels[train], held) for train, held in splits]
+        splits = StratifiedKFold(min(3, most), shuffle=True, random_state=seed).split(features, labels)
+        folds = [(features[train], labels[train], held) for train, held in splits if len(set(labels[train])) > 1]
+    if not folds:
+        return STRENGTHS[len(STRENGTHS) // 2], float("nan")
     regressions = [_regression() for _ in folds]
 
     def fit(regression: Any, fold: tuple[Any, Any, Any], strength: float) -> NDArray[np.float64]:

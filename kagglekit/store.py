@@ -213,12 +213,14 @@ def _map(path: Path) -> NDArray[np.uint8]:
     return np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
 
 
-def bad_images_error(store: ImageStore, most: int = 10) -> UserError:
+def bad_images_error(
+    store: ImageStore, hint: str = "mend or remove them, or leave them out with --skip-bad-images", most: int = 10
+) -> UserError:
     """Word that files could not be decoded: the first `most` of them with reasons, and how many there are."""
     shown = [f"  {store.names[row]}: {reason}" for row, reason in list(store.bad.items())[:most]]
     if len(store.bad) > most:
         shown.append(f"  ... ({len(store.bad)} in all)")
     return UserError(
         f"{len(store.bad)} of {len(store)} images cannot be decoded:\n" + "\n".join(shown),
-        "mend or remove them, or leave them out with --skip-bad-images",
+        hint,
     )

@@ -1,19 +1,19 @@
-"""What the image stores in the cache take up, and their removal."""
+"""What lies in the cache folder, image stores and unpacked archives: how much it takes up, and its removal."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from kagglekit.store import INFO, JOURNAL, LOCK, PICTURES, PIXELS, cache_folder
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MADE_HERE = (PIXELS, PICTURES, JOURNAL, INFO, f".{INFO}.*.part")
 
@@ -42,6 +42,25 @@ class CachedStore:
     used: float
 
 
+@dataclass(frozen=True)
+class CachedArchive:
+    """What was unpacked from a zip file (see `kagglekit.archive`).
+
+    Attributes:
+        folder: Where it lies; while it was not unpacked to the end, its content lies in ``FOLDER.part``.
+        name: The zip file's, without suffix.
+        n_bytes: Sum of the files' sizes.
+        complete: Whether it was unpacked to the end.
+        used: When it was unpacked, seconds since 1970.
+    """
+
+    folder: Path
+    name: str
+    n_bytes: int
+    complete: bool
+    used: float
+
+
 def cached_stores() -> list[CachedStore]:
     """Return all stores of the cache, the last used first."""
     folder = cache_folder() / "stores"
@@ -49,11 +68,23 @@ def cached_stores() -> list[CachedStore]:
     return sorted(stores, key=lambda store: -store.used)
 
 
-def remove(store: CachedStore) -> bool:
-    """Remove a store's files and its folder; False if a process is building it, and then nothing is touched.
+def cached_archives() -> list[CachedArchive]:
+    """Return all unpacked archives of the cache, the last unpacked first."""
+    folder = cache_folder() / "unpacked"
+    there = [entry for entry in folder.iterdir() if _is_unpacked(entry)] if folder.is_dir() else []
+    whole = {entry.with_name(entry.name.removesuffix(".part")) for entry in there}
+    return sorted((_describe_archive(entry) for entry in whole), key=lambda archive: -archive.used)
 
-    Only files that kagglekit made go; a link is removed, not what it points to.
+
+def remove(kept: CachedStore | CachedArchive) -> bool:
+    """Remove it from the cache; False if a process is making it, and then nothing is touched.
+
+    Of a store only files that kagglekit made go. A link is removed, not what it points to.
     """
+    return _remove_store(kept) if isinstance(kept, CachedStore) else _remove_archive(kept)
+
+
+def _remove_store(store: CachedStore) -> bool:
     lock = FileLock(store.folder / LOCK, timeout=0)
     try:
         with lock:
@@ -65,6 +96,44 @@ def remove(store: CachedStore) -> bool:
     with contextlib.suppress(OSError):  # somebody else's file lies in it
         store.folder.rmdir()
     return True
+
+
+def _remove_archive(archive: CachedArchive) -> bool:
+    path = archive.folder.with_name(f"{archive.folder.name}.lock")
+    try:
+        with FileLock(path, timeout=0):
+            for folder in (archive.folder, _part(archive.folder)):
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+    except Timeout:
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _is_unpacked(folder: Path) -> bool:
+    named = re.fullmatch(r".+-[0-9a-f]{16}(\.part)?", folder.name)
+    return bool(named) and folder.is_dir() and not folder.is_symlink()
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
+
+
+def _describe_archive(folder: Path) -> CachedArchive:
+    part = _part(folder)
+    there = folder if folder.is_dir() else part
+    return CachedArchive(
+        folder=folder,
+        name=folder.name.rpartition("-")[0],
+        n_bytes=_bytes_below(folder) + _bytes_below(part),
+        complete=there == folder,
+        used=there.stat().st_mtime,
+    )
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum((Path(place) / name).lstat().st_size for place, _, names in os.walk(folder) for name in names)
 
 
 def _is_store(folder: Path) -> bool:

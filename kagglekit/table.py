@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "valid", "test")
 COLUMNS = ("id", "path", "label", "split")
-OPTIONAL = ("group", "weight")
+OPTIONAL = ("group",)
 
 
 def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -46,10 +46,6 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
         checked[column] = pd.Series([_as_text(value) if there else None for value, there in known], dtype=object)
     checked["path"] = pd.Series([_whole_path(path, data.absolute()) for path in checked["path"]], dtype=object)
     problems = [*_bad_rows(checked), *_duplicates(checked), *_missing_files(checked)]
-    if "weight" in checked:
-        checked["weight"] = pd.to_numeric(checked["weight"], errors="coerce").astype(float)
-        odd = ~(np.isfinite(checked["weight"]) & (checked["weight"] >= 0))
-        problems += _problem("weights that are no numbers from 0", checked.loc[odd, "id"])
     if problems:
         what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(

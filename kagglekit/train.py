@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kagglekit.device import Compute, Format, seed_device
 from kagglekit.errors import UserError
+from kagglekit.passes import Batches
 from kagglekit.recipe import Stage
 from kagglekit.schedule import Schedule
+from kagglekit.warp import to_device
 
 CHECK_EVERY = 50  # steps between two looks at the device's loss: each look waits for the device
-
-
-class Batches(Protocol):
-    """Where a training loop's inputs come from: images under a view, or cached activations."""
-
-    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield the inputs of each array of rows."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,7 @@ class Progress:
         step: Finished steps of the stage.
         epoch: Number of the running or just finished epoch, from 1.
         loss: Mean training loss since the last time it was read, nats; None where it was not read.
+        epoch_loss: Mean training loss of the epoch so far, as far as it was read, nats.
         epoch_ends: Whether the step was the epoch's last.
         cycle_ends: Number of the cycle that ended with the step, from 1; 0 for none.
         weights: The network to evaluate and keep: the moving average where the stage has one.
@@ -79,6 +75,7 @@ class Progress:
     step: int
     epoch: int
     loss: float | None
+    epoch_loss: float
     epoch_ends: bool
     cycle_ends: int
     weights: nn.Module
@@ -102,8 +99,8 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
     Raises:
         UserError: The loss was not finite; the message names stage, epoch, step and learning rate.
     """
-    ema = _moving_average(fit)
-    weights = ema.module if ema else fit.model
+    ema = MovingAverage(fit.model, fit.stage.ema) if fit.stage.ema else None
+    weights = ema.weights if ema else fit.model
     scaler = torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16")
     rates = [group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups]
     watch = _LossWatch(fit)
@@ -114,19 +111,23 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
             set_rates(fit.optimizer, rates, fit.schedule, step)
             watch.add(_step(fit, inputs, fit.labels[picked], step, scaler), step)
             if ema:
-                ema.update_parameters(fit.model)
+                ema.update(fit.model)
             step += 1
             last = step % per_epoch == 0
             loss = watch.read(step) if last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu" else None
-            yield Progress(step, epoch, loss, last, _cycle_ended(fit.schedule, step), weights)
+            yield Progress(step, epoch, loss, watch.epoch_loss, last, _cycle_ended(fit.schedule, step), weights)
+            if last:
+                watch.begin_epoch()
     if ema:
-        fit.model.load_state_dict(ema.module.state_dict())
+        fit.model.load_state_dict(ema.weights.state_dict())
 
 
 def _step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     seed_device(fit.compute.device, _step_seed(fit, step))  # dropout depends on the step alone, not on what ran before
-    targets = smooth_targets(torch.from_numpy(labels).to(inputs.device), fit.n_classes, fit.stage.label_smoothing)
+    if inputs.ndim == 4:
+        inputs = inputs.contiguous(memory_format=fit.format.memory_format)
+    targets = smooth_targets(to_device(labels, inputs.device), fit.n_classes, fit.stage.label_smoothing)
     inputs, targets = mix(inputs, targets, fit.stage, np.random.default_rng((fit.seed, fit.number, step)))
     with fit.format.autocast(fit.compute.device):
         logits = fit.model(inputs)
@@ -174,7 +175,7 @@ def mix(inputs: Tensor, targets: Tensor, stage: Stage, draw: np.random.Generator
     cut = bool(stage.cutmix) and (not stage.mixup or draw.random() < 0.5)
     alpha = stage.cutmix if cut else stage.mixup
     share = float(draw.beta(alpha, alpha))
-    other = torch.from_numpy(draw.permutation(len(inputs))).to(inputs.device)
+    other = to_device(draw.permutation(len(inputs)), inputs.device)
     if cut:
         rows, columns, share = _rectangle(inputs.shape[-1], share, draw)
         mixed = inputs.clone(memory_format=torch.preserve_format)
@@ -204,11 +205,25 @@ def set_rates(optimizer: Optimizer, ratios: Sequence[float], schedule: Schedule,
             group["momentum"] = momentum
 
 
-def _moving_average(fit: Fit) -> AveragedModel | None:
-    if not fit.stage.ema:
-        return None
-    decayed = get_ema_multi_avg_fn(fit.stage.ema)  # type: ignore[no-untyped-call]
-    return AveragedModel(fit.model, multi_avg_fn=decayed, use_buffers=True)
+class MovingAverage:
+    """A copy of a network whose weights and buffers follow it: ``mean = decay * mean + (1 - decay) * now``.
+
+    torch's AveragedModel does the same, but waits for the device at each update.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.weights = copy.deepcopy(model)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model."""
+        pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
+        floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
+        for mean, now in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(now)
 
 
 def _cycle_ended(schedule: Schedule, step: int) -> int:
@@ -227,6 +242,7 @@ class _LossWatch:
         self.sum = torch.zeros((), device=fit.compute.device)
         self.first_bad = torch.full((), 2**31 - 1, dtype=torch.int32, device=fit.compute.device)
         self.since = 0
+        self.begin_epoch()
 
     def add(self, loss: Tensor, step: int) -> None:
         self.sum += loss
@@ -235,12 +251,24 @@ class _LossWatch:
 
     def read(self, step: int) -> float:
         """Return the mean loss since the last reading; waits for the device."""
-        mean, bad = float(self.sum) / (step - self.since), int(self.first_bad)
+        total, bad = float(self.sum), int(self.first_bad)
         if bad < 2**31 - 1:
             raise self._not_finite(bad)
+        mean = total / (step - self.since)
+        self.epoch_total += total
+        self.epoch_steps += step - self.since
         self.sum.zero_()
         self.since = step
         return mean
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch, as far as it was read."""
+        return self.epoch_total / max(1, self.epoch_steps)
+
+    def begin_epoch(self) -> None:
+        """Start the epoch's mean anew."""
+        self.epoch_total, self.epoch_steps = 0.0, 0
 
     def _not_finite(self, step: int) -> UserError:
         stage, lr = self.fit.stage, self.fit.schedule.lr[step]
@@ -248,5 +276,5 @@ class _LossWatch:
         return UserError(
             f"the loss is no longer finite: stage {self.fit.number} ({stage.name}), epoch {epoch}, step {step + 1}, "
             f"learning rate {lr:.2g}",
-            f"try a smaller rate: --set stage.{self.fit.number}.lr={stage.lr / 3:.1g}, or --precision fp32",
+            f"try a smaller rate, --set stage.{self.fit.number}.lr={stage.lr / 3:.1g}, or --precision fp32",
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kagglekit import Recipe
-from kagglekit.errors import UserError
+from kagglekit.errors import UsageError, UserError
 from kagglekit.model import round_sizes
 from kagglekit_timm_weights import quiet
 
@@ -57,19 +57,20 @@ def known_cfg(recipe: Recipe) -> Any:
     """Return timm's `PretrainedCfg` of the recipe's network.
 
     Raises:
-        UserError: There is no such network, or no such weights of it; the message names near ones.
+        UsageError: There is no such network, or no such weights of it; the message names near ones.
+        UserError: Its weights are not on timm's hub.
     """
     arch, _, tag = recipe.arch.partition(".")
     known = timm.list_models()
     if arch not in known:
         near = near_names(arch, known)
-        raise UserError(
+        raise UsageError(
             f"timm has no network {arch!r}" + (f"; near it are {', '.join(near)}" if near else ""),
             "search them: kagglekit models PATTERN",
         )
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}*") if name.split(".")[0] == arch]
     if tag and tag not in tags:
-        raise UserError(
+        raise UsageError(
             f"timm has no weights {tag!r} of {arch}; it has {', '.join(sorted(tags)) or 'none'}",
             "choose one of them with --arch, or leave the tag out",
         )

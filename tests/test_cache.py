@@ -3,17 +3,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 from store_parts import built, draw_images, read, spec_of
 
+from kagglekit.archive import unpacked
 from kagglekit.cli.cache import cache
 from kagglekit.errors import UsageError
 from kagglekit.store import INFO, StoreSpec
 from kagglekit.store_build import build
-from kagglekit.store_cache import cached_stores
+from kagglekit.store_cache import cached_archives, cached_stores
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +64,7 @@ def test_a_store_that_is_not_finished_is_shown_as_such(spec: StoreSpec) -> None:
 
 
 def test_an_empty_cache_is_said_to_be_empty(tmp_path: Path) -> None:
-    assert run().output == f"no image stores in {tmp_path / 'cache'}\n"
+    assert run().output == f"no image stores and no unpacked archives in {tmp_path / 'cache'}\n"
     assert run("--clear", "--yes").exit_code == 0
 
 
@@ -96,8 +99,8 @@ def test_clear_leaves_a_store_that_is_being_built(spec: StoreSpec) -> None:
     steps = build(spec, read, threads=1)
     next(steps)
     result = run("--clear", "--yes")
-    assert f"left alone, a run is building it: {spec.folder}" in result.output
-    assert "removed 0 image stores" in result.output
+    assert f"left alone, a run is making it: {spec.folder}" in result.output
+    assert "removed nothing, 0.0 MB" in result.output
     assert list(steps)[-1] == 10
     assert "removed 1 image store," in run("--clear", "--yes").output
 
@@ -126,6 +129,58 @@ def test_clear_asks_on_a_terminal(spec: StoreSpec, answer: str, left: int) -> No
 
 def test_yes_alone_is_refused() -> None:
     assert isinstance(run("--yes").exception, UsageError)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Return the folder in the cache where ``train.zip``, 3 MB in 2 files, was unpacked."""
+    with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as content:
+        content.writestr("train/1.jpg", bytes(1_000_000))
+        content.writestr("train/deep/2.jpg", bytes(2_000_000))
+    return unpacked(tmp_path / "train.zip")
+
+
+def test_unpacked_archives_are_shown_with_their_size(spec: StoreSpec, archive: Path, tmp_path: Path) -> None:
+    (found,) = cached_archives()
+    assert (found.folder, found.name, found.n_bytes, found.complete) == (archive, "train", 3_000_000, True)
+    shown = run().output
+    assert any("3.0 MB" in line and line.rstrip().endswith("train") for line in shown.splitlines())
+    assert f"1 unpacked archive, 3.0 MB in {tmp_path / 'cache'}" in shown
+    built(spec)
+    assert "1 image store and 1 unpacked archive, 3.0 MB" in run().output
+
+
+def test_clear_removes_unpacked_archives_too_and_they_can_be_unpacked_again(
+    spec: StoreSpec, archive: Path, tmp_path: Path
+) -> None:
+    built(spec)
+    assert "removed 1 image store and 1 unpacked archive, 3.0 MB" in run("--clear", "--yes").output
+    assert left_in(tmp_path / "cache") == ["stores", "unpacked"]
+    assert unpacked(tmp_path / "train.zip") == archive
+    assert len(left_in(archive)) == 4
+
+
+def test_an_archive_that_was_not_unpacked_to_the_end_is_shown_and_removed(archive: Path) -> None:
+    archive.rename(archive.with_name(f"{archive.name}.part"))
+    (found,) = cached_archives()
+    assert (found.folder, found.n_bytes, found.complete) == (archive, 3_000_000, False)
+    assert "not complete" in run("--clear", "--yes").output
+    assert left_in(archive.parent) == []
+
+
+def test_clear_leaves_an_archive_that_is_being_unpacked_and_folders_of_others(archive: Path, tmp_path: Path) -> None:
+    (archive.parent / "thesis").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.txt").write_text("mine")
+    (archive.parent / f"link-{'0' * 16}").symlink_to(elsewhere)
+    (archive / "inner").symlink_to(elsewhere)
+    with FileLock(archive.with_name(f"{archive.name}.lock")):
+        assert f"left alone, a run is making it: {archive}" in run("--clear", "--yes").output
+    assert len(left_in(archive)) == 5
+    assert "removed 1 unpacked archive" in run("--clear", "--yes").output
+    assert left_in(archive.parent) == [f"link-{'0' * 16}", "thesis"]
+    assert (elsewhere / "mine.txt").read_text() == "mine"
 
 
 def test_showing_the_cache_imports_no_heavy_library(spec: StoreSpec) -> None:

@@ -115,6 +115,11 @@ def answering(hook: str, answer: str) -> str:
     return f"{PREAMBLE}\n@hookimpl\ndef kagglekit_{hook}():\n    return {answer}\n"
 
 
+def hooks_line(site: Site) -> int:
+    """Return the number, from 0, of the line where the plugin of `answering` has its only hook."""
+    return (site.folder / "fish.py").read_text().splitlines().index("@hookimpl")
+
+
 def failure(hooks: Hooks, hook: str) -> UserError:
     with pytest.raises(UserError) as caught:
         ASKED[hook](hooks)
@@ -135,7 +140,9 @@ def test_a_wrong_answer_is_refused_with_plugin_hook_answer_and_expectation(site:
     error = failure(hooks, hook)
     assert isinstance(error, PluginError)
     given = "str 'cod'" if answer == "'cod'" else "an object of type object"
-    text = f"plugin {fish(site)} answered kagglekit_{hook} with {given}; it must be {EXPECTED[hook]}\n"
+    line = 1 + hooks_line(site)
+    text = f"plugin {fish(site)} answered kagglekit_{hook} at {site.folder / 'fish.py'}:{line} "
+    text += f"with {given}; it must be {EXPECTED[hook]}\n"
     assert str(error).startswith(text)
     assert hooks.answered == {}
 
@@ -169,8 +176,20 @@ def test_an_answer_that_is_nearly_right_is_refused(site: Site, hook: str, answer
 def test_layer_groups_hold_every_parameter_once_in_as_many_groups_as_asked(site: Site, groups: str, part: str) -> None:
     error = failure(asking(site, answering("layer_groups", groups)), "layer_groups")
     assert isinstance(error, PluginError)
-    assert "plugin fish (" in str(error)
+    assert f"plugin {fish(site)} answered kagglekit_layer_groups at {site.folder / 'fish.py'}:" in str(error)
     assert part in str(error)
+
+
+@pytest.mark.parametrize("asked", ["log_loss", "f1"])
+def test_a_metric_of_another_name_than_the_one_asked_for_is_refused(site: Site, asked: str) -> None:
+    hooks = asking(site, answering("metric", "Metric('error', print, False)"))
+    with pytest.raises(PluginError) as caught:
+        hooks.metric(COMPETITION.model_copy(update={"metric": asked}))
+    place = f"{site.folder / 'fish.py'}:{1 + hooks_line(site)}"
+    assert str(caught.value) == (
+        f"plugin {fish(site)} answered kagglekit_metric at {place} with the metric 'error' where {asked!r} is asked "
+        "for\nit must return None for the names of other metrics"
+    )
 
 
 PROVIDES = """
@@ -231,7 +250,7 @@ def test_each_mode_of_views_is_asked_by_its_own_name(site: Site) -> None:
         ("competition", "no plugin says what the competition is"),
         ("labels", "no plugin labels the images of data"),
         ("recipe", "no recipe for the preset 'best'"),
-        ("download", "no plugin can download Fish: get them from https://fish.example"),
+        ("download", "no plugin can download the images of Fish: get them from https://fish.example"),
         ("read_image", "no plugin can read the image fish.jpg"),
         ("model", "no plugin has the model 'tiny' with the head 'linear'"),
         ("layer_groups", "no plugin knows the layer groups of 'tiny'"),

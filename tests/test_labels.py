@@ -112,6 +112,12 @@ def test_a_csv_gives_ids_and_labels_and_the_suffix_makes_paths(tmp_path: Path) -
     assert table["path"][1] == str(tmp_path / "train" / "8.jpg")
 
 
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path, bom: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"{bom}id,breed\n1,Münsterländer\n", encoding="utf-8")
+    assert rows(labels_from_csv(tmp_path / "labels.csv", images=tmp_path)) == [("1", "Münsterländer", "train")]
+
+
 def test_ids_of_a_csv_may_be_whole_file_names(tmp_path: Path) -> None:
     files(tmp_path, "test/b.png")
     (tmp_path / "labels.csv").write_text("file,score,kind\na.jpg,3,x\n")
@@ -148,6 +154,11 @@ def test_list_files_give_splits_and_the_second_word_as_the_label(tmp_path: Path)
     table = labels_from_list({"train": tmp_path / "train.txt", "test": tmp_path / "test.txt"}, images=tmp_path)
     assert rows(table) == [("a/1", "cat", "train"), ("b/2", "dog", "train"), ("c/3", "cat", "test")]
     assert table["path"][0] == str(tmp_path / "a" / "1.jpg")
+
+
+def test_a_list_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\ufeffa.jpg cat\n", encoding="utf-8")
+    assert rows(labels_from_list({"train": tmp_path / "list.txt"}, images=tmp_path)) == [("a", "cat", "train")]
 
 
 def test_list_files_take_a_suffix_and_a_pattern(tmp_path: Path) -> None:

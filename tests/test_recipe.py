@@ -80,7 +80,7 @@ def test_all_wrong_settings_are_reported_together():
     ("settings", "words"),
     [
         (["stage.1.freeze_to=0"], "freeze_to=-1"),
-        (["stage.2.freeze_to=3"], "there are 3 groups"),
+        (["stage.2.freeze_to=3"], "with 3 layer groups"),
         (["groups=2", "stage.2.group_lrs=[1e-3]"], "1 group_lrs for 2"),
         (["stage.2.name=head"], "two stages are named 'head'"),
         (["stage.1.mixup=0.4"], "cached activations"),
@@ -98,7 +98,7 @@ def test_another_arch_forgets_what_was_said_of_the_old_one():
 
 
 def test_the_epochs_shorthand_gives_the_last_stage_one_cycle():
-    changed = apply_overrides(recipe(), epochs_setting(recipe(), 5))
+    changed = apply_overrides(recipe(), epochs_setting(4, 5))
     assert changed.stages[-1].cycle_epochs == (5,)
     assert changed.stages[:-1] == recipe().stages[:-1]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from kagglekit import __version__
-from kagglekit.errors import UserError
+from kagglekit.errors import UsageError, UserError, unknown
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("run", "Train on a competition's images and write a checked submission."),
@@ -35,27 +35,57 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise UsageError(unknown("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run a command and exit with its code: an error is one message, whoever found it, and no traceback."""
         try:
-            return super().main(*args, **kwargs)
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
+            _fail(str(error), error.exit_code)
+        except click.ClickException as error:
+            _fail(_worded(error), error.exit_code)
+        except (click.Abort, KeyboardInterrupt):  # click makes one of the other
+            click.echo("stopped by Ctrl-C", err=True)
             sys.exit(130)
+        sys.exit(code)
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+def _worded(error: click.ClickException) -> str:
+    """Word click's own errors as all others are."""
+    text = error.format_message().rstrip(".")
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
+    return f"{text[:1].lower()}{text[1:]}\nwhat it takes: {command} --help"
+
+
+@click.command(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="kagglekit")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """From an image competition to a checked submission.
 
     \b
     kagglekit run shapes                  the demo: no data, no account, no GPU
     kagglekit run dog-breed --data DIR    a real competition
     """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)

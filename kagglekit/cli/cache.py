@@ -1,4 +1,4 @@
-"""`kagglekit cache`: what the decoded images take up."""
+"""`kagglekit cache`: what decoded images and unpacked archives take up."""
 
 from __future__ import annotations
 
@@ -13,74 +13,85 @@ from kagglekit.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kagglekit.store_cache import CachedStore
+    from kagglekit.store_cache import CachedArchive, CachedStore
 
 
 @click.command()
-@click.option("--clear", is_flag=True, help="Remove all image stores.")
+@click.option("--clear", is_flag=True, help="Remove all of it.")
 @click.option("--yes", is_flag=True, help="With --clear: do not ask.")
 def cache(clear: bool, yes: bool) -> None:
-    """Show the stores of decoded images, or remove them all.
+    """Show the stores of decoded images and the unpacked archives, or remove them all.
 
-    They lie in $KAGGLEKIT_CACHE, or in the user's cache folder. What is removed is decoded again when it is
-    needed.
+    They lie in $KAGGLEKIT_CACHE, or in the user's cache folder. What is removed is decoded or unpacked again when
+    it is needed. Do not remove archives while a run reads them.
     """
     from kagglekit.store import cache_folder
-    from kagglekit.store_cache import cached_stores
+    from kagglekit.store_cache import cached_archives, cached_stores
 
     if yes and not clear:
         raise UsageError("--yes answers the question that --clear asks", "kagglekit cache --clear --yes")
-    stores = cached_stores()
-    if not stores:
-        click.echo(f"no image stores in {cache_folder()}")
+    stores, archives = cached_stores(), cached_archives()
+    kept: list[CachedStore | CachedArchive] = [*stores, *archives]
+    if not kept:
+        click.echo(f"no image stores and no unpacked archives in {cache_folder()}")
         return
-    _show(stores)
-    if clear and _agreed(stores, yes):
-        _remove(stores)
+    _show(stores, archives)
+    if clear and _agreed(kept, yes):
+        _remove(kept)
 
 
-def _show(stores: Sequence[CachedStore]) -> None:
+def _show(stores: Sequence[CachedStore], archives: Sequence[CachedArchive]) -> None:
     from kagglekit.progress import for_people
     from kagglekit.store import cache_folder
 
     display = for_people(False)
-    columns = ("images", "size", "on disk", "last used", "", "data folder")
-    display.table(columns, [_row(store) for store in stores])
-    display.say(f"{_size(stores)} in {cache_folder()}")
+    if stores:
+        columns = ("images", "size", "on disk", "last used", "", "data folder")
+        display.table(columns, [_store_row(store) for store in stores])
+    if archives:
+        display.table(("on disk", "unpacked", "", "archive"), [_archive_row(archive) for archive in archives])
+    display.say(f"{_size([*stores, *archives])} in {cache_folder()}")
 
 
-def _row(store: CachedStore) -> tuple[object, ...]:
-    return (
-        f"{store.images:,}",
-        f"{store.side} px {store.fit}",
-        _megabytes(store.n_bytes),
-        datetime.fromtimestamp(store.used).strftime("%Y-%m-%d %H:%M"),
-        "" if store.complete else "not complete",
-        store.root or "unknown",
-    )
+def _store_row(store: CachedStore) -> tuple[object, ...]:
+    size = f"{store.side} px {store.fit}"
+    return f"{store.images:,}", size, *_common(store), store.root or "unknown"
 
 
-def _agreed(stores: Sequence[CachedStore], yes: bool) -> bool:
+def _archive_row(archive: CachedArchive) -> tuple[object, ...]:
+    return *_common(archive), archive.name
+
+
+def _common(kept: CachedStore | CachedArchive) -> tuple[str, str, str]:
+    when = datetime.fromtimestamp(kept.used).strftime("%Y-%m-%d %H:%M")
+    return _megabytes(kept.n_bytes), when, "" if kept.complete else "not complete"
+
+
+def _agreed(kept: Sequence[CachedStore | CachedArchive], yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
         raise UsageError("--clear asks before it removes anything, and there is no terminal to ask on", "add --yes")
-    return click.confirm(f"Remove {_size(stores)}?")
+    return click.confirm(f"Remove {_size(kept)}?")
 
 
-def _remove(stores: Sequence[CachedStore]) -> None:
+def _remove(kept: Sequence[CachedStore | CachedArchive]) -> None:
     from kagglekit.store_cache import remove
 
-    in_use = [store for store in stores if not remove(store)]
-    for store in in_use:
-        click.echo(f"left alone, a run is building it: {store.folder}")
-    click.echo(f"removed {_size([store for store in stores if store not in in_use])}")
+    in_use = [each for each in kept if not remove(each)]
+    for each in in_use:
+        click.echo(f"left alone, a run is making it: {each.folder}")
+    click.echo(f"removed {_size([each for each in kept if each not in in_use])}")
 
 
-def _size(stores: Sequence[CachedStore]) -> str:
-    """Word how many stores and bytes: ``2 image stores, 1,024 MB``."""
-    noun = "image store" if len(stores) == 1 else "image stores"
-    return f"{len(stores)} {noun}, {_megabytes(sum(store.n_bytes for store in stores))}"
+def _size(kept: Sequence[CachedStore | CachedArchive]) -> str:
+    """Word how many there are and their bytes: ``2 image stores and 1 unpacked archive, 1,024.0 MB``."""
+    from kagglekit.store_cache import CachedStore
+
+    n_stores = sum(isinstance(each, CachedStore) for each in kept)
+    counts = [(n_stores, "image store"), (len(kept) - n_stores, "unpacked archive")]
+    parts = [f"{n} {noun}" if n == 1 else f"{n} {noun}s" for n, noun in counts if n]
+    return f"{' and '.join(parts) or 'nothing'}, {_megabytes(sum(each.n_bytes for each in kept))}"
 
 
 def _megabytes(n_bytes: int) -> str:

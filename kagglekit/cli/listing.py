@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from kagglekit.blame import one_line
-from kagglekit.cli.tables import print_table
 from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import Kind, Plugin, survey
+from kagglekit.progress import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ def competitions() -> None:
     """List the installed competitions."""
     listed = list(_surveyed("competition", Hooks.competition))
     rows = [(plugin.name, *_facts(plugin, facts), plugin.origin) for plugin, facts in listed]
-    print_table(("name", "title", "metric", "data", "plugin"), rows)
+    for_people(False).table(("name", "title", "metric", "data", "plugin"), rows)
     _print_problems([plugin for plugin, _ in listed])
 
 
@@ -47,7 +47,9 @@ def plugins(as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1, default=str))
         return
     columns = ("name", "kind", "distribution", "version", "status", "hooks")
-    print_table(columns, [(p.name, p.kind, p.distribution, p.version, _status(p), _hooks(p)) for p in found])
+    for_people(False).table(
+        columns, [(p.name, p.kind, p.distribution, p.version, _status(p), _hooks(p)) for p in found]
+    )
     _print_problems(found)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.tables import print_table
 from kagglekit.errors import UserError
 from kagglekit.exposure import exposure
+from kagglekit.progress import for_people
 
 MOST_COUNTED = 24  # architectures; counting parameters means building the network
 
@@ -54,7 +54,7 @@ def models(pattern: str, as_json: bool) -> None:
         click.echo(json.dumps([asdict(model) for model in listed], indent=1))
         return
     rows = [(m.model, _millions(m.parameters), str(m.size), m.licence, m.imagenet_labels, m.trained_on) for m in listed]
-    print_table(("model", "parameters", "px", "licence", "ImageNet labels", "trained on"), rows)
+    for_people(False).table(("model", "parameters", "px", "licence", "ImageNet labels", "trained on"), rows)
     if listed[0].parameters is None:
         click.echo(f"parameters are counted where at most {MOST_COUNTED} networks match", err=True)
 

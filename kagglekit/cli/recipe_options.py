@@ -12,9 +12,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.argument("competition"),
-    click.option("--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson."),
+    click.option(
+        "--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson.", show_default=True
+    ),
     click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
-    click.option("--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."),
+    click.option(
+        "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage that is run."
+    ),
     click.option("--size", type=click.IntRange(8), metavar="PX", help="Largest image side; the others in proportion."),
     click.option(
         "--limit",
@@ -30,7 +34,7 @@ _OPTIONS = (
         metavar="KEY=VALUE",
         help="Any recipe field: stage.2.size=299. Repeatable.",
     ),
-    click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps."),
+    click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True),
     click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +36,19 @@ def run(as_json: bool, dry_run: bool, **options: Any) -> None:
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py).
     """
-    from kagglekit.plan import Request
+    from kagglekit.plan import Request, choose
     from kagglekit.progress import for_people
 
-    settings = shorthand_settings(options)
-    request = Request(settings=settings, **options)
+    request = Request(settings=shorthand_settings(options), **options)
     display = for_people(as_json)
-    with display.console.status("loading torch and timm") if display.console.is_terminal else _nothing():
+    with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
+        choose(request)  # what was typed wrongly is told before anything slow is loaded
         from kagglekit import dryrun, runner
     if dry_run:
         dryrun.dry_run(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
         finished = runner.run(request, display)
-        result = {"run": str(finished.folder), **finished.info()}
+        result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
     if as_json:
         click.echo(json.dumps(result))
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()

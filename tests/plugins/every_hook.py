@@ -92,7 +92,6 @@ def kagglekit_recipe(preset):
         tta=1,
         loss="plus-seven",
         ensemble="first-only",
-        pretrained=False,
         options={"greeting": "good evening"},
     )
 

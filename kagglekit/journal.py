@@ -1,0 +1,65 @@
+"""The log of a run: an epoch's scores on the valid images, as a row of log.csv and as a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kagglekit.recipe import Stage
+from kagglekit.work import Work
+
+
+def valid_scores(work: Work, probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images."""
+    truth = work.pictures.labels("valid")
+    scores = {"valid_loss": work.log_loss.score(truth, probabilities).value}
+    if work.metric.name != work.log_loss.name:
+        scores[f"valid_{work.metric.name}"] = work.metric.score(truth, probabilities).value
+    return scores
+
+
+def log_epoch(
+    work: Work,
+    stage: Stage,
+    place: tuple[int, int, int],
+    *,
+    lr: float,
+    train_loss: float,
+    scores: dict[str, float],
+    seconds: float,
+    images: int = 0,
+    waited: float = 0.0,
+) -> None:
+    """Add an epoch to log.csv, print it, and tell the watchers.
+
+    Args:
+        work: The run.
+        stage: Its stage.
+        place: Numbers of the cycle and the epoch in the stage, from 1, and of its steps so far.
+        lr: The head's rate in the last step.
+        train_loss: Mean over the epoch, nats.
+        scores: From `valid_scores`.
+        seconds: Time the training took, s.
+        images: Images trained on; 0 where they were not seen one by one.
+        waited: Of the seconds, those spent waiting for images.
+    """
+    cycle, epoch, step = place
+    row: dict[str, Any] = {"stage": stage.name, "size": stage.size, "cycle": cycle, "epoch": epoch, "step": step}
+    row |= {"lr": lr, "train_loss": train_loss, **scores, "seconds": seconds}
+    row |= {"images_per_s": images / seconds, "waited_s": waited}
+    work.log.append(row)
+    work.run.write_log(work.log)
+    shown = "  ".join(f"{key.replace('_', ' ')} {value:.4f}" for key, value in scores.items())
+    speed = f"{images / seconds:,.0f} images/s  " if images else ""
+    work.display.say(
+        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {shown}  {speed}{seconds:.1f} s"
+    )
+    work.plan.hooks.epoch_end(work.run, stage, row)
+
+
+def last_score(work: Work) -> str:
+    """Word the last epoch's score, for the progress bar; empty before there is one."""
+    key = "valid_loss" if work.metric.name == work.log_loss.name else f"valid_{work.metric.name}"
+    return f"{key.replace('_', ' ')} {work.log[-1][key]:.3f}" if work.log else ""

@@ -1,0 +1,99 @@
+"""A run under way: what its stages and its predictions share."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+from kagglekit.device import Compute, synchronise
+from kagglekit.estimate import Estimate
+from kagglekit.metric import Metric
+from kagglekit.model import DataConfig, data_config, frozen_names, head_module, set_modes
+from kagglekit.pictures import Pictures
+from kagglekit.plan import Plan
+from kagglekit.progress import Display, duration
+from kagglekit.recipe import Stage
+from kagglekit.run_folder import Run
+from kagglekit.view import View
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run under way.
+
+    Attributes:
+        plan: What was decided before it began.
+        run: Its folder.
+        display: Where it shows itself.
+        model: The network, on the device.
+        groups: Its layer groups' parameter names.
+        pictures: The decoded images.
+        compute: Device and formats.
+        log_loss: Of valid predictions; what `keep=best` looks at.
+        metric: What the competition reports.
+        estimate: Of the whole run's time.
+        log: The rows of log.csv so far.
+    """
+
+    plan: Plan
+    run: Run
+    display: Display
+    model: nn.Module
+    groups: list[list[str]]
+    pictures: Pictures
+    compute: Compute
+    log_loss: Metric
+    metric: Metric
+    estimate: Estimate
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def config(self) -> DataConfig:
+        """What the network expects of its input."""
+        return data_config(self.model)
+
+    @property
+    def head(self) -> nn.Module:
+        """The module of the last layer group."""
+        return head_module(self.model, self.groups)[1]
+
+    def set_modes(self, stage: Stage) -> None:
+        """Put frozen modules into eval mode, all others into train mode."""
+        name, _ = head_module(self.model, self.groups)
+        set_modes(self.model, frozen_names(self.model), stage.batch_norm, name)
+
+    def plain_view(self, stage: Stage) -> View:
+        """Return the stage's view without augmentation."""
+        return self.plan.hooks.views(self.plan.recipe, stage, "plain", self.config)
+
+    def count_step(self, cost: float, since: float) -> None:
+        """Count a step towards the estimate of the whole time, and say it when it is made.
+
+        Args:
+            cost: The step's work (see `Estimate`).
+            since: When it began, by time.perf_counter, s.
+        """
+        if self.estimate.seconds is not None:
+            return
+        synchronise(self.compute.device)  # for these first steps only: else the clock would time the asking
+        if self.estimate.add(cost, time.perf_counter() - since) and self.estimate.seconds is not None:
+            self.display.say(f"estimated time of the whole run: {duration(self.estimate.seconds)}")
+            self.run.update_info(estimate_s=round(self.estimate.seconds, 1))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights kept at the end of a cycle.
+
+    Attributes:
+        name: The member's name.
+        stage: The stage they come from.
+        cycle: The cycle's number, from 1.
+    """
+
+    name: str
+    stage: Stage
+    cycle: int

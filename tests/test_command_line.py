@@ -1,0 +1,376 @@
+"""The command line as a user meets it: what is printed where, messages, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import layouts
+import pytest
+from click.testing import CliRunner, Result
+from command_line import COMMAND, kagglekit, surroundings
+
+import kagglekit as package
+from kagglekit import Recipe, Run
+from kagglekit.cli import COMMANDS, cli
+
+TINY = (
+    *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
+    *("--set", "stage.*.batch_size=8", "--preset", "quick", "--precision", "fp32", "--device", "cpu"),
+)
+ARCH = TINY[1]
+NAMES = ("dog-breed", "dogs-vs-cats", "flowers-102", "pets")
+needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no POSIX signals and terminals")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Work in a folder with the data of dog-breed in ``dogs``, and things that do not fit."""
+    folder = tmp_path_factory.mktemp("here")
+    layouts.write_dog_breed(folder / "dogs")
+    shutil.copytree(folder / "dogs", folder / "broken")
+    (folder / "broken" / "labels.csv").write_bytes(b'\xff\xfe\x00garbage\n"x')
+    (folder / "a-file").write_text("")
+    write_other_weights(folder / "other.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KAGGLEKIT_CACHE", str(folder / "cache"))
+        patch.delenv("KAGGLEKIT_DATA", raising=False)
+        yield folder
+
+
+def write_other_weights(path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"fc.weight": np.zeros((3, 3), np.float32)}, path)
+
+
+@pytest.fixture(scope="module")
+def finished(here: Path) -> tuple[Run, str]:
+    """Finish a tiny run, its output no terminal; return it and what it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORCE_COLOR", "1")  # as many build servers set it
+        result = ask("run", "dog-breed", "--data", "dogs", *TINY)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    (folder,) = (here / "submissions" / "dog-breed").iterdir()
+    return Run(folder), result.stdout
+
+
+def ask(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def refused(result: Result, code: int) -> str:
+    """Check that a command failed with one message and no traceback; return it."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("error:") == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = ask(name, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: cli {name} ")
+    assert "--help" in result.stdout
+
+
+def test_it_runs_as_a_module(tmp_path: Path) -> None:
+    done = kagglekit("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"kagglekit, version {package.__version__}\n", "")
+
+
+def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -> None:
+    result = ask()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert all(f"\n  {name} " in result.stderr for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are cache, "),
+        (["run"], r"missing argument 'COMPETITION'\nwhat it takes: cli run --help"),
+        (["run", "dog-breed", "--dta", "x"], r"no such option '?--dta.*--data"),
+        (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
+        (
+            ["run", "dog-breed", "--preset", "quik"],
+            r"unknown preset 'quik': did you mean 'quick'\? known are auto, best",
+        ),
+        (["run", "dog-breed", "--precision", "fp8"], r"invalid value for '--precision': 'fp8' is not one of 'auto'"),
+        (["run", "dog-breed", "--epochs", "0"], r"invalid value for '--epochs': 0 is not in the range"),
+        (["run", "dog-breed", *TINY, "--set", "ach=x"], r"'ach=x': unknown key 'ach': did you mean 'arch'\?"),
+        (
+            ["run", "dog-breed", *TINY, "--set", "stage.2.size=big"],
+            r"'stage.2.size=big': input should be a valid integer",
+        ),
+        (
+            ["run", "dog-breed", *TINY, "--set", "ensemble=men"],
+            r"ensemble: unknown ensemble 'men': did you mean 'mean'\?",
+        ),
+        (["run", "dog-breed", *TINY, "--stages", "5-"], r"--stages '5-': the recipe has stages 1 to 4"),
+        (["run", "dog-breed", *TINY, "--stages", "last"], r"--stages 'last': write 3, 2-3 or 3-"),
+        (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
+        (
+            ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
+            r"no network 'resnet43'; near it .*resnet34",
+        ),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: list[str], words: str) -> None:
+    assert re.search(words, refused(ask(*arguments), 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "nowhere"], r"the data folder nowhere does not exist\n--data names"),
+        (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
+        (["--data", "broken"], r"cannot read .*broken.labels.csv"),
+        ([], r"no plugin can download the images of Dog Breed .*kaggle\.com.*\n.*--data DIR.*data.dog-breed"),
+        (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
+        (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nuse --precision bf16"),
+        (["--data", "dogs", "--out", "a-file/runs"], r"cannot write to the folder .*a-file is a file\n.*--out DIR"),
+        (
+            ["--data", "dogs", "--from", "20250101"],
+            r"there are no runs in .*dog-breed\nstart one: kagglekit run dog-breed",
+        ),
+        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"there is no weights file no\.pt"),
+        (
+            ["--data", "dogs", "--set", "pretrained=true", "--set", "weights=other.safetensors"],
+            rf"other\.safetensors fills no layer of {ARCH}.*fc\.weight.*\n.*--set weights=FILE",
+        ),
+    ],
+    ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "",
+)
+def test_what_a_user_can_mend_exits_with_1_and_leaves_no_run_behind(arguments: list[str], words: str) -> None:
+    empty = ["--out", "nothing"] if "--out" not in arguments else []
+    assert re.search(words, refused(ask("run", "dog-breed", *TINY, *empty, *arguments), 1))
+    assert not Path("nothing").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry-run"])
+def test_a_cache_folder_that_cannot_be_written_is_told_at_once(
+    more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", "a-file")
+    told = refused(ask("run", "dog-breed", "--data", "dogs", "--out", "nothing", *TINY, *more), 1)
+    assert re.search(r"a-file is a file\nset KAGGLEKIT_CACHE to a folder", told)
+    assert not Path("nothing").exists()
+
+
+def test_zipped_data_and_a_cache_folder_that_cannot_be_written_blame_no_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts.write_dogs_vs_cats(tmp_path, per_class=3, test=2, zipped=True)
+    monkeypatch.setenv("KAGGLEKIT_CACHE", "a-file")
+    told = refused(ask("look", "dogs-vs-cats", "--data", str(tmp_path)), 1)
+    assert "a-file is a file" in told
+    assert "plugin" not in told
+
+
+def test_weights_that_cannot_be_had_are_told_within_twenty_seconds(here: Path, tmp_path: Path) -> None:
+    started = time.perf_counter()
+    done = kagglekit("run", "dog-breed", "--data", here / "dogs", "--arch", "mobilenetv2_100", cwd=tmp_path)
+    assert time.perf_counter() - started < 20
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.match(r"error: the pretrained weights of mobilenetv2_100 can't be had: ", done.stderr)
+    assert "--set weights=FILE" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "submissions").exists()
+
+
+def test_away_from_a_terminal_a_run_prints_plain_lines_one_an_epoch(finished: tuple[Run, str]) -> None:
+    run, said = finished
+    assert [text for text in said if not (text.isprintable() or text == "\n")] == []
+    epochs = re.findall(
+        r"^([a-z0-9-]+) +epoch (\d+)/\d+  train loss [\d.]+  valid loss [\d.]+  .*[\d.]+ s$", said, re.M
+    )
+    assert epochs == [(row["stage"], row["epoch"]) for row in run.log()]
+    assert len(re.findall("^estimated time of the whole run: ", said, re.M)) == 1
+
+
+def test_tables_are_not_cut(finished: tuple[Run, str]) -> None:
+    run, said = finished
+    assert "…" not in said
+    for number, stage in enumerate(run.recipe().stages, 1):
+        assert re.search(rf"^{number}  {stage.name} +{stage.size} ", said, re.M)
+    rows = run.info()["scores"]
+    cells = r"  ".join([r"\d\.\d{4} ± \d\.\d{4}"] * (len(rows[0]) - 2))
+    for row in rows:
+        assert re.search(rf"^{row['member']} +{row['views']} +{cells}$", said, re.M)
+
+
+def test_before_it_starts_a_run_says_what_it_will_do_and_where(finished: tuple[Run, str]) -> None:
+    run, said = finished
+    head = said[: said.index("decoded")]
+    for line in (
+        "Dog Breed Identification (Kaggle: dog-breed-identification), metric log loss",
+        "images: 26 train, 6 valid, 10 test; 4 classes; from ",
+        "device: cpu (",
+        "preset: quick",
+        f"recipe: {ARCH}, random weights, linear head, 3 layer groups, seed 0",
+        "prediction: plain + 1 augmented view (the stage's own); ensemble: mean",
+        f"results: {Path('submissions') / 'dog-breed' / run.name}",
+    ):
+        assert f"\n{line}" in f"\n{head}"
+    assert said.splitlines()[-1].startswith("finished in ")
+
+
+@needs_posix
+def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: Path) -> None:
+    reader, terminal = os.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", "dog-breed", "--data", here / "dogs", *TINY, "--json"],
+        cwd=tmp_path, env=surroundings(tmp_path), stdout=subprocess.PIPE, stderr=terminal, text=True,
+    )  # fmt: skip
+    os.close(terminal)
+    seen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(read_all(reader)).decode())
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, seen
+    result = json.loads(out)
+    run = Run(tmp_path / result["run"])
+    assert result["status"] == "finished"
+    assert result["scores"] == run.info()["scores"]
+    assert result["seconds"] > 0
+    assert result["estimate_s"] > 0
+    assert "decoded 32 labelled images" in seen
+    assert re.search(r"4 all-2 .*━+.* 144/144 .*images/s  loss \d\.\d+  valid loss \d\.\d+", seen)
+
+
+def read_all(reader: int) -> Iterator[bytes]:
+    """Yield what comes until the other side has closed the terminal."""
+    while True:
+        try:
+            part = os.read(reader, 65536)
+        except OSError:  # what Linux says then; others return nothing
+            part = b""
+        if not part:
+            os.close(reader)
+            return
+        yield part
+
+
+@needs_posix
+def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", "dog-breed", "--data", here / "dogs", *TINY, "--epochs", "9999"],
+        cwd=tmp_path, env={**surroundings(tmp_path), "PYTHONUNBUFFERED": "1"}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert next((line for line in process.stdout if "epoch 2/9999" in line), None), process.communicate()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip() == "stopped by Ctrl-C"
+    (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
+    assert out.splitlines()[-1] == f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}"
+    assert Run(folder).info()["status"] == "interrupted"
+    assert Run(folder).log()[0]["stage"] == "head"
+
+
+def test_a_dry_run_goes_through_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "drawn.py").write_text(
+        "import layouts\n"
+        "from kagglekit import Competition, hookimpl, labels_from_csv\n"
+        "@hookimpl\n"
+        "def kagglekit_competition(): return Competition(title='Drawn')\n"
+        "@hookimpl\n"
+        "def kagglekit_download(competition, folder):\n"
+        "    layouts.write_dog_breed(folder)\n"
+        "    return folder\n"
+        "@hookimpl\n"
+        "def kagglekit_labels(data):\n"
+        "    return labels_from_csv(data / 'labels.csv', images=data / 'train', suffix='.jpg', test=data / 'test')\n"
+    )
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "home" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    result = ask("run", "../drawn.py", *TINY, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "with 10 rows, checked" in result.stdout
+    assert "dry run: everything fits together" in result.stdout.splitlines()[-1]
+    assert list((tmp_path / "home").iterdir()) == []
+    assert list((tmp_path / "temporary").glob("kagglekit*")) == []
+
+
+def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
+    finished: tuple[Run, str], tmp_path: Path
+) -> None:
+    base, _ = finished
+    few = ("--from", str(base.folder), "--stages", "4", "--epochs", "1", "--limit", "8")
+    result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", "--out", str(tmp_path), *few)
+    assert result.exit_code == 0, result.output
+    (folder,) = (tmp_path / "dog-breed").iterdir()
+    info = Run(folder).info()
+    assert info["from_run"] == base.name
+    assert info["images"]["train"] + info["images"]["valid"] == 8
+    assert (len(info["classes"]), info["images"]["test"]) == (4, 8)
+    assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
+    assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
+    assert f"starts from {base.folder}: its recipe and weights" in result.stdout
+    assert f"recipe: {ARCH}, that run's weights, " in result.stdout
+
+
+@pytest.mark.parametrize("form", ["path", "name", "beginning", "latest"])
+def test_a_run_is_named_by_path_name_unique_beginning_or_latest(form: str, finished: tuple[Run, str]) -> None:
+    run, _ = finished
+    text = {"path": str(run.folder), "name": run.name, "beginning": run.name[:12], "latest": "latest"}[form]
+    result = ask("recipe", "dog-breed", "--from", text, "--json")
+    assert result.exit_code == 0, result.output
+    assert Recipe.from_json(result.stdout) == run.recipe()
+
+
+def test_an_unknown_run_is_told_with_those_that_are_there(finished: tuple[Run, str]) -> None:
+    run, _ = finished
+    told = refused(ask("run", "dog-breed", "--from", "20010101"), 1)
+    assert f"unknown run '20010101': known are {run.name}, latest" in told
+    assert "there are no runs in" in refused(ask("run", "pets", "--from", "latest"), 1)  # it is no run of pets
+
+
+def test_a_run_that_did_not_finish_is_no_start(finished: tuple[Run, str], tmp_path: Path) -> None:
+    run, _ = finished
+    shutil.copytree(run.folder, tmp_path / "dog-breed" / run.name, ignore=shutil.ignore_patterns("snapshots"))
+    told = refused(ask("run", "dog-breed", "--data", "dogs", "--out", str(tmp_path), "--from", "latest"), 1)
+    assert re.search(r"has no final weights\nstart from a run that finished", told)
+
+
+def test_a_recipe_as_json_is_the_recipe_with_every_override() -> None:
+    settings = ("--set", "stage.2.lr=0.5", "--set", "stage.*.views=none", "--seed", "7", "--size", "64", "--limit", "9")
+    recipe = Recipe.from_json(ask("recipe", "pets", "--preset", "quick", "--json").stdout)
+    changed = Recipe.from_json(ask("recipe", "pets", "--preset", "quick", "--json", *settings).stdout)
+    assert (changed.seed, changed.limit, changed.stages[1].lr, changed.sizes[-1]) == (7, 9, 0.5, 64)
+    assert {stage.views for stage in changed.stages} == {"none"}
+    assert changed.arch == recipe.arch
+
+
+def test_epochs_are_those_of_the_last_stage_that_is_run() -> None:
+    result = ask("recipe", "pets", "--preset", "quick", "--stages", "2-3", "--epochs", "5")
+    assert re.findall(r"^(\d)  \S+ +\d+ +(\S+) ", result.stdout, re.M) == [("2", "1"), ("3", "5")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_that_was_not_run_says_so(name: str) -> None:
+    assert "\nmeasured: none\n" in ask("recipe", name, "--preset", "best").stdout
+    lesson = ask("recipe", name, "--preset", "lesson").stdout
+    assert re.search(r"\nsource: .*%.*not measured here.*\nmeasured: none\n", lesson, re.IGNORECASE)
