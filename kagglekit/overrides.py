@@ -55,7 +55,7 @@ def epochs_setting(last: int, epochs: int) -> list[str]:
 def size_settings(recipe: Recipe, size: int) -> list[str]:
     """Word ``--size S``: the largest size becomes S, and all others keep their proportion to it."""
     scale = size / recipe.sizes[-1]
-    stages = [f"stage.{i}.size={round(s.size * scale)}" for i, s in enumerate(recipe.stages, 1)]
+    stages = [f"stage.{i}.size={max(8, round(s.size * scale))}" for i, s in enumerate(recipe.stages, 1)]
     predict = [f"predict_size={round(recipe.predict_size * scale)}"] if recipe.predict_size else []
     return stages + predict
 

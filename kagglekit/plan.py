@@ -175,14 +175,28 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
     else:
         preset = auto_preset(request.device) if request.preset == "auto" else request.preset
         recipe = hooks.recipe(preset)
-    settings = list(request.settings)
+    shorthands: list[str] = []  # before the settings, which may say more
     if request.epochs is not None:
-        settings += epochs_setting(stage_numbers(request.stages, recipe)[-1], request.epochs)
+        shorthands += epochs_setting(stage_numbers(request.stages, recipe)[-1], request.epochs)
     if request.size is not None:
-        settings += size_settings(recipe, request.size)
-    recipe = apply_overrides(recipe, settings)
+        shorthands += size_settings(recipe, request.size)
+    recipe = apply_overrides(recipe, [*shorthands, *request.settings])
+    if base:
+        _check_split(base, recipe)
     hooks.check_names(recipe, competition)
     return preset, recipe
+
+
+def _check_split(base: Run, recipe: Recipe) -> None:
+    """Refuse to go on from a run with another split: its training images would be among the valid ones."""
+    before = base.recipe()
+    changed = [field for field in ("seed", "valid", "limit") if getattr(before, field) != getattr(recipe, field)]
+    if changed:
+        was = ", ".join(f"{field}={getattr(before, field)}" for field in changed)
+        raise UserError(
+            f"{base.folder} was trained on another split of the images: it had {was}",
+            "its valid images must stay out of training: leave these settings as they were",
+        )
 
 
 def auto_preset(device: str) -> str:
@@ -248,6 +262,9 @@ def image_table(
     test = table["split"] == "test"
     known = table[test & table["label"].notna()]
     truth = known.set_index("id")["label"] if len(known) and competition.known_test_labels else None
+    if truth is not None and len(known) < test.sum():
+        warnings.append(f"only {len(known):,} of {test.sum():,} test images have a label: the test is not scored")
+        truth = None
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
         table = limit_images(table, recipe.limit, recipe.seed)

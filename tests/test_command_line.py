@@ -106,7 +106,7 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
     [
         (["rum"], r"unknown command 'rum': did you mean 'run'\? known are cache, "),
         (["run"], r"missing argument 'COMPETITION'\nwhat it takes: cli run --help"),
-        (["run", "dog-breed", "--dta", "x"], r"no such option '?--dta.*--data"),
+        (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
             ["run", "dog-breed", "--preset", "quik"],
@@ -317,19 +317,29 @@ def test_a_dry_run_goes_through_and_leaves_nothing(tmp_path: Path, monkeypatch: 
 def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     finished: tuple[Run, str], tmp_path: Path
 ) -> None:
-    base, _ = finished
-    few = ("--from", str(base.folder), "--stages", "4", "--epochs", "1", "--limit", "8")
-    result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", "--out", str(tmp_path), *few)
+    few = (*TINY, "--limit", "8", "--stages", "1", "--out", str(tmp_path))
+    result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", *few)
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
     info = Run(folder).info()
-    assert info["from_run"] == base.name
     assert info["images"]["train"] + info["images"]["valid"] == 8
     assert (len(info["classes"]), info["images"]["test"]) == (4, 8)
     assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
     assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
+
+
+def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple[Run, str], tmp_path: Path) -> None:
+    base, _ = finished
+    more = ("--from", str(base.folder), "--stages", "4", "--epochs", "1", "--out", str(tmp_path))
+    result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", *more)
+    assert result.exit_code == 0, result.output
+    (folder,) = (tmp_path / "dog-breed").iterdir()
+    assert Run(folder).info()["from_run"] == base.name
     assert f"starts from {base.folder}: its recipe and weights" in result.stdout
     assert f"recipe: {ARCH}, that run's weights, " in result.stdout
+    refused = ask("run", "dog-breed", "--data", "dogs", *more, "--seed", "5")
+    assert refused.exit_code == 1
+    assert "trained on another split of the images: it had seed=0" in refused.output
 
 
 @pytest.mark.parametrize("form", ["path", "name", "beginning", "latest"])

@@ -285,7 +285,8 @@ def test_the_listing_of_competitions_shows_a_broken_one_as_broken_and_the_others
     assert len({line.index("kagglekit 1.0") for line in shown.stdout.splitlines()[1:]}) == 1  # aligned
     first, second = shown.stderr.splitlines()
     assert "plugin apes (kagglekit 1.0) failed to load" in first
-    assert "answered kagglekit_competition with dict {'title': 'A dict'}; it must be a Competition" in second
+    assert "answered kagglekit_competition at " in second
+    assert "kagglekit_bears.py:2 with dict {'title': 'A dict'}; it must be a Competition" in second
 
 
 def test_the_listing_of_plugins_shows_kind_distribution_version_status_and_hooks(site: Site) -> None:
@@ -310,15 +311,15 @@ def test_the_listing_of_plugins_shows_kind_distribution_version_status_and_hooks
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
-def test_on_a_terminal_the_listing_is_a_table() -> None:
+def test_on_a_narrow_terminal_the_listing_goes_on_below_and_no_address_is_cut() -> None:
     ours, theirs = os.openpty()
     code = "from kagglekit.cli.listing import competitions; competitions([])"
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=theirs)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=theirs, env={**os.environ, "COLUMNS": "80"})
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
-    assert "┃" in shown
-    assert "dog-breed" in shown
+    assert shown.count("\ndog-breed ") == 3
+    assert "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/" in shown
 
 
 def test_the_real_competitions_are_listed_within_a_second_and_without_heavy_imports() -> None:

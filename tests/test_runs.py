@@ -243,3 +243,42 @@ def test_a_competition_without_test_images_scores_valid_only(tmp_path):
     assert "no test images: no submission is written" in said
     assert not run.submission.exists()
     assert run.info()["scores"]
+
+
+def test_a_network_that_must_be_told_its_size_trains_predicts_and_goes_on(runs, tmp_path):
+    _, _, data = runs["dog-breed"]
+    first, _ = tiny_run("dog-breed", data, tmp_path, arch="vit_relpos_small_patch16_224", predict_size=64, tta=0)
+    more = kagglekit.run(
+        "dog-breed", data=data, out=tmp_path, from_run=str(first.folder), stages="2", display=quiet(), precision="auto"
+    )
+    assert more.info()["formats"].startswith("probed")
+    assert more.submission.exists()
+
+
+def test_a_head_found_by_gradient_steps_keeps_the_snapshots_of_its_cycles(runs, tmp_path):
+    _, _, data = runs["dog-breed"]
+    settings = {"stage__1__solver": "gradient", "stage__1__cycles": 3, "stage__1__snapshots": "true"}
+    run, _ = tiny_run("dog-breed", data, tmp_path, **settings, stage__1__ema=0.5, stage__1__lr=0.05)
+    heads = [load_file(run.snapshot(f"head-cycle{i}"))["head.weight"] for i in (1, 2, 3)]
+    assert not (heads[0] == heads[1]).all()
+    assert not (heads[1] == heads[2]).all()
+    assert {"head-cycle1", "head-cycle3"} <= {row["member"] for row in run.info()["scores"]}
+
+
+def test_a_few_images_a_class_are_enough_for_a_run(tmp_path):
+    WRITERS["dog-breed"](tmp_path / "data", classes=6, per_class=4)
+    run, _ = tiny_run("dog-breed", tmp_path / "data", tmp_path / "out", limit=12)
+    assert run.info()["images"]["train"] + run.info()["images"]["valid"] == 12
+
+
+def test_settings_that_cannot_work_are_refused_before_images_are_decoded(runs, tmp_path, monkeypatch):
+    _, _, data = runs["dog-breed"]
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    for settings, words in [({"groups": 400}, "layer groups"), ({"head": "concat-pool"}, "solver=gradient")]:
+        with pytest.raises(UserError, match=words):
+            tiny_run("dog-breed", data, tmp_path, **settings)
+    assert not (tmp_path / "cache" / "stores").exists()
+
+
+def quiet() -> Display:
+    return Display(Console(file=io.StringIO(), width=240))

@@ -160,11 +160,11 @@ steps = []
 @hookimpl
 def kagglekit_optimizer(model, groups, stage):
     optimizer = kagglekit_training.kagglekit_optimizer(model, groups, stage)
-    names = [name for name, _ in model.named_parameters()]
 
     def note(*_):
         steps.append({name: p.detach().clone() for name, p in model.named_parameters()})
 
+    note()  # before the first step
     optimizer.register_step_post_hook(note)
     return optimizer
 
@@ -178,7 +178,7 @@ def test_a_snapshot_holds_the_moving_average_not_the_weights_of_the_last_step(da
     decay = 0.8
     done = run(data, tmp_path, EVERY_STEP, stages="4", stage__4__ema=decay, stage__4__lr=1e-2, stage__4__cycles=1)
     steps = torch.load(done.folder / "steps.pt")
-    assert len(steps) >= 3
+    assert len(steps) >= 4
     snapshot = load_file(done.snapshot("all-2-cycle1"))
     for name, last in steps[-1].items():
         average = steps[0][name]
