@@ -213,6 +213,7 @@ class Recipe(BaseModel):
 def progressive_stages(
     sizes: tuple[int, ...],
     *,
+    head_size: int | None = None,
     head_lr: float | None = None,
     lr: float = 2e-4,
     body_factor: float = 3.0,
@@ -228,7 +229,8 @@ def progressive_stages(
     which keeps its snapshots.
 
     Args:
-        sizes: Growing image sides, px; the head trains at the first.
+        sizes: Growing image sides, px.
+        head_size: Side at which the head alone trains, px; None for the first of `sizes`.
         head_lr: Learning rate of the head while the body is frozen; None for `lr`.
         lr: Learning rate of the head when all layers train.
         body_factor: See `Stage`. 10 for images like those of the pretraining, 3 for others.
@@ -242,8 +244,8 @@ def progressive_stages(
         ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, then ``all-1``, ``all-2``, ... for each size.
     """
     first, last = sizes[0], sizes[-1]
-    head = Stage(name="head", size=first, freeze_to=-1, precompute=True, **common)
-    augmented = Stage(name="head-augmented", size=first, freeze_to=-1, lr=head_lr or lr, **common)
+    head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, **common)
+    augmented = Stage(name="head-augmented", size=head_size or first, freeze_to=-1, lr=head_lr or lr, **common)
     body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
     growing = [Stage(name=f"all-{i}", size=size, cycle_len=cycle_len, **body) for i, size in enumerate(sizes[:-1], 1)]
     final = Stage(

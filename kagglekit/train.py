@@ -208,7 +208,7 @@ def set_rates(optimizer: Optimizer, ratios: Sequence[float], schedule: Schedule,
 class MovingAverage:
     """A copy of a network whose weights and buffers follow it: ``mean = decay * mean + (1 - decay) * now``.
 
-    torch's AveragedModel does the same, but waits for the device at each update.
+    torch's AveragedModel starts from the weights after the first step, and waits for the device at each update.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -66,7 +66,7 @@ def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
     site.forget()
 
 
-STAGE = Stage(name="all", size=32, views="quarter-turns", schedule="triangle", optimizer="rmsprop", freeze_to=1)
+STAGE = Stage(name="all", size=32, views="quarter-turns", schedule="triangle", optimizer="rmsprop", freeze_to=-1)
 RECIPE = Recipe(arch="tiny-net", stages=(STAGE,), groups=2, loss="focal", ensemble="median")
 DATA_CONFIG = DataConfig(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from test_competitions import NAMES, WRITERS
 
 import kagglekit
 from kagglekit import Run, UserError
+from kagglekit.passes import predict_pass
 from kagglekit.predictions import load_predictions
 from kagglekit.progress import Display
 
@@ -135,7 +137,7 @@ def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
 
 def test_the_number_of_images_predicted_at_once_changes_no_byte(runs, tmp_path, monkeypatch):
     first, _, data = runs["dog-breed"]
-    monkeypatch.setattr("kagglekit.passes.BATCH", 16)
+    monkeypatch.setattr("kagglekit.members.predict_pass", partial(predict_pass, batch=16))
     other, _ = tiny_run("dog-breed", data, tmp_path)
     assert other.submission.read_bytes() == first.submission.read_bytes()
 

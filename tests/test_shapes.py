@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import kagglekit
 import kagglekit_shapes as shapes
 import kagglekit_shapes_pictures as pictures
 from kagglekit import UserError
@@ -171,3 +172,12 @@ def test_the_recipe_is_the_same_for_every_preset_and_names_what_plugins_provide(
     hooks.check_names(shapes.RECIPE, hooks.competition())
     with pytest.raises(UserError, match="no recipe for the preset 'lesson'"):
         hooks.recipe("lesson")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_demo_reaches_95_percent(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KAGGLEKIT_DATA", str(tmp_path / "data"))
+    run = kagglekit.run("shapes", out=tmp_path, settings={"seed": seed}, device="cpu")
+    assert run.info()["scores"][-1]["test_accuracy"][0] >= 0.95
