@@ -50,8 +50,6 @@ def layer_groups(model: nn.Module, n: int) -> list[list[str]] | None:
     if not hasattr(body, "pretrained_cfg"):  # every network that timm creates has one
         return None
     everything = [name for name, _ in model.named_parameters()]
-    if n == 1:
-        return [everything]
     head = {name for name in everything if not name.startswith(prefix)} if prefix else _classifier_names(model)
     layers = [[prefix + name for name in layer if prefix + name not in head] for layer in _layers(body)]
     layers = [layer for layer in layers if layer]

@@ -84,7 +84,9 @@ def test_run_json_says_who_answered_each_hook(done):
     answered = json.loads((done[1] / "run.json").read_text())["answered"]
     watchers = {hook for hook in HOOKS if hook.endswith(("_start", "_end", "_failed"))}
     for hook in set(HOOKS) - watchers - {"kagglekit_provides"}:
-        assert "every-hook (every-hook-cup 2.0)" in answered[hook], hook  # for log loss, the default metric answered too
+        assert "every-hook (every-hook-cup 2.0)" in answered[hook], (
+            hook
+        )  # for log loss, the default metric answered too
 
 
 def test_a_failing_run_tells_its_watchers(tmp_path):

@@ -23,7 +23,7 @@ def test_rates_are_spaced_multiplicatively():
 
 
 def test_explicit_rates_overrule_the_factor():
-    assert group_rates(Stage(name="s", size=32, group_lrs=(1e-6, 1e-5, 1e-4)), 3) == [1e-6, 1e-5, 1e-4]
+    assert group_rates(Stage(name="s", size=32, lr=1e-4, group_lrs=(1e-6, 1e-5, 1e-4)), 3) == [1e-6, 1e-5, 1e-4]
 
 
 @pytest.mark.parametrize(("freeze_to", "trainable"), [(0, [0, 1, 2]), (1, [1, 2]), (2, [2]), (-1, [2])])
