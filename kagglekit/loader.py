@@ -51,11 +51,6 @@ class Loader:
     resident: Tensor | None = None
     waits: list[float] = field(default_factory=list, compare=False, repr=False)
 
-    @property
-    def waited(self) -> float:
-        """Seconds that `batches` has kept its consumer waiting so far."""
-        return sum(self.waits)
-
     def batch(self, rows: NDArray[np.int64], turn: int) -> Tensor:
         """Make one batch.
 

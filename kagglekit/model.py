@@ -69,11 +69,6 @@ def set_input_size(model: nn.Module, size: int) -> None:
         tell(size)
 
 
-def n_parameters(model: nn.Module, trainable: bool = False) -> int:
-    """Count the numbers that training could change; with `trainable`, those that are not frozen."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
-
-
 def frozen_names(model: nn.Module) -> set[str]:
     """Return the names of the parameters that do not train."""
     return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
