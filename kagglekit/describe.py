@@ -107,7 +107,9 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     if stage.group_lrs:
         rates = " ".join(f"{rate:.2g}" for rate in stage.group_lrs)
     elif first < recipe.groups - 1 and stage.body_factor > 1:
-        rates = f"{stage.lr / stage.body_factor**2:.2g}..{stage.lr:.2g}"
+        body = recipe.groups - 1
+        power = 1 + (body - 1 - first) / (body - 1) if body > 1 else 1.0  # of the earliest group that trains
+        rates = f"{stage.lr / stage.body_factor**power:.2g}..{stage.lr:.2g}"
     epochs = "+".join(str(n) for n in stage.cycle_epochs)
     views = "plain" if stage.precompute else stage.views
     return (

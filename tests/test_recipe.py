@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from kagglekit import Recipe, Stage, progressive_stages
+from kagglekit.describe import _stage_cells
 from kagglekit.errors import UsageError
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
 
@@ -112,3 +113,12 @@ def test_a_recipe_is_frozen_and_refuses_unknown_fields():
         recipe().arch = "x"
     with pytest.raises(ValidationError):
         Stage(name="a", size=32, sise=3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [([], "0.001..0.1"), (["groups=2"], "0.01..0.1"), (["stage.4.freeze_to=1"], "0.01..0.1")],
+)
+def test_the_table_shows_the_lowest_and_the_highest_rate_that_trains(settings, rates):
+    chosen = apply_overrides(recipe(), ["stage.4.lr=0.1", "stage.4.body_factor=10", *settings])
+    assert _stage_cells(chosen.stages[3], chosen)[4] == rates
