@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +54,11 @@ class Run:
         return self.folder / "submission.csv"
 
     @property
+    def score_file(self) -> Path:
+        """What became of each upload to Kaggle: see `submissions`."""
+        return self.folder / "score.json"
+
+    @property
     def final_weights(self) -> Path:
         """The weights at the end of training."""
         return self.folder / "snapshots" / "final.safetensors"
@@ -85,6 +90,21 @@ class Run:
     def update_info(self, **facts: Any) -> None:
         """Add facts to run.json."""
         write_text(self.info_file, json.dumps({**self.info(), **facts}, indent=1) + "\n")
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """Read the uploads to Kaggle, oldest first, from score.json; none if there is no such file.
+
+        Each has ``token`` (in the description, unique), ``ref`` (Kaggle's number; None until it is known), ``sent``
+        (ISO, UTC), ``message``, ``status`` (``sending``, ``pending``, ``complete``, ``error``), ``public`` and
+        ``private`` (scores, or None), ``error`` (Kaggle's reason) and ``sha256`` (of the file).
+        """
+        if not self.score_file.exists():
+            return []
+        return list(json.loads(self.score_file.read_text(encoding="utf-8"))["submissions"])
+
+    def write_submissions(self, submissions: Sequence[Mapping[str, Any]]) -> None:
+        """Write score.json."""
+        write_text(self.score_file, json.dumps({"submissions": list(submissions)}, indent=1) + "\n")
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write recipe.json."""

@@ -32,7 +32,7 @@ LAYERS = [
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
     {"estimate", "activations", "pictures", "plan"},
-    {"describe", "work"},
+    {"describe", "work", "online", "history"},
     {"journal"},
     {"stages"},
     {"members"},
