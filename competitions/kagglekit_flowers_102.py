@@ -6,12 +6,14 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, Recipe, Stage, hookimpl, labels_from_mat, progressive_stages
+from kagglekit import Competition, Recipe, RemoteFile, Stage, hookimpl, labels_from_mat, progressive_stages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
 
 @hookimpl
@@ -19,7 +21,12 @@ def kagglekit_competition() -> Competition:
     """Return the facts."""
     return Competition(
         title="Oxford 102 Flowers",
-        url="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+        url=PAGE,
+        files=(
+            RemoteFile(url=f"{PAGE}102flowers.tgz", md5="52808999861908f626f3c1f4e79d11fa"),
+            RemoteFile(url=f"{PAGE}imagelabels.mat", md5="e0620be6f572b9609742df49c70aed4d"),
+            RemoteFile(url=f"{PAGE}setid.mat", md5="a5357ecc9cb78c4bef273ce3793fc85c"),
+        ),
         metric="accuracy",
         licence="none is stated",
         known_test_labels=True,

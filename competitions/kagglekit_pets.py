@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kagglekit import (
     Competition,
     Recipe,
+    RemoteFile,
     Stage,
     hookimpl,
     labels_from_list,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+FILES = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 BREED = r"^(.+)_\d+"
 
 
@@ -31,6 +33,10 @@ def kagglekit_competition() -> Competition:
         title="Oxford-IIIT Pet",
         url="https://www.robots.ox.ac.uk/~vgg/data/pets/",
         metric="accuracy",
+        files=(
+            RemoteFile(url=f"{FILES}images.tar.gz", md5="5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+            RemoteFile(url=f"{FILES}annotations.tar.gz", md5="95a8c909bbe2e81eed6a22bccdf3f68f"),
+        ),
         licence="CC BY-SA 4.0; the copyright of the images remains with their owners",
         known_test_labels=True,
     )

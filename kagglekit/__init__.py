@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kagglekit.archive import unpacked as unpacked
     from kagglekit.competition import Competition as Competition
     from kagglekit.competition import Provides as Provides
+    from kagglekit.competition import RemoteFile as RemoteFile
     from kagglekit.ensemble import Ensemble as Ensemble
     from kagglekit.ensemble import Member as Member
     from kagglekit.errors import UserError as UserError
@@ -46,6 +47,7 @@ _HOMES = {
     "unpacked": "archive",
     "Competition": "competition",
     "Provides": "competition",
+    "RemoteFile": "competition",
     "Ensemble": "ensemble",
     "Member": "ensemble",
     "UserError": "errors",

@@ -1,21 +1,152 @@
-"""Zip files, unpacked once into the cache folder: the data folder may be read-only."""
+"""Archives, unpacked safely: into a folder, nested ones where they lie, or once into the cache folder."""
 
 from __future__ import annotations
 
+import lzma
 import shutil
-import stat
+import struct
+import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from hashlib import blake2b
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kagglekit.errors import UserError, listing
+from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.folder import existing_file
+from kagglekit.unpack import BadArchive as BadArchive
+from kagglekit.unpack import Place, printable
+from kagglekit.unpack_tar import tar_steps
+from kagglekit.unpack_zip import zip_steps
+
+if TYPE_CHECKING:
+    from kagglekit.progress import Display
+
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_ELSEWHERE = "free some disk, or choose a folder elsewhere"
+_ELSEWHERE_CACHE = "free some disk, or set KAGGLEKIT_CACHE to a folder elsewhere"
+
+
+def extract(archive: Path, folder: Path, display: Display | None = None, elsewhere: str = _ELSEWHERE) -> int:
+    """Unpack a zip or tar file and return how many files that were.
+
+    Nothing outside `folder` is written, nothing in it replaced, and no link or device is made; the checksum of every
+    member of a zip file is compared. What was written before an error was found stays: unpack into a folder of its
+    own, and rename it at the end.
+
+    Args:
+        archive: ``.zip``, ``.tar``, or the latter with gzip, bzip2 or xz; its content counts, not its name.
+        folder: It need not exist.
+        display: Shows a bar.
+        elsewhere: What the user could do where the disk is full.
+
+    Raises:
+        BadArchive: It is broken or unsafe; the member is named.
+        UserError: There is no such file, or the folder can't be written, or the disk is too full.
+    """
+    place = Place(existing_file(archive), folder, elsewhere)
+    if display is None:
+        for _ in _steps(place):
+            pass
+        return place.n_files
+    with display.bar(f"unpacking {archive.name}", archive.stat().st_size, "bytes") as bar:
+        for n_bytes in _steps(place):
+            bar.advance(n_bytes)
+    return place.n_files
+
+
+def _steps(place: Place) -> Iterator[int]:
+    """Unpack; yield how many of the archive's bytes that took since the last time."""
+    try:
+        place.folder.mkdir(parents=True, exist_ok=True)
+        kind = _kind(place.archive)
+        yield from zip_steps(place) if kind == "zip" else tar_steps(place, kind)
+    except OSError as error:
+        if error.errno is None:  # gzip and bz2 word what is broken so
+            raise _broken(place, error) from error
+        at = f" (at {printable(place.member)})" if place.member else ""
+        raise UserError(
+            f"cannot unpack {place.archive} into {place.folder}{at}: {error.strerror}", place.elsewhere
+        ) from error
+    except _BROKEN as error:
+        raise _broken(place, error) from error
+
+
+def _broken(place: Place, error: Exception) -> BadArchive:
+    where = f", at {printable(place.member)}" if place.member else ""
+    return BadArchive(
+        f"cannot unpack {place.archive}{where}: {printable(str(error))}", "download it again, or unpack it yourself"
+    )
+
+
+def _kind(archive: Path) -> str:
+    """Return ``zip``, or the compression of a tar file, by its first bytes: names may lie."""
+    with archive.open("rb") as file:
+        start = file.read(512)
+    known = next((kind for kind, sign in _SIGNS.items() if start.startswith(sign)), "")
+    if known:
+        return known
+    if start[257:262] == b"ustar":
+        return "tar"
+    if zipfile.is_zipfile(archive):  # with something before its first member
+        return "zip"
+    raise tarfile.ReadError("it is neither a zip nor a tar file")
+
+
+_SIGNS = {"zip": b"PK", "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,  # unknown compressions
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+
+
+def extract_nested(folder: Path, display: Display | None = None) -> int:
+    """Unpack the zip files in a folder and below, each where it lies, and remove them; return how many that were.
+
+    What ``train.zip`` holds goes into the folder ``train``, whether its members' names begin with ``train/`` or not;
+    ``labels.csv.zip`` becomes ``labels.csv``. Zip files inside of these stay packed, and so does one whose place is
+    taken.
+
+    Raises:
+        BadArchive: One is broken or unsafe.
+        UserError: The folder can't be written, or the disk is too full.
+    """
+    archives = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
+    done = 0
+    for archive in archives:
+        if not archive.with_suffix("").exists():
+            _replace_by_content(archive, display)
+            done += 1
+        elif display:
+            display.say(f"{archive.name} stays packed: {archive.stem} is there already")
+    return done
+
+
+def _replace_by_content(archive: Path, display: Display | None) -> None:
+    target, room = archive.with_suffix(""), archive.with_name(f".{archive.name}.unpacking")
+    try:
+        extract(archive, room, display)
+        only = [entry.name for entry in room.iterdir()] == [target.name]
+        (room / target.name if only else room).rename(target)
+        archive.unlink()
+    except OSError as error:
+        raise UserError(f"cannot unpack {archive} into {target}: {error.strerror or error}", _ELSEWHERE) from error
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
 
 
 def unpacked(archive: Path) -> Path:
-    """Unpack a zip file into the cache folder and return that folder; what is there already is used again.
+    """Unpack a zip or tar file into the cache folder and return that folder; what is there already is used again.
 
     A changed file (its place, size or time) is unpacked anew. Two runs at once wait for one another.
 
@@ -31,7 +162,7 @@ def unpacked(archive: Path) -> Path:
     folder = cache_folder() / "unpacked" / f"{archive.stem}-{key}"
     if folder.is_dir():  # it gets this name when it is complete
         return folder
-    check_writable(folder.parent, _ELSEWHERE)
+    check_writable(folder.parent, _ELSEWHERE_CACHE)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
@@ -43,43 +174,10 @@ def _unpack(archive: Path, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of a run that was stopped
     try:
-        with zipfile.ZipFile(archive) as content:
-            _refuse_unsafe(archive, content.infolist())
-            _refuse_too_large(archive, content.infolist(), folder.parent)
-            content.extractall(part)
+        extract(archive, part, elsewhere=_ELSEWHERE_CACHE)
         part.rename(folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"cannot unpack {archive}: {error}", "download it again, or unpack it yourself") from error
     except OSError as error:
         reason = error.strerror or error
-        raise UserError(f"cannot unpack {archive} into {folder.parent}: {reason}", _ELSEWHERE) from error
+        raise UserError(f"cannot unpack {archive} into {folder.parent}: {reason}", _ELSEWHERE_CACHE) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-_ELSEWHERE = "free some disk, or set KAGGLEKIT_CACHE to a folder elsewhere"
-
-
-def _refuse_unsafe(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    unsafe = [member.filename for member in members if _leads_outside(member)]
-    if unsafe:
-        raise UserError(
-            f"{archive} would write outside of its folder, or holds links: {listing(unsafe)}",
-            "it is not unpacked; get the file from its source again",
-        )
-
-
-def _leads_outside(member: zipfile.ZipInfo) -> bool:
-    path = PurePosixPath(member.filename)
-    drive = PureWindowsPath(member.filename).drive
-    strange = path.is_absolute() or drive or ".." in path.parts or "\\" in member.filename
-    return bool(strange) or stat.S_ISLNK(member.external_attr >> 16)
-
-
-def _refuse_too_large(archive: Path, members: list[zipfile.ZipInfo], where: Path) -> None:
-    needed, free = sum(member.file_size for member in members), shutil.disk_usage(where).free
-    if needed > free:
-        raise UserError(
-            f"unpacking {archive} needs {needed / 1e9:.1f} GB and {where} has {free / 1e9:.1f} GB left",
-            _ELSEWHERE,
-        )

@@ -10,6 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 Task = Literal["single-label", "multi-label", "regression"]
 
 
+class RemoteFile(BaseModel):
+    """A file that anybody may fetch.
+
+    Attributes:
+        url: Its address.
+        md5: Of the whole file, in hexadecimal; empty if unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    md5: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return self.url.rpartition("/")[2]
+
+
 class Competition(BaseModel):
     """The facts of one competition.
 
@@ -17,6 +36,7 @@ class Competition(BaseModel):
         title: As people know it.
         slug: Its name in Kaggle addresses; None if it is not on Kaggle.
         url: Where the data come from and are described.
+        files: What to fetch where the data are not on Kaggle; archives among them are unpacked side by side.
         task: What is predicted; only ``single-label`` can be trained so far.
         metric: The name of what is reported and ranks submissions, for example ``log_loss``.
         positive: For two classes with one probability a row in the CSV: the class whose probability it is.
@@ -30,6 +50,7 @@ class Competition(BaseModel):
     title: str
     slug: str | None = None
     url: str = ""
+    files: Sequence[RemoteFile] = ()
     task: Task = "single-label"
     metric: str = "log_loss"
     positive: str | None = None

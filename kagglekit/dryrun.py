@@ -36,7 +36,7 @@ def dry_run(request: Request, display: Display) -> None:
     cache = cache_folder()
     check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, _cache_in(Path(place) / "cache"):
-        plan = make_plan(request, display.warn, downloads=Path(place) / "data")
+        plan = make_plan(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from kagglekit.competition import Competition, Provides
     from kagglekit.ensemble import Ensemble, Member
+    from kagglekit.fetching import Fetching
     from kagglekit.hookspecs import ViewMode
     from kagglekit.manager import Plugins
     from kagglekit.metric import Metric, Score
@@ -115,9 +116,9 @@ class Hooks:
             raise UserError(f"this competition has no recipe for the preset {preset!r}", "choose another preset")
         return answer
 
-    def download(self, competition: Competition, folder: Path) -> Path:
+    def download(self, competition: Competition, folder: Path, fetching: Fetching) -> Path:
         """Ask for the data to be fetched into `folder`; return the unpacked data folder."""
-        answer: Path | None = self._relay.kagglekit_download(competition=competition, folder=folder)
+        answer: Path | None = self._relay.kagglekit_download(competition=competition, folder=folder, fetching=fetching)
         if answer is None:
             where = f": get them from {competition.url}" if competition.url else ""
             raise UserError(

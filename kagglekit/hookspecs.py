@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from kagglekit.ensemble import Ensemble, Member
+    from kagglekit.fetching import Fetching
     from kagglekit.metric import Metric, Score
     from kagglekit.model import DataConfig
     from kagglekit.run_folder import Run
@@ -57,8 +58,12 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 @hookspec(firstresult=True)
-def kagglekit_download(competition: Competition, folder: Path) -> Path | None:
-    """Fetch and unpack the data into `folder`; return the folder that `kagglekit_labels` reads."""
+def kagglekit_download(competition: Competition, folder: Path, fetching: Fetching) -> Path | None:
+    """Fetch and unpack the data into `folder`; return the folder that `kagglekit_labels` reads.
+
+    `folder` does not exist yet, or is empty; it should only ever be seen complete. `fetching` says where to show
+    progress (`display`), when to give up (`timeout`, s) and whether archives are kept.
+    """
 
 
 @hookspec(firstresult=True)

@@ -35,3 +35,8 @@ class Metric:
     name: str
     score: Callable[[NDArray[np.int64], NDArray[np.float32]], Score]
     greater_is_better: bool
+
+
+def greater_is_better(name: str) -> bool | None:
+    """Whether a larger value of a built-in metric wins; None for a metric that only a plugin knows."""
+    return {"log_loss": False, "accuracy": True, "balanced_accuracy": True, "roc_auc": True, "macro_f1": True}.get(name)

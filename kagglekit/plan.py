@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.competition import Competition
+from kagglekit.data_place import data_place, existing_data
 from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.fetching import Fetching
 from kagglekit.files import check_writable
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import load
@@ -21,6 +22,8 @@ from kagglekit.run_folder import RUNS, Run, find_run
 if TYPE_CHECKING:
     import pandas as pd
     import torch
+
+    from kagglekit.progress import Display
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,12 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
 
-def make_plan(request: Request, warn: Callable[[str], None], downloads: Path | None = None) -> Plan:
+def make_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
     """Choose, find the data, and check the image table, the device and the places to write to.
 
     Args:
         request: What was asked.
-        warn: Gets what goes wrong without being a reason to stop.
+        display: Shows a download, and what goes wrong without being a reason to stop.
         downloads: Where a download goes; None for the usual place.
 
     Raises:
@@ -143,14 +146,15 @@ def make_plan(request: Request, warn: Callable[[str], None], downloads: Path | N
     from kagglekit.device import check_precision, choose_device
     from kagglekit.store import cache_folder
 
-    choice = choose(request, warn)
+    choice = choose(request, display.warn)
     if choice.base and not choice.base.final_weights.exists():
         raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
-    data = find_data(choice.hooks, choice.competition, choice.name, request.data, downloads)
+    fetching = Fetching(display)
+    data = find_data(choice.hooks, choice.competition, choice.name, request.data, fetching, downloads)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
     return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
 
@@ -228,11 +232,16 @@ def stage_numbers(text: str, recipe: Recipe) -> tuple[int, ...]:
 
 
 def find_data(
-    hooks: Hooks, competition: Competition, name: str, asked: Path | None, downloads: Path | None = None
+    hooks: Hooks,
+    competition: Competition,
+    name: str,
+    asked: Path | None,
+    fetching: Fetching,
+    downloads: Path | None = None,
 ) -> Path:
-    """Return the data folder: the one asked for, else $KAGGLEKIT_DATA/NAME, else ./data/NAME, else a download.
+    """Return the data folder: the one asked for, else the one that is there (`existing_data`), else a download.
 
-    A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or to `downloads`.
+    A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or, in a dry run, to `downloads`.
 
     Raises:
         UserError: There is none, and none can be fetched.
@@ -240,12 +249,19 @@ def find_data(
     if asked is not None:
         if not asked.is_dir():
             what = "is a file, not a folder" if asked.exists() else "does not exist"
-            raise UserError(f"the data folder {asked} {what}", "--data names the folder of the unpacked download")
+            raise UserError(
+                f"the data folder {asked} {what}",
+                f"--data names the folder of the unpacked download; kagglekit download {name} --data DIR fetches it",
+            )
         return asked.absolute()
-    folder = Path(os.environ.get("KAGGLEKIT_DATA", "data")).absolute() / name
-    if folder.is_dir() and any(folder.iterdir()):
-        return folder
-    return hooks.download(competition, downloads or folder)
+    if there := existing_data(competition, name):
+        return there
+    if downloads and (competition.slug or competition.files):
+        raise UserError(
+            f"there are no data in {data_place(name)}, and a dry run leaves nothing behind",
+            f"fetch them first: kagglekit download {name}, or name their folder with --data DIR",
+        )
+    return hooks.download(competition, downloads or data_place(name), fetching)
 
 
 def image_table(

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 T = TypeVar("T")
@@ -42,18 +42,24 @@ class Display:
                 self.console.print(text, style=None if number else "bold", markup=False, soft_wrap=True)
 
     @contextmanager
-    def bar(self, what: str, total: int) -> Iterator[Bar]:
-        """Show a bar while the block runs."""
+    def bar(self, what: str, total: int | None, unit: str = "images") -> Iterator[Bar]:
+        """Show a bar while the block runs.
+
+        Args:
+            what: What is being done.
+            total: Where it ends; None if nobody knows.
+            unit: What is counted. ``bytes`` are shown as kB, MB or GB.
+        """
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
         )
         hidden = not self.console.is_terminal
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
-            yield Bar(progress, progress.add_task(what, total=total, note=""), total, time.perf_counter())
+            yield Bar(progress, progress.add_task(what, total=total, note=""), total, time.perf_counter(), unit)
 
     def track(self, what: str, total: int, work: Iterable[T], size: int = 1) -> Iterator[T]:
         """Show a bar over `work`, each item of which is `size` of `total`."""
@@ -65,26 +71,33 @@ class Display:
 
 @dataclass
 class Bar:
-    """A running progress bar over images."""
+    """A running progress bar over images, or over whatever `unit` says."""
 
     progress: RichProgress
     task: TaskID
-    total: int
+    total: int | None
     started: float
+    unit: str = "images"
     done: int = 0
     note: str = ""
+    _first: int = 0
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began."""
+        """Seconds since it began, or since `go_on`."""
         return time.perf_counter() - self.started
+
+    def go_on(self, done: int, total: int | None) -> None:
+        """Count from `done` on, forwards or backwards; what was done before is no part of the rate."""
+        self.done, self.total, self._first, self.started = done, total, done, time.perf_counter()
+        self.progress.reset(self.task, total=total, completed=done)
 
     def advance(self, n: int, note: str = "") -> None:
         """Move on by `n`, at most to the end; show the rate and the last `note` that was not empty."""
-        self.done = min(self.done + n, self.total)
+        self.done = self.done + n if self.total is None else min(self.done + n, self.total)
         self.note = note or self.note
-        rate = self.done / max(1e-9, self.seconds)
-        self.progress.update(self.task, completed=self.done, note=f"{rate:,.0f} images/s  {self.note}")
+        rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
+        self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
 
 
 def for_people(json_output: bool) -> Display:
@@ -94,6 +107,15 @@ def for_people(json_output: bool) -> Display:
         stream.reconfigure(errors="replace")
     terminal = stream.isatty()  # rich alone would believe FORCE_COLOR, and fill log files with bars
     return Display(Console(file=stream, force_terminal=terminal, soft_wrap=True, highlight=False, emoji=False))
+
+
+def amount(n: float, unit: str = "bytes") -> str:
+    """Word how much: ``1,234 images``; bytes as ``12.3 MB`` or ``1.23 GB`` (10^9 bytes)."""
+    if unit != "bytes":
+        return f"{n:,.0f} {unit}"
+    if n < 1e6:
+        return f"{n / 1e3:.1f} kB"
+    return f"{n / 1e6:.1f} MB" if n < 1e9 else f"{n / 1e9:.2f} GB"
 
 
 def duration(seconds: float) -> str:

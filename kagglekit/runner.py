@@ -47,7 +47,7 @@ def run(request: Request, display: Display) -> Run:
         UserError: Something the user can mend.
     """
     started = time.perf_counter()
-    plan = make_plan(request, display.warn)
+    plan = make_plan(request, display)
     model, recipe = build_model(plan)
     plan = replace(plan, recipe=recipe)
     folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
@@ -154,6 +154,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "plugin": _plugin(plan.request.competition),
         "title": plan.competition.title,
         "slug": plan.competition.slug,
+        "data": str(plan.data),
         "metric": plan.competition.metric,
         "preset": plan.preset,
         "stages": list(plan.stages),

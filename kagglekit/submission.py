@@ -78,6 +78,47 @@ def check_submission(
     _check_values(rows, list(predictions.columns), whose)
 
 
+def check_file(file: Path, sample: pd.DataFrame) -> int:
+    """Check a CSV from anywhere against the sample: columns, ids (in any order), and that nothing is missing.
+
+    Args:
+        file: What is to be uploaded.
+        sample: What `read_sample` gave.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: Kaggle would refuse it; names the first offenders and their number.
+    """
+    try:
+        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"cannot read {file}: {error}", "it must be a CSV file like sample_submission.csv") from error
+    if list(rows.columns) != list(sample.columns):
+        words = difference(rows.columns, sample.columns) or f"they must be in the order {listing(list(sample.columns))}"
+        raise UserError(f"{file} has other columns than sample_submission.csv: {words}")
+    ids = rows.iloc[:, 0]
+    if not ids.is_unique:
+        raise UserError(f"{file} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+    if words := difference(ids, sample.iloc[:, 0]):
+        raise UserError(f"{file} has other ids than sample_submission.csv: {words}")
+    for name in rows.columns[1:]:
+        _check_like_sample(rows[name], sample[name], ids, f"{file} has in {name!r}")
+    return len(rows)
+
+
+def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.Series[str], what: str) -> None:
+    """Check that no value is blank, and that numbers stand where the sample has numbers."""
+    wrong = values.str.strip() == ""
+    if wrong.any():
+        raise UserError(f"{what} nothing for ids {listing(list(ids[wrong]))}")
+    if pd.to_numeric(sample, errors="coerce").notna().all():
+        wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce"))
+        if wrong.any():
+            raise UserError(f"{what} no finite number for ids {listing(list(ids[wrong]))}")
+
+
 def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str) -> None:
     if words := difference(ids, wanted):
         raise UserError(

@@ -17,10 +17,12 @@ from torch import nn
 from kagglekit import hookspecs
 from kagglekit.competition import Competition
 from kagglekit.ensemble import Member
+from kagglekit.fetching import Fetching
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.metric import Score
 from kagglekit.model import DataConfig
+from kagglekit.progress import for_people
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.run_folder import Run
 from kagglekit.view import image_keys
@@ -80,7 +82,7 @@ def test_the_examples_of_a_competition_work(hooks: Hooks, tmp_path: Path, monkey
         for path in (tmp_path / "birds").rglob("*.*"):
             archive.write(path, path.relative_to(tmp_path))
     monkeypatch.setenv("BIRDS_ZIP", str(tmp_path / "birds.zip"))
-    data = hooks.download(hooks.competition(), tmp_path / "downloaded")
+    data = hooks.download(hooks.competition(), tmp_path / "downloaded", Fetching(for_people(False)))
     table = hooks.labels(data)
     assert table["split"].tolist() == ["train", "test"]
     assert table["label"].tolist()[0] == "swan"

@@ -14,10 +14,12 @@ from torch import nn
 
 from kagglekit.competition import Competition
 from kagglekit.errors import PluginError, UsageError, UserError
+from kagglekit.fetching import Fetching
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load, load_shared
 from kagglekit.metric import Score
 from kagglekit.model import DataConfig
+from kagglekit.progress import for_people
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.run_folder import Run
 
@@ -36,7 +38,7 @@ ASKED: dict[str, Callable[[Hooks], object]] = {
     "competition": lambda hooks: hooks.competition(),
     "labels": lambda hooks: hooks.labels(Path("data")),
     "recipe": lambda hooks: hooks.recipe("best"),
-    "download": lambda hooks: hooks.download(COMPETITION, Path("folder")),
+    "download": lambda hooks: hooks.download(COMPETITION, Path("folder"), Fetching(for_people(False))),
     "read_image": lambda hooks: hooks.read_image(Path("fish.jpg"), 64),
     "model": lambda hooks: hooks.model(RECIPE, 3),
     "layer_groups": lambda hooks: hooks.layer_groups(tiny_model(), RECIPE),

@@ -13,12 +13,17 @@ from kagglekit.errors import UsageError, UserError, unknown
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("run", "Train on a competition's images and write a checked submission."),
+    "download": ("download", "Download a competition's data, check and unpack them."),
+    "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
+    "leaderboard": ("leaderboard", "Show the public leaderboard, our place, and what medals need."),
+    "history": ("history", "List the runs with their scores, or show what two runs differ in."),
     "recipe": ("recipe", "Print a competition's recipe, overrides applied, without training."),
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),
     "models": ("models", "Find timm models by name, with size, licence and exposure."),
     "look": ("look", "Check a data folder: classes, counts, sizes."),
     "cache": ("cache", "Show or clear the cache of decoded images."),
+    "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
 }
 
 

@@ -32,6 +32,7 @@ class Header(NamedTuple):
 @click.option("--no-pictures", is_flag=True, help="Print text only, as it does anyway: there are no pictures yet.")
 def look(competition: str, data: Path | None, no_pictures: bool) -> None:
     """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them."""
+    from kagglekit.fetching import Fetching
     from kagglekit.hooks import Hooks
     from kagglekit.manager import load
     from kagglekit.plan import find_data
@@ -43,7 +44,7 @@ def look(competition: str, data: Path | None, no_pictures: bool) -> None:
         display.warn(line)
     hooks = Hooks(plugins, display.warn)
     facts = hooks.competition()
-    folder = find_data(hooks, facts, plugins.competition, data)
+    folder = find_data(hooks, facts, plugins.competition, data, Fetching(display))
     table, warnings = check_table(hooks.labels(folder), folder)
     display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)

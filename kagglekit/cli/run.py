@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
+from kagglekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.plan import Choice
+    from kagglekit.progress import Display
+    from kagglekit.run_folder import Run
 
 
 @click.command()
@@ -30,8 +36,11 @@ from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
 @click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
 @click.option("--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
+@click.option("--submit", "and_submit", is_flag=True, help="Upload the submission at the end; asks Kaggle beforehand.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="With --submit: its description.")
+@click.option("--yes", is_flag=True, help="With --submit: do not ask before the last submission of the day.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
-def run(as_json: bool, dry_run: bool, **options: Any) -> None:
+def run(as_json: bool, dry_run: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py).
@@ -41,14 +50,41 @@ def run(as_json: bool, dry_run: bool, **options: Any) -> None:
 
     request = Request(settings=shorthand_settings(options), **options)
     display = for_people(as_json)
+    if (message or yes) and not and_submit:
+        raise UsageError("--message and --yes are for --submit", "add --submit, or leave them out")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        choose(request)  # what was typed wrongly is told before anything slow is loaded
+        choice = choose(request)  # what was typed wrongly is told before anything slow is loaded
         from kagglekit import dryrun, runner
+    if and_submit:
+        _check_submit(choice, dry_run, yes, display)
     if dry_run:
         dryrun.dry_run(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
         finished = runner.run(request, display)
+        if and_submit:
+            _submit(finished, message, yes, display)
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
     if as_json:
         click.echo(json.dumps(result))
+
+
+def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) -> None:
+    """Ask Kaggle whether it would take a submission, before hours of training."""
+    from kagglekit.cli.submit import TIMEOUT, asker, connected
+
+    if dry_run or choice.recipe.limit:
+        what = "--dry-run" if dry_run else "--limit"
+        raise UsageError(f"--submit and {what} do not go together", "a submission needs all test images")
+    if choice.competition.slug:
+        from kagglekit.online.submit import agreed, open_competition
+
+        limits = open_competition(connected(TIMEOUT, display), choice.competition.slug, display)
+        agreed(None, limits, asker(yes))
+
+
+def _submit(finished: Run, message: str, yes: bool, display: Display) -> None:
+    from kagglekit.cli.submit import TIMEOUT, asker, submit_target
+    from kagglekit.online.target import target_of
+
+    submit_target(target_of(finished), None, message, True, asker(yes), TIMEOUT, display)

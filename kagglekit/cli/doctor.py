@@ -1,0 +1,49 @@
+"""`kagglekit doctor`: whether this machine can train and can talk to Kaggle, and what to do where it can't."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kagglekit.online.doctor import Check
+    from kagglekit.progress import Display
+
+STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
+INDENT = " " * 9
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Do not ask Kaggle whether it accepts the credentials.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
+    """Check this machine: versions, device, disk, the kaggle client, credentials, proxies.
+
+    It exits with 1 if something is a problem. No secret is printed.
+    """
+    from kagglekit.online.doctor import examine
+    from kagglekit.progress import for_people
+
+    display, found = for_people(as_json), []
+    for check in examine(offline):
+        found.append(check)
+        if not as_json:
+            _show(check, display)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+    problems = sum(check.status == "problem" for check in found)
+    if problems:
+        display.say(f"{problems} problem{'s' * (problems != 1)}")
+        ctx.exit(1)
+
+
+def _show(check: Check, display: Display) -> None:
+    """Print a check on a line, and below it what to do."""
+    display.console.print(f"{check.status:8}", style=STYLES[check.status], end=" ")
+    display.say(f"{check.name}: {check.found}")
+    for line in check.hint.splitlines():
+        display.say(f"{INDENT}{line}")

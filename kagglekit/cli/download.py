@@ -1,0 +1,68 @@
+"""`kagglekit download`: from nothing to labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from kagglekit.hooks import Hooks
+
+
+@click.command()
+@click.argument("competition")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where to; default $KAGGLEKIT_DATA/NAME, ./data/NAME.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="S",
+    help="Give up after so many seconds without progress.",
+)
+@click.option("--keep-archives", is_flag=True, help="Keep the archives beside what was unpacked from them.")
+def download(competition: str, data: Path | None, timeout: float, keep_archives: bool) -> None:
+    """Download COMPETITION's data, check and unpack them.
+
+    A download that was stopped goes on where it stopped; one that is complete is not asked for again.
+    """
+    from kagglekit.data_place import data_place, existing_data
+    from kagglekit.fetching import Fetching
+    from kagglekit.hooks import Hooks
+    from kagglekit.manager import load
+    from kagglekit.progress import for_people
+
+    display = for_people(False)
+    plugins = load(competition)
+    for line in plugins.warnings:
+        display.warn(line)
+    hooks = Hooks(plugins, display.warn)
+    facts = hooks.competition()
+    there = None if data else existing_data(facts, plugins.competition)
+    if there:
+        display.say(f"the data are in {there}")
+    folder = there or hooks.download(
+        facts, data.absolute() if data else data_place(plugins.competition), Fetching(display, timeout, keep_archives)
+    )
+    _count(hooks, folder)
+    display.say(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
+
+
+def _count(hooks: Hooks, folder: Path) -> None:
+    """Say what the image table holds: the proof that the plugin can read what was downloaded."""
+    from kagglekit.progress import for_people
+    from kagglekit.table import check_table, classes_of
+
+    table, warnings = check_table(hooks.labels(folder), folder)
+    display = for_people(False)
+    for line in warnings:
+        display.warn(line)
+    test = int((table["split"] == "test").sum())
+    display.say(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")

@@ -1,0 +1,182 @@
+"""`kagglekit history`: the runs here with their scores, or what two of them differ in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kagglekit.errors import UsageError, UserError
+from kagglekit.history import COLUMNS, SCORES, Entry
+from kagglekit.run_folder import RUNS, Run, find_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kagglekit.history import Difference
+    from kagglekit.progress import Display
+
+ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "preset", "status", "metric", "valid", "time")
+
+
+@click.command()
+@click.argument("which", nargs=-1, metavar="[COMPETITION | RUN RUN]")
+@click.option(
+    "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Any column of the list; default date, newest first."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=RUNS,
+    show_default=True,
+    metavar="DIR",
+    help="Folder of all runs.",
+)
+def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) -> None:
+    """List the runs, all or one COMPETITION's, the newest first; or show what two runs differ in.
+
+    valid and test are the ensemble's scores with their standard errors, public and private those of the last
+    submission that got any, best is the best public one of several, gap is valid - public. A column that is empty
+    in every run is left out. Sorted by a score, each competition's best comes first.
+    """
+    from kagglekit.progress import for_people
+
+    display = for_people(as_json)
+    if len(which) > 2:
+        raise UsageError(f"history compares two runs, not {len(which)}", "kagglekit history RUN RUN")
+    if len(which) == 2:
+        if sort:
+            raise UsageError("--sort orders the list of runs; two runs are compared, not sorted")
+        _compare(find_run(which[0], out), find_run(which[1], out), as_json, display)
+        return
+    _list(_listed(which[0] if which else "", out, display), sort or "date", as_json, out, display)
+
+
+def _listed(which: str, out: Path, display: Display) -> list[Entry]:
+    """Return the runs that were asked for: all, a competition's, or one.
+
+    Raises:
+        UserError: There is neither a competition with runs nor a run of that name.
+    """
+    from kagglekit.history import all_entries, read_entry
+
+    entries, warnings = all_entries(out)
+    for warning in warnings:
+        display.warn(warning)
+    chosen = [entry for entry in entries if which in ("", entry.competition)]
+    if chosen or not which:
+        return chosen
+    try:
+        return [read_entry(find_run(which, out))]
+    except UserError as error:
+        there = ", ".join(sorted({entry.competition for entry in entries})) or "none"
+        raise UserError(
+            f"{which!r} is no competition with runs in {out.resolve()} (those are: {there}), and no run", error.what
+        ) from None
+
+
+def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display: Display) -> None:
+    from kagglekit.history import sort_entries
+    from kagglekit.metric import greater_is_better
+
+    unknown = sorted({entry.metric for entry in entries if greater_is_better(entry.metric) is None})
+    if sort in SCORES and unknown:
+        display.warn(f"whether more is better is not known of {', '.join(unknown)}: the largest comes first")
+    ordered = sort_entries(entries, sort)
+    if as_json:
+        click.echo(json.dumps([_plain(entry) for entry in ordered], indent=1))
+    elif ordered:
+        _show(ordered, display)
+    else:
+        display.say(f"there are no runs in {out.resolve()}\nstart one: kagglekit run COMPETITION")
+
+
+def _show(entries: Sequence[Entry], display: Display) -> None:
+    columns = [name for name in COLUMNS if name in ALWAYS or any(getattr(entry, name) is not None for entry in entries)]
+    display.table(columns, [[_cell(name, getattr(entry, name)) for name in columns] for entry in entries])
+
+
+def _cell(column: str, value: Any) -> str:
+    from kagglekit.progress import duration
+
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if column == "time":
+        return duration(value)
+    if column == "gap":
+        return f"{value:+.4f}"
+    return f"{value:.5f}" if isinstance(value, float) else str(value)
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {**asdict(entry), "date": entry.date.isoformat() if entry.date else None}
+
+
+def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
+    from kagglekit.history import compared_scores, differing_facts, differing_recipe, read_entry
+
+    entries = [read_entry(run) for run in (a, b)]
+    recipe, facts, scores = differing_recipe(a, b), differing_facts(a, b), compared_scores(a, b)
+    if as_json:
+        click.echo(json.dumps(_plain_comparison(entries, recipe, facts, scores), indent=1))
+        return
+    _show(entries, display)
+    _show_differing("recipe", recipe, display)
+    _show_differing("run", facts, display)
+    if entries[0].competition != entries[1].competition:
+        display.say("scores of different competitions say nothing about each other")
+    elif scores:
+        _show_scores(scores, display)
+    else:
+        display.say("there is no score that both have")
+
+
+def _plain_comparison(
+    entries: Sequence[Entry],
+    recipe: Mapping[str, tuple[str, str]],
+    facts: Mapping[str, tuple[str, str]],
+    scores: Mapping[str, Difference],
+) -> dict[str, Any]:
+    compared = {name: {**asdict(score), "clear": score.clear} for name, score in scores.items()}
+    return {"runs": [_plain(entry) for entry in entries], "recipe": recipe, "facts": facts, "scores": compared}
+
+
+def _show_differing(what: str, differing: Mapping[str, tuple[str, str]], display: Display) -> None:
+    display.say("")
+    if differing:
+        display.table((what, "first", "second"), [(name, *pair) for name, pair in differing.items()])
+    else:
+        display.say(f"{what}: no difference")
+
+
+def _show_scores(scores: Mapping[str, Difference], display: Display) -> None:
+    display.say("")
+    rows = []
+    for name, score in scores.items():
+        error = "" if score.error is None else f" ± {score.error:.4f}"
+        cells = (_cell("", score.a), _cell("", score.b), f"{score.change:+.4f}{error}", _verdict(name, score))
+        rows.append((name.replace("_", " "), *cells))
+    display.table(("score", "first", "second", "difference", ""), rows)
+    display.say(
+        "clear: more than 2 standard errors of the difference, the two scores taken as independent; on the same images "
+        "they are not, and less may be clear"
+    )
+
+
+def _verdict(name: str, score: Difference) -> str:
+    """Say which run is better, if its score is clearly so."""
+    from kagglekit.metric import greater_is_better
+
+    if not score.clear:
+        return "" if score.clear is None else "not clear"
+    greatest = greater_is_better(name.partition("_")[2])
+    if greatest is None:
+        return "clear"
+    return f"the {'second' if (score.change > 0) == greatest else 'first'} is better"

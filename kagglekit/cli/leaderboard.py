@@ -1,0 +1,94 @@
+"""`kagglekit leaderboard`: the head of the public leaderboard, and where we stand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kagglekit.errors import UserError
+
+if TYPE_CHECKING:
+    from kagglekit.online.leaderboard import Leaderboard
+
+
+@click.command()
+@click.argument("competition")
+@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Teams to show.")
+@click.option("--refresh", is_flag=True, help="Fetch it even if it was fetched within the hour.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default="submissions",
+    show_default=True,
+    metavar="DIR",
+    help="Folder of all runs.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="S",
+    help="Give up after so many seconds without an answer.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: float, as_json: bool) -> None:
+    """Show the public leaderboard of COMPETITION: its head, our place by our best score, and what medals would need."""
+    from kagglekit.hooks import Hooks
+    from kagglekit.manager import load
+    from kagglekit.online.leaderboard import get_leaderboard, our_scores
+    from kagglekit.progress import for_people
+
+    display = for_people(as_json)
+    facts = Hooks(load(competition)).competition()
+    if facts.slug is None:
+        raise UserError(f"{facts.title} is not on Kaggle: it has no leaderboard", "kagglekit history shows your runs")
+    slug = facts.slug
+    board = get_leaderboard(slug, lambda: _fetch(slug, timeout), refresh, display.warn)
+    found = _facts(board, our_scores(out, slug), top)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    display.say(f"{facts.title}: {len(board.teams):,} teams, fetched {board.age / 60:.0f} min ago")
+    display.table(
+        ("rank", "score", "team"), [(team["rank"], f"{team['score']:.5f}", team["name"]) for team in found["top"]]
+    )
+    display.say("by Kaggle's rule, where a competition gives medals:")
+    for medal, place in found["medals"].items():
+        display.say(f"  {medal}: place {place['place']:,} or better, {place['score']:.5f}")
+    display.say(_place(found))
+
+
+def _fetch(slug: str, timeout: float) -> bytes:
+    from kagglekit.online.client import connect
+    from kagglekit.online.patience import Patience
+
+    return connect(Patience(timeout)).leaderboard(slug)
+
+
+def _facts(board: Leaderboard, ours: list[tuple[float, str]], top: int) -> dict[str, Any]:
+    from kagglekit.online.leaderboard import medal_places
+
+    best = board.best([score for score, _ in ours]) if ours else None
+    return {
+        "teams": len(board.teams),
+        "top": [vars(team) for team in board.teams[:top]],
+        "medals": {
+            medal: {"place": place, "score": board.teams[place - 1].score}
+            for medal, place in medal_places(len(board.teams)).items()
+        },
+        "best": best,
+        "run": next((run for score, run in ours if score == best), None),
+        "place": board.place(best) if best is not None else None,
+    }
+
+
+def _place(found: dict[str, Any]) -> str:
+    if found["best"] is None:
+        return "no run here has a public score yet: kagglekit submit"
+    place, teams = found["place"], found["teams"]
+    where = f"place {place:,} of {teams:,}, top {100 * place / teams:.1f} %"
+    return f"our best: {found['best']:.5f} ({found['run']}), {where}"

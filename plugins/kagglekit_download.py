@@ -1,0 +1,26 @@
+"""Where data come from unless a competition says otherwise: Kaggle, or the open addresses that it names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit import Competition, hookimpl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kagglekit.fetching import Fetching
+
+
+@hookimpl
+def kagglekit_download(competition: Competition, folder: Path, fetching: Fetching) -> Path | None:
+    """Download by the slug, else the named files."""
+    if competition.slug:
+        from kagglekit.online.data import download_from_kaggle
+
+        return download_from_kaggle(competition, folder, fetching)
+    if competition.files:
+        from kagglekit.online.data import download_files
+
+        return download_files(competition, folder, fetching)
+    return None

@@ -1,0 +1,404 @@
+"""`kagglekit download` by the real client from the server that plays Kaggle."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from hashlib import md5
+from pathlib import Path
+
+import pytest
+from kaggle_contest import zipped
+from kaggle_server import KaggleServer
+from kaggle_session import QUICK, ask, message
+from layouts import write_dog_breed, write_dogs_vs_cats, write_pets
+
+from kagglekit import data_place
+from kagglekit.competition import Competition
+from kagglekit.data_place import existing_data
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+
+SLUG = "dog-breed-identification"
+STORAGE = "GET storage.googleapis.com"
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("dog-breed")
+    write_dog_breed(folder)
+    return zipped(folder)
+
+
+@pytest.fixture
+def server(archive) -> Iterator[KaggleServer]:
+    with KaggleServer() as server:
+        server.add_competition(SLUG, archive, title="Dog Breed Identification")
+        yield server
+
+
+def left(home: Path) -> list[str]:
+    """Name what a download has left in the data folder and beside it, locks aside."""
+    return sorted(path.name for path in (home / "data").glob("*") if not path.name.endswith(".lock"))
+
+
+def is_complete(home: Path) -> bool:
+    data = home / "data" / "dog-breed"
+    n_images = len(list(data.glob("*/*.jpg")))
+    return n_images == 42 and (data / "labels.csv").is_file() and left(home) == ["dog-breed"]
+
+
+def test_from_nothing_to_labelled_images_and_never_asked_again(server, tmp_path):
+    done = ask(server, tmp_path, "download", "dog-breed")
+    assert done.returncode == 0, done.stderr
+    assert "32 labelled images of 4 classes, 10 test images" in done.stdout
+    assert is_complete(tmp_path)
+    asked = len(server.requests)
+    again = ask(server, tmp_path, "download", "dog-breed", "--data", tmp_path / "data" / "dog-breed")
+    assert again.returncode == 0
+    assert "complete" in again.stdout
+    assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("credentials", ["token", "oauth", "key variables"])
+def test_every_way_to_log_in_works(server, tmp_path, credentials):
+    done = ask(server, tmp_path, "download", "dog-breed", credentials=credentials)
+    assert done.returncode == 0, done.stderr
+    assert is_complete(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "details", "told"),
+    [
+        ("DownloadDataFiles", 429, {"retry_after": 1}, "HTTP 429"),
+        ("DownloadDataFiles", "silence", {}, "silence"),
+        ("CONNECT api.kaggle.com", "refuse", {"times": 2, "status": 502}, "the proxy fails"),
+        (STORAGE, 503, {}, "HTTP 503"),
+        (STORAGE, "reset", {"after": 5000}, "connection reset"),
+        (STORAGE, "cut", {"after": 5000}, "cut in the middle"),
+        (STORAGE, "silence", {"after": 5000}, "silence"),
+        (STORAGE, "expired", {"after": 5000}, "cut in the middle"),
+        (STORAGE, "corrupt", {"after": 5000}, "a damaged file"),
+    ],
+)
+def test_a_fault_that_passes_is_told_in_a_line(server, tmp_path, where, kind, details, told):
+    server.fault(where, kind, **details)
+    done = ask(server, tmp_path, "download", "dog-breed", "--timeout", 10)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"went on after .*{told}", done.stdout), done.stdout
+    assert is_complete(tmp_path)
+
+
+def refuse_rules(server):
+    server.play.contests[SLUG].entered = False
+
+
+def refuse_phone(server):
+    server.play.contests[SLUG].verified = False
+
+
+def forget_it(server):
+    server.play.contests.clear()
+
+
+def forget_it_with_404(server):
+    server.play.contests.clear()
+    server.play.unknown_status = 404
+
+
+def bare_403(server):
+    server.play.contests[SLUG].entered = False
+    server.fault("DownloadDataFiles", 403, None, message="Forbidden")
+
+
+@pytest.mark.parametrize("form", ["message", "error"])
+@pytest.mark.parametrize(
+    ("happens", "says"),
+    [
+        (refuse_rules, f"the rules of {SLUG} are not accepted yet .*https://www.kaggle.com/c/{SLUG}/rules"),
+        (refuse_phone, "Kaggle wants the account verified by phone first .*https://www.kaggle.com/settings"),
+        (forget_it, f"there is no competition '{SLUG}' on Kaggle"),
+        (forget_it_with_404, f"there is no competition '{SLUG}' on Kaggle"),
+        (bare_403, f"the rules of {SLUG} are not accepted yet"),
+    ],
+)
+def test_a_refusal_says_what_to_do(server, tmp_path, form, happens, says):
+    server.play.form = form
+    happens(server)
+    done = ask(server, tmp_path, "download", "dog-breed", *QUICK)
+    assert done.returncode == 1
+    assert re.search(says, message(done), re.S), message(done)
+    assert not (tmp_path / "data" / "dog-breed").exists()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "says"),
+    [
+        ("none", "there are no credentials for Kaggle.*kaggle auth login.*--data DIR"),
+        ("stale key", "does not accept the credentials .401.*user name and key of ~/.kaggle/kaggle.json"),
+        ("stale token over key", r"access token of \$KAGGLE_API_TOKEN.*~/.kaggle/kaggle.json would count then"),
+        ("stale token", "access token of ~/.kaggle/access_token|none of the credentials"),
+        ("stale oauth", "credentials"),
+    ],
+)
+def test_credentials_that_do_not_work_are_named(server, tmp_path, credentials, says):
+    done = ask(server, tmp_path, "download", "dog-breed", *QUICK, credentials=credentials)
+    assert done.returncode == 1
+    assert re.search(says, message(done), re.S), message(done)
+    assert not (tmp_path / "data" / "dog-breed").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "details", "says", "keeps"),
+    [
+        ("DownloadDataFiles", 429, {"retry_after": 3600}, "takes no more calls for now .429.*try again after", 0),
+        ("DownloadDataFiles", 500, {}, "Kaggle is in trouble .500", 0),
+        ("CONNECT api.kaggle.com", "refuse", {}, "proxy did not let the call to Kaggle through.*HTTPS_PROXY", 0),
+        ("DownloadDataFiles", "silence", {}, "did not answer in time", 0),
+        ("DownloadDataFiles", "reset", {}, "cannot be reached", 0),
+        (STORAGE, 503, {"retry_after": 600}, "HTTP 503.*come back in 10 min", 0),
+        (STORAGE, "reset", {}, "connection reset", 0),
+        (STORAGE, "silence", {"skip": 1}, "silence", 5000),
+        (STORAGE, "short", {}, "came damaged twice", 0),
+        (STORAGE, "corrupt", {}, "came damaged twice: its md5", 0),
+        (STORAGE, "wrong md5", {}, "came damaged twice: its md5", 0),
+    ],
+)
+def test_a_fault_that_lasts_ends_with_a_message_and_keeps_what_has_arrived(
+    server, tmp_path, where, kind, details, says, keeps
+):
+    if keeps:
+        server.fault(STORAGE, "cut", after=keeps)
+        details = {}
+    server.fault(where, kind, None, **details)
+    done = ask(server, tmp_path, "download", "dog-breed", "--timeout", 2)
+    assert done.returncode == 1
+    assert re.search(says, message(done), re.S), message(done)
+    assert not (tmp_path / "data" / "dog-breed").exists()
+    part = tmp_path / "data" / ".dog-breed.download" / f"{SLUG}.zip.part"
+    assert (part.stat().st_size if part.exists() else 0) == keeps
+    server.heal()
+    again = ask(server, tmp_path, "download", "dog-breed")
+    assert again.returncode == 0, again.stderr
+    assert is_complete(tmp_path)
+    assert any(f"bytes={keeps}-" == request.headers.get("Range") for request in server.requests) is bool(keeps)
+
+
+def test_a_killed_download_goes_on_where_it_stopped(server, tmp_path):
+    silent = server.fault(STORAGE, "silence", after=30_000)
+    environment = server.environment(tmp_path)
+    command = [sys.executable, "-m", "kagglekit", "download", "dog-breed"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as process:
+        assert silent.happened.wait(60)
+        part = tmp_path / "data" / ".dog-breed.download" / f"{SLUG}.zip.part"
+        while not part.exists() or part.stat().st_size < 30_000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    server.heal()
+    done = ask(server, tmp_path, "download", "dog-breed")
+    assert done.returncode == 0, done.stderr
+    assert is_complete(tmp_path)
+    assert server.requests[-1].headers["Range"] == "bytes=30000-"
+
+
+def test_one_killed_while_it_unpacks_fetches_nothing_again(server, tmp_path, archive):
+    workshop = tmp_path / "data" / ".dog-breed.download"
+    (workshop / "unpacked" / "train").mkdir(parents=True)
+    (workshop / "unpacked" / "train" / "half.jpg").write_bytes(b"half a picture")
+    (workshop / f"{SLUG}.zip").write_bytes(archive)  # it gets this name when it is whole
+    done = ask(server, tmp_path, "download", "dog-breed", credentials="none")
+    assert done.returncode == 0, done.stderr
+    assert is_complete(tmp_path)
+    assert not server.requests
+
+
+def test_of_two_processes_at_once_one_waits_for_the_other(server, tmp_path):
+    slow = server.fault(STORAGE, "silence", after=30_000)
+    environment = server.environment(tmp_path)
+    command = [sys.executable, "-m", "kagglekit", "download", "dog-breed", "--timeout", "30"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    first = subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+    assert slow.happened.wait(60)
+    second = subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)
+    heard = [process.communicate(timeout=120) for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], heard
+    assert "another process is downloading" in heard[1][0]
+    assert server.count("DownloadDataFiles") == 1
+    assert is_complete(tmp_path)
+
+
+def hostile(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("labels.csv", "id,breed\n")
+        archive.writestr(name, "evil")
+    return buffer.getvalue()
+
+
+def bad_member(archive: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(archive)) as content:
+        info = content.getinfo("labels.csv")
+    start = info.header_offset + 30 + len("labels.csv")
+    return archive[:start] + bytes([archive[start] ^ 255]) + archive[start + 1 :]
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/kagglekit-evil.txt", "..\\evil.txt", "C:/evil.txt"])
+def test_a_hostile_archive_writes_nothing(server, tmp_path, name):
+    server.add_competition(SLUG, hostile(name))
+    done = ask(server, tmp_path, "download", "dog-breed")
+    assert done.returncode == 1
+    assert name.replace("\\", "\\\\") in message(done) or name in message(done)
+    assert not [path for path in [*tmp_path.rglob("*evil*"), Path("/tmp/kagglekit-evil.txt")] if path.exists()]
+    assert not (tmp_path / "data" / "dog-breed").exists()
+
+
+def test_a_bad_member_is_named_and_the_archive_fetched_anew_the_next_time(server, tmp_path, archive):
+    server.add_competition(SLUG, bad_member(archive))
+    done = ask(server, tmp_path, "download", "dog-breed")
+    assert done.returncode == 1
+    assert "labels.csv is broken" in message(done)
+    assert not (tmp_path / "data" / "dog-breed").exists()
+    server.add_competition(SLUG, archive)
+    assert ask(server, tmp_path, "download", "dog-breed").returncode == 0
+    assert is_complete(tmp_path)
+
+
+def test_archives_in_the_archive_are_unpacked_and_the_outer_one_is_kept_on_request(server, tmp_path):
+    source = tmp_path / "source"
+    write_dogs_vs_cats(source, zipped=True)
+    server.add_competition("dogs-vs-cats-redux-kernels-edition", source)
+    home = tmp_path / "home"
+    home.mkdir()
+    done = ask(server, home, "download", "dogs-vs-cats", "--keep-archives")
+    assert done.returncode == 0, done.stderr
+    assert "24 labelled images of 2 classes, 12 test images" in done.stdout
+    names = {path.name for path in (home / "data" / "dogs-vs-cats").iterdir()}
+    kept = "dogs-vs-cats-redux-kernels-edition.zip"
+    assert names == {"train", "test", "sample_submission.csv", kept, ".kagglekit-download.json"}
+
+
+def test_files_that_are_there_already_are_left_alone(server, tmp_path):
+    own = tmp_path / "elsewhere" / "notes.txt"
+    own.parent.mkdir()
+    own.write_text("mine")
+    done = ask(server, tmp_path, "download", "dog-breed", "--data", own.parent)
+    assert done.returncode == 1
+    assert "has files in it that kagglekit did not download: notes.txt" in message(done)
+    assert own.read_text() == "mine"
+    assert not server.requests
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(server, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = ask(server, tmp_path, "download", "dog-breed", KAGGLEKIT_DATA=str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert "is a file" in message(done)
+    assert not server.requests
+
+
+def test_a_full_disk_keeps_what_has_arrived(server, tmp_path):
+    limited = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))\n"
+        "sys.argv = ['kagglekit', 'download', 'dog-breed']\n"
+        "runpy.run_module('kagglekit', run_name='__main__')\n"
+    )
+    done = server.run("-c", limited, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "cannot write" in message(done)
+    assert (tmp_path / "data" / ".dog-breed.download" / f"{SLUG}.zip.part").stat().st_size == 40_000
+    assert ask(server, tmp_path, "download", "dog-breed").returncode == 0
+    assert is_complete(tmp_path)
+    assert server.requests[-1].headers["Range"] == "bytes=40000-"
+
+
+FISH = """
+from kagglekit import Competition, RemoteFile, hookimpl, labels_from_folders
+
+@hookimpl
+def kagglekit_competition():
+    return Competition(title="Fish", metric="accuracy", files=[
+        RemoteFile(url="https://www.robots.ox.ac.uk/fish/images.tar.gz", md5="{md5}"),
+        RemoteFile(url="https://www.robots.ox.ac.uk/fish/notes.txt"),
+    ])
+
+@hookimpl
+def kagglekit_labels(data):
+    assert (data / "notes.txt").read_text() == "fish"
+    return labels_from_folders(data / "images")
+"""
+
+
+def test_open_files_need_no_account(server, tmp_path):
+    write_pets(tmp_path / "source")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for file in sorted((tmp_path / "source" / "images").glob("*.jpg")):
+            archive.add(file, f"images/{file.stem.rpartition('_')[0]}/{file.name}")
+    server.add_file("https://www.robots.ox.ac.uk/fish/images.tar.gz", buffer.getvalue())
+    server.add_file("https://www.robots.ox.ac.uk/fish/notes.txt", b"fish")
+    (tmp_path / "fish.py").write_text(FISH.format(md5=md5(buffer.getvalue()).hexdigest()))
+    server.fault("images.tar.gz", "cut", after=10_000)
+    done = ask(server, tmp_path, "download", "./fish.py", credentials="none")
+    assert done.returncode == 0, done.stderr
+    assert "48 labelled images of 4 classes" in done.stdout
+    assert "went on after a fault: cut in the middle" in done.stdout
+    marker = json.loads((tmp_path / "data" / "fish" / ".kagglekit-download.json").read_text())
+    assert [file["name"] for file in marker["files"]] == ["images.tar.gz", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("pets", "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz"),
+        ("flowers-102", "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102flowers.tgz"),
+    ],
+)
+def test_oxfords_files_are_asked_for_at_their_addresses_and_their_checksums_count(server, tmp_path, name, address):
+    server.add_file(address, b"not these")
+    done = ask(server, tmp_path, "download", name, credentials="none")
+    assert done.returncode == 1
+    assert "came damaged twice: its md5 is" in message(done)
+    assert left(tmp_path) == [f".{name}.download"]
+    assert not list((tmp_path / "data" / f".{name}.download").iterdir())
+    official = {
+        "pets": {"images.tar.gz", "annotations.tar.gz"},
+        "flowers-102": {"102flowers.tgz", "imagelabels.mat", "setid.mat"},
+    }
+    files = Hooks(load(name)).competition().files
+    assert {file.name for file in files} == official[name]
+    assert all(re.fullmatch("[0-9a-f]{32}", file.md5) for file in files)
+
+
+def test_a_dry_run_downloads_nothing(server, tmp_path):
+    done = ask(server, tmp_path, "run", "dog-breed", "--dry-run")
+    assert done.returncode == 1
+    assert "kagglekit download dog-breed" in message(done)
+    assert not server.requests
+    assert not (tmp_path / "data").exists()
+
+
+def test_on_kaggle_the_attached_folder_is_used_in_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_DATA", str(tmp_path / "own"))
+    monkeypatch.setattr(data_place, "KAGGLE_INPUT", tmp_path / "input")
+    facts = Competition(title="Fish", slug="fish-2026")
+    assert existing_data(facts, "fish") is None
+    for place in (
+        tmp_path / "input" / "fish-2026",
+        tmp_path / "input" / "competitions" / "fish-2026",
+        tmp_path / "own" / "fish",
+    ):
+        place.mkdir(parents=True)
+        (place / "labels.csv").write_text("id,label\n")
+        assert existing_data(facts, "fish") == place
+    shutil.rmtree(tmp_path / "own")
+    assert existing_data(Competition(title="Open"), "fish") is None
