@@ -82,7 +82,7 @@ def test_every_way_to_log_in_works(server, tmp_path, credentials):
         ("DownloadDataFiles", "silence", {}, "silence"),
         ("CONNECT api.kaggle.com", "refuse", {"times": 2, "status": 502}, "the proxy fails"),
         (STORAGE, 503, {}, "HTTP 503"),
-        (STORAGE, "reset", {"after": 5000}, "connection reset"),
+        (STORAGE, "reset", {"after": 5000}, "connection reset|went on after .*cut"),
         (STORAGE, "cut", {"after": 5000}, "cut in the middle"),
         (STORAGE, "silence", {"after": 5000}, "silence"),
         (STORAGE, "expired", {"after": 5000}, "cut in the middle"),
@@ -161,11 +161,11 @@ def test_credentials_that_do_not_work_are_named(server, tmp_path, credentials, s
     [
         ("DownloadDataFiles", 429, {"retry_after": 3600}, "takes no more calls for now .429.*try again after", 0),
         ("DownloadDataFiles", 500, {}, "Kaggle is in trouble .500", 0),
-        ("CONNECT api.kaggle.com", "refuse", {}, "proxy did not let the call to Kaggle through.*HTTPS_PROXY", 0),
+        ("CONNECT api.kaggle.com", "refuse", {}, "cannot be reached.*HTTPS_PROXY", 0),
         ("DownloadDataFiles", "silence", {}, "did not answer in time", 0),
         ("DownloadDataFiles", "reset", {}, "cannot be reached", 0),
         (STORAGE, 503, {"retry_after": 600}, "HTTP 503.*come back in 10 min", 0),
-        (STORAGE, "reset", {}, "connection reset", 0),
+        (STORAGE, "reset", {}, "cannot fetch .*connection", 0),
         (STORAGE, "silence", {"skip": 1}, "silence", 5000),
         (STORAGE, "short", {}, "came damaged twice", 0),
         (STORAGE, "corrupt", {}, "came damaged twice: its md5", 0),
@@ -264,7 +264,7 @@ def test_a_bad_member_is_named_and_the_archive_fetched_anew_the_next_time(server
     server.add_competition(SLUG, bad_member(archive))
     done = ask(server, tmp_path, "download", "dog-breed")
     assert done.returncode == 1
-    assert "labels.csv is broken" in message(done)
+    assert re.search(r"cannot unpack .*labels\.csv", message(done))
     assert not (tmp_path / "data" / "dog-breed").exists()
     server.add_competition(SLUG, archive)
     assert ask(server, tmp_path, "download", "dog-breed").returncode == 0

@@ -254,13 +254,21 @@ def connect(patience: Patience) -> Kaggle:
 
 
 def check_login(seconds: float) -> str:
-    """Ask Kaggle, within about `seconds`, whether it accepts the credentials; return the user's name.
+    """Ask Kaggle, in one attempt, whether it accepts the credentials; return the user's name.
+
+    Args:
+        seconds: How long each of the few calls may take.
 
     Raises:
         UserError: It does not, or it can't be asked.
     """
-    kaggle = connect(Patience(seconds))
-    kaggle._ask("list_competitions", "", page_size=1)
+    try:
+        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), Patience())
+        kaggle._call("list_competitions", page_size=1)
+    except UserError:
+        raise
+    except Exception as error:
+        raise explained(error, "", lambda _: None) from error
     return str(kaggle.api.config_values.get("username") or "")
 
 

@@ -41,7 +41,7 @@ def explained(error: Exception, slug: str, entered: Entered) -> UserError:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return _refused(error, error.response, slug, entered)
     if isinstance(error, requests.exceptions.ProxyError):
-        return UserError(f"the proxy did not let the call to Kaggle through: {fault(error)}", _proxy_hint())
+        return UserError(f"Kaggle cannot be reached through the proxy: {fault(error)}", _proxy_hint())
     if isinstance(error, requests.exceptions.SSLError):
         return UserError(
             f"the certificate of the other side is not accepted: {fault(error)}",
@@ -146,7 +146,7 @@ def _meaning(said: str) -> str:
 
 def _proxy_hint() -> str:
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
-    return f"look at {' and '.join(names) or 'the proxy of this system'}{_unheard()}, and see kagglekit doctor"
+    return f"it may be the proxy or Kaggle itself: look at {' and '.join(names) or 'the proxy of this system'}{_unheard()}, and see kagglekit doctor"
 
 
 def _unheard() -> str:

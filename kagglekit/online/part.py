@@ -51,6 +51,7 @@ class Part:
         size: Bytes that have arrived.
         origin: What the host said of the file.
         begun: How often it was begun from the first byte, by this process.
+        settled: Whether its end was taken for granted, since the host did not say how long it is.
     """
 
     def __init__(self, file: Path) -> None:
@@ -58,6 +59,7 @@ class Part:
         self.size = 0
         self.origin = Origin()
         self.begun = 0
+        self.settled = False
         self._path = file.with_name(f"{file.name}.part")
         self._note = file.with_name(f"{file.name}.part.json")
         self._digest = hashlib.md5(usedforsecurity=False)
@@ -119,6 +121,7 @@ class Part:
 
     def settle(self) -> None:
         """Take the file as whole as it is: the host did not say how long it is, and has sent all."""
+        self.settled = True
         self.origin = replace(self.origin, total=self.size)
         write_text(self._note, json.dumps(asdict(self.origin)) + "\n")
 
@@ -142,6 +145,7 @@ class Part:
             UserError: It can't be removed.
         """
         self.close()
+        self.settled = False
         self.size, self.origin, self._digest = 0, Origin(), hashlib.md5(usedforsecurity=False)
         with _words_errors(self._path):
             self._path.unlink(missing_ok=True)  # first, since a note without its part does no harm

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
-from kagglekit.online.part import Origin, Part, arriving
+from kagglekit.online.part import Part, arriving
 from kagglekit.online.patience import Fault, Patience, fault, passes, retry_after
-from kagglekit.online.wire import content_range, http_error, plain_session, shown, status, told_origin
+from kagglekit.online.wire import content_range, http_error, network_errors, plain_session, shown, status, told_origin
 from kagglekit.progress import Bar, Display, amount, duration
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
 
 EXPIRED = frozenset({400, 401, 403, 404, 410})  # what hosts answer to an address whose time is over
 BEGINNINGS = 5  # a host that neither finishes nor goes on is left after that many
@@ -77,13 +77,13 @@ def fetch(source: Source, file: Path, patience: Patience, display: Display) -> F
     _make_folder(file.parent)
     own, started = patience.fresh(), time.monotonic()
     title = f"fetching {source.name}"
-    with arriving(file) as part, plain_session() as session, display.bar(title, None, "bytes") as bar:
+    with arriving(file) as part, display.bar(title, None, "bytes") as bar:
         before = part.size
-        _Transfer(source, part, own, session, bar).run()
+        _Transfer(source, part, own, bar).run()
         part.finish()
     own.recovered()
     display.say(_summary(source, part, 0 if part.begun else before, time.monotonic() - started))
-    return Fetched(part.size, part.md5, _checked(source, part.origin))
+    return Fetched(part.size, part.md5, _checked(source, part))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,6 @@ class _Transfer:
     source: Source
     part: Part
     patience: Patience
-    session: Session
     bar: Bar
 
     def run(self) -> None:
@@ -114,9 +113,7 @@ class _Transfer:
             address = address or self._ask_address()
             try:
                 self._receive(address)
-            except UserError:
-                raise
-            except Exception as error:
+            except network_errors() as error:
                 if status(error) in EXPIRED and refused_at != self.part.size and not self.patience.over:
                     address, refused_at = "", self.part.size
                     self.patience.faults.append(fault(error))
@@ -135,19 +132,19 @@ class _Transfer:
             if self.part.begun >= BEGINNINGS:
                 raise error
             self.patience.wait(error)
-        except Exception as last:
+        except network_errors() as last:
             raise self._failure(last, address) from last
 
     def _failure(self, error: Exception, address: str) -> UserError:
+        words, later = fault(error), retry_after(error)
         lasting = f", for {duration(self.patience.seconds)}" if passes(error) and self.patience.over else ""
-        later = retry_after(error)
+        kept = amount(self.part.size) if self.part.size and self.part.origin.validator else ""
         hints = [
+            next((hint for start, hint in _HINTS.items() if words.startswith(start)), ""),
             f"the host asks to come back in {duration(later)}" if later else "",
-            f"{amount(self.part.size)} of it have arrived and are kept: the same command goes on from there"
-            if self.part.size and self.part.origin.validator
-            else "",
+            f"{kept} of it have arrived and are kept: the same command goes on from there" if kept else "",
         ]
-        what = f"cannot fetch {self.source.name} from {shown(address)}: {fault(error)}{lasting}"
+        what = f"cannot fetch {self.source.name} from {shown(address)}: {words}{lasting}"
         return UserError(what, "; ".join(filter(None, hints)) or "try again later")
 
     def _receive(self, address: str) -> None:
@@ -155,8 +152,10 @@ class _Transfer:
         headers = {"Accept-Encoding": "identity"}
         if self.part.size and self.part.origin.validator:
             headers |= {"Range": f"bytes={self.part.size}-", "If-Range": self.part.origin.validator}
-        timeouts = self.patience.timeouts
-        with self.session.get(address, headers=headers, stream=True, timeout=timeouts) as response:
+        with (
+            plain_session() as session,  # a new one: connections are not used again after a fault
+            session.get(address, headers=headers, stream=True, timeout=self.patience.timeouts) as response,
+        ):
             if response.status_code == 416 and "Range" in headers:
                 _end_here(self.part, response)
                 return
@@ -180,6 +179,12 @@ class _Transfer:
             elif self.patience.over:
                 raise Fault("almost silence")
         self.bar.advance(new)
+
+
+_HINTS = {
+    "the certificate": "behind a proxy that opens connections, name its certificate: REQUESTS_CA_BUNDLE=FILE",
+    "the proxy": "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+}
 
 
 def _fit(part: Part, response: Response, asked: bool) -> None:
@@ -234,8 +239,10 @@ def _wrong(source: Source, part: Part) -> str:
     return f"its md5 is {part.md5}, expected is {expected}" if expected else ""
 
 
-def _checked(source: Source, origin: Origin) -> str:
-    return "md5" if source.md5 or origin.md5 else "size" if origin.total is not None else "nothing"
+def _checked(source: Source, part: Part) -> str:
+    if source.md5 or part.origin.md5:
+        return "md5"
+    return "nothing" if part.settled else "size"
 
 
 def _there(source: Source, file: Path) -> Fetched | None:

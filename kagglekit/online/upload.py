@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from kagglekit.online.patience import Fault, Patience, fault, passes
-from kagglekit.online.wire import http_error, plain_session, shown, status
+from kagglekit.online.wire import http_error, network_errors, plain_session, shown, status
 
 if TYPE_CHECKING:
-    from requests import Response, Session
+    from requests import Response
 
 DONE = frozenset({200, 201})
 INCOMPLETE = 308
@@ -41,8 +41,7 @@ def upload(address: str, file: Path, patience: Patience) -> None:
             address: `patience.fault` words it without.
     """
     own = patience.fresh()
-    with plain_session() as session:
-        _Sending(address, file, file.stat().st_size, own, session).run()
+    _Sending(address, file, file.stat().st_size, own).run()
     own.recovered()
 
 
@@ -63,7 +62,6 @@ class _Sending:
     file: Path
     size: int
     patience: Patience
-    session: Session
     furthest: int = 0  # bytes that the host has said it has
     sent: int = 0  # bytes that have left, whether they arrived or not
     refused: bool = False
@@ -79,7 +77,7 @@ class _Sending:
                 start = self._next(answer, asked=start is None)
             except AddressGone:
                 raise
-            except Exception as error:
+            except network_errors() as error:
                 self._bear(error)
                 start = None
 
@@ -100,8 +98,10 @@ class _Sending:
         return self._put({"Content-Range": f"bytes */{self.size}"}, b"")
 
     def _put(self, headers: dict[str, str], data: BinaryIO | bytes) -> Response:
-        timeouts = self.patience.timeouts
-        answer = self.session.put(self.address, data=data, headers=headers, timeout=timeouts, allow_redirects=False)
+        connect, read = self.patience.timeouts
+        timeouts = (read if data else connect, read)  # urllib3 lets a stall in sending last as long as connecting
+        with plain_session() as session:  # a new one: connections are not used again after a fault
+            answer = session.put(self.address, data=data, headers=headers, timeout=timeouts, allow_redirects=False)
         if answer.status_code in GONE:
             raise AddressGone(f"HTTP {answer.status_code} from {shown(self.address)}")
         if answer.status_code not in DONE and answer.status_code != INCOMPLETE:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kagglekit.online.part import Origin
+from kagglekit.online.patience import Fault
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -31,6 +32,14 @@ def shown(url: str) -> str:
     except ValueError:
         return "an address that is none"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """Return the kinds of errors that have to do with the way to a host and with its answers."""
+    from requests import RequestException
+    from urllib3.exceptions import HTTPError
+
+    return Fault, RequestException, HTTPError
 
 
 def http_error(response: Response) -> Exception:
