@@ -31,7 +31,7 @@ LAYERS = [
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
-    {"estimate", "activations", "pictures", "plan"},
+    {"estimate", "activations", "pictures", "plan", "recognise", "recognise_csv", "scaffold", "scaffold_package"},
     {"describe", "work", "online", "history"},
     {"journal"},
     {"stages"},
@@ -39,6 +39,9 @@ LAYERS = [
     {"finish"},
     {"runner"},
     {"dryrun", "api"},
+    {"conformance_data"},
+    {"conformance"},
+    {"testing"},
     {"cli"},
 ]
 
