@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from kagglekit.blame import defined_at
 from kagglekit.conformance_data import draw_pictures
 from kagglekit.dryrun import cache_in, rehearse, two_batches
 from kagglekit.errors import PluginError, UserError, listing
+from kagglekit.findings import Finding, Report
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import Plugins, load
 from kagglekit.plan import Plan, Request, choose, find_data, image_table
@@ -29,49 +29,7 @@ from kagglekit.runner import build_model
 from kagglekit.submission import check_submission, read_sample
 from kagglekit.table import check_table, classes_of, split_valid
 
-T = TypeVar("T")
-Status = Literal["ok", "note", "problem", "not checked"]
 SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # of a recipe that is only tried
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        check: Its name: ``hooks``, ``facts``, ``recipe``, ``labels``, ``submission``, ``training``, ``determinism``.
-        status: ``ok``, ``note`` (odd, but no mistake), ``problem``, or ``not checked``.
-        what: What was found, in a sentence.
-        where: File and line of the hook's function, as far as that is known.
-        mend: What to do about a problem, or to have it checked.
-    """
-
-    check: str
-    status: Status
-    what: str
-    where: str = ""
-    mend: str = ""
-
-
-@dataclass
-class Report:
-    """Collects findings, and turns what a check raises into one."""
-
-    findings: list[Finding] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)
-
-    def add(self, check: str, status: Status, what: str, mend: str = "", hook: str = "") -> None:
-        """Add a finding about a hook."""
-        self.findings.append(Finding(check, status, what, self.places.get(hook, ""), mend))
-
-    def tried(self, check: str, hook: str, mend: str, action: Callable[[], T]) -> T | None:
-        """Return what `action` does, or None with a problem where it raises an error that the author can mend."""
-        try:
-            return action()
-        except UserError as error:
-            hint = f"{error.hint}; {mend}" if error.hint and mend else error.hint or mend
-            self.add(check, "problem", error.what, hint, hook)
-            return None
 
 
 def examine(competition: str, data: Path | None = None, disable: Sequence[str] = ()) -> list[Finding]:
@@ -147,7 +105,7 @@ def _check_facts(report: Report, hooks: Hooks) -> bool:
 def _check_recipes(report: Report, hooks: Hooks) -> bool:
     """Check the recipe of each preset: its names, and that its network can be built."""
     hook, found = "kagglekit_recipe", []
-    before = len(_problems(report))
+    before = len(report.problems())
     for preset in PRESETS:
         try:
             recipe = hooks.recipe(preset)
@@ -159,7 +117,7 @@ def _check_recipes(report: Report, hooks: Hooks) -> bool:
         mend = f"mend the recipe of the preset {preset}"
         if report.tried("recipe", hook, mend, lambda r=recipe: _check_recipe(hooks, r)):  # type: ignore[misc]
             found.append(f"{preset} {recipe.arch}")
-    fits = len(_problems(report)) == before
+    fits = len(report.problems()) == before
     if fits:
         report.add("recipe", "ok", f"names and networks exist: {', '.join(found)}", hook=hook)
     return fits
@@ -174,10 +132,6 @@ def _check_recipe(hooks: Hooks, recipe: Recipe) -> bool:
     except PluginError:  # its constructor computes something
         hooks.model(bare, 2)
     return True
-
-
-def _problems(report: Report) -> list[Finding]:
-    return [finding for finding in report.findings if finding.status == "problem"]
 
 
 def _data_folder(report: Report, hooks: Hooks, name: str, data: Path | None) -> Path | None:
@@ -297,10 +251,3 @@ def _predictions(plan: Plan, place: Path) -> list[pd.DataFrame]:
     model, recipe = build_model(plan)
     run = rehearse(replace(plan, recipe=recipe), model, place, display)
     return [load_predictions(run.predictions("ensemble", split)) for split in ("valid", "test")]
-
-
-def worded(finding: Finding) -> str:
-    """Word a finding: what on the first line, then where and how to mend it."""
-    lines = [f"{finding.status:<12} {finding.check:<12} {finding.what}"]
-    lines += [f"{'':<26}{word}: {text}" for word, text in (("where", finding.where), ("mend", finding.mend)) if text]
-    return "\n".join(lines if finding.status in ("problem", "note", "not checked") else lines[:1])

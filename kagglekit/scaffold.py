@@ -6,10 +6,10 @@ import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from string import Template
 
 from kagglekit.recognise import ClassFolders, Sample, Seen, TestImages
 from kagglekit.recognise_csv import Table
+from kagglekit.scaffold_text import COLUMNS, NAMES, PLUGIN, RECIPE
 
 CLASSES_SHOWN = 6
 _ASKS = {
@@ -51,7 +51,7 @@ def plugin_text(facts: Facts, seen: Seen | None) -> str:
         seen: In its data folder; None where there was none to look at.
     """
     layout = seen or USUAL
-    return _PLUGIN.substitute(
+    return PLUGIN.substitute(
         title=_title(facts),
         name=facts.name,
         notes=_notes(_todo(layout, seen is None)),
@@ -217,7 +217,7 @@ def _recipe(seen: Seen) -> str:
     batch = next((size for least, size in ((2000, 64), (500, 32), (100, 16)) if n >= least), 8) if n else 64
     sizes = f"({first}, {last})" if first < last else f"({last},)"
     shown = f"the network sees {f'{first} px, then {last}' if first < last else last} px"
-    return _RECIPE.substitute(
+    return RECIPE.substitute(
         why=f"# The pictures' short side is {seen.side} px in the middle; {shown}." if seen.side else f"# {shown}",
         batch=f"batch_size={batch}, " if batch != 64 else "",
         sizes=sizes,
@@ -228,7 +228,7 @@ def _submission(sample: Sample | None) -> str:
     """Write a submission hook only where the form of sample_submission.csv is none that kagglekit knows."""
     if sample is None or sample.form != "unknown":
         return ""
-    return _NAMES if len(sample.columns) == 2 else _COLUMNS
+    return NAMES if len(sample.columns) == 2 else COLUMNS
 
 
 def _wrapped(text: str) -> list[str]:
@@ -237,78 +237,3 @@ def _wrapped(text: str) -> list[str]:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-_PLUGIN = Template('''\
-"""$title: begun by `kagglekit new`. Lines marked CHECK are guesses.
-
-kagglekit look ./$name.py --data DIR     what the labels below make of the data folder
-kagglekit check ./$name.py --data DIR    every part of this file, tried on a few images
-kagglekit run ./$name.py --data DIR      train, predict, write submission.csv
-"""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from kagglekit import $imports
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pandas as pd
-$notes
-
-@hookimpl
-def kagglekit_competition() -> Competition:
-    """Return the facts."""
-    return Competition(
-$competition
-    )
-
-
-@hookimpl
-def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Return a row for each image: id, path, label, split."""
-$labels
-
-
-@hookimpl
-def kagglekit_recipe(preset: str) -> Recipe | None:
-    """Return the recipe of `--preset quick`; `None` leaves the other presets to the default recipes."""
-    if preset != "quick":
-        return None
-$recipe
-$submission''')
-
-_RECIPE = Template("""\
-    $why
-    # Worth trying: views="top_down" for pictures without up and down (satellites, microscopes), plain="pad" where the
-    # edges of long pictures matter, lr=1e-3 for pictures that are unlike photographs, cycles=3 for longer.
-    return Recipe(
-        arch="mobilenetv4_conv_medium.e500_r224_in1k",  # `kagglekit models PATTERN` lists others
-        stages=progressive_stages($sizes, ${batch}batch_norm="keep"),
-    )
-""")
-
-_NAMES = '''
-
-@hookimpl
-def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
-    """Write the name of each image's likeliest class."""
-    # CHECK: what sample_submission.csv holds are not the classes' names; is it a placeholder, or another form?
-    rows = sample.copy()
-    rows.iloc[:, 1] = predictions.loc[list(rows.iloc[:, 0])].idxmax(axis=1).to_numpy()
-    return rows
-'''
-
-_COLUMNS = '''
-
-@hookimpl
-def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
-    """Write the probabilities into the columns of sample_submission.csv."""
-    # CHECK: its columns are not named after the classes. Say which class each one is, here in sorted order.
-    named = dict(zip(sorted(predictions.columns), sample.columns[1:], strict=True))
-    rows = predictions.loc[list(sample.iloc[:, 0])].rename(columns=named)[list(sample.columns[1:])]
-    return rows.reset_index(names=sample.columns[0])
-'''

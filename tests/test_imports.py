@@ -15,7 +15,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 # Lowest first. A module may import from its own line and those above it.
 LAYERS = [
     {"errors"},
-    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files"},
+    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files", "findings", "scaffold_text"},
     {
         "model",
         "overrides",
@@ -28,6 +28,7 @@ LAYERS = [
         "folder",
         "store_picture",
         "exposure",
+        "requires",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
