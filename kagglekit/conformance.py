@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from kagglekit.blame import defined_at
+from kagglekit.competition import Competition
 from kagglekit.conformance_data import draw_pictures
 from kagglekit.dryrun import cache_in, rehearse, two_batches
 from kagglekit.errors import PluginError, UserError, listing
@@ -56,8 +57,11 @@ def examine(competition: str, data: Path | None = None, disable: Sequence[str] =
     hooks = Hooks(loaded)
     for line in loaded.warnings:
         report.add("hooks", "note", line)
-    facts_fit = _check_facts(report, hooks)
-    recipes_fit = _check_recipes(report, hooks)
+    facts = _check_facts(report, hooks)
+    if facts is None:
+        return report.findings
+    facts_fit = not report.problems()
+    recipes_fit = _check_recipes(report, hooks, facts)
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
         folder = _data_folder(report, hooks, loaded.competition, data)
         table = _check_labels(report, hooks, folder) if folder else None
@@ -81,28 +85,26 @@ def _places(loaded: Plugins) -> dict[str, str]:
     return found
 
 
-def _check_facts(report: Report, hooks: Hooks) -> bool:
+def _check_facts(report: Report, hooks: Hooks) -> Competition | None:
+    """Check what the competition says of itself; None where there is nothing to go on from."""
     hook = "kagglekit_competition"
     facts = report.tried("facts", hook, "answer it with a Competition(title=..., metric=...)", hooks.competition)
     if facts is None:
-        return False
+        return None
     if facts.task != "single-label":
         report.add("facts", "problem", f"the task is {facts.task}", "only single-label can be trained so far", hook)
-        return False
-    metric = report.tried(
-        "facts", hook, "name one of kagglekit's metrics, or answer kagglekit_metric", lambda: hooks.metric(facts)
-    )
-    if metric is None:
-        return False
+    mend = "name one of kagglekit's metrics, or answer kagglekit_metric"
+    metric = report.tried("facts", hook, mend, lambda: hooks.metric(facts))
     if not (facts.slug or facts.url):
         report.add("facts", "note", "neither slug nor url: nobody learns where the data come from", "add one", hook)
     if not facts.licence:
         report.add("facts", "note", "no licence: the terms the images come under", "add licence=...", hook)
-    report.add("facts", "ok", f"{facts.title}, metric {facts.metric}", hook=hook)
-    return True
+    if not report.problems() and metric is not None:
+        report.add("facts", "ok", f"{facts.title}, metric {facts.metric}", hook=hook)
+    return facts
 
 
-def _check_recipes(report: Report, hooks: Hooks) -> bool:
+def _check_recipes(report: Report, hooks: Hooks, facts: Competition) -> bool:
     """Check the recipe of each preset: its names, and that its network can be built."""
     hook, found = "kagglekit_recipe", []
     before = len(report.problems())
@@ -115,7 +117,7 @@ def _check_recipes(report: Report, hooks: Hooks) -> bool:
         except UserError:  # a preset need not exist; lesson seldom does
             continue
         mend = f"mend the recipe of the preset {preset}"
-        if report.tried("recipe", hook, mend, lambda r=recipe: _check_recipe(hooks, r)):  # type: ignore[misc]
+        if report.tried("recipe", hook, mend, lambda r=recipe: _check_recipe(hooks, r, facts)):  # type: ignore[misc]
             found.append(f"{preset} {recipe.arch}")
     fits = len(report.problems()) == before
     if fits:
@@ -123,8 +125,8 @@ def _check_recipes(report: Report, hooks: Hooks) -> bool:
     return fits
 
 
-def _check_recipe(hooks: Hooks, recipe: Recipe) -> bool:
-    hooks.check_names(recipe, hooks.competition())
+def _check_recipe(hooks: Hooks, recipe: Recipe, facts: Competition) -> bool:
+    hooks.check_names(recipe, facts.model_copy(update={"metric": "log_loss"}))  # the metric was checked before
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
     try:
         with torch.device("meta"):  # no memory, no time: only whether there is such a network

@@ -228,7 +228,8 @@ def _labels_notes(labels: ClassFolders | Table) -> list[str]:
         notes.append(f"classes with one image: {listing(single)}; none of it can be held out for validation")
     if most > 10 * fewest:
         notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages draws classes evenly")
-    several = [name for name in labels.classes if re.search(r"[ ,|;]", name)]
+    parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
+    several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? An image has one label; several are not supported")
     return notes

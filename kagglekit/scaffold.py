@@ -51,7 +51,7 @@ def plugin_text(facts: Facts, seen: Seen | None) -> str:
         seen: In its data folder; None where there was none to look at.
     """
     layout = seen or USUAL
-    return PLUGIN.substitute(
+    text = PLUGIN.substitute(
         title=_title(facts),
         name=facts.name,
         notes=_notes(_todo(layout, seen is None)),
@@ -61,6 +61,7 @@ def plugin_text(facts: Facts, seen: Seen | None) -> str:
         recipe=_recipe(layout),
         submission=_submission(layout.sample),
     )
+    return text.rstrip() + "\n"
 
 
 def _title(facts: Facts) -> str:
@@ -119,7 +120,7 @@ def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
     if sample.positive:
         return [
             f"# the column {sample.columns[1]!r} takes the probability of this class",
-            f"positive={sample.positive!r},",
+            f"positive={_quoted(sample.positive)},",
         ]
     return [
         f"# CHECK: the column {sample.columns[1]!r} takes the probability of one of {classes[0]!r} and {classes[1]!r}",
@@ -138,7 +139,10 @@ def _labels(seen: Seen, guessed: bool) -> Iterator[str]:
     yield f"table = {call}"
     if _renamed(seen) and seen.sample:
         yield "# sample_submission.csv spells these classes otherwise"
-        yield f"table['label'] = table['label'].replace({dict(seen.sample.spelling)!r})".replace("'", '"')
+        yield "spelling = {"
+        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in seen.sample.spelling.items())
+        yield "}"
+        yield 'table["label"] = table["label"].replace(spelling)'
     if not (_apart(seen) and seen.test):
         yield "return table"
         return

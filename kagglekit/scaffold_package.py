@@ -78,9 +78,10 @@ def _tiny_sample(seen: Seen) -> list[str]:
             f'write(folder / "sample_submission.csv", [[{first}, *{json.dumps(names, ensure_ascii=False)}], '
             f"*([image] + [0.5] * {len(names)} for image in tests)])"
         ]
-    second = json.dumps(sample.columns[1], ensure_ascii=False)
     value = json.dumps(sample.values[0], ensure_ascii=False)
-    return [f'write(folder / "sample_submission.csv", [[{first}, {second}], *([image, {value}] for image in tests)])']
+    columns = json.dumps(list(sample.columns), ensure_ascii=False)
+    values = f"{len(sample.columns) - 1} * [{value}]"
+    return [f'write(folder / "sample_submission.csv", [{columns}, *([image, *{values}] for image in tests)])']
 
 
 def _indented(lines: list[str]) -> str:

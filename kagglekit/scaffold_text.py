@@ -57,7 +57,6 @@ RECIPE = Template("""\
 """)
 
 NAMES = '''
-
 @hookimpl
 def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
     """Write the name of each image's likeliest class."""
@@ -68,7 +67,6 @@ def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.
 '''
 
 COLUMNS = '''
-
 @hookimpl
 def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
     """Write the probabilities into the columns of sample_submission.csv."""
