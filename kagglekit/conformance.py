@@ -22,7 +22,7 @@ from kagglekit.errors import PluginError, UserError, listing
 from kagglekit.findings import Finding, Report
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import Plugins, load
-from kagglekit.plan import Plan, Request, choose, find_data, image_table
+from kagglekit.plan import MISSING, Plan, Request, choose, find_data, image_table
 from kagglekit.predictions import load_predictions, make_predictions
 from kagglekit.progress import Display
 from kagglekit.recipe import Recipe
@@ -92,7 +92,8 @@ def _check_facts(report: Report, hooks: Hooks) -> Competition | None:
     if facts is None:
         return None
     if facts.task != "single-label":
-        report.add("facts", "problem", f"the task is {facts.task}", "only single-label can be trained so far", hook)
+        what = f"the task is {facts.task}; only single-label can be trained so far"
+        report.add("facts", "problem", what, f"missing for {facts.task}: {MISSING[facts.task]}", hook)
     mend = "name one of kagglekit's metrics, or answer kagglekit_metric"
     metric = report.tried("facts", hook, mend, lambda: hooks.metric(facts))
     if not (facts.slug or facts.url):

@@ -26,6 +26,13 @@ def plugin_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return python
 
 
+@pytest.fixture(scope="session")
+def plugin_site(plugin_python: str) -> Path:
+    """Return the folder of that environment in which the examples are: on sys.path, they are installed here, too."""
+    (site_packages,) = Path(plugin_python).parents[1].glob("lib/python*/site-packages")
+    return site_packages
+
+
 def _show_running_environment(folder: Path) -> None:
     """System site-packages are those of the base Python: a .pth file adds the running environment's, with its own."""
     (site_packages,) = folder.glob("lib/python*/site-packages")

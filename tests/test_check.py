@@ -8,8 +8,10 @@ from textwrap import dedent
 
 import layouts
 import pytest
+from click.testing import CliRunner
 from command_line import kagglekit
 
+from kagglekit.cli import cli
 from kagglekit.conformance import examine
 from kagglekit.findings import Finding
 from kagglekit.testing import check_competition
@@ -92,7 +94,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
         ('metric="log_loss"', 'metric="log_loss", task="multi-label"'),
         "facts",
         "the task is multi-label",
-        "only single-label",
+        "missing for multi-label: an image table with several labels an image",
     ),
     "an impossible recipe": (
         ("size=32", "size=-1"),
@@ -251,15 +253,14 @@ def test_the_command_prints_findings_and_exits_with_1_if_there_is_a_problem(data
     assert "problem      hooks" in done.stdout
     assert done.stdout.endswith("1 problem\n")
     assert "Traceback" not in done.stderr
-    as_json = kagglekit("check", "./leaves.py", "--data", data, "--json", cwd=tmp_path)
-    assert as_json.returncode == 1
-    (found,) = json.loads(as_json.stdout)
+    as_json = CliRunner().invoke(cli, ["check", str(tmp_path / "leaves.py"), "--data", str(data), "--json"])
+    assert as_json.exit_code == 1
+    (found,) = json.loads(as_json.output)
     assert (found["check"], found["status"]) == ("hooks", "problem")
 
 
 def test_a_plugin_that_does_not_exist_and_data_that_do_not_are_problems(data: Path, tmp_path: Path) -> None:
-    done = kagglekit("check", "./nothing.py", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "nothing.py does not exist" in done.stdout
+    (found,) = problems(examine(str(tmp_path / "nothing.py")))
+    assert "nothing.py does not exist" in found.what
     (found,) = problems(examine(plugin(tmp_path), tmp_path / "nowhere"))
     assert "nowhere does not exist" in found.what

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from command_line import surroundings
 
+import kagglekit
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 
@@ -153,12 +154,15 @@ def test_the_schedule_has_its_warm_up_from_the_options_and_its_own_cycle_ends(
     }
 
 
-def test_merely_installed_they_answer_nothing(plugin_python: str, place: Path) -> None:
-    plain = settings([*TINY, "arch=test_efficientnet.r160_in1k"])
-    done = run(plugin_python, place, "dog-breed", "jpeg", "--stages", "4", *plain)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = (place / "submissions" / "dog-breed").iterdir()
-    answered = json.loads((folder / "run.json").read_text())["answered"]
+def test_merely_installed_they_answer_nothing(
+    plugin_site: Path, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(plugin_site))
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    plain = dict(setting.split("=") for setting in [*TINY, "arch=test_efficientnet.r160_in1k"])
+    done = kagglekit.run("dog-breed", data=place / "jpeg", out=tmp_path, settings=plain, preset="quick", stages="4")
+    folder, answered = done.folder, done.info()["answered"]
+    assert set(LISTED) <= {plugin.name for plugin in load("dog-breed").plugins}
     assert answered.keys() >= {"kagglekit_model", "kagglekit_schedule", "kagglekit_read_image"}
     assert not [who for hook, who in answered.items() if hook != "kagglekit_provides" and "(kagglekit-" in who]
     assert not (folder / "epochs.jsonl").exists()
