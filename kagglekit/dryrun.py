@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
+from torch import nn
 
 from kagglekit.describe import describe_plan
 from kagglekit.errors import UserError
@@ -21,7 +22,7 @@ from kagglekit.finish import finish
 from kagglekit.passes import BATCH
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
-from kagglekit.run_folder import create_run
+from kagglekit.run_folder import Run, create_run
 from kagglekit.runner import build_model, prepare, timed_stage
 from kagglekit.store import cache_folder
 from kagglekit.warp import copy_side
@@ -35,20 +36,25 @@ def dry_run(request: Request, display: Display) -> None:
     """
     cache = cache_folder()
     check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
-    with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, _cache_in(Path(place) / "cache"):
+    with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, cache_in(Path(place) / "cache"):
         plan = make_plan(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
-        small = two_batches(replace(plan, recipe=recipe))
-        folder = create_run(Path(place), plan.name, "dry-run", datetime.now())
-        work = prepare(small, model, folder, display, time.perf_counter())
-        finish(work, [kept for number in small.stages for kept in timed_stage(work, number)])
+        rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
     display.say("dry run: everything fits together; its scores mean nothing, and its files are gone")
 
 
+def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
+    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission."""
+    folder = create_run(place, plan.name, "dry-run", datetime.now())
+    work = prepare(plan, model, folder, display, time.perf_counter())
+    finish(work, [kept for number in plan.stages for kept in timed_stage(work, number)])
+    return folder
+
+
 @contextmanager
-def _cache_in(folder: Path) -> Iterator[None]:
+def cache_in(folder: Path) -> Iterator[None]:
     """Use another cache folder for a while."""
     before = os.environ.get("KAGGLEKIT_CACHE")
     os.environ["KAGGLEKIT_CACHE"] = str(folder)
@@ -61,15 +67,20 @@ def _cache_in(folder: Path) -> Iterator[None]:
             os.environ["KAGGLEKIT_CACHE"] = before
 
 
-def two_batches(plan: Plan) -> Plan:
-    """Cut a plan down to two training steps a stage (more where a class would be missing) and two test batches."""
+def two_batches(plan: Plan, batch: int = BATCH) -> Plan:
+    """Cut a plan down to two training steps a stage (more where a class would be missing) and two test batches.
+
+    Args:
+        plan: What would be done.
+        batch: Images of a batch in prediction.
+    """
     stages = tuple(stage.model_copy(update={"cycles": 1, "cycle_len": 1}) for stage in plan.recipe.stages)
     n_train = 2 * max(stage.batch_size for stage in stages)
     table = plan.table
     order = table.groupby(["split", "label"], dropna=False).cumcount()  # one of each class, then the second of each
     table = table.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
     train, valid, test = (table[table["split"] == split] for split in ("train", "valid", "test"))
-    kept = pd.concat([train.head(max(n_train, len(plan.classes))), valid.head(BATCH), test.head(2 * BATCH)])
+    kept = pd.concat([train.head(max(n_train, len(plan.classes))), valid.head(batch), test.head(2 * batch)])
     limited = plan.recipe.model_copy(update={"stages": stages, "limit": plan.recipe.limit or len(kept)})
     return replace(plan, table=kept.reset_index(drop=True), recipe=limited)
 

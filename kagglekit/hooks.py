@@ -166,9 +166,11 @@ class Hooks:
             self._nobody("kagglekit_views", *chosen.get(mode, by_name))
         return answer
 
-    def optimizer(self, model: nn.Module, groups: list[list[str]], stage: Stage) -> Optimizer:
+    def optimizer(self, model: nn.Module, groups: list[list[str]], stage: Stage, recipe: Recipe) -> Optimizer:
         """Ask for the optimizer of a stage; this also freezes what the stage freezes."""
-        answer: Optimizer | None = self._relay.kagglekit_optimizer(model=model, groups=groups, stage=stage)
+        answer: Optimizer | None = self._relay.kagglekit_optimizer(
+            model=model, groups=groups, stage=stage, recipe=recipe
+        )
         if answer is None:
             self._nobody("kagglekit_optimizer", "optimizer", stage.optimizer)
         return answer
@@ -194,9 +196,11 @@ class Hooks:
             )
         return answer
 
-    def schedule(self, stage: Stage, steps_per_epoch: int) -> Schedule:
+    def schedule(self, stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Schedule:
         """Ask for the learning rate and momentum of every step of a stage."""
-        answer: Schedule | None = self._relay.kagglekit_schedule(stage=stage, steps_per_epoch=steps_per_epoch)
+        answer: Schedule | None = self._relay.kagglekit_schedule(
+            stage=stage, steps_per_epoch=steps_per_epoch, recipe=recipe
+        )
         if answer is None:
             self._nobody("kagglekit_schedule", "schedule", stage.schedule)
         return answer

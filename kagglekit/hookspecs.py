@@ -98,7 +98,7 @@ def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode, data_config: D
 
 
 @hookspec(firstresult=True)
-def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage) -> Optimizer | None:
+def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage, recipe: Recipe) -> Optimizer | None:
     """Freeze and unfreeze the parameters as the stage says (``requires_grad``) and return the optimizer.
 
     The ``lr`` of each of its parameter groups is that group's highest rate; the schedule scales all of them.
@@ -116,7 +116,7 @@ def kagglekit_metric(competition: Competition) -> Metric | None:
 
 
 @hookspec(firstresult=True)
-def kagglekit_schedule(stage: Stage, steps_per_epoch: int) -> Schedule | None:
+def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Schedule | None:
     """Return the learning rate and momentum of every step of the stage."""
 
 

@@ -20,23 +20,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def labels_from_folders(train: Path, *, valid: Path | None = None, test: Path | None = None) -> pd.DataFrame:
+def labels_from_folders(
+    train: Path, *, valid: Path | None = None, test: Path | None = None, suffix: str | None = None
+) -> pd.DataFrame:
     """Label each image with its folder's name: ``train/CLASS/*.jpg``.
 
     Args:
-        train: The folder of class folders. Ids are ``train/CLASS/name.jpg``.
+        train: The folder of class folders. Ids are ``train/CLASS/name.jpg``. `valid` and `test` may lie in it.
         valid: Likewise, where it exists; else a part of train is held out later.
         test: Where it exists: class folders too (known test labels), or the test images themselves.
+        suffix: What the ids of test images themselves lack of the file names; empty for whole file names, None
+            for whatever image suffix each has.
 
     Raises:
         UserError: `train` is missing, or there is no image in its class folders.
     """
-    tables = [_class_folders(train, "train")]
+    tables = [_class_folders(train, "train", no_classes=(valid, test))]
     if valid is not None and valid.is_dir():
         tables.append(_class_folders(valid, "valid"))
     if test is not None and test.is_dir() and not image_names(test) and subfolders(test):
         return _joined([*tables, _class_folders(test, "test")])
-    return _joined([*tables, _test_rows(test, None)])
+    return _joined([*tables, _test_rows(test, suffix)])
 
 
 def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -> pd.DataFrame:
@@ -180,8 +184,9 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
     return _table(ids, [str(folder / name) for name in _some(names, folder)], None, "test")
 
 
-def _class_folders(folder: Path, split: str) -> pd.DataFrame:
-    images = [(group.name, name) for group in subfolders(folder) for name in image_names(group)]
+def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
+    groups = [group for group in subfolders(folder) if group not in no_classes]
+    images = [(group.name, name) for group in groups for name in image_names(group)]
     if not images:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
     ids = [f"{folder.name}/{label}/{name}" for label, name in images]

@@ -18,6 +18,7 @@ import pluggy
 from kagglekit import hookspecs
 from kagglekit.blame import defined_at, one_line, plugin_failure
 from kagglekit.errors import PluginError, UsageError, UserError, nearest, unknown
+from kagglekit.requires import check_requires
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,7 +160,9 @@ def _add_or_disable(manager: pluggy.PluginManager, plugin: Plugin, source: Entry
 
 
 def _add(manager: pluggy.PluginManager, plugin: Plugin, source: EntryPoint | Path) -> Plugin:
-    """Import a plugin, check its hooks and register it."""
+    """Import a plugin that fits this kagglekit, check its hooks and register it."""
+    if plugin.distribution != _OWN:
+        check_requires(str(plugin), source)
     module = _import(plugin, source)
     hooks = set(_checked_hooks(manager, plugin, module))
     if manager.is_registered(module):

@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from kagglekit.progress import Display
 
 
+MISSING = {
+    "multi-label": "an image table with several labels an image, a sigmoid for each class, metrics over sets of "
+    "labels, a split that balances them, and the CSV's form; kagglekit_loss and kagglekit_metric alone are not enough",
+    "regression": "an image table with numbers as labels, a head without softmax, a loss and metrics for numbers, "
+    "ensembles of numbers, and the CSV's form; kagglekit_loss and kagglekit_metric alone are not enough",
+}
+"""What training another task would need, and nobody has written."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What the user asked for.
@@ -169,7 +178,7 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
     if competition.task != "single-label":
         raise UserError(
             f"{competition.title} is a {competition.task} task; only single-label can be trained so far",
-            "losses, metrics and submissions of other tasks are not written yet",
+            f"missing for {competition.task}: {MISSING[competition.task]}",
         )
     presets = ("auto", *PRESETS)
     if request.preset not in presets:

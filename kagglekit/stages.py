@@ -76,8 +76,8 @@ def _train_on_activations(work: Work, number: int, stage: Stage) -> list[Snapsho
 
 def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:
     plan, rows = work.plan, work.pictures.rows("train")
-    optimizer = plan.hooks.optimizer(work.model, work.groups, stage)
-    schedule = plan.hooks.schedule(stage, steps_per_epoch(stage, len(rows)))
+    optimizer = plan.hooks.optimizer(work.model, work.groups, stage, plan.recipe)
+    schedule = plan.hooks.schedule(stage, steps_per_epoch(stage, len(rows)), plan.recipe)
     _check_length(schedule, stage, len(rows))
     return Fit(
         model=model,

@@ -108,12 +108,12 @@ def test_the_examples_of_training_learn_a_batch_by_heart(hooks: Hooks) -> None:
     groups = hooks.layer_groups(model, RECIPE)
     assert groups == [["0.weight", "0.bias"], ["4.weight", "4.bias"]]
     stage = STAGE.model_copy(update={"freeze_to": 0, "cycles": 40, "lr": 0.05})
-    schedule = hooks.schedule(stage, 2)
+    schedule = hooks.schedule(stage, 2, RECIPE)
     assert len(schedule.lr) == 80
     assert schedule.lr.max() <= 0.05
     images = torch.randn(8, 3, 32, 32) + torch.tensor([0.0, 1.0] * 4)[:, None, None, None]
     targets = nn.functional.one_hot(torch.tensor([0, 1] * 4), 2).float()
-    loss, optimizer = hooks.loss(RECIPE), hooks.optimizer(model, groups, stage)
+    loss, optimizer = hooks.loss(RECIPE), hooks.optimizer(model, groups, stage, RECIPE)
     losses = []
     for rate in schedule.lr:
         for group in optimizer.param_groups:
@@ -128,7 +128,7 @@ def test_the_examples_of_training_learn_a_batch_by_heart(hooks: Hooks) -> None:
 
 def test_the_example_of_an_optimizer_freezes(hooks: Hooks) -> None:
     model = hooks.model(RECIPE, 2)
-    hooks.optimizer(model, hooks.layer_groups(model, RECIPE), STAGE)
+    hooks.optimizer(model, hooks.layer_groups(model, RECIPE), STAGE, RECIPE)
     assert {n for n, p in model.named_parameters() if p.requires_grad} == {"4.weight", "4.bias"}
 
 

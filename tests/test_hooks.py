@@ -43,10 +43,10 @@ ASKED: dict[str, Callable[[Hooks], object]] = {
     "model": lambda hooks: hooks.model(RECIPE, 3),
     "layer_groups": lambda hooks: hooks.layer_groups(tiny_model(), RECIPE),
     "views": lambda hooks: hooks.views(RECIPE, STAGE, "train", DATA_CONFIG),
-    "optimizer": lambda hooks: hooks.optimizer(tiny_model(), [], STAGE),
+    "optimizer": lambda hooks: hooks.optimizer(tiny_model(), [], STAGE, RECIPE),
     "loss": lambda hooks: hooks.loss(RECIPE),
     "metric": lambda hooks: hooks.metric(COMPETITION),
-    "schedule": lambda hooks: hooks.schedule(STAGE, 10),
+    "schedule": lambda hooks: hooks.schedule(STAGE, 10, RECIPE),
     "ensemble": lambda hooks: hooks.ensemble([], pd.Series(dtype=str), RECIPE),
     "submission": lambda hooks: hooks.submission(COMPETITION, TABLE, None),
 }

@@ -15,7 +15,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 # Lowest first. A module may import from its own line and those above it.
 LAYERS = [
     {"errors"},
-    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files"},
+    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files", "findings", "scaffold_text"},
     {
         "model",
         "overrides",
@@ -31,11 +31,12 @@ LAYERS = [
         "folder",
         "store_picture",
         "exposure",
+        "requires",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress", "data_place"},
     {"fetching"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
-    {"estimate", "activations", "pictures", "plan"},
+    {"estimate", "activations", "pictures", "plan", "recognise", "recognise_csv", "scaffold", "scaffold_package"},
     {"describe", "work", "online", "history"},
     {"journal"},
     {"stages"},
@@ -43,6 +44,9 @@ LAYERS = [
     {"finish"},
     {"runner"},
     {"dryrun", "api"},
+    {"conformance_data"},
+    {"conformance"},
+    {"testing"},
     {"cli"},
 ]
 

@@ -21,6 +21,8 @@ COMMANDS = {  # name: (module, what it does)
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),
     "models": ("models", "Find timm models by name, with size, licence and exposure."),
+    "new": ("new", "Begin a competition's plugin from a look at its data."),
+    "check": ("check", "Check a competition's plugin, part by part."),
     "look": ("look", "Check a data folder: classes, counts, sizes."),
     "cache": ("cache", "Show or clear the cache of decoded images."),
     "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),

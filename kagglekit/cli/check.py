@@ -1,0 +1,36 @@
+"""`kagglekit check`: the conformance check of a competition's plugin."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("plugin")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked data; nothing is downloaded."
+)
+@click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a shared plugin out. Repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: bool) -> None:
+    """Check every part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
+
+    Hooks and facts, the recipe of each preset, the labels, the form of the CSV, two training steps a stage on the CPU
+    with random weights, and whether all of it is the same twice. Exit code 1 if there is a problem.
+    """
+    from kagglekit.conformance import examine
+    from kagglekit.findings import worded
+
+    findings = examine(plugin, data, disable)
+    problems = sum(finding.status == "problem" for finding in findings)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            click.echo(worded(finding))
+        click.echo(f"{problems} problem{'s' * (problems != 1)}" if problems else "no problems")
+    raise SystemExit(1 if problems else 0)

@@ -1,0 +1,77 @@
+"""The text of a new plugin, with gaps."""
+
+from __future__ import annotations
+
+from string import Template
+
+PLUGIN = Template('''\
+"""$title: begun by `kagglekit new`. Lines marked CHECK are guesses.
+
+kagglekit look ./$name.py --data DIR     what the labels below make of the data folder
+kagglekit check ./$name.py --data DIR    every part of this file, tried on a few images
+kagglekit run ./$name.py --data DIR      train, predict, write submission.csv
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit import $imports
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+$notes
+
+@hookimpl
+def kagglekit_competition() -> Competition:
+    """Return the facts."""
+    return Competition(
+$competition
+    )
+
+
+@hookimpl
+def kagglekit_labels(data: Path) -> pd.DataFrame:
+    """Return a row for each image: id, path, label, split."""
+$labels
+
+
+@hookimpl
+def kagglekit_recipe(preset: str) -> Recipe | None:
+    """Return the recipe of `--preset quick`; `None` leaves the other presets to the default recipes."""
+    if preset != "quick":
+        return None
+$recipe
+$submission''')
+
+RECIPE = Template("""\
+    $why
+    # Worth trying: views="top_down" for pictures without up and down (satellites, microscopes), plain="pad" where the
+    # edges of long pictures matter, lr=1e-3 for pictures that are unlike photographs, cycles=3 for longer.
+    return Recipe(
+        arch="mobilenetv4_conv_medium.e500_r224_in1k",  # `kagglekit models PATTERN` lists others
+        stages=progressive_stages($sizes, ${batch}batch_norm="keep"),
+    )
+""")
+
+NAMES = '''
+@hookimpl
+def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+    """Write the name of each image's likeliest class."""
+    # CHECK: what sample_submission.csv holds are not the classes' names; is it a placeholder, or another form?
+    rows = sample.copy()
+    rows.iloc[:, 1] = predictions.loc[list(rows.iloc[:, 0])].idxmax(axis=1).to_numpy()
+    return rows
+'''
+
+COLUMNS = '''
+@hookimpl
+def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+    """Write the probabilities into the columns of sample_submission.csv."""
+    # CHECK: its columns are not named after the classes. Say which class each one is, here in sorted order.
+    named = dict(zip(sorted(predictions.columns), sample.columns[1:], strict=True))
+    rows = predictions.loc[list(sample.iloc[:, 0])].rename(columns=named)[list(sample.columns[1:])]
+    return rows.reset_index(names=sample.columns[0])
+'''

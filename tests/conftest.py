@@ -1,0 +1,41 @@
+"""An environment in which the example plugins of tests/distributions are installed, made once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
+
+
+@pytest.fixture(scope="session")
+def plugin_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the Python of an environment that sees the running one, with each example installed by pip."""
+    folder = tmp_path_factory.mktemp("plugins") / "env"
+    venv.EnvBuilder(system_site_packages=True, symlinks=True).create(folder)
+    python = str(folder / "bin" / "python")
+    _show_running_environment(folder)
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--disable-pip-version-check", "--root-user-action=ignore"]
+    subprocess.run([*command, *map(str, DISTRIBUTIONS)], check=True, capture_output=True, text=True, timeout=300)
+    return python
+
+
+@pytest.fixture(scope="session")
+def plugin_site(plugin_python: str) -> Path:
+    """Return the folder of that environment in which the examples are: on sys.path, they are installed here, too."""
+    (site_packages,) = Path(plugin_python).parents[1].glob("lib/python*/site-packages")
+    return site_packages
+
+
+def _show_running_environment(folder: Path) -> None:
+    """System site-packages are those of the base Python: a .pth file adds the running environment's, with its own."""
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    places = dict.fromkeys(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib"))
+    lines = [f"import site; site.addsitedir({place!r})" for place in places]
+    (site_packages / "running_environment.pth").write_text("\n".join(lines) + "\n")

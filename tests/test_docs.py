@@ -1,0 +1,72 @@
+"""Every command and code block of the documentation works as it stands there, or says why it is not run."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from doc_blocks import DOCS, blocks, pages, run_block
+
+MOST_NOT_RUN = 8
+EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/test_docs_hooks.py runs each of them
+
+
+def runnable(page: str) -> list:
+    found = [block for block in blocks(page) if not block.reason and block.language != "text"]
+    if page != "hooks.md":
+        return found
+    return [block for block in found if not block.text.startswith("@hookimpl")]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for the demo's pictures and the cache, so that they are drawn and decoded once."""
+    return tmp_path_factory.mktemp("docs")
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+def test_its_blocks_work_in_order(
+    page: str, shared: Path, plugin_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(plugin_site))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(shared / "cache"))
+    monkeypatch.setenv("KAGGLEKIT_DATA", str(shared / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    names: dict[str, object] = {}
+    for block in runnable(page):
+        run_block(block, names)
+
+
+def test_few_blocks_are_not_run_and_each_says_why() -> None:
+    left_out = [block for page in pages() for block in blocks(page) if block.reason]
+    for block in left_out:
+        print(f"{block.page}:{block.line} not run: {block.reason}")
+        assert len(block.reason) > 10, block
+    assert len(left_out) <= MOST_NOT_RUN
+
+
+def test_every_fence_is_found_as_a_block() -> None:
+    for page in pages():
+        fences = re.findall(r"^```", (DOCS / page).read_text(encoding="utf-8"), re.M)
+        assert len(fences) == 2 * len(blocks(page)), page
+
+
+def test_every_page_is_in_the_site() -> None:
+    site = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in pages():
+        assert re.search(rf":\s+{re.escape(page)}$", site, re.M), page
+
+
+def test_the_pages_blocks_that_are_toml_name_the_groups_that_kagglekit_looks_in() -> None:
+    groups = [
+        group
+        for page in pages()
+        for block in blocks(page)
+        if block.language == "toml"
+        for group in tomllib.loads(block.text).get("project", {}).get("entry-points", {})
+    ]
+    assert groups
+    assert set(groups) <= {"kagglekit", "kagglekit.competitions"}
