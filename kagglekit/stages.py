@@ -14,7 +14,7 @@ from kagglekit.activations import CachedActivations, head_inputs, head_outputs
 from kagglekit.device import Format
 from kagglekit.errors import UserError
 from kagglekit.estimate import step_cost
-from kagglekit.journal import last_score, log_epoch, valid_scores
+from kagglekit.journal import last_score, log_epoch, log_steps, valid_scores
 from kagglekit.model import save_weights, set_dropout, set_input_size
 from kagglekit.passes import Batches, predict_pass
 from kagglekit.recipe import Stage
@@ -147,6 +147,7 @@ def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, second
         images=per_epoch * batch_of(fit.stage, len(fit.rows)),
         waited=sum(loader.waits[-per_epoch:]) if loader else 0.0,
     )
+    log_steps(work, fit.stage, fit.schedule, at.step, at.losses)
     return scores
 
 

@@ -32,7 +32,7 @@ LAYERS = [
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
     {"estimate", "activations", "pictures", "plan"},
-    {"describe", "work", "online", "history"},
+    {"describe", "work", "online", "history", "report"},
     {"journal"},
     {"stages"},
     {"members"},
