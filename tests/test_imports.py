@@ -38,7 +38,7 @@ LAYERS = [
     {"members"},
     {"finish"},
     {"runner"},
-    {"dryrun", "api"},
+    {"dryrun", "restored", "api", "unseen"},
     {"cli"},
 ]
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from command_line import kagglekit as command
 from rich.console import Console
-from test_runs import tiny_run
 
 from kagglekit import Run, UserError
 from kagglekit.predictions import make_predictions, save_predictions
@@ -23,25 +22,14 @@ from kagglekit.report.page import leave_report, write_report
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture
+def data(dogs) -> Path:
+    return dogs.data
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dogs")
-    layouts.write_dog_breed(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(data, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run, said = tiny_run("dog-breed", data, tmp_path_factory.mktemp("out"))
-    assert f"report: {run.report}" in said
-    return run
+@pytest.fixture
+def finished(dogs) -> Run:
+    return dogs.run
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +60,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run.update_info(scores=scores, classes=names, data=str(folder / "data"))
     write_report(run)
     return run
+
+
+def test_a_run_says_where_its_report_is(dogs):
+    assert f"report: {dogs.run.report}" in dogs.said
 
 
 def test_the_report_has_every_panel(finished):

@@ -17,6 +17,7 @@ COMMANDS = {  # name: (module, what it does)
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),
     "models": ("models", "Find timm models by name, with size, licence and exposure."),
+    "predict": ("predict", "Predict the classes of new images with a finished run."),
     "report": ("report", "Make a run's report.html again."),
     "look": ("look", "Check a data folder: classes, counts, sizes."),
     "cache": ("cache", "Show or clear the cache of decoded images."),

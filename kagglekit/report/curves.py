@@ -14,9 +14,10 @@ GAP = 1.1  # of the training loss over the valid loss: more is under-fitting
 
 RULE = (
     f"Over-fitting: the last valid loss is more than {RISE - 1:.0%} above the stage's lowest, and the training loss "
-    "fell since that epoch; a gap between the two alone is none. Under-fitting: the valid loss fell to the last epoch, and the last epoch's training loss is "
-    f"still more than {GAP - 1:.0%} above it; this is not judged with mixup, CutMix, label smoothing or another draw of "
-    "the classes, which change the training loss itself. Else the stage is fitting. One epoch is too short to tell."
+    "fell since that epoch; a gap between the two alone is none. Under-fitting: the valid loss fell to the last epoch, "
+    f"and that epoch's training loss is still more than {GAP - 1:.0%} above it; this is not judged with mixup, CutMix, "
+    "label smoothing or another draw of the classes, which change the training loss itself. Else the stage is fitting. "
+    "One epoch is too short to tell."
 )
 
 
