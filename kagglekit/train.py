@@ -111,7 +111,7 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
         order = epoch_order(fit, epoch - 1)
         for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch - 1), strict=True):
             set_rates(fit.optimizer, rates, fit.schedule, step)
-            watch.add(_step(fit, inputs, fit.labels[picked], step, scaler), step)
+            watch.add(take_step(fit, inputs, fit.labels[picked], step, scaler), step)
             if ema:
                 ema.update(fit.model)
             step += 1
@@ -125,7 +125,7 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
         fit.model.load_state_dict(ema.weights.state_dict())
 
 
-def _step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
+def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     seed_device(fit.compute.device, _step_seed(fit, step))  # dropout depends on the step alone, not on what ran before
     if inputs.ndim == 4:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from kagglekit import Stage
-from kagglekit.report.curves import Line, Span, Timing, curves, smoothed, thinned, timings, verdict
+from kagglekit.report.curves import Line, Span, Timing, curves, thinned, timings, verdict
 from kagglekit.report.svg import chart, ticks
+from kagglekit.smoothing import smoothed
 
 
 def log_row(stage: str, epoch: int, step: int, cycle: int = 1, **fields: object) -> dict[str, str]:

@@ -15,7 +15,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 # Lowest first. A module may import from its own line and those above it.
 LAYERS = [
     {"errors"},
-    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files"},
+    {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files", "smoothing"},
     {
         "model",
         "overrides",
@@ -31,14 +31,14 @@ LAYERS = [
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
-    {"estimate", "activations", "pictures", "plan"},
+    {"estimate", "activations", "lr_sweep", "plots", "pictures", "plan"},
     {"describe", "work", "online", "history", "report"},
     {"journal"},
     {"stages"},
     {"members"},
     {"finish"},
     {"runner"},
-    {"dryrun", "restored", "api", "unseen"},
+    {"dryrun", "restored", "api", "unseen", "lr_find"},
     {"cli"},
 ]
 

@@ -173,18 +173,6 @@ def _timing(name: str, rows: Sequence[Row], total: float | None) -> Timing:
     return Timing(name, whole, max(0.0, train - wait), wait, whole - train, images / train if train else 0.0)
 
 
-def smoothed(values: Sequence[float], beta: float = 0.95) -> list[float]:
-    """Return the exponential moving average, each point divided by the sum of its weights.
-
-    Kingma and Ba 2014, arXiv:1412.6980, section 3: the same correction of the start as Adam's.
-    """
-    mean, result = 0.0, []
-    for n, value in enumerate(values, 1):
-        mean = beta * mean + (1 - beta) * value
-        result.append(mean / (1 - beta**n))
-    return result
-
-
 def thinned(line: Line, most: int) -> Line:
     """Average neighbouring points so that at most `most` are left."""
     size = -(-len(line.xs) // most) if line.xs else 1

@@ -20,6 +20,7 @@ from kagglekit.report.panels import Judged, Rows
 from kagglekit.report.svg import Curve, calibration_chart, chart, matrix
 from kagglekit.report.thumbnails import Thumbnails, thumbnails
 from kagglekit.run_folder import Run
+from kagglekit.smoothing import smoothed
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -146,7 +147,7 @@ def _charts(found: logs.Curves) -> list[tuple[str, list[Curve], Markup]]:
     if not found.spans:
         return []
     loss = logs.thinned(found.loss, POINTS)
-    smooth = logs.thinned(logs.Line(found.loss.xs, logs.smoothed(found.loss.ys)), POINTS)
+    smooth = logs.thinned(logs.Line(found.loss.xs, smoothed(found.loss.ys)), POINTS)
     curves = [Curve("", loss, "faint"), Curve("training, smoothed", smooth, "c1")]
     drawn = [("Loss, nats", [*curves, Curve("valid", found.epochs["valid_loss"], "c2", dots=True)])]
     for key, line in found.epochs.items():
