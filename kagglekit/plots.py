@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kagglekit.lr_sweep import Sweep
 
 DOTS = 110  # an inch
-LETTERS = 18  # of a title over a picture 1.5 inches wide
+CELL, GAP, LINE = 136, 8, 14  # of a grid: sides of a picture, room around it, height of a line, px
 
 
 def draw_sweep(found: Sweep, marks: Mapping[str, float], title: str, loss_file: Path, rate_file: Path) -> None:
@@ -67,23 +67,29 @@ def draw_histograms(quantities: Mapping[str, Sequence[float]], forms: Mapping[st
     _save(figure, file)
 
 
-def draw_grid(pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, file: Path, title: str = "") -> None:
-    """Draw pictures (H, W, 3) in rows, each under its title; an empty picture leaves its place free."""
+def draw_grid(pictures: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, file: Path) -> None:
+    """Draw pictures (H, W, 3) in rows, each above its title; an empty picture leaves its place free."""
+    from PIL import Image, ImageDraw, ImageFont
+
     rows = -(-len(pictures) // columns)
-    figure = _figure(1.5 * columns, 1.75 * rows + (0.4 if title else 0))
-    if title:
-        figure.suptitle(title, fontsize=10)
-    for number, (name, pixels) in enumerate(pictures, 1):
-        axes = figure.add_subplot(rows, columns, number)
-        axes.axis("off")
+    sheet = Image.new("RGB", (columns * (CELL + GAP) + GAP, rows * (CELL + 2 * LINE + GAP) + GAP), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(LINE - 3)
+    for number, (title, pixels) in enumerate(pictures):
+        x, y = GAP + number % columns * (CELL + GAP), GAP + number // columns * (CELL + 2 * LINE + GAP)
         if pixels.size:
-            axes.imshow(pixels)
-            axes.set_title(_shortened(name), fontsize=7)
-    _save(figure, file)
+            image = Image.fromarray(pixels)
+            image.thumbnail((CELL, CELL))
+            sheet.paste(image, (x + (CELL - image.width) // 2, y + (CELL - image.height) // 2))
+        for line, text in enumerate(title.splitlines()[:2]):
+            shown = _fitting(text, lambda words: font.getlength(words) <= CELL)
+            draw.text((x, y + CELL + line * LINE), shown, fill="black", font=font)
+    with replacing(file) as part:
+        sheet.save(part, "PNG")
 
 
-def _shortened(name: str) -> str:
-    return "\n".join(line if len(line) <= LETTERS else line[: LETTERS - 1] + "…" for line in name.splitlines())
+def _fitting(text: str, fits: Callable[[str], bool]) -> str:
+    """Return as much of a text as fits."""
+    return next((text[:end] for end in range(len(text), 0, -1) if fits(text[:end])), "")
 
 
 def _figure(width: float, height: float) -> Figure:
