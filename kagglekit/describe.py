@@ -110,6 +110,8 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
         body = recipe.groups - 1
         power = 1 + (body - 1 - first) / (body - 1) if body > 1 else 1.0  # of the earliest group that trains
         rates = f"{stage.lr / stage.body_factor**power:.2g}..{stage.lr:.2g}"
+    if stage.find_lr:
+        rates = "auto"
     epochs = "+".join(str(n) for n in stage.cycle_epochs)
     views = "plain" if stage.precompute else stage.views
     return (

@@ -8,6 +8,7 @@ from typing import Any
 
 from kagglekit.describe import describe_scores
 from kagglekit.ensemble import Ensemble
+from kagglekit.journal import record_valid
 from kagglekit.members import Predicted, combine, predict_members, score_table
 from kagglekit.metric import Metric, Score
 from kagglekit.model import save_weights
@@ -25,6 +26,7 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
     ensemble = combine(work, [each.member for each in predicted])
     for split, table in (("valid", ensemble.valid), ("test", ensemble.test)):
         save_predictions(table, work.run.predictions("ensemble", split))
+    record_valid(work)
     work.run.update_info(predict_seconds=round(time.perf_counter() - started, 2))
     rows, scores = _score_all(work, predicted, ensemble)
     work.run.update_info(scores=rows, fitted=ensemble.fitted)

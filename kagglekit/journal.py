@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.recipe import Stage
+from kagglekit.schedule import Schedule
 from kagglekit.work import Work
 
 
@@ -57,6 +59,39 @@ def log_epoch(
         f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {shown}  {speed}{seconds:.1f} s"
     )
     work.plan.hooks.epoch_end(work.run, stage, row)
+
+
+def log_steps(work: Work, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:
+    """Add an epoch's steps to steps.csv.
+
+    Args:
+        work: The run.
+        stage: Its stage.
+        schedule: The stage's.
+        last: Number of the epoch's last step in the stage, from 1.
+        losses: (steps,) of the epoch, nats.
+    """
+    first = last - len(losses)
+    columns = zip(range(first, last), schedule.lr[first:last], schedule.momentum[first:last], losses, strict=True)
+    work.run.add_steps(
+        [
+            {"stage": stage.name, "step": step + 1, "lr": float(lr), "momentum": float(momentum), "loss": float(loss)}
+            for step, lr, momentum, loss in columns
+        ]
+    )
+
+
+def record_valid(work: Work) -> None:
+    """Write down which images the valid predictions are of: the report needs their classes and files."""
+    table = work.pictures.tables["labelled"].iloc[work.pictures.rows("valid")]
+    base = f"{work.plan.data}{os.sep}"
+    columns = (table[name].astype("str").tolist() for name in ("id", "path", "label"))
+    work.run.write_valid(
+        [
+            {"id": image, "file": path.removeprefix(base), "label": label}
+            for image, path, label in zip(*columns, strict=True)
+        ]
+    )
 
 
 def last_score(work: Work) -> str:

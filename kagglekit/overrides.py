@@ -17,7 +17,7 @@ def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Keys are a recipe's fields (``arch``), a stage's by number, name or ``*`` for all (``stage.2.size``,
     ``stage.head.lr``, ``stage.*.batch_size``) and plugins' own settings (``options.NAME``). A stage's `epochs`
-    may be set too: it means one cycle of that many epochs.
+    may be set too: it means one cycle of that many epochs. ``lr=auto`` means a search before the stage.
 
     Raises:
         UsageError: One line for each setting that has no such key or a value of the wrong type, or what is
@@ -83,7 +83,12 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
     if field == "epochs":
         stage.update(cycles=1, cycle_mult=1, cycle_len=_typed(Stage, "cycle_len", text, setting))
         return
+    if field == "lr" and text == "auto":
+        stage["find_lr"] = True
+        return
     value = _typed(Stage, field, text, setting)
+    if field in ("lr", "group_lrs"):
+        stage["find_lr"] = False
     if field == "lr" and stage["group_lrs"]:  # the groups keep their ratios
         stage["group_lrs"] = (*(rate * value / stage["lr"] for rate in stage["group_lrs"][:-1]), value)
     if field == "group_lrs" and value:

@@ -24,6 +24,7 @@ class Stage(BaseModel):
         cycle_mult: How many times longer each next cycle is.
         schedule: Name of a schedule: ``one-cycle``, ``sgdr``, ``flat-cosine``, ``constant`` or a plugin's.
         lr: Highest learning rate of the head.
+        find_lr: Search the rate before the stage by a range test, and take its ``valley``; ``lr="auto"`` says the same.
         body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
             ``lr / body_factor**2``; the groups between are spaced multiplicatively.
         group_lrs: Explicit rates, earliest group first, `lr` last; overrules `body_factor`.
@@ -64,6 +65,7 @@ class Stage(BaseModel):
     cycle_mult: int = Field(1, ge=1)
     schedule: str = "one-cycle"
     lr: Rate = 1e-3
+    find_lr: bool = False
     body_factor: float = Field(10.0, ge=1)
     group_lrs: tuple[Rate, ...] | None = None
     freeze_to: int = 0
@@ -104,6 +106,14 @@ class Stage(BaseModel):
     def by_gradient(self) -> bool:
         """Whether the stage takes optimizer steps (a regression head does not)."""
         return not (self.precompute and self.solver == "regression")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, data: Any) -> Any:
+        """Read ``lr="auto"``: the rate itself, which gives the other groups' their ratios, stays the default."""
+        if isinstance(data, dict) and data.get("lr") == "auto":
+            return {**{key: value for key, value in data.items() if key != "lr"}, "find_lr": True}
+        return data
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,6 +48,21 @@ class Run:
     def log_file(self) -> Path:
         """One row an epoch."""
         return self.folder / "log.csv"
+
+    @property
+    def steps_file(self) -> Path:
+        """One row an optimizer step."""
+        return self.folder / "steps.csv"
+
+    @property
+    def valid_file(self) -> Path:
+        """Id, file and class of every valid image."""
+        return self.folder / "valid.csv"
+
+    @property
+    def report(self) -> Path:
+        """What people look at: one page."""
+        return self.folder / "report.html"
 
     @property
     def submission(self) -> Path:
@@ -112,15 +128,32 @@ class Run:
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write log.csv whole."""
-        rows = list(rows)
-        lines = [",".join(rows[0])] if rows else []
-        lines += [",".join(_cell(value) for value in row.values()) for row in rows]
-        write_text(self.log_file, "\n".join(lines) + "\n")
+        _write_csv(self.log_file, list(rows))
 
     def log(self) -> list[dict[str, str]]:
-        """Read log.csv."""
-        with self.log_file.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        """Read log.csv; empty if there is none yet."""
+        return _read_csv(self.log_file)
+
+    def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add steps of one stage to steps.csv, in the place of those that were there from the first one's on.
+
+        Each has ``stage``, ``step`` (in the stage, from 1), ``lr`` (the head's), ``momentum`` and ``loss``.
+        """
+        stage, first = rows[0]["stage"], rows[0]["step"]
+        kept = [row for row in self.steps() if row["stage"] != stage or int(row["step"]) < first]
+        _write_csv(self.steps_file, [*kept, *rows])
+
+    def steps(self) -> list[dict[str, str]]:
+        """Read steps.csv; empty if there is none."""
+        return _read_csv(self.steps_file)
+
+    def write_valid(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write valid.csv: ``id``, ``file`` (below the data folder where it lies there) and ``label``."""
+        _write_csv(self.valid_file, rows)
+
+    def valid(self) -> list[dict[str, str]]:
+        """Read valid.csv; empty if there is none."""
+        return _read_csv(self.valid_file)
 
 
 def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
@@ -172,6 +205,21 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     if not found:
         raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]))
     return Run(found[0])
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(row) for row in rows[:1]])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _cell(value: Any) -> str:

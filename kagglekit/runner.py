@@ -26,6 +26,7 @@ from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display, duration
 from kagglekit.recipe import Recipe
+from kagglekit.report.page import leave_report
 from kagglekit.run_folder import Run, create_run
 from kagglekit.solver import linear_layer
 from kagglekit.stages import run_stage
@@ -60,6 +61,7 @@ def run(request: Request, display: Display) -> Run:
         snapshots = [kept for number in plan.stages for kept in timed_stage(work, number)]
         scores = finish(work, snapshots)
         folder.update_info(status="finished", seconds=round(time.perf_counter() - started, 1))
+        leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
@@ -100,6 +102,7 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
     _, head = head_module(model, groups)
     if any(stage.precompute and stage.solver == "regression" for stage in stages):
         linear_layer(head)  # refuses other heads now, not after minutes of decoding
+    decoding = time.perf_counter()
     pictures = prepare_pictures(
         plan.table,
         plan.classes,
@@ -112,6 +115,7 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
         display,
         plan.request.skip_bad_images,
     )
+    folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
     if lines := describe_bad(pictures):
         display.warn(lines)
     require_images(pictures)
@@ -165,6 +169,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "cpu": cpu_name(),
         "seed": plan.recipe.seed,
         "classes": list(plan.classes),
+        "data": str(plan.data),
         "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
         "weights": weights,
         "licence": licence,

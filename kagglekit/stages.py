@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,8 @@ from kagglekit.activations import CachedActivations, head_inputs, head_outputs
 from kagglekit.device import Format
 from kagglekit.errors import UserError
 from kagglekit.estimate import step_cost
-from kagglekit.journal import last_score, log_epoch, valid_scores
+from kagglekit.journal import last_score, log_epoch, log_steps, valid_scores
+from kagglekit.lr_sweep import found_rate, with_rate
 from kagglekit.model import save_weights, set_dropout, set_input_size
 from kagglekit.passes import Batches, predict_pass
 from kagglekit.recipe import Stage
@@ -49,29 +51,49 @@ def run_stage(work: Work, number: int, stage: Stage) -> list[Snapshot]:
 
 
 def _train_on_images(work: Work, number: int, stage: Stage) -> list[Snapshot]:
-    chosen = work.compute.infer if stage.freeze_to == -1 else work.compute.train
-    work.model.to(memory_format=chosen.memory_format)
-    view = work.plan.hooks.views(work.plan.recipe, stage, "train", work.config)
-    loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
-    fit = _fit(work, number, stage, work.model, loader, chosen)
-    work.set_modes(stage)
-    return _follow(work, fit, loader)
+    return _follow(work, *fit_of(work, number, stage))
 
 
 def _train_on_activations(work: Work, number: int, stage: Stage) -> list[Snapshot]:
     """Find the head on cached activations, by regression or by gradient steps."""
+    if stage.by_gradient:
+        return _follow(work, *fit_of(work, number, stage))
     started = time.perf_counter()
-    cached = _cache(work, stage)
-    work.display.say(
-        f"{number} {stage.name}: cached the activations of {len(cached.features):,} images at {stage.size} px in "
-        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
-    )
-    if stage.solver == "regression":
-        _solve(work, number, stage, cached, started)
-        return [_keep(work, stage, 1)] if stage.snapshots else []
-    fit = _fit(work, number, stage, work.head, cached, Format("fp32", channels_last=True))
+    _solve(work, number, stage, _cache(work, number, stage), started)
+    return [_keep(work, stage, 1)] if stage.snapshots else []
+
+
+def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
+    """Return what a stage of gradient steps trains with, its modules in the right modes; and its loader, if any."""
+    loader: Loader | None = None
+    if stage.precompute:
+        cached = _cache(work, number, stage)
+        fit = _fit(work, number, stage, work.head, cached, Format("fp32", channels_last=True))
+    else:
+        chosen = work.compute.infer if stage.freeze_to == -1 else work.compute.train
+        work.model.to(memory_format=chosen.memory_format)
+        view = work.plan.hooks.views(work.plan.recipe, stage, "train", work.config)
+        loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
+        fit = _fit(work, number, stage, work.model, loader, chosen)
     work.set_modes(stage)
-    return _follow(work, fit, None)
+    return fit, loader
+
+
+def _with_found_rate(work: Work, fit: Fit) -> Fit:
+    """Search the learning rate where the stage asks for it; the rate is kept in run.json."""
+    found: dict[str, float] = work.run.info().get("found_lrs", {})
+    if not fit.stage.find_lr:
+        return fit
+    if fit.stage.name in found:  # the stage began before, and is taken up again
+        stage = with_rate(fit.stage, found[fit.stage.name])
+    else:
+        stage, words = found_rate(fit)
+        work.display.say(f"{fit.number} {stage.name}: {words}")
+        work.run.update_info(found_lrs={**found, stage.name: stage.lr})
+    hooks = work.plan.hooks
+    optimizer = hooks.optimizer(work.model, work.groups, stage)
+    schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)))
+    return replace(fit, stage=stage, optimizer=optimizer, schedule=schedule)
 
 
 def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:
@@ -108,7 +130,8 @@ def _check_length(schedule: Schedule, stage: Stage, n: int) -> None:
 
 def _follow(work: Work, fit: Fit, loader: Loader | None) -> list[Snapshot]:
     """Drive the training loop: show it, validate each epoch, log, keep snapshots and the best epoch."""
-    stage, snapshots = fit.stage, []
+    fit, snapshots = _with_found_rate(work, fit), []
+    stage = fit.stage
     best: tuple[float, dict[str, Tensor]] | None = None
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost = batch * step_cost(stage, work.compute.train_cost)
@@ -147,6 +170,7 @@ def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, second
         images=per_epoch * batch_of(fit.stage, len(fit.rows)),
         waited=sum(loader.waits[-per_epoch:]) if loader else 0.0,
     )
+    log_steps(work, fit.stage, fit.schedule, at.step, at.losses)
     return scores
 
 
@@ -158,7 +182,8 @@ def _valid_probabilities(work: Work, fit: Fit, weights: nn.Module) -> NDArray[np
     return np.concatenate([part.numpy() for part in predict_pass(weights, loader, rows, 0, work.compute)])
 
 
-def _cache(work: Work, stage: Stage) -> CachedActivations:
+def _cache(work: Work, number: int, stage: Stage) -> CachedActivations:
+    started = time.perf_counter()
     rows = np.concatenate([work.pictures.rows("train"), work.pictures.rows("valid")])
     loader = work.pictures.loader("labelled", work.plain_view(stage), stage.size)
     work.model.to(memory_format=work.compute.infer.memory_format)
@@ -169,6 +194,10 @@ def _cache(work: Work, stage: Stage) -> CachedActivations:
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
+    work.display.say(
+        f"{number} {stage.name}: cached the activations of {len(rows):,} images at {stage.size} px in "
+        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
+    )
     where = np.full(int(rows.max()) + 1, -1)
     where[rows] = np.arange(len(rows))
     return CachedActivations(torch.cat(parts), where)

@@ -70,6 +70,7 @@ class Progress:
         epoch_ends: Whether the step was the epoch's last.
         cycle_ends: Number of the cycle that ended with the step, from 1; 0 for none.
         weights: The network to evaluate and keep: the moving average where the stage has one.
+        losses: (steps of the epoch,) float32: the training loss of each, nats, when the epoch ends; else empty.
     """
 
     step: int
@@ -79,6 +80,7 @@ class Progress:
     epoch_ends: bool
     cycle_ends: int
     weights: nn.Module
+    losses: NDArray[np.float32]
 
 
 def batch_of(stage: Stage, n: int) -> int:
@@ -109,20 +111,21 @@ def train_stage(fit: Fit) -> Iterator[Progress]:
         order = epoch_order(fit, epoch - 1)
         for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch - 1), strict=True):
             set_rates(fit.optimizer, rates, fit.schedule, step)
-            watch.add(_step(fit, inputs, fit.labels[picked], step, scaler), step)
+            watch.add(take_step(fit, inputs, fit.labels[picked], step, scaler), step)
             if ema:
                 ema.update(fit.model)
             step += 1
             last = step % per_epoch == 0
             loss = watch.read(step) if last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu" else None
-            yield Progress(step, epoch, loss, watch.epoch_loss, last, _cycle_ended(fit.schedule, step), weights)
+            ended, losses = _cycle_ended(fit.schedule, step), watch.losses(last)
+            yield Progress(step, epoch, loss, watch.epoch_loss, last, ended, weights, losses)
             if last:
                 watch.begin_epoch()
     if ema:
         fit.model.load_state_dict(ema.weights.state_dict())
 
 
-def _step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
+def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     seed_device(fit.compute.device, _step_seed(fit, step))  # dropout depends on the step alone, not on what ran before
     if inputs.ndim == 4:
@@ -242,10 +245,12 @@ class _LossWatch:
         self.sum = torch.zeros((), device=fit.compute.device)
         self.first_bad = torch.full((), 2**31 - 1, dtype=torch.int32, device=fit.compute.device)
         self.since = 0
+        self.steps: list[Tensor] = []
         self.begin_epoch()
 
     def add(self, loss: Tensor, step: int) -> None:
         self.sum += loss
+        self.steps.append(loss)
         bad = torch.where(torch.isfinite(loss), 2**31 - 1, step).to(torch.int32)
         self.first_bad = torch.minimum(self.first_bad, bad)
 
@@ -266,9 +271,17 @@ class _LossWatch:
         """Mean loss of the epoch, as far as it was read."""
         return self.epoch_total / max(1, self.epoch_steps)
 
+    def losses(self, epoch_ends: bool) -> NDArray[np.float32]:
+        """Read the loss of each step of an epoch that ends, in one transfer; before its end, nothing."""
+        if not epoch_ends:
+            return np.zeros(0, np.float32)
+        read: NDArray[np.float32] = torch.stack(self.steps).float().cpu().numpy()
+        return read
+
     def begin_epoch(self) -> None:
         """Start the epoch's mean anew."""
         self.epoch_total, self.epoch_steps = 0.0, 0
+        self.steps.clear()
 
     def _not_finite(self, step: int) -> UserError:
         stage, lr = self.fit.stage, self.fit.schedule.lr[step]

@@ -1,4 +1,4 @@
-"""An environment in which the example plugins of tests/distributions are installed, made once."""
+"""What several test modules share because it takes seconds to make."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from dataclasses import dataclass
 from pathlib import Path
 
+import layouts
 import pytest
+from test_runs import tiny_run
+
+from kagglekit import Run
 
 DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
 
@@ -39,3 +44,30 @@ def _show_running_environment(folder: Path) -> None:
     places = dict.fromkeys(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib"))
     lines = [f"import site; site.addsitedir({place!r})" for place in places]
     (site_packages / "running_environment.pth").write_text("\n".join(lines) + "\n")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run of dog-breed on tiny pictures.
+
+    Attributes:
+        run: Its folder; whoever changes it puts it back.
+        data: What it was trained on; likewise.
+        said: What it printed.
+        truth: The test images' classes.
+    """
+
+    run: Run
+    data: Path
+    said: str
+    truth: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def dogs(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    data = tmp_path_factory.mktemp("dog-breed") / "data"
+    truth = layouts.write_dog_breed(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        run, said = tiny_run("dog-breed", data, tmp_path_factory.mktemp("out"))
+    return Finished(run, data, said, truth)

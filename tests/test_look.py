@@ -2,11 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import layouts
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from kagglekit.cli import cli
+from kagglekit.duplicates import fingerprint, near_duplicates
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+from kagglekit.plots import draw_counts
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +78,76 @@ def test_many_classes_are_shortened_to_the_rarest_and_the_most_frequent(tmp_path
     out = look("dog-breed", tmp_path)
     assert "breed00 1, breed01 1, breed02 1, breed03 1, breed04 1, ..., beagle 3" in out.output
     assert "warning: only one image of breed00" in out.output
+
+
+def test_pictures_show_counts_sizes_samples_and_views(tmp_path: Path) -> None:
+    layouts.write_dog_breed(tmp_path / "data")
+    folder = tmp_path / "pictures"
+    arguments = ["look", "dog-breed", "--data", str(tmp_path / "data"), "--pictures", str(folder), "--preset", "quick"]
+    out = CliRunner().invoke(cli, arguments)
+    assert out.exit_code == 0, out.output
+    assert f"pictures: {folder}" in out.output
+    assert "near-duplicates, pairs: 0 among the labelled images" in out.output
+    drawn = {file.name: cv2.imread(str(file)) for file in folder.iterdir()}
+    assert sorted(drawn) == ["classes.png", "samples.png", "sizes.png", "views.png"]
+    cell, gap = 136 + 8, 8
+    stages = Hooks(load("dog-breed")).recipe("quick").stages
+    height, width = drawn["views.png"].shape[:2]
+    assert (height, width) == (len(stages) * (136 + 28 + 8) + gap, 8 * cell + gap)
+    first = drawn["views.png"][gap : gap + 136]
+    assert (first[:, gap + cell : gap + 2 * cell] == 255).all()  # the head on cached activations has one view
+    second = drawn["views.png"][gap + 172 : gap + 172 + 136]
+    squares = [second[:, gap + i * cell : gap + i * cell + 136].astype(int) for i in range(8)]
+    assert all(abs(squares[0] - other).mean() > 3 for other in squares[1:])  # each epoch shows another view
+    samples = drawn["samples.png"]
+    assert samples.shape[0] == 4 * (136 + 28 + 8) + gap  # four classes, eight each
+    assert len({tuple(samples[gap + row * 172 + 60, gap + 60]) for row in range(4)}) == 4
+
+
+def test_near_duplicates_are_told_listed_and_drawn(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "pictures"
+    layouts.write_dog_breed(data)
+    rows = [line.split(",") for line in (data / "labels.csv").read_text().splitlines()[1:]]
+    original = cv2.imread(str(data / "train" / f"{rows[0][0]}.jpg"))
+    twin = next(image for image, breed in rows if breed != rows[0][1])
+    test = sorted((data / "test").iterdir())[0]
+    cv2.imwrite(str(data / "train" / f"{twin}.jpg"), original, [cv2.IMWRITE_JPEG_QUALITY, 60])
+    cv2.imwrite(str(test), cv2.resize(original, None, fx=2, fy=2))
+    arguments = ["look", "dog-breed", "--data", str(data), "--pictures", str(folder), "--preset", "quick"]
+    out = CliRunner().invoke(cli, arguments)
+    assert out.exit_code == 0, out.output
+    words = "pairs: 1 among the labelled images (1 of them with two classes), 2 between these and the test images, 0"
+    assert words in out.output
+    lines = (folder / "near-duplicates.csv").read_text().splitlines()
+    assert len(lines) == 4
+    assert lines[1].startswith(f"{rows[0][0]},train,{rows[0][1]},{twin},train,")
+    assert (folder / "near-duplicates.png").exists()
+
+
+def test_an_image_is_found_again_compressed_and_scaled_and_not_confused_with_others(tmp_path: Path) -> None:
+    images = []
+    for number in range(12):
+        noise = np.random.default_rng(number).uniform(0, 255, (6, 8, 3)).astype(np.uint8)
+        images.append(cv2.resize(noise, (240, 180), interpolation=cv2.INTER_CUBIC))
+    variants = [
+        (images[0], 50),
+        (cv2.resize(images[1], (120, 90), interpolation=cv2.INTER_AREA), 95),
+        (np.clip(images[2].astype(int) + 3, 0, 255).astype(np.uint8), 95),
+        (images[3][:, ::-1], 95),  # mirrored: another picture
+        (cv2.resize(images[4], (180, 180)), 95),  # squashed: another shape
+        (np.clip(images[5].astype(int) // 2, 0, 255).astype(np.uint8), 95),  # the same hash, other pixels
+    ]
+    files = [tmp_path / f"{number}.jpg" for number in range(len(images) + len(variants))]
+    for file, (image, quality) in zip(files, [*((image, 95) for image in images), *variants], strict=True):
+        cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    found = [fingerprint(tmp_path / "broken.jpg"), *(fingerprint(file) for file in files)]
+    assert found[0] is None
+    assert near_duplicates(found) == [(1, 13), (2, 14), (3, 15)]
+    assert near_duplicates([None]) == []
+
+
+def test_a_plot_has_the_same_bytes_again(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        draw_counts({"cat": 3, "dog": 5}, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()

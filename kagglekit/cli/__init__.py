@@ -23,6 +23,9 @@ COMMANDS = {  # name: (module, what it does)
     "models": ("models", "Find timm models by name, with size, licence and exposure."),
     "new": ("new", "Begin a competition's plugin from a look at its data."),
     "check": ("check", "Check a competition's plugin, part by part."),
+    "predict": ("predict", "Predict the classes of new images with a finished run."),
+    "report": ("report", "Make a run's report.html again."),
+    "lr-find": ("lr_find", "Find learning rates for a stage, by a range test."),
     "look": ("look", "Check a data folder: classes, counts, sizes."),
     "cache": ("cache", "Show or clear the cache of decoded images."),
     "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
@@ -38,7 +41,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"kagglekit.cli.{COMMANDS[name][0]}"), name)
+        command = getattr(importlib.import_module(f"kagglekit.cli.{COMMANDS[name][0]}"), name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.competition import Competition
+    from kagglekit.hooks import Hooks
     from kagglekit.progress import Display
 
 MOST_HEADERS = 20_000  # a few seconds' worth
@@ -29,9 +30,16 @@ class Header(NamedTuple):
 @click.command()
 @click.argument("competition")
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked download.")
-@click.option("--no-pictures", is_flag=True, help="Print text only, as it does anyway: there are no pictures yet.")
-def look(competition: str, data: Path | None, no_pictures: bool) -> None:
-    """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them."""
+@click.option(
+    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="For the pictures; default pictures/COMPETITION."
+)
+@click.option("--no-pictures", is_flag=True, help="Print text only; compare no images.")
+@click.option("--preset", default="auto", metavar="NAME", help="Whose stages' views are drawn.", show_default=True)
+def look(competition: str, data: Path | None, pictures: Path | None, no_pictures: bool, preset: str) -> None:
+    """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them.
+
+    Pictures show classes, sizes, samples of each class, near-duplicates, and an image as each stage sees it.
+    """
     from kagglekit.fetching import Fetching
     from kagglekit.hooks import Hooks
     from kagglekit.manager import load
@@ -49,9 +57,29 @@ def look(competition: str, data: Path | None, no_pictures: bool) -> None:
     display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)
     _show_balance(table, display)
-    _show_sizes(table, display)
+    headers = _show_sizes(table, display)
     for warning in [*warnings, *_sample_warnings(table, folder)]:
         display.warn(warning)
+    if not no_pictures:
+        _draw(table, headers, hooks, preset, pictures or Path("pictures") / plugins.competition, display)
+
+
+def _draw(
+    table: pd.DataFrame, headers: Sequence[Header], hooks: Hooks, preset: str, folder: Path, display: Display
+) -> None:
+    from kagglekit.gallery import draw_data, draw_views
+    from kagglekit.plan import auto_preset
+
+    forms = {form: sum(h.form == form for h in headers) for form in sorted({h.form for h in headers})}
+    quantities = {"columns, px": [h.width for h in headers], "rows, px": [h.height for h in headers]}
+    draw_data(table, {**quantities, "width / height": _aspects(headers)}, forms, hooks, folder, display)
+    recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
+    draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
+    display.say(f"pictures: {folder}")
+
+
+def _aspects(headers: Sequence[Header]) -> list[float]:
+    return [h.width / h.height for h in headers]
 
 
 def _show_splits(table: pd.DataFrame, facts: Competition, display: Display) -> None:
@@ -76,7 +104,8 @@ def _show_balance(table: pd.DataFrame, display: Display) -> None:
     display.say(f"labelled images of each class, the rarest first: {', '.join(shown)}")
 
 
-def _show_sizes(table: pd.DataFrame, display: Display) -> None:
+def _show_sizes(table: pd.DataFrame, display: Display) -> list[Header]:
+    """Print how large the images are; return what their files say."""
     paths = table["path"].tolist()
     step = -(-len(paths) // MOST_HEADERS)
     headers, broken = _headers(paths[::step], display)
@@ -85,16 +114,17 @@ def _show_sizes(table: pd.DataFrame, display: Display) -> None:
     if len(broken) > 5:
         display.warn(f"cannot read {len(broken) - 5} more images")
     if not headers:
-        return
+        return headers
     quantities: dict[str, Sequence[float]] = {
         "short side, px": [min(h.width, h.height) for h in headers],
         "long side, px": [max(h.width, h.height) for h in headers],
-        "width / height": [h.width / h.height for h in headers],
+        "width / height": _aspects(headers),
     }
     rows = [(name, *(f"{value:.4g}" for value in _quantiles(values))) for name, values in quantities.items()]
     display.table((f"sizes of {len(headers):,} images", "least", "10 %", "half", "90 %", "most"), rows)
     forms = sorted({h.form for h in headers})
     display.say(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
+    return headers
 
 
 def _quantiles(values: Sequence[float]) -> Iterator[float]:

@@ -1,0 +1,134 @@
+"""``kagglekit predict``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kagglekit.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--tta", is_flag=True, help="Average with the recipe's augmented views.")
+@click.option("--json", "as_json", is_flag=True, help="Print every class's probability as JSON.")
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write every class's probability.")
+@click.option(
+    "--submission",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a checked submission for the test images in --data DIR, as the run did.",
+)
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the test images are.")
+@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("submissions"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of all runs.",
+)
+def predict(
+    run: str,
+    paths: tuple[Path, ...],
+    tta: bool,
+    as_json: bool,
+    csv: Path | None,
+    submission: Path | None,
+    data: Path | None,
+    device: str,
+    out: Path,
+) -> None:
+    """Predict the classes of images with RUN's final weights; a PATH is an image, or a folder of them.
+
+    With --submission, all members of RUN predict the test images in --data DIR. Neither training images nor a
+    network are needed for either.
+    """
+    from kagglekit.progress import for_people
+    from kagglekit.run_folder import find_run
+
+    display = for_people(as_json)
+    if submission:
+        _check_submission_options(paths, tta or as_json or bool(csv), data)
+    elif data:
+        raise UsageError("--data goes with --submission FILE", "name the images to predict as PATH")
+    elif not paths:
+        raise UsageError("there are no images to predict: name files or folders", "what it takes: kagglekit predict -h")
+    found = find_run(run, out)
+    if submission and data:
+        from kagglekit.unseen import submit_unseen
+
+        rows = submit_unseen(found, data, submission, device, display)
+        display.say(f"submission: {submission} with {len(rows):,} rows, checked")
+        return
+    from kagglekit.api import predict as predict_images
+
+    table = predict_images(found, image_files(paths), tta=tta, device=device)
+    if csv:
+        from kagglekit.submission import write_submission
+
+        write_submission(table.rename_axis("path").reset_index(), csv)
+    if as_json:
+        click.echo(json.dumps(as_records(table)))
+    else:
+        display.table(("image", "class", "probability"), _lines(table))
+
+
+def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:
+    if paths or others:
+        raise UsageError(
+            "--submission predicts the test images as the run did: it takes no PATH, --tta, --json or --csv"
+        )
+    if data is None:
+        raise UsageError("--submission needs --data DIR", "the folder with the test images and sample_submission.csv")
+    if not data.is_dir():
+        raise UserError(f"there is no folder {data}", "--data names the folder with the test images in it")
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """Return files as they are, and the images in folders and below, in order.
+
+    Raises:
+        UserError: One is not there, or a folder holds no image.
+    """
+    from kagglekit.folder import image_names, subfolders
+
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"there is no file or folder {path}")
+        if not path.is_dir():
+            files.append(path)
+            continue
+        folders = [path]
+        before = len(files)
+        while folders:
+            folder = folders.pop(0)
+            files += [folder / name for name in image_names(folder)]
+            folders = subfolders(folder) + folders
+        if len(files) == before:
+            raise UserError(f"there are no images in {path}")
+    return list(dict.fromkeys(files))
+
+
+def as_records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Return a record an image: path, likeliest class, its probability, and all probabilities."""
+    return [
+        {"path": path, "class": best, "probability": row[best], "probabilities": row}
+        for path, best, row in zip(table.index, table.idxmax(axis=1), table.to_dict("records"), strict=True)
+    ]
+
+
+def _lines(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    best = zip(table.index, table.idxmax(axis=1), table.max(axis=1), strict=True)
+    return [(str(path), str(name), f"{probability:.4f}") for path, name, probability in best]

@@ -1,0 +1,32 @@
+"""``kagglekit report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the images are now, if they moved.")
+@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("submissions"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of all runs.",
+)
+def report(run: str, data: Path | None, show: bool, out: Path) -> None:
+    """Make RUN's report.html again: scores, curves, and what the network gets wrong."""
+    from kagglekit.progress import for_people
+    from kagglekit.report.page import write_report
+    from kagglekit.run_folder import find_run
+
+    found = find_run(run, out)
+    write_report(found, data)
+    for_people(False).say(f"report: {found.report}")
+    if show:
+        click.launch(str(found.report.absolute()))

@@ -1,0 +1,1 @@
+"""The page that shows what a run learned: computed by `panels` and `curves`, drawn by `svg`, written by `page`."""

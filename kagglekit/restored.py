@@ -1,0 +1,127 @@
+"""A finished run's networks, built from its folder alone: no training data, no hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kagglekit.device import Compute, Format
+from kagglekit.errors import UserError
+from kagglekit.hooks import Hooks
+from kagglekit.loader import Loader
+from kagglekit.manager import load
+from kagglekit.members import n_passes
+from kagglekit.model import data_config, load_weights, set_input_size
+from kagglekit.passes import mean_over_passes, predict_pass
+from kagglekit.pictures import built_store
+from kagglekit.recipe import Recipe, Stage
+from kagglekit.run_folder import Run
+from kagglekit.store import StoreSpec, bad_images_error
+from kagglekit.view import View, image_keys
+from kagglekit.warp import copy_side
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A finished run's network, ready to predict.
+
+    Attributes:
+        hooks: The run's plugins.
+        recipe: Its recipe.
+        stage: Where the weights come from.
+        classes: Names of the classes, in order.
+        model: In memory, on the device.
+        compute: Device and format.
+    """
+
+    hooks: Hooks
+    recipe: Recipe
+    stage: Stage
+    classes: list[str]
+    model: nn.Module
+    compute: Compute
+
+    @property
+    def size(self) -> int:
+        """Side of the images at prediction, px."""
+        return self.recipe.predict_size or self.stage.size
+
+
+@dataclass(frozen=True)
+class Found:
+    """Predictions of image files.
+
+    Attributes:
+        rows: (M,) int64: which of the files could be decoded.
+        probabilities: (M, C) float32.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def restore(folder: Run, device: torch.device, member: str = "final") -> Restored:
+    """Build a run's network with its final weights, or those of one of its members.
+
+    Raises:
+        UserError: The run has no such weights.
+    """
+    recipe, info, weights = folder.recipe(), folder.info(), folder.snapshot(member)
+    if not weights.exists():
+        raise UserError(f"{folder.folder} has no {member} weights", "only a run that has finished training predicts")
+    hooks = Hooks(load(info["plugin"]))
+    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
+    last = recipe.stages[info["stages"][-1] - 1]
+    stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
+    set_input_size(model, stage.size)
+    load_weights(model, weights)
+    set_input_size(model, recipe.predict_size or stage.size)
+    model.to(memory_format=torch.channels_last).to(device)
+    fp32 = Format("fp32", channels_last=True)
+    return Restored(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
+
+
+def predict_files(
+    restored: Restored, files: Sequence[Path], names: Sequence[str], *, tta: bool, skip_bad: bool = False
+) -> Found:
+    """Predict image files, plain or averaged with the recipe's augmented views.
+
+    Args:
+        restored: The network.
+        files: (N) absolute paths.
+        names: (N) what the randomness of the views depends on.
+        tta: Whether there are augmented views.
+        skip_bad: Leave out files that can't be decoded.
+
+    Raises:
+        UserError: A file can't be decoded.
+    """
+    passes, rows = [], np.arange(len(files))
+    for view, turn in _views(restored, tta):
+        spec = StoreSpec(
+            tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
+        )
+        store = built_store(spec, restored.hooks.read_image)
+        if store.bad and not skip_bad:
+            raise bad_images_error(store, "leave them out of the list")
+        rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
+        keys = image_keys(names, restored.recipe.seed, "tta")
+        loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
+        parts = [part.numpy() for part in predict_pass(restored.model, loader, rows, turn, restored.compute)]
+        passes.append(np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)]))
+    return Found(rows, mean_over_passes(passes))
+
+
+def _views(restored: Restored, tta: bool) -> Iterator[tuple[View, int]]:
+    """Yield each view with its pass: the plain one, then the augmented ones if asked for."""
+    recipe, stage, config = restored.recipe, restored.stage, data_config(restored.model)
+    yield restored.hooks.views(recipe, stage, "plain", config), 0
+    if tta and recipe.tta:
+        view = restored.hooks.views(recipe, stage, "tta", config)
+        yield from ((view, turn) for turn in range(1, n_passes(view, recipe.tta) + 1))
