@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,8 +16,10 @@ from rich.console import Console
 from kagglekit.blame import defined_at
 from kagglekit.competition import Competition
 from kagglekit.conformance_data import draw_pictures
+from kagglekit.data_place import existing_data
 from kagglekit.dryrun import cache_in, rehearse, two_batches
 from kagglekit.errors import PluginError, UserError, listing
+from kagglekit.fetching import Fetching
 from kagglekit.findings import Finding, Report
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import Plugins, load
@@ -139,12 +140,13 @@ def _check_recipe(hooks: Hooks, recipe: Recipe, facts: Competition) -> bool:
 
 def _data_folder(report: Report, hooks: Hooks, name: str, data: Path | None) -> Path | None:
     """Return the data folder; without one, labels and submission are not checked."""
-    usual = Path(os.environ.get("KAGGLEKIT_DATA", "data")) / name
-    if data is None and not (usual.is_dir() and any(usual.iterdir())):
+    facts = hooks.competition()
+    if data is None and not existing_data(facts, name):
         for check in ("labels", "submission"):
             report.add(check, "not checked", "there are no data to check it on", "name them: --data DIR")
         return None
-    return report.tried("labels", "", "", lambda: find_data(hooks, hooks.competition(), name, data))
+    silent = Fetching(Display(Console(file=io.StringIO())))  # nothing is fetched: they are there
+    return report.tried("labels", "", "", lambda: find_data(hooks, facts, name, data, silent))
 
 
 def _check_labels(report: Report, hooks: Hooks, data: Path) -> pd.DataFrame | None:

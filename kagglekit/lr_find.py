@@ -50,7 +50,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     Raises:
         UserError: There is no such stage, it has no rate, or whatever a run could stop at.
     """
-    plan = make_plan(request, display.warn)
+    plan = make_plan(request, display)
     number = stage_number(plan.recipe, asked)
     earlier = () if plan.base else tuple(range(1, number))
     labelled = plan.table[plan.table["split"] != "test"].reset_index(drop=True)

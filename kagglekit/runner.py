@@ -158,7 +158,6 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "plugin": _plugin(plan.request.competition),
         "title": plan.competition.title,
         "slug": plan.competition.slug,
-        "data": str(plan.data),
         "metric": plan.competition.metric,
         "preset": plan.preset,
         "stages": list(plan.stages),

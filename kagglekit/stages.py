@@ -91,8 +91,8 @@ def _with_found_rate(work: Work, fit: Fit) -> Fit:
         work.display.say(f"{fit.number} {stage.name}: {words}")
         work.run.update_info(found_lrs={**found, stage.name: stage.lr})
     hooks = work.plan.hooks
-    optimizer = hooks.optimizer(work.model, work.groups, stage)
-    schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)))
+    optimizer = hooks.optimizer(work.model, work.groups, stage, work.plan.recipe)
+    schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), work.plan.recipe)
     return replace(fit, stage=stage, optimizer=optimizer, schedule=schedule)
 
 

@@ -344,7 +344,7 @@ def test_ctrl_c_while_waiting_says_how_to_ask_later(server, run, tmp_path):
     command = [sys.executable, "-m", "kagglekit", "submit"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, cwd=tmp_path, env=server.environment(tmp_path), **pipes)
-    while not server.count("GetSubmission"):
+    while not any(request.path.endswith("/GetSubmission") for request in server.requests):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -146,7 +146,8 @@ def _meaning(said: str) -> str:
 
 def _proxy_hint() -> str:
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
-    return f"it may be the proxy or Kaggle itself: look at {' and '.join(names) or 'the proxy of this system'}{_unheard()}, and see kagglekit doctor"
+    where = "it may be the proxy or Kaggle itself"
+    return f"{where}: look at {' and '.join(names) or 'the proxy of this system'}{_unheard()}, and see kagglekit doctor"
 
 
 def _unheard() -> str:
