@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported: its threads wait for one another by spinning, which takes minutes on a shared machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
 
 
