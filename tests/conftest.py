@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,8 @@ from test_runs import tiny_run
 
 from kagglekit import Run
 
+# Before torch is imported: its threads wait for one another by spinning, which takes minutes on a shared machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
 from doc_blocks import DOCS, blocks, pages, run_block
+
+from kagglekit.cli import COMMANDS
+from kagglekit.competition import Competition
+from kagglekit.manager import HOOKS
+from kagglekit.recipe import Recipe, Stage
 
 MOST_NOT_RUN = 8
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/test_docs_hooks.py runs each of them
@@ -70,3 +76,20 @@ def test_the_pages_blocks_that_are_toml_name_the_groups_that_kagglekit_looks_in(
     ]
     assert groups
     assert set(groups) <= {"kagglekit", "kagglekit.competitions"}
+
+
+def test_the_reference_is_generated_from_the_code_and_complete() -> None:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "_generate.py")
+    assert spec
+    assert spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    commands, hooks, recipe = (generate.PAGES[name]() for name in ("commands", "hooks-in-short", "recipe"))
+    for name, (_, what) in COMMANDS.items():
+        assert f"## kagglekit {name}\n" in commands
+        assert what in commands
+    for name in HOOKS:
+        assert f"## {name}\n" in hooks
+    meanings = re.findall(r"^\| `\w+` \| [^|]+ \| (.*) \|$", recipe, re.M)
+    assert len(meanings) == sum(len(model.model_fields) for model in (Recipe, Stage, Competition))
+    assert all(meanings), recipe
