@@ -280,6 +280,9 @@ class Hooks:
                 return
             try:
                 function(*arguments)
+            except UserError as error:
+                self._failed_watchers.add(plugin)
+                self._warn(f"{plugin}: {one_line(str(error))} (it does not watch this run)")
             except Exception as error:
                 self._failed_watchers.add(plugin)
                 failure = plugin_failure(plugin, f"in {hook}", error, modules)

@@ -159,6 +159,7 @@ def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, second
     """Validate after an epoch and log it; return the scores."""
     per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
     scores = valid_scores(work, _valid_probabilities(work, fit, at.weights))
+    log_steps(work, fit.stage, fit.schedule, at.step, at.losses)  # first: watchers of the epoch may read them
     log_epoch(
         work,
         fit.stage,
@@ -170,7 +171,6 @@ def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, second
         images=per_epoch * batch_of(fit.stage, len(fit.rows)),
         waited=sum(loader.waits[-per_epoch:]) if loader else 0.0,
     )
-    log_steps(work, fit.stage, fit.schedule, at.step, at.losses)
     return scores
 
 
