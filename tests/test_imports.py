@@ -14,7 +14,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 
 # Lowest first. A module may import from its own line and those above it.
 LAYERS = [
-    {"errors"},
+    {"errors", "stop"},
     {"competition", "recipe", "view", "schedule", "metric", "ensemble", "files"},
     {
         "model",
@@ -28,12 +28,14 @@ LAYERS = [
         "folder",
         "store_picture",
         "exposure",
+        "run_lock",
+        "checkpoint",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
-    {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
+    {"hooks", "store_build", "store_cache", "loader", "submission", "train", "held", "mixing", "passes", "solver"},
     {"estimate", "activations", "pictures", "plan"},
-    {"describe", "work", "online", "history"},
-    {"journal"},
+    {"describe", "work", "unfinished", "online", "history"},
+    {"journal", "resume"},
     {"stages"},
     {"members"},
     {"finish"},
