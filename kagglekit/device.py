@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -84,6 +85,24 @@ def choose_device(name: str) -> torch.device:
         usable = ", ".join(kind for kind, is_there in found.items() if is_there)
         raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
     return device
+
+
+@contextmanager
+def chosen_algorithms(deterministic: bool) -> Iterator[None]:
+    """In the block, let torch use only algorithms whose result is the same every time, if asked for.
+
+    cuBLAS reads its setting when a process first uses it.
+    """
+    if not deterministic:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def device_title(device: torch.device) -> str:

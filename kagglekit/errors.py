@@ -28,6 +28,10 @@ class UsageError(UserError):
     exit_code = 2
 
 
+class NotFinite(UserError):
+    """The training loss is no longer finite."""
+
+
 class PluginError(UserError):
     """A plugin failed or does not fit; the message names it."""
 

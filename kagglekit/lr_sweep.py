@@ -14,7 +14,7 @@ from kagglekit.errors import UserError
 from kagglekit.recipe import Stage
 from kagglekit.schedule import Schedule
 from kagglekit.smoothing import centred, smoothed
-from kagglekit.train import Fit, epoch_order, set_rates, take_step
+from kagglekit.train import Fit, begin, epoch_order, set_rates, take_step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +57,13 @@ def sweep(fit: Fit) -> Sweep:
     momentum = fit.schedule.momentum[fit.schedule.lr.argmax()]  # that of the step which the found rate is for
     schedule = Schedule(grown, np.full(STEPS, momentum), (STEPS,))
     ratios = tuple(group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups)
-    scaler = torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16")
+    held = begin(fit)
     look_every = 1 if fit.compute.device.type == "cpu" else LOOK_EVERY
     kept: list[Tensor] = []
     for step, (picked, inputs) in zip(range(STEPS), _batches(fit), strict=False):
         set_rates(fit.optimizer, ratios, schedule, step)
-        kept.append(take_step(fit, inputs, fit.labels[picked], step, scaler))
+        held.step = step
+        kept.append(take_step(fit, inputs, fit.labels[picked], held))
         if (step + 1) % look_every == 0 and _diverged(torch.stack(kept).float().tolist()):
             break
     fit.model.load_state_dict(before)

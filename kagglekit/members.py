@@ -19,6 +19,7 @@ from kagglekit.passes import BATCH, mean_over_passes, predict_pass
 from kagglekit.pictures import Kind, Split, bad_ids
 from kagglekit.predictions import (
     check_predictions,
+    load_predictions,
     make_predictions,
     save_predictions,
     truth_numbers,
@@ -49,7 +50,13 @@ def predict_members(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted
 
 
 def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
-    """Load a snapshot's weights and predict valid and test images, plain and with test-time augmentation."""
+    """Load a snapshot's weights and predict valid and test images, plain and with test-time augmentation.
+
+    What a stopped run has predicted already is read instead.
+    """
+    splits: tuple[Split, ...] = ("valid", "test")
+    if all(work.run.predictions(snapshot.name, split).exists() for split in splits):
+        return _predicted(work, snapshot)
     set_input_size(work.model, snapshot.stage.size)
     load_weights(work.model, work.run.snapshot(snapshot.name))
     size = work.plan.recipe.predict_size or snapshot.stage.size
@@ -57,13 +64,20 @@ def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
     work.model.to(memory_format=work.compute.infer.memory_format)
     plain: dict[Split, pd.DataFrame] = {}
     mean: dict[Split, pd.DataFrame] = {}
-    splits: tuple[Split, ...] = ("valid", "test")
     for split in splits:
         plain[split], mean[split] = _predict_split(work, snapshot, split, size)
+        save_predictions(plain[split], work.run.plain_predictions(snapshot.name, split))
     for split, table in mean.items():
         save_predictions(table, work.run.predictions(snapshot.name, split))
-    member = Member(snapshot.name, mean["valid"], mean["test"], work.run.name, snapshot.stage.name, snapshot.cycle)
-    return Predicted(member, plain["valid"], plain["test"])
+    return _predicted(work, snapshot)
+
+
+def _predicted(work: Work, snapshot: Snapshot) -> Predicted:
+    """Read a snapshot's predictions back."""
+    valid, test = (load_predictions(work.run.predictions(snapshot.name, split)) for split in ("valid", "test"))
+    member = Member(snapshot.name, valid, test, work.run.name, snapshot.stage.name, snapshot.cycle)
+    plain = [load_predictions(work.run.plain_predictions(snapshot.name, split)) for split in ("valid", "test")]
+    return Predicted(member, *plain)
 
 
 def _predict_split(work: Work, snapshot: Snapshot, split: Split, size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,6 +126,7 @@ def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
         for name, value in work.model.state_dict().items():
             share = value.cpu().double() / len(same)  # on the CPU: Apple's GPUs have no float64
             sums[name] = sums[name] + share if name in sums else share
+    work.model.to(memory_format=work.compute.infer.memory_format)
     work.model.load_state_dict({k: sums[k].to(v.dtype) for k, v in work.model.state_dict().items()})
     _estimate_batch_norm(work, last)
     average = Snapshot("average", last.stage, last.cycle)

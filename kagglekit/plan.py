@@ -54,6 +54,9 @@ class Request:
         stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
         skip_bad_images: Leave undecodable train images out instead of stopping.
         disable: Shared plugins to leave out.
+        deterministic: Use torch's deterministic algorithms, and measure no formats.
+        save_every: Time between two checkpoints in the middle of an epoch, minutes.
+        recipe: The whole recipe of a resumed run, in the place of preset, settings and shorthands.
     """
 
     competition: str
@@ -70,6 +73,9 @@ class Request:
     stages: str = ""
     skip_bad_images: bool = False
     disable: Sequence[str] = field(default_factory=tuple)
+    deterministic: bool = False
+    save_every: float = 10.0
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +189,9 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
     presets = ("auto", *PRESETS)
     if request.preset not in presets:
         raise UsageError(unknown("preset", request.preset, presets))
-    if base and request.preset == "auto":
+    if request.recipe:
+        preset, recipe = request.preset, request.recipe
+    elif base and request.preset == "auto":
         preset, recipe = "", base.recipe()
     else:
         preset = auto_preset(request.device) if request.preset == "auto" else request.preset

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,6 +80,11 @@ class Run:
         """The weights at the end of training."""
         return self.folder / "snapshots" / "final.safetensors"
 
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what an unfinished run goes on from; removed at its end."""
+        return self.folder / "checkpoint"
+
     def snapshot(self, member: str) -> Path:
         """The weights of a member."""
         return self.folder / "snapshots" / f"{member}.safetensors"
@@ -86,6 +92,25 @@ class Run:
     def predictions(self, member: str, split: str) -> Path:
         """A member's, or the ensemble's, table of predictions for ``valid`` or ``test``."""
         return self.folder / "predictions" / f"{member}-{split}.npz"
+
+    def plain_predictions(self, member: str, split: str) -> Path:
+        """A member's predictions without test-time augmentation, while the run is not finished."""
+        return self.checkpoints / f"{member}-{split}.npz"
+
+    def remove_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def remove_predictions(self) -> None:
+        """Remove every member's predictions, for they will be made anew."""
+        shutil.rmtree(self.folder / "predictions", ignore_errors=True)
+        for file in self.checkpoints.glob("*.npz"):
+            file.unlink()
+
+    def remove_parts(self) -> None:
+        """Remove what a process that died was about to write."""
+        for file in self.folder.rglob(".*.part"):
+            file.unlink(missing_ok=True)
 
     def recipe(self) -> Recipe:
         """Read the recipe.

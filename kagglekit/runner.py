@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from kagglekit.checkpoint import Checkpoint, Saver, newest_checkpoint
 from kagglekit.describe import describe_plan, weights_and_licence
-from kagglekit.device import Compute, choose_formats, cpu_name, device_title
+from kagglekit.device import Compute, choose_formats, chosen_algorithms, cpu_name, device_title
 from kagglekit.errors import UserError
 from kagglekit.estimate import Estimate, prediction_cost, stage_cost
 from kagglekit.finish import finish
@@ -25,21 +26,30 @@ from kagglekit.model import data_config, head_module, load_weights, round_sizes,
 from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display, duration
-from kagglekit.recipe import Recipe
+from kagglekit.recipe import Recipe, Stage
 from kagglekit.report.page import leave_report
+from kagglekit.resume import restore, save, saved_compute
 from kagglekit.run_folder import Run, create_run
+from kagglekit.run_lock import locked
 from kagglekit.solver import linear_layer
 from kagglekit.stages import run_stage
+from kagglekit.stop import stoppable
 from kagglekit.store import cache_folder
+from kagglekit.unfinished import check_same_data, find_unfinished, plugin_name, request_of, run_key, start_facts
 from kagglekit.work import Snapshot, Work
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
 
-def run(request: Request, display: Display) -> Run:
+def run(request: Request, display: Display, go_on: bool = False) -> Run:
     """Carry out a request: plan, train each stage, predict, combine, write and check the submission.
 
     Whatever was finished when something fails stays in the run's folder.
+
+    Args:
+        request: What was asked.
+        display: Where it shows itself.
+        go_on: Resume the newest stopped run of the same recipe and data, if there is one.
 
     Returns:
         The finished run.
@@ -48,45 +58,125 @@ def run(request: Request, display: Display) -> Run:
         UserError: Something the user can mend.
     """
     started = time.perf_counter()
-    plan = make_plan(request, display)
-    model, recipe = build_model(plan)
-    plan = replace(plan, recipe=recipe)
-    folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
-    with _reported_failures(plan, folder, display):
-        folder.write_recipe(recipe)
-        folder.update_info(status="running", **_facts(plan, model))
-        describe_plan(plan, model, folder, display)
-        plan.hooks.run_start(folder, recipe)
-        work = prepare(plan, model, folder, display, started)
-        snapshots = [kept for number in plan.stages for kept in timed_stage(work, number)]
-        scores = finish(work, snapshots)
-        folder.update_info(status="finished", seconds=round(time.perf_counter() - started, 1))
-        leave_report(folder, display)
-        plan.hooks.run_end(folder, scores)
-    display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
+    with stoppable(), chosen_algorithms(request.deterministic):
+        plan = make_plan(request, display)
+        model, recipe = build_model(plan)
+        plan = replace(plan, recipe=recipe)
+        stopped = find_unfinished(plan)
+        if stopped and go_on:
+            return resume(stopped, display, plan.data)
+        if stopped:
+            display.say(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
+        folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
+        with locked(folder):
+            _carry_out(plan, model, folder, display, started, None)
+        folder.remove_checkpoints()
     return folder
 
 
-def build_model(plan: Plan) -> tuple[nn.Module, Recipe]:
+def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
+    """Go on with a run that was stopped, from its last checkpoint.
+
+    Args:
+        folder: The run's.
+        display: Where it shows itself.
+        data: Where its data lie now; None for where they were.
+
+    Raises:
+        UserError: Its data, its plugins or its checkpoints do not allow it, or another process works on it.
+    """
+    started = time.perf_counter()
+    if folder.info().get("status") == "finished":
+        display.say(f"{folder.folder} is finished")
+        return folder
+    with stoppable(), locked(folder):
+        folder.remove_parts()
+        last = newest_checkpoint(folder.checkpoints, run_key(folder), display.warn)
+        request = request_of(folder, data, fresh=last is None)
+        with chosen_algorithms(request.deterministic):
+            plan = make_plan(request, display)
+            check_same_data(folder, plan)
+            model, _ = build_model(plan, bare=last is not None)
+            display.say(f"going on with {folder.folder}")
+            _carry_out(plan, model, folder, display, started, last)
+    folder.remove_checkpoints()
+    return folder
+
+
+def _carry_out(
+    plan: Plan, model: nn.Module, folder: Run, display: Display, started: float, last: Checkpoint | None
+) -> None:
+    """Do all of a plan, or what is left of it after its last checkpoint."""
+    with _reported_failures(plan, folder, display):
+        if last is None:
+            folder.update_info(status="running", **_facts(plan, model), **start_facts(plan))
+            folder.write_recipe(plan.recipe)
+            describe_plan(plan, model, folder, display)
+        folder.update_info(status="running", error=None)
+        plan.hooks.run_start(folder, plan.recipe)
+        work = prepare(plan, model, folder, display, started, last)
+        _begin(work, last)
+        for number in plan.stages[work.position.done :]:
+            timed_stage(work, number)
+        scores = finish(work, work.position.snapshots)
+        seconds = work.position.seconds + time.perf_counter() - started
+        folder.update_info(status="finished", seconds=round(seconds, 1))
+        leave_report(folder, display)
+        plan.hooks.run_end(folder, scores)
+    display.say(f"finished in {duration(seconds)}: {folder.folder}")
+
+
+def _begin(work: Work, last: Checkpoint | None) -> None:
+    """Go on from a checkpoint, or write the first one."""
+    if last is None:
+        if work.plan.base:
+            work.position.size = base_stage(work.plan.base).size
+        work.run.remove_predictions()
+        save(work)
+        return
+    restore(work, last)
+    work.estimate.seconds = work.run.info().get("estimate_s", 0.0)  # it was said, and holds no longer
+    if work.position.done == len(work.plan.stages):
+        where = "all training is done"
+    else:
+        number = work.plan.stages[work.position.done]
+        stage, held = work.plan.recipe.stages[number - 1], last.facts["held"]
+        where = f"stage {number} ({stage.name}), {held['step'] if held else 0:,} of its steps are done"
+    work.display.say(f"from the last checkpoint: {where}")
+
+
+def base_stage(base: Run) -> Stage:
+    """Return the last stage that a finished run trained."""
+    number: int = base.info()["stages"][-1]
+    return base.recipe().stages[number - 1]
+
+
+def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     """Get the network with its weights, and the recipe with sizes that the network can take.
+
+    Args:
+        plan: What was decided so far.
+        bare: Without its weights: a checkpoint has them.
 
     Raises:
         UserError: The weights can't be had or do not fit.
     """
     torch.manual_seed(plan.recipe.seed)
-    wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if plan.base else plan.recipe
+    without = plan.base or bare
+    wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if without else plan.recipe
     model = plan.hooks.model(wanted, len(plan.classes))
     recipe = round_sizes(plan.recipe, data_config(model).multiple)
     if plan.base:
         if list(plan.base.info().get("classes", [])) != list(plan.classes):
             raise UserError(f"{plan.base.folder} was trained on other classes", "start from a run of this competition")
-        base = plan.base.recipe().stages[plan.base.info()["stages"][-1] - 1]
-        set_input_size(model, base.size)
+        set_input_size(model, base_stage(plan.base).size)
         load_weights(model, plan.base.final_weights)
     return model, recipe
 
 
-def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started: float) -> Work:
+def prepare(
+    plan: Plan, model: nn.Module, folder: Run, display: Display, started: float, last: Checkpoint | None = None
+) -> Work:
     """Decode the images, move the network to the device, choose formats.
 
     Args:
@@ -95,6 +185,7 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
         folder: The run's.
         display: Where it shows itself.
         started: When the run began, by time.perf_counter, s.
+        last: The checkpoint that the run goes on from, which knows the formats.
     """
     recipe, hooks = plan.recipe, plan.hooks
     stages = [recipe.stages[number - 1] for number in plan.stages]
@@ -120,33 +211,36 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
         display.warn(lines)
     require_images(pictures)
     model.to(plan.device)
-    compute = _formats(plan, model, display)
-    folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
+    compute = saved_compute(last, plan.device) if last else _formats(plan, model, display)
+    if last is None:
+        folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
     n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
     total = sum(stage_cost(stage, n["train"], n["valid"], compute.train_cost) for stage in stages)
     total += prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
     log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
     metric = hooks.metric(plan.competition)
-    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, Estimate(total, started))
+    estimate, saver = Estimate(total, started), Saver(folder.checkpoints, 60 * plan.request.save_every)
+    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, estimate, saver)
 
 
 def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     last = plan.recipe.stages[plan.stages[-1] - 1]
     memory = cache_folder() / "formats.json"
-    compute = choose_formats(
-        model, plan.device, plan.request.precision, last.size, last.batch_size, plan.recipe.arch, memory
-    )
+    precision = "fp32" if plan.request.deterministic and plan.request.precision == "auto" else plan.request.precision
+    compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, plan.recipe.arch, memory)
     display.say(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
     return compute
 
 
 def timed_stage(work: Work, number: int) -> list[Snapshot]:
-    """Run a stage and note in run.json how long it took, s."""
+    """Run a stage, write a checkpoint at its end, and note in run.json how long it took, s."""
     started = time.perf_counter()
     stage = work.plan.recipe.stages[number - 1]
     snapshots = run_stage(work, number, stage)
     timings = work.run.info().get("stage_seconds", {})
     work.run.update_info(stage_seconds={**timings, stage.name: round(time.perf_counter() - started, 2)})
+    work.position.done += 1
+    save(work)
     return snapshots
 
 
@@ -155,7 +249,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     weights, licence = weights_and_licence(plan, model)
     return {
         "competition": plan.name,
-        "plugin": _plugin(plan.request.competition),
+        "plugin": plugin_name(plan.request.competition),
         "title": plan.competition.title,
         "slug": plan.competition.slug,
         "metric": plan.competition.metric,
@@ -176,11 +270,6 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     }
 
 
-def _plugin(asked: str) -> str:
-    """Return the competition's name, or the whole path of a plugin file."""
-    return str(Path(asked).absolute()) if Path(asked).is_file() else asked
-
-
 @contextmanager
 def _reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
     """Record a failure in run.json, tell the watchers, and say where what was made so far lies."""
@@ -188,7 +277,9 @@ def _reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[No
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        folder.update_info(status=status, error=f"{type(error).__name__}: {error}")
+        with suppress(UserError):  # of a full disk
+            folder.update_info(status=status, error=f"{type(error).__name__}: {error}")
         plan.hooks.run_failed(folder, error)
         display.say(f"{status}; what was made so far stays in {folder.folder}")
+        display.say(f"to go on: kagglekit resume {folder.folder}")
         raise

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from kagglekit.activations import CachedActivations, head_inputs, head_outputs
 from kagglekit.device import Format
-from kagglekit.errors import UserError
+from kagglekit.errors import NotFinite, UserError
 from kagglekit.estimate import step_cost
+from kagglekit.held import Held
 from kagglekit.journal import last_score, log_epoch, log_steps, valid_scores
 from kagglekit.lr_sweep import found_rate, with_rate
 from kagglekit.model import save_weights, set_dropout, set_input_size
 from kagglekit.passes import Batches, predict_pass
 from kagglekit.recipe import Stage
+from kagglekit.resume import save, step_back, take_held
 from kagglekit.schedule import Schedule
 from kagglekit.solver import fit_linear_head, linear_layer
-from kagglekit.train import Fit, Progress, batch_of, steps_per_epoch, train_stage
+from kagglekit.stop import Stopped, impatient, patient, stop_if_asked
+from kagglekit.train import Fit, Progress, batch_of, begin, steps_per_epoch, train_stage
 from kagglekit.work import Snapshot, Work
 
 if TYPE_CHECKING:
@@ -30,37 +35,53 @@ if TYPE_CHECKING:
 
 
 def run_stage(work: Work, number: int, stage: Stage) -> list[Snapshot]:
-    """Train one stage; return the snapshots that it wrote.
+    """Train one stage, or the rest of it; return its snapshots.
+
+    A loss that is not finite sends the stage back to its last checkpoint with half the learning rate, once.
 
     Raises:
-        UserError: The loss is no longer finite, or the device's memory does not hold a batch.
+        UserError: The loss is no longer finite again, or the device's memory does not hold two images.
+        Stopped: The user asked to stop; a checkpoint was written.
     """
-    set_input_size(work.model, stage.size)
-    set_dropout(work.head, work.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
     work.plan.hooks.stage_start(work.run, stage)
     try:
-        snapshots = (_train_on_activations if stage.precompute else _train_on_images)(work, number, stage)
+        _train(work, number, stage)
+    except NotFinite as error:
+        if not step_back(work, number):
+            raise
+        work.display.warn(f"{error.what}; back to the last checkpoint, with half the learning rate from there on")
+        _train(work, number, stage)
+    work.plan.hooks.stage_end(work.run, stage)
+    return [snapshot for snapshot in work.position.snapshots if snapshot.stage.name == stage.name]
+
+
+def _train(work: Work, number: int, stage: Stage) -> None:
+    set_input_size(work.model, stage.size)
+    work.position.size = stage.size
+    set_dropout(work.head, work.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
+    try:
+        (_train_on_activations if stage.precompute else _train_on_images)(work, number, stage)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"the memory of {work.compute.device} does not hold a batch of {stage.batch_size} at {stage.size} px "
-            f"(stage {number}, {stage.name})",
+            f"the memory of {work.compute.device} does not hold a batch of {stage.batch_size} at {stage.size} px, nor "
+            f"a small part of it (stage {number}, {stage.name})",
             f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
         ) from error
-    work.plan.hooks.stage_end(work.run, stage)
-    return snapshots
 
 
-def _train_on_images(work: Work, number: int, stage: Stage) -> list[Snapshot]:
-    return _follow(work, *fit_of(work, number, stage))
+def _train_on_images(work: Work, number: int, stage: Stage) -> None:
+    _follow(work, *fit_of(work, number, stage))
 
 
-def _train_on_activations(work: Work, number: int, stage: Stage) -> list[Snapshot]:
+def _train_on_activations(work: Work, number: int, stage: Stage) -> None:
     """Find the head on cached activations, by regression or by gradient steps."""
     if stage.by_gradient:
-        return _follow(work, *fit_of(work, number, stage))
+        _follow(work, *fit_of(work, number, stage))
+        return
     started = time.perf_counter()
     _solve(work, number, stage, _cache(work, number, stage), started)
-    return [_keep(work, stage, 1)] if stage.snapshots else []
+    if stage.snapshots:
+        _keep(work, stage, 1)
 
 
 def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
@@ -101,6 +122,7 @@ def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batche
     optimizer = plan.hooks.optimizer(work.model, work.groups, stage, plan.recipe)
     schedule = plan.hooks.schedule(stage, steps_per_epoch(stage, len(rows)), plan.recipe)
     _check_length(schedule, stage, len(rows))
+    schedule = replace(schedule, lr=schedule.lr * work.position.rates.get(number, 1.0))
     return Fit(
         model=model,
         inputs=inputs,
@@ -128,37 +150,75 @@ def _check_length(schedule: Schedule, stage: Stage, n: int) -> None:
         )
 
 
-def _follow(work: Work, fit: Fit, loader: Loader | None) -> list[Snapshot]:
-    """Drive the training loop: show it, validate each epoch, log, keep snapshots and the best epoch."""
-    fit, snapshots = _with_found_rate(work, fit), []
-    stage = fit.stage
-    best: tuple[float, dict[str, Tensor]] | None = None
+def _follow(work: Work, fit: Fit, loader: Loader | None) -> None:
+    """Drive the training loop: show it, deal with the ends of epochs and cycles, write checkpoints."""
+    fit = _with_found_rate(work, fit)
+    stage, held = fit.stage, begin(fit)
+    take_held(work, held)
+    held.parts = max(held.parts, work.run.info().get("parts", {}).get(stage.name, 1))
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost = batch * step_cost(stage, work.compute.train_cost)
-    with work.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar:
-        epoch_began = began = time.perf_counter()
-        for at in train_stage(fit):
+    with work.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar, patient():
+        bar.advance(held.step * batch)
+        began, parts = time.perf_counter(), held.parts
+        for at in train_stage(fit, held):
             if loader:
                 work.count_step(cost, began)
             bar.advance(batch, f"loss {at.loss:.3f}  {last_score(work)}" if at.loss is not None else "")
-            if at.epoch_ends:
-                scores = _end_epoch(work, fit, at, loader, time.perf_counter() - epoch_began)
-                if stage.keep == "best" and (best is None or scores["valid_loss"] < best[0]):
-                    best = scores["valid_loss"], {k: v.clone() for k, v in at.weights.state_dict().items()}
-                epoch_began = time.perf_counter()
-                work.set_modes(stage)  # validation put everything into eval mode
-            if at.cycle_ends and stage.snapshots:
-                snapshots.append(_keep(work, stage, at.cycle_ends, fit.model, at.weights))
+            if held.parts != parts:
+                parts = _note_parts(work, fit, held.parts)
+            held.seconds += time.perf_counter() - began
+            with _saved_if_stopped(work, held):
+                _after_step(work, fit, held, at, loader)
             began = time.perf_counter()
-    if best:
-        fit.model.load_state_dict(best[1])
-    return snapshots
+    if held.best:
+        fit.model.load_state_dict(held.best[1])
+
+
+def _after_step(work: Work, fit: Fit, held: Held, at: Progress, loader: Loader | None) -> None:
+    """Do what is due after a step; stopped before the end of an epoch is logged, it is done again after resuming."""
+    held.again = at.epoch_ends
+    if at.epoch_ends:
+        scores = _end_epoch(work, fit, at, loader, held.seconds)
+        held.seconds = 0.0
+        if fit.stage.keep == "best" and (held.best is None or scores["valid_loss"] < held.best[0]):
+            held.best = scores["valid_loss"], {k: v.clone() for k, v in at.weights.state_dict().items()}
+        work.set_modes(fit.stage)  # validation put everything into eval mode
+    if at.cycle_ends and fit.stage.snapshots:
+        _keep(work, fit.stage, at.cycle_ends, fit.model, at.weights)
+    held.again = False
+    if at.step < len(fit.schedule.lr) and work.saver.due(at.epoch_ends):
+        save(work, held)
+    stop_if_asked()
+
+
+@contextmanager
+def _saved_if_stopped(work: Work, held: Held) -> Iterator[None]:
+    try:
+        yield
+    except Stopped:
+        save(work, held)
+        raise
+
+
+def _note_parts(work: Work, fit: Fit, parts: int) -> int:
+    """Say that the device ran out of memory, and remember what it holds."""
+    stage, batch = fit.stage, batch_of(fit.stage, len(fit.rows))
+    work.display.warn(
+        f"{work.compute.device} ran out of memory with {batch} images at {stage.size} px: from now on their gradients "
+        f"are added up from {parts} parts of {batch // parts}; this is the same but for BatchNorm statistics and "
+        f"mixup pairs, which are those of a part"
+    )
+    work.run.update_info(parts={**work.run.info().get("parts", {}), stage.name: parts})
+    return parts
 
 
 def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, seconds: float) -> dict[str, float]:
     """Validate after an epoch and log it; return the scores."""
     per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
-    scores = valid_scores(work, _valid_probabilities(work, fit, at.weights))
+    with impatient():
+        probabilities = _valid_probabilities(work, fit, at.weights)
+    scores = valid_scores(work, probabilities)
     log_steps(work, fit.stage, fit.schedule, at.step, at.losses)  # first: watchers of the epoch may read them
     log_epoch(
         work,
@@ -223,7 +283,7 @@ def _solve(work: Work, number: int, stage: Stage, cached: CachedActivations, sta
 
 def _keep(
     work: Work, stage: Stage, cycle: int, trained: nn.Module | None = None, weights: nn.Module | None = None
-) -> Snapshot:
+) -> None:
     """Write the whole network's weights, with `weights` (a moving average) in the place of `trained`."""
     name = f"{stage.name}-cycle{cycle}"
     if trained is None or weights is None or weights is trained:
@@ -235,4 +295,4 @@ def _keep(
         trained.load_state_dict(weights.state_dict())
         save_weights(work.model, work.run.snapshot(name))
         trained.load_state_dict(raw)
-    return Snapshot(name, stage, cycle)
+    work.position.snapshots.append(Snapshot(name, stage, cycle))

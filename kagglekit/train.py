@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +12,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.device import Compute, Format, seed_device
-from kagglekit.errors import UserError
+from kagglekit.held import Held, LossWatch, MovingAverage
+from kagglekit.mixing import mix, smooth_targets
 from kagglekit.passes import Batches
 from kagglekit.recipe import Stage
 from kagglekit.schedule import Schedule
@@ -93,57 +92,111 @@ def steps_per_epoch(stage: Stage, n: int) -> int:
     return n // batch_of(stage, n)
 
 
-def train_stage(fit: Fit) -> Iterator[Progress]:
+def train_stage(fit: Fit, held: Held | None = None) -> Iterator[Progress]:
     """Train; yield after every step.
 
     The moving average, where there is one, becomes the model's weights at the end.
 
+    Args:
+        fit: What it works with.
+        held: From `begin`; where it was restored from a checkpoint, the loop goes on behind its step.
+
     Raises:
-        UserError: The loss was not finite; the message names stage, epoch, step and learning rate.
+        NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
+        torch.OutOfMemoryError: The device does not hold two images of a batch, or the optimizer's state.
     """
-    ema = MovingAverage(fit.model, fit.stage.ema) if fit.stage.ema else None
-    weights = ema.weights if ema else fit.model
-    scaler = torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16")
-    rates = [group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups]
-    watch = _LossWatch(fit)
-    per_epoch, step = steps_per_epoch(fit.stage, len(fit.rows)), 0
-    for epoch in range(1, len(fit.schedule.lr) // per_epoch + 1):
-        order = epoch_order(fit, epoch - 1)
-        for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch - 1), strict=True):
-            set_rates(fit.optimizer, rates, fit.schedule, step)
-            watch.add(take_step(fit, inputs, fit.labels[picked], step, scaler), step)
-            if ema:
-                ema.update(fit.model)
-            step += 1
-            last = step % per_epoch == 0
-            loss = watch.read(step) if last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu" else None
-            ended, losses = _cycle_ended(fit.schedule, step), watch.losses(last)
-            yield Progress(step, epoch, loss, watch.epoch_loss, last, ended, weights, losses)
-            if last:
-                watch.begin_epoch()
-    if ema:
-        fit.model.load_state_dict(ema.weights.state_dict())
+    held = held or begin(fit)
+    if held.again:
+        held.again = False
+        yield _progress(fit, held)
+    per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
+    while held.step < len(fit.schedule.lr):
+        epoch, done = divmod(held.step, per_epoch)
+        if not done:
+            held.watch.begin_epoch()
+        order = epoch_order(fit, epoch)[done:]
+        for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
+            set_rates(fit.optimizer, held.rates, fit.schedule, held.step)
+            held.watch.add(take_step(fit, inputs, fit.labels[picked], held), held.step)
+            if held.ema:
+                held.ema.update(fit.model)
+            held.step += 1
+            yield _progress(fit, held)
+    if held.ema:
+        fit.model.load_state_dict(held.ema.weights.state_dict())
 
 
-def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], step: int, scaler: Any) -> Tensor:
+def begin(fit: Fit) -> Held:
+    """Return what a stage holds before its first step."""
+    return Held(
+        optimizer=fit.optimizer,
+        scaler=torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16"),
+        ema=MovingAverage(fit.model, fit.stage.ema) if fit.stage.ema else None,
+        watch=LossWatch(fit, steps_per_epoch(fit.stage, len(fit.rows))),
+        rates=[group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups],
+    )
+
+
+def _progress(fit: Fit, held: Held) -> Progress:
+    step, per_epoch = held.step, steps_per_epoch(fit.stage, len(fit.rows))
+    last = step % per_epoch == 0
+    due = last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu"
+    return Progress(
+        step=step,
+        epoch=(step - 1) // per_epoch + 1,
+        loss=held.watch.read(step) if due else None,
+        epoch_loss=held.watch.epoch_loss,
+        epoch_ends=last,
+        cycle_ends=_cycle_ended(fit.schedule, step),
+        weights=held.ema.weights if held.ema else fit.model,
+        losses=held.watch.losses(last),
+    )
+
+
+def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
-    seed_device(fit.compute.device, _step_seed(fit, step))  # dropout depends on the step alone, not on what ran before
+    loss = None
+    while loss is None:
+        loss = _gradients(fit, inputs, labels, held)
+    if fit.stage.clip_norm:
+        held.scaler.unscale_(fit.optimizer)
+        trained = [p for group in fit.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(trained, fit.stage.clip_norm)
+    held.scaler.step(fit.optimizer)
+    held.scaler.update()
+    fit.optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor | None:
+    """Add up a batch's gradients part by part; return its loss, or None where more parts have to be tried."""
+    try:
+        return _add_gradients(fit, inputs, labels, held)
+    except torch.OutOfMemoryError:
+        if held.parts > len(inputs) // 4:  # BatchNorm needs two images
+            raise
+    held.parts *= 2
+    fit.optimizer.zero_grad(set_to_none=True)
+    if fit.compute.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return None
+
+
+def _add_gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor:
+    seed_device(fit.compute.device, _step_seed(fit, held.step))  # dropout depends on the step, not on what ran before
     if inputs.ndim == 4:
         inputs = inputs.contiguous(memory_format=fit.format.memory_format)
     targets = smooth_targets(to_device(labels, inputs.device), fit.n_classes, fit.stage.label_smoothing)
-    inputs, targets = mix(inputs, targets, fit.stage, np.random.default_rng((fit.seed, fit.number, step)))
-    with fit.format.autocast(fit.compute.device):
-        logits = fit.model(inputs)
-    loss = fit.loss(logits.float(), targets)
-    scaler.scale(loss).backward()
-    if fit.stage.clip_norm:
-        scaler.unscale_(fit.optimizer)
-        trained = [p for group in fit.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(trained, fit.stage.clip_norm)
-    scaler.step(fit.optimizer)
-    scaler.update()
-    fit.optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+    draw = np.random.default_rng((fit.seed, fit.number, held.step))
+    total = torch.zeros((), device=inputs.device)
+    for some, wanted in zip(inputs.tensor_split(held.parts), targets.tensor_split(held.parts), strict=True):
+        mixed, mixed_targets = mix(some, wanted, fit.stage, draw)
+        with fit.format.autocast(fit.compute.device):
+            logits = fit.model(mixed)
+        loss = fit.loss(logits.float(), mixed_targets) * (len(some) / len(inputs))
+        held.scaler.scale(loss).backward()
+        total += loss.detach()
+    return total
 
 
 def epoch_order(fit: Fit, epoch: int) -> list[NDArray[np.int64]]:
@@ -161,42 +214,6 @@ def _oversampled(fit: Fit, draw: np.random.Generator) -> NDArray[np.int64]:
     return draw.choice(len(fit.rows), size=len(fit.rows), p=chances / chances.sum())
 
 
-def smooth_targets(labels: Tensor, n_classes: int, smoothing: float) -> Tensor:
-    """Return target probabilities (B, C) float32: one-hot, `smoothing` of it spread evenly over all classes."""
-    hot = nn.functional.one_hot(labels, n_classes).float()
-    return hot * (1 - smoothing) + smoothing / n_classes
-
-
-def mix(inputs: Tensor, targets: Tensor, stage: Stage, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mix each image with another one of the batch: mixup, CutMix, or one of the two drawn at even odds.
-
-    Mixup: ``x = l x_i + (1 - l) x_j`` with l from Beta(alpha, alpha) (Zhang et al. 2017, arXiv:1710.09412, eq. 1).
-    CutMix: a rectangle of area 1 - l from x_j (Yun et al. 2019, arXiv:1905.04899, eq. 1 and 2).
-    """
-    if not stage.mixup and not stage.cutmix:
-        return inputs, targets
-    cut = bool(stage.cutmix) and (not stage.mixup or draw.random() < 0.5)
-    alpha = stage.cutmix if cut else stage.mixup
-    share = float(draw.beta(alpha, alpha))
-    other = to_device(draw.permutation(len(inputs)), inputs.device)
-    if cut:
-        rows, columns, share = _rectangle(inputs.shape[-1], share, draw)
-        mixed = inputs.clone(memory_format=torch.preserve_format)
-        mixed[:, :, rows, columns] = inputs[other][:, :, rows, columns]
-    else:
-        mixed = inputs * share + inputs[other] * (1 - share)
-    return mixed, targets * share + targets[other] * (1 - share)
-
-
-def _rectangle(size: int, share: float, draw: np.random.Generator) -> tuple[slice, slice, float]:
-    """Draw a square of area ``1 - share`` around a random centre, cut at the edge; return the true share too."""
-    half = size * (1 - share) ** 0.5 / 2
-    (top, bottom), (left, right) = (
-        (max(0, round(c - half)), min(size, round(c + half))) for c in draw.uniform(0, size, 2)
-    )
-    return slice(top, bottom), slice(left, right), 1 - (bottom - top) * (right - left) / size**2
-
-
 def set_rates(optimizer: Optimizer, ratios: Sequence[float], schedule: Schedule, step: int) -> None:
     """Set each group's learning rate and momentum for a step."""
     momentum = float(schedule.momentum[step])
@@ -208,86 +225,9 @@ def set_rates(optimizer: Optimizer, ratios: Sequence[float], schedule: Schedule,
             group["momentum"] = momentum
 
 
-class MovingAverage:
-    """A copy of a network whose weights and buffers follow it: ``mean = decay * mean + (1 - decay) * now``.
-
-    torch's AveragedModel starts from the weights after the first step, and waits for the device at each update.
-    """
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.weights = copy.deepcopy(model)
-        self.decay = decay
-
-    @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move the average towards the model."""
-        pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
-        floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
-        for mean, now in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(now)
-
-
 def _cycle_ended(schedule: Schedule, step: int) -> int:
     return schedule.cycle_ends.index(step) + 1 if step in schedule.cycle_ends else 0
 
 
 def _step_seed(fit: Fit, step: int) -> int:
     return int(np.random.SeedSequence((fit.seed, fit.number, step)).generate_state(1)[0])
-
-
-class _LossWatch:
-    """Sums the loss and remembers the first step whose loss was not finite, on the device until asked."""
-
-    def __init__(self, fit: Fit) -> None:
-        self.fit = fit
-        self.sum = torch.zeros((), device=fit.compute.device)
-        self.first_bad = torch.full((), 2**31 - 1, dtype=torch.int32, device=fit.compute.device)
-        self.since = 0
-        self.steps: list[Tensor] = []
-        self.begin_epoch()
-
-    def add(self, loss: Tensor, step: int) -> None:
-        self.sum += loss
-        self.steps.append(loss)
-        bad = torch.where(torch.isfinite(loss), 2**31 - 1, step).to(torch.int32)
-        self.first_bad = torch.minimum(self.first_bad, bad)
-
-    def read(self, step: int) -> float:
-        """Return the mean loss since the last reading; waits for the device."""
-        total, bad = float(self.sum), int(self.first_bad)
-        if bad < 2**31 - 1:
-            raise self._not_finite(bad)
-        mean = total / (step - self.since)
-        self.epoch_total += total
-        self.epoch_steps += step - self.since
-        self.sum.zero_()
-        self.since = step
-        return mean
-
-    @property
-    def epoch_loss(self) -> float:
-        """Mean loss of the epoch, as far as it was read."""
-        return self.epoch_total / max(1, self.epoch_steps)
-
-    def losses(self, epoch_ends: bool) -> NDArray[np.float32]:
-        """Read the loss of each step of an epoch that ends, in one transfer; before its end, nothing."""
-        if not epoch_ends:
-            return np.zeros(0, np.float32)
-        read: NDArray[np.float32] = torch.stack(self.steps).float().cpu().numpy()
-        return read
-
-    def begin_epoch(self) -> None:
-        """Start the epoch's mean anew."""
-        self.epoch_total, self.epoch_steps = 0.0, 0
-        self.steps.clear()
-
-    def _not_finite(self, step: int) -> UserError:
-        stage, lr = self.fit.stage, self.fit.schedule.lr[step]
-        epoch = step // steps_per_epoch(stage, len(self.fit.rows)) + 1
-        return UserError(
-            f"the loss is no longer finite: stage {self.fit.number} ({stage.name}), epoch {epoch}, step {step + 1}, "
-            f"learning rate {lr:.2g}",
-            f"try a smaller rate, --set stage.{self.fit.number}.lr={stage.lr / 3:.1g}, or --precision fp32",
-        )

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from kagglekit.checkpoint import Checkpoint, Saver
 from kagglekit.device import Compute, synchronise
 from kagglekit.estimate import Estimate
 from kagglekit.metric import Metric
@@ -35,7 +36,9 @@ class Work:
         log_loss: Of valid predictions; what `keep=best` looks at.
         metric: What the competition reports.
         estimate: Of the whole run's time.
+        saver: Writes its checkpoints.
         log: The rows of log.csv so far.
+        position: Where its training is.
     """
 
     plan: Plan
@@ -48,7 +51,9 @@ class Work:
     log_loss: Metric
     metric: Metric
     estimate: Estimate
+    saver: Saver
     log: list[dict[str, Any]] = field(default_factory=list)
+    position: Position = field(default_factory=lambda: Position())
 
     @property
     def config(self) -> DataConfig:
@@ -97,3 +102,24 @@ class Snapshot:
     name: str
     stage: Stage
     cycle: int
+
+
+@dataclass
+class Position:
+    """Where a run's training is.
+
+    Attributes:
+        done: How many of the plan's stages are finished.
+        snapshots: Written so far.
+        size: What the network was last told of its input's side, px; None if nothing.
+        rates: By number of a stage: what its learning rates are multiplied by, after a loss that was not finite.
+        seconds: Time spent on the run before this process, s.
+        going_on: The checkpoint in the middle of a stage that it goes on from, until its loop has taken it.
+    """
+
+    done: int = 0
+    snapshots: list[Snapshot] = field(default_factory=list)
+    size: int | None = None
+    rates: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    going_on: Checkpoint | None = None

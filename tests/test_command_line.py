@@ -282,7 +282,10 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
     assert process.returncode == 130
     assert err.strip() == "stopped by Ctrl-C"
     (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
-    assert out.splitlines()[-1] == f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}"
+    assert out.splitlines()[-2:] == [
+        f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}",
+        f"to go on: kagglekit resume {folder.relative_to(tmp_path)}",
+    ]
     assert Run(folder).info()["status"] == "interrupted"
     assert Run(folder).log()[0]["stage"] == "head"
 

@@ -14,7 +14,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 
 # Lowest first. A module may import from its own line and those above it.
 LAYERS = [
-    {"errors"},
+    {"errors", "stop"},
     {
         "competition",
         "recipe",
@@ -43,14 +43,17 @@ LAYERS = [
         "store_picture",
         "exposure",
         "requires",
+        "run_lock",
+        "checkpoint",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress", "data_place"},
     {"fetching"},
-    {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver", "duplicates"},
+    {"hooks", "store_build", "store_cache", "loader", "submission", "duplicates", "passes", "solver"},
+    {"train", "held", "mixing"},
     {"estimate", "activations", "lr_sweep", "plots", "pictures", "plan"},
     {"recognise", "recognise_csv", "scaffold", "scaffold_package"},
-    {"describe", "work", "online", "history", "report", "gallery"},
-    {"journal"},
+    {"describe", "work", "unfinished", "online", "history", "report", "gallery"},
+    {"journal", "resume"},
     {"stages"},
     {"members"},
     {"finish"},

@@ -10,6 +10,7 @@ import click
 
 from kagglekit import __version__
 from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.stop import Stopped
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("run", "Train on a competition's images and write a checked submission."),
@@ -17,6 +18,7 @@ COMMANDS = {  # name: (module, what it does)
     "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
     "leaderboard": ("leaderboard", "Show the public leaderboard, our place, and what medals need."),
     "history": ("history", "List the runs with their scores, or show what two runs differ in."),
+    "resume": ("resume", "Go on with a run that was stopped, from its last checkpoint."),
     "recipe": ("recipe", "Print a competition's recipe, overrides applied, without training."),
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),
@@ -64,9 +66,10 @@ class _Commands(click.Group):
             _fail(str(error), error.exit_code)
         except click.ClickException as error:
             _fail(_worded(error), error.exit_code)
-        except (click.Abort, KeyboardInterrupt):  # click makes one of the other
-            click.echo("stopped by Ctrl-C", err=True)
-            sys.exit(130)
+        except (click.Abort, KeyboardInterrupt) as error:  # click makes one of the other
+            stopped = error if isinstance(error, Stopped) else error.__cause__
+            click.echo(str(stopped) if isinstance(stopped, Stopped) else "stopped by Ctrl-C", err=True)
+            sys.exit(stopped.exit_code if isinstance(stopped, Stopped) else 130)
         sys.exit(code)
 
 

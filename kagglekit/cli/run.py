@@ -35,12 +35,26 @@ if TYPE_CHECKING:
 )
 @click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
+@click.option(
+    "--resume", "go_on", is_flag=True, help="Go on with the newest stopped run of this recipe and data, if any."
+)
+@click.option(
+    "--save-every",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="MIN",
+    help="Minutes between two checkpoints in the middle of an epoch.",
+)
+@click.option(
+    "--deterministic", is_flag=True, help="Only algorithms that give the same bytes every time; fp32 if auto."
+)
 @click.option("--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
 @click.option("--submit", "and_submit", is_flag=True, help="Upload the submission at the end; asks Kaggle beforehand.")
 @click.option("-m", "--message", default="", metavar="TEXT", help="With --submit: its description.")
 @click.option("--yes", is_flag=True, help="With --submit: do not ask before the last submission of the day.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
-def run(as_json: bool, dry_run: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
+def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py).
@@ -61,7 +75,7 @@ def run(as_json: bool, dry_run: bool, and_submit: bool, message: str, yes: bool,
         dryrun.dry_run(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
-        finished = runner.run(request, display)
+        finished = runner.run(request, display, go_on)
         if and_submit:
             _submit(finished, message, yes, display)
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run

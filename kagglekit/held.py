@@ -1,0 +1,174 @@
+"""What a stage's training loop holds from step to step: what a checkpoint in the middle of a stage must have."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from kagglekit.errors import NotFinite
+
+if TYPE_CHECKING:
+    from kagglekit.train import Fit
+
+
+@dataclass
+class Held:
+    """What a stage's loop holds from step to step beside the model: with both, it goes on as if never stopped.
+
+    Attributes:
+        optimizer: The stage's.
+        scaler: Of fp16's gradients; does nothing for other precisions.
+        ema: The moving average, if the stage has one.
+        watch: The loss.
+        rates: Each parameter group's highest rate as a share of the stage's.
+        step: Finished steps.
+        parts: A batch's gradients are added up from this many parts: more than 1 after the device ran out of memory.
+        again: Whether what followed on the last step was not done: the loop then yields that step once more.
+        best: Lowest valid loss of an epoch, nats, and its weights, where the stage keeps the best.
+        seconds: Time spent on the running epoch before the last start, s.
+    """
+
+    optimizer: Optimizer
+    scaler: Any
+    ema: MovingAverage | None
+    watch: LossWatch
+    rates: list[float]
+    step: int = 0
+    parts: int = 1
+    again: bool = False
+    best: tuple[float, dict[str, Tensor]] | None = None
+    seconds: float = 0.0
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return it as plain facts and as (nested) tensors.
+
+        Raises:
+            NotFinite: The loss of a step was not finite.
+        """
+        self.watch.read(self.step)
+        facts = {
+            "step": self.step,
+            "parts": self.parts,
+            "again": self.again,
+            "seconds": self.seconds,
+            "best": self.best[0] if self.best else None,
+            "epoch_loss": [self.watch.epoch_total, self.watch.epoch_steps],
+            "losses": self.watch.losses().tolist(),
+        }
+        tensors = {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "ema": self.ema.weights.state_dict() if self.ema else {},
+            "best": self.best[1] if self.best else {},
+        }
+        return facts, tensors
+
+    def restore(self, facts: dict[str, Any], tensors: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.step, self.parts, self.again = facts["step"], facts["parts"], facts["again"]
+        self.seconds = facts["seconds"]
+        total, steps = facts["epoch_loss"]
+        self.watch.go_on(self.step, total, steps, facts["losses"])
+        self.optimizer.load_state_dict(tensors["optimizer"])
+        self.scaler.load_state_dict(tensors["scaler"])
+        if self.ema:
+            self.ema.weights.load_state_dict(tensors["ema"])
+        if facts["best"] is not None:
+            self.best = facts["best"], tensors["best"]
+
+
+class MovingAverage:
+    """A copy of a network whose weights and buffers follow it: ``mean = decay * mean + (1 - decay) * now``.
+
+    torch's AveragedModel starts from the weights after the first step, and waits for the device at each update.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.weights = copy.deepcopy(model)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model."""
+        pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
+        floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
+        for mean, now in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(now)
+
+
+class LossWatch:
+    """Sums the loss and remembers the first step whose loss was not finite, on the device until asked."""
+
+    def __init__(self, fit: Fit, per_epoch: int) -> None:
+        self.fit = fit
+        self.per_epoch = per_epoch
+        self.sum = torch.zeros((), device=fit.compute.device)
+        self.first_bad = torch.full((), 2**31 - 1, dtype=torch.int32, device=fit.compute.device)
+        self.since = 0
+        self.steps: list[Tensor] = []
+        self.begin_epoch()
+
+    def add(self, loss: Tensor, step: int) -> None:
+        """Count the loss of a step (from 0); nothing waits for the device."""
+        self.sum += loss
+        self.steps.append(loss)
+        bad = torch.where(torch.isfinite(loss), 2**31 - 1, step).to(torch.int32)
+        self.first_bad = torch.minimum(self.first_bad, bad)
+
+    def read(self, step: int) -> float | None:
+        """Return the mean loss since the last reading, None if there was no step; waits for the device.
+
+        Raises:
+            NotFinite: The loss of one of the steps was not.
+        """
+        if step == self.since:
+            return None
+        total, bad = float(self.sum), int(self.first_bad)
+        if bad < 2**31 - 1:
+            raise self._not_finite(bad)
+        mean = total / (step - self.since)
+        self.epoch_total += total
+        self.epoch_steps += step - self.since
+        self.sum.zero_()
+        self.since = step
+        return mean
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch, as far as it was read."""
+        return self.epoch_total / max(1, self.epoch_steps)
+
+    def losses(self, epoch_ends: bool = True) -> NDArray[np.float32]:
+        """Read the loss of each step of the epoch so far, in one transfer; without `epoch_ends` nothing."""
+        if not (epoch_ends and self.steps):
+            return np.zeros(0, np.float32)
+        read: NDArray[np.float32] = torch.stack(self.steps).float().cpu().numpy()
+        return read
+
+    def begin_epoch(self) -> None:
+        """Start the epoch's mean anew."""
+        self.epoch_total, self.epoch_steps = 0.0, 0
+        self.steps.clear()
+
+    def go_on(self, step: int, epoch_total: float, epoch_steps: int, losses: list[float]) -> None:
+        """Go on behind a step, with what was read in its epoch."""
+        self.since, self.epoch_total, self.epoch_steps = step, epoch_total, epoch_steps
+        self.steps = list(torch.tensor(losses, device=self.sum.device))
+
+    def _not_finite(self, step: int) -> NotFinite:
+        stage, lr = self.fit.stage, self.fit.schedule.lr[step]
+        epoch = step // self.per_epoch + 1
+        return NotFinite(
+            f"the loss is no longer finite: stage {self.fit.number} ({stage.name}), epoch {epoch}, step {step + 1}, "
+            f"learning rate {lr:.2g}",
+            f"try a smaller rate, --set stage.{self.fit.number}.lr={stage.lr / 3:.1g}, or --precision fp32",
+        )

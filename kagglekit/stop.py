@@ -1,0 +1,94 @@
+"""Ctrl-C and SIGTERM: the first stops a run where nothing is lost, the second at once.
+
+Signals belong to the whole process, and so does the little that is known of them here.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop.
+
+    Attributes:
+        exit_code: What the process exits with: 130 after Ctrl-C, 143 after SIGTERM.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+@dataclass
+class _Asked:
+    patient: bool = False
+    number: int = 0
+
+
+_asked = _Asked()
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise `Stopped` in the block when the user asks to stop; asked twice, the process ends.
+
+    Outside of the main thread, and for a signal that the process was told to ignore, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heeded = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
+    _asked.patient, _asked.number = False, 0
+    for number in heeded:
+        signal.signal(number, _ask)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, before[number])
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_DFL)  # the system ends the process, whatever it is doing
+    if not _asked.patient:
+        raise Stopped(number)
+    _asked.number = number
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """In the block only `stop_if_asked` raises `Stopped`."""
+    _asked.patient = True
+    try:
+        yield
+    finally:
+        _asked.patient = False
+    stop_if_asked()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """In this block inside of a `patient` one, `Stopped` is raised anywhere again."""
+    stop_if_asked()
+    _asked.patient = False
+    try:
+        yield
+    finally:
+        _asked.patient = True
+
+
+def stop_if_asked() -> None:
+    """Raise `Stopped` if the user asked to stop."""
+    if _asked.number:
+        number, _asked.number = _asked.number, 0
+        raise Stopped(number)

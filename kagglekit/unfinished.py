@@ -1,0 +1,115 @@
+"""Runs that were stopped: which are of the same recipe and data, and what was asked for when they began."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.errors import UserError
+from kagglekit.plan import Plan, Request
+from kagglekit.run_folder import Run
+from kagglekit.run_lock import is_locked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_ASKED = (  # of the request, what decides what a run does apart from recipe and data
+    "preset",
+    "precision",
+    "deterministic",
+    "stages",
+    "skip_bad_images",
+    "disable",
+    "save_every",
+)
+
+
+def start_facts(plan: Plan) -> dict[str, Any]:
+    """Collect what run.json must hold for the run to be resumed."""
+    asked = {name: value for name, value in asdict(plan.request).items() if name in _ASKED}
+    asked |= {
+        "preset": plan.preset or "auto",
+        "competition": plugin_name(plan.request.competition),
+        "data": str(plan.data),
+        "device": str(plan.device),
+        "from_run": str(plan.base.folder.absolute()) if plan.base else "",
+    }
+    return {"request": json.loads(json.dumps(asked)), "data_key": data_key(plan.table, plan.data, plan.classes)}
+
+
+def plugin_name(asked: str) -> str:
+    """Return the competition's name, or the whole path of a plugin file."""
+    return str(Path(asked).absolute()) if Path(asked).is_file() else asked
+
+
+def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:
+    """Hash the image table (ids, names below the data folder, labels, split) and the classes."""
+    hashed = blake2b(json.dumps(list(classes)).encode(), digest_size=16)
+    for image, path, label, split in table[["id", "path", "label", "split"]].itertuples(index=False):
+        name = str(path).removeprefix(str(data))
+        hashed.update(json.dumps([str(image), name, label if isinstance(label, str) else None, split]).encode())
+    return hashed.hexdigest()
+
+
+def run_key(run: Run) -> str:
+    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place."""
+    info = run.info()
+    parts = [run.recipe_file.read_text(encoding="utf-8"), info.get("data_key"), info.get("stages")]
+    return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def find_unfinished(plan: Plan) -> Run | None:
+    """Find the newest run that was stopped, of the same recipe, data and request; none that is running now."""
+    wanted = start_facts(plan)
+    recipe = plan.recipe.to_json() + "\n"
+    for file in sorted((plan.request.out / plan.name).glob("*/recipe.json"), reverse=True):
+        run = Run(file.parent)
+        info = run.info()
+        same = all(_same(info.get(key), wanted[key]) for key in wanted)
+        stopped = info.get("status") != "finished" and not is_locked(run)
+        if same and stopped and file.read_text(encoding="utf-8") == recipe:
+            return run
+    return None
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Compare what two runs were asked, but for where the data lie and how often to save."""
+    if not isinstance(found, dict) or not isinstance(wanted, dict):
+        return bool(found == wanted)
+    return all(found.get(key) == wanted[key] for key in wanted if key not in ("data", "save_every"))
+
+
+def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
+    """Return the request that began a run, its recipe as it was.
+
+    Args:
+        run: The stopped run.
+        data: Where its data lie now; None for where they were.
+        fresh: Whether it begins again, from the weights it began with; else a checkpoint has its weights.
+
+    Raises:
+        UserError: It stopped before it wrote down what was asked.
+    """
+    asked = run.info().get("request")
+    if asked is None:
+        raise UserError(f"{run.folder} cannot be resumed: its run.json does not say what was asked", "start it anew")
+    known = {**asked, "disable": tuple(asked["disable"]), "data": data or Path(asked["data"])}
+    request = Request(**known, out=run.folder, recipe=run.recipe())
+    return request if fresh else replace(request, from_run="")
+
+
+def check_same_data(run: Run, plan: Plan) -> None:
+    """Refuse to go on with other images, labels or splits than the run began with.
+
+    Raises:
+        UserError: They differ.
+    """
+    if data_key(plan.table, plan.data, plan.classes) != run.info()["data_key"]:
+        raise UserError(
+            f"{run.folder} cannot be resumed: the images, labels or splits in {plan.data} are not those it began with",
+            "restore them, name their place with --data DIR, or start anew",
+        )
