@@ -142,8 +142,8 @@ def _labels(data: Path, files: Mapping[str, list[str]]) -> ClassFolders | Table:
         raise UserError(
             f"no labels were recognised in {data}: {what_is_there(data / '*')}",
             "recognised are folders of classes (train/CLASS/1.jpg), and a CSV file with a column of image names and "
-            "one of labels; for anything else begin without --from-data and write kagglekit_labels yourself (for "
-            "labels in file names: labels_from_names)",
+            "one of labels; for anything else begin without --from-data and write kagglekit_labels yourself "
+            "(labels in file names: labels_from_names)",
         )
     return found
 

@@ -52,6 +52,13 @@ def test_folders_of_valid_and_test_images_may_be_missing(tmp_path: Path) -> None
     assert rows(table) == [("train/a/1.jpg", "a", "train")]
 
 
+def test_valid_and_test_folders_beside_the_class_folders_are_no_classes(tmp_path: Path) -> None:
+    files(tmp_path, "a/1.jpg", "b/1.jpg", "valid/a/2.jpg", "test/3.jpg")
+    table = labels_from_folders(tmp_path, valid=tmp_path / "valid", test=tmp_path / "test", suffix="")
+    assert [label for _, label, split in rows(table) if split == "train"] == ["a", "b"]
+    assert rows(table)[2:] == [("valid/a/2.jpg", "a", "valid"), ("3.jpg", None, "test")]
+
+
 def test_a_test_folder_of_class_folders_has_known_labels(tmp_path: Path) -> None:
     files(tmp_path, "train/a/1.jpg", "test/a/7.jpg", "test/b/7.jpg")
     table = labels_from_folders(tmp_path / "train", test=tmp_path / "test")
