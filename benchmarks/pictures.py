@@ -47,6 +47,11 @@ def draw_all(folder: Path, sizes: dict[str, int] | None = None) -> Path:
     return place
 
 
+def asked_for(asked: argparse.Namespace) -> Path:
+    """Return the folder of the usual set below the benchmarks' work folder; with --tiny a small one, to try a script."""
+    return draw_all(asked.work.absolute() / "pictures", {split: 32 for split in SIZES} if asked.tiny else SIZES)
+
+
 def copies(source: Path, folder: Path, n_train: int) -> Path:
     """Make a larger set of hard links to the train pictures, each under a name of its own; valid and test are links, too."""
     place = folder / f"copies-{n_train}"

@@ -7,8 +7,10 @@ import json
 import os
 import platform
 import resource
+import shutil
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +43,7 @@ def options(description: str | None, **defaults: Any) -> argparse.ArgumentParser
     parser.add_argument("--runs", type=int, default=3, help="of each contender, in turn")
     parser.add_argument("--work", type=Path, default=Path("bench-work"), help="folder for pictures and caches")
     parser.add_argument("--json", type=Path, help="write the result here, too")
+    parser.add_argument("--tiny", action="store_true", help="a few images only, to see whether the script works")
     parser.set_defaults(**defaults)
     return parser
 
@@ -195,3 +198,22 @@ def anonymous_bytes() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+@contextmanager
+def fresh_cache(work: Path, keep_formats: bool = True) -> Iterator[Path]:
+    """Use an empty cache folder for a while, which is then removed; what was probed before is known, unless told not to."""
+    before = os.environ.get("KAGGLEKIT_CACHE")
+    memory = work / "formats.json"
+    with tempfile.TemporaryDirectory(dir=work) as place:
+        if keep_formats and memory.exists():
+            shutil.copy(memory, place)
+        os.environ["KAGGLEKIT_CACHE"] = place
+        try:
+            yield Path(place)
+            if (Path(place) / "formats.json").exists():
+                shutil.copy(Path(place) / "formats.json", memory)
+        finally:
+            os.environ.pop("KAGGLEKIT_CACHE")
+            if before is not None:
+                os.environ["KAGGLEKIT_CACHE"] = before
