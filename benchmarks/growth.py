@@ -35,7 +35,9 @@ def main() -> None:
     first, last = report.rows[0], report.rows[-1]
     for what in ("store s", "epoch s", "run s"):
         grown = (last[what] / last["images"]) / (first[what] / first["images"])
-        report.notes.append(f"{what} an image, {last['images']:,} against {first['images']:,} images: {grown:.2f} times")
+        report.notes.append(
+            f"{what} an image, {last['images']:,} against {first['images']:,} images: {grown:.2f} times"
+        )
     report.finish()
 
 

@@ -59,8 +59,13 @@ def main() -> None:
         rates = [run.answer for run in runs]
         mode, _, variant = name.partition(": ")
         report.rows.append(
-            {"mode": mode, "format": variant, "images/s": median(rates), "ms/step": 1000 * asked.batch / median(rates),
-             "of all runs": spread(rates)}
+            {
+                "mode": mode,
+                "format": variant,
+                "images/s": median(rates),
+                "ms/step": 1000 * asked.batch / median(rates),
+                "of all runs": spread(rates),
+            }
         )
     report.finish()
 
@@ -86,7 +91,7 @@ def _in_turn(batch: Synthetic, mode: str, chosen: Format, seconds: float, compil
 
 
 def rate(batch: Synthetic, mode: str, chosen: Format, seconds: float, compiled: bool = False) -> float:
-    """Return images/s of a mode in a format: steps for at least `seconds`, and at least 3, after one that is not timed."""
+    """Return images/s of a mode in a format: at least 3 steps and `seconds`, after one that is not timed."""
     step = prepared(batch, mode, chosen, compiled)
     for _ in range(3 if compiled else 1):
         step()

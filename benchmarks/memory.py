@@ -43,9 +43,7 @@ def main() -> None:
 
 def elsewhere(what: str) -> int:
     """Measure in a process of its own; return bytes."""
-    done = subprocess.run(
-        [sys.executable, *sys.argv, "--only", what], stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, *sys.argv, "--only", what], stdout=subprocess.PIPE, text=True, check=True)
     return int(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -38,10 +38,10 @@ def weights_file(asked: argparse.Namespace) -> Path:
     """Return the weights asked for, or those trained on drawn pictures; these are made once for each model."""
     if asked.weights:
         return Path(asked.weights).absolute()
-    path: Path = asked.work / f"{asked.model}-drawn.safetensors"
+    path: Path = asked.work / f"{asked.model}-drawn{'-tiny' if asked.tiny else ''}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(_trained_body(asked.model, torch.device(asked.device)), path)
+        save_file(_trained_body(asked.model, torch.device(asked.device), 2 if asked.tiny else STEPS), path)
     return path.absolute()
 
 
@@ -60,14 +60,14 @@ def network(asked: argparse.Namespace, n_classes: int, seed: int = 0) -> nn.Modu
     return hooks.model(recipe, n_classes)
 
 
-def _trained_body(name: str, device: torch.device) -> dict[str, torch.Tensor]:
+def _trained_body(name: str, device: torch.device, steps: int) -> dict[str, torch.Tensor]:
     """Train a timm network for a little while; return its body's tensors."""
     torch.manual_seed(0)
     model = timm.create_model(name, num_classes=OTHER_CLASSES).to(device, memory_format=torch.channels_last).train()
     images, labels = (torch.from_numpy(part) for part in _other_pictures())
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, STEPS)
-    for _ in range(STEPS):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)
+    for _ in range(steps):
         picked = torch.randint(len(images), (64,))
         inputs = images[picked].to(device).float().div_(128).sub_(1).permute(0, 3, 1, 2)
         with torch.autocast(device.type, dtype=torch.bfloat16):

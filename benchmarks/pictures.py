@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def draw_all(folder: Path, sizes: dict[str, int] | None = None) -> Path:
-    """Write a set of pictures, unless a set of these sizes is complete already; return its own folder below `folder`."""
+    """Write a set of pictures, unless one of these sizes is complete already; return its own folder in `folder`."""
     sizes = sizes or SIZES
     place = folder / "-".join(str(n) for n in sizes.values())
     if not (place / "complete").exists():
@@ -48,12 +48,12 @@ def draw_all(folder: Path, sizes: dict[str, int] | None = None) -> Path:
 
 
 def asked_for(asked: argparse.Namespace) -> Path:
-    """Return the folder of the usual set below the benchmarks' work folder; with --tiny a small one, to try a script."""
-    return draw_all(asked.work.absolute() / "pictures", {split: 32 for split in SIZES} if asked.tiny else SIZES)
+    """Return the folder of the usual set in the benchmarks' work folder; with --tiny that of a small one."""
+    return draw_all(asked.work.absolute() / "pictures", dict.fromkeys(SIZES, 32) if asked.tiny else SIZES)
 
 
 def copies(source: Path, folder: Path, n_train: int) -> Path:
-    """Make a larger set of hard links to the train pictures, each under a name of its own; valid and test are links, too."""
+    """Make a larger train set of hard links, each under a name of its own; valid and test stay as large as they are."""
     place = folder / f"copies-{n_train}"
     files = {split: sorted((source / split).glob("*/*.jpg")) for split in SIZES}
     wanted = {"train": n_train, "valid": len(files["valid"]), "test": len(files["test"])}
@@ -71,7 +71,12 @@ def draw(kind: int, number: int, width: int = WIDTH, height: int = HEIGHT) -> np
     """Draw one picture (height, width, 3) uint8 of a class; kinds from 100 on are other classes of the same sort."""
     random = np.random.default_rng((kind, number))
     style = np.random.default_rng(1000 + kind)
-    hue, angle, period, corners = style.uniform(0, 180), style.uniform(0, np.pi), style.uniform(10, 40), style.integers(3, 8)
+    hue, angle, period, corners = (
+        style.uniform(0, 180),
+        style.uniform(0, np.pi),
+        style.uniform(10, 40),
+        style.integers(3, 8),
+    )
     picture = _clutter(random, width, height)
     for _ in range(random.integers(1, 4)):
         mask = _shape(random, corners, width, height)

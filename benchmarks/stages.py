@@ -2,8 +2,9 @@
 
     python benchmarks/stages.py --model resnet18 --size 128 --batch 64 --device cpu
 
-One run of kagglekit with every kind of stage. After each run the ceiling is measured in the formats that it chose, on synthetic tensors: a step of all layers for `full`, one of the head on a frozen body for `frozen`, forward
-passes for activations and predictions.
+One run of kagglekit with every kind of stage. After each run the ceiling is measured in the formats that it chose, on
+synthetic tensors: a step of all layers for `full`, one of the head on a frozen body for `frozen`, forward passes for
+activations and predictions.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def main() -> None:
             report.rows.append(row(part, answers, asked))
     report.notes.append(f"formats: {answers[0]['formats']}")
     report.notes.append(
-        "seconds: medians; share: images/s while training (without validation and saving), or predicting, of the ceiling; "
-        "step share: the ceiling's time for these images as a share of the time in steps, without waiting and copying"
+        "seconds: medians; share: images/s while training (without validation and saving), or predicting, of the "
+        "ceiling; step share: the ceiling's time for these images as a share of the time in steps, without waiting and "
+        "copying"
     )
     report.more["runs"] = [{key: answer[key] for key in ("spent", "images", "ceilings")} for answer in answers]
     report.finish()

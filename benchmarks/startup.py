@@ -3,7 +3,8 @@
     python benchmarks/startup.py --model resnet18 --size 128
 
 Each command runs in a process of its own. The second run finds the store that the first one built; its clock starts
-after `import kagglekit.runner` and ends with the first training step. Files that it decodes are counted.
+after the imports (kagglekit.runner, timm, scikit-learn's regression) and ends with the first training step. Files that
+it decodes are counted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ ROWS, CLASSES = 100_000, 10
 SECOND_RUN = """
 import json, sys, time
 imported = time.perf_counter()
+import sklearn.linear_model, timm
 from kagglekit import api, runner, train
 from kagglekit.hooks import Hooks
 from kagglekit.progress import for_people

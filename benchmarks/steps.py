@@ -70,7 +70,9 @@ def probe(asked: argparse.Namespace, batch: Synthetic, report: Report) -> Comput
         rates = {name: median_of(runs, "answer") for name, runs in taken.items()}
         best = max(rates, key=rates.__getitem__)
         what = f"{mode}: chosen {chosen} against best {best}"
-        add(report, what, rates[str(chosen)], rates[best], "images/s", rates[str(chosen)] / rates[best], "at least 0.97")
+        add(
+            report, what, rates[str(chosen)], rates[best], "images/s", rates[str(chosen)] / rates[best], "at least 0.97"
+        )
     most = max(steps.counts.values())
     report.notes.append(
         f"the probe took {seconds:.1f} s, at most {most} steps a variant; asked again: {again.why}, same: "
@@ -115,7 +117,15 @@ def frozen_against_batch_norm(asked: argparse.Namespace, batch: Synthetic, compu
     }
     taken = interleaved(contenders, asked.runs)
     ours, theirs = (median_of(taken[name], "answer") for name in contenders)
-    add(report, "step, frozen body against BatchNorm trained in it", ours, theirs, "images/s", ours / theirs, "at least 1.6")
+    add(
+        report,
+        "step, frozen body against BatchNorm trained in it",
+        ours,
+        theirs,
+        "images/s",
+        ours / theirs,
+        "at least 1.6",
+    )
 
 
 def _batch_norm_rate(batch: Synthetic, compute: Compute, seconds: float, run: int) -> float:
@@ -163,8 +173,15 @@ def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Com
         taken = interleaved(contenders, asked.runs)
     n = len(loaders) * len(rows)
     ours, ceiling = (n / median_of(taken[name]) for name in contenders)
-    add(report, "TTA 1 + 4 from the store against five synthetic passes", ours, ceiling, "images/s", ours / ceiling,
-        "at least 0.95")
+    add(
+        report,
+        "TTA 1 + 4 from the store against five synthetic passes",
+        ours,
+        ceiling,
+        "images/s",
+        ours / ceiling,
+        "at least 0.95",
+    )
 
 
 def _predict(batch: Synthetic, compute: Compute, loaders: list[Loader], rows: np.ndarray, run: int) -> None:

@@ -17,8 +17,8 @@ from functools import partial
 from pathlib import Path
 
 from network import COMPETITION
-from PIL import Image
 from pictures import asked_for
+from PIL import Image
 from timing import Report, fresh_cache, interleaved, median_of, options, spread
 
 from kagglekit.hooks import Hooks
@@ -46,9 +46,14 @@ def main() -> None:
     own = median_of(taken["kagglekit"])
     for name, runs in taken.items():
         report.rows.append(
-            {"contender": name, "images/s": len(files) / median_of(runs), "seconds": median_of(runs),
-             "of all runs": spread([run.wall for run in runs]), "CPU seconds": median_of(runs, "cpu"),
-             "kagglekit is faster by": f"{median_of(runs) / own:.2f}x"}
+            {
+                "contender": name,
+                "images/s": len(files) / median_of(runs),
+                "seconds": median_of(runs),
+                "of all runs": spread([run.wall for run in runs]),
+                "CPU seconds": median_of(runs, "cpu"),
+                "kagglekit is faster by": f"{median_of(runs) / own:.2f}x",
+            }
         )
     report.notes.append(f"{len(files)} files to {side} px, {threads} threads, written to one file each time")
     report.finish()
@@ -62,7 +67,13 @@ def build(asked: argparse.Namespace, hooks: Hooks, files: tuple[Path, ...], side
 
 
 def by_pillow(
-    asked: argparse.Namespace, files: tuple[Path, ...], side: int, threads: int, how: Image.Resampling, draft: bool, run: int
+    asked: argparse.Namespace,
+    files: tuple[Path, ...],
+    side: int,
+    threads: int,
+    how: Image.Resampling,
+    draft: bool,
+    run: int,
 ) -> int:
     """Do the same with Pillow in plain threads; return the number of bytes."""
     with fresh_cache(asked.work) as place, ThreadPoolExecutor(threads) as pool, (place / "pixels").open("wb") as out:

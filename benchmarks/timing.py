@@ -163,7 +163,9 @@ def _cell(value: Any) -> str:
 
 def _words(about: Mapping[str, Any], asked: argparse.Namespace) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    where = f"{about['device']}; {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, load {about['load']:.1f}"
+    where = (
+        f"{about['device']}; {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, load {about['load']:.1f}"
+    )
     return f"{where}; Python {about['python']}, {versions}; runs: {asked.runs}"
 
 
@@ -202,7 +204,7 @@ def anonymous_bytes() -> int:
 
 @contextmanager
 def fresh_cache(work: Path, keep_formats: bool = True) -> Iterator[Path]:
-    """Use an empty cache folder for a while, which is then removed; what was probed before is known, unless told not to."""
+    """Use an empty cache folder for a while, then remove it; earlier probes are known, unless told otherwise."""
     before = os.environ.get("KAGGLEKIT_CACHE")
     memory = work / "formats.json"
     with tempfile.TemporaryDirectory(dir=work) as place:

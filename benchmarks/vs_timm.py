@@ -1,4 +1,4 @@
-"""A whole fine-tune, from JPEG files to test predictions with test-time augmentation, with timm's own parts and in kagglekit.
+"""A whole fine-tune, from JPEG files to test predictions under several views, with timm's own parts and in kagglekit.
 
     python benchmarks/vs_timm.py --model resnet18 --size 128 --batch 64 --runs 3
 

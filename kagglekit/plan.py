@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from kagglekit.store_choice import Keep
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,6 +38,8 @@ class Request:
         size: Shorthand for the largest image side, px.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
+        store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
+            block by block.
         out: Folder of all runs.
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
@@ -52,6 +56,7 @@ class Request:
     size: int | None = None
     device: str = "auto"
     precision: str = "auto"
+    store: Keep = "auto"
     out: Path = RUNS
     name: str = ""
     from_run: str = ""
@@ -142,12 +147,14 @@ def make_plan(request: Request, warn: Callable[[str], None], downloads: Path | N
     """
     from kagglekit.device import check_precision, choose_device
     from kagglekit.store import cache_folder
+    from kagglekit.store_choice import check_keep
 
     choice = choose(request, warn)
     if choice.base and not choice.base.final_weights.exists():
         raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
     device = choose_device(request.device)
     check_precision(request.precision, device)
+    check_keep(request.store, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, downloads)

@@ -111,6 +111,7 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
         plan.device,
         display,
         plan.request.skip_bad_images,
+        plan.request.store,
     )
     if lines := describe_bad(pictures):
         display.warn(lines)

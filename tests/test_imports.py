@@ -30,6 +30,7 @@ LAYERS = [
         "exposure",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress"},
+    {"store_choice"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "train", "passes", "solver"},
     {"estimate", "activations", "pictures", "plan"},
     {"describe", "work", "online", "history"},
