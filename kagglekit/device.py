@@ -188,6 +188,11 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
+def free_bytes(device: torch.device) -> int:
+    """Return how much memory of its own the device has free; 0 for one that shares the CPU's."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+
+
 def check_precision(precision: str, device: torch.device) -> None:
     """Check that a device can compute in a precision.
 

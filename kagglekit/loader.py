@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from kagglekit.errors import UserError
+from kagglekit.store_choice import fits_device
 from kagglekit.warp import finish, finish_on_device, gather, to_device, warp
 
 if TYPE_CHECKING:
@@ -101,19 +102,13 @@ class Loader:
 
 def place(store: ImageStore, device: torch.device) -> Tensor | None:
     """Copy the store's pixels to `device` if it is a GPU with twice that memory free; else return None."""
-    if 2 * len(store.pixels) > _free_bytes(device):
+    if not fits_device(len(store.pixels), device):
         return None
     flat = torch.empty(len(store.pixels), dtype=torch.uint8, device=device)
     for start in range(0, len(flat), _CHUNK):
         part = np.array(store.pixels[start : start + _CHUNK])
         flat[start : start + _CHUNK] = torch.from_numpy(part).to(device)
     return flat
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return 0  # Apple's GPUs share the memory with the CPU, which warps well enough
 
 
 def _ahead(

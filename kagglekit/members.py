@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from kagglekit.ensemble import Ensemble, Member
 from kagglekit.metric import Metric, Score
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import BATCH, mean_over_passes, predict_pass
-from kagglekit.pictures import Kind, Split, bad_ids
+from kagglekit.pictures import Kind, Split, bad_ids, describe_bad
 from kagglekit.predictions import (
     check_predictions,
     load_predictions,
@@ -31,6 +31,8 @@ from kagglekit.work import Snapshot, Work
 if TYPE_CHECKING:
     from kagglekit.loader import Loader
 
+SPLITS: tuple[Split, Split] = ("valid", "test")
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -41,12 +43,20 @@ class Predicted:
     plain_test: pd.DataFrame
 
 
+class Tables(NamedTuple):
+    """Predictions of one split: of the plain view, and the mean over it and the augmented ones."""
+
+    plain: pd.DataFrame
+    mean: pd.DataFrame
+
+
 def predict_members(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Predict valid and test images with each snapshot; add the averaged weights' where the recipe asks for them."""
-    members = [predict_member(work, snapshot) for snapshot in snapshots]
     if work.plan.recipe.ensemble == "average":
-        members.append(_average_member(work, snapshots))
-    return members
+        snapshots = [*snapshots, _average(work, snapshots)]
+    if work.pictures.stream:
+        return _predict_streamed(work, snapshots)
+    return [predict_member(work, snapshot) for snapshot in snapshots]
 
 
 def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
@@ -54,38 +64,64 @@ def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
 
     What a stopped run has predicted already is read instead.
     """
-    splits: tuple[Split, ...] = ("valid", "test")
-    if all(work.run.predictions(snapshot.name, split).exists() for split in splits):
+    if all(work.run.predictions(snapshot.name, split).exists() for split in SPLITS):
         return _predicted(work, snapshot)
+    _load(work, snapshot)
+    return _member(work, snapshot, _predict_split(work, snapshot, "valid"), _predict_split(work, snapshot, "test"))
+
+
+def _predict_streamed(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted]:
+    """Do what `predict_member` does, block by block of the test images: all members predict a block before the next."""
+    valid: list[Tables] = []
+    parts: list[list[Tables]] = [[] for _ in snapshots]
+    for snapshot in snapshots:
+        _load(work, snapshot)
+        valid.append(_predict_split(work, snapshot, "valid"))
+    for pictures in work.pictures.test_blocks():
+        for tables, snapshot in zip(parts, snapshots, strict=True):
+            _load(work, snapshot)
+            tables.append(_predict_split(replace(work, pictures=pictures), snapshot, "test"))
+    if bad_ids(work.pictures, "test"):  # of streamed images that is not known before
+        work.display.warn(describe_bad(work.pictures))
+    tests = [Tables(*map(pd.concat, zip(*tables, strict=True))) for tables in parts]
+    return [_member(work, *each) for each in zip(snapshots, valid, tests, strict=True)]
+
+
+def _load(work: Work, snapshot: Snapshot) -> None:
+    """Put a snapshot's weights into the network, ready to predict."""
     set_input_size(work.model, snapshot.stage.size)
     load_weights(work.model, work.run.snapshot(snapshot.name))
-    size = work.plan.recipe.predict_size or snapshot.stage.size
-    set_input_size(work.model, size)
+    set_input_size(work.model, _size(work, snapshot))
     work.model.to(memory_format=work.compute.infer.memory_format)
-    plain: dict[Split, pd.DataFrame] = {}
-    mean: dict[Split, pd.DataFrame] = {}
-    for split in splits:
-        plain[split], mean[split] = _predict_split(work, snapshot, split, size)
-        save_predictions(plain[split], work.run.plain_predictions(snapshot.name, split))
-    for split, table in mean.items():
-        save_predictions(table, work.run.predictions(snapshot.name, split))
+
+
+def _size(work: Work, snapshot: Snapshot) -> int:
+    return work.plan.recipe.predict_size or snapshot.stage.size
+
+
+def _member(work: Work, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
+    """Keep a snapshot's predictions: first the plain ones, so that a stopped run has all of them or none."""
+    for split, tables in zip(SPLITS, (valid, test), strict=True):
+        save_predictions(tables.plain, work.run.plain_predictions(snapshot.name, split))
+    for split, tables in zip(SPLITS, (valid, test), strict=True):
+        save_predictions(tables.mean, work.run.predictions(snapshot.name, split))
     return _predicted(work, snapshot)
 
 
 def _predicted(work: Work, snapshot: Snapshot) -> Predicted:
     """Read a snapshot's predictions back."""
-    valid, test = (load_predictions(work.run.predictions(snapshot.name, split)) for split in ("valid", "test"))
+    valid, test = (load_predictions(work.run.predictions(snapshot.name, split)) for split in SPLITS)
     member = Member(snapshot.name, valid, test, work.run.name, snapshot.stage.name, snapshot.cycle)
-    plain = [load_predictions(work.run.plain_predictions(snapshot.name, split)) for split in ("valid", "test")]
-    return Predicted(member, *plain)
+    return Predicted(member, *(load_predictions(work.run.plain_predictions(snapshot.name, split)) for split in SPLITS))
 
 
-def _predict_split(work: Work, snapshot: Snapshot, split: Split, size: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the table of the plain view and the mean over it and the augmented ones."""
+def _predict_split(work: Work, snapshot: Snapshot, split: Split) -> Tables:
+    """Predict the images of a split, plain and with test-time augmentation."""
     ids = work.pictures.ids(split)
     if not ids:
         nothing = make_predictions([], work.plan.classes, np.zeros((0, len(work.plan.classes)), np.float32))
-        return nothing, nothing
+        return Tables(nothing, nothing)
+    size = _size(work, snapshot)
     stage, hooks, recipe = snapshot.stage, work.plan.hooks, work.plan.recipe
     kind: Kind = "test" if split == "test" else "labelled"
     plain = hooks.views(recipe, stage, "plain", work.config)
@@ -95,7 +131,7 @@ def _predict_split(work: Work, snapshot: Snapshot, split: Split, size: int) -> t
         passes += [(tta, turn) for turn in range(1, n_passes(tta, recipe.tta) + 1)]
     results = [_pass(work, snapshot, split, work.pictures.loader(kind, v, size, "tta"), turn) for v, turn in passes]
     first = make_predictions(ids, work.plan.classes, results[0])
-    return first, make_predictions(ids, work.plan.classes, mean_over_passes(results))
+    return Tables(first, make_predictions(ids, work.plan.classes, mean_over_passes(results)))
 
 
 def n_passes(view: View, asked: int) -> int:
@@ -112,8 +148,8 @@ def _pass(work: Work, snapshot: Snapshot, split: Split, loader: Loader, turn: in
     return np.concatenate(parts)
 
 
-def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
-    """Average the snapshots' weights, re-estimate BatchNorm's statistics on training images, and predict.
+def _average(work: Work, snapshots: Sequence[Snapshot]) -> Snapshot:
+    """Average the snapshots' weights, and re-estimate BatchNorm's statistics on training images.
 
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization", arXiv:1803.05407.
     """
@@ -121,6 +157,7 @@ def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
     same = [snapshot for snapshot in snapshots if snapshot.stage.size == last.stage.size]
     sums: dict[str, Tensor] = {}
     set_input_size(work.model, last.stage.size)
+    work.model.to(memory_format=work.compute.infer.memory_format)
     for snapshot in same:
         load_weights(work.model, work.run.snapshot(snapshot.name))
         for name, value in work.model.state_dict().items():
@@ -131,7 +168,7 @@ def _average_member(work: Work, snapshots: Sequence[Snapshot]) -> Predicted:
     _estimate_batch_norm(work, last)
     average = Snapshot("average", last.stage, last.cycle)
     save_weights(work.model, work.run.snapshot("average"))
-    return predict_member(work, average)
+    return average
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,9 +16,11 @@ from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.model import DataConfig
+from kagglekit.passes import BATCH
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.store import ImageStore, StoreSpec, bad_images_error, exists, open_store
-from kagglekit.store_build import being_built, build, build_smaller
+from kagglekit.store_build import being_built, build, build_smaller, hold
+from kagglekit.store_choice import Keep, describe_kept, estimated_bytes, in_memory, why_stream
 from kagglekit.view import Fit, View, image_keys
 from kagglekit.warp import copy_side
 
@@ -27,8 +29,35 @@ if TYPE_CHECKING:
 
     from kagglekit.progress import Display
 
+BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed
 Kind = Literal["labelled", "test"]
 Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Test images that are decoded when they are predicted, block by block; the disk holds none of them.
+
+    Attributes:
+        specs: By fit and side, the store of all of them that there is no room for.
+        read: Decodes one file, see `kagglekit.store_build.build`.
+    """
+
+    specs: Mapping[tuple[Fit, int], StoreSpec]
+    read: Callable[[Path, int], NDArray[np.uint8] | None]
+
+    @property
+    def rows(self) -> int:
+        """Images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
+        each = estimated_bytes(self.specs.values()) / max(1, len(next(iter(self.specs.values())).files))
+        return max(1, int(BLOCK_BYTES / each) // BATCH) * BATCH
+
+    def block(self, start: int) -> dict[tuple[Fit, int], ImageStore]:
+        """Decode the block that begins with row `start` into memory, each file once."""
+        cut = {where: spec.part(start, start + self.rows) for where, spec in self.specs.items()}
+        largest = next(spec.source or spec for spec in cut.values())
+        source = hold(largest, self.read)
+        return {where: hold(spec, self.read, source) if spec.source else source for where, spec in cut.items()}
 
 
 @dataclass(frozen=True)
@@ -42,7 +71,10 @@ class Pictures:
         config: The network's mean and std.
         device: Where batches are wanted.
         seed: The run's.
-        usable: By kind, (N,) bool: whether each image could be decoded.
+        usable: By kind, (N,) bool: whether each image could be decoded; of streamed images it is known only when they
+            have been predicted.
+        keep: Where decoded images are kept.
+        stream: How the test images are decoded block by block; None where they have stores.
     """
 
     tables: dict[Kind, pd.DataFrame]
@@ -52,6 +84,8 @@ class Pictures:
     device: torch.device
     seed: int
     usable: dict[Kind, NDArray[np.bool_]]
+    keep: Keep = "auto"
+    stream: Stream | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
@@ -82,9 +116,38 @@ class Pictures:
         store = self.stores[kind, view.fit, copy_side(size)]
         if store.folder not in self._resident:
             self._make_room(size)
-            self._resident[store.folder] = place(store, self.device)
+            self._resident[store.folder] = self._placed(store)
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
+
+    def test_blocks(self) -> Iterator[Pictures]:
+        """Yield these pictures, or, where the test images are streamed, with one block of them after the other.
+
+        A block's decoded images are forgotten when the next one is asked for.
+        """
+        if not self.stream:
+            yield self
+            return
+        for start in range(0, len(self.tables["test"]), self.stream.rows):
+            yield self._with_block(self.stream, start)
+
+    def _with_block(self, stream: Stream, start: int) -> Pictures:
+        rows = slice(start, start + stream.rows)
+        of_block = {("test", *where): store for where, store in stream.block(start).items()}
+        stores: dict[tuple[Kind, Fit, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
+        table = self.tables["test"].iloc[rows].reset_index(drop=True)
+        self.usable["test"][rows] = _usable("test", len(table), stores)
+        usable = {**self.usable, "test": self.usable["test"][rows]}
+        return replace(self, tables={**self.tables, "test": table}, stores=stores, usable=usable, stream=None)
+
+    def _placed(self, store: ImageStore) -> Tensor | None:
+        if self.keep in ("ram", "map"):
+            return None
+        flat = place(store, self.device)
+        if flat is None and self.keep == "device":
+            size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
+            raise UserError(f"--store device: {self.device} has no room for {size}", "use --store auto")
+        return flat
 
     def _make_room(self, size: int) -> None:
         """Forget the copies of other sizes that the device holds: their stages are over."""
@@ -104,8 +167,9 @@ def prepare_pictures(
     device: torch.device,
     display: Display,
     skip_bad: bool,
+    keep: Keep = "auto",
 ) -> Pictures:
-    """Decode what has not been decoded before, and open it.
+    """Decode what has not been decoded before, and open it; say where it is kept.
 
     Raises:
         UserError: Images can't be decoded (unless `skip_bad`), or the cache can't hold them.
@@ -115,16 +179,40 @@ def prepare_pictures(
         "test": table[table["split"] == "test"].reset_index(drop=True),
     }
     needs = _needs(hooks, recipe, list(stages), config)
-    stores: dict[tuple[Kind, Fit, int], ImageStore] = {}
+    specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]] = {}
     for kind, rows in tables.items():
         files = tuple(Path(path) for path in rows["path"])
-        if files:
-            for (fit, side), spec in _specs(files, data, hooks.reader(), sorted(needs[kind])):
-                stores[kind, fit, side] = _built(spec, hooks, display, kind)
+        specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]))) if files else {}
+    stream = _stream(keep, specs, hooks, display)
+    stores = {
+        (kind, fit, side): _built(spec, hooks, display, kind)
+        for kind, by_size in specs.items()
+        if kind == "labelled" or not stream
+        for (fit, side), spec in by_size.items()
+    }
+    if keep == "ram":
+        stores = {which: in_memory(store) for which, store in stores.items()}
+    display.say(describe_kept(keep, list(stores.values()), device))
     usable = {kind: _usable(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
-    return Pictures(tables, classes, stores, config, device, recipe.seed, usable)
+    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream)
+
+
+def _stream(
+    keep: Keep, specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]], hooks: Hooks, display: Display
+) -> Stream | None:
+    """Decide whether the test images are streamed, and say why."""
+    why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
+    if not why:
+        return None
+    stream = Stream(specs["test"], hooks.read_image)
+    n = len(next(iter(specs["test"].values())).files)
+    display.say(
+        f"the test images are decoded when they are predicted, in {-(-n // stream.rows):,} blocks of up to "
+        f"{min(n, stream.rows):,}: {why}"
+    )
+    return stream
 
 
 def _needs(hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig) -> dict[Kind, set[tuple[int, Fit]]]:

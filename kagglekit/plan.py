@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from kagglekit.progress import Display
+    from kagglekit.store_choice import Keep
 
 
 MISSING = {
@@ -48,6 +49,8 @@ class Request:
         size: Shorthand for the largest image side, px.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
+        store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
+            block by block.
         out: Folder of all runs.
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
@@ -67,6 +70,7 @@ class Request:
     size: int | None = None
     device: str = "auto"
     precision: str = "auto"
+    store: Keep = "auto"
     out: Path = RUNS
     name: str = ""
     from_run: str = ""
@@ -160,12 +164,14 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     """
     from kagglekit.device import check_precision, choose_device
     from kagglekit.store import cache_folder
+    from kagglekit.store_choice import check_keep
 
     choice = choose(request, display.warn)
     if choice.base and not choice.base.final_weights.exists():
         raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
     device = choose_device(request.device)
     check_precision(request.precision, device)
+    check_keep(request.store, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     fetching = Fetching(display)

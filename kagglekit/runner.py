@@ -205,6 +205,7 @@ def prepare(
         plan.device,
         display,
         plan.request.skip_bad_images,
+        plan.request.store,
     )
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
     if lines := describe_bad(pictures):

@@ -29,7 +29,7 @@ import platformdirs
 from kagglekit.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -77,6 +77,11 @@ class StoreSpec:
     def smaller(self, side: int, fit: Fit = "short") -> Self:
         """Return the same pictures reduced further, made from this store instead of from the files."""
         return replace(self, side=side, fit=fit, source=self)
+
+    def part(self, start: int, end: int) -> Self:
+        """Return the rows from `start` to before `end` alone."""
+        source = self.source.part(start, end) if self.source else None
+        return replace(self, files=self.files[start:end], source=source)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -188,14 +193,19 @@ def open_store(spec: StoreSpec) -> ImageStore:
     if not exists(spec):
         raise FileNotFoundError(f"no complete image store in {folder}")
     entries = list(read_entries(folder / PICTURES))
-    lengths = np.array([entry.n_bytes for entry in entries], dtype=np.int64)
     pixels = _map(folder / PIXELS)
-    if len(entries) != len(spec.files) or lengths.sum() != len(pixels):
+    if len(entries) != len(spec.files) or sum(entry.n_bytes for entry in entries) != len(pixels):
         raise UserError(f"the image store in {folder} is damaged: its files do not fit together", "remove that folder")
     with contextlib.suppress(OSError):  # `kagglekit cache` shows it as the time of last use
         os.utime(folder / INFO)
+    return store_of(spec, pixels, entries)
+
+
+def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> ImageStore:
+    """Put pixels and their list together, wherever the pixels are."""
+    lengths = np.array([entry.n_bytes for entry in entries], dtype=np.int64)
     return ImageStore(
-        folder=folder,
+        folder=spec.folder,
         names=spec.names,
         pixels=pixels,
         offsets=np.cumsum(lengths) - lengths,

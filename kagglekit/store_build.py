@@ -18,6 +18,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from kagglekit.errors import UserError
@@ -28,11 +29,13 @@ from kagglekit.store import (
     LOCK,
     PICTURES,
     PIXELS,
+    ImageStore,
     StoreSpec,
     cache_folder,
     exists,
     open_store,
     read_entries,
+    store_of,
 )
 from kagglekit.store_picture import Picture, decoded, reduced_further
 
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
 SECONDS_A_CHUNK = 2.0
@@ -86,6 +88,19 @@ def build_smaller(spec: StoreSpec, *, threads: int | None = None) -> Iterator[in
         raise ValueError("the store has no source: call build")
     source = spec.source
     yield from _build(spec, lambda: partial(reduced_further, spec, open_store(source)), threads)
+
+
+def hold(
+    spec: StoreSpec,
+    read: Callable[[Path, int], NDArray[np.uint8] | None],
+    source: ImageStore | None = None,
+    *,
+    threads: int | None = None,
+) -> ImageStore:
+    """Make a store in memory: the pictures that `build` would write, or `build_smaller` from `source`."""
+    picture = partial(reduced_further, spec, source) if source else partial(decoded, spec, read)
+    made = list(_in_order(picture, range(len(spec.files)), threads or _cores()))
+    return store_of(spec, np.concatenate([pixels.reshape(-1) for pixels, _ in made]), [entry for _, entry in made])
 
 
 def being_built(spec: StoreSpec) -> bool:

@@ -47,7 +47,7 @@ LAYERS = [
         "checkpoint",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress", "data_place"},
-    {"fetching"},
+    {"fetching", "store_choice"},
     {"hooks", "store_build", "store_cache", "loader", "submission", "duplicates", "passes", "solver"},
     {"train", "held", "mixing"},
     {"estimate", "activations", "lr_sweep", "plots", "pictures", "plan"},

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="auto measures a few steps of each.",
 )
+@click.option(
+    "--store",
+    type=click.Choice(["auto", "device", "ram", "map", "stream"]),
+    default="auto",
+    show_default=True,
+    help="Where decoded images are kept; stream decodes the test images block by block.",
+)
 @click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
 @click.option(

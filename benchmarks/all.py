@@ -1,0 +1,103 @@
+"""Every benchmark, one after the other, into a folder: a JSON file each, and tables.md with all tables.
+
+    python benchmarks/all.py --out DIR [--device cpu] [--pretrained mobilenetv2_100_in1k.safetensors] [--tiny]
+
+A script that fails or takes too long is noted in tables.md and does not stop the others. On two quiet cores all of it
+should take about half an hour; `--only limit stages` runs some of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+HERE = Path(__file__).parent
+LONGEST = 900  # s, of one script
+
+
+def main() -> None:
+    """Run them all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for JSON files, tables.md and logs")
+    parser.add_argument("--work", type=Path, help="folder for pictures and caches; default OUT/work")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--pretrained", type=Path, help="weights of mobilenetv2_100: whole fine-tunes with it, too")
+    parser.add_argument("--tiny", action="store_true", help="a few images, small sizes: does everything work?")
+    parser.add_argument("--only", nargs="*", default=(), help="names of benchmarks")
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    work = (asked.work or asked.out / "work").absolute()
+    tables = asked.out / "tables.md"
+    tables.write_text("# Benchmarks\n")
+    began = time.perf_counter()
+    for name, command in commands(asked, work).items():
+        if not asked.only or name in asked.only:
+            with tables.open("a") as file:
+                file.write(section(asked.out, name, command))
+    print(f"all in {(time.perf_counter() - began) / 60:.1f} min: {tables}")
+
+
+def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
+    """Return each benchmark's command line by its name."""
+    common = ["--device", asked.device, "--work", str(work)]
+    few = ["--tiny", "--size", "48", "--batch", "16", "--runs", "1"] if asked.tiny else []
+    short = ["--seconds", "0.1" if asked.tiny else "3"]
+    small = ["--model", "mobilenetv2_100", "--weights", str(asked.pretrained)] if asked.pretrained else []
+    some = ["--numbers", "64", "128"] if asked.tiny else []
+    given = {  # the first one makes pictures and weights
+        "network": ["network.py"],
+        "limit": ["limit.py", *short],
+        "stages": ["stages.py", *short],
+        "vs_fastai": ["vs_fastai.py"],
+        "vs_timm": ["vs_timm.py"],
+        "steps": ["steps.py", *short],
+        "stores": ["stores.py"],
+        "startup": ["startup.py"],
+        "memory": ["memory.py"],
+        "growth": ["growth.py", *some],
+    }
+    if small:
+        for name in ("limit", "stages", "vs_fastai", "vs_timm"):
+            given[f"{name}-mobilenetv2"] = [*given[name], *small]
+    return {
+        name: [sys.executable, str(HERE / script), *common, *few, *more, "--json", str(asked.out / f"{name}.json")]
+        for name, (script, *more) in given.items()
+    }
+
+
+def section(out: Path, name: str, command: list[str]) -> str:
+    """Run one benchmark; return its part of tables.md. What it says on stderr goes to a log file."""
+    words = " ".join(command[1:])
+    print(f"{name}: {words}", flush=True)
+    began = time.perf_counter()
+    with (out / f"{name}.log").open("w") as log:
+        said, failed = finished(command, log)
+    if failed:
+        failed = f"**{failed}**; see {name}.log\n\n"
+    seconds = time.perf_counter() - began
+    print(f"  {failed.strip() or 'done'} in {seconds:.0f} s", flush=True)
+    return f"\n## {name}\n\n`{words}` ({seconds:.0f} s)\n\n{failed}{said}"
+
+
+def finished(command: list[str], log: IO[str]) -> tuple[str, str]:
+    """Run a command to its end; return what it printed, and what went wrong or an empty string."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+    try:
+        said, _ = process.communicate(timeout=LONGEST)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)  # its workers, too
+        process.wait()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
+        return "", f"stopped after {LONGEST} s"
+    return said, f"failed with exit code {process.returncode}" if process.returncode else ""
+
+
+if __name__ == "__main__":
+    main()

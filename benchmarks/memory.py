@@ -1,0 +1,84 @@
+"""Memory of a whole run beyond that of a bare training step, without the store's pages.
+
+    python benchmarks/memory.py --model resnet18 --size 128 --batch 64 --device cpu
+
+Each in a process of its own: `limit.py`'s training step in the format that the run chose, and a run of kagglekit with
+every kind of stage. On a CPU the largest resident anonymous memory is looked at 50 times a second: the pages of a
+memory-mapped store are the file's and are not in it. On a GPU it is what torch has allocated at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+
+import torch
+from pictures import asked_for
+from timing import PeakMemory, Report, interleaved, median_of, options
+
+BAR = 1e9
+
+
+def main() -> None:
+    """Measure both, in turn."""
+    parser = options(__doc__)
+    parser.add_argument("--only", choices=["step", "run"], help="measure this in this process")
+    asked = parser.parse_args()
+    asked_for(asked)
+    if asked.only:
+        print(json.dumps(step_bytes(asked) if asked.only == "step" else run_bytes(asked)))
+        return
+    taken = interleaved({"run": lambda _: elsewhere("run"), "step": lambda _: elsewhere("step")}, asked.runs)
+    report = Report("memory", asked)
+    run, step = (median_of(taken[name], "answer") for name in ("run", "step"))
+    report.rows += [
+        {"what": "a bare training step", "MB": step / 1e6},
+        {"what": "a run with every kind of stage", "MB": run / 1e6},
+        {"what": "beyond the step; bar: at most 1,000", "MB": (run - step) / 1e6},
+    ]
+    report.finish()
+
+
+def elsewhere(what: str) -> int:
+    """Measure in a process of its own; return bytes."""
+    done = subprocess.run([sys.executable, *sys.argv, "--only", what], stdout=subprocess.PIPE, text=True, check=True)
+    return int(json.loads(done.stdout.splitlines()[-1]))
+
+
+def step_bytes(asked: argparse.Namespace) -> int:
+    """Return the largest memory of a process that takes training steps on synthetic tensors."""
+    from limit import rate, synthetic
+
+    from kagglekit.device import choose_formats
+
+    with PeakMemory() as memory:
+        batch = synthetic(asked)
+        known = asked.work / "formats.json"
+        chosen = choose_formats(batch.model, batch.device, "auto", asked.size, asked.batch, asked.model, known)
+        memory.peak = 0  # the probe is the run's business
+        if batch.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(batch.device)
+        rate(batch, "train", chosen.train, 1.0)
+    return most(asked, memory)
+
+
+def run_bytes(asked: argparse.Namespace) -> int:
+    """Return the largest memory of a process that makes a run."""
+    from network import settings
+    from stages import clocked_run
+
+    with PeakMemory() as memory:
+        clocked_run(asked, asked_for(asked), "best", **settings(asked))
+    return most(asked, memory)
+
+
+def most(asked: argparse.Namespace, memory: PeakMemory) -> int:
+    """Return the device's largest memory."""
+    device = torch.device(asked.device)
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else memory.peak
+
+
+if __name__ == "__main__":
+    main()

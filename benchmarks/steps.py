@@ -1,0 +1,239 @@
+"""Steps and passes beside what they could be: the frozen stage, cached activations, test-time augmentation, the probe.
+
+    python benchmarks/steps.py --model resnet18 --size 128 --batch 64 --device cpu
+
+- A step of the frozen stage (body in eval mode, backward ends at the head) against one that trains BatchNorm through
+  the body, as fastai's frozen stage does.
+- An epoch of the head on cached activations against one of the frozen stage, in real runs.
+- One plain and four augmented views of the store's images against five forward passes over synthetic tensors.
+- The precision and layout that the probe chose against the best of all, training and inference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from limit import Synthetic, formats, prepared, rate, synthetic
+from network import COMPETITION, settings
+from pictures import asked_for
+from timing import Report, Taken, fresh_cache, interleaved, median, median_of, options
+from torch import nn
+
+from kagglekit import api
+from kagglekit.device import Compute, choose_formats, synchronise
+from kagglekit.hooks import Hooks
+from kagglekit.loader import Loader, place
+from kagglekit.manager import load
+from kagglekit.model import data_config
+from kagglekit.passes import BATCH, predict_pass
+from kagglekit.pictures import built_store
+from kagglekit.progress import for_people
+from kagglekit.store import StoreSpec
+from kagglekit.view import image_keys
+from kagglekit.warp import copy_side
+
+
+def main() -> None:
+    """Measure all four."""
+    parser = options(__doc__)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at least")
+    asked = parser.parse_args()
+    report = Report("steps", asked)
+    batch = synthetic(asked)
+    compute = probe(asked, batch, report)
+    frozen_against_batch_norm(asked, batch, compute, report)
+    tta_against_passes(asked, batch, compute, report)
+    cached_against_frozen(asked, report)
+    report.finish()
+
+
+def probe(asked: argparse.Namespace, batch: Synthetic, report: Report) -> Compute:
+    """Let kagglekit choose the formats; compare them with the best of all."""
+    memory = asked.work / "probe.json"
+    memory.unlink(missing_ok=True)
+    steps = _count_steps()
+    ask = partial(choose_formats, batch.model, batch.device, "auto", asked.size, asked.batch, asked.model, memory)
+    started = time.perf_counter()
+    with steps:
+        compute = ask()
+    seconds, again = time.perf_counter() - started, ask()
+    for mode, chosen in (("train", compute.train), ("infer", compute.infer)):
+        turns = {str(each): partial(_rate, batch, mode, each, asked.seconds) for each in formats(batch.device)}
+        taken = interleaved(turns, asked.runs)
+        rates = {name: median_of(runs, "answer") for name, runs in taken.items()}
+        best = max(rates, key=rates.__getitem__)
+        what = f"{mode}: chosen {chosen} against best {best}"
+        add(
+            report, what, rates[str(chosen)], rates[best], "images/s", rates[str(chosen)] / rates[best], "at least 0.97"
+        )
+    most = max(steps.counts.values())
+    report.notes.append(
+        f"the probe took {seconds:.1f} s, at most {most} steps a variant; asked again: {again.why}, same: "
+        f"{(again.train, again.infer) == (compute.train, compute.infer)}"
+    )
+    report.more["probe"] = {"seconds": seconds, "most_steps": most, "memory": json.loads(memory.read_text())}
+    return compute
+
+
+class _count_steps:
+    """Counts the probe's steps of each variant while the block runs."""
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+
+    def __enter__(self) -> None:
+        from kagglekit import device
+
+        self.plain = device._train_step, device._infer_step
+        device._train_step, device._infer_step = (partial(self._counted, step) for step in self.plain)
+
+    def __exit__(self, *_: object) -> None:
+        from kagglekit import device
+
+        device._train_step, device._infer_step = self.plain
+
+    def _counted(self, step: Any, model: Any, images: Any, chosen: Any) -> None:
+        key = step.__name__, str(chosen)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        step(model, images, chosen)
+
+
+def _rate(batch: Synthetic, mode: str, chosen: Any, seconds: float, run: int) -> float:
+    return rate(batch, mode, chosen, seconds)
+
+
+def frozen_against_batch_norm(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
+    """Compare our frozen step with one whose backward goes through the body for BatchNorm's sake."""
+    contenders = {
+        "head": partial(_rate, batch, "head", compute.infer, asked.seconds),
+        "BatchNorm": partial(_batch_norm_rate, batch, compute, asked.seconds),
+    }
+    taken = interleaved(contenders, asked.runs)
+    ours, theirs = (median_of(taken[name], "answer") for name in contenders)
+    add(
+        report,
+        "step, frozen body against BatchNorm trained in it",
+        ours,
+        theirs,
+        "images/s",
+        ours / theirs,
+        "at least 1.6",
+    )
+
+
+def _batch_norm_rate(batch: Synthetic, compute: Compute, seconds: float, run: int) -> float:
+    """Return images/s of steps that train head and BatchNorm layers, these in train mode."""
+    chosen = compute.train
+    prepared(batch, "head", chosen)
+    for module in batch.model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train().requires_grad_(True)
+    trained = [parameter for parameter in batch.model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
+    images = batch.images.contiguous(memory_format=chosen.memory_format)
+    started, steps = None, 0
+    while started is None or steps < 3 or time.perf_counter() - started < seconds:
+        with chosen.autocast(batch.device):
+            logits = batch.model(images)
+        nn.functional.cross_entropy(logits.float(), batch.targets).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        synchronise(batch.device)
+        steps += 1
+        if started is None:  # the first one sets up kernels
+            started, steps = time.perf_counter(), 0
+    return steps * len(images) / (time.perf_counter() - started)
+
+
+def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
+    """Compare predictions of the stored images under 1 + 4 views with five passes over the same number of tensors."""
+    hooks, files = Hooks(load(COMPETITION)), tuple(sorted(asked_for(asked).glob("*/*/*.jpg")))
+    stage = hooks.recipe("quick").stages[-1].model_copy(update={"size": asked.size})
+    recipe, config = hooks.recipe("quick").model_copy(update={"stages": (stage,)}), data_config(batch.model)
+    with fresh_cache(asked.work):
+        side = copy_side(asked.size)
+        store = built_store(StoreSpec(files, files[0].parent, side, "short", hooks.reader()), hooks.read_image)
+        keys, resident = image_keys([str(file) for file in files]), place(store, batch.device)
+        modes = ("plain", *["tta"] * 4)
+        views = [hooks.views(recipe, stage, mode, config) for mode in modes]  # type: ignore[arg-type]
+        loaders = [Loader(store, view, asked.size, config, keys, batch.device, resident) for view in views]
+        rows = np.arange(len(files) // BATCH * BATCH or len(files))
+        contenders = {
+            "TTA": partial(_predict, batch, compute, loaders, rows),
+            "passes": partial(_passes, batch, compute, asked.size, len(loaders) * -(-len(rows) // BATCH)),
+        }
+        contenders["TTA"](0)
+        taken = interleaved(contenders, asked.runs)
+    n = len(loaders) * len(rows)
+    ours, ceiling = (n / median_of(taken[name]) for name in contenders)
+    add(
+        report,
+        "TTA 1 + 4 from the store against five synthetic passes",
+        ours,
+        ceiling,
+        "images/s",
+        ours / ceiling,
+        "at least 0.95",
+    )
+
+
+def _predict(batch: Synthetic, compute: Compute, loaders: list[Loader], rows: np.ndarray, run: int) -> None:
+    batch.model.to(memory_format=compute.infer.memory_format)
+    for turn, loader in enumerate(loaders):
+        for _ in predict_pass(batch.model, loader, rows, turn, compute):
+            pass
+
+
+@torch.no_grad()
+def _passes(batch: Synthetic, compute: Compute, size: int, n: int, run: int) -> None:
+    model, chosen = batch.model.eval().to(memory_format=compute.infer.memory_format), compute.infer
+    images = torch.randn(BATCH, 3, size, size, device=batch.device).contiguous(memory_format=chosen.memory_format)
+    for _ in range(n):
+        with chosen.autocast(batch.device):
+            model(images)
+    synchronise(batch.device)
+
+
+def cached_against_frozen(asked: argparse.Namespace, report: Report) -> None:
+    """Compare epochs of real runs: those of the head on cached activations with those of the frozen stage."""
+    data = asked_for(asked)
+    taken = interleaved({"run": lambda run: _epochs(asked, data)}, asked.runs)["run"]
+    cached, frozen = (_of_runs(taken, stage) for stage in ("cached-epochs", "frozen"))
+    what = "epoch of the head on cached activations against one of the frozen stage"
+    add(report, what, 1000 * cached, 1000 * frozen, "ms", frozen / cached, "at least 100")
+
+
+def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, float]:
+    """Return the seconds of the last epoch of each stage of a run, without validation."""
+    with fresh_cache(asked.work) as folder:
+        run = api.run(
+            COMPETITION,
+            data=data,
+            settings=settings(asked),
+            preset="best",
+            stages="2-3",
+            device=asked.device,
+            out=folder / "runs",
+            display=for_people(json_output=True),
+        )
+        return {row["stage"]: float(row["seconds"]) for row in run.log()}
+
+
+def _of_runs(taken: list[Taken], stage: str) -> float:
+    return median([run.answer[stage] for run in taken])
+
+
+def add(report: Report, what: str, ours: float, other: float, unit: str, ratio: float, bar: str) -> None:
+    """Add a row."""
+    report.rows.append({"what": what, "ours": ours, "other": other, "unit": unit, "ratio": ratio, "bar": bar})
+
+
+if __name__ == "__main__":
+    main()

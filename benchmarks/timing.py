@@ -1,0 +1,221 @@
+"""How every benchmark measures and reports: clocks, contenders in turn, the machine, a table and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "fastai", "opencv-python-headless", "pillow", "numpy")
+
+
+@dataclass
+class Taken:
+    """What a piece of work took: seconds on the wall, CPU seconds (child processes included), and its answer."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    answer: Any = None
+
+
+def options(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """Return a parser of the options that all benchmarks share; `defaults` change their defaults."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
+    parser.add_argument("--model", default="resnet18", help="a timm model")
+    parser.add_argument("--weights", default="", help="a file with its weights; else random ones")
+    parser.add_argument("--size", type=int, default=128, help="image side, px")
+    parser.add_argument("--batch", type=int, default=64, help="images a step")
+    parser.add_argument("--runs", type=int, default=3, help="of each contender, in turn")
+    parser.add_argument("--work", type=Path, default=Path("bench-work"), help="folder for pictures and caches")
+    parser.add_argument("--json", type=Path, help="write the result here, too")
+    parser.add_argument("--tiny", action="store_true", help="a few images only, to see whether the script works")
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of its finished children, s."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+@contextmanager
+def clock() -> Iterator[Taken]:
+    """Time a block."""
+    taken, wall, cpu = Taken(), time.perf_counter(), cpu_seconds()
+    try:
+        yield taken
+    finally:
+        taken.wall, taken.cpu = time.perf_counter() - wall, cpu_seconds() - cpu
+
+
+def interleaved(contenders: Mapping[str, Callable[[int], Any]], runs: int) -> dict[str, list[Taken]]:
+    """Time each contender `runs` times, in turn: A B A B. Each is told the number of the run, from 0."""
+    taken: dict[str, list[Taken]] = {name: [] for name in contenders}
+    for run in range(runs):
+        for name, work in contenders.items():
+            with clock() as one:
+                answer = work(run)
+            one.answer = answer
+            taken[name].append(one)
+            print(f"run {run + 1}/{runs}  {name}: {one.wall:.2f} s", file=sys.stderr, flush=True)
+    return taken
+
+
+def median(numbers: Sequence[float]) -> float:
+    """Return the median."""
+    return float(statistics.median(numbers))
+
+
+def median_of(taken: Sequence[Taken], what: str = "wall") -> float:
+    """Return the median of the runs' ``wall``, ``cpu`` or ``answer``."""
+    return median([getattr(one, what) for one in taken])
+
+
+def spread(numbers: Sequence[float]) -> str:
+    """Word the least and the largest."""
+    return f"{min(numbers):,.3g} to {max(numbers):,.3g}"
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Describe where this was measured."""
+    import torch
+
+    from kagglekit.device import cpu_name, device_title
+
+    return {
+        "device": device_title(torch.device(device)),
+        "cpu": cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "load": os.getloadavg()[0],
+        "threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@dataclass
+class Report:
+    """What a benchmark found: rows for people, everything for machines.
+
+    Attributes:
+        name: The script's.
+        asked: Its options.
+        rows: A mapping of column to cell a row.
+        notes: Sentences under the table.
+        more: Everything else for the JSON file.
+    """
+
+    name: str
+    asked: argparse.Namespace
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def finish(self) -> None:
+        """Print the table and write the JSON file."""
+        about = machine(self.asked.device)
+        for line in (*markdown(self.rows), "", *self.notes, _words(about, self.asked)):
+            print(line)
+        if self.asked.json:
+            self.asked.json.parent.mkdir(parents=True, exist_ok=True)
+            whole = {"benchmark": self.name, "command": sys.argv, "options": vars(self.asked), "machine": about}
+            whole |= {"rows": self.rows, "notes": self.notes, **self.more}
+            self.asked.json.write_text(json.dumps(whole, indent=1, default=str) + "\n")
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lay out rows as the lines of a markdown table; the columns are those of all rows."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [[_cell(row.get(column, "")) for column in columns] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in (columns, ["---"] * len(columns), *lines)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+    return str(value)
+
+
+def _words(about: Mapping[str, Any], asked: argparse.Namespace) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    where = (
+        f"{about['device']}; {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, load {about['load']:.1f}"
+    )
+    return f"{where}; Python {about['python']}, {versions}; runs: {asked.runs}"
+
+
+class PeakMemory:
+    """The largest anonymous memory of this process while the block ran, bytes: what a memory map takes is not in it.
+
+    The file's pages that a map shows belong to the system's cache, which drops them when it needs the room.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._watcher.join()
+        self.peak = max(self.peak, anonymous_bytes())
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self.peak = max(self.peak, anonymous_bytes())
+
+
+def anonymous_bytes() -> int:
+    """Return this process's resident anonymous memory, bytes (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextmanager
+def fresh_cache(work: Path, keep_formats: bool = True) -> Iterator[Path]:
+    """Use an empty cache folder for a while, then remove it; earlier probes are known, unless told otherwise."""
+    before = os.environ.get("KAGGLEKIT_CACHE")
+    memory = work / "formats.json"
+    with tempfile.TemporaryDirectory(dir=work) as place:
+        if keep_formats and memory.exists():
+            shutil.copy(memory, place)
+        os.environ["KAGGLEKIT_CACHE"] = place
+        try:
+            yield Path(place)
+            if (Path(place) / "formats.json").exists():
+                shutil.copy(Path(place) / "formats.json", memory)
+        finally:
+            os.environ.pop("KAGGLEKIT_CACHE")
+            if before is not None:
+                os.environ["KAGGLEKIT_CACHE"] = before

@@ -1,0 +1,96 @@
+"""Where decoded images are kept: on the device, in memory, mapped from the disk; or nowhere, decoded block by block."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from kagglekit.device import free_bytes
+from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.store import PIXELS, ImageStore, StoreSpec, cache_folder, exists
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import torch
+
+Keep = Literal["auto", "device", "ram", "map", "stream"]
+
+
+def check_keep(keep: str, device: torch.device) -> None:
+    """Check that images can be kept as asked for.
+
+    Raises:
+        UsageError: There is no such choice.
+        UserError: The device has no memory of its own.
+    """
+    if keep not in get_args(Keep):
+        raise UsageError(unknown("store", keep, get_args(Keep)))
+    if keep == "device" and device.type != "cuda":
+        raise UserError(f"--store device: {device.type} has no memory of its own", "use --store auto, ram or map")
+
+
+def fits_device(n_bytes: int, device: torch.device) -> bool:
+    """Return whether the device has twice that memory free: the network needs some, too."""
+    return 2 * n_bytes <= free_bytes(device)
+
+
+def estimated_bytes(specs: Iterable[StoreSpec]) -> int:
+    """Estimate what the pictures of stores take, taking them for 3:2 and as large as the store's side allows."""
+    return int(sum(len(spec.files) * spec.side**2 * 1.5 * 3 for spec in specs))
+
+
+def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSpec]) -> str:
+    """Say why the test images are decoded block by block; an empty string if they get stores like the others.
+
+    They do with ``stream``, and with ``auto`` if the disk has no room for all that is not decoded yet.
+    """
+    if not test or keep in ("device", "ram", "map"):
+        return ""
+    if keep == "stream":
+        return "as asked"
+    missing = [spec for spec in (*labelled, *test) if not exists(spec)]
+    needed, free = estimated_bytes(missing), free_disk()
+    if needed <= free or all(exists(spec) for spec in test):
+        return ""
+    return f"all decoded images would take about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk"
+
+
+def free_disk() -> int:
+    """Return how many bytes are free where the cache folder is, or will be."""
+    folder = cache_folder()
+    return shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
+
+
+def in_memory(store: ImageStore) -> ImageStore:
+    """Read a store's pixels into memory.
+
+    Raises:
+        UserError: They don't fit.
+    """
+    if len(store.pixels) > _free_memory():
+        raise UserError(
+            f"--store ram: {len(store.pixels) / 1e9:.2f} GB of decoded images, {_free_memory() / 1e9:.2f} GB are free",
+            "use --store auto: a memory map needs no memory of its own",
+        )
+    return replace(store, pixels=np.fromfile(store.folder / PIXELS, dtype=np.uint8))
+
+
+def _free_memory() -> int:
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:  # macOS does not say
+        return 1 << 62
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def describe_kept(keep: Keep, stores: Sequence[ImageStore], device: torch.device) -> str:
+    """Word where the decoded images are kept while the run needs them."""
+    sizes = [len(store.pixels) for store in stores]
+    if keep == "device" or (keep in ("auto", "stream") and fits_device(max(sizes), device)):
+        where = f"copied to {device} size by size"
+    else:
+        where = "in memory" if keep == "ram" else "memory-mapped"
+    return f"decoded images: {sum(sizes) / 1e6:,.0f} MB, {where}"
