@@ -13,7 +13,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
     click.argument("competition"),
     click.option(
-        "--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson.", show_default=True
+        "--preset",
+        default="auto",
+        metavar="NAME",
+        help="auto, features, quick, standard, best or lesson.",
+        show_default=True,
     ),
     click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
     click.option(
