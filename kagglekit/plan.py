@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kagglekit.competition import Competition
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import check_writable
+from kagglekit.folds import check_folds
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import load
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
@@ -40,6 +41,11 @@ class Request:
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
         stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
+        full: A finished run to do again with all labelled images (see `kagglekit.full`).
+        only_fold: The one fold to run; None for all of them.
+        into: A run whose folds are to be completed.
+        repeats: How often to run, each time with the next seed.
+        recipe: A whole recipe in the place of a preset's.
         skip_bad_images: Leave undecodable train images out instead of stopping.
         disable: Shared plugins to leave out.
     """
@@ -56,6 +62,11 @@ class Request:
     name: str = ""
     from_run: str = ""
     stages: str = ""
+    full: str = ""
+    only_fold: int | None = None
+    into: str = ""
+    repeats: int = 1
+    recipe: Recipe | None = None
     skip_bad_images: bool = False
     disable: Sequence[str] = field(default_factory=tuple)
 
@@ -96,6 +107,8 @@ class Plan(Choice):
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: What is odd about the data, but no reason to stop.
         device: Where to compute.
+        fitted_on: The finished run whose valid images are trained on here: the ensemble is fitted to that run's valid
+            predictions, and nothing says how good this one is.
     """
 
     data: Path
@@ -104,6 +117,7 @@ class Plan(Choice):
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
+    fitted_on: Run | None = None
 
 
 def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
@@ -118,6 +132,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     Raises:
         UserError: Something was asked for that is not there, or does not fit.
     """
+    if not request.competition:
+        raise UsageError("no competition is named: `kagglekit competitions` lists them")
     plugins = load(request.competition, request.disable)
     for line in plugins.warnings:
         warn(line)
@@ -126,6 +142,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     base = find_run(request.from_run, request.out, name) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
+    check_folds(request, recipe)
     return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
 
@@ -170,7 +187,9 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
     presets = ("auto", *PRESETS)
     if request.preset not in presets:
         raise UsageError(unknown("preset", request.preset, presets))
-    if base and request.preset == "auto":
+    if request.recipe:
+        preset, recipe = "", request.recipe
+    elif base and request.preset == "auto":
         preset, recipe = "", base.recipe()
     else:
         preset = auto_preset(request.device) if request.preset == "auto" else request.preset
@@ -190,9 +209,10 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
 def _check_split(base: Run, recipe: Recipe) -> None:
     """Refuse to go on from a run with another split: its training images would be among the valid ones."""
     before = base.recipe()
-    changed = [field for field in ("seed", "valid", "limit") if getattr(before, field) != getattr(recipe, field)]
+    fields = ("split_by", "valid", "limit", "folds", "group_duplicates")
+    changed = [field for field in fields if getattr(before, field) != getattr(recipe, field)]
     if changed:
-        was = ", ".join(f"{field}={getattr(before, field)}" for field in changed)
+        was = ", ".join(f"{field.replace('split_by', 'seed')}={getattr(before, field)}" for field in changed)
         raise UserError(
             f"{base.folder} was trained on another split of the images: it had {was}",
             "its valid images must stay out of training: leave these settings as they were",
@@ -267,8 +287,8 @@ def image_table(
         truth = None
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
-        table = limit_images(table, recipe.limit, recipe.seed)
-    table = split_valid(table, recipe.valid, recipe.seed)
+        table = limit_images(table, recipe.limit, recipe.split_by)
+    table = split_valid(table, recipe.valid, recipe.split_by)
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]
     return table, classes_of(table), truth, tuple(warnings)

@@ -71,6 +71,14 @@ class Run:
         """A member's, or the ensemble's, table of predictions for ``valid`` or ``test``."""
         return self.folder / "predictions" / f"{member}-{split}.npz"
 
+    def plain_predictions(self, member: str, split: str) -> Path:
+        """A member's table without test-time augmentation, where the run has both."""
+        return self.folder / "predictions" / f"{member}-plain-{split}.npz"
+
+    def fold(self, number: int) -> Run:
+        """The part of a run that trains without fold `number`, from 1; a run's folder by itself."""
+        return Run(self.folder / f"fold-{number}")
+
     def recipe(self) -> Recipe:
         """Read the recipe.
 

@@ -36,7 +36,7 @@ PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "sci
 
 
 def run(request: Request, display: Display) -> Run:
-    """Carry out a request: plan, train each stage, predict, combine, write and check the submission.
+    """Carry out a request with one training: plan, train each stage, predict, combine, write and check the submission.
 
     Whatever was finished when something fails stays in the run's folder.
 
@@ -46,16 +46,25 @@ def run(request: Request, display: Display) -> Run:
     Raises:
         UserError: Something the user can mend.
     """
-    started = time.perf_counter()
-    plan = make_plan(request, display.warn)
+    return run_plan(make_plan(request, display.warn), display)
+
+
+def run_plan(plan: Plan, display: Display) -> Run:
+    """Carry out a plan in a folder of its own: see `run`."""
     model, recipe = build_model(plan)
     plan = replace(plan, recipe=recipe)
-    folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
-    with _reported_failures(plan, folder, display):
-        folder.write_recipe(recipe)
-        folder.update_info(status="running", **_facts(plan, model))
-        describe_plan(plan, model, folder, display)
-        plan.hooks.run_start(folder, recipe)
+    folder = create_run(plan.request.out, plan.name, plan.request.name or recipe.arch, datetime.now())
+    describe_plan(plan, model, folder, display)
+    return train(plan, model, folder, display)
+
+
+def train(plan: Plan, model: nn.Module, folder: Run, display: Display) -> Run:
+    """Do one training, from the network to the checked submission, in a folder that exists."""
+    started = time.perf_counter()
+    with reported_failures(plan, folder, display):
+        folder.write_recipe(plan.recipe)
+        folder.update_info(status="running", **facts(plan, model))
+        plan.hooks.run_start(folder, plan.recipe)
         work = prepare(plan, model, folder, display, started)
         snapshots = [kept for number in plan.stages for kept in timed_stage(work, number)]
         scores = finish(work, snapshots)
@@ -114,7 +123,7 @@ def prepare(plan: Plan, model: nn.Module, folder: Run, display: Display, started
     )
     if lines := describe_bad(pictures):
         display.warn(lines)
-    require_images(pictures)
+    require_images(pictures, to_validate=plan.fitted_on is None)
     model.to(plan.device)
     compute = _formats(plan, model, display)
     folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
@@ -146,7 +155,7 @@ def timed_stage(work: Work, number: int) -> list[Snapshot]:
     return snapshots
 
 
-def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
+def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     """Collect what run.json says from the start."""
     weights, licence = weights_and_licence(plan, model)
     return {
@@ -158,12 +167,14 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "preset": plan.preset,
         "stages": list(plan.stages),
         "from_run": plan.base.name if plan.base else None,
+        "full_of": plan.fitted_on.name if plan.fitted_on else None,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": device_title(plan.device),
         "cpu": cpu_name(),
         "seed": plan.recipe.seed,
         "classes": list(plan.classes),
+        "data": str(plan.data),
         "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
         "weights": weights,
         "licence": licence,
@@ -177,7 +188,7 @@ def _plugin(asked: str) -> str:
 
 
 @contextmanager
-def _reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
+def reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
     """Record a failure in run.json, tell the watchers, and say where what was made so far lies."""
     try:
         yield
