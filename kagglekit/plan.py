@@ -276,6 +276,7 @@ def image_table(
     Raises:
         UserError: See `kagglekit.table.check_table`.
     """
+    from kagglekit.groups import group_duplicates
     from kagglekit.table import check_table, classes_of, limit_images, split_valid
 
     table, warnings = check_table(hooks.labels(data), data)
@@ -288,6 +289,9 @@ def image_table(
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
         table = limit_images(table, recipe.limit, recipe.split_by)
+    if recipe.group_duplicates:
+        table, found = group_duplicates(table)
+        warnings.append(found)
     table = split_valid(table, recipe.valid, recipe.split_by)
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]

@@ -104,6 +104,9 @@ def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:
         f"2 max(sqrt(2) deviation, paired error); from {runs} runs the deviation is known to about {unsure} %"
     )
     for each in found:
+        if not each.smallest:
+            yield f"{each.name}: the runs agree on each of the {images:,} valid images, which can't tell recipes apart"
+            continue
         if each.paired_error > np.sqrt(2) * each.deviation:
             why = "the images are the limit, not the seeds: hold out more (--set valid=...), or use --folds"
         else:

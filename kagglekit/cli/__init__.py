@@ -13,6 +13,7 @@ from kagglekit.errors import UsageError, UserError, unknown
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("run", "Train on a competition's images and write a checked submission."),
+    "blend": ("blend", "Combine finished runs into a new one with its own submission."),
     "recipe": ("recipe", "Print a competition's recipe, overrides applied, without training."),
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),
