@@ -16,6 +16,7 @@ from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.predictions import difference, load_predictions
 from kagglekit.progress import Display
 from kagglekit.run_folder import RUNS, Run, create_run, find_run
+from kagglekit.runner import reported_failures
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ def blend(request: BlendRequest, display: Display) -> Run:
     plan = _plan(request, runs[0], display)
     labels = labels_of(plan, members[0].valid)
     folder = create_run(request.out, plan.name, request.name, datetime.now())
-    folder.write_recipe(plan.recipe)
-    folder.update_info(status="running", **_facts(plan, runs))
     display.say(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
-    outcome = Outcome(plan, folder, display, labels)
-    lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
-    conclude(outcome, members, [*lines, *candidates(outcome, members)])
-    folder.update_info(status="finished")
+    with reported_failures(plan, folder, display):
+        folder.write_recipe(plan.recipe)
+        folder.update_info(status="running", **_facts(plan, runs))
+        outcome = Outcome(plan, folder, display, labels)
+        lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
+        conclude(outcome, members, [*lines, *candidates(outcome, members)])
+        folder.update_info(status="finished")
     display.say(f"blended: {folder.folder}")
     return folder
 

@@ -69,9 +69,10 @@ def _groups(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] |
     """Number the groups of rows; an image without a group is one by itself. None where there are no groups."""
     if "group" not in table or not table["group"].notna().any():
         return None
-    own = table.iloc[rows]
-    names = own["group"].astype("str").where(own["group"].notna(), None)
-    keys = [f"group {group}" if group is not None else f"image {i}" for i, group in enumerate(names)]
+    known, names = table["group"].notna().to_numpy()[rows], table["group"].to_numpy(dtype=object)[rows]
+    keys = [
+        f"group {name}" if there else f"image {i}" for i, (name, there) in enumerate(zip(names, known, strict=True))
+    ]
     numbers: NDArray[np.int64] = np.unique(keys, return_inverse=True)[1].astype(np.int64)
     return numbers
 
