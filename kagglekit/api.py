@@ -44,7 +44,7 @@ def run(
     Raises:
         UserError: Something the user can mend.
     """
-    from kagglekit import runner
+    from kagglekit.start import start
 
     request = Request(
         competition,
@@ -55,7 +55,7 @@ def run(
         out=Path(out),
         **options,
     )
-    return runner.run(request, display or for_people(json_output=False))
+    return start(request, display or for_people(json_output=False))
 
 
 def predict(

@@ -10,6 +10,7 @@ from kagglekit.answers import check_answer, check_layer_groups
 from kagglekit.blame import defined_at, one_line, plugin_failure
 from kagglekit.errors import PluginError, UsageError, UserError, unknown
 from kagglekit.manager import HOOKS
+from kagglekit.recipe import features_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from kagglekit.schedule import Schedule
     from kagglekit.view import View
 
-PRESETS = ("quick", "standard", "best", "lesson")
+PRESETS = ("features", "quick", "standard", "best", "lesson")
 
 _WATCHERS = {
     f"kagglekit_{event}" for event in ("run_start", "stage_start", "epoch_end", "stage_end", "run_end", "run_failed")
@@ -108,8 +109,10 @@ class Hooks:
         return answer
 
     def recipe(self, preset: str) -> Recipe:
-        """Ask for the recipe of a preset."""
+        """Ask for the recipe of a preset; ``features`` is made of the one of ``quick`` where no plugin has its own."""
         answer: Recipe | None = self._relay.kagglekit_recipe(preset=preset)
+        if answer is None and preset == "features":
+            return features_recipe(self.recipe("quick"))
         if answer is None and preset not in PRESETS:
             raise UsageError(unknown("preset", preset, PRESETS))
         if answer is None:

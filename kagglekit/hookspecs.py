@@ -54,7 +54,10 @@ def kagglekit_labels(data: Path) -> pd.DataFrame | None:
 
 @hookspec(firstresult=True)
 def kagglekit_recipe(preset: str) -> Recipe | None:
-    """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``lesson``), or None for the default one."""
+    """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``lesson``), or None for the default one.
+
+    ``features`` is asked for, too; where nobody answers, it is made of ``quick``.
+    """
 
 
 @hookspec(firstresult=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -14,12 +15,15 @@ from kagglekit.work import Work
 
 
 def valid_scores(work: Work, probabilities: NDArray[np.float32]) -> dict[str, float]:
-    """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images."""
+    """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images.
+
+    They are not a number where there are no valid images.
+    """
     truth = work.pictures.labels("valid")
-    scores = {"valid_loss": work.log_loss.score(truth, probabilities).value}
+    metrics = {"valid_loss": work.log_loss}
     if work.metric.name != work.log_loss.name:
-        scores[f"valid_{work.metric.name}"] = work.metric.score(truth, probabilities).value
-    return scores
+        metrics[f"valid_{work.metric.name}"] = work.metric
+    return {key: m.score(truth, probabilities).value if len(truth) else math.nan for key, m in metrics.items()}
 
 
 def log_epoch(
@@ -53,10 +57,11 @@ def log_epoch(
     row |= {"images_per_s": images / seconds, "waited_s": waited}
     work.log.append(row)
     work.run.write_log(work.log)
-    shown = "  ".join(f"{key.replace('_', ' ')} {value:.4f}" for key, value in scores.items())
+    known = {key: value for key, value in scores.items() if not math.isnan(value)}
+    shown = "".join(f"  {key.replace('_', ' ')} {value:.4f}" for key, value in known.items())
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
     work.display.say(
-        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {shown}  {speed}{seconds:.1f} s"
+        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}{shown}  {speed}{seconds:.1f} s"
     )
     work.plan.hooks.epoch_end(work.run, stage, row)
 

@@ -1,4 +1,4 @@
-"""From snapshots to the final prediction: each member's predictions, their combination, their scores."""
+"""From snapshots to members: each one's predictions, plain and with test-time augmentation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kagglekit.ensemble import Ensemble, Member
-from kagglekit.metric import Metric, Score
+from kagglekit.ensemble import Member
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import BATCH, mean_over_passes, predict_pass
 from kagglekit.pictures import Kind, Split, bad_ids, describe_bad
-from kagglekit.predictions import (
-    check_predictions,
-    load_predictions,
-    make_predictions,
-    save_predictions,
-    truth_numbers,
-    with_missing_rows,
-)
+from kagglekit.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.view import View
 from kagglekit.work import Snapshot, Work
 
@@ -196,22 +188,3 @@ def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
             work.model(inputs)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
-
-
-def combine(work: Work, members: Sequence[Member]) -> Ensemble:
-    """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
-    ensemble = work.plan.hooks.ensemble(list(members), work.pictures.valid_labels(), work.plan.recipe)
-    check_predictions(ensemble.valid, work.plan.classes, work.pictures.ids("valid"))
-    check_predictions(ensemble.test, work.plan.classes, work.pictures.ids("test"))
-    test = ensemble.test
-    if bad_ids(work.pictures, "test"):
-        test = with_missing_rows(test, [str(image) for image in work.pictures.tables["test"]["id"]])
-    return Ensemble(ensemble.valid, test, ensemble.fitted)
-
-
-def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None) -> dict[str, Score]:
-    """Score a table of predictions where labels are known."""
-    if truth is None or not len(table):
-        return {}
-    numbers = truth_numbers(truth, table)
-    return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}

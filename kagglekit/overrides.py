@@ -98,11 +98,11 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
 
 def _forget(data: dict[str, Any], changed: str) -> None:
     """Drop what was said of the recipe as it was and holds no more."""
-    if changed in ("arch", "weights", "pretrained"):
+    if changed in ("arch", "archs", "weights", "pretrained"):
         data.update(licence="")
-    if changed == "arch":
+    if changed in ("arch", "archs"):
         data.update(source="")
-    if changed not in ("seed", "measured"):
+    if changed not in ("seed", "split_seed", "measured"):
         data.update(measured="none")
 
 

@@ -304,8 +304,8 @@ def describe_bad(pictures: Pictures) -> str:
     return "; ".join(lines)
 
 
-def require_images(pictures: Pictures) -> None:
-    """Check that every class still has a training image and that there is something to validate on.
+def require_images(pictures: Pictures, to_validate: bool = True) -> None:
+    """Check that every class still has a training image and, if asked, that there is something to validate on.
 
     Raises:
         UserError: It has not.
@@ -314,5 +314,5 @@ def require_images(pictures: Pictures) -> None:
     missing = [name for number, name in enumerate(pictures.classes) if number not in seen]
     if missing:
         raise UserError(f"no usable training image is left of: {listing(missing)}")
-    if not len(pictures.rows("valid")):
+    if to_validate and not len(pictures.rows("valid")):
         raise UserError("no usable image is left to validate on", "use a larger share: --set valid=0.3")

@@ -13,6 +13,7 @@ from kagglekit.data_place import data_place, existing_data
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.fetching import Fetching
 from kagglekit.files import check_writable
+from kagglekit.folds import check_folds
 from kagglekit.hooks import PRESETS, Hooks
 from kagglekit.manager import load
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
@@ -55,11 +56,15 @@ class Request:
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
         stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
+        full: A finished run to do again with all labelled images (see `kagglekit.full`).
+        only_fold: The one fold to run; None for all of them.
+        into: A run whose folds are to be completed.
+        repeats: How often to run, each time with the next seed.
         skip_bad_images: Leave undecodable train images out instead of stopping.
         disable: Shared plugins to leave out.
         deterministic: Use torch's deterministic algorithms, and measure no formats.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
-        recipe: The whole recipe of a resumed run, in the place of preset, settings and shorthands.
+        recipe: A whole recipe, of a run that is resumed or done again, in the place of preset, settings and shorthands.
     """
 
     competition: str
@@ -75,6 +80,10 @@ class Request:
     name: str = ""
     from_run: str = ""
     stages: str = ""
+    full: str = ""
+    only_fold: int | None = None
+    into: str = ""
+    repeats: int = 1
     skip_bad_images: bool = False
     disable: Sequence[str] = field(default_factory=tuple)
     deterministic: bool = False
@@ -118,6 +127,8 @@ class Plan(Choice):
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: What is odd about the data, but no reason to stop.
         device: Where to compute.
+        fitted_on: The finished run whose valid images are trained on here: the ensemble is fitted to that run's valid
+            predictions, and nothing says how good this one is.
     """
 
     data: Path
@@ -126,6 +137,7 @@ class Plan(Choice):
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
+    fitted_on: Run | None = None
 
 
 def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
@@ -140,6 +152,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     Raises:
         UserError: Something was asked for that is not there, or does not fit.
     """
+    if not request.competition:
+        raise UsageError("no competition is named: `kagglekit competitions` lists them")
     plugins = load(request.competition, request.disable)
     for line in plugins.warnings:
         warn(line)
@@ -148,6 +162,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     base = find_run(request.from_run, request.out, name) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
+    check_folds(request, recipe)
     return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
 
@@ -217,9 +232,10 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
 def _check_split(base: Run, recipe: Recipe) -> None:
     """Refuse to go on from a run with another split: its training images would be among the valid ones."""
     before = base.recipe()
-    changed = [field for field in ("seed", "valid", "limit") if getattr(before, field) != getattr(recipe, field)]
+    fields = ("split_by", "valid", "limit", "folds", "group_duplicates")
+    changed = [field for field in fields if getattr(before, field) != getattr(recipe, field)]
     if changed:
-        was = ", ".join(f"{field}={getattr(before, field)}" for field in changed)
+        was = ", ".join(f"{field.replace('split_by', 'seed')}={getattr(before, field)}" for field in changed)
         raise UserError(
             f"{base.folder} was trained on another split of the images: it had {was}",
             "its valid images must stay out of training: leave these settings as they were",
@@ -295,6 +311,7 @@ def image_table(
     Raises:
         UserError: See `kagglekit.table.check_table`.
     """
+    from kagglekit.groups import group_duplicates
     from kagglekit.table import check_table, classes_of, limit_images, split_valid
 
     table, warnings = check_table(hooks.labels(data), data)
@@ -306,8 +323,11 @@ def image_table(
         truth = None
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
-        table = limit_images(table, recipe.limit, recipe.seed)
-    table = split_valid(table, recipe.valid, recipe.seed)
+        table = limit_images(table, recipe.limit, recipe.split_by)
+    if recipe.group_duplicates:
+        table, found = group_duplicates(table)
+        warnings.append(found)
+    table = split_valid(table, recipe.valid, recipe.split_by)
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]
     return table, classes_of(table), truth, tuple(warnings)

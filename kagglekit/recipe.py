@@ -135,16 +135,21 @@ class Recipe(BaseModel):
 
     Attributes:
         arch: Name of a timm model, with the tag of its weights: ``resnet34.tv_in1k``.
+        archs: Further models: their features stand beside those of `arch`, under one head.
         stages: In order; they count from 1.
         pretrained: Start from pretrained weights. False starts from random ones.
-        weights: A local file with the pretrained weights; empty for timm's hub.
+        weights: A local file with the pretrained weights; empty for timm's hub. With `archs` one for each
+            model, separated by commas.
         head: ``linear`` (timm's own) or ``concat-pool`` (fast.ai's: average and max pooling, two layers).
         drop_rate: Dropout before the last layer.
         drop_path: Stochastic depth in the body, where the model has it.
         groups: Number of layer groups, the head included.
         loss: Name of a loss.
         valid: Share of the labelled images held out, unless the competition gives its own valid split.
+        folds: Train this many models, each without another part of all labelled images; 0 for one model and `valid`.
+        group_duplicates: Keep near-duplicates on one side of every split.
         seed: Of the split, the order, the augmentation and every new weight.
+        split_seed: Of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.
         tta: Augmented views averaged with the plain one at prediction; 0 for none.
         tta_views: Which ones: empty for the stage's own, ``flip``, ``crops`` or a plugin's.
@@ -161,6 +166,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arch: str
+    archs: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)
     pretrained: bool = True
     weights: str = ""
@@ -170,7 +176,10 @@ class Recipe(BaseModel):
     groups: int = Field(3, ge=2)
     loss: str = "cross-entropy"
     valid: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(0, ge=0, le=100)
+    group_duplicates: bool = False
     seed: int = Field(0, ge=0)
+    split_seed: int | None = Field(None, ge=0)
     limit: int = Field(0, ge=0)
     tta: int = Field(4, ge=0, le=64)
     tta_views: str = ""
@@ -185,6 +194,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds=1 leaves nothing to train on: use 2 or more, or 0 for one model and a valid part")
         twice = [name for name, n in Counter(stage.name for stage in self.stages).items() if n > 1]
         if twice:
             raise ValueError(f"two stages are named {twice[0]!r}: names tell them apart in logs and folders")
@@ -206,6 +217,11 @@ class Recipe(BaseModel):
         sizes = {stage.size for stage in self.stages}
         return tuple(sorted(sizes | ({self.predict_size} if self.predict_size else set())))
 
+    @property
+    def split_by(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.split_seed is None else self.split_seed
+
     def to_json(self) -> str:
         """Return the recipe as indented JSON."""
         return self.model_dump_json(indent=1)
@@ -218,6 +234,20 @@ class Recipe(BaseModel):
             pydantic.ValidationError: The text is no recipe.
         """
         return cls.model_validate_json(text)
+
+
+def features_recipe(recipe: Recipe) -> Recipe:
+    """Return the baseline of a recipe: a regularised linear head on its network's frozen features.
+
+    The head is found by regression at the recipe's largest size; a picture and its mirror image predict.
+    """
+    last = recipe.stages[-1]
+    head = Stage(
+        name="head", size=recipe.sizes[-1], freeze_to=-1, precompute=True, plain=last.plain, border=last.border
+    )
+    kept = ("arch", "archs", "pretrained", "weights", "valid", "seed", "clip", "exposure", "licence", "options")
+    chosen = {field: getattr(recipe, field) for field in kept}
+    return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
 
 
 def progressive_stages(

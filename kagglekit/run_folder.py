@@ -94,8 +94,8 @@ class Run:
         return self.folder / "predictions" / f"{member}-{split}.npz"
 
     def plain_predictions(self, member: str, split: str) -> Path:
-        """A member's predictions without test-time augmentation, while the run is not finished."""
-        return self.checkpoints / f"{member}-{split}.npz"
+        """A member's predictions without test-time augmentation."""
+        return self.folder / "predictions" / f"{member}-plain-{split}.npz"
 
     def remove_checkpoints(self) -> None:
         """Remove what only an unfinished run needs."""
@@ -104,13 +104,15 @@ class Run:
     def remove_predictions(self) -> None:
         """Remove every member's predictions, for they will be made anew."""
         shutil.rmtree(self.folder / "predictions", ignore_errors=True)
-        for file in self.checkpoints.glob("*.npz"):
-            file.unlink()
 
     def remove_parts(self) -> None:
         """Remove what a process that died was about to write."""
         for file in self.folder.rglob(".*.part"):
             file.unlink(missing_ok=True)
+
+    def fold(self, number: int) -> Run:
+        """The part of a run that trains without fold `number`, from 1; a run's folder by itself."""
+        return Run(self.folder / f"fold-{number}")
 
     def recipe(self) -> Recipe:
         """Read the recipe.

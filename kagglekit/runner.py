@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,13 +17,13 @@ from torch import nn
 
 from kagglekit.checkpoint import Checkpoint, Saver, newest_checkpoint
 from kagglekit.describe import describe_plan, weights_and_licence
-from kagglekit.device import Compute, choose_formats, chosen_algorithms, cpu_name, device_title
+from kagglekit.device import Compute, choose_formats, cpu_name, device_title
 from kagglekit.errors import UserError
 from kagglekit.estimate import Estimate, prediction_cost, stage_cost
 from kagglekit.finish import finish
 from kagglekit.model import data_config, head_module, load_weights, round_sizes, set_input_size
 from kagglekit.pictures import describe_bad, prepare_pictures, require_images
-from kagglekit.plan import Plan, Request, make_plan
+from kagglekit.plan import Plan
 from kagglekit.progress import Display, duration
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.report.page import leave_report
@@ -33,23 +32,17 @@ from kagglekit.run_folder import Run, create_run
 from kagglekit.run_lock import locked
 from kagglekit.solver import linear_layer
 from kagglekit.stages import run_stage
-from kagglekit.stop import stoppable
 from kagglekit.store import cache_folder
-from kagglekit.unfinished import check_same_data, find_unfinished, plugin_name, request_of, run_key, start_facts
+from kagglekit.unfinished import check_same_data, plugin_name, run_key, start_facts
 from kagglekit.work import Snapshot, Work
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
 
-def run(request: Request, display: Display, go_on: bool = False) -> Run:
-    """Carry out a request: plan, train each stage, predict, combine, write and check the submission.
+def run_plan(plan: Plan, model: nn.Module, display: Display) -> Run:
+    """Carry out a plan in a folder of its own: train each stage, predict, combine, write and check the submission.
 
     Whatever was finished when something fails stays in the run's folder.
-
-    Args:
-        request: What was asked.
-        display: Where it shows itself.
-        go_on: Resume the newest stopped run of the same recipe and data, if there is one.
 
     Returns:
         The finished run.
@@ -57,59 +50,48 @@ def run(request: Request, display: Display, go_on: bool = False) -> Run:
     Raises:
         UserError: Something the user can mend.
     """
-    started = time.perf_counter()
-    with stoppable(), chosen_algorithms(request.deterministic):
-        plan = make_plan(request, display)
-        model, recipe = build_model(plan)
-        plan = replace(plan, recipe=recipe)
-        stopped = find_unfinished(plan)
-        if stopped and go_on:
-            return resume(stopped, display, plan.data)
-        if stopped:
-            display.say(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
-        folder = create_run(request.out, plan.name, request.name or recipe.arch, datetime.now())
-        with locked(folder):
-            _carry_out(plan, model, folder, display, started, None)
-        folder.remove_checkpoints()
-    return folder
+    folder = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    return train(plan, folder, display, model)
 
 
-def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
-    """Go on with a run that was stopped, from its last checkpoint.
+def train(plan: Plan, folder: Run, display: Display, model: nn.Module | None = None) -> Run:
+    """Do one training in a folder that exists, from its last checkpoint if it has one.
 
     Args:
+        plan: What was decided.
         folder: The run's.
         display: Where it shows itself.
-        data: Where its data lie now; None for where they were.
+        model: The network with its weights, if it was built; only for a training that begins.
 
     Raises:
-        UserError: Its data, its plugins or its checkpoints do not allow it, or another process works on it.
+        UserError: Its data or its checkpoints do not allow it, another process works on it, or what `run_plan` raises.
     """
     started = time.perf_counter()
-    if folder.info().get("status") == "finished":
-        display.say(f"{folder.folder} is finished")
-        return folder
-    with stoppable(), locked(folder):
+    with locked(folder):
         folder.remove_parts()
-        last = newest_checkpoint(folder.checkpoints, run_key(folder), display.warn)
-        request = request_of(folder, data, fresh=last is None)
-        with chosen_algorithms(request.deterministic):
-            plan = make_plan(request, display)
+        begun = folder.recipe_file.exists()
+        last = newest_checkpoint(folder.checkpoints, run_key(folder), display.warn) if begun else None
+        if begun:
             check_same_data(folder, plan)
-            model, _ = build_model(plan, bare=last is not None)
-            display.say(f"going on with {folder.folder}")
-            _carry_out(plan, model, folder, display, started, last)
+        built = model or build_model(plan, bare=last is not None)[0]
+        _carry_out(plan, built, folder, display, started, last)
     folder.remove_checkpoints()
     return folder
+
+
+def settled(plan: Plan) -> tuple[nn.Module, Plan]:
+    """Return the network with its weights, and the plan with sizes that it can take."""
+    model, recipe = build_model(plan)
+    return model, replace(plan, recipe=recipe)
 
 
 def _carry_out(
     plan: Plan, model: nn.Module, folder: Run, display: Display, started: float, last: Checkpoint | None
 ) -> None:
     """Do all of a plan, or what is left of it after its last checkpoint."""
-    with _reported_failures(plan, folder, display):
+    with reported_failures(plan, folder, display):
         if last is None:
-            folder.update_info(status="running", **_facts(plan, model), **start_facts(plan))
+            folder.update_info(status="running", **facts(plan, model), **start_facts(plan))
             folder.write_recipe(plan.recipe)
             describe_plan(plan, model, folder, display)
         folder.update_info(status="running", error=None)
@@ -210,7 +192,7 @@ def prepare(
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
     if lines := describe_bad(pictures):
         display.warn(lines)
-    require_images(pictures)
+    require_images(pictures, to_validate=plan.fitted_on is None)
     model.to(plan.device)
     compute = saved_compute(last, plan.device) if last else _formats(plan, model, display)
     if last is None:
@@ -245,7 +227,7 @@ def timed_stage(work: Work, number: int) -> list[Snapshot]:
     return snapshots
 
 
-def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
+def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
     """Collect what run.json says from the start."""
     weights, licence = weights_and_licence(plan, model)
     return {
@@ -257,6 +239,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "preset": plan.preset,
         "stages": list(plan.stages),
         "from_run": plan.base.name if plan.base else None,
+        "full_of": plan.fitted_on.name if plan.fitted_on else None,
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": device_title(plan.device),
@@ -272,7 +255,7 @@ def _facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
 
 
 @contextmanager
-def _reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
+def reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
     """Record a failure in run.json, tell the watchers, and say where what was made so far lies."""
     try:
         yield

@@ -236,6 +236,8 @@ def _end_epoch(work: Work, fit: Fit, at: Progress, loader: Loader | None, second
 
 def _valid_probabilities(work: Work, fit: Fit, weights: nn.Module) -> NDArray[np.float32]:
     rows = work.pictures.rows("valid")
+    if not len(rows):
+        return np.zeros((0, len(work.plan.classes)), np.float32)
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows)
     loader = work.pictures.loader("labelled", work.plain_view(fit.stage), fit.stage.size)

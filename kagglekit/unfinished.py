@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ _ASKED = (  # of the request, what decides what a run does apart from recipe and
     "precision",
     "deterministic",
     "stages",
+    "full",
+    "only_fold",
     "skip_bad_images",
     "disable",
     "save_every",
@@ -70,7 +72,7 @@ def find_unfinished(plan: Plan) -> Run | None:
         run = Run(file.parent)
         info = run.info()
         same = all(_same(info.get(key), wanted[key]) for key in wanted)
-        stopped = info.get("status") != "finished" and not is_locked(run)
+        stopped = info.get("status") not in ("finished", "partial") and not is_locked(run)
         if same and stopped and file.read_text(encoding="utf-8") == recipe:
             return run
     return None
@@ -83,13 +85,12 @@ def _same(found: Any, wanted: Any) -> bool:
     return all(found.get(key) == wanted[key] for key in wanted if key not in ("data", "save_every"))
 
 
-def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
+def request_of(run: Run, data: Path | None) -> Request:
     """Return the request that began a run, its recipe as it was.
 
     Args:
         run: The stopped run.
         data: Where its data lie now; None for where they were.
-        fresh: Whether it begins again, from the weights it began with; else a checkpoint has its weights.
 
     Raises:
         UserError: It stopped before it wrote down what was asked.
@@ -98,8 +99,7 @@ def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
     if asked is None:
         raise UserError(f"{run.folder} cannot be resumed: its run.json does not say what was asked", "start it anew")
     known = {**asked, "disable": tuple(asked["disable"]), "data": data or Path(asked["data"])}
-    request = Request(**known, out=run.folder, recipe=run.recipe())
-    return request if fresh else replace(request, from_run="")
+    return Request(**known, out=run.folder, recipe=run.recipe())
 
 
 def check_same_data(run: Run, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The built-in ensembles: mean, geometric, weighted, average (of weights) and last."""
+"""The built-in ensembles; those that find something on the valid predictions are in `kagglekit_ensembles_fitted`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit import Ensemble, Member, Provides, Recipe, UserError, hookimpl
+from kagglekit_ensembles_fitted import METHODS, SMALLEST, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,22 +17,21 @@ if TYPE_CHECKING:
 
     Combine = Callable[[Sequence[Member], pd.Series[str], int], Ensemble]
 
-SMALLEST = 1e-15  # log loss clips there too, so nothing below can matter
-FOLDS = 5
-
 
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Name the ensembles."""
-    return Provides(ensemble=tuple(_COMBINE))
+    return Provides(ensemble=(*_COMBINE, *METHODS))
 
 
 @hookimpl
 def kagglekit_ensemble(members: list[Member], labels: pd.Series[str], recipe: Recipe) -> Ensemble | None:
     """Combine the members if `recipe.ensemble` is one of these."""
-    if recipe.ensemble not in _COMBINE:
+    if recipe.ensemble not in (*_COMBINE, *METHODS):
         return None
     _check_members(members)
+    if recipe.ensemble in METHODS:
+        return fitted(METHODS[recipe.ensemble], members, labels, recipe.seed)
     return _COMBINE[recipe.ensemble](members, labels, recipe.seed)
 
 
@@ -49,27 +49,14 @@ def geometric(members: Sequence[Member], labels: pd.Series[str], seed: int) -> E
     return Ensemble(valid, test, {"weights": _even(members)})
 
 
-def weighted(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Mix the members with the weights that give the least log loss on the valid images.
+def ranks(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
+    """Take the mean over members of each image's rank among all images, class by class, each row divided by its sum.
 
-    The test table's weights are found on all valid images. For the valid table each fifth of the images is
-    mixed with weights found on the other four, so its score is that of images the weights have not seen.
+    For scores that only look at the order of images, such as the ROC AUC: members that are sure of themselves weigh no
+    more than others. The numbers are no probabilities, and log loss suffers.
     """
-    from kagglekit.predictions import average
-
-    valid, test = _tables(members)
-    ids = valid[0].index.sort_values()  # whatever is found must not depend on the order of rows
-    ordered = [table.loc[ids] for table in valid]
-    right = _true_probabilities(ordered, labels)
-    folds = _folds(labels.loc[ids], seed)
-    honest = _cross_fitted(ordered, right, folds)
-    weights = mixture_weights(right).tolist()
-    names = [member.name for member in members]
-    return Ensemble(
-        honest.loc[valid[0].index],
-        average(test, weights),
-        {"weights": dict(zip(names, weights, strict=True))},
-    )
+    valid, test = (_rank_mean(tables) for tables in _tables(members))
+    return Ensemble(valid, test, {"weights": _even(members)})
 
 
 def averaged_weights(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
@@ -93,60 +80,21 @@ def last(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemb
     return Ensemble(members[-1].valid, members[-1].test, {"weights": {members[-1].name: 1.0}})
 
 
-def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 20_000) -> NDArray[np.float64]:
-    """Find the weights of a mixture that give the least log loss.
+def _rank_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    from kagglekit.predictions import aligned, make_predictions
 
-    The loss ``-mean_i log sum_k w_k p_ik`` is convex in w. Each step multiplies each weight by its gradient
-    ``g_k = mean_i p_ik / sum_j w_j p_ij``, which keeps them non-negative with sum 1 and never raises the
-    loss; it is within ``max_k log g_k`` of the least (Cover 1984, "An algorithm for maximizing expected log
-    investment return", IEEE Transactions on Information Theory 30(2); it is EM for mixture proportions).
-
-    Args:
-        right: (N, K): probability that each of K members gives to an image's true class, above 0.
-        gap: Stop when the loss is this close to the least one, nats.
-        most: Stop after this many steps.
-
-    Returns:
-        (K,): the weights; all equal where there is no image.
-    """
-    weights = np.full(right.shape[1], 1 / right.shape[1])
-    for _ in range(most if len(right) else 0):
-        gradient = (right / (right @ weights)[:, None]).mean(axis=0)
-        if np.log(gradient.max()) <= gap:
-            break
-        weights *= gradient
-    return np.asarray(weights / weights.sum())
+    first = tables[0]
+    total = np.zeros(first.shape)
+    for table in tables:
+        total += _ranks(aligned(table, first))
+    return make_predictions(first.index, first.columns, total / total.sum(axis=1, keepdims=True))
 
 
-def _cross_fitted(tables: Sequence[pd.DataFrame], right: NDArray[np.float64], folds: NDArray[np.int64]) -> pd.DataFrame:
-    import pandas as pd
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank each column's numbers, equal ones alike, and bring the ranks into (0, 1)."""
+    from scipy.stats import rankdata
 
-    from kagglekit.predictions import average
-
-    parts = [
-        average([table[folds == fold] for table in tables], mixture_weights(right[folds != fold]).tolist())
-        for fold in range(FOLDS)
-    ]
-    return pd.concat(parts)
-
-
-def _folds(labels: pd.Series[str], seed: int) -> NDArray[np.int64]:
-    """Deal images to folds, stratified: sorted by class, within a class by a hash of the id."""
-    from kagglekit.view import image_keys
-
-    order = np.lexsort((image_keys(list(labels.index), "ensemble", seed), labels.to_numpy(dtype="U")))
-    folds = np.empty(len(labels), dtype=np.int64)
-    folds[order] = np.arange(len(labels)) % FOLDS
-    return folds
-
-
-def _true_probabilities(tables: Sequence[pd.DataFrame], labels: pd.Series[str]) -> NDArray[np.float64]:
-    from kagglekit.predictions import truth_numbers
-
-    truth = truth_numbers(labels, tables[0])
-    rows = np.arange(len(truth))
-    columns = [table.to_numpy(dtype=np.float64)[rows, truth] for table in tables]
-    return np.stack(columns, axis=1).clip(SMALLEST)
+    return np.asarray((rankdata(values, axis=0) - 0.5) / max(1, len(values)))
 
 
 def _geometric_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -192,7 +140,7 @@ def _check_members(members: Sequence[Member]) -> None:
 _COMBINE: dict[str, Combine] = {
     "mean": mean,
     "geometric": geometric,
-    "weighted": weighted,
+    "rank": ranks,
     "average": averaged_weights,
     "last": last,
 }

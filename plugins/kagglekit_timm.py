@@ -23,6 +23,10 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
     """Build timm's network `recipe.arch` with a new head; its pretrained weights are fetched here."""
     if recipe.head not in ("linear", "concat-pool"):
         return None
+    if recipe.archs:
+        from kagglekit_timm_joint import build as build_joint
+
+        return build_joint(recipe, n_classes)
     from kagglekit_timm_network import build
 
     return build(recipe, n_classes)
@@ -31,6 +35,10 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
 @hookimpl
 def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
     """Group the layers of any network that is timm's or has one as its `body`: body parts, then the head."""
+    if recipe.archs:
+        from kagglekit_timm_joint import layer_groups as joint_groups
+
+        return joint_groups(model, recipe.groups)
     return layer_groups(model, recipe.groups)
 
 

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import kagglekit_ensembles as ensembles
+import kagglekit_ensembles_fitted as fitted
 from kagglekit import Ensemble, Member, Recipe, Stage, UserError
 from kagglekit.predictions import check_predictions, make_predictions, truth_numbers
 
 CLASSES = ["cat", "dog", "emu"]
-NAMES = ("mean", "geometric", "weighted", "average", "last")
+NAMES = ("mean", "geometric", "rank", "average", "last", "weighted", "hill-climbing", "stacking", "temperature")
+OF_EQUALS = ("mean", "geometric", "weighted", "average", "last", "hill-climbing")  # is their member again
+FITTED = ("weighted", "hill-climbing", "stacking", "temperature")
 
 
 def recipe(ensemble: str, seed: int = 0) -> Recipe:
@@ -34,7 +37,7 @@ def drawn_labels(n: int) -> pd.Series:
 def drawn_member(name: str, labels: pd.Series, skill: float, seed: int, n_test: int = 12) -> Member:
     """A member whose logits hold the truth times `skill` plus noise."""
     rng = np.random.default_rng(seed)
-    truth = np.array([CLASSES.index(label) for label in labels])
+    truth = np.array([CLASSES.index(label) for label in labels], np.int64)
     logits = rng.normal(size=(len(labels), 3)) + skill * np.eye(3)[truth]
     valid = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     test_ids = [f"t{k}" for k in range(n_test)]
@@ -73,7 +76,7 @@ def shuffled(member: Member, seed: int) -> Member:
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
     assert set(ensembles.kagglekit_provides().ensemble) == set(NAMES)
     labels = drawn_labels(6)
-    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, recipe("stacking")) is None
+    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, recipe("median")) is None
 
 
 def test_mean_and_geometric_equal_the_values_computed_by_hand() -> None:
@@ -118,7 +121,7 @@ def test_the_ensemble_of_equal_members_is_the_member(copies: int, seed: int) -> 
     labels = drawn_labels(10)
     member = drawn_member("average", labels, 1, seed)
     members = [dataclasses.replace(member, name=f"m{k}") for k in range(copies - 1)] + [member]
-    for name in NAMES:
+    for name in OF_EQUALS:
         answer = combine(name, members, labels)
         for got, own in ((answer.valid, member.valid), (answer.test, member.test)):
             pd.testing.assert_frame_equal(got, own, check_exact=False, atol=1e-6, rtol=0)
@@ -150,14 +153,14 @@ def test_every_ensemble_gives_good_tables_with_and_without_test_images(ensemble:
 def test_weights_of_a_mixture_equal_the_optimum_computed_by_hand() -> None:
     # one image that only a sees, two that only b sees: -(ln w + 2 ln (1 - w)) is least at w = 1/3
     right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])
-    np.testing.assert_allclose(ensembles.mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
+    np.testing.assert_allclose(fitted.mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 6))
 def test_weights_of_a_mixture_reach_what_a_general_solver_finds(seed: int, members: int) -> None:
     right = np.random.default_rng(seed).beta(2, 1, size=(80, members)).clip(1e-15)
-    weights = ensembles.mixture_weights(right)
+    weights = fitted.mixture_weights(right)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
 
@@ -181,30 +184,32 @@ def test_weights_prefer_the_better_member_and_beat_the_mean() -> None:
     np.testing.assert_allclose(answer.test, mixed, atol=1e-6)
 
 
-def test_the_weighted_valid_table_of_an_image_does_not_depend_on_its_label() -> None:
-    labels = drawn_labels(30)
+@pytest.mark.parametrize("ensemble", FITTED)
+def test_the_valid_row_of_an_image_does_not_depend_on_its_label(ensemble: str) -> None:
+    labels = drawn_labels(30).sort_index()
     members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two", "three"])]
     tables = [member.valid for member in members]
-    folds = ensembles._folds(labels, 0)
+    folds = fitted.deal(labels, 0)
     own = labels.index[folds == folds[0]]
     changed = labels.copy()
     changed[own] = [CLASSES[(CLASSES.index(label) + 1) % 3] for label in labels[own]]
     before, after = (
-        ensembles._cross_fitted(tables, ensembles._true_probabilities(tables, named), folds)
+        fitted.cross_fitted(fitted.METHODS[ensemble], tables, truth_numbers(named, tables[0]), folds, 0)
         for named in (labels, changed)
     )
     pd.testing.assert_frame_equal(before.loc[own], after.loc[own], check_exact=True)
     assert not before.drop(own).equals(after.drop(own))
-    assert combine("weighted", members, labels).valid.equals(before.loc[labels.index])
+    answer = combine(ensemble, members, labels)
+    pd.testing.assert_frame_equal(answer.valid, before.loc[labels.index], check_exact=False, atol=1e-6, rtol=0)
 
 
 def test_folds_are_stratified_seeded_and_equal_in_size() -> None:
     labels = drawn_labels(60)
-    folds = ensembles._folds(labels, 0)
+    folds = fitted.deal(labels, 0)
     assert np.bincount(folds).tolist() == [12] * 5
     assert all((labels[folds == fold].value_counts() == 4).all() for fold in range(5))
-    assert (ensembles._folds(labels, 0) == folds).all()
-    assert (ensembles._folds(labels, 1) != folds).any()
+    assert (fitted.deal(labels, 0) == folds).all()
+    assert (fitted.deal(labels, 1) != folds).any()
 
 
 def test_weighted_works_with_fewer_images_than_folds() -> None:
@@ -235,3 +240,86 @@ def test_members_that_do_not_fit_are_named() -> None:
             combine(ensemble, [one, dataclasses.replace(two, name="one")], labels)
         with pytest.raises(UserError, match=r"no member to combine(.|\n)*snapshots"):
             combine(ensemble, [], labels)
+
+
+def test_hill_climbing_takes_the_steps_computed_by_hand() -> None:
+    # alone: a costs -ln(.8*.2)/2 = 0.916, b 0.916, c -ln(.4*.4)/2 = 0.916 (a is first); a and b together 0.693
+    right = np.array([[0.8, 0.2, 0.4], [0.2, 0.8, 0.4]])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=1), [1, 0, 0])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=2), [0.5, 0.5, 0])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=3), [0.5, 0.5, 0])  # a third one only harms
+    np.testing.assert_allclose(fitted.climbed_weights(right[:0]), [1 / 3] * 3)
+
+
+def test_hill_climbing_approaches_the_best_mixture() -> None:
+    right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])  # best at 1/3, 2/3
+    np.testing.assert_allclose(fitted.climbed_weights(right), [1 / 3, 2 / 3], atol=0.01)
+
+
+def test_a_member_that_knows_nothing_is_left_out_by_hill_climbing() -> None:
+    labels = drawn_labels(60)
+    members = [drawn_member("good", labels, 4, 1), drawn_member("noise", labels, 0, 2)]
+    answer = combine("hill-climbing", members, labels)
+    assert answer.fitted["weights"]["good"] > 0.9
+    assert log_loss(answer.valid, labels) < log_loss(combine("mean", members, labels).valid, labels)
+
+
+def test_the_temperature_is_the_one_computed_by_hand() -> None:
+    # always sure to 0.9 and right in 3 of 4: softmax(log p / T) must say 0.75, so 9 ** (1 / T) = 3 and T = 2
+    table = np.array([[0.9, 0.1]] * 4)
+    assert fitted.best_temperature(table, np.array([0, 0, 0, 1])) == pytest.approx(2, abs=1e-3)
+    assert fitted.best_temperature(table[:0], np.array([], np.int64)) == 1
+
+
+def test_temperature_makes_members_that_are_too_sure_honest() -> None:
+    labels = drawn_labels(200)
+    soft = drawn_member("soft", labels, 1.5, 1)
+    raised = soft.valid.to_numpy(np.float64) ** 4
+    sure = make_predictions(soft.valid.index, CLASSES, raised / raised.sum(1, keepdims=True))
+    answer = combine("temperature", [dataclasses.replace(soft, valid=sure)], labels)
+    assert 2.5 < answer.fitted["temperature"] < 6
+    assert log_loss(answer.valid, labels) < log_loss(sure, labels)
+    assert (answer.valid.to_numpy().argmax(1) == sure.to_numpy().argmax(1)).all()
+
+
+def test_the_rank_mean_equals_the_value_computed_by_hand() -> None:
+    sure = of_rows("a", [[0.99, 0.01], [0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5]])
+    shy = of_rows("b", [[0.52, 0.48], [0.53, 0.47], [0.53, 0.47]], [[0.5, 0.5]])
+    answer = combine("rank", [sure, shy], pd.Series({f"v{k}": "cat" for k in range(3)}))
+    # ranks of cat: a 3 2 1, b 1 2.5 2.5; (rank - 1/2) / 3, then the mean
+    expected = [(2.5 + 0.5) / 6, (1.5 + 2) / 6, (0.5 + 2) / 6]
+    np.testing.assert_allclose(answer.valid["cat"], expected, atol=1e-6)
+    np.testing.assert_allclose(answer.valid.sum(axis=1), 1, atol=1e-6)
+    assert answer.test["cat"].tolist() == [0.5]
+
+
+def test_stacking_learns_which_class_to_trust_which_member_with() -> None:
+    labels = drawn_labels(300)
+    truth = np.array([CLASSES.index(label) for label in labels])
+    rng = np.random.default_rng(0)
+
+    def member(name: str, knows: int) -> Member:
+        """Sees only whether an image is of one class; between the others it is swapped at random."""
+        logits = rng.normal(scale=0.3, size=(len(truth), 3))
+        logits[:, knows] += np.where(truth == knows, 3, -3)
+        table = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        return dataclasses.replace(
+            drawn_member(name, labels, 0, 0), valid=make_predictions(labels.index, CLASSES, table)
+        )
+
+    members = [member("cats", 0), member("dogs", 1)]
+    stacked, mixed = combine("stacking", members, labels), combine("weighted", members, labels)
+    assert log_loss(stacked.valid, labels) < 0.5 * log_loss(mixed.valid, labels)
+
+
+def test_stacking_of_images_of_one_class_is_the_mean() -> None:
+    labels = pd.Series(["cat"] * 4, index=[f"v{k}" for k in range(4)])
+    members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two"])]
+    assert combine("stacking", members, labels).test.equals(combine("mean", members, labels).test)
+
+
+@pytest.mark.parametrize("ensemble", FITTED)
+def test_an_ensemble_that_is_fitted_needs_valid_predictions(ensemble: str) -> None:
+    labels = drawn_labels(0)
+    with pytest.raises(UserError, match=r"no valid predictions to fit(.|\n)*ensemble=mean"):
+        combine(ensemble, [drawn_member("one", labels, 1, 0)], labels)

@@ -19,6 +19,7 @@ COMMANDS = {  # name: (module, what it does)
     "leaderboard": ("leaderboard", "Show the public leaderboard, our place, and what medals need."),
     "history": ("history", "List the runs with their scores, or show what two runs differ in."),
     "resume": ("resume", "Go on with a run that was stopped, from its last checkpoint."),
+    "blend": ("blend", "Combine finished runs into a new one with its own submission."),
     "recipe": ("recipe", "Print a competition's recipe, overrides applied, without training."),
     "competitions": ("listing", "List the competitions."),
     "plugins": ("listing", "List the plugins and the hooks they answer."),

@@ -11,9 +11,13 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("competition"),
+    click.argument("competition", required=False, default=""),
     click.option(
-        "--preset", default="auto", metavar="NAME", help="auto, quick, standard, best or lesson.", show_default=True
+        "--preset",
+        default="auto",
+        metavar="NAME",
+        help="auto, features, quick, standard, best or lesson.",
+        show_default=True,
     ),
     click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
     click.option(
@@ -25,6 +29,12 @@ _OPTIONS = (
         type=click.IntRange(1),
         metavar="N",
         help="At most N labelled and N test images, stratified.",
+    ),
+    click.option("--folds", type=click.IntRange(2), metavar="K", help="Train K models, each without another part."),
+    click.option(
+        "--group-duplicates",
+        is_flag=True,
+        help="Keep near-duplicates on one side of every split.",
     ),
     click.option("--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."),
     click.option(
@@ -63,8 +73,8 @@ def recipe_options(command: Command) -> Command:
 
 
 def shorthand_settings(options: dict[str, Any]) -> tuple[str, ...]:
-    """Turn the shorthands ``--arch``, ``--limit`` and ``--seed`` into settings, before those given by ``--set``."""
-    short = [f"{key}={options.pop(key)}" for key in ("arch", "limit", "seed") if options[key] is not None]
-    for key in ("arch", "limit", "seed"):
-        options.pop(key, None)
+    """Turn the shorthands ``--arch``, ``--limit``, ``--seed``, ... into settings, before those given by ``--set``."""
+    given = {key: options.pop(key) for key in ("arch", "limit", "seed", "folds")}
+    short = [f"{key}={value}" for key, value in given.items() if value is not None]
+    short += ["group_duplicates=true"] if options.pop("group_duplicates") else []
     return (*short, *options.pop("settings"))

@@ -31,7 +31,7 @@ def resume(run: str, data: Path | None, out: Path, as_json: bool) -> None:
 
     folder, display = find_run(run, out), for_people(as_json)
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        from kagglekit import runner
-    finished = runner.resume(folder, display, data)
+        from kagglekit import start
+    finished = start.resume(folder, display, data)
     if as_json:
         click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info()}))

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
     help="Where decoded images are kept; stream decodes the test images block by block.",
 )
 @click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
+@click.option("--full", default="", metavar="RUN", help="Do that finished run again, with all labelled images.")
+@click.option("--only-fold", type=click.IntRange(1), metavar="I", help="Of --folds K only number I.")
+@click.option("--into", default="", metavar="RUN", help="Complete that run's folds.")
+@click.option(
+    "--repeats", type=click.IntRange(1), default=1, metavar="N", help="Run with N seeds; say how far they scatter."
+)
 @click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
 @click.option(
     "--resume", "go_on", is_flag=True, help="Go on with the newest stopped run of this recipe and data, if any."
@@ -64,25 +70,28 @@ if TYPE_CHECKING:
 def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
-    COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py).
+    COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
     """
+    from kagglekit.full import full_request
     from kagglekit.plan import Request, choose
     from kagglekit.progress import for_people
 
     request = Request(settings=shorthand_settings(options), **options)
+    request = full_request(request) if request.full else request
     display = for_people(as_json)
     if (message or yes) and not and_submit:
         raise UsageError("--message and --yes are for --submit", "add --submit, or leave them out")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
         choice = choose(request)  # what was typed wrongly is told before anything slow is loaded
-        from kagglekit import dryrun, runner
+        from kagglekit import dryrun
+        from kagglekit.start import start
     if and_submit:
         _check_submit(choice, dry_run, yes, display)
     if dry_run:
         dryrun.dry_run(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
-        finished = runner.run(request, display, go_on)
+        finished = start(request, display, go_on)
         if and_submit:
             _submit(finished, message, yes, display)
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run

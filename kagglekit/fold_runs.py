@@ -1,0 +1,154 @@
+"""A run of several folds: a training each; every labelled image is predicted by a model that never saw it.
+
+What the folds' models say of a test image is averaged. Each fold is a run by itself, in a sub-folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kagglekit.comparison import candidates
+from kagglekit.describe import describe_plan
+from kagglekit.ensemble import Member
+from kagglekit.errors import UserError
+from kagglekit.folds import deal_folds, fold_table
+from kagglekit.metric import Score
+from kagglekit.outcome import Outcome, Scored, conclude
+from kagglekit.plan import Plan
+from kagglekit.predictions import average, check_predictions, load_predictions, save_predictions
+from kagglekit.progress import Display, duration
+from kagglekit.run_folder import Run, create_run, find_run
+from kagglekit.runner import facts, reported_failures, train
+from kagglekit.unfinished import start_facts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
+    """Train the folds that are asked for and not finished, then combine all that are finished.
+
+    Returns:
+        The run; its status is ``partial`` as long as folds are missing.
+
+    Raises:
+        UserError: The images don't suffice for that many folds, or what any training raises.
+    """
+    started = time.perf_counter()
+    recipe, begun = plan.recipe, start_facts(plan)
+    table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
+    plan = replace(plan, table=table)
+    dealt = deal_folds(table, recipe.folds, recipe.split_by)
+    folder = _folder(plan)
+    describe_plan(plan, model, folder, display)
+    display.say(f"{recipe.folds} folds: each model is validated on the images that it never saw")
+    with reported_failures(plan, folder, display):
+        folder.write_recipe(recipe)
+        folder.update_info(status="running", **facts(plan, model), **begun)
+        numbers = range(1, recipe.folds + 1)
+        for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
+            run_fold(plan, dealt, number, folder, display)
+        finished = [number for number in numbers if is_finished(folder.fold(number))]
+        scores = join_folds(plan, folder, finished, display)
+        missing = [number for number in numbers if number not in finished]
+        folder.update_info(status="partial" if missing else "finished", seconds=round(time.perf_counter() - started, 1))
+        plan.hooks.run_end(folder, scores)
+    if missing:
+        left = ", ".join(map(str, missing))
+        display.say(f"this is of {len(finished)} folds; still to run are {left}: --only-fold N --into {folder.folder}")
+    display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
+    return folder
+
+
+def _folder(plan: Plan) -> Run:
+    """Return a new folder, or the one that is to be continued.
+
+    Raises:
+        UserError: That one's folds were made by another recipe.
+    """
+    if not plan.request.into:
+        return create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    folder = find_run(plan.request.into, plan.request.out, plan.name)
+    if folder.recipe() != plan.recipe:
+        raise UserError(
+            f"the folds in {folder.folder} have another recipe than the one asked for",
+            "repeat the command that began it, with other folds",
+        )
+    return folder
+
+
+def is_finished(fold: Run) -> bool:
+    """Return whether a fold has all its predictions."""
+    return fold.info().get("status") == "finished"
+
+
+def run_fold(plan: Plan, dealt: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
+    """Train without a fold's images, unless that was done."""
+    fold = folder.fold(number)
+    if is_finished(fold):
+        display.say(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
+        return
+    own = replace(plan, table=fold_table(plan.table, dealt, number))
+    counts = own.table["split"].value_counts()
+    display.say(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
+    fold.update_info(fold=number)
+    train(own, fold, display)
+
+
+def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display) -> dict[str, Score]:
+    """Combine the finished folds' predictions, score them out of fold, and write the submission."""
+    folds = [folder.fold(number) for number in numbers]
+    members = [_member(folder, folds, entry) for entry in folds[0].info()["members"]]
+    for member in members:
+        check_predictions(member.valid, plan.classes)
+        for split, table in (("valid", member.valid), ("test", member.test)):
+            save_predictions(table, folder.predictions(member.name, split))
+    outcome = Outcome(plan, folder, display, labels_of(plan, members[0].valid))
+    lines = [line for member in members for line in _lines(plan, folds, member)]
+    folder.update_info(folds=list(numbers))
+    return conclude(outcome, members, [*lines, *candidates(outcome, members)])
+
+
+def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:
+    """Return the class names, by id, of a table's images.
+
+    Raises:
+        UserError: Some of them are no labelled images of these data.
+    """
+    labelled = plan.table[plan.table["split"] != "test"]
+    labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str")
+    strange = table.index[~table.index.isin(labels.index)]
+    if len(strange):
+        raise UserError(
+            f"{len(strange)} predicted images are no labelled images of {plan.data}, for example {strange[0]}",
+            "name the data folder that the runs were trained on: --data DIR",
+        )
+    return labels.loc[table.index]
+
+
+def _member(folder: Run, folds: Sequence[Run], entry: dict[str, str | int]) -> Member:
+    """Make one member of what is, in each fold, the same snapshot."""
+    name = str(entry["name"])
+    valid = pd.concat([load_predictions(fold.predictions(name, "valid")) for fold in folds])
+    test = average([load_predictions(fold.predictions(name, "test")) for fold in folds])
+    return Member(name, valid, test, folder.name, str(entry["stage"]), int(entry["cycle"]))
+
+
+def _lines(plan: Plan, folds: Sequence[Run], member: Member) -> list[Scored]:
+    if not plan.recipe.tta:
+        return [Scored(member.name, "plain", member.valid, member.test)]
+    plain = [
+        [load_predictions(fold.plain_predictions(member.name, split)) for fold in folds] for split in ("valid", "test")
+    ]
+    return [
+        Scored(member.name, "plain", pd.concat(plain[0]), average(plain[1])),
+        Scored(member.name, "TTA", member.valid, member.test),
+    ]

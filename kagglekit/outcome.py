@@ -1,0 +1,139 @@
+"""What members come to: their combination, scores with standard errors, and the checked CSV, whoever predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from kagglekit.describe import describe_scores
+from kagglekit.ensemble import Ensemble, Member
+from kagglekit.metric import Metric, Score
+from kagglekit.plan import Plan
+from kagglekit.predictions import check_predictions, save_predictions, truth_numbers, with_missing_rows
+from kagglekit.progress import Display
+from kagglekit.run_folder import Run
+from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where predictions go, and what they are judged by.
+
+    Attributes:
+        plan: The run's.
+        run: Its folder.
+        display: Where it shows itself.
+        labels: Class names by id of the images that the members' valid tables are of.
+        scored: Whether the valid tables are this run's own and say how good it is; those of another run, which an
+            ensemble was fitted on, do not.
+    """
+
+    plan: Plan
+    run: Run
+    display: Display
+    labels: pd.Series[str]
+    scored: bool = True
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A line of the table of scores: a member's predictions under some views."""
+
+    member: str
+    views: str
+    valid: pd.DataFrame
+    test: pd.DataFrame
+
+
+def conclude(outcome: Outcome, members: Sequence[Member], others: Sequence[Scored]) -> dict[str, Score]:
+    """Combine, score and write the submission; return the ensemble's scores.
+
+    Args:
+        outcome: See there.
+        members: What is combined.
+        others: What is scored beside the ensemble.
+    """
+    ensemble = combine(outcome, members)
+    if outcome.scored:
+        save_predictions(ensemble.valid, outcome.run.predictions("ensemble", "valid"))
+    save_predictions(ensemble.test, outcome.run.predictions("ensemble", "test"))
+    tables = [*others, Scored("ensemble", outcome.plan.recipe.ensemble, ensemble.valid, ensemble.test)]
+    rows = [score_row(outcome, each) for each in tables]
+    listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
+    outcome.run.update_info(scores=rows, members=listed, fitted=ensemble.fitted)
+    describe_scores(rows, outcome.plan, outcome.display)
+    write_csv(outcome, ensemble)
+    outcome.run.update_info(answered=outcome.plan.hooks.answered)
+    return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
+
+
+def combine(outcome: Outcome, members: Sequence[Member]) -> Ensemble:
+    """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
+    plan = outcome.plan
+    ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe)
+    check_predictions(ensemble.valid, plan.classes, list(members[0].valid.index))
+    check_predictions(ensemble.test, plan.classes, list(members[0].test.index))
+    ids = [str(image) for image in plan.table.loc[plan.table["split"] == "test", "id"]]
+    test = ensemble.test if len(ensemble.test) == len(ids) else with_missing_rows(ensemble.test, ids)
+    return Ensemble(ensemble.valid, test, ensemble.fitted)
+
+
+def metrics_of(plan: Plan) -> list[Metric]:
+    """Return what is reported: log loss, accuracy, and the competition's own metric; mean per class with accuracy."""
+    names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
+    if plan.competition.metric == "accuracy":
+        names["balanced_accuracy"] = None
+    return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name})) for name in names]
+
+
+def score_row(outcome: Outcome, table: Scored) -> dict[str, Any]:
+    """Score predictions on every split with labels: ``{"member", "views", "valid_log_loss": [value, error], ...}``."""
+    metrics = metrics_of(outcome.plan)
+    valid = outcome.labels if outcome.scored else None
+    found = {
+        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid).items()},
+        **{f"test_{k}": s for k, s in score_table(metrics, table.test, outcome.plan.truth).items()},
+    }
+    flat = {key: [round(score.value, 6), round(score.error, 6)] for key, score in found.items()}
+    return {"member": table.member, "views": table.views, **flat}
+
+
+def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None) -> dict[str, Score]:
+    """Score a table of predictions where labels are known."""
+    if truth is None or not len(table):
+        return {}
+    numbers = truth_numbers(truth, table)
+    return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
+
+
+def write_csv(outcome: Outcome, ensemble: Ensemble) -> None:
+    """Write submission.csv, checked, where there are test images."""
+    plan, display = outcome.plan, outcome.display
+    if not len(ensemble.test):
+        display.say("no test images: no submission is written")
+        return
+    test = ensemble.test
+    if plan.recipe.clip:
+        test = clip_predictions(test, plan.recipe.clip)
+        _say_clip_gain(outcome, ensemble)
+    sample = read_sample(plan.data)
+    if sample is not None and plan.recipe.limit:
+        sample = sample[sample.iloc[:, 0].isin(test.index)]
+    rows = plan.hooks.submission(plan.competition, test, sample)
+    check_submission(rows, sample, test, plan.competition)
+    write_submission(rows, outcome.run.submission)
+    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
+    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+
+
+def _say_clip_gain(outcome: Outcome, ensemble: Ensemble) -> None:
+    if not outcome.scored or not len(ensemble.valid):
+        return
+    log_loss = [outcome.plan.hooks.metric(outcome.plan.competition.model_copy(update={"metric": "log_loss"}))]
+    before = score_table(log_loss, ensemble.valid, outcome.labels)["log_loss"].value
+    clipped = clip_predictions(ensemble.valid, outcome.plan.recipe.clip)
+    after = score_table(log_loss, clipped, outcome.labels)["log_loss"].value
+    outcome.display.say(f"clipping to {outcome.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")

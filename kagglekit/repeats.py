@@ -1,0 +1,114 @@
+"""The same recipe with several seeds: how much scores scatter, and what difference the valid images can show.
+
+Two things blur the difference between two recipes that are each run once on the same valid images. The seed: if scores
+of one recipe have the deviation s over seeds, their differences have sqrt(2) s. The images: a difference is a mean
+over images, and has the standard error p = deviation of the images' own differences / sqrt(images) (paired). Both
+are measured here from runs that differ in nothing but the seed. A difference below twice the larger of the two is not
+told from chance. Where p is the larger one, more valid images are needed; else more repeats: the mean of N runs has
+the deviation s / sqrt(N).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kagglekit.fold_runs import labels_of
+from kagglekit.plan import Plan
+from kagglekit.predictions import load_predictions, truth_numbers
+from kagglekit.progress import Display
+from kagglekit.run_folder import Run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SMALLEST = 1e-15
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One score over seeds.
+
+    Attributes:
+        name: ``log_loss`` or ``accuracy``.
+        mean: Over the runs.
+        deviation: Over the runs, of one run: s.
+        paired_error: Standard error over images of the difference of two runs, the mean over all pairs: p.
+        smallest: The least difference between two recipes, each run once, that is not put down to chance.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    paired_error: float
+    smallest: float
+
+
+def repeated(plan: Plan) -> Iterator[Plan]:
+    """Yield the plan with one seed after the other; all hold out the same images."""
+    recipe, label = plan.recipe, plan.request.name or plan.recipe.arch
+    for seed in range(recipe.seed, recipe.seed + plan.request.repeats):
+        own = recipe.model_copy(update={"seed": seed, "split_seed": recipe.split_by})
+        yield replace(plan, recipe=own, request=replace(plan.request, name=f"{label}-seed{seed}"))
+
+
+def spread(name: str, values: NDArray[np.float64]) -> Spread:
+    """Measure how a score scatters.
+
+    Args:
+        name: The score's.
+        values: (R, N): what each of N images adds to the mean that is the score, for each of R runs, two or more.
+    """
+    deviation = float(values.mean(axis=1).std(ddof=1))
+    pairs = [values[a] - values[b] for a, b in combinations(range(len(values)), 2)]
+    paired = float(np.mean([pair.std() / np.sqrt(len(pair)) for pair in pairs]))
+    return Spread(name, float(values.mean()), deviation, paired, 2 * max(float(np.sqrt(2)) * deviation, paired))
+
+
+def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
+    """Measure log loss and accuracy of finished runs with equal valid images."""
+    tables = [load_predictions(run.predictions("ensemble", "valid")) for run in runs]
+    ids = tables[0].index
+    truth = truth_numbers(labels_of(plan, tables[0]), tables[0])
+    values = np.stack([table.loc[ids].to_numpy(np.float64) for table in tables])
+    right = values[:, np.arange(len(truth)), truth].clip(SMALLEST)
+    return [
+        spread("log_loss", -np.log(right)),
+        spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
+    ]
+
+
+def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
+    """Print mean and deviation over the seeds and what follows, and note both in each run's run.json."""
+    found = spreads(plan, runs)
+    columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest difference to believe")
+    rows = [(s.name, *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
+    display.table(columns, rows)
+    n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
+    for line in verdicts(found, n, len(runs)):
+        display.say(line)
+    facts = {"runs": [run.name for run in runs], "scores": [asdict(each) for each in found]}
+    for run in runs:
+        run.update_info(repeats=facts)
+
+
+def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:
+    """Word what the valid images can tell apart."""
+    unsure = round(100 / np.sqrt(2 * (runs - 1)))
+    yield (
+        "two recipes, each run once on these images, differ by more than chance if their scores differ by more than "
+        f"2 max(sqrt(2) deviation, paired error); from {runs} runs the deviation is known to about {unsure} %"
+    )
+    for each in found:
+        if not each.smallest:
+            yield f"{each.name}: the runs agree on each of the {images:,} valid images, which can't tell recipes apart"
+            continue
+        if each.paired_error > np.sqrt(2) * each.deviation:
+            why = "the images are the limit, not the seeds: hold out more (--set valid=...), or use --folds"
+        else:
+            why = "the seeds are the limit, not the images: compare means over --repeats"
+        yield f"{each.name}: {images:,} valid images tell recipes apart that differ by {each.smallest:.4f}; {why}"

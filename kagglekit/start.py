@@ -1,0 +1,96 @@
+"""Which kind of run a request asks for: one training, folds, all images, repeats; and going on with a stopped one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from kagglekit.device import chosen_algorithms
+from kagglekit.errors import UsageError, UserError
+from kagglekit.fold_runs import run_folds
+from kagglekit.full import describe_full, full_plan, full_request
+from kagglekit.plan import Plan, Request, make_plan
+from kagglekit.progress import Display
+from kagglekit.repeats import record_spread, repeated
+from kagglekit.run_folder import Run
+from kagglekit.runner import run_plan, settled, train
+from kagglekit.stop import stoppable
+from kagglekit.unfinished import check_same_data, find_unfinished, request_of
+
+
+def start(request: Request, display: Display, go_on: bool = False) -> Run:
+    """Carry out a request: plan, train, predict, combine, write and check the submission.
+
+    Args:
+        request: What was asked.
+        display: Where it shows itself.
+        go_on: Resume the newest stopped run of the same recipe and data, if there is one.
+
+    Returns:
+        The finished run; of repeats the last one.
+
+    Raises:
+        UserError: Something the user can mend.
+    """
+    if go_on and request.repeats > 1:
+        raise UsageError(
+            "--resume and --repeats do not go together", "go on with the one that stopped: kagglekit resume RUN"
+        )
+    if request.full and not request.recipe:
+        request = full_request(request)
+    with stoppable(), chosen_algorithms(request.deterministic):
+        plan = _plan(request, display)
+        if request.repeats < 2:
+            return _run(plan, display, go_on)
+        runs = [_run(again, display, go_on) for again in repeated(plan)]
+        record_spread(plan, runs, display)
+    return runs[-1]
+
+
+def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
+    """Go on with a run that was stopped, from its last checkpoint.
+
+    Args:
+        folder: The run's.
+        display: Where it shows itself.
+        data: Where its data lie now; None for where they were.
+
+    Raises:
+        UserError: Its data, its plugins or its checkpoints do not allow it, or another process works on it.
+    """
+    info = folder.info()
+    if info.get("status") == "finished":
+        display.say(f"{folder.folder} is finished")
+        return folder
+    if info.get("fold"):
+        raise UserError(
+            f"{folder.folder} is a part of a run", f"go on with the whole: kagglekit resume {folder.folder.parent}"
+        )
+    request = request_of(folder, data)
+    with stoppable(), chosen_algorithms(request.deterministic):
+        plan = _plan(request, display)
+        display.say(f"going on with {folder.folder}")
+        if not plan.recipe.folds:
+            return train(plan, folder, display)
+        check_same_data(folder, plan)
+        model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
+        return run_folds(plan, model, display)
+
+
+def _plan(request: Request, display: Display) -> Plan:
+    if not request.full:
+        return make_plan(request, display)
+    plan = full_plan(request, display)
+    assert plan.fitted_on is not None
+    display.say(describe_full(plan, plan.fitted_on))
+    return plan
+
+
+def _run(plan: Plan, display: Display, go_on: bool) -> Run:
+    model, plan = settled(plan)
+    stopped = find_unfinished(plan)
+    if stopped and go_on:
+        return resume(stopped, display, plan.data)
+    if stopped:
+        display.say(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
+    return (run_folds if plan.recipe.folds else run_plan)(plan, model, display)

@@ -1,0 +1,234 @@
+"""Ensembles with something to find: on all valid predictions for the test images, on parts of them for an honest score.
+
+Each is a pair of functions: ``fit(tables, truth, seed)`` finds something, ``apply(found, tables)`` makes one table of
+several with it. The valid table is made in five parts, each with what was found on the other four.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kagglekit import Ensemble, Member, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.solver import LinearHead
+
+    Tables = Sequence[pd.DataFrame]
+    Truth = NDArray[np.int64]
+
+SMALLEST = 1e-15  # log loss clips there too, so nothing below can matter
+FOLDS = 5
+STEPS = 100  # of hill climbing
+TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an ensemble is fitted.
+
+    Attributes:
+        fit: ``(tables, truth (N,), seed) -> found``.
+        apply: ``(found, tables) -> table``.
+        words: ``(found, member names) -> dict`` for run.json.
+    """
+
+    fit: Callable[[Tables, Truth, int], Any]
+    apply: Callable[[Any, Tables], pd.DataFrame]
+    words: Callable[[Any, list[str]], dict[str, Any]]
+
+
+def fitted(method: Method, members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
+    """Combine the members with what the method finds.
+
+    Raises:
+        UserError: There are no valid predictions to fit it to.
+    """
+    from kagglekit.predictions import truth_numbers
+
+    valid, test = [member.valid for member in members], [member.test for member in members]
+    if not len(valid[0]):
+        raise UserError("there are no valid predictions to fit this ensemble to", "--set ensemble=mean needs none")
+    ids = valid[0].index.sort_values()  # whatever is found must not depend on the order of rows
+    ordered = [table.loc[ids] for table in valid]
+    truth = truth_numbers(labels, ordered[0])
+    honest = cross_fitted(method, ordered, truth, deal(labels.loc[ids], seed), seed)
+    found = method.fit(ordered, truth, seed)
+    names = [member.name for member in members]
+    return Ensemble(honest.loc[valid[0].index], method.apply(found, test), method.words(found, names))
+
+
+def cross_fitted(method: Method, tables: Tables, truth: Truth, parts: NDArray[np.int64], seed: int) -> pd.DataFrame:
+    """Return the table whose every part was made with what was found on the other parts."""
+    import pandas as pd
+
+    made = []
+    for part in np.unique(parts):
+        own, others = parts == part, parts != part
+        found = method.fit([table[others] for table in tables], truth[others], seed)
+        made.append(method.apply(found, [table[own] for table in tables]))
+    return pd.concat(made)
+
+
+def deal(labels: pd.Series[str], seed: int) -> NDArray[np.int64]:
+    """Deal images to parts, stratified: sorted by class, within a class by a hash of the id."""
+    from kagglekit.view import image_keys
+
+    order = np.lexsort((image_keys(list(labels.index), "ensemble", seed), labels.to_numpy(dtype="U")))
+    parts = np.empty(len(labels), dtype=np.int64)
+    parts[order] = np.arange(len(labels)) % FOLDS
+    return parts
+
+
+def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 20_000) -> NDArray[np.float64]:
+    """Find the weights of a mixture that give the least log loss.
+
+    The loss ``-mean_i log sum_k w_k p_ik`` is convex in w. Each step multiplies each weight by its gradient
+    ``g_k = mean_i p_ik / sum_j w_j p_ij``, which keeps them non-negative with sum 1 and never raises the
+    loss; it is within ``max_k log g_k`` of the least (Cover 1984, "An algorithm for maximizing expected log
+    investment return", IEEE Transactions on Information Theory 30(2); it is EM for mixture proportions).
+
+    Args:
+        right: (N, K): probability that each of K members gives to an image's true class, above 0.
+        gap: Stop when the loss is this close to the least one, nats.
+        most: Stop after this many steps.
+
+    Returns:
+        (K,): the weights; all equal where there is no image.
+    """
+    weights = np.full(right.shape[1], 1 / right.shape[1])
+    for _ in range(most if len(right) else 0):
+        gradient = (right / (right @ weights)[:, None]).mean(axis=0)
+        if np.log(gradient.max()) <= gap:
+            break
+        weights *= gradient
+    return np.asarray(weights / weights.sum())
+
+
+def climbed_weights(right: NDArray[np.float64], steps: int = STEPS) -> NDArray[np.float64]:
+    """Add members one by one, each as often as it helps, always the one that lowers the log loss of the mean most.
+
+    Caruana et al. 2004, "Ensemble selection from libraries of models", ICML, section 2: forward selection with
+    replacement. Of all the ensembles on the way the best one counts; of equal ones the first.
+
+    Args:
+        right: (N, K): probability that each of K members gives to an image's true class, above 0.
+        steps: How many are added.
+
+    Returns:
+        (K,): how often each was taken, divided by their number; all equal where there is no image.
+    """
+    if not len(right):
+        return np.full(right.shape[1], 1 / right.shape[1])
+    total, counts = np.zeros(len(right)), np.zeros(right.shape[1])
+    best = (np.inf, counts)
+    for step in range(1, steps + 1):
+        losses = -np.log((total[:, None] + right) / step).mean(axis=0)
+        chosen = int(losses.argmin())
+        total, counts = total + right[:, chosen], counts + np.eye(len(counts))[chosen]
+        if losses[chosen] < best[0] - 1e-12:
+            best = (float(losses[chosen]), counts)
+    return np.asarray(best[1] / best[1].sum())
+
+
+def best_temperature(probabilities: NDArray[np.float64], truth: Truth) -> float:
+    """Find the temperature T at which ``softmax(log p / T)`` has the least log loss.
+
+    Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 4.2.
+
+    Returns:
+        T within [0.05, 20]: above 1 predictions become less sure of themselves; 1 where there is no image.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if not len(truth):
+        return 1.0
+    logs = np.log(probabilities.clip(SMALLEST))
+    rows = np.arange(len(truth))
+
+    def loss(log_t: float) -> float:
+        return float(-np.log(_softmax(logs / np.exp(log_t))[rows, truth].clip(SMALLEST)).mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x))
+
+
+def _right(tables: Tables, truth: Truth) -> NDArray[np.float64]:
+    """Return the probability (N, K) that each table gives to each image's class."""
+    columns = [table.to_numpy(dtype=np.float64)[np.arange(len(truth)), truth] for table in tables]
+    return np.stack(columns, axis=1).clip(SMALLEST)
+
+
+def _average(weights: NDArray[np.float64], tables: Tables) -> pd.DataFrame:
+    from kagglekit.predictions import average
+
+    return average(tables, weights.tolist())
+
+
+def _weights(weights: NDArray[np.float64], names: list[str]) -> dict[str, Any]:
+    return {"weights": dict(zip(names, weights.tolist(), strict=True))}
+
+
+def _fit_temperature(tables: Tables, truth: Truth, seed: int) -> float:
+    from kagglekit.predictions import average
+
+    return best_temperature(average(tables).to_numpy(np.float64), truth)
+
+
+def _apply_temperature(temperature: float, tables: Tables) -> pd.DataFrame:
+    from kagglekit.predictions import average, make_predictions
+
+    mean = average(tables)
+    scaled = _softmax(np.log(mean.to_numpy(np.float64).clip(SMALLEST)) / temperature)
+    return make_predictions(mean.index, mean.columns, scaled)
+
+
+def _fit_stack(tables: Tables, truth: Truth, seed: int) -> LinearHead | None:
+    """Fit a logistic regression to the members' log-probabilities; None where there is only one class to learn from.
+
+    Wolpert 1992, "Stacked generalization", Neural Networks 5(2).
+    """
+    from kagglekit.solver import fit_linear_head
+
+    if len(np.unique(truth)) < 2:
+        return None
+    return fit_linear_head(_log_probabilities(tables), truth, tables[0].shape[1], seed)
+
+
+def _apply_stack(found: LinearHead | None, tables: Tables) -> pd.DataFrame:
+    from kagglekit.predictions import average, make_predictions
+
+    if found is None:
+        return average(tables)
+    logits = _log_probabilities(tables).astype(np.float64) @ found.weight.T + found.bias
+    return make_predictions(tables[0].index, tables[0].columns, _softmax(logits))
+
+
+def _log_probabilities(tables: Tables) -> NDArray[np.float32]:
+    from kagglekit.predictions import aligned
+
+    parts = [np.log(aligned(table, tables[0]).clip(1e-6)) for table in tables]  # below, only noise differs
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+METHODS = {
+    "weighted": Method(lambda tables, truth, _: mixture_weights(_right(tables, truth)), _average, _weights),
+    "hill-climbing": Method(lambda tables, truth, _: climbed_weights(_right(tables, truth)), _average, _weights),
+    "stacking": Method(
+        _fit_stack, _apply_stack, lambda found, names: {"strength": found.strength if found else None, "of": names}
+    ),
+    "temperature": Method(
+        _fit_temperature, _apply_temperature, lambda found, names: {"temperature": round(found, 4), "of": names}
+    ),
+}

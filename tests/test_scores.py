@@ -1,0 +1,301 @@
+"""Folds, training on all images, repeats, blends and the features preset: whole runs of a tiny network."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import layouts
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from test_competitions import NAMES, WRITERS
+
+import kagglekit
+from kagglekit import Run, UserError
+from kagglekit.blend import BlendRequest, blend
+from kagglekit.errors import UsageError
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+from kagglekit.predictions import average, load_predictions
+from kagglekit.progress import Display
+from kagglekit.repeats import Spread, spread, verdicts
+
+TINY = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8}
+SNAPSHOTS = {"stage.3.size": 32, "stage.4.size": 32, "tta": 0, "stage.4.cycle_mult": 1}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pets")
+    layouts.write_pets(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+def tiny_run(data: Path, out: Path, settings: dict[str, object] | None = None, **options: object) -> tuple[Run, str]:
+    """Run pets' features preset with a tiny network; return the run and what it printed."""
+    said = io.StringIO()
+    display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
+    given = {"preset": "features", "precision": "fp32", **options}
+    run = kagglekit.run(
+        "pets", data=data, out=out, settings={**TINY, **(settings or {})}, display=display, **given
+    )  # fmt: skip
+    return run, said.getvalue()
+
+
+def do_again(run: Run, out: Path) -> tuple[Run, str]:
+    """Run with --full."""
+    said = io.StringIO()
+    display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
+    return kagglekit.run("", out=out, display=display, precision="fp32", full=str(run.folder)), said.getvalue()
+
+
+def table(run: Run, member: str = "ensemble", split: str = "valid") -> pd.DataFrame:
+    return load_predictions(run.predictions(member, split))
+
+
+def trainval(data: Path) -> set[str]:
+    return {line.split()[0] for line in (data / "annotations" / "trainval.txt").read_text().splitlines()}
+
+
+@pytest.fixture(scope="module")
+def folds(data, out) -> tuple[Run, str]:
+    return tiny_run(data, out, {"folds": 3}, name="folds")
+
+
+@pytest.fixture(scope="module")
+def single(data, out) -> Run:
+    return tiny_run(data, out, name="single")[0]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "shapes"])
+def test_every_competition_has_a_features_preset_made_of_its_quick_one(name):
+    hooks = Hooks(load(name))
+    recipe, quick = hooks.recipe("features"), hooks.recipe("quick")
+    assert (recipe.arch, recipe.sizes, recipe.clip) == (quick.arch, quick.sizes[-1:], quick.clip)
+    assert [stage.precompute for stage in recipe.stages] == [True]
+    assert not recipe.stages[0].by_gradient
+
+
+@pytest.mark.parametrize("name", ["dogs-vs-cats", "flowers-102"])
+def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
+    WRITERS[name](tmp_path / "data")
+    run = kagglekit.run(
+        name, data=tmp_path / "data", out=tmp_path, settings=TINY, preset="features", precision="fp32",
+        display=Display(Console(file=io.StringIO())),
+    )  # fmt: skip
+    scores = run.info()["scores"]
+    assert [row["views"] for row in scores] == ["plain", "TTA", "mean"]
+    assert scores[-1]["valid_accuracy"][0] > 0.5
+    assert run.submission.exists()
+
+
+def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, data):
+    run, said = folds
+    parts = [run.fold(number) for number in (1, 2, 3)]
+    held = [set(table(part).index) for part in parts]
+    assert set.union(*held) == trainval(data)
+    assert sum(map(len, held)) == len(trainval(data))
+    for part, ids in zip(parts, held, strict=True):
+        assert part.info()["images"] == {"train": 24 - len(ids), "valid": len(ids), "test": 24}
+        assert part.submission.exists()
+    out_of_fold = table(run)
+    assert set(out_of_fold.index) == trainval(data)
+    for part in parts:
+        assert out_of_fold.loc[table(part).index].equals(table(part))
+    assert said.count("decoded 24 labelled images") == 1
+
+
+def test_test_predictions_are_averaged_over_folds(folds):
+    run, _ = folds
+    parts = [table(run.fold(number), split="test") for number in (1, 2, 3)]
+    np.testing.assert_allclose(table(run, split="test"), average(parts), atol=1e-6)
+    assert len(pd.read_csv(run.submission)) == 24
+    row = run.info()["scores"][-1]
+    assert row["valid_log_loss"][0] > 0
+    assert "test_accuracy" in row
+
+
+def test_folds_that_are_run_one_by_one_end_in_the_same_bytes(folds, data, out):
+    whole, _ = folds
+    part, said = tiny_run(data, out, {"folds": 3}, name="part", only_fold=2)
+    assert part.info()["status"] == "partial"
+    assert not part.fold(1).folder.exists()
+    assert "this is of 1 folds; still to run are 1, 3" in said
+    for number in (1, 3):
+        tiny_run(data, out, {"folds": 3}, only_fold=number, into=str(part.folder))
+    assert part.info()["status"] == "finished"
+    assert part.submission.read_bytes() == whole.submission.read_bytes()
+    before = part.fold(2).submission.stat().st_mtime_ns
+    _, said = tiny_run(data, out, {"folds": 3}, into=str(part.folder))
+    assert "fold 2 of 3 is finished" in said
+    assert part.fold(2).submission.stat().st_mtime_ns == before
+
+
+def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
+    with pytest.raises(UserError, match="have another recipe"):
+        tiny_run(data, out, {"folds": 3, "seed": 5}, into=str(folds[0].folder))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"only_fold": 1}, "add --folds"),
+        ({"into": "latest"}, "add --folds"),
+        ({"settings": {"folds": 3}, "only_fold": 4}, "there are folds 1 to 3"),
+        ({"settings": {"folds": 1}}, "folds=1 leaves nothing to train on"),
+        ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "can't be repeated"),
+    ],
+)
+def test_options_of_folds_that_do_not_fit_are_told(options, words, data, tmp_path):
+    with pytest.raises(UsageError, match=words):
+        tiny_run(data, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fold_that_fails_leaves_the_others_and_says_so(data, tmp_path):
+    with pytest.raises(UserError, match="no longer finite"):
+        tiny_run(
+            data, tmp_path, {**SNAPSHOTS, "folds": 2, "stage.3.lr": 1e30, "stage.3.optimizer": "sgd"}, preset="quick"
+        )
+    (folder,) = (tmp_path / "pets").iterdir()
+    assert Run(folder).info()["status"] == "failed"
+    assert Run(folder).fold(1).info()["status"] == "failed"
+
+
+def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, out):
+    run, said = tiny_run(
+        data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing"}, preset="quick", name="snaps"
+    )
+    rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+    assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
+    assert set(run.info()["fitted"]["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
+    assert set(table(run).index) == trainval(data)
+    assert "hill-climbing" in said
+    full, _ = do_again(run, out)  # gradient stages, with nothing to validate on; its weights are those found above
+    weights = run.info()["fitted"]["weights"]
+    mixed = average([table(full, name, "test") for name in weights], list(weights.values()))
+    np.testing.assert_allclose(table(full, split="test"), mixed, atol=1e-6)
+    assert [row["epoch"] for row in full.log()] == [row["epoch"] for row in run.fold(1).log()]
+
+
+def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
+    full, said = do_again(single, out)
+    assert full.info()["images"] == {"train": 24, "test": 24}
+    assert full.info()["full_of"] == single.name
+    assert "its own valid score is unknown" in said
+    assert all("valid_log_loss" not in row for row in full.info()["scores"])
+    assert not full.predictions("ensemble", "valid").exists()
+    assert full.submission.exists()
+    assert not table(full, split="test").equals(table(single, split="test"))
+    assert {row["valid_loss"] for row in full.log()} == {"nan"}
+    with pytest.raises(UserError, match="was trained on all labelled images"):
+        do_again(full, out)
+
+
+def test_full_takes_the_ensemble_as_it_was_fitted_on_the_finished_run(data, out):
+    run, _ = tiny_run(data, out, {"ensemble": "temperature", "clip": 0.01}, name="warm")
+    full, _ = do_again(run, out)
+    assert full.info()["fitted"] == run.info()["fitted"]
+    assert full.recipe().clip == 0.01
+
+
+def test_full_refuses_another_recipe(single, out):
+    with pytest.raises(UsageError, match=r"leave out --preset, --set"):
+        kagglekit.run("", out=out, full=str(single.folder), preset="quick", settings={"seed": 1})
+
+
+def test_repeats_hold_out_the_same_images_and_say_how_far_scores_scatter(data, tmp_path):
+    run, said = tiny_run(data, tmp_path, {**SNAPSHOTS, "stage.4.cycles": 1}, preset="quick", repeats=2, epochs=1)
+    first, second = sorted((tmp_path / "pets").iterdir())
+    assert run.folder == second
+    assert (Run(first).recipe().seed, Run(second).recipe().seed) == (0, 1)
+    assert set(table(Run(first)).index) == set(table(Run(second)).index)
+    assert not table(Run(first)).equals(table(Run(second)))
+    facts = Run(first).info()["repeats"]
+    assert facts["runs"] == [first.name, second.name]
+    means = [Run(folder).info()["scores"][-1]["valid_log_loss"][0] for folder in (first, second)]
+    assert facts["scores"][0]["mean"] == pytest.approx(np.mean(means), abs=1e-5)
+    assert facts["scores"][0]["deviation"] == pytest.approx(np.std(means, ddof=1), abs=1e-5)
+    assert "differ by more than chance" in said
+
+
+def test_the_spread_over_seeds_is_the_one_computed_by_hand():
+    one = spread("log_loss", np.array([[1.0, 3.0], [2.0, 6.0]]))  # means 2 and 4; differences -1 and -3
+    assert one.mean == 3
+    assert one.deviation == pytest.approx(np.sqrt(2))
+    assert one.paired_error == pytest.approx(1 / np.sqrt(2))
+    assert one.smallest == pytest.approx(4)  # 2 sqrt(2) sqrt(2)
+    other = spread("accuracy", np.array([[1.0, 0.0], [0.0, 1.0]]))  # the seeds agree, the images do not
+    assert (other.deviation, other.paired_error, other.smallest) == pytest.approx((0, 1 / np.sqrt(2), np.sqrt(2)))
+    words = list(verdicts([one, other, Spread("accuracy", 1, 0, 0, 0)], 2, 3))
+    assert "known to about 50 %" in words[0]
+    assert "differ by 4.0000; the seeds are the limit" in words[1]
+    assert "differ by 1.4142; the images are the limit" in words[2]
+    assert "can't tell recipes apart" in words[3]
+
+
+def quiet() -> Display:
+    return Display(Console(file=io.StringIO(), width=240))
+
+
+def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out):
+    other, _ = tiny_run(data, out, {"seed": 3, "split_seed": 0}, name="other")
+    made = blend(BlendRequest([single.name, other.name], "mean", out=out), quiet())
+    np.testing.assert_allclose(
+        table(made, split="test"), average([table(single, split="test"), table(other, split="test")]), atol=1e-6
+    )
+    assert made.info()["blend_of"] == [single.name, other.name]
+    assert made.info()["status"] == "finished"
+    assert len(pd.read_csv(made.submission)) == 24
+    names = [row["member"] for row in made.info()["scores"]]
+    assert names[:2] == [f"{single.name}/final", f"{other.name}/final"]
+    assert names[-1] == "ensemble"
+    again = blend(BlendRequest([made.name, other.name], "hill-climbing", out=out), quiet())
+    assert set(again.info()["fitted"]["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
+    with pytest.raises(UserError, match="is a blend, without a training"):
+        do_again(made, out)
+
+
+def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path):
+    layouts.write_dog_breed(tmp_path / "dogs")
+    dogs = kagglekit.run(
+        "dog-breed", data=tmp_path / "dogs", out=tmp_path, settings=TINY, preset="features", precision="fp32",
+        display=quiet(),
+    )  # fmt: skip
+    partial, _ = tiny_run(data, out, {"folds": 2}, name="half", only_fold=1)
+    limited, _ = tiny_run(data, out, {"limit": 16}, name="limited")
+    full, _ = do_again(single, out)
+    for other, words in [
+        (single, "two different runs or more"),
+        (folds[0], r"has other valid images than(.|\n)*split_seed"),
+        (limited, "has other valid images than"),
+        (dogs, "is of dog-breed, .* of pets"),
+        (partial, "is not finished .its status is partial"),
+        (full, "has no valid predictions(.|\n)*--ensemble mean"),
+    ]:
+        before = set((out / "pets").iterdir())
+        with pytest.raises(UserError, match=words):
+            blend(BlendRequest([str(single.folder), str(other.folder)], out=out), quiet())
+        assert set((out / "pets").iterdir()) == before
+
+
+def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single, data, out):
+    first, second = do_again(single, out)[0], do_again(single, out)[0]
+    made = blend(BlendRequest([first.name, second.name], "mean", out=out), quiet())
+    assert made.submission.read_bytes() == first.submission.read_bytes()
+    with pytest.raises(UserError, match="no valid predictions to fit"):
+        blend(BlendRequest([first.name, second.name], "weighted", out=out), quiet())
