@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
 from kagglekit.errors import UsageError, UserError
 from kagglekit.fold_runs import run_folds
@@ -15,7 +16,7 @@ from kagglekit.repeats import record_spread, repeated
 from kagglekit.run_folder import Run
 from kagglekit.runner import run_plan, settled, train
 from kagglekit.stop import stoppable
-from kagglekit.unfinished import check_same_data, find_unfinished, request_of
+from kagglekit.unfinished import check_same_data, find_unfinished, request_of, run_key
 
 
 def start(request: Request, display: Display, go_on: bool = False) -> Run:
@@ -33,9 +34,7 @@ def start(request: Request, display: Display, go_on: bool = False) -> Run:
         UserError: Something the user can mend.
     """
     if go_on and request.repeats > 1:
-        raise UsageError(
-            "--resume and --repeats do not go together", "go on with the one that stopped: kagglekit resume RUN"
-        )
+        raise UsageError("--resume and --repeats do not go together", "go on with one run: kagglekit resume RUN")
     if request.full and not request.recipe:
         request = full_request(request)
     with stoppable(), chosen_algorithms(request.deterministic):
@@ -63,10 +62,10 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
         display.say(f"{folder.folder} is finished")
         return folder
     if info.get("fold"):
-        raise UserError(
-            f"{folder.folder} is a part of a run", f"go on with the whole: kagglekit resume {folder.folder.parent}"
-        )
-    request = request_of(folder, data)
+        whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
+        raise UserError(f"{folder.folder} is a part of a run", whole)
+    last = newest_checkpoint(folder.checkpoints, run_key(folder), display.warn) if folder.recipe_file.exists() else None
+    request = request_of(folder, data, fresh=last is None)
     with stoppable(), chosen_algorithms(request.deterministic):
         plan = _plan(request, display)
         display.say(f"going on with {folder.folder}")

@@ -85,12 +85,13 @@ def _same(found: Any, wanted: Any) -> bool:
     return all(found.get(key) == wanted[key] for key in wanted if key not in ("data", "save_every"))
 
 
-def request_of(run: Run, data: Path | None) -> Request:
+def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
     """Return the request that began a run, its recipe as it was.
 
     Args:
         run: The stopped run.
         data: Where its data lie now; None for where they were.
+        fresh: Whether it begins again, from the weights it began with; else a checkpoint has its weights.
 
     Raises:
         UserError: It stopped before it wrote down what was asked.
@@ -99,7 +100,8 @@ def request_of(run: Run, data: Path | None) -> Request:
     if asked is None:
         raise UserError(f"{run.folder} cannot be resumed: its run.json does not say what was asked", "start it anew")
     known = {**asked, "disable": tuple(asked["disable"]), "data": data or Path(asked["data"])}
-    return Request(**known, out=run.folder, recipe=run.recipe())
+    request = Request(**known, out=run.folder, recipe=run.recipe())
+    return request if fresh else replace(request, from_run="")
 
 
 def check_same_data(run: Run, plan: Plan) -> None:
