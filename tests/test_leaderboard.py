@@ -33,7 +33,8 @@ def test_medals_follow_kaggles_rule_for_the_number_of_teams(teams, gold, silver,
 
 
 def board(*scores: float) -> Leaderboard:
-    return Leaderboard(tuple(Team(i, f"team {i}", score) for i, score in enumerate(scores, start=1)), 0)
+    teams = tuple(Team(i, f"team {i}", score) for i, score in enumerate(scores, start=1))
+    return Leaderboard(teams, 0, scores[0] > scores[-1])
 
 
 def test_a_place_is_behind_all_that_are_strictly_better_whichever_way_the_metric_goes():
@@ -66,21 +67,21 @@ def refused() -> bytes:
 
 def test_a_leaderboard_is_fetched_once_an_hour(cache):
     warnings: list[str] = []
-    first = get_leaderboard("fish", fetched, False, warnings.append)
-    again = get_leaderboard("fish", refused, False, warnings.append)
+    first = get_leaderboard("fish", "log_loss", fetched, False, warnings.append)
+    again = get_leaderboard("fish", "log_loss", refused, False, warnings.append)
     assert first.teams == again.teams == (Team(1, "Ann", 0.25), Team(2, "Bob", 0.5))
     assert not warnings
 
 
 def test_an_old_leaderboard_is_better_than_none(cache):
-    get_leaderboard("fish", fetched, False, print)
+    get_leaderboard("fish", "log_loss", fetched, False, print)
     file = cache / "leaderboards" / "fish.csv"
     os.utime(file, (0, 0))
     warnings: list[str] = []
-    assert len(get_leaderboard("fish", refused, False, warnings.append).teams) == 2
+    assert len(get_leaderboard("fish", "log_loss", refused, False, warnings.append).teams) == 2
     assert "Kaggle cannot be reached; this leaderboard is" in warnings[0]
     with pytest.raises(UserError, match="cannot be reached"):
-        get_leaderboard("birds", refused, False, warnings.append)
+        get_leaderboard("birds", "log_loss", refused, False, warnings.append)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_an_old_leaderboard_is_better_than_none(cache):
 )
 def test_a_leaderboard_that_cannot_be_read_says_so(content, message):
     with pytest.raises(UserError, match=message):
-        get_leaderboard("fish", lambda: content, False, print)
+        get_leaderboard("fish", "log_loss", lambda: content, False, print)
 
 
 def test_our_scores_are_those_of_the_runs_here_of_this_competition(tmp_path):
@@ -105,3 +106,10 @@ def test_our_scores_are_those_of_the_runs_here_of_this_competition(tmp_path):
         (folder / "run.json").write_text(json.dumps({"slug": slug}))
         (folder / "score.json").write_text(json.dumps({"submissions": [{"public": public}]}))
     assert our_scores(tmp_path / "runs", "fish") == [(0.5, "a")]
+
+
+def test_the_metric_says_which_way_scores_go_where_the_teams_do_not(cache):
+    one = fetched(HEAD + "1,7,Ann,2026-01-02,0.5,3,ann\n")
+    assert get_leaderboard("a", "accuracy", lambda: one, False, print).place(0.6) == 1
+    assert get_leaderboard("b", "log_loss", lambda: one, False, print).place(0.6) == 2
+    assert get_leaderboard("c", "unheard_of", fetched, False, print).place(0.6) == 3

@@ -88,11 +88,11 @@ def test_data_that_are_not_recognised_leave_no_file(here: Path) -> None:
 
 def kaggle(monkeypatch: pytest.MonkeyPatch, metric: str) -> None:
     """Stand in for the module that talks to Kaggle."""
-    client = types.ModuleType("kagglekit.online.client")
+    client = types.ModuleType("kagglekit.online.login")
     client.competition = lambda slug: types.SimpleNamespace(  # type: ignore[attr-defined]
         title=f"The {slug} “Cup”", metric=metric
     )
-    monkeypatch.setitem(sys.modules, "kagglekit.online.client", client)
+    monkeypatch.setitem(sys.modules, "kagglekit.online.login", client)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,9 @@ class _Commands(click.Group):
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
+    from kagglekit.online.credentials import masked
+
+    click.echo(f"error: {masked(message)}", err=True)
     sys.exit(code)
 
 

@@ -12,6 +12,7 @@ from kagglekit.errors import UserError
 
 if TYPE_CHECKING:
     from kagglekit.online.leaderboard import Leaderboard
+    from kagglekit.progress import Display
 
 
 @click.command()
@@ -47,7 +48,7 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
     if facts.slug is None:
         raise UserError(f"{facts.title} is not on Kaggle: it has no leaderboard", "kagglekit history shows your runs")
     slug = facts.slug
-    board = get_leaderboard(slug, lambda: _fetch(slug, timeout), refresh, display.warn)
+    board = get_leaderboard(slug, facts.metric, lambda: _fetch(slug, timeout, display), refresh, display.warn)
     found = _facts(board, our_scores(out, slug), top)
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -62,11 +63,11 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
     display.say(_place(found))
 
 
-def _fetch(slug: str, timeout: float) -> bytes:
-    from kagglekit.online.client import connect
+def _fetch(slug: str, timeout: float, display: Display) -> bytes:
+    from kagglekit.online.login import connect
     from kagglekit.online.patience import Patience
 
-    return connect(Patience(timeout)).leaderboard(slug)
+    return connect(Patience(timeout, display.say)).leaderboard(slug)
 
 
 def _facts(board: Leaderboard, ours: list[tuple[float, str]], top: int) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _facts(name: str, slug: str, display: Display) -> Facts:
 
 def _from_kaggle(slug: str) -> tuple[str, str]:
     """Ask Kaggle for a competition's title and metric."""
-    client = importlib.import_module("kagglekit.online.client")
+    client = importlib.import_module("kagglekit.online.login")
     found = client.competition(slug)
     return str(found.title), str(found.metric)
 

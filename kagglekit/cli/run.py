@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
-from kagglekit.errors import UsageError
+from kagglekit.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from kagglekit.plan import Choice
@@ -93,7 +93,7 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
     else:
         finished = start(request, display, go_on)
         if and_submit:
-            _submit(finished, message, yes, display)
+            _submit(finished, message, display)
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
     if as_json:
         click.echo(json.dumps(result))
@@ -113,8 +113,14 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
         agreed(None, limits, asker(yes))
 
 
-def _submit(finished: Run, message: str, yes: bool, display: Display) -> None:
+def _submit(finished: Run, message: str, display: Display) -> None:
+    """Submit a run that was just finished; what there was to ask was asked before it began."""
     from kagglekit.cli.submit import TIMEOUT, asker, submit_target
     from kagglekit.online.target import target_of
 
-    submit_target(target_of(finished), None, message, True, asker(yes), TIMEOUT, display)
+    try:
+        submit_target(target_of(finished), None, message, True, asker(yes=True), TIMEOUT, display)
+    except UserError as error:
+        raise UserError(
+            error.what, f"{error.hint}\nthe run is finished; to submit it: kagglekit submit {finished.folder}"
+        ) from error

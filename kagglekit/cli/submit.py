@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,16 +90,16 @@ def submit_target(
     if target.slug is None:
         _say_not_on_kaggle(target, display)
         return
-    from kagglekit.online.submit import keep_score, open_competition, submit
+    from kagglekit.online.record import keep_score
+    from kagglekit.online.submit import submit
     from kagglekit.online.target import checked
 
     sending = checked(target, data, message, display)
     kaggle = connected(timeout, display)
-    limits = open_competition(kaggle, target.slug, display)
-    found = submit(sending, kaggle, limits, ask, display)
-    keep_score(target.run, found)
+    found = submit(sending, kaggle, ask, display)
+    keep_score(sending.record, found)
     if wait:
-        _follow(found.ref, target.run, kaggle, display)
+        _follow(found.ref, sending.record, target.run, kaggle, display)
     else:
         display.say(f"ask for its score later: {_later(target.run, found.ref)}")
 
@@ -116,21 +117,33 @@ def show_status(word: str, out: Path, wait: bool, timeout: float, display: Displ
     Raises:
         UserError: There is none, or Kaggle found an error in it.
     """
-    from kagglekit.online.submit import last_submission, run_of
+    from kagglekit.online.record import last_submission, run_of
+
+    run, ref = _run_or_ref(word, out)
+    kaggle = connected(timeout, display)
+    if run:
+        ref = last_submission(run, kaggle)
+    else:
+        run = run_of(ref, out)
+    _follow(ref, run, run, kaggle, display, wait)
+
+
+def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
+    """Read a word as a run, else as Kaggle's number."""
     from kagglekit.run_folder import find_run
 
-    kaggle = connected(timeout, display)
-    if word.isdigit():
-        run, ref = run_of(int(word), out), int(word)
-    else:
-        run = find_run(word, out)
-        ref = last_submission(run, kaggle)
-    _follow(ref, run, kaggle, display, wait)
+    try:
+        return find_run(word, out), 0
+    except UserError:
+        if not re.fullmatch("[0-9]{1,18}", word):
+            raise
+        return None, int(word)
 
 
-def _follow(ref: int, run: Run | None, kaggle: Kaggle, display: Display, wait: bool = True) -> None:
-    """Show a submission once it is scored, or, without `wait`, as it is."""
-    from kagglekit.online.submit import keep_score, wait_for_score
+def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, display: Display, wait: bool = True) -> None:
+    """Show a submission once it is scored, or, without `wait`, as it is; keep its scores."""
+    from kagglekit.online.record import keep_score
+    from kagglekit.online.submit import wait_for_score
 
     try:
         found = wait_for_score(ref, kaggle, display) if wait else kaggle.submission(ref)
@@ -138,7 +151,7 @@ def _follow(ref: int, run: Run | None, kaggle: Kaggle, display: Display, wait: b
         if wait:
             display.say(f"it is at Kaggle; ask for its score later: {_later(run, ref)}")
         raise
-    keep_score(run, found)
+    keep_score(record, found)
     _show(found, run, display)
 
 
@@ -167,7 +180,7 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
 
 def connected(timeout: float, display: Display) -> Kaggle:
     """Log in to Kaggle."""
-    from kagglekit.online.client import connect
+    from kagglekit.online.login import connect
     from kagglekit.online.patience import Patience
 
     return connect(Patience(timeout, say=display.say))
@@ -179,9 +192,11 @@ def _later(run: Run | None, ref: int) -> str:
 
 def _say_not_on_kaggle(target: Target, display: Display) -> None:
     """Show the local test score in the place of an upload."""
-    scores = target.run.info()["scores"][-1] if target.run else {}
+    display.say(f"{target.title} is not on Kaggle: there is nothing to upload to")
+    if target.run is None:
+        display.say(f"{target.file} is not scored: only a run is, at its end")
+        return
+    scores = target.run.info()["scores"][-1]
     found = [(key.removeprefix("test_"), score) for key, score in scores.items() if key.startswith("test_")]
     tests = [f"{key} {value:.4f} ± {error:.4f}" for key, (value, error) in found]
-    display.say(f"{target.title} is not on Kaggle: there is nothing to upload to")
-    whose = target.run.name if target.run else target.file
-    display.say(f"scored here, {whose}: test {', '.join(tests) or 'labels are not known'}")
+    display.say(f"scored here, {target.run.name}: test {', '.join(tests) or 'labels are not known'}")

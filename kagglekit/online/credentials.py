@@ -81,7 +81,22 @@ def secrets() -> set[str]:
     for name, value in os.environ.items():
         if name.lower().endswith("_proxy") and (user := re.match(r"(?:\w+://)?(.*)@", value)):
             found |= {user[1], user[1].partition(":")[2]}
-    return {secret for secret in found if len(secret) >= _SHORTEST}
+    parts = {part for secret in found for part in (secret, *secret.split())}
+    forms = {form for part in parts for form in (part, repr(part)[1:-1], ascii(part)[1:-1])}
+    return {form for form in forms if len(form) >= _SHORTEST}
+
+
+def broken_secret() -> str:
+    """Say why what counts can't be sent: a secret with blanks or line ends in it; empty if it can.
+
+    Error messages of HTTP libraries would show it.
+    """
+    for found in _places():
+        if found.credential and any(re.search(r"\s", secret) for secret in found.secrets):
+            return f"{found.credential.source} has blanks or line ends in it"
+        if found.credential:
+            return ""
+    return ""
 
 
 def config_folder() -> Path:

@@ -15,7 +15,8 @@ from kagglekit.competition import Competition
 from kagglekit.errors import UserError, listing
 from kagglekit.fetching import Fetching
 from kagglekit.files import check_writable, write_text
-from kagglekit.online.client import Kaggle, connect
+from kagglekit.online.client import Kaggle
+from kagglekit.online.login import connect
 from kagglekit.online.patience import Patience
 from kagglekit.online.transfer import Source, fetch
 

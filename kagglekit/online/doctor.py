@@ -246,7 +246,7 @@ def kaggle_accepts(seconds: float) -> tuple[bool | None, str]:
         True and the user's name, False and why not, or None and why it could not be asked.
     """
     try:
-        from kagglekit.online.client import check_login
+        from kagglekit.online.login import check_login
 
         return True, check_login(seconds)
     except UserError as error:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import UserError
 from kagglekit.online.credentials import find_credentials, masked
-from kagglekit.online.patience import fault
+from kagglekit.online.patience import fault, retry_after
+from kagglekit.progress import duration
 
 if TYPE_CHECKING:
     from requests import HTTPError, Response
@@ -62,7 +63,7 @@ def _refused(error: HTTPError, response: Response, slug: str, entered: Entered) 
     if status == 401:
         return _wrong_credentials(said)
     if status == 429:
-        return UserError(f"Kaggle takes no more calls for now (429): {said}", come_back(response))
+        return UserError(f"Kaggle takes no more calls for now (429): {said}", come_back(error))
     if status >= 500:
         return UserError(f"Kaggle is in trouble ({status}): {said}", "try again later; nothing here is lost")
     if (meaning := _meaning(said)) or not slug:
@@ -81,7 +82,7 @@ def refusal(meaning: str, slug: str, said: str = "", status: int = 403) -> UserE
         said: Kaggle's own words.
         status: The HTTP status.
     """
-    page = f"https://www.kaggle.com/c/{slug}"
+    page = f"https://www.kaggle.com/c/{slug}" if slug else "https://www.kaggle.com"
     known = {
         "phone": ("Kaggle wants the account verified by phone first", "do so: https://www.kaggle.com/settings"),
         "rules": (f"the rules of {slug} are not accepted yet", f"accept them, and try again: {page}/rules"),
@@ -114,13 +115,13 @@ def words(error: HTTPError) -> str:
     return " ".join(masked(text).split())[:300]
 
 
-def come_back(response: Response) -> str:
+def come_back(error: Exception) -> str:
     """Say when a call may be tried again."""
-    after = response.headers.get("Retry-After", "")
-    if not after.isdigit():
+    after = retry_after(error)
+    if after is None or after > 7 * 86400:
         return "try again in a quarter of an hour"
-    when = datetime.now().astimezone() + timedelta(seconds=int(after))
-    return f"try again after {when:%H:%M:%S} (in {after} s)"
+    when = datetime.now().astimezone() + timedelta(seconds=after)
+    return f"try again after {when:%H:%M:%S} (in {duration(after)})"
 
 
 def midnight() -> str:

@@ -7,11 +7,13 @@ import io
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from kagglekit.errors import UserError
 from kagglekit.files import write_text
+from kagglekit.metric import greater_is_better
 from kagglekit.run_folder import Run
 from kagglekit.store import cache_folder
 
@@ -35,15 +37,12 @@ class Leaderboard:
     Attributes:
         teams: Best first; at least one.
         age: Seconds since it was fetched.
+        greater_is_better: Whether larger scores win.
     """
 
     teams: tuple[Team, ...]
     age: float
-
-    @property
-    def greater_is_better(self) -> bool:
-        """Whether larger scores win, as the order of the teams tells."""
-        return self.teams[0].score > self.teams[-1].score
+    greater_is_better: bool
 
     def better(self, score: float, other: float) -> bool:
         """Whether a score beats another."""
@@ -74,11 +73,14 @@ def medal_places(n_teams: int) -> dict[str, int]:
     return {"gold": max(1, gold), "silver": max(1, silver), "bronze": max(1, bronze)}
 
 
-def get_leaderboard(slug: str, fetch: Callable[[], bytes], refresh: bool, warn: Callable[[str], None]) -> Leaderboard:
+def get_leaderboard(
+    slug: str, metric: str, fetch: Callable[[], bytes], refresh: bool, warn: Callable[[str], None]
+) -> Leaderboard:
     """Return the leaderboard from the cache where it is fresh, else fetch it.
 
     Args:
         slug: The competition.
+        metric: Its metric's name: which way it goes; of one that is not known the order of the teams tells.
         fetch: Fetches the zip file.
         refresh: Fetch it even if it is fresh.
         warn: Told when an old one is used since a new one can't be had.
@@ -96,7 +98,8 @@ def get_leaderboard(slug: str, fetch: Callable[[], bytes], refresh: bool, warn: 
             if age is None:
                 raise
             warn(f"{error.what}; this leaderboard is {age / 3600:.1f} h old")
-    return Leaderboard(_read(kept), age or 0.0)
+    teams, greater = _read(kept), greater_is_better(metric)
+    return Leaderboard(teams, age or 0.0, teams[0].score > teams[-1].score if greater is None else greater)
 
 
 def _unzipped(content: bytes, slug: str) -> str:
@@ -130,11 +133,10 @@ def _read(file: Path) -> tuple[Team, ...]:
 
 def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
     """Return the public scores of the runs here, with the runs' names."""
-    runs = [Run(file.parent) for file in sorted(out.glob("*/*/score.json"))]
-    return [
-        (float(each["public"]), run.name)
-        for run in runs
-        if run.info().get("slug") == slug
-        for each in run.submissions()
-        if each["public"] is not None
-    ]
+    scores = []
+    for file in sorted(out.glob("*/*/score.json")):
+        run = Run(file.parent)
+        with suppress(UserError, ValueError, KeyError):  # a broken folder is no reason to show nothing
+            mine = run.submissions() if run.info().get("slug") == slug else []
+            scores += [(float(each["public"]), run.name) for each in mine if each["public"] is not None]
+    return scores

@@ -1,28 +1,30 @@
-"""A submission to Kaggle: checked, uploaded once, followed until it has a score."""
+"""A submission to Kaggle: uploaded and created once, whatever the network does, then followed until it has a score."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from hashlib import sha256
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from kagglekit.errors import UsageError, UserError
 from kagglekit.online.client import Facts, Kaggle, Limits, Submission
 from kagglekit.online.failures import explained, midnight, refusal
-from kagglekit.online.patience import Patience, fault, passes
+from kagglekit.online.patience import Patience, fault
+from kagglekit.online.record import alone, find_open, new_entry, note
 from kagglekit.online.upload import AddressGone, upload
+from kagglekit.online.wire import network_errors, status
 from kagglekit.progress import Display, amount, duration
 from kagglekit.run_folder import Run
 
 LONGEST_WAIT = 3600  # s; scoring takes seconds to a few minutes
-AGAIN = "nothing was submitted; try again later"
 LONGEST_PAUSE = 30  # s between two questions for the score
+LONGEST_MESSAGE = 400  # characters of a description
+AGAIN = "nothing was submitted; try again later"
+
+Ask = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,13 @@ class Sending:
         slug: The competition on Kaggle.
         file: The CSV.
         message: The description, without the token.
-        run: The run whose submission it is; None for a file from elsewhere.
+        record: Whose score.json is kept: the run's, or one for this file.
     """
 
     slug: str
     file: Path
     message: str
-    run: Run | None
-
-
-Ask = Callable[[str], bool]
+    record: Run
 
 
 def open_competition(kaggle: Kaggle, slug: str, display: Display) -> Limits:
@@ -64,11 +63,11 @@ def open_competition(kaggle: Kaggle, slug: str, display: Display) -> Limits:
     return limits
 
 
-def agreed(sending: Sending | None, limits: Limits, ask: Ask | None) -> None:
+def agreed(record: Run | None, limits: Limits, ask: Ask | None) -> None:
     """Ask before what can't be taken back: a second upload of a run, the day's last submission.
 
     Args:
-        sending: What is to be submitted; None before there is anything.
+        record: Of what is to be submitted; None before there is anything.
         limits: Of today.
         ask: Asks the user; None where there is nobody to ask.
 
@@ -76,46 +75,40 @@ def agreed(sending: Sending | None, limits: Limits, ask: Ask | None) -> None:
         UsageError: There is nobody to ask.
         UserError: The user says no.
     """
-    reasons = []
-    if sending and sending.run and (sent := [each for each in sending.run.submissions() if each["ref"]]):
-        reasons.append(f"{sending.run.name} was submitted before ({', '.join(str(each['ref']) for each in sent)})")
+    sent = [str(each["ref"]) for each in (record.submissions() if record else []) if each["ref"]]
+    reasons = [f"{record.name} was submitted before ({', '.join(sent)})"] if record and sent else []
     if limits.left == 1:
         reasons.append("this is the last submission of today")
-    if not reasons:
-        return
-    question = f"{' and '.join(reasons)}: submit?"
-    if ask is None:
-        raise UsageError(
-            f"{' and '.join(reasons)}, and there is no terminal to ask on", "add --yes to submit all the same"
-        )
-    if not ask(question):
+    why = " and ".join(reasons)
+    if why and ask is None:
+        raise UsageError(f"{why}, and there is no terminal to ask on", "add --yes to submit all the same")
+    if why and ask and not ask(f"{why}: submit?"):
         raise UserError("nothing was submitted")
 
 
-def submit(sending: Sending, kaggle: Kaggle, limits: Limits, ask: Ask | None, display: Display) -> Submission:
+def submit(sending: Sending, kaggle: Kaggle, ask: Ask | None, display: Display) -> Submission:
     """Upload a file and make it a submission, once; return it as Kaggle has it, scored or not.
 
     Raises:
         UserError: It was not submitted; or nobody knows, and the message says how to find out.
         UsageError: See `agreed`.
     """
-    with _alone(sending.run):
-        if found := _left_open(sending, kaggle):
+    with alone(sending.record):
+        if found := find_open(sending.record, sending.slug, kaggle):
             display.say(f"an earlier try had reached Kaggle: submission {found.ref}")
             return found
-        agreed(sending, limits, ask)
+        agreed(sending.record, open_competition(kaggle, sending.slug, display), ask)
         blob = _send_bytes(sending, kaggle, display)
-        token = uuid4().hex[:12]
-        entry = _entry(sending, token)
-        _note(sending.run, entry)
+        entry = new_entry(sending.file, sending.message, uuid4().hex[:12])
+        note(sending.record, entry)
         try:
-            ref = _create(sending, kaggle, blob, token)
+            ref = _create(sending, kaggle, blob, entry["token"])
         except _Refused as error:
-            _note(sending.run, {**entry, "status": "error", "error": str(error)})
+            note(sending.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
-        _note(sending.run, {**entry, "status": "pending", "ref": ref})
-    display.say(f"submitted {sending.file.name} as {ref}: {entry['message']}")
-    return Submission(ref, entry["message"], "pending", None, None, "", sending.file.name, entry["sent"])
+        note(sending.record, {**entry, "status": "pending", "ref": ref})
+    display.say(f"submitted {sending.file.name} as {ref}: {sending.message}")
+    return Submission(ref, sending.message, "pending", None, None, "", sending.file.name, entry["sent"])
 
 
 def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
@@ -136,40 +129,6 @@ def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
             pause = min(LONGEST_PAUSE, pause * 1.5)
 
 
-def keep_score(run: Run | None, found: Submission) -> None:
-    """Write what Kaggle said of a submission into the run's score.json."""
-    if run is None:
-        return
-    entries = run.submissions()
-    for entry in entries:
-        if entry["ref"] == found.ref:
-            facts = asdict(found)
-            entry.update({key: facts[key] for key in ("status", "public", "private", "error")})
-    run.write_submissions(entries)
-
-
-def last_submission(run: Run, kaggle: Kaggle) -> int:
-    """Return the number of a run's latest submission, looked up by its token where the answer was lost.
-
-    Raises:
-        UserError: There is none.
-    """
-    entry = next(iter(reversed(run.submissions())), None)
-    if entry and entry["ref"]:
-        return int(entry["ref"])
-    found = kaggle.find_submission(run.info()["slug"], entry["token"]) if entry and run.info().get("slug") else None
-    if found is None:
-        raise UserError(f"{run.name} was not submitted to Kaggle", f"submit it: kagglekit submit {run.name}")
-    _note(run, {**(entry or {}), "ref": found.ref, "status": found.status})
-    return found.ref
-
-
-def run_of(ref: int, out: Path) -> Run | None:
-    """Return the run that a submission belongs to; None if none here says so."""
-    runs = (Run(file.parent) for file in out.glob("*/*/score.json"))
-    return next((run for run in runs if any(each["ref"] == ref for each in run.submissions())), None)
-
-
 class _Refused(Exception):
     """Kaggle made no submission of the file, for certain."""
 
@@ -178,53 +137,43 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _left_open(sending: Sending, kaggle: Kaggle) -> Submission | None:
-    """Return the submission of an earlier call that was stopped before it had heard Kaggle's answer."""
-    if sending.run is None:
-        return None
-    digest = _digest(sending.file)
-    for entry in sending.run.submissions():
-        if entry["status"] == "sending" and entry["sha256"] == digest:
-            found = kaggle.find_submission(sending.slug, entry["token"])
-            status = (
-                {"status": found.status, "ref": found.ref} if found else {"status": "error", "error": "never arrived"}
-            )
-            _note(sending.run, {**entry, **status})
-            if found:
-                return found
-    return None
-
-
 def _send_bytes(sending: Sending, kaggle: Kaggle, display: Display) -> str:
     """Upload the file; return the token that names it."""
-    from requests import RequestException
-
     facts, patience = sending.file.stat(), kaggle.patience.fresh()
     while True:
         blob, address = kaggle.start_upload(sending.slug, sending.file.name, facts.st_size, int(facts.st_mtime))
         try:
             with _live(display, f"uploading {amount(facts.st_size)}"):
                 upload(address, sending.file, patience)
-            return blob
         except AddressGone as error:
             if _paused(error, patience):
                 raise UserError(f"the address that Kaggle gave for the upload is gone: {error}", AGAIN) from error
-        except RequestException as error:
+        except network_errors() as error:
             raise UserError(f"the upload failed: {fault(error)}", AGAIN) from error
+        else:
+            patience.recovered()
+            return blob
 
 
 def _create(sending: Sending, kaggle: Kaggle, blob: str, token: str) -> int:
-    """Create the submission; after an answer that was lost, look for it before anything is sent again."""
+    """Create the submission; after an answer that was lost, look for it before anything is sent again.
+
+    Only a clear refusal is taken as one: whatever else goes wrong, the submission may have been made.
+    """
     patience = kaggle.patience.fresh()
+    description = f"[{token}] {sending.message}"[:LONGEST_MESSAGE]
     while True:
         try:
-            ref, said = kaggle.create_submission(sending.slug, blob, f"{sending.message} [{token}]")
+            ref, said = kaggle.create_submission(sending.slug, blob, description)
         except Exception as error:
+            if 400 <= status(error) < 500 and status(error) not in (408, 429):
+                raise _Refused(explained(error, sending.slug, lambda _: True)) from error
             last = _paused(error, patience)
-            if passes(error) and (found := _looked_up(sending, kaggle, token)):
+            if found := _search(sending, kaggle, token):
+                patience.recovered()
                 return found.ref
             if last:
-                raise _Refused(explained(last, sending.slug, lambda _: True)) from last
+                raise _unknown(explained(last, sending.slug, lambda _: True)) from last
             continue
         patience.recovered()
         if ref:
@@ -232,14 +181,25 @@ def _create(sending: Sending, kaggle: Kaggle, blob: str, token: str) -> int:
         raise _Refused(UserError(f"Kaggle made no submission of the file: {said}", AGAIN))
 
 
-def _looked_up(sending: Sending, kaggle: Kaggle, token: str) -> Submission | None:
-    try:
-        return kaggle.find_submission(sending.slug, token)
-    except UserError as error:
-        raise UserError(
-            f"nobody knows whether the file was submitted: Kaggle's answer was lost, and now: {error.what}",
-            "do not send it again: the same command looks for it first",
-        ) from error
+def _search(sending: Sending, kaggle: Kaggle, token: str) -> Submission | None:
+    """Look for a submission again and again, a fifth of the patience long: Kaggle may still be at work on it."""
+    until, pause = time.monotonic() + min(60.0, kaggle.patience.seconds / 5), kaggle.patience.seconds / 300
+    while True:
+        try:
+            found = kaggle.find_submission(sending.slug, token)
+        except UserError as error:
+            raise _unknown(error) from error
+        if found or time.monotonic() + pause > until:
+            return found
+        time.sleep(pause)
+        pause *= 2
+
+
+def _unknown(error: UserError) -> UserError:
+    return UserError(
+        f"nobody knows whether the file was submitted: Kaggle's answer was lost, and now: {error.what}",
+        "give the same command again later: it looks for the submission before it sends anything",
+    )
 
 
 def _paused(error: Exception, patience: Patience) -> Exception | None:
@@ -249,46 +209,6 @@ def _paused(error: Exception, patience: Patience) -> Exception | None:
     except Exception as last:
         return last
     return None
-
-
-def _entry(sending: Sending, token: str) -> dict[str, Any]:
-    """Return what score.json says of a submission before Kaggle has answered."""
-    return {
-        "token": token,
-        "ref": None,
-        "sent": datetime.now(UTC).isoformat(timespec="seconds"),
-        "message": sending.message,
-        "status": "sending",
-        "public": None,
-        "private": None,
-        "error": "",
-        "sha256": _digest(sending.file),
-    }
-
-
-def _note(run: Run | None, entry: Mapping[str, Any]) -> None:
-    """Write an entry into score.json, in the place of the one with its token."""
-    if run:
-        run.write_submissions([*(each for each in run.submissions() if each["token"] != entry["token"]), entry])
-
-
-def _digest(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest()
-
-
-@contextmanager
-def _alone(run: Run | None) -> Iterator[None]:
-    """Refuse a second `submit` of the same run at the same time."""
-    if run is None:
-        yield
-        return
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(run.folder / ".submit.lock", timeout=0):
-            yield
-    except Timeout:
-        raise UserError(f"{run.name} is being submitted by another process", "wait for it") from None
 
 
 @contextmanager

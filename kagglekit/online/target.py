@@ -10,6 +10,7 @@ from kagglekit.data_place import existing_data
 from kagglekit.errors import UsageError, UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import competition_names, load
+from kagglekit.online.record import record_of_file
 from kagglekit.online.submit import Sending
 from kagglekit.progress import Display
 from kagglekit.run_folder import Run, find_run
@@ -89,7 +90,11 @@ def latest_finished(out: Path, competition: str | None) -> Run:
 
 
 def _is_whole(run: Run) -> bool:
-    return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
+    """Whether a run is finished, with a submission of all test images; one whose folder can't be read is not."""
+    try:
+        return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
+    except (UserError, ValueError):
+        return False
 
 
 def checked(target: Target, data: Path | None, message: str, display: Display) -> Sending:
@@ -115,7 +120,9 @@ def checked(target: Target, data: Path | None, message: str, display: Display) -
         )
     rows = check_file(target.file, sample)
     display.say(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
-    return Sending(target.slug or "", target.file, message or _describe(target), target.run)
+    slug = target.slug or ""
+    record = target.run or record_of_file(slug, target.file)
+    return Sending(slug, target.file, message or _describe(target), record)
 
 
 def target_of(run: Run) -> Target:
@@ -140,18 +147,18 @@ def _of_file(competition: str, file: Path) -> Target:
 def _is_foreign_file(word: str) -> bool:
     """Whether a word is a CSV that is no run's own."""
     path = Path(word)
-    return path.suffix == ".csv" and not _is_run(path.parent)
+    return path.suffix == ".csv" and not _is_own(path)
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "recipe.json").exists()
+def _is_own(file: Path) -> bool:
+    """Whether a file is the submission of the run in whose folder it lies."""
+    run = Run(file.parent)
+    return run.recipe_file.exists() and file.name == run.submission.name
 
 
 def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
-    if path.suffix == ".csv":
-        return Run(path.parent)
-    run = find_run(word, out, competition)
+    run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
     if competition and run.info().get("competition") != competition:
         raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not of {competition}")
     return run
