@@ -34,6 +34,7 @@ class Fault:
             - ``wrong md5``, ``no md5``: the header tells another md5, or none.
             - ``no range``: a range is not heeded, the whole body comes.
             - ``expired``: the signed address's time is over; with `after`, in the middle: the connection is cut.
+            - ``hidden``: a list of submissions is empty, since what was made is not to be seen yet.
             - ``ref 0``: a submission that Kaggle does not make, although it answers 200.
         times: How often; None for ever.
         skip: How many requests pass before.
@@ -163,4 +164,5 @@ _CHANGES: dict[str, Callable[[Fault, Answer], Answer]] = {
     "corrupt": _corrupt,
     "wrong md5": _wrong_md5,
     "no md5": _no_md5,
+    "hidden": lambda fault, answer: json_answer({"submissions": []}),
 }
