@@ -13,6 +13,7 @@ from typing import Any
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTH = 1280  # px
 ASK = """<script>
+addEventListener("load", () => {  // by then every request has ended, and is in the list
 const wide = document.documentElement.clientWidth;
 const outside = (e) => !e.closest(".wide") && e.getBoundingClientRect().right > wide + 1;
 document.body.innerHTML = "<pre id=answer>" + JSON.stringify({
@@ -30,6 +31,7 @@ document.body.innerHTML = "<pre id=answer>" + JSON.stringify({
     return text.left < image.left - 1 || text.right > image.right + 1 || text.top < image.top - 1;
   }).map((e) => e.textContent),
 }) + "</pre>";
+});
 </script>"""
 
 
