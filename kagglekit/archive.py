@@ -17,6 +17,7 @@ from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.folder import existing_file
 from kagglekit.unpack import BadArchive as BadArchive
+from kagglekit.unpack import BrokenArchive as BrokenArchive
 from kagglekit.unpack import Place, printable
 from kagglekit.unpack_tar import tar_steps
 from kagglekit.unpack_zip import zip_steps
@@ -43,7 +44,8 @@ def extract(archive: Path, folder: Path, display: Display | None = None, elsewhe
         elsewhere: What the user could do where the disk is full.
 
     Raises:
-        BadArchive: It is broken or unsafe; the member is named.
+        BadArchive: It is unsafe; the member is named.
+        BrokenArchive: It is damaged; likewise.
         UserError: There is no such file, or the folder can't be written, or the disk is too full.
     """
     place = Place(existing_file(archive), folder, elsewhere)
@@ -74,9 +76,9 @@ def _steps(place: Place) -> Iterator[int]:
         raise _broken(place, error) from error
 
 
-def _broken(place: Place, error: Exception) -> BadArchive:
+def _broken(place: Place, error: Exception) -> BrokenArchive:
     where = f", at {printable(place.member)}" if place.member else ""
-    return BadArchive(
+    return BrokenArchive(
         f"cannot unpack {place.archive}{where}: {printable(str(error))}", "download it again, or unpack it yourself"
     )
 
@@ -118,7 +120,8 @@ def extract_nested(folder: Path, display: Display | None = None) -> int:
     taken.
 
     Raises:
-        BadArchive: One is broken or unsafe.
+        BadArchive: One is unsafe.
+        BrokenArchive: One is damaged.
         UserError: The folder can't be written, or the disk is too full.
     """
     archives = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())

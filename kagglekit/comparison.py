@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kagglekit.ensemble import Member
+from kagglekit.errors import UserError
 from kagglekit.outcome import Outcome, Scored, combine
 
 NEEDS_MORE = ("average", "last")  # one needs weights of its own, the other is a member
@@ -22,6 +23,10 @@ def candidates(outcome: Outcome, members: Sequence[Member]) -> list[Scored]:
     lines = []
     for name in names if len(members) > 1 and len(outcome.labels) else []:
         recipe = plan.recipe.model_copy(update={"ensemble": name})
-        made = combine(replace(outcome, plan=replace(plan, recipe=recipe)), members)
-        lines.append(Scored("candidate", name, made.valid, made.test))
+        try:
+            made = combine(replace(outcome, plan=replace(plan, recipe=recipe)), members)
+        except UserError as error:  # nobody asked for it: no reason to stop
+            outcome.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
+        else:
+            lines.append(Scored("candidate", name, made.valid, made.test))
     return lines

@@ -25,7 +25,11 @@ CHUNK = 1 << 20  # bytes that are read at once
 
 
 class BadArchive(UserError):
-    """An archive is broken or unsafe: it should be fetched again, or not be used."""
+    """An archive is unsafe, and not to be used, or broken."""
+
+
+class BrokenArchive(BadArchive):
+    """An archive is damaged: it should be fetched again."""
 
 
 @dataclass
@@ -57,7 +61,11 @@ class Place:
         Raises:
             BadArchive: There are such members.
         """
-        self.refuse_any("would write outside of its folder, or holds links", names)
+        misread, outside = [], []
+        for name in names:
+            (misread if any(map(_is_misread, _inside(name) or ())) else outside).append(name)
+        self.refuse_any("would write outside of its folder, or holds links", outside)
+        self.refuse_any("has names that Windows reads as drives, streams, devices or other names", misread)
 
     def refuse_strange(self, names: Iterable[str]) -> None:
         """Refuse an archive for members that are neither files nor folders.
@@ -139,6 +147,21 @@ def printable(name: str) -> str:
 
 def safe_parts(name: str) -> tuple[str, ...] | None:
     """Return the parts of a member's path; None if it leads outside, or might on some system. ``./`` has none."""
+    parts = _inside(name)
+    return None if parts is None or any(map(_is_misread, parts)) else parts
+
+
+def _inside(name: str) -> tuple[str, ...] | None:
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     strange = not name or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name
     return None if strange or re.match("[A-Za-z]:", name) else parts
+
+
+def _is_misread(part: str) -> bool:
+    """Whether Windows takes a name for a drive, a stream or a device, or leaves out its end."""
+    return ":" in part or part.endswith((".", " ")) or part.partition(".")[0].rstrip(" ").upper() in _DEVICES
+
+
+_DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    f"{device}{number}" for device in ("COM", "LPT") for number in "0123456789¹²³"
+}

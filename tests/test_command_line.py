@@ -104,8 +104,8 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are cache, "),
-        (["run"], r"missing argument 'COMPETITION'\nwhat it takes: cli run --help"),
+        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
+        (["run"], r"no competition is named: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (

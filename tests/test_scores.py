@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import layouts
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
+from plugin_site import Site
 from rich.console import Console
 from test_competitions import NAMES, WRITERS
 
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.blend import BlendRequest, blend
+from kagglekit.cli import cli
 from kagglekit.errors import UsageError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
@@ -299,3 +303,74 @@ def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single,
     assert made.submission.read_bytes() == first.submission.read_bytes()
     with pytest.raises(UserError, match="no valid predictions to fit"):
         blend(BlendRequest([first.name, second.name], "weighted", out=out), quiet())
+
+
+def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data, out, tmp_path):
+    tiny_run(data, out, {"seed": 7, "split_seed": 0}, name="seventh")
+    other = max((out / "pets").glob("*-seventh"))
+    ask = CliRunner().invoke
+    done = ask(cli, ["blend", single.name, other.name, "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    made = Run(Path(json.loads(done.stdout)["run"]))
+    assert made.info()["blend_of"] == [single.name, other.name]
+    assert made.recipe().ensemble == "hill-climbing"
+    done = ask(cli, ["run", "--full", single.name, "--out", str(out), "--precision", "fp32", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["full_of"] == single.name
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["run"], 2, "no competition is named"),
+        (["recipe"], 2, "no competition is named"),
+        (["run", "pets", "--only-fold", "2"], 2, "add --folds"),
+        (["run", "pets", "--folds", "1"], 2, "--folds"),
+        (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "leave out --set, --arch"),
+        (["run", "--full", "nothing"], 1, "there are no runs"),
+        (["blend", "nothing", "more"], 1, "there are no runs"),
+        (["blend"], 2, "missing argument"),
+    ],
+)
+def test_what_is_typed_wrongly_is_told_in_one_message(words, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+BROKEN = """
+import kagglekit_pets as pets
+
+@hookimpl
+def kagglekit_provides():
+    return Provides(ensemble=["broken"])
+
+@hookimpl
+def kagglekit_competition():
+    return pets.kagglekit_competition()
+
+@hookimpl
+def kagglekit_labels(data):
+    return pets.kagglekit_labels(data)
+
+@hookimpl
+def kagglekit_recipe(preset):
+    return pets.kagglekit_recipe(preset)
+
+@hookimpl
+def kagglekit_ensemble(members, recipe):
+    if recipe.ensemble == "broken":
+        raise ValueError("no")
+"""
+
+
+def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
+    said = io.StringIO()
+    run = kagglekit.run(
+        Site(tmp_path).write("mine.py", BROKEN), data=data, out=tmp_path / "out", preset="quick", precision="fp32",
+        settings={**TINY, **SNAPSHOTS, "folds": 2}, stages="3-4", display=Display(Console(file=said, width=240)),
+    )  # fmt: skip
+    assert "the ensemble 'broken' is left out of the comparison" in said.getvalue()
+    assert run.submission.exists()
