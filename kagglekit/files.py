@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kagglekit.errors import UserError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_writable(folder: Path, hint: str) -> None:
@@ -43,9 +46,9 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}", "free the disk or choose another folder"
-        ) from error
+        full = "the disk is full: " if error.errno in NO_SPACE else ""
+        hint = "free some space, or choose another folder" if full else "make its folder writable, or choose another"
+        raise UserError(f"{full}cannot write {path}: {error.strerror or error}", hint) from error
     finally:
         with suppress(OSError):  # renamed, or never made
             part.unlink()

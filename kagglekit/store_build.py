@@ -7,7 +7,6 @@ bytes have reached the disk. A restart keeps what the journal vouches for, cuts 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from kagglekit.errors import UserError
-from kagglekit.files import write_text
+from kagglekit.files import NO_SPACE, write_text
 from kagglekit.store import (
     INFO,
     JOURNAL,
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
 SECONDS_A_CHUNK = 2.0
 IN_FLIGHT = 16  # pictures a thread may be ahead of the writer: enough to hide one slow picture among them
 ASK_AGAIN = 0.5  # seconds between two looks at a store that another process builds
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build(
