@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a few images, small sizes: does everything work?")
     parser.add_argument("--only", nargs="*", default=(), help="names of benchmarks")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the script that runs is stopped, too
     asked.out.mkdir(parents=True, exist_ok=True)
     work = (asked.work or asked.out / "work").absolute()
     tables = asked.out / "tables.md"

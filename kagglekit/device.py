@@ -22,6 +22,7 @@ from kagglekit.files import write_text
 from kagglekit.model import set_input_size
 
 Precision = Literal["fp32", "bf16", "fp16"]
+HOPELESS = 1.5  # a probed step this many times slower than the best one is not timed again
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -121,7 +122,7 @@ def choose_formats(
 ) -> Compute:
     """Decide precision and layout: the one asked for, or the fastest in a short probe, training and inference apart.
 
-    A probe runs 4 steps of each candidate on a copy of the model; what it found is remembered for the machine,
+    A probe runs up to 4 steps of each candidate on a copy of the model; what it found is remembered for the machine,
     torch version, architecture and image size, so that later runs agree with this one.
 
     Args:
@@ -159,11 +160,11 @@ def choose_formats(
 
 def candidates(device: torch.device) -> list[Format]:
     """List the formats worth trying on a device."""
-    full = [Format("fp32", True), Format("fp32", False)]
+    full = [Format("fp32", True), Format("fp32", False)]  # likely winners first: others are given up early
     if device.type == "cuda":
         half: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
         return [Format(half, True), Format(half, False), Format("fp32", True)]
-    return [*full, Format("bf16", True)] if device.type == "cpu" else full
+    return [Format("bf16", True), *full] if device.type == "cpu" else full
 
 
 def seed_device(device: torch.device, seed: int) -> None:
@@ -212,18 +213,27 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float]:
     """Return the fastest format and the time of its fastest step, s."""
-    seconds = {candidate: _least_seconds(step, candidate) for candidate in formats}
+    seconds: dict[Format, float] = {}
+    for candidate in formats:
+        seconds[candidate] = _least_seconds(step, candidate, min(seconds.values(), default=float("inf")))
     best = min(seconds, key=seconds.__getitem__)
     return best, seconds[best]
 
 
-def _least_seconds(step: Callable[[Format], None], candidate: Format) -> float:
-    """Return the time of the fastest step, s; infinity where the device's memory does not hold it."""
+def _least_seconds(step: Callable[[Format], None], candidate: Format, best: float) -> float:
+    """Return the time of the fastest step, s; infinity where the device's memory does not hold it.
+
+    A step that takes `HOPELESS` times the best of the others is the last one.
+    """
+    least = float("inf")
     try:
-        return min(_seconds(step, candidate))
+        for seconds in _seconds(step, candidate):
+            least = min(least, seconds)
+            if least > HOPELESS * best:
+                break
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-        return float("inf")
+    return least
 
 
 def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[float]:

@@ -47,11 +47,32 @@ def predict_pass(
     model.eval()
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
     padded = [np.resize(chunk, batch) for chunk in chunks]
+    before: Fetched | None = None
     for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
         formatted = inputs.contiguous(memory_format=compute.infer.memory_format)
         with compute.infer.autocast(compute.device):
             logits = model(formatted)
-        yield logits.float().softmax(1)[: len(chunk)].cpu()
+        fetched = Fetched(logits.float().softmax(1)[: len(chunk)])
+        if before:
+            yield before.tensor()
+        before = fetched
+    if before:
+        yield before.tensor()
+
+
+class Fetched:
+    """A tensor on its way from the device to the CPU: a GPU gets its next work before this copy is waited for."""
+
+    def __init__(self, result: Tensor) -> None:
+        gpu = result.device.type == "cuda"
+        self._copy = result.to("cpu", non_blocking=gpu)  # into pinned memory, behind the work that makes it
+        self._done = torch.cuda.current_stream(result.device).record_event() if gpu else None
+
+    def tensor(self) -> Tensor:
+        """Return it on the CPU, when it is there."""
+        if self._done:
+            self._done.synchronize()
+        return self._copy
 
 
 def mean_over_passes(passes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -65,9 +65,9 @@ def _optimizer(name: str, param_groups: list[dict[str, Any]]) -> Optimizer:
     import torch
 
     device = param_groups[0]["params"][0].device.type
-    if name == "sgd":
-        return torch.optim.SGD(param_groups, momentum=0.9, nesterov=True)
     fused = device in ("cpu", "cuda", "mps")
+    if name == "sgd":
+        return torch.optim.SGD(param_groups, momentum=0.9, nesterov=True, fused=fused and device != "mps")
     return torch.optim.AdamW(param_groups, betas=(0.9, 0.99), eps=1e-5, fused=fused)
 
 
