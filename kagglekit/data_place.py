@@ -33,6 +33,11 @@ def is_complete(folder: Path) -> bool:
     return (folder / MARKER).is_file() and _has_data(folder)
 
 
+def is_untidy(folder: Path) -> bool:
+    """Whether a download was completed, and killed before it removed what it left beside the folder."""
+    return is_complete(folder) and workshop(folder).exists()
+
+
 def workshop(folder: Path) -> Path:
     """Return the folder, beside the one that `folder` leads to, in which a download grows."""
     place = folder.resolve()

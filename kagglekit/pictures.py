@@ -123,7 +123,7 @@ class Pictures:
     def test_blocks(self) -> Iterator[Pictures]:
         """Yield these pictures, or, where the test images are streamed, with one block of them after the other.
 
-        A block's decoded images are forgotten when the next one is asked for.
+        A block's decoded images are forgotten once the next one is decoded: two are held at once.
         """
         if not self.stream:
             yield self

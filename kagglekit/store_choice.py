@@ -93,4 +93,4 @@ def describe_kept(keep: Keep, stores: Sequence[ImageStore], device: torch.device
         where = f"copied to {device} size by size"
     else:
         where = "in memory" if keep == "ram" else "memory-mapped"
-    return f"image store: {sum(sizes) / 1e6:,.0f} MB, {where}"
+    return f"image stores: {sum(sizes) / 1e6:,.0f} MB, {where}"

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from kagglekit import unpacked
-from kagglekit.archive import BadArchive, extract, extract_nested
+from kagglekit.archive import BadArchive, BrokenArchive, extract, extract_nested
 from kagglekit.errors import UserError
 from kagglekit.progress import Display
 
@@ -125,6 +125,43 @@ def test_a_member_that_leads_outside_is_refused_and_named(
     error = refused(archive, "would write outside of its folder, or holds links: ")
     assert error.what.endswith(f": {name}")
     assert not [path for path in tmp_path.rglob("*") if "outside" in path.name]
+
+
+MISREAD = [
+    "a/C:/x.txt",
+    "./C:evil.txt",
+    "a/b.txt:stream",
+    "CON",
+    "a/nul.txt",
+    "aux/x.txt",
+    "com1.tar.gz",
+    "a/LPT9 .txt",
+    "lpt¹",
+    "conin$",
+    "a/b.",
+    "a /b",
+    "a/.../b",
+]
+
+
+@pytest.mark.parametrize("make", [zip_file, tar_file])
+@pytest.mark.parametrize("name", MISREAD)
+def test_a_name_that_windows_reads_otherwise_is_refused_everywhere(
+    tmp_path: Path, name: str, make: Callable[[Path, dict[str, bytes]], Path]
+) -> None:
+    archive = make(tmp_path / "bad", {name: b"gotcha"})
+    error = refused(archive, "has names that Windows reads as drives, streams, devices or other names: ")
+    assert error.what.endswith(f": {name}")
+    assert not found(tmp_path / "out")
+
+
+@pytest.mark.parametrize("make", [zip_file, tar_file])
+def test_names_that_only_look_like_devices_are_taken(
+    tmp_path: Path, make: Callable[[Path, dict[str, bytes]], Path]
+) -> None:
+    content = dict.fromkeys(["console.txt", "com10.txt", "a.aux", "a b/null", ".hidden", "lpt/x..y"], b"1")
+    extract(make(tmp_path / "good", content), tmp_path / "out")
+    assert found(tmp_path / "out") == content
 
 
 def test_members_without_a_name_are_refused(tmp_path: Path) -> None:
@@ -499,6 +536,13 @@ def test_a_hostile_nested_archive_is_refused_and_leaves_nothing(tmp_path: Path) 
     with pytest.raises(BadArchive, match=r"train\.zip would write outside"):
         extract_nested(tmp_path)
     assert set(tmp_path.rglob("*")) == {tmp_path / "data", archive}
+
+
+def test_what_is_damaged_is_told_from_what_is_unsafe(tmp_path: Path) -> None:
+    archive = zip_file(tmp_path / "a.zip", CONTENT)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    assert type(refused(archive, "not a zip file")) is BrokenArchive
+    assert type(refused(zip_file(tmp_path / "b.zip", {"../x": b""}), "outside")) is BadArchive
 
 
 def test_the_cache_takes_tar_files_and_refuses_as_all_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

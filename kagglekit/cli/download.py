@@ -33,7 +33,7 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
 
     A download that was stopped goes on where it stopped; one that is complete is not asked for again.
     """
-    from kagglekit.data_place import data_place, existing_data
+    from kagglekit.data_place import data_place, existing_data, is_untidy
     from kagglekit.fetching import Fetching
     from kagglekit.hooks import Hooks
     from kagglekit.manager import load
@@ -45,12 +45,12 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
         display.warn(line)
     hooks = Hooks(plugins, display.warn)
     facts = hooks.competition()
-    there = None if data else existing_data(facts, plugins.competition)
-    if there:
-        display.say(f"the data are in {there}")
-    folder = there or hooks.download(
-        facts, data.absolute() if data else data_place(plugins.competition), Fetching(display, timeout, keep_archives)
-    )
+    folder = None if data else existing_data(facts, plugins.competition)
+    if folder and not is_untidy(folder):
+        display.say(f"the data are in {folder}")
+    else:
+        place = data.absolute() if data else data_place(plugins.competition)
+        folder = hooks.download(facts, place, Fetching(display, timeout, keep_archives))
     _count(hooks, folder)
     display.say(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kagglekit.archive import ARCHIVE_SUFFIXES, BadArchive, BrokenArchive, extract, extract_nested
 from kagglekit.competition import Competition
-from kagglekit.data_place import LITTER, MARKER, is_complete, workshop
+from kagglekit.data_place import LITTER, MARKER, is_complete, is_untidy, workshop
 from kagglekit.errors import UserError, listing
 from kagglekit.fetching import Fetching
 from kagglekit.files import check_writable, write_text
@@ -78,7 +78,7 @@ def download(sources: Sequence[Source], what: str, folder: Path, fetching: Fetch
         UserError: It can't be done; what was fetched stays for the next call.
     """
     place = _place(folder)
-    if is_complete(place) and not workshop(place).exists():  # also where nothing can be written
+    if is_complete(place) and not is_untidy(place):  # also where nothing can be written
         fetching.display.say(f"{what} is in {folder}, complete")
         return folder
     _prepare(place)
@@ -107,7 +107,7 @@ def _place(folder: Path) -> Path:
     """Return what `folder` leads to."""
     with _worded(f"cannot download into {folder}"):
         place = folder.resolve()
-        (place / MARKER).exists()
+        is_complete(place)  # it can be looked at
     if not place.name:
         raise UserError(f"cannot download into {folder}: the root of a disk can't be replaced by the data", ELSEWHERE)
     return place
@@ -157,8 +157,9 @@ def _going_on(folder: Path, fetching: Fetching) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        kept = 0 if isinstance(error, BadArchive) else _kept(workshop(folder))
-        if kept:
+        refused = isinstance(error, BadArchive) and not isinstance(error, BrokenArchive)  # and would be again
+        kept = _kept(workshop(folder))
+        if kept and not refused:
             fetching.display.say(
                 f"{kept / 1e6:,.1f} MB stay in {workshop(folder)}: the same command goes on from there"
             )
