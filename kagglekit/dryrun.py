@@ -48,8 +48,11 @@ def dry_run(request: Request, display: Display) -> None:
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
     """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission."""
     folder = create_run(place, plan.name, "dry-run", datetime.now())
+    folder.write_recipe(plan.recipe)
     work = prepare(plan, model, folder, display, time.perf_counter())
-    finish(work, [kept for number in plan.stages for kept in timed_stage(work, number)])
+    for number in plan.stages:
+        timed_stage(work, number)
+    finish(work, work.position.snapshots)
     return folder
 
 

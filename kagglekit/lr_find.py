@@ -58,6 +58,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     plan = replace(plan, stages=(*earlier, number), table=labelled, recipe=recipe)
     with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
         folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
+        folder.write_recipe(recipe)
         work = prepare(plan, model, folder, display, time.perf_counter())
         work.estimate.seconds = 0.0  # an estimate of a whole run would mislead
         for before in earlier:

@@ -34,7 +34,7 @@ from kagglekit.solver import linear_layer
 from kagglekit.stages import run_stage
 from kagglekit.store import cache_folder
 from kagglekit.unfinished import check_same_data, plugin_name, run_key, start_facts
-from kagglekit.work import Snapshot, Work
+from kagglekit.work import Work
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
@@ -215,16 +215,15 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     return compute
 
 
-def timed_stage(work: Work, number: int) -> list[Snapshot]:
+def timed_stage(work: Work, number: int) -> None:
     """Run a stage, write a checkpoint at its end, and note in run.json how long it took, s."""
     started = time.perf_counter()
     stage = work.plan.recipe.stages[number - 1]
-    snapshots = run_stage(work, number, stage)
+    run_stage(work, number, stage)
     timings = work.run.info().get("stage_seconds", {})
     work.run.update_info(stage_seconds={**timings, stage.name: round(time.perf_counter() - started, 2)})
     work.position.done += 1
     save(work)
-    return snapshots
 
 
 def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:

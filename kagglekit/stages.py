@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from kagglekit.loader import Loader
 
 
-def run_stage(work: Work, number: int, stage: Stage) -> list[Snapshot]:
-    """Train one stage, or the rest of it; return its snapshots.
+def run_stage(work: Work, number: int, stage: Stage) -> None:
+    """Train one stage, or the rest of it; its snapshots are in the run's position.
 
     A loss that is not finite sends the stage back to its last checkpoint with half the learning rate, once.
 
@@ -52,7 +52,6 @@ def run_stage(work: Work, number: int, stage: Stage) -> list[Snapshot]:
         work.display.warn(f"{error.what}; back to the last checkpoint, with half the learning rate from there on")
         _train(work, number, stage)
     work.plan.hooks.stage_end(work.run, stage)
-    return [snapshot for snapshot in work.position.snapshots if snapshot.stage.name == stage.name]
 
 
 def _train(work: Work, number: int, stage: Stage) -> None:

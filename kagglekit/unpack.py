@@ -61,7 +61,8 @@ class Place:
         Raises:
             BadArchive: There are such members.
         """
-        misread, outside = [], []
+        misread: list[str] = []
+        outside: list[str] = []
         for name in names:
             (misread if any(map(_is_misread, _inside(name) or ())) else outside).append(name)
         self.refuse_any("would write outside of its folder, or holds links", outside)

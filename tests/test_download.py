@@ -571,7 +571,7 @@ def test_a_mount_point_is_told_before_anything_is_asked(tmp_path, monkeypatch):
         raise OSError(16, "Device or resource busy")
 
     monkeypatch.setattr(Path, "rmdir", busy)
-    with pytest.raises(UserError, match="the name .*fish: Device or resource busy.*\n.*of a mount point"):
+    with pytest.raises(UserError, match=r"the name .*fish: Device or resource busy.*\n.*of a mount point"):
         get(folder, "fish.zip")
 
 
