@@ -197,7 +197,13 @@ def test_links_are_refused_before_anything_is_written_through_them(tmp_path: Pat
     assert not list((tmp_path / "out").iterdir())
 
 
-STRANGE = {"character": tarfile.CHRTYPE, "block": tarfile.BLKTYPE, "fifo": tarfile.FIFOTYPE, "volume": b"V"}
+STRANGE = {
+    "character": tarfile.CHRTYPE,
+    "block": tarfile.BLKTYPE,
+    "fifo": tarfile.FIFOTYPE,
+    "volume": b"V",
+    "sparse": tarfile.GNUTYPE_SPARSE,
+}
 
 
 @pytest.mark.parametrize("kind", STRANGE.values(), ids=STRANGE)
@@ -346,6 +352,14 @@ def test_a_table_of_equal_numbers_is_no_bomb(tmp_path: Path) -> None:
 def test_a_giant_header_is_refused(tmp_path: Path) -> None:
     archive = tar_file(tmp_path / "a.tar", {"a": b"1"}, format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 2**21})
     refused(archive, "a header of 2,")
+
+
+def test_a_member_of_negative_size_is_refused(tmp_path: Path) -> None:
+    entry = tarfile.TarInfo("first")
+    entry.size = -1024
+    content = entry.tobuf(tarfile.GNU_FORMAT) + tar_file(tmp_path / "a.tar", {"second": b"2"}).read_bytes()
+    (tmp_path / "a.tar").write_bytes(content)
+    refused(tmp_path / "a.tar", "cannot unpack ")
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,11 @@ def test_pauses_double_from_half_a_second_to_thirty_with_jitter() -> None:
     assert Patience().pause(Fault("x")) != Patience().pause(Fault("x"))
 
 
+def test_no_pause_is_longer_than_what_is_left() -> None:
+    patience = Patience(10)
+    assert 9 < max(patience.pause(Fault("x")) for _ in range(12)) <= 10
+
+
 def test_progress_makes_pauses_short_again_and_restarts_the_clock() -> None:
     patience = Patience(0.2)
     for _ in range(5):

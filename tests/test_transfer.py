@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import gzip
 import io
 import json
@@ -18,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,6 +53,7 @@ class Host:
     asked: int = 0
     received: bytearray = field(default_factory=bytearray)
     bodies: list[int] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
 
@@ -69,6 +70,10 @@ class Host:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     host: Host
+
+    def setup(self) -> None:
+        super().setup()
+        self.host.connections.append(self.connection)
 
     def log_message(self, *args: object) -> None:
         pass
@@ -120,10 +125,10 @@ def serve(handler: Handler) -> None:
 
 
 def rest(handler: Handler, start: int, told: str = "") -> None:
-    content = handler.host.content
-    where = told or f"bytes {start}-{len(content) - 1}/{len(content)}"
-    headers = [("Content-Range", where), ("Content-Length", str(len(content) - start)), *facts(handler.host)]
-    handler.send(206, headers, content[start:])
+    content = handler.host.content[start:]
+    where = told or f"bytes {start}-{len(handler.host.content) - 1}/{len(handler.host.content)}"
+    headers = [("Content-Range", where), ("Content-Length", str(len(content))), *facts(handler.host)]
+    handler.send(206, headers, content)
 
 
 Action = Callable[[Handler], None]
@@ -181,8 +186,10 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     thread.start()
     yield host
     host.closing.set()
-    gc.collect()  # urllib3 closes what it keeps when it is collected
     server.shutdown()
+    for connection in host.connections:  # urllib3 keeps some until the garbage collector comes
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
     thread.join()
     server.server_close()
 
@@ -431,6 +438,18 @@ def test_asking_for_an_address_is_tried_again_too(host: Host, file: Path) -> Non
     assert told.lines[0] == "went on after 2 faults: connection refused, HTTP 503"
 
 
+def test_an_address_that_takes_long_to_get_costs_no_patience(host: Host, file: Path) -> None:
+    host.content = CONTENT[:9999]
+    host.script = [status(503)]
+
+    def slowly() -> str:
+        time.sleep(0.4)
+        return host.address()
+
+    fetch(Source("train.zip", slowly), file, Patience(0.3), Told().display)
+    assert file.read_bytes() == CONTENT[:9999]
+
+
 def test_a_refused_address_is_the_callers_to_word(host: Host, file: Path) -> None:
     refusal = UserError("accept the rules")
 
@@ -493,22 +512,58 @@ def test_a_host_without_ranges_that_always_cuts_is_left_after_five_beginnings(ho
     assert set(host.header("Range")) == {""}
 
 
-WRONG_PARTS = {
-    "begins before": f"bytes {HALF - 1}-{len(CONTENT) - 1}/{len(CONTENT)}",
-    "begins after": f"bytes {HALF + 1}-{len(CONTENT) - 1}/{len(CONTENT)}",
-    "ends before": f"bytes {HALF}-{len(CONTENT) - 2}/{len(CONTENT)}",
-    "other size": f"bytes {HALF}-{len(CONTENT)}/{len(CONTENT) + 1}",
-    "nonsense": "octets 1-2",
-    "longer than told": f"bytes {HALF}-{len(CONTENT)}/*",
+END = len(CONTENT) - 1
+WRONG_PARTS: dict[str, Action] = {
+    "begins before": lambda handler: rest(handler, HALF - 1),
+    "begins after": lambda handler: rest(handler, HALF + 1),
+    "ends before": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END - 1}/{END + 1}"),
+    "other size": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END + 1}/{END + 2}"),
+    "longer than told": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END + 1}/*"),
+    "nonsense": lambda handler: rest(handler, HALF, "octets 1-2"),
+    "untold": lambda handler: handler.send(206, [("Content-Length", "9")], bytes(9)),
 }
 
 
-@pytest.mark.parametrize("told", WRONG_PARTS.values(), ids=WRONG_PARTS)
-def test_another_part_than_asked_for_is_not_taken(host: Host, file: Path, told: str) -> None:
-    host.script = [some(HALF, Handler.close), lambda handler: rest(handler, HALF, told)]
+@pytest.mark.parametrize("answer", WRONG_PARTS.values(), ids=WRONG_PARTS)
+def test_another_part_than_asked_for_is_not_taken(host: Host, file: Path, answer: Action) -> None:
+    host.script = [some(HALF, Handler.close), answer]
     get(host, file)
     assert is_here(file)
     assert host.header("Range") == ["", f"bytes={HALF}-", ""]
+
+
+def test_parts_without_a_byte_end_with_a_message(host: Host, file: Path) -> None:
+    def empty(handler: Handler) -> None:
+        handler.send(206, [("Content-Range", f"bytes {HALF}-{END}/{END + 1}"), ("Connection", "close"), *facts(host)])
+        handler.close()
+
+    host.script = [some(HALF, Handler.close), *[empty] * 999]
+    fails(host, file, "cut in the middle, for 1 s\n502.0 kB")
+    assert len(host.requests) < 30
+
+
+def test_a_file_that_is_cut_down_to_what_has_arrived_is_begun_anew(host: Host, file: Path) -> None:
+    note(file, CONTENT[:HALF])
+    host.content = bytes(HALF)
+    get(host, file)
+    assert file.read_bytes() == bytes(HALF)
+
+
+def test_a_slow_line_needs_no_patience(host: Host, file: Path) -> None:
+    """It takes longer than the patience lasts, then is cut; the rest is fetched all the same."""
+
+    def slow(handler: Handler) -> None:
+        handler.send(200, [("Content-Length", str(len(CONTENT))), *facts(host)])
+        for start in range(0, len(CONTENT) - 70_000, 70_000):
+            handler.wfile.write(CONTENT[start : start + 70_000])
+            time.sleep(0.05)
+        handler.close()
+
+    host.script = [slow]
+    started = time.monotonic()
+    get(host, file, 0.5)
+    assert time.monotonic() - started > 0.5
+    assert is_here(file)
 
 
 def test_more_than_there_should_be_is_refused(host: Host, file: Path) -> None:
@@ -568,6 +623,7 @@ LEFT: dict[str, tuple[bytes, dict[str, Any], str]] = {  # what a killed process 
     "of another file": (bytes(HALF), {"etag": '"other"'}, f"bytes={HALF}-"),
     "by date": (CONTENT[:HALF], {"etag": "", "modified": "Tue, 24 Nov 2015 10:00:00 GMT"}, f"bytes={HALF}-"),
     "unknown whose": (bytes(HALF), {"etag": ""}, ""),
+    "all of it, unknown whose": (bytes(len(CONTENT)), {"etag": ""}, ""),
     "all of unknown size": (CONTENT, {"total": None}, f"bytes={len(CONTENT)}-"),
     "beyond the end": (bytes(len(CONTENT) + 5), {"total": None}, f"bytes={len(CONTENT) + 5}-"),
     "by another version": (bytes(HALF), {"sha256": "0"}, ""),
@@ -584,7 +640,7 @@ def test_whatever_a_killed_process_left_the_file_gets_right(
     assert host.header("Range")[0] == asked
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '"x"', '{"total": "1"}'])
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '"x"', '{"total": "1", "etag": "\\"one\\""}'])
 def test_a_part_without_a_proper_note_is_begun_anew(host: Host, file: Path, text: str | None) -> None:
     note(file, bytes(HALF))
     if text is None:
@@ -723,7 +779,7 @@ def test_passwords_of_a_netrc_file_stay_there(
 def test_a_terminal_shows_bytes_rate_and_size(host: Host, file: Path) -> None:
     said = io.StringIO()
     display = Display(Console(file=said, force_terminal=True, width=150))
-    host.script = [chunked(HALF, end=False)]
+    host.script = [some(HALF, silence)]  # time to draw
     fetch(Source("train.zip", host.address), file, Patience(2), display)
     assert "fetching train.zip" in said.getvalue()
     assert "/1.0 MB" in said.getvalue()

@@ -162,9 +162,9 @@ class Part:
         with suppress(OSError, ValueError, TypeError):  # no part, no note, or not of ours
             origin = Origin(**json.loads(self._note.read_text(encoding="utf-8")))
             with self._path.open("rb") as file:
-                digest = hashlib.file_digest(file, lambda: self._digest)
+                digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
                 size = file.tell()
-            if origin.validator and size <= (size if origin.total is None else origin.total):
+            if origin.validator and isinstance(origin.total, int | None):
                 self.origin, self.size, self._digest = origin, size, digest
 
 

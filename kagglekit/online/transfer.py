@@ -123,9 +123,12 @@ class _Transfer:
     def _ask_address(self) -> str:
         while True:
             try:
-                return self.source.address()
+                address = self.source.address()
             except Exception as error:
                 self.patience.wait(error)
+            else:
+                self.patience.progressed()  # it may have taken long, and is not asked for again without need
+                return address
 
     def _wait(self, error: Exception, address: str) -> None:
         try:
@@ -168,15 +171,15 @@ class _Transfer:
             raise Fault("cut in the middle")
 
     def _read(self, response: Response) -> None:
-        new = 0
+        new, since = 0, time.monotonic()
         while data := response.raw.read1(READ, decode_content=False):
             self.part.append(data)
             new += len(data)
             if new >= STEP:
                 self.patience.progressed()
                 self.bar.advance(new)
-                new = 0
-            elif self.patience.over:
+                new, since = 0, time.monotonic()
+            elif time.monotonic() - since >= self.patience.seconds:
                 raise Fault("almost silence")
         self.bar.advance(new)
 
