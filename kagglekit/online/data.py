@@ -199,7 +199,11 @@ def _try_name(trial: Path, folder: Path) -> None:
     there = folder.is_dir()
     with _worded(f"cannot make the folder {trial}"):
         trial.mkdir(exist_ok=True)
-    _give_name(trial, folder)
+    try:
+        _give_name(trial, folder)
+    finally:
+        with suppress(OSError):  # it has its new name
+            trial.rmdir()
     if not there:
         with _worded(f"cannot remove {folder}"):
             folder.rmdir()
