@@ -60,7 +60,8 @@ def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:
 def run_key(run: Run) -> str:
     """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place."""
     info = run.info()
-    parts = [run.recipe_file.read_text(encoding="utf-8"), info.get("data_key"), info.get("stages")]
+    recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.exists() else ""  # a dry run has none
+    parts = [recipe, info.get("data_key"), info.get("stages")]
     return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

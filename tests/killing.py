@@ -60,9 +60,11 @@ class Countdown:
                 log.write(f"{self.count} {name}\n")
             if due and not self.after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            write(*arguments, **named)
-            if due:
-                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                write(*arguments, **named)
+            finally:  # a file may be gone already
+                if due:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return counted
 

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from kagglekit.device import choose_device, choose_formats
+from kagglekit.device import choose_device, choose_formats, chosen_algorithms
 from kagglekit.errors import UserError
 
 CPU = torch.device("cpu")
@@ -42,3 +42,10 @@ def test_a_damaged_memory_is_made_anew(tmp_path):
     (tmp_path / "formats.json").write_text("{")
     found = choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "auto", 16, 2, "a", tmp_path / "formats.json")
     assert found.why.startswith("probed")
+
+
+def test_deterministic_algorithms_are_chosen_for_a_while_if_asked():
+    for asked in (True, False):
+        with chosen_algorithms(asked):
+            assert torch.are_deterministic_algorithms_enabled() == asked
+        assert not torch.are_deterministic_algorithms_enabled()

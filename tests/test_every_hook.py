@@ -93,6 +93,6 @@ def test_a_failing_run_tells_its_watchers(tmp_path):
     shutil.copy(PLUGIN, tmp_path)
     failed = kagglekit("run", "./every_hook.py", "--precision", "fp32", cwd=tmp_path, EVERY_HOOK_FAILS="1")
     assert failed.returncode == 1
-    assert "watch: run failed with UserError" in failed.stdout
+    assert "watch: run failed with NotFinite" in failed.stdout
     assert "the loss is no longer finite: stage 1 (own-stage), epoch 1, step 1" in failed.stderr
     assert "Traceback" not in failed.stderr

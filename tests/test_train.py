@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from kagglekit import Stage
 from kagglekit.device import Compute, Format
 from kagglekit.errors import UserError
-from kagglekit.train import Fit, epoch_order, mix, smooth_targets, train_stage
+from kagglekit.train import Fit, begin, epoch_order, mix, smooth_targets, train_stage
 from kagglekit_schedules import kagglekit_schedule
 from kagglekit_training import kagglekit_optimizer
 
@@ -156,3 +156,47 @@ def test_groups_keep_the_ratio_of_their_rates():
         rates = sorted({group["lr"] for group in one.optimizer.param_groups})
         ratios.add(round(rates[-1] / rates[0], 6))
     assert ratios == {10.0}
+
+
+def without_batch_norm() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(192, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_gradients_added_up_from_parts_are_those_of_the_whole_batch(parts):
+    whole, split = fit(model=without_batch_norm(), cycle_len=2), fit(model=without_batch_norm(), cycle_len=2)
+    held = begin(split)
+    held.parts = parts
+    one = [at.loss for at in train_stage(whole)]
+    other = [at.loss for at in train_stage(split, held)]
+    assert other == pytest.approx(one, rel=1e-5)
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(value, split.model.state_dict()[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_device_that_is_full_gets_smaller_parts_and_no_image_is_lost():
+    one = fit(model=without_batch_norm())
+    seen = []
+
+    def check(module, inputs):
+        if len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError("full")
+        seen.append(len(inputs[0]))
+
+    one.model.register_forward_pre_hook(check)
+    held = begin(one)
+    assert [at.step for at in train_stage(one, held)] == [1, 2, 3]
+    assert (held.parts, seen) == (4, [2] * 12)
+
+
+def test_a_step_that_a_gradient_scaler_skips_is_no_bad_loss():
+    half = dataclasses.replace(fit(model=without_batch_norm(), cycle_len=2), format=Format("fp16", channels_last=True))
+    held = begin(half)
+    held.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
+    before = half.model[1].weight.clone()
+    steps = train_stage(half, held)
+    assert next(steps).loss is not None
+    assert torch.equal(half.model[1].weight, before)
+    assert held.scaler.get_scale() < 2.0**100
+    assert all(at.loss == at.loss for at in steps)
