@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from kagglekit.schedule import Schedule
     from kagglekit.view import View
 
-PRESETS = ("features", "quick", "standard", "best", "lesson")
+PRESETS = ("quick", "standard", "best", "lesson", "features")
 
 _WATCHERS = {
     f"kagglekit_{event}" for event in ("run_start", "stage_start", "epoch_end", "stage_end", "run_end", "run_failed")

@@ -64,7 +64,8 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     if info.get("fold"):
         whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
         raise UserError(f"{folder.folder} is a part of a run", whole)
-    last = newest_checkpoint(folder.checkpoints, run_key(folder), display.warn) if folder.recipe_file.exists() else None
+    begun = folder.recipe_file.exists()
+    last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
     request = request_of(folder, data, fresh=last is None)
     with stoppable(), chosen_algorithms(request.deterministic):
         plan = _plan(request, display)

@@ -143,7 +143,6 @@ def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: li
         (["--data", "nowhere"], r"the data folder nowhere does not exist\n--data names"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
-        ([], r"no plugin can download the images of Dog Breed .*kaggle\.com.*\n.*--data DIR.*data.dog-breed"),
         (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
         (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nuse --precision bf16"),
         (["--data", "dogs", "--out", "a-file/runs"], r"cannot write to the folder .*a-file is a file\n.*--out DIR"),

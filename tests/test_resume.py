@@ -23,7 +23,8 @@ from test_stages import BREEDS
 
 import kagglekit
 import kagglekit.checkpoint
-from kagglekit import Run, UserError, runner, stages
+from kagglekit import Run, UserError, stages
+from kagglekit import start as starting
 from kagglekit.plan import Request
 from kagglekit.progress import Display
 from kagglekit.run_lock import locked
@@ -67,7 +68,7 @@ def start(data: Path, out: Path, go_on: bool = False, plugin: str = "dog-breed",
         settings=tuple(f"{key}={value}" for key, value in wanted.items()),
     )  # fmt: skip
     try:
-        return runner.run(request, display, go_on), said.getvalue()
+        return starting.start(request, display, go_on), said.getvalue()
     except BaseException as error:
         error.add_note(said.getvalue())
         raise
@@ -76,7 +77,7 @@ def start(data: Path, out: Path, go_on: bool = False, plugin: str = "dog-breed",
 def go_on(run: Run, data: Path | None = None) -> str:
     """Resume a run; return what was said."""
     said = io.StringIO()
-    runner.resume(run, Display(Console(file=said, width=240, soft_wrap=True, highlight=False)), data)
+    starting.resume(run, Display(Console(file=said, width=240, soft_wrap=True, highlight=False)), data)
     return said.getvalue()
 
 

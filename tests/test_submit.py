@@ -427,7 +427,13 @@ def test_ctrl_c_while_waiting_says_how_to_ask_later(server, run, tmp_path):
     server.play.contests[SLUG].polls = 10_000
     command = [sys.executable, "-m", "kagglekit", "submit"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen(command, cwd=tmp_path, env=server.environment(tmp_path), **pipes)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=server.environment(tmp_path),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
+        **pipes,
+    )
     while not any(request.path.endswith("/GetSubmission") for request in server.requests):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
