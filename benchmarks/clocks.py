@@ -31,7 +31,7 @@ WATCHED = {
     "kagglekit.stages.valid_scores": "validation",
     "kagglekit.stages._keep": "saving",
     "kagglekit.finish.save_weights": "saving",
-    "kagglekit.finish.save_predictions": "saving",
+    "kagglekit.outcome.save_predictions": "saving",
     "kagglekit.members.save_predictions": "saving",
     "kagglekit.members.load_weights": "saving",
 }
