@@ -82,8 +82,12 @@ def synthetic(asked: argparse.Namespace) -> Synthetic:
 
 def formats(device: torch.device) -> list[Format]:
     """List all formats worth measuring, those that kagglekit does not try included."""
-    more = [Format("bf16", channels_last=False)] if device.type == "cpu" else [Format("fp32", channels_last=False)]
-    return [*candidates(device), *more]
+    tried = candidates(device)
+    return [*tried, *(Format(p, channels_last=False) for p in ("bf16", "fp32") if _is_new(p, tried))]
+
+
+def _is_new(precision: str, tried: list[Format]) -> bool:
+    return Format(precision, True) in tried and Format(precision, False) not in tried  # type: ignore[arg-type]
 
 
 def _in_turn(batch: Synthetic, mode: str, chosen: Format, seconds: float, compiled: bool, run: int) -> float:

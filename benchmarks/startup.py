@@ -43,7 +43,7 @@ from kagglekit.progress import for_people
 
 imported = time.perf_counter() - imported
 asked = json.loads(sys.argv[1])
-decoded, plain_read, plain_step = [], Hooks.read_image, train._step
+decoded, plain_read, plain_step = [], Hooks.read_image, train.take_step
 
 def read(self, *args):
     decoded.append(args)
@@ -55,7 +55,7 @@ def step(*args):
     sys.stdout.flush()
     raise KeyboardInterrupt
 
-Hooks.read_image, train._step = read, step
+Hooks.read_image, train.take_step = read, step
 began = time.perf_counter()
 try:
     api.run(display=for_people(json_output=True), **asked)

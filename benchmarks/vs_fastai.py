@@ -8,7 +8,8 @@ augmentation and learning rates. kagglekit also predicts the valid images so, an
 not count; building kagglekit's store does.
 
 fastai in three ways: the presizing its book and tutorials recommend (460 px on the CPU, the rest on the batch); one
-random resized crop an image; and that one with all that makes it faster: channels_last, bf16, frozen BatchNorm.
+random resized crop an image; and that one with all that makes it faster: channels_last, frozen BatchNorm, and bf16
+unless the CPU has no instructions for it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from network import network
 from pictures import asked_for
 from timing import options
 from versus import Contender, Scores, compare, ours, scored
+
+from kagglekit.device import candidates
 
 warnings.filterwarnings("ignore", module="torch|fastai|fastprogress|plum")
 
@@ -95,7 +98,7 @@ def learner(asked: argparse.Namespace, dls: Any, recipe: str, seed: int) -> Any:
     from fastai.vision import all as fv
 
     model = network(asked, len(dls.vocab), seed).to(asked.device)
-    callbacks = [fv.ChannelsLast(), bf16(asked.device)] if recipe == "tuned" else []
+    callbacks = [fv.ChannelsLast(), half(asked.device)] if recipe == "tuned" else []
     return fv.Learner(
         dls,
         model,
@@ -108,15 +111,17 @@ def learner(asked: argparse.Namespace, dls: Any, recipe: str, seed: int) -> Any:
     )
 
 
-def bf16(device: str) -> Any:
+def half(device: str) -> Any:
     """Return a callback like fastai's MixedPrecision, whose autocast is for CUDA only, for any device."""
     from fastai.vision import all as fv
 
-    class Bf16(fv.Callback):
+    chosen = candidates(torch.device(device))[0]
+
+    class Half(fv.Callback):
         order = 10
 
         def before_batch(self) -> None:
-            self.context = torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+            self.context = chosen.autocast(torch.device(device))
             self.context.__enter__()
             (x,) = self.learn.xb
             self.learn.xb = (x.contiguous(memory_format=torch.channels_last),)
@@ -125,7 +130,7 @@ def bf16(device: str) -> Any:
             self.learn.pred = self.pred.float()
             self.context.__exit__(None, None, None)
 
-    return Bf16()
+    return Half()
 
 
 if __name__ == "__main__":

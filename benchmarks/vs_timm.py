@@ -5,8 +5,8 @@
 The same network, weights, epochs and steps as in vs_fastai.py. timm's side is the loop of its training script:
 timm.data.create_loader (random resized crop, flip, colour jitter; two workers a loader), timm.optim's AdamW,
 timm.scheduler's cosine, validation after each epoch. timm has no test-time augmentation of its own: the test images
-are predicted plain and four times with the training transforms. "timm tuned" adds channels_last, bf16 and a body
-in eval mode while it is frozen.
+are predicted plain and four times with the training transforms. "timm tuned" adds channels_last, a body in eval
+mode while it is frozen, and bf16 unless the CPU has no instructions for it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pictures import asked_for
 from timing import options
 from torch import Tensor, nn
 from versus import Contender, Scores, compare, ours, scored
+
+from kagglekit.device import candidates
 
 LR = 1e-3
 PASSES = 4
@@ -123,7 +125,8 @@ def predicted(asked: argparse.Namespace, model: nn.Module, images: Any, tuned: b
 
 def precision(device: str, tuned: bool) -> Any:
     """Return the context of a forward pass."""
-    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16) if tuned else nullcontext()
+    there = torch.device(device)
+    return candidates(there)[0].autocast(there) if tuned else nullcontext()
 
 
 def laid_out(images: Tensor, tuned: bool) -> Tensor:

@@ -26,6 +26,15 @@ def test_every_function_that_is_clocked_is_still_there():
         assert callable(clocks.found(name)), name
 
 
+def test_what_a_second_run_is_caught_at_is_still_there():
+    import startup
+
+    from kagglekit import train
+
+    assert "train.take_step = read, step" in startup.SECOND_RUN
+    assert callable(train.take_step)
+
+
 def test_every_second_belongs_to_the_innermost_clock(monkeypatch):
     import clocks
 
