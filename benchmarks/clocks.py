@@ -30,6 +30,7 @@ WATCHED = {
     "kagglekit.stages._valid_probabilities": "validation",
     "kagglekit.stages.valid_scores": "validation",
     "kagglekit.stages._keep": "saving",
+    "kagglekit.stages.save": "saving",
     "kagglekit.finish.save_weights": "saving",
     "kagglekit.outcome.save_predictions": "saving",
     "kagglekit.members.save_predictions": "saving",

@@ -52,7 +52,7 @@ def head_inputs(
         with compute.infer.autocast(compute.device):
             features = input_of(model, head, inputs)
             if number == 0:
-                _check_head(model, head, inputs, features)
+                _check_head(model, head, inputs[:2], features[:2])  # not all: it costs a forward pass
         yield features[: len(chunk)].float()
 
 
