@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from kagglekit.ensemble import Member
 from kagglekit.model import load_weights, save_weights, set_input_size
-from kagglekit.passes import BATCH, mean_over_passes, predict_pass
+from kagglekit.device import BATCH
+from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.pictures import Kind, Split, bad_ids, describe_bad
 from kagglekit.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.view import View

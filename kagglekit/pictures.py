@@ -16,7 +16,7 @@ from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.model import DataConfig
-from kagglekit.passes import BATCH
+from kagglekit.device import BATCH
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.store import ImageStore, StoreSpec, bad_images_error, exists, open_store
 from kagglekit.store_build import being_built, build, build_smaller, hold
