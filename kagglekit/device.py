@@ -74,7 +74,7 @@ class Compute:
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
 
-    Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, torch's questions about
+    Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, questions about
     precisions) would else start a context on the first one.
 
     Raises:
@@ -164,7 +164,6 @@ def choose_formats(
     images = torch.rand(batch, 3, size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
-    del probe, images
     found = {"train": [train.precision, train.channels_last], "infer": [infer.precision, infer.channels_last]}
     remember(remembered, key, {**found, "cost": train_s / infer_s})
     return Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)

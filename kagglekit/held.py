@@ -126,7 +126,7 @@ class LossWatch:
     def add(self, loss: Tensor, step: int) -> None:
         """Count the loss of a step (from 0); nothing waits for the device.
 
-        torch.where would: it sends its numbers to the device in copies that are waited for. Arithmetic takes them along.
+        torch.where would: it copies its numbers to the device and waits for the copies. Arithmetic takes them along.
         """
         self.sum += loss
         self.steps.append(loss)

@@ -62,9 +62,7 @@ def halving(
             empty_cache(compute.device)
 
 
-def batches_of(
-    images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute
-) -> Iterator[tuple[Tensor, int]]:
+def batches_of(images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute) -> Iterator[tuple[Tensor, int]]:
     """Yield the inputs of full batches, in the inference format, and how many of each are not repeated ones."""
     batch = compute.batch
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
