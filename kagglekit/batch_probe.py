@@ -127,7 +127,7 @@ def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> flo
 
 
 def for_rows(batch: int, rows: int) -> int:
-    """Return the batch, or a smaller one: at most a quarter of `rows`, so that few are repeated to fill the last one."""
+    """Return the batch, at most about a quarter of `rows`, so that few of them are repeated to fill the last one."""
     return max(BATCH, min(batch, 1 << max(0, (rows // 4).bit_length() - 1)))
 
 

@@ -185,9 +185,9 @@ def test_a_run_searches_its_batches_and_goes_on_with_them(data, tmp_path, monkey
     found = {"head-augmented": 16, "all-1": 16, "all-2": 16}
     assert whole.info()["found_batches"] == found
     n = whole.info()["images"]["train"]
-    assert [int(row["step"]) for row in whole.log() if row["stage"] == "all-1"] == [n // 16]
+    assert [int(row["step"]) for row in whole.log() if row["stage"] == "all-1"] == [n // 16, 2 * (n // 16)]
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, 2 * (n // 16) + 1)  # within the last stage
+        stop_at(patch, 4)  # within the last stage
         with pytest.raises(Stopped):
             run(request(data, tmp_path / "out", **AUTO))
     (folder,) = (tmp_path / "out" / "dog-breed").iterdir()
