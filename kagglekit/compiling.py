@@ -83,14 +83,17 @@ def compiled(fit: Fit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
     before = {name: buffer.clone() for name, buffer in fit.model.named_buffers()}  # BatchNorm's statistics
     images = torch.zeros(batch, 3, fit.stage.size, fit.stage.size, device=device)
     images = images.contiguous(memory_format=fit.format.memory_format)
-    with worded():
-        for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread has nothing to do
-            with fit.format.autocast(device):
-                logits = forward(images)
-            logits.float().logsumexp(1).mean().backward()
-            fit.optimizer.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        for name, buffer in fit.model.named_buffers():
-            buffer.copy_(before[name])
+    try:
+        with worded():
+            for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread has nothing to do
+                with fit.format.autocast(device):
+                    logits = forward(images)
+                logits.float().logsumexp(1).mean().backward()
+                fit.optimizer.zero_grad(set_to_none=True)
+    finally:
+        fit.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, buffer in fit.model.named_buffers():
+                buffer.copy_(before[name])
     synchronise(device)
     return forward, time.perf_counter() - began

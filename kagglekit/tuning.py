@@ -123,7 +123,8 @@ class Compiler:
         except (UserError, torch.OutOfMemoryError) as error:
             if self.choice == "on" and isinstance(error, UserError):
                 raise
-            self.work.display.warn(f"{stage}: steps are not compiled: {error}")
+            self.work.display.warn(f"{stage}: steps are not compiled: {str(error).splitlines()[0]}")
+            torch.compiler.reset()
             return
         self.compiled = True
         graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""

@@ -217,10 +217,67 @@ def test_a_searched_rate_in_a_stage_with_snapshots_survives_a_stop_and_is_taken_
     assert (full.recipe.stages[3].lr, full.recipe.stages[3].find_lr) == (rate, False)
 
 
-def command(data: Path, out: Path, *words: str) -> tuple[int, str]:
+SMALL = """
+@hookimpl
+def kagglekit_model(recipe, n_classes):
+    import torch
+    from torch import nn
+
+    class Small(nn.Module):
+        data_config = DataConfig((0.5,) * 3, (0.5,) * 3, weights="random")
+
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv2d(3, 8, 3, stride=4)
+            self.norm = nn.BatchNorm2d(8)
+            self.head = nn.Linear(8, n_classes)
+
+        def forward(self, x):
+            return self.head(self.norm(self.first(x)).relu().mean((2, 3)))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return Small()
+
+@hookimpl
+def kagglekit_layer_groups(model, recipe):
+    return [[f"{part}.weight", f"{part}.bias"] for part in ("first", "norm", "head")]
+"""  # compiled in seconds
+
+
+BAD_AFTER_AN_EPOCH = """
+from torch.nn.functional import cross_entropy
+bad = []
+
+@hookimpl
+def kagglekit_epoch_end(stage, row):
+    if stage.name == "all-2" and not bad:
+        bad.append(float("nan"))
+
+@hookimpl
+def kagglekit_loss(recipe):
+    def loss(logits, targets):
+        factor = bad[0] if len(bad) == 1 else 1
+        bad.extend(bad[:1])
+        return cross_entropy(logits, targets) * factor
+    return loss
+"""
+
+
+def test_a_searched_rate_is_halved_too_after_a_loss_that_is_not_finite(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("kagglekit.checkpoint.SHARE", 1e9)
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_AFTER_AN_EPOCH)
+    settings = {"stage.4.lr": "auto", "stage.4.cycle_len": 2, "stage.4.schedule": "constant"}
+    finished, said = run(request(data, tmp_path / "out", plugin, stages="4", settings=settings))
+    assert "with half the learning rate from there on" in said
+    first, second = (float(row["lr"]) for row in finished.log())
+    assert second == pytest.approx(first / 2)
+
+
+def command(data: Path, out: Path, *words: str, competition: str = "dog-breed") -> tuple[int, str]:
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     common = ["--data", str(data), "--out", str(out), "--preset", "quick", "--precision", "fp32", "--device", "cpu"]
-    done = CliRunner().invoke(cli, ["run", "dog-breed", *common, *settings, *words])
+    done = CliRunner().invoke(cli, ["run", competition, *common, *settings, *words])
     return done.exit_code, done.output
 
 
@@ -257,25 +314,26 @@ def without_dropout() -> nn.Module:
 
 
 def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_path):
+    small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     options = ("--set", "stage.4.cycle_len=2", "--stages", "4", "--compile")
-    code, said = command(data, tmp_path / "whole", *options, "on")
+    code, said = command(data, tmp_path / "whole", *options, "on", competition=small)
     assert code == 0, said
     assert re.search(r"4 all-2: steps are compiled, in [^:]+: as asked", said)
-    (folder,) = (tmp_path / "whole" / "dog-breed").iterdir()
+    (folder,) = (tmp_path / "whole" / "small").iterdir()
     whole = Run(folder)
     assert list(whole.info()["compiled"]) == ["all-2"]
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, int(whole.log()[0]["step"]) + 1)
-        assert command(data, tmp_path / "out", *options, "on")[0] == 130
-    (folder,) = (tmp_path / "out" / "dog-breed").iterdir()
+        assert command(data, tmp_path / "out", *options, "on", competition=small)[0] == 130
+    (folder,) = (tmp_path / "out" / "small").iterdir()
     again = io.StringIO()
     start.resume(Run(folder), display(again))
     assert "steps are compiled" in again.getvalue()
     assert outcome(Run(folder)) == outcome(whole)
-    code, said = command(data, tmp_path / "plain", *options, "auto")
+    code, said = command(data, tmp_path / "plain", *options, "auto", competition=small)
     assert code == 0, said
-    assert "compiled" not in said
-    (folder,) = (tmp_path / "plain" / "dog-breed").iterdir()
+    assert "steps are" not in said
+    (folder,) = (tmp_path / "plain" / "small").iterdir()
     for row, same in zip(whole.log(), Run(folder).log(), strict=True):
         assert float(row["train_loss"]) == pytest.approx(float(same["train_loss"]), rel=1e-3)
     table = kagglekit.predict(whole, sorted((data / "test").iterdir())[:3], device="cpu")
@@ -286,9 +344,26 @@ def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_pat
 def test_steps_are_compiled_once_enough_are_known_to_come(data, tmp_path, monkeypatch, pays, words):
     monkeypatch.setattr(tuning, "PAYS", pays)
     monkeypatch.setattr("kagglekit.stages.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
-    finished, said = run(request(data, tmp_path, stages="4", settings={"stage.4.cycle_len": 8}))
+    small = Site(tmp_path).write("small.py", BREEDS + SMALL)
+    finished, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 8}))
     assert re.search(rf"4 all-2: {words}.* of steps are to come, and it pays from ", said)
     assert ("all-2" in finished.info().get("compiled", {})) == (pays == 0)
+
+
+def test_where_compiling_fails_and_was_not_asked_for_the_stage_goes_on_without(data, tmp_path, monkeypatch):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    monkeypatch.setattr(tuning, "PAYS", 0.0)
+    monkeypatch.setattr("kagglekit.stages.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
+    asked = {"stages": "4", "settings": {"stage.4.cycle_len": 8, "stage.4.batch_size": 6}}
+    small = Site(tmp_path).write("small.py", BREEDS + SMALL)
+    with inductor.patch({"cpp.cxx": (str(tmp_path / "no-compiler"),), "fx_graph_cache": False}):
+        failed, said = run(request(data, tmp_path / "failed", small, **asked))
+    assert "4 all-2: steps are not compiled: torch.compile failed: " in said
+    monkeypatch.undo()
+    plain, _ = run(request(data, tmp_path / "plain", small, **asked))
+    assert outcome(failed) == outcome(plain)
 
 
 def test_a_full_device_goes_on_without_compiled_steps_before_it_splits_batches():
