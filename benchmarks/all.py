@@ -62,6 +62,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "startup": ["startup.py"],
         "memory": ["memory.py"],
         "growth": ["growth.py", *some],
+        "streaming": ["streaming.py"],
     }
     if small:
         for name in ("limit", "stages", "vs_fastai", "vs_timm"):

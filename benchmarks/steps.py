@@ -7,6 +7,7 @@
 - An epoch of the head on cached activations against one of the frozen stage, in real runs.
 - One plain and four augmented views of the store's images against five forward passes over synthetic tensors.
 - The precision and layout that the probe chose against the best of all, training and inference.
+- Forward passes of other numbers of images than the 64 that kagglekit predicts at a time on a CPU.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,12 @@ from timing import Report, Taken, fresh_cache, interleaved, median, median_of, o
 from torch import nn
 
 from kagglekit import api
-from kagglekit.device import Compute, choose_formats, synchronise
+from kagglekit.device import BATCH, Compute, choose_formats, synchronise
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.manager import load
 from kagglekit.model import data_config
-from kagglekit.passes import BATCH, predict_pass
+from kagglekit.passes import predict_pass
 from kagglekit.pictures import built_store
 from kagglekit.progress import for_people
 from kagglekit.store import StoreSpec
@@ -41,7 +43,7 @@ from kagglekit.warp import copy_side
 
 
 def main() -> None:
-    """Measure all four."""
+    """Measure all five."""
     parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at least")
     asked = parser.parse_args()
@@ -50,6 +52,7 @@ def main() -> None:
     compute = probe(asked, batch, report)
     frozen_against_batch_norm(asked, batch, compute, report)
     tta_against_passes(asked, batch, compute, report)
+    batches_of_predictions(asked, batch, compute, report)
     cached_against_frozen(asked, report)
     report.finish()
 
@@ -199,6 +202,22 @@ def _passes(batch: Synthetic, compute: Compute, size: int, n: int, run: int) -> 
         with chosen.autocast(batch.device):
             model(images)
     synchronise(batch.device)
+
+
+def batches_of_predictions(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
+    """Compare forward passes of other numbers of images with those of 64."""
+    contenders = {n: partial(_pass_rate, batch, compute, asked, n) for n in (16, 32, BATCH, 128, 256)}
+    taken = interleaved({f"{n} images a pass": work for n, work in contenders.items()}, asked.runs)
+    rates = {n: median_of(runs, "answer") for n, runs in zip(contenders, taken.values(), strict=True)}
+    for n, found in rates.items():
+        if n != BATCH:
+            what = f"forward passes of {n} images against {BATCH}, {compute.infer}"
+            add(report, what, found, rates[BATCH], "images/s", found / rates[BATCH], "none")
+
+
+def _pass_rate(batch: Synthetic, compute: Compute, asked: argparse.Namespace, n: int, run: int) -> float:
+    images = torch.randn(n, 3, asked.size, asked.size, device=batch.device)
+    return rate(replace(batch, images=images), "infer", compute.infer, asked.seconds)
 
 
 def cached_against_frozen(asked: argparse.Namespace, report: Report) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kagglekit.device import Compute
 from kagglekit.errors import UserError
 from kagglekit.model import input_of
-from kagglekit.passes import BATCH, Batches
+from kagglekit.passes import Batches, batches_of, halving
 from kagglekit.warp import to_device
 
 
@@ -35,7 +35,6 @@ class CachedActivations:
             yield self.features[to_device(self.where[picked], self.features.device)]
 
 
-@torch.no_grad()
 def head_inputs(
     model: nn.Module, head: nn.Module, images: Batches, rows: NDArray[np.int64], compute: Compute
 ) -> Iterator[Tensor]:
@@ -45,15 +44,19 @@ def head_inputs(
         UserError: The model's output is not what its head makes of that input.
     """
     model.eval()
-    chunks = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-    padded = [np.resize(chunk, BATCH) for chunk in chunks]
-    for number, (chunk, inputs) in enumerate(zip(chunks, images.batches(padded, 0), strict=True)):
-        inputs = inputs.contiguous(memory_format=compute.infer.memory_format)
+    yield from halving(lambda left: _head_inputs(model, head, images, left, compute), rows, compute)
+
+
+@torch.no_grad()
+def _head_inputs(
+    model: nn.Module, head: nn.Module, images: Batches, rows: NDArray[np.int64], compute: Compute
+) -> Iterator[Tensor]:
+    for number, (inputs, n) in enumerate(batches_of(images, rows, 0, compute)):
         with compute.infer.autocast(compute.device):
             features = input_of(model, head, inputs)
             if number == 0:
                 _check_head(model, head, inputs[:2], features[:2])  # not all: it costs a forward pass
-        yield features[: len(chunk)].float()
+        yield features[:n].float()
 
 
 @torch.no_grad()

@@ -122,7 +122,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
         rates,
         trains + cached,
         views,
-        str(stage.batch_size),
+        "auto" if stage.find_batch else str(stage.batch_size),
         _kept(stage),
     )
 

@@ -22,6 +22,7 @@ from kagglekit.files import write_text
 from kagglekit.model import set_input_size
 
 Precision = Literal["fp32", "bf16", "fp16"]
+BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
 HOPELESS = 1.5  # a probed step this many times slower than the best one is not timed again
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -48,9 +49,9 @@ class Format:
         return torch.autocast(device.type, dtype=DTYPES[self.precision])
 
 
-@dataclass(frozen=True)
+@dataclass
 class Compute:
-    """Device and formats of a run.
+    """Device and formats of a run; they stay as they are, but for `batch`.
 
     Attributes:
         device: Where the model lives.
@@ -59,6 +60,7 @@ class Compute:
         why: How the formats were found, for the log.
         train_cost: Time of a training step through all layers in forward passes for inference; only estimates
             of the time left use it.
+        batch: Images of a forward pass without gradients; halved where the device's memory does not hold them.
     """
 
     device: torch.device
@@ -66,10 +68,14 @@ class Compute:
     infer: Format
     why: str
     train_cost: float = 3.0  # forward, and backward twice as long
+    batch: int = BATCH
 
 
 def choose_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
+
+    Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, questions about
+    precisions) would else start a context on the first one.
 
     Raises:
         UserError: There is no such device here.
@@ -85,25 +91,33 @@ def choose_device(name: str) -> torch.device:
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         usable = ", ".join(kind for kind, is_there in found.items() if is_there)
         raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
+    use_device(device)
     return device
+
+
+def use_device(device: torch.device) -> None:
+    """Make a GPU the calling thread's own."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
 
 
 @contextmanager
 def chosen_algorithms(deterministic: bool) -> Iterator[None]:
     """In the block, let torch use only algorithms whose result is the same every time, if asked for.
 
-    cuBLAS reads its setting when a process first uses it.
+    If not, cuDNN times its convolutions once for each shape: all batches of a stage have one. cuBLAS reads its setting
+    when a process first uses it.
     """
-    if not deterministic:
-        yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not deterministic
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def device_title(device: torch.device) -> str:
@@ -142,20 +156,17 @@ def choose_formats(
         chosen = Format(precision, channels_last=True)  # type: ignore[arg-type]
         return Compute(device, chosen, chosen, "as asked")
     batch = min(batch, 16) if device.type == "cpu" else batch
-    key = _machine_key(device, arch, size, batch)
-    known = _read(remembered)
-    if key in known:
-        found = known[key]
+    key = machine_key(device, arch, size, batch)
+    if found := recall(remembered, key):
         return Compute(device, Format(*found["train"]), Format(*found["infer"]), "remembered probe", found["cost"])
     probe = copy.deepcopy(model).to(device)
     set_input_size(probe, size)
     images = torch.rand(batch, 3, size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
-    compute = Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)
     found = {"train": [train.precision, train.channels_last], "infer": [infer.precision, infer.channels_last]}
-    write_text(remembered, json.dumps({**known, key: {**found, "cost": compute.train_cost}}, indent=1))
-    return compute
+    remember(remembered, key, {**found, "cost": train_s / infer_s})
+    return Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)
 
 
 def candidates(device: torch.device) -> list[Format]:
@@ -197,8 +208,18 @@ def synchronise(device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return how much memory of its own the device has free; 0 for one that shares the CPU's."""
+    """Return how much memory of its own the device has free; 0 for one that shares the CPU's.
+
+    What torch keeps of freed tensors (a probe's, another size's store) is given back first: it counts as used.
+    """
+    empty_cache(device)
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give the device what torch keeps of freed tensors."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -268,16 +289,16 @@ def _infer_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
     synchronise(images.device)
 
 
-def _machine_key(device: torch.device, arch: str, size: int, batch: int) -> str:
+def machine_key(device: torch.device, *what: object) -> str:
+    """Hash what was measured, together with the machine and torch's version: a key for `recall` and `remember`."""
     parts = [
         "2",  # the form of the entries
         device_title(device),
         platform.machine(),
         cpu_name(),
         torch.__version__,
-        arch,
     ]
-    return hashlib.sha256(repr([*parts, size, batch]).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr([*parts, *what]).encode()).hexdigest()[:16]
 
 
 def cpu_name() -> str:
@@ -288,6 +309,16 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def recall(remembered: Path, key: str) -> dict[str, Any] | None:
+    """Return what was measured under a key before; None if nothing was."""
+    return _read(remembered).get(key)
+
+
+def remember(remembered: Path, key: str, found: dict[str, Any]) -> None:
+    """Keep what was measured, for later runs on this machine."""
+    write_text(remembered, json.dumps({**_read(remembered), key: found}, indent=1))
 
 
 def _read(path: Path) -> dict[str, Any]:

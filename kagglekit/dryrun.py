@@ -16,10 +16,10 @@ import pandas as pd
 from torch import nn
 
 from kagglekit.describe import describe_plan
+from kagglekit.device import BATCH
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.finish import finish
-from kagglekit.passes import BATCH
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.run_folder import Run, create_run

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kagglekit.errors import UsageError, UserError
+from kagglekit.overrides import apply_overrides
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.recipe import Recipe
@@ -38,7 +39,7 @@ def full_request(request: Request) -> Request:
         request,
         competition=request.competition or info["plugin"],
         data=request.data or (known if info.get("data") and known.is_dir() else None),
-        recipe=full_recipe(run.recipe()),
+        recipe=full_recipe(as_found(run)),
         stages=f"{first}-{last}",
         from_run=info.get("from_run") or "",
         name=request.name or f"{run.recipe().arch}-full",
@@ -54,6 +55,19 @@ def _check(run: Run) -> None:
         raise UserError(f"{run.folder} was trained on all labelled images", f"it is made of {info['full_of']}")
     if info.get("status") != "finished":
         raise UserError(f"{run.folder} is not finished", "its valid predictions are what the ensemble is fitted on")
+
+
+def as_found(run: Run) -> Recipe:
+    """Return a finished run's recipe with the batch sizes and learning rates that it searched, if any.
+
+    Of several folds it is those of the first one that trained.
+    """
+    recipe = run.recipe()
+    folds = (run.fold(number).info() for number in range(1, recipe.folds + 1))
+    info = next((each for each in (run.info(), *folds) if each.get("stage_seconds")), {})
+    batches, rates = info.get("found_batches", {}), info.get("found_lrs", {})
+    found = [f"stage.{name}.batch_size={batch}" for name, batch in batches.items()]
+    return apply_overrides(recipe, [*found, *(f"stage.{name}.lr={rate}" for name, rate in rates.items())])
 
 
 def full_recipe(recipe: Recipe) -> Recipe:

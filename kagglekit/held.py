@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ class Held:
     """What a stage's loop holds from step to step beside the model: with both, it goes on as if never stopped.
 
     Attributes:
+        forward: The model as its steps call it: itself, or compiled.
         optimizer: The stage's.
         scaler: Of fp16's gradients; does nothing for other precisions.
         ema: The moving average, if the stage has one.
@@ -35,6 +37,7 @@ class Held:
         seconds: Time spent on the running epoch before the last start, s.
     """
 
+    forward: Callable[[Tensor], Tensor]
     optimizer: Optimizer
     scaler: Any
     ema: MovingAverage | None
@@ -99,10 +102,13 @@ class MovingAverage:
         """Move the average towards the model."""
         pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
         floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
+        counts = [(mean, now) for mean, now in pairs if not mean.is_floating_point()]
         torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
-        for mean, now in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(now)
+        if counts:  # of BatchNorm layers: one call for all
+            torch._foreach_copy_([mean for mean, _ in counts], [now for _, now in counts])
+
+
+NEVER = 2**31 - 1  # the number of a step that does not come
 
 
 class LossWatch:
@@ -112,16 +118,19 @@ class LossWatch:
         self.fit = fit
         self.per_epoch = per_epoch
         self.sum = torch.zeros((), device=fit.compute.device)
-        self.first_bad = torch.full((), 2**31 - 1, dtype=torch.int32, device=fit.compute.device)
+        self.first_bad = torch.full((), NEVER, dtype=torch.int32, device=fit.compute.device)
         self.since = 0
         self.steps: list[Tensor] = []
         self.begin_epoch()
 
     def add(self, loss: Tensor, step: int) -> None:
-        """Count the loss of a step (from 0); nothing waits for the device."""
+        """Count the loss of a step (from 0); nothing waits for the device.
+
+        torch.where would: it copies its numbers to the device and waits for the copies. Arithmetic takes them along.
+        """
         self.sum += loss
         self.steps.append(loss)
-        bad = torch.where(torch.isfinite(loss), 2**31 - 1, step).to(torch.int32)
+        bad = torch.isfinite(loss).to(torch.int32) * (NEVER - step) + step
         self.first_bad = torch.minimum(self.first_bad, bad)
 
     def read(self, step: int) -> float | None:
@@ -133,7 +142,7 @@ class LossWatch:
         if step == self.since:
             return None
         total, bad = float(self.sum), int(self.first_bad)
-        if bad < 2**31 - 1:
+        if bad < NEVER:
             raise self._not_finite(bad)
         mean = total / (step - self.since)
         self.epoch_total += total

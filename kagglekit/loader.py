@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from kagglekit.device import use_device
 from kagglekit.errors import UserError
 from kagglekit.store_choice import fits_device
 from kagglekit.warp import finish, finish_on_device, gather, to_device, warp
@@ -69,7 +70,7 @@ class Loader:
 
     def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
         """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
-        for made in _ahead(lambda some: self._made(some, turn), rows, self.waits):
+        for made in _ahead(lambda some: self._made(some, turn), rows, self.waits, self.device):
             yield self._delivered(made)
 
     def _delivered(self, images: Tensor) -> Tensor:
@@ -112,11 +113,16 @@ def place(store: ImageStore, device: torch.device) -> Tensor | None:
 
 
 def _ahead(
-    make: Callable[[NDArray[np.int64]], Tensor], items: Iterable[NDArray[np.int64]], waits: list[float]
+    make: Callable[[NDArray[np.int64]], Tensor],
+    items: Iterable[NDArray[np.int64]],
+    waits: list[float],
+    device: torch.device,
 ) -> Iterator[Tensor]:
     """Yield ``make(item)`` in order, made by one thread that keeps two results ready.
 
-    An error in `make` is raised where its result is due. Leaving the loop early ends the thread.
+    An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU the thread's
+    work goes to the default stream, as the consumer's does: its order is that of asking, and the memory of one's
+    freed tensors is safe to use for the other's.
     """
     made: deque[Future[Tensor]] = deque()
 
@@ -127,7 +133,7 @@ def _ahead(
         finally:
             waits.append(time.perf_counter() - start)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="loader") as worker:
+    with ThreadPoolExecutor(1, "loader", initializer=use_device, initargs=(device,)) as worker:
         try:
             for item in items:
                 made.append(worker.submit(make, item))

@@ -67,7 +67,7 @@ def sweep(fit: Fit) -> Sweep:
         if (step + 1) % look_every == 0 and _diverged(torch.stack(kept).float().tolist()):
             break
     fit.model.load_state_dict(before)
-    losses = torch.stack(kept).double().cpu().numpy()
+    losses = torch.stack(kept).cpu().double().numpy()  # Apple's GPUs have no float64
     n = int(np.append(np.flatnonzero(~np.isfinite(losses)), len(losses))[0])
     return Sweep(grown[:n], losses[:n], _distinct(ratios))
 

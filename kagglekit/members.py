@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kagglekit.device import BATCH
 from kagglekit.ensemble import Member
 from kagglekit.model import load_weights, save_weights, set_input_size
-from kagglekit.passes import BATCH, mean_over_passes, predict_pass
+from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.pictures import Kind, Split, bad_ids, describe_bad
 from kagglekit.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.view import View
@@ -69,7 +70,7 @@ def _predict_streamed(work: Work, snapshots: Sequence[Snapshot]) -> list[Predict
     for snapshot in snapshots:
         _load(work, snapshot)
         valid.append(_predict_split(work, snapshot, "valid"))
-    for pictures in work.pictures.test_blocks():
+    for pictures in work.pictures.test_blocks(work.compute.batch):
         for tables, snapshot in zip(parts, snapshots, strict=True):
             _load(work, snapshot)
             tables.append(_predict_split(replace(work, pictures=pictures), snapshot, "test"))
@@ -135,8 +136,10 @@ def _pass(work: Work, snapshot: Snapshot, split: Split, loader: Loader, turn: in
     rows = work.pictures.rows(split)
     parts = []
     what = f"{snapshot.name}: {split}, view {turn}"
-    for part in work.display.track(what, len(rows), predict_pass(work.model, loader, rows, turn, work.compute), BATCH):
-        parts.append(part.numpy())
+    passed = predict_pass(work.model, loader, rows, turn, work.compute)
+    with work.noted_batch():
+        for part in work.display.track(what, len(rows), passed, work.compute.batch):
+            parts.append(part.numpy())
     return np.concatenate(parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from kagglekit.errors import UsageError, nearest, unknown
-from kagglekit.recipe import Recipe, Stage
+from kagglekit.recipe import AUTO, Recipe, Stage
 
 
 def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -17,7 +17,8 @@ def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
     Keys are a recipe's fields (``arch``), a stage's by number, name or ``*`` for all (``stage.2.size``,
     ``stage.head.lr``, ``stage.*.batch_size``) and plugins' own settings (``options.NAME``). A stage's `epochs`
-    may be set too: it means one cycle of that many epochs. ``lr=auto`` means a search before the stage.
+    may be set too: it means one cycle of that many epochs. ``lr=auto`` and ``batch_size=auto`` mean a
+    search before the stage.
 
     Raises:
         UsageError: One line for each setting that has no such key or a value of the wrong type, or what is
@@ -83,12 +84,12 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
     if field == "epochs":
         stage.update(cycles=1, cycle_mult=1, cycle_len=_typed(Stage, "cycle_len", text, setting))
         return
-    if field == "lr" and text == "auto":
-        stage["find_lr"] = True
+    if field in AUTO and text == "auto":
+        stage[AUTO[field]] = True
         return
     value = _typed(Stage, field, text, setting)
-    if field in ("lr", "group_lrs"):
-        stage["find_lr"] = False
+    if field in ("lr", "group_lrs", "batch_size"):
+        stage[AUTO.get(field, "find_lr")] = False
     if field == "lr" and stage["group_lrs"]:  # the groups keep their ratios
         stage["group_lrs"] = (*(rate * value / stage["lr"] for rate in stage["group_lrs"][:-1]), value)
     if field == "group_lrs" and value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kagglekit.device import Compute
-
-BATCH = 64  # images a forward pass; a fixed number, so that results do not depend on a choice
+from kagglekit.device import Compute, empty_cache
 
 
 class Batches(Protocol):
@@ -22,14 +20,8 @@ class Batches(Protocol):
         """Yield the inputs of each array of rows; `turn` is the epoch (from 0), or the pass of a prediction."""
 
 
-@torch.no_grad()
 def predict_pass(
-    model: nn.Module,
-    images: Batches,
-    rows: NDArray[np.int64],
-    turn: int,
-    compute: Compute,
-    batch: int = BATCH,
+    model: nn.Module, images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute
 ) -> Iterator[Tensor]:
     """Yield class probabilities, float32 (B, C) on the CPU, for `rows` in order.
 
@@ -41,18 +33,53 @@ def predict_pass(
         images: Where its inputs come from.
         rows: (N,) rows of `images`.
         turn: 0 for the plain view, k for pass k of test-time augmentation.
-        compute: Device and format.
-        batch: Images a forward pass.
+        compute: Device, format and images of a forward pass; that number is halved where the device's memory does not
+            hold them.
     """
     model.eval()
+    yield from halving(lambda left: _predicted(model, images, left, turn, compute), rows, compute)
+
+
+def halving(
+    passed: Callable[[NDArray[np.int64]], Iterator[Tensor]], rows: NDArray[np.int64], compute: Compute
+) -> Iterator[Tensor]:
+    """Yield what `passed` does of `rows`; where the device's memory does not hold a batch, go on with half of it.
+
+    Raises:
+        torch.OutOfMemoryError: It does not hold one image.
+    """
+    done = 0
+    while done < len(rows):
+        try:
+            for part in passed(rows[done:]):
+                done += len(part)
+                yield part
+        except torch.OutOfMemoryError:
+            if compute.batch == 1:
+                raise
+        if done < len(rows):  # only here is nothing of the batch held any more, by the error's frames
+            compute.batch //= 2
+            empty_cache(compute.device)
+
+
+def batches_of(images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute) -> Iterator[tuple[Tensor, int]]:
+    """Yield the inputs of full batches, in the inference format, and how many of each are not repeated ones."""
+    batch = compute.batch
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
     padded = [np.resize(chunk, batch) for chunk in chunks]
-    before: Fetched | None = None
     for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
-        formatted = inputs.contiguous(memory_format=compute.infer.memory_format)
+        yield inputs.contiguous(memory_format=compute.infer.memory_format), len(chunk)
+
+
+@torch.no_grad()
+def _predicted(
+    model: nn.Module, images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute
+) -> Iterator[Tensor]:
+    before: Fetched | None = None
+    for inputs, n in batches_of(images, rows, turn, compute):
         with compute.infer.autocast(compute.device):
-            logits = model(formatted)
-        fetched = Fetched(logits.float().softmax(1)[: len(chunk)])
+            logits = model(inputs)
+        fetched = Fetched(logits.float().softmax(1)[:n])
         if before:
             yield before.tensor()
         before = fetched

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kagglekit.device import BATCH
 from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.model import DataConfig
-from kagglekit.passes import BATCH
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.store import ImageStore, StoreSpec, bad_images_error, exists, open_store
 from kagglekit.store_build import being_built, build, build_smaller, hold
@@ -47,14 +47,17 @@ class Stream:
     read: Callable[[Path, int], NDArray[np.uint8] | None]
 
     @property
-    def rows(self) -> int:
-        """Images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
-        each = estimated_bytes(self.specs.values()) / max(1, len(next(iter(self.specs.values())).files))
-        return max(1, int(BLOCK_BYTES / each) // BATCH) * BATCH
+    def each(self) -> float:
+        """Estimated bytes of an image, in all of its copies."""
+        return estimated_bytes(self.specs.values()) / max(1, len(next(iter(self.specs.values())).files))
 
-    def block(self, start: int) -> dict[tuple[Fit, int], ImageStore]:
-        """Decode the block that begins with row `start` into memory, each file once."""
-        cut = {where: spec.part(start, start + self.rows) for where, spec in self.specs.items()}
+    def rows(self, batch: int = BATCH) -> int:
+        """Return the images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
+        return max(1, int(BLOCK_BYTES / self.each) // batch) * batch
+
+    def block(self, start: int, end: int) -> dict[tuple[Fit, int], ImageStore]:
+        """Decode the rows from `start` to before `end` into memory, each file once."""
+        cut = {where: spec.part(start, end) for where, spec in self.specs.items()}
         largest = next(spec.source or spec for spec in cut.values())
         source = hold(largest, self.read)
         return {where: hold(spec, self.read, source) if spec.source else source for where, spec in cut.items()}
@@ -120,20 +123,23 @@ class Pictures:
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
-    def test_blocks(self) -> Iterator[Pictures]:
+    def test_blocks(self, batch: int) -> Iterator[Pictures]:
         """Yield these pictures, or, where the test images are streamed, with one block of them after the other.
 
         A block's decoded images are forgotten once the next one is decoded: two are held at once.
+
+        Args:
+            batch: Images that are predicted at a time; a block has full batches.
         """
         if not self.stream:
             yield self
             return
-        for start in range(0, len(self.tables["test"]), self.stream.rows):
-            yield self._with_block(self.stream, start)
+        n = self.stream.rows(batch)
+        for start in range(0, len(self.tables["test"]), n):
+            yield self._with_block(self.stream, slice(start, start + n))
 
-    def _with_block(self, stream: Stream, start: int) -> Pictures:
-        rows = slice(start, start + stream.rows)
-        of_block = {("test", *where): store for where, store in stream.block(start).items()}
+    def _with_block(self, stream: Stream, rows: slice) -> Pictures:
+        of_block = {("test", *where): store for where, store in stream.block(rows.start, rows.stop).items()}
         stores: dict[tuple[Kind, Fit, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
         table = self.tables["test"].iloc[rows].reset_index(drop=True)
         self.usable["test"][rows] = _usable("test", len(table), stores)
@@ -208,9 +214,9 @@ def _stream(
         return None
     stream = Stream(specs["test"], hooks.read_image)
     n = len(next(iter(specs["test"].values())).files)
+    rows = min(n, stream.rows())
     display.say(
-        f"the test images are decoded when they are predicted, in {-(-n // stream.rows):,} blocks of up to "
-        f"{min(n, stream.rows):,}: {why}"
+        f"the test images are decoded when they are predicted, in about {-(-n // rows):,} blocks of {rows:,}: {why}"
     )
     return stream
 

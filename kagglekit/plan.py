@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.competition import Competition
 from kagglekit.data_place import data_place, existing_data
-from kagglekit.errors import UsageError, UserError, unknown
+from kagglekit.errors import UsageError, UserError, listing, unknown
 from kagglekit.fetching import Fetching
 from kagglekit.files import check_writable
 from kagglekit.folds import check_folds
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from kagglekit.compiling import Compile
     from kagglekit.progress import Display
     from kagglekit.store_choice import Keep
 
@@ -52,6 +53,7 @@ class Request:
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
         store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
             block by block.
+        compile: Whether training steps are compiled: ``auto`` (on a CUDA GPU, in stages long enough), ``off``, ``on``.
         out: Folder of all runs.
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
@@ -76,6 +78,7 @@ class Request:
     device: str = "auto"
     precision: str = "auto"
     store: Keep = "auto"
+    compile: Compile = "auto"
     out: Path = RUNS
     name: str = ""
     from_run: str = ""
@@ -163,6 +166,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
     check_folds(request, recipe)
+    _check_measured(request, recipe)
     return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
 
@@ -177,6 +181,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     Raises:
         UserError: Something does not fit; the message says what to change.
     """
+    from kagglekit.compiling import check_compile
     from kagglekit.device import check_precision, choose_device
     from kagglekit.store import cache_folder
     from kagglekit.store_choice import check_keep
@@ -187,6 +192,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_keep(request.store, device)
+    check_compile(request.compile, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     fetching = Fetching(display)
@@ -227,6 +233,16 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
         _check_split(base, recipe)
     hooks.check_names(recipe, competition)
     return preset, recipe
+
+
+def _check_measured(request: Request, recipe: Recipe) -> None:
+    """Refuse a batch size that depends on how fast the machine happens to be where nothing may."""
+    auto = [number for number, stage in enumerate(recipe.stages, 1) if stage.find_batch]
+    if auto and request.deterministic:
+        raise UsageError(
+            f"--deterministic measures nothing, and batch_size=auto would (stage {listing(auto)})",
+            f"name a number: --set stage.{auto[0]}.batch_size=64",
+        )
 
 
 def _check_split(base: Run, recipe: Recipe) -> None:

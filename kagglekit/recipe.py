@@ -11,6 +11,7 @@ Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", and what that means
 
 
 class Stage(BaseModel):
@@ -35,6 +36,8 @@ class Stage(BaseModel):
             standardised features, strength by cross-validation; lr and epochs play no part) or ``gradient``.
         batch_norm: ``keep`` the running statistics of BatchNorm layers as they are, or ``update`` them.
         batch_size: Images a step; batches are always full.
+        find_batch: Search before the stage the largest batch that still gains images/s and that the device's memory
+            holds; ``batch_size="auto"`` says the same.
         optimizer: Name of an optimizer: ``adamw``, ``sgd`` or a plugin's.
         views: Augmentation in training: ``side_on``, ``top_down``, ``random-resized-crop``, ``none``, ...
         plain: The view without augmentation, for prediction: ``centre``, ``squash`` or ``pad``.
@@ -73,6 +76,7 @@ class Stage(BaseModel):
     solver: Literal["regression", "gradient"] = "regression"
     batch_norm: Literal["keep", "update"] = "update"
     batch_size: int = Field(64, ge=1)
+    find_batch: bool = False
     optimizer: str = "adamw"
     views: str = "side_on"
     plain: str = "centre"
@@ -110,10 +114,11 @@ class Stage(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _auto(cls, data: Any) -> Any:
-        """Read ``lr="auto"``: the rate itself, which gives the other groups' their ratios, stays the default."""
-        if isinstance(data, dict) and data.get("lr") == "auto":
-            return {**{key: value for key, value in data.items() if key != "lr"}, "find_lr": True}
-        return data
+        """Read ``lr="auto"`` and ``batch_size="auto"``: the numbers, which also give ratios, stay the default."""
+        if not isinstance(data, dict):
+            return data
+        found = {AUTO[key]: True for key in AUTO if data.get(key) == "auto"}
+        return {**{key: value for key, value in data.items() if AUTO.get(key) not in found}, **found}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from kagglekit.checkpoint import Checkpoint, newest_checkpoint
-from kagglekit.device import Compute, Format
+from kagglekit.device import BATCH, Compute, Format
 from kagglekit.held import Held
 from kagglekit.model import frozen_names, set_input_size
 from kagglekit.unfinished import run_key
@@ -32,13 +32,11 @@ def save(work: Work, held: Held | None = None) -> None:
 
 
 def _facts(work: Work) -> dict[str, Any]:
-    position = work.position
+    position, names = work.position, [stage.name for stage in work.plan.recipe.stages]
     return {
         "run": run_key(work.run),
         "done": position.done,
-        "snapshots": [
-            [each.name, work.plan.recipe.stages.index(each.stage), each.cycle] for each in position.snapshots
-        ],
+        "snapshots": [[each.name, names.index(each.stage.name), each.cycle] for each in position.snapshots],
         "size": position.size,
         "rates": list(position.rates.items()),
         "seconds": position.seconds + time.perf_counter() - work.estimate.started,
@@ -96,7 +94,7 @@ def step_back(work: Work, number: int) -> bool:
     return True
 
 
-def saved_compute(checkpoint: Checkpoint, device: torch.device) -> Compute:
-    """Return the formats that a run was using."""
+def saved_compute(checkpoint: Checkpoint, device: torch.device, info: dict[str, Any]) -> Compute:
+    """Return the formats that a run was using, and its batch of predictions, which run.json knows."""
     train, infer, cost = checkpoint.facts["compute"]
-    return Compute(device, Format(*train), Format(*infer), "as before", cost)
+    return Compute(device, Format(*train), Format(*infer), "as before", cost, info.get("predict_batch", BATCH))

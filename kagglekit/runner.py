@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kagglekit.batch_probe import for_rows, predict_batch
 from kagglekit.checkpoint import Checkpoint, Saver, newest_checkpoint
 from kagglekit.describe import describe_plan, weights_and_licence
 from kagglekit.device import Compute, choose_formats, cpu_name, device_title
@@ -194,10 +195,13 @@ def prepare(
         display.warn(lines)
     require_images(pictures, to_validate=plan.fitted_on is None)
     model.to(plan.device)
-    compute = saved_compute(last, plan.device) if last else _formats(plan, model, display)
+    compute = saved_compute(last, plan.device, folder.info()) if last else _formats(plan, model, display)
     if last is None:
         folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
     n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
+    if last is None:
+        _predict_batch(plan, model, compute, [n["valid"], n["test"]], display)
+        folder.update_info(predict_batch=compute.batch)
     total = sum(stage_cost(stage, n["train"], n["valid"], compute.train_cost) for stage in stages)
     total += prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
     log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
@@ -210,9 +214,22 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     last = plan.recipe.stages[plan.stages[-1] - 1]
     memory = cache_folder() / "formats.json"
     precision = "fp32" if plan.request.deterministic and plan.request.precision == "auto" else plan.request.precision
-    compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, plan.recipe.arch, memory)
+    compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, _archs(plan), memory)
     display.say(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
     return compute
+
+
+def _predict_batch(plan: Plan, model: nn.Module, compute: Compute, rows: list[int], display: Display) -> None:
+    """Probe how many images a GPU should predict at a time; on a CPU, and where nothing may be probed, it is fixed."""
+    if plan.device.type != "cuda" or plan.request.deterministic:
+        return
+    why = predict_batch(model, compute, plan.recipe.sizes[-1], _archs(plan), cache_folder() / "formats.json")
+    compute.batch = for_rows(compute.batch, min((n for n in rows if n), default=0))
+    display.say(f"predictions: {compute.batch} images at a time ({why})")
+
+
+def _archs(plan: Plan) -> str:
+    return "+".join((plan.recipe.arch, *plan.recipe.archs))
 
 
 def timed_stage(work: Work, number: int) -> None:

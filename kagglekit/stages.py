@@ -19,7 +19,6 @@ from kagglekit.errors import NotFinite, UserError
 from kagglekit.estimate import step_cost
 from kagglekit.held import Held
 from kagglekit.journal import last_score, log_epoch, log_steps, valid_scores
-from kagglekit.lr_sweep import found_rate, with_rate
 from kagglekit.model import save_weights, set_dropout, set_input_size
 from kagglekit.passes import Batches, predict_pass
 from kagglekit.recipe import Stage
@@ -28,6 +27,7 @@ from kagglekit.schedule import Schedule
 from kagglekit.solver import fit_linear_head, linear_layer
 from kagglekit.stop import Stopped, impatient, patient, stop_if_asked
 from kagglekit.train import Fit, Progress, batch_of, begin, steps_per_epoch, train_stage
+from kagglekit.tuning import compiler, with_found_batch, with_found_rate
 from kagglekit.work import Snapshot, Work
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def _train(work: Work, number: int, stage: Stage) -> None:
     try:
         (_train_on_activations if stage.precompute else _train_on_images)(work, number, stage)
     except torch.OutOfMemoryError as error:
+        batch = work.run.info().get("found_batches", {}).get(stage.name, stage.batch_size)
         raise UserError(
-            f"the memory of {work.compute.device} does not hold a batch of {stage.batch_size} at {stage.size} px, nor "
+            f"the memory of {work.compute.device} does not hold a batch of {batch} at {stage.size} px, nor "
             f"a small part of it (stage {number}, {stage.name})",
-            f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
+            f"try --set stage.{number}.batch_size={max(1, batch // 2)}, or a smaller --size or --arch",
         ) from error
 
 
@@ -96,24 +97,7 @@ def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
         loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(work, number, stage, work.model, loader, chosen)
     work.set_modes(stage)
-    return fit, loader
-
-
-def _with_found_rate(work: Work, fit: Fit) -> Fit:
-    """Search the learning rate where the stage asks for it; the rate is kept in run.json."""
-    found: dict[str, float] = work.run.info().get("found_lrs", {})
-    if not fit.stage.find_lr:
-        return fit
-    if fit.stage.name in found:  # the stage began before, and is taken up again
-        stage = with_rate(fit.stage, found[fit.stage.name])
-    else:
-        stage, words = found_rate(fit)
-        work.display.say(f"{fit.number} {stage.name}: {words}")
-        work.run.update_info(found_lrs={**found, stage.name: stage.lr})
-    hooks = work.plan.hooks
-    optimizer = hooks.optimizer(work.model, work.groups, stage, work.plan.recipe)
-    schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), work.plan.recipe)
-    return replace(fit, stage=stage, optimizer=optimizer, schedule=schedule)
+    return with_found_batch(work, fit), loader
 
 
 def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:
@@ -151,14 +135,15 @@ def _check_length(schedule: Schedule, stage: Stage, n: int) -> None:
 
 def _follow(work: Work, fit: Fit, loader: Loader | None) -> None:
     """Drive the training loop: show it, deal with the ends of epochs and cycles, write checkpoints."""
-    fit = _with_found_rate(work, fit)
+    fit = with_found_rate(work, fit)
     stage, held = fit.stage, begin(fit)
     take_held(work, held)
     held.parts = max(held.parts, work.run.info().get("parts", {}).get(stage.name, 1))
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
-    cost = batch * step_cost(stage, work.compute.train_cost)
+    cost, compiling = batch * step_cost(stage, work.compute.train_cost), compiler(work, stage)
     with work.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar, patient():
         bar.advance(held.step * batch)
+        compiling.begin(fit, held)
         began, parts = time.perf_counter(), held.parts
         for at in train_stage(fit, held):
             if loader:
@@ -166,7 +151,9 @@ def _follow(work: Work, fit: Fit, loader: Loader | None) -> None:
             bar.advance(batch, f"loss {at.loss:.3f}  {last_score(work)}" if at.loss is not None else "")
             if held.parts != parts:
                 parts = _note_parts(work, fit, held.parts)
-            held.seconds += time.perf_counter() - began
+            took = time.perf_counter() - began
+            held.seconds += took
+            compiling.after_step(fit, held, took)
             with _saved_if_stopped(work, held):
                 _after_step(work, fit, held, at, loader)
             began = time.perf_counter()
@@ -240,7 +227,8 @@ def _valid_probabilities(work: Work, fit: Fit, weights: nn.Module) -> NDArray[np
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows)
     loader = work.pictures.loader("labelled", work.plain_view(fit.stage), fit.stage.size)
-    return np.concatenate([part.numpy() for part in predict_pass(weights, loader, rows, 0, work.compute)])
+    with work.noted_batch():
+        return np.concatenate([part.numpy() for part in predict_pass(weights, loader, rows, 0, work.compute)])
 
 
 def _cache(work: Work, number: int, stage: Stage) -> CachedActivations:
@@ -249,7 +237,7 @@ def _cache(work: Work, number: int, stage: Stage) -> CachedActivations:
     loader = work.pictures.loader("labelled", work.plain_view(stage), stage.size)
     work.model.to(memory_format=work.compute.infer.memory_format)
     parts, began = [], time.perf_counter()
-    with work.display.bar(f"{stage.name}: activations", len(rows)) as bar:
+    with work.display.bar(f"{stage.name}: activations", len(rows)) as bar, work.noted_batch():
         for part in head_inputs(work.model, work.head, loader, rows, work.compute):
             work.count_step(len(part) * stage.size**2, began)
             parts.append(part)

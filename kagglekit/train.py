@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from kagglekit.device import Compute, Format, seed_device
+from kagglekit.device import Compute, Format, empty_cache, seed_device
 from kagglekit.held import Held, LossWatch, MovingAverage
 from kagglekit.mixing import mix, smooth_targets
 from kagglekit.passes import Batches
@@ -129,6 +129,7 @@ def train_stage(fit: Fit, held: Held | None = None) -> Iterator[Progress]:
 def begin(fit: Fit) -> Held:
     """Return what a stage holds before its first step."""
     return Held(
+        forward=fit.model,
         optimizer=fit.optimizer,
         scaler=torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16"),
         ema=MovingAverage(fit.model, fit.stage.ema) if fit.stage.ema else None,
@@ -169,16 +170,23 @@ def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -
 
 
 def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor | None:
-    """Add up a batch's gradients part by part; return its loss, or None where more parts have to be tried."""
+    """Add up a batch's gradients part by part; return its loss, or None where it has to be tried again.
+
+    That is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
+    """
+    compiled = held.forward is not fit.model
     try:
         return _add_gradients(fit, inputs, labels, held)
     except torch.OutOfMemoryError:
-        if held.parts > len(inputs) // 4:  # BatchNorm needs two images
+        if not compiled and held.parts > len(inputs) // 4:  # BatchNorm needs two images
             raise
-    held.parts *= 2
     fit.optimizer.zero_grad(set_to_none=True)
-    if fit.compute.device.type == "cuda":
-        torch.cuda.empty_cache()
+    if compiled:
+        held.forward = fit.model
+        torch.compiler.reset()
+    else:
+        held.parts *= 2
+    empty_cache(fit.compute.device)
     return None
 
 
@@ -192,7 +200,7 @@ def _add_gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: He
     for some, wanted in zip(inputs.tensor_split(held.parts), targets.tensor_split(held.parts), strict=True):
         mixed, mixed_targets = mix(some, wanted, fit.stage, draw)
         with fit.format.autocast(fit.compute.device):
-            logits = fit.model(mixed)
+            logits = held.forward(mixed)
         loss = fit.loss(logits.float(), mixed_targets) * (len(some) / len(inputs))
         held.scaler.scale(loss).backward()
         total += loss.detach()

@@ -21,6 +21,7 @@ _ASKED = (  # of the request, what decides what a run does apart from recipe and
     "preset",
     "precision",
     "deterministic",
+    "compile",
     "stages",
     "full",
     "only_fold",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,6 +89,17 @@ class Work:
         if self.estimate.add(cost, time.perf_counter() - since) and self.estimate.seconds is not None:
             self.display.say(f"estimated time of the whole run: {duration(self.estimate.seconds)}")
             self.run.update_info(estimate_s=round(self.estimate.seconds, 1))
+
+    @contextmanager
+    def noted_batch(self) -> Iterator[None]:
+        """Say it, and keep it in run.json, where predictions in the block had to halve their batch."""
+        before = self.compute.batch
+        yield
+        if self.compute.batch != before:
+            self.display.warn(
+                f"{self.compute.device} ran out of memory: predictions go on with {self.compute.batch} images at a time"
+            )
+            self.run.update_info(predict_batch=self.compute.batch)
 
 
 @dataclass(frozen=True)

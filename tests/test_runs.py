@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
-from functools import partial
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,7 +138,11 @@ def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
 
 def test_the_number_of_images_predicted_at_once_changes_no_byte(runs, tmp_path, monkeypatch):
     first, _, data = runs["dog-breed"]
-    monkeypatch.setattr("kagglekit.members.predict_pass", partial(predict_pass, batch=16))
+
+    def by_sixteen(model, images, rows, turn, compute):
+        yield from predict_pass(model, images, rows, turn, replace(compute, batch=16))
+
+    monkeypatch.setattr("kagglekit.members.predict_pass", by_sixteen)
     other, _ = tiny_run("dog-breed", data, tmp_path)
     assert other.submission.read_bytes() == first.submission.read_bytes()
 

@@ -40,6 +40,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where decoded images are kept; stream decodes the test images block by block.",
 )
+@click.option(
+    "--compile",
+    type=click.Choice(["auto", "off", "on"]),
+    default="auto",
+    show_default=True,
+    help="Compile training steps; auto does on a CUDA GPU, in stages that take minutes.",
+)
 @click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
 @click.option("--full", default="", metavar="RUN", help="Do that finished run again, with all labelled images.")
 @click.option("--only-fold", type=click.IntRange(1), metavar="I", help="Of --folds K only number I.")

@@ -142,11 +142,11 @@ def _device(title: str, kind: str) -> Check:
 def _remembered_formats() -> str:
     """Say what probes of earlier runs found (see `kagglekit.device.choose_formats`)."""
     try:
-        probes = json.loads((cache_folder() / "formats.json").read_text(encoding="utf-8")).values()
-        kinds = sorted({probe["train"][0] for probe in probes})
+        known = json.loads((cache_folder() / "formats.json").read_text(encoding="utf-8")).values()
+        probes = [probe["train"][0] for probe in known if "batch" not in probe]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return "no probe is remembered"
-    return f"probes remembered: {len(probes)}, which train in {' or '.join(kinds)}"
+    return f"probes remembered: {len(probes)}, which train in {' or '.join(sorted(set(probes)))}"
 
 
 def _disk() -> Iterator[Check]:
