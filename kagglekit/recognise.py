@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kagglekit.errors import UserError, listing
 from kagglekit.folder import image_names, subfolders, what_is_there
-from kagglekit.recognise_csv import find_table, match_files
-from kagglekit.recognise_folders import TEST, TRAIN, VALID, class_folders, is_named
+from kagglekit.recognise_csv import Table, find_table, match_files
+from kagglekit.recognise_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_class_folder, is_named
 from kagglekit.recognise_names import FileNames, find_names
 from kagglekit.recognise_notes import notes_of, with_helpers
-from kagglekit.seen import ClassFolders, Form, Labels, Sample, Seen, Table, TestImages
+from kagglekit.seen import Form, Labels, Sample, Seen, TestImages
 from kagglekit.submission import read_sample
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def recognise(data: Path) -> Seen:
     """
     files = _image_folders(data)
     sample = read_sample(data)
-    labels = _labels(data, _but_for_tests(files, sample))
+    labels = _labels(data, _but_for_tests(files, sample), sample)
     test = _test_images(files, labels, sample)
     asked = None if sample is None else _sample(sample, labels.classes)
     notes = notes_of(data, files, Seen(labels, test, asked, 0, ()), sample)
@@ -65,12 +65,12 @@ def _relative(folder: Path, data: Path) -> str:
     return "" if folder == data else folder.relative_to(data).as_posix()
 
 
-def _labels(data: Path, files: Mapping[str, list[str]]) -> Labels:
+def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> Labels:
     """Find the labels; a CSV that names the images says more than folders do, and these more than file names."""
     folders = class_folders(files)
     no_tests = {folder: names for folder, names in files.items() if not is_named(folder, TEST)}
     try:
-        found = find_table(data, no_tests or files) or folders
+        found = find_table(data, no_tests or files, _asked_names(sample)) or folders
     except UserError:
         if folders is None:
             raise
@@ -83,6 +83,11 @@ def _labels(data: Path, files: Mapping[str, list[str]]) -> Labels:
         "labels, and file names that hold the class (birch_12.jpg); for anything else begin without --from-data and "
         f"write kagglekit_labels yourself{with_helpers(data, files)}",
     )
+
+
+def _asked_names(sample: pd.DataFrame | None) -> frozenset[str]:
+    """Return the words of sample_submission.csv that may be names of classes."""
+    return frozenset() if sample is None else frozenset((*map(str, sample.columns[1:]), *sample.iloc[:, 1]))
 
 
 def names_with_labels(files: Mapping[str, list[str]]) -> FileNames | None:
@@ -98,10 +103,13 @@ def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.Data
     own = None if isinstance(labels, ClassFolders) else labels.images
     named = [folder for folder in files if is_named(folder, TEST)]
     if sample is not None:
-        candidates = {f: n for f, n in files.items() if f in named or not _is_class_folder(f, labels)}
-        match = match_files(sample.iloc[:, 0], candidates, first=[*named, *(f for f in files if f != own)])
-        if match is not None:
-            return TestImages(match.images, match.suffix, shared=match.images == own)
+        folders = {
+            f: n for f, n in files.items() if not isinstance(labels, ClassFolders) or not is_class_folder(f, labels)
+        }
+        first = [*named, *(folder for folder in files if folder != own)]
+        for prefix, ids in _ways_to_read(sample.iloc[:, 0]):
+            if match := match_files(ids, folders, first):
+                return TestImages(match.images, match.suffix, shared=match.images == own, prefix=prefix)
     if len(named) > 1 and isinstance(labels, ClassFolders):
         above = {folder.rpartition("/")[0] for folder in named}
         if len(above) == 1 and {folder.rpartition("/")[2] for folder in named} <= set(labels.classes):
@@ -109,9 +117,12 @@ def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.Data
     return TestImages(named[0], labels.suffix if isinstance(labels, Table) else None) if named else None
 
 
-def _is_class_folder(folder: str, labels: Labels) -> bool:
-    above, _, name = folder.rpartition("/")
-    return isinstance(labels, ClassFolders) and above in (labels.train, labels.valid) and name in labels.classes
+def _ways_to_read(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]]:
+    """Yield the ids as they are; then, if all begin with the same folder, that and the rest of them."""
+    yield "", ids
+    parts = ids.str.rpartition("/")
+    if parts[0].nunique() == 1 and parts[0].iloc[0]:
+        yield f"{parts[0].iloc[0]}/", parts[2]
 
 
 def _sample(sample: pd.DataFrame, classes: Sequence[str]) -> Sample:
@@ -126,7 +137,9 @@ def _sample(sample: pd.DataFrame, classes: Sequence[str]) -> Sample:
     numeric = bool(pd.to_numeric(pd.Series(values), errors="coerce").notna().all())
     if set(columns[1:]) == renamed:
         form = "a column a class"
-    elif len(columns) == 2 and set(values) <= renamed:
+    elif len(columns) == 2 and (
+        set(values) <= renamed or {word for value in values for word in value.split()} <= renamed
+    ):
         form = "class names"
     elif len(columns) == 2 and len(classes) == 2 and numeric:
         form, positive = "probability of one class", columns[1] if columns[1] in classes else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 _MORE = r"(images?|imgs?|data|set|jpg|png|\d+)?"
@@ -31,19 +32,53 @@ class ClassFolders:
 
 
 def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
-    """Find the folder with most images in folders of classes; one called train is preferred."""
-    groups: dict[str, dict[str, int]] = {}
-    for folder, names in files.items():
-        above, _, name = folder.rpartition("/")
-        if folder and not is_named(folder, TEST) and not is_named(folder, VALID):
-            groups.setdefault(above, {})[name] = len(names)
+    """Find the folder with most images in folders of classes; one called train is preferred, and what lies below it.
+
+    Right below a folder called train are the classes, however deep the images lie: ``train/birch/site-1/3.jpg``.
+    """
+    groups: dict[str, Counter[str]] = {}
+    own = {f: len(names) for f, names in files.items() if f and not is_named(f, TEST) and not is_named(f, VALID)}
+    for folder, n in own.items():
+        above = _train_above(folder, own) or folder.rpartition("/")[0]
+        groups.setdefault(above, Counter())[_first_below(above, folder)] += n
     groups = {above: counts for above, counts in groups.items() if len(counts) >= 2}
     if not groups:
         return None
-    train = max(groups, key=lambda above: (is_named(above, TRAIN), sum(groups[above].values())))
-    beside = [folder.rpartition("/")[0] for folder in files if folder.rpartition("/")[2] in groups[train]]
-    valid = next((folder for folder in beside if is_named(folder, VALID)), None)
+    train = max(groups, key=lambda above: (is_named(above, TRAIN), groups[above].total()))
+    valid = next((above for folder in files for above in _valid_above(folder, groups[train])), None)
     return ClassFolders(train, valid, tuple(sorted(groups[train])), groups[train])
+
+
+def is_class_folder(folder: str, labels: ClassFolders) -> bool:
+    """Tell whether the images of a folder are labelled."""
+    roots = [root for root in (labels.train, labels.valid) if root is not None]
+    return any(_is_below(root, folder) and _first_below(root, folder) in labels.classes for root in roots)
+
+
+def _train_above(folder: str, folders: Iterable[str]) -> str:
+    """Return the nearest folder above that is called train, then down to where there are several; empty if none is."""
+    parts = folder.split("/")
+    called = [i for i, part in enumerate(parts[:-1], start=1) if TRAIN.fullmatch(part.lower())]
+    for end in range(called[-1] if called else len(parts), len(parts)):
+        above = "/".join(parts[:end])
+        if len({_first_below(above, other) for other in folders if _is_below(above, other)}) > 1:
+            return above
+    return ""
+
+
+def _valid_above(folder: str, classes: Iterable[str]) -> Iterator[str]:
+    parts = folder.split("/")
+    for end in range(1, len(parts)):
+        if parts[end] in classes and is_named("/".join(parts[:end]), VALID):
+            yield "/".join(parts[:end])
+
+
+def _is_below(above: str, folder: str) -> bool:
+    return not above or folder.startswith(f"{above}/")
+
+
+def _first_below(above: str, folder: str) -> str:
+    return (folder.removeprefix(f"{above}/") if above else folder).partition("/")[0]
 
 
 def is_named(folder: str, kind: re.Pattern[str]) -> bool:

@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 from kagglekit.errors import listing
 from kagglekit.folder import IMAGE_SUFFIXES, in_order
 from kagglekit.recognise import names_with_labels
+from kagglekit.recognise_csv import Table
 from kagglekit.recognise_folders import TEST, TRAIN, VALID, class_folders, is_named
 from kagglekit.scaffold import USUAL
-from kagglekit.seen import Labels, Seen, Table, TestImages
+from kagglekit.seen import Labels, Seen, TestImages
 from kagglekit.submission import SAMPLE_NAMES
 
 

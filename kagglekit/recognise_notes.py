@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.errors import listing
-from kagglekit.recognise_csv import match_files
-from kagglekit.seen import ClassFolders, FileNames, Labels, Sample, Seen, Table, TestImages
+from kagglekit.recognise_csv import Table, match_files
+from kagglekit.recognise_folders import ClassFolders
+from kagglekit.recognise_names import FileNames
+from kagglekit.seen import Labels, Sample, Seen, TestImages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +65,8 @@ def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Map
         return ["no test images were found, so that no submission.csv can be written"]
     notes = []
     if sample is not None and not test.labelled:
-        matched = match_files(sample.iloc[:, 0], {test.folder: files[test.folder]}, first=[])
+        ids = sample.iloc[:, 0].str.removeprefix(test.prefix)
+        matched = match_files(ids, {test.folder: files[test.folder]}, first=[])
         if matched is None or matched.share < 1:
             share = matched.share if matched else 0
             notes.append(
@@ -78,11 +81,21 @@ def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
     if sample.form == "unknown":
         return [
             f"sample_submission.csv has the columns {listing(sample.columns)} with values such as "
-            f"{listing(sample.values, 3)}, which are not the classes {listing(classes)}"
+            f"{', '.join(map(repr, sample.values[:3]))}, which are not the classes {listing(classes)}"
         ]
     if sample.form == "probability of one class" and sample.positive is None:
         return [f"whose probability does {sample.columns[1]!r} take, that of {classes[0]!r} or of {classes[1]!r}?"]
+    if sample.form == "class names":
+        return list(_name_notes(sample, classes))
     return []
+
+
+def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+    if not any(sample.values):
+        yield f"sample_submission.csv leaves {sample.columns[1]!r} empty: the names of the classes are written there"
+    if sample.spelling and len(sample.spelling) < len(classes):
+        ours, theirs = next(iter(sample.spelling.items()))
+        yield f"sample_submission.csv spells {ours!r} as {theirs!r}: how does it spell the other classes?"
 
 
 def _list_notes(data: Path, files: Mapping[str, list[str]], labels: Labels) -> list[str]:

@@ -7,8 +7,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from kagglekit.recognise_csv import Table
+from kagglekit.recognise_folders import ClassFolders
 from kagglekit.scaffold_text import COLUMNS, NAMES, PLUGIN, RECIPE
-from kagglekit.seen import ClassFolders, Labels, Sample, Seen, Table, TestImages
+from kagglekit.seen import Labels, Sample, Seen, TestImages
 
 CLASSES_SHOWN = 6
 _ASKS = {
@@ -143,18 +145,27 @@ def _labels(seen: Seen) -> Iterator[str]:
     if _renamed(seen) and seen.sample:
         yield "# sample_submission.csv spells these classes otherwise"
         yield "spelling = {"
-        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in seen.sample.spelling.items())
+        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in _spelling(seen.sample, seen.labels))
         yield "}"
         yield 'table["label"] = table["label"].replace(spelling)'
     if not (_apart(seen) and seen.test):
         yield "return table"
         return
     yield f"test = unlabelled_images({_path(seen.test.folder)}, suffix={_suffix(seen.test)})"
+    if seen.test.prefix:
+        yield f'test["id"] = {_quoted(seen.test.prefix)} + test["id"]  # as sample_submission.csv writes them'
     if seen.test.shared:
         yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images, too'
     yield "import pandas as pd"
     yield ""
     yield "return pd.concat([table, test], ignore_index=True)"
+
+
+def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
+    """Yield the classes that are spelt otherwise; those whose spelling is not known, too, where names are written."""
+    for name in labels.classes:
+        if name in sample.spelling or sample.form == "class names":
+            yield name, sample.spelling.get(name, name)
 
 
 def _recognised(seen: Seen) -> str:
@@ -177,7 +188,9 @@ def _where(labels: Labels) -> str:
 
 def _apart(seen: Seen) -> bool:
     """Tell whether the test images need a line of their own: folder or suffix are not what the labels' helper takes."""
-    if seen.test is None or isinstance(seen.labels, ClassFolders):
+    if seen.test is None or seen.test.prefix:
+        return seen.test is not None
+    if isinstance(seen.labels, ClassFolders):
         return False
     own = seen.labels.suffix if isinstance(seen.labels, Table) else seen.test.suffix or None
     return seen.test.shared or seen.test.suffix != own

@@ -6,8 +6,11 @@ import json
 from string import Template
 
 from kagglekit import __version__
+from kagglekit.recognise_csv import Table
+from kagglekit.recognise_folders import ClassFolders
+from kagglekit.recognise_names import FileNames
 from kagglekit.scaffold import Facts, plugin_text
-from kagglekit.seen import ClassFolders, FileNames, Labels, Seen, Table
+from kagglekit.seen import Labels, Seen
 
 
 def module_name(name: str) -> str:
@@ -74,18 +77,15 @@ def _tiny_sample(seen: Seen) -> list[str]:
     sample = seen.sample
     if sample is None:
         return []
-    first = json.dumps(sample.columns[0], ensure_ascii=False)
+    spelt = [sample.spelling.get(name, name) for name in seen.labels.classes[:3]]
+    image = f"{json.dumps(seen.test.prefix)} + image" if seen.test and seen.test.prefix else "image"
     if sample.form == "a column a class":
-        spelt = dict(sample.spelling)
-        names = [spelt.get(name, name) for name in seen.labels.classes[:3]]
-        return [
-            f'write(folder / "sample_submission.csv", [[{first}, *{json.dumps(names, ensure_ascii=False)}], '
-            f"*([image] + [0.5] * {len(names)} for image in tests)])"
-        ]
-    value = json.dumps(sample.values[0], ensure_ascii=False)
-    columns = json.dumps(list(sample.columns), ensure_ascii=False)
-    values = f"{len(sample.columns) - 1} * [{value}]"
-    return [f'write(folder / "sample_submission.csv", [{columns}, *([image, *{values}] for image in tests)])']
+        columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
+    else:
+        value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
+        columns, values = list(sample.columns), f"[{json.dumps(value, ensure_ascii=False)}] * {len(sample.columns) - 1}"
+    header = json.dumps(columns, ensure_ascii=False)
+    return [f'write(folder / "sample_submission.csv", [{header}, *([{image}] + {values} for image in tests)])']
 
 
 def _indented(lines: list[str]) -> str:
@@ -145,6 +145,7 @@ def draw(path, kind):
 
 
 def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 

@@ -23,12 +23,14 @@ class TestImages:
         suffix: What their ids lack of the file names; None for whatever image suffix each has.
         labelled: They lie in class folders.
         shared: The folder holds the train images, too.
+        prefix: What stands before the file names in their ids: ``test/``.
     """
 
     folder: str
     suffix: str | None = None
     labelled: bool = False
     shared: bool = False
+    prefix: str = ""
 
 
 @dataclass(frozen=True)

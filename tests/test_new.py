@@ -35,7 +35,8 @@ def test_it_says_what_it_wrote_what_to_check_and_what_comes_next(here: Path) -> 
     done = new("leaves", "--from-data", "data")
     assert done.exit_code == 0
     assert done.output.splitlines() == [
-        "warning: check: meta.csv has other columns with few values: site; are the labels in 'Art'?",
+        "warning: check: meta.csv has several columns with few values: the labels are in 'Art' (Acer rubrum, Betula "
+        "pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
         "wrote leaves.py",
         "next: read the lines marked CHECK, then",
         "  kagglekit look ./leaves.py --data data",

@@ -102,8 +102,12 @@ def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int
     metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
     least = "at least " if len(files) >= MOST_FILES else ""
     many = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
-    display.say(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {listing(list(files), 4)}")
+    display.say(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {_few(list(files))}")
     return Facts(name, slug, facts.title, metric, facts.metric), files
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
 def _downloaded(facts: Facts, display: Display) -> Path:
