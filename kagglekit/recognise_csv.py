@@ -182,7 +182,9 @@ def _notes(
     if others:
         values = {each: listing(sorted(set(rows[each])), 3) for each in (label, *others)}
         more = ", ".join(f"{each!r} ({values[each]})" for each in others)
-        yield f"{name} has several columns with few values: the labels are in {label!r} ({values[label]}), or in {more}?"
+        yield (
+            f"{name} has several columns with few values: the labels are in {label!r} ({values[label]}), or in {more}?"
+        )
     if column.share < 1:
         missing = round((1 - column.share) * len(rows))
         yield f"about {missing:,} of the {len(rows):,} images in {name} are not in {column.images or 'the folder'}"
