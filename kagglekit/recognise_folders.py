@@ -38,8 +38,9 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
     """
     groups: dict[str, Counter[str]] = {}
     own = {f: len(names) for f, names in files.items() if f and not is_named(f, TEST) and not is_named(f, VALID)}
+    children = _children(own)
     for folder, n in own.items():
-        above = _train_above(folder, own) or folder.rpartition("/")[0]
+        above = _train_above(folder, children) or folder.rpartition("/")[0]
         groups.setdefault(above, Counter())[_first_below(above, folder)] += n
     groups = {above: counts for above, counts in groups.items() if len(counts) >= 2}
     if not groups:
@@ -52,18 +53,24 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
 def is_class_folder(folder: str, labels: ClassFolders) -> bool:
     """Tell whether the images of a folder are labelled."""
     roots = [root for root in (labels.train, labels.valid) if root is not None]
-    return any(_is_below(root, folder) and _first_below(root, folder) in labels.classes for root in roots)
+    return any(_is_below(root, folder) and _first_below(root, folder) in labels.counts for root in roots)
 
 
-def _train_above(folder: str, folders: Iterable[str]) -> str:
+def _children(folders: Iterable[str]) -> dict[str, set[str]]:
+    """Return what the folders right below each folder are called, on the way to all of `folders`."""
+    found: dict[str, set[str]] = {}
+    for parts in (folder.split("/") for folder in folders):
+        for end in range(len(parts)):
+            found.setdefault("/".join(parts[:end]), set()).add(parts[end])
+    return found
+
+
+def _train_above(folder: str, children: Mapping[str, set[str]]) -> str:
     """Return the nearest folder above that is called train, then down to where there are several; empty if none is."""
     parts = folder.split("/")
     called = [i for i, part in enumerate(parts[:-1], start=1) if TRAIN.fullmatch(part.lower())]
-    for end in range(called[-1] if called else len(parts), len(parts)):
-        above = "/".join(parts[:end])
-        if len({_first_below(above, other) for other in folders if _is_below(above, other)}) > 1:
-            return above
-    return ""
+    ways = ("/".join(parts[:end]) for end in range(called[-1] if called else len(parts), len(parts)))
+    return next((above for above in ways if len(children[above]) > 1), "")
 
 
 def _valid_above(folder: str, classes: Iterable[str]) -> Iterator[str]:

@@ -89,15 +89,9 @@ def _output(command: str) -> str:
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
-        cli.main(_words(command)[1:])
+        cli.main(shlex.split(command)[1:])
     assert not ended.value.code, f"{command}\n{said.getvalue()}"
     return said.getvalue()
-
-
-def _words(command: str) -> list[str]:
-    """Split a command as a shell does: a pattern becomes the files that it fits, if there are any."""
-    fitting = {part: sorted(map(str, Path().glob(part))) for part in shlex.split(command) if "*" in part}
-    return [word for part in shlex.split(command) for word in fitting.get(part) or [part]]
 
 
 def _matches(command: str, expected: list[str], output: str) -> None:
