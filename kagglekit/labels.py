@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def labels_from_folders(
     train: Path, *, valid: Path | None = None, test: Path | None = None, suffix: str | None = None
 ) -> pd.DataFrame:
-    """Label each image with its folder's name: ``train/CLASS/*.jpg``.
+    """Label each image with its folder's name: ``train/CLASS/*.jpg``, and ``train/CLASS/SITE/*.jpg``.
 
     Args:
         train: The folder of class folders. Ids are ``train/CLASS/name.jpg``. `valid` and `test` may lie in it.
@@ -186,14 +186,20 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
 
 def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
     groups = [group for group in subfolders(folder) if group not in no_classes]
-    images = [(group.name, name) for group in groups for name in image_names(group)]
+    images = [(group.name, name) for group in groups for name in _images_below(group)]
     if not images:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
     ids = [f"{folder.name}/{label}/{name}" for label, name in images]
     if split == "test":  # only they are named in a CSV, by what tells them apart
-        ids = [f"{label}/{Path(name).stem}" for label, name in images]
+        ids = [f"{label}/{stem}" for (label, _), stem in zip(images, _stems(name for _, name in images), strict=True)]
     paths = [str(folder / label / name) for label, name in images]
     return _table(ids, paths, [label for label, _ in images], split)
+
+
+def _images_below(folder: Path) -> list[str]:
+    """Return the paths of a folder's images and of those in its folders, from there."""
+    deeper = [f"{group.name}/{name}" for group in subfolders(folder) for name in _images_below(group)]
+    return [*image_names(folder), *deeper]
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:

@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kagglekit.describe import describe_scores
 from kagglekit.ensemble import Ensemble, Member
 from kagglekit.metric import Metric, Score
 from kagglekit.plan import Plan
-from kagglekit.predictions import check_predictions, save_predictions, truth_numbers, with_missing_rows
+from kagglekit.predictions import (
+    check_predictions,
+    make_predictions,
+    save_predictions,
+    truth_numbers,
+    with_missing_rows,
+)
 from kagglekit.progress import Display
 from kagglekit.run_folder import Run
 from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
@@ -119,14 +126,36 @@ def write_csv(outcome: Outcome, ensemble: Ensemble) -> None:
     if plan.recipe.clip:
         test = clip_predictions(test, plan.recipe.clip)
         _say_clip_gain(outcome, ensemble)
+    rows = submission_rows(plan, test)
+    write_submission(rows, outcome.run.submission)
+    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
+    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+
+
+def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
+    """Ask for the rows of the CSV, and check them.
+
+    Raises:
+        UserError: They are not what sample_submission.csv asks for.
+    """
     sample = read_sample(plan.data)
     if sample is not None and plan.recipe.limit:
         sample = sample[sample.iloc[:, 0].isin(test.index)]
     rows = plan.hooks.submission(plan.competition, test, sample)
     check_submission(rows, sample, test, plan.competition)
-    write_submission(rows, outcome.run.submission)
-    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+    return rows
+
+
+def try_form(plan: Plan) -> None:
+    """Put even probabilities into the form of the CSV, and forget them: what does not fit is known before training.
+
+    Raises:
+        UserError: See `submission_rows`.
+    """
+    ids = plan.table.loc[plan.table["split"] == "test", "id"].tolist()
+    if ids:
+        even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+        submission_rows(plan, make_predictions(ids, plan.classes, even))
 
 
 def _say_clip_gain(outcome: Outcome, ensemble: Ensemble) -> None:

@@ -51,12 +51,13 @@ class Table:
     notes: tuple[str, ...]
 
 
-def find_table(data: Path, files: Mapping[str, list[str]]) -> Table | None:
+def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str] = frozenset()) -> Table | None:
     """Find the CSV file that labels most images, in the data folder or one below it.
 
     Args:
         data: The data folder.
         files: The names of the images in each folder, by its path relative to `data`.
+        asked: Words of sample_submission.csv: a column that holds some of them is the labels' one.
 
     Raises:
         UserError: A file names images, but each has several labels, or a number, or a column a class.
@@ -66,7 +67,7 @@ def find_table(data: Path, files: Mapping[str, list[str]]) -> Table | None:
         if csv.name in SAMPLE_NAMES or (rows := _read(csv)) is None:
             continue
         if found := _image_column(rows, files):
-            tables.append(_table(csv, csv.relative_to(data).as_posix(), rows, *found))
+            tables.append(_table(csv, csv.relative_to(data).as_posix(), rows, *found, asked))
     known = [table for table in tables if table is not None]
     return max(known, key=lambda table: sum(table.counts.values())) if known else None
 
@@ -124,7 +125,9 @@ def _paths_below(above: str, files: Mapping[str, list[str]]) -> list[str]:
     return [f"{f.removeprefix(start)}/{name}" for f, names in files.items() if f.startswith(start) for name in names]
 
 
-def _table(csv: Path, name: str, rows: pd.DataFrame, id_column: str, column: Column) -> Table | None:
+def _table(
+    csv: Path, name: str, rows: pd.DataFrame, id_column: str, column: Column, asked: frozenset[str]
+) -> Table | None:
     others = [str(other) for other in rows.columns if other != id_column]
     if twice := list(rows.loc[rows[id_column].duplicated(), id_column].unique()):
         raise UserError(
@@ -146,7 +149,7 @@ def _table(csv: Path, name: str, rows: pd.DataFrame, id_column: str, column: Col
                 "only classes are supported",
             )
         return None
-    label = _likeliest(candidates, rows)
+    label = _likeliest(candidates, rows, asked)
     counts = Counter(value.strip() for value in rows[label] if value.strip())
     notes = tuple(_notes(name, rows, id_column, column, label, candidates))
     return Table(name, column.images, column.suffix, id_column, label, tuple(sorted(counts)), counts, notes)
@@ -162,12 +165,12 @@ def _many_numbers(values: pd.Series[str]) -> bool:
     return bool(pd.to_numeric(values, errors="coerce").notna().all())
 
 
-def _likeliest(candidates: Sequence[str], rows: pd.DataFrame) -> str:
-    """Take the column that is called like labels are, else the one with the fewest values."""
+def _likeliest(candidates: Sequence[str], rows: pd.DataFrame, asked: frozenset[str]) -> str:
+    """Take the column that holds what is asked for, else that is called like labels, else with the fewest values."""
 
-    def rank(column: str) -> tuple[int, int]:
+    def rank(column: str) -> tuple[bool, int, int]:
         hints = [i for i, hint in enumerate(HINTS) if hint in column.lower()]
-        return (hints[0] if hints else len(HINTS), rows[column].nunique())
+        return (asked.isdisjoint(rows[column]), hints[0] if hints else len(HINTS), rows[column].nunique())
 
     return min(candidates, key=rank)
 
@@ -177,7 +180,11 @@ def _notes(
 ) -> Iterator[str]:
     others = [other for other in candidates if other != label]
     if others:
-        yield f"{name} has other columns with few values: {listing(others)}; are the labels in {label!r}?"
+        values = {each: listing(sorted(set(rows[each])), 3) for each in (label, *others)}
+        more = ", ".join(f"{each!r} ({values[each]})" for each in others)
+        yield (
+            f"{name} has several columns with few values: the labels are in {label!r} ({values[label]}), or in {more}?"
+        )
     if column.share < 1:
         missing = round((1 - column.share) * len(rows))
         yield f"about {missing:,} of the {len(rows):,} images in {name} are not in {column.images or 'the folder'}"

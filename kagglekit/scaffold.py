@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from kagglekit.recognise import ClassFolders, Sample, Seen, TestImages
 from kagglekit.recognise_csv import Table
+from kagglekit.recognise_folders import ClassFolders
 from kagglekit.scaffold_text import COLUMNS, NAMES, PLUGIN, RECIPE
+from kagglekit.seen import Labels, Sample, Seen, TestImages
 
 CLASSES_SHOWN = 6
 _ASKS = {
@@ -39,27 +40,33 @@ class Facts:
     said: str = ""
 
 
-USUAL = Seen(ClassFolders("train", "valid", ("one", "other"), {"one": 0, "other": 0}), TestImages("test"), None, 0, ())
+USUAL = Seen(
+    ClassFolders("train", "valid", ("one", "other"), {"one": 0, "other": 0}),
+    TestImages("test"),
+    None,
+    0,
+    ("no data folder was looked at: the labels below are for train/CLASS/*.jpg and test/*.jpg",),
+    guessed=True,
+)
 """What is written about where no data folder was looked at."""
 
 
-def plugin_text(facts: Facts, seen: Seen | None) -> str:
+def plugin_text(facts: Facts, seen: Seen) -> str:
     """Return the source of a plugin, with comments that say what was recognised and what to check.
 
     Args:
         facts: Of the competition.
-        seen: In its data folder; None where there was none to look at.
+        seen: In its data folder; `USUAL` where there was none to look at.
     """
-    layout = seen or USUAL
     text = PLUGIN.substitute(
         title=_title(facts),
         name=facts.name,
-        notes=_notes(_todo(layout, seen is None)),
-        imports=", ".join(_imports(layout)),
-        competition=_competition(facts, layout),
-        labels=textwrap.indent("\n".join(_labels(layout, guessed=seen is None)), "    "),
-        recipe=_recipe(layout),
-        submission=_submission(layout.sample),
+        notes=_notes([f"CHECK: {note}" for note in seen.notes]),
+        imports=", ".join(_imports(seen)),
+        competition=_competition(facts, seen),
+        labels=textwrap.indent("\n".join(_labels(seen)), "    "),
+        recipe=_recipe(seen),
+        submission=_submission(seen.sample),
     )
     return text.rstrip() + "\n"
 
@@ -70,20 +77,18 @@ def _title(facts: Facts) -> str:
 
 def _imports(seen: Seen) -> list[str]:
     own = ["unlabelled_images"] if _apart(seen) else []
-    labels = "labels_from_folders" if isinstance(seen.labels, ClassFolders) else "labels_from_csv"
-    return ["Competition", "Recipe", "hookimpl", labels, "progressive_stages", *own]
+    return ["Competition", "Recipe", "hookimpl", _helper(seen.labels), "progressive_stages", *own]
+
+
+def _helper(labels: Labels) -> str:
+    """Return the function of kagglekit that reads such labels."""
+    if isinstance(labels, ClassFolders):
+        return "labels_from_folders"
+    return "labels_from_csv" if isinstance(labels, Table) else "labels_from_names"
 
 
 def _notes(notes: list[str]) -> str:
     return "\n".join(["", *(line for note in notes for line in _wrapped(note)), ""]) if notes else ""
-
-
-def _todo(seen: Seen, guessed: bool) -> list[str]:
-    """List what a person should look at."""
-    first = (
-        ["no data folder was looked at: the labels below are for train/CLASS/*.jpg and test/*.jpg"] if guessed else []
-    )
-    return [f"CHECK: {note}" for note in [*first, *seen.notes]]
 
 
 def _competition(facts: Facts, seen: Seen) -> str:
@@ -128,11 +133,11 @@ def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _labels(seen: Seen, guessed: bool) -> Iterator[str]:
+def _labels(seen: Seen) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
-    if not guessed:
+    if not seen.guessed:
         yield from _wrapped(_recognised(seen))
-    call = _from_folders(seen) if isinstance(seen.labels, ClassFolders) else _from_csv(seen.labels, seen.test)
+    call = _call(_helper(seen.labels), _arguments(seen))
     if not (_apart(seen) or _renamed(seen)):
         yield f"return {call}"
         return
@@ -140,13 +145,15 @@ def _labels(seen: Seen, guessed: bool) -> Iterator[str]:
     if _renamed(seen) and seen.sample:
         yield "# sample_submission.csv spells these classes otherwise"
         yield "spelling = {"
-        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in seen.sample.spelling.items())
+        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in _spelling(seen.sample, seen.labels))
         yield "}"
         yield 'table["label"] = table["label"].replace(spelling)'
     if not (_apart(seen) and seen.test):
         yield "return table"
         return
     yield f"test = unlabelled_images({_path(seen.test.folder)}, suffix={_suffix(seen.test)})"
+    if seen.test.prefix:
+        yield f'test["id"] = {_quoted(seen.test.prefix)} + test["id"]  # as sample_submission.csv writes them'
     if seen.test.shared:
         yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images, too'
     yield "import pandas as pd"
@@ -154,12 +161,18 @@ def _labels(seen: Seen, guessed: bool) -> Iterator[str]:
     yield "return pd.concat([table, test], ignore_index=True)"
 
 
+def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
+    """Yield the classes that are spelt otherwise; those whose spelling is not known, too, where names are written."""
+    for name in labels.classes:
+        if name in sample.spelling or sample.form == "class names":
+            yield name, sample.spelling.get(name, name)
+
+
 def _recognised(seen: Seen) -> str:
     labels, sample = seen.labels, seen.sample
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
-    where = f"the folders in {labels.train or 'DIR'}" if isinstance(labels, ClassFolders) else labels.csv
-    text = f"Recognised: {n:,} labelled images of {len(classes)} classes ({names}), from {where}; "
+    text = f"Recognised: {n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
     text += f"test images in {seen.test.folder or 'DIR'}; " if seen.test else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."
@@ -167,39 +180,47 @@ def _recognised(seen: Seen) -> str:
     return f"{text}sample_submission.csv asks for {_ASKS[sample.form]} ({columns})."
 
 
+def _where(labels: Labels) -> str:
+    if isinstance(labels, ClassFolders):
+        return f"the folders in {labels.train or 'DIR'}"
+    return labels.csv if isinstance(labels, Table) else f"the file names in {labels.images or 'DIR'}"
+
+
 def _apart(seen: Seen) -> bool:
-    """Tell whether the test images need a line of their own: the CSV's folder or suffix is not theirs."""
-    return (
-        isinstance(seen.labels, Table)
-        and seen.test is not None
-        and (seen.test.shared or seen.test.suffix != seen.labels.suffix)
-    )
+    """Tell whether the test images need a line of their own: folder or suffix are not what the labels' helper takes."""
+    if seen.test is None or seen.test.prefix:
+        return seen.test is not None
+    if isinstance(seen.labels, ClassFolders):
+        return False
+    own = seen.labels.suffix if isinstance(seen.labels, Table) else seen.test.suffix or None
+    return seen.test.shared or seen.test.suffix != own
 
 
 def _renamed(seen: Seen) -> bool:
     return bool(seen.sample and seen.sample.spelling)
 
 
-def _from_folders(seen: Seen) -> str:
-    labels, test = seen.labels, seen.test
-    assert isinstance(labels, ClassFolders)
-    arguments = [_path(labels.train)]
-    arguments += [f"valid={_path(labels.valid)}"] if labels.valid else []
-    arguments += [f"test={_path(test.folder)}"] if test else []
-    arguments += [f"suffix={_suffix(test)}"] if test and test.suffix is not None else []
-    return _call("labels_from_folders", arguments)
+def _arguments(seen: Seen) -> Iterator[str]:
+    """Yield what the labels' helper is given."""
+    labels, test = seen.labels, None if _apart(seen) else seen.test
+    if isinstance(labels, ClassFolders):
+        yield _path(labels.train)
+        if labels.valid:
+            yield f"valid={_path(labels.valid)}"
+    elif isinstance(labels, Table):
+        yield from (_path(labels.csv), f"images={_path(labels.images)}", f'suffix="{labels.suffix}"')
+        yield from (f"id_column={_quoted(labels.id_column)}", f"label_column={_quoted(labels.label_column)}")
+    else:
+        yield from (_path(labels.images), f'r"{labels.pattern}"')
+    if test:
+        yield f"test={_path(test.folder)}"
+        if isinstance(labels, ClassFolders) and test.suffix is not None:
+            yield f"suffix={_suffix(test)}"
 
 
-def _from_csv(table: Table, test: TestImages | None) -> str:
-    arguments = [_path(table.csv), f"images={_path(table.images)}", f'suffix="{table.suffix}"']
-    arguments += [f"id_column={_quoted(table.id_column)}", f"label_column={_quoted(table.label_column)}"]
-    if test and not test.shared and test.suffix == table.suffix:
-        arguments.append(f"test={_path(test.folder)}")
-    return _call("labels_from_csv", arguments)
-
-
-def _call(function: str, arguments: list[str]) -> str:
+def _call(function: str, arguments: Iterable[str]) -> str:
     """Write a call on one line, or with a line for each argument."""
+    arguments = list(arguments)
     short = f"{function}({', '.join(arguments)})"
     if len(short) <= 100:
         return short

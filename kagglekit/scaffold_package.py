@@ -6,8 +6,11 @@ import json
 from string import Template
 
 from kagglekit import __version__
-from kagglekit.recognise import ClassFolders, Seen
-from kagglekit.scaffold import USUAL, Facts, plugin_text
+from kagglekit.recognise_csv import Table
+from kagglekit.recognise_folders import ClassFolders
+from kagglekit.recognise_names import FileNames
+from kagglekit.scaffold import Facts, plugin_text
+from kagglekit.seen import Labels, Seen
 
 
 def module_name(name: str) -> str:
@@ -15,14 +18,14 @@ def module_name(name: str) -> str:
     return f"kagglekit_{name.replace('-', '_')}"
 
 
-def package_files(facts: Facts, seen: Seen | None) -> dict[str, str]:
+def package_files(facts: Facts, seen: Seen) -> dict[str, str]:
     """Return the text of each file of a distribution, by its path in the distribution's folder."""
     names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
     return {
         f"{module_name(facts.name)}.py": plugin_text(facts, seen).replace(f"./{facts.name}.py", facts.name),
         "pyproject.toml": _PYPROJECT.substitute(names),
         "README.md": _README.substitute(names),
-        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(seen or USUAL)),
+        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(seen)),
     }
 
 
@@ -30,7 +33,7 @@ def _tiny(seen: Seen) -> str:
     """Write the body of a function that draws tiny data in the layout that was recognised."""
     classes = list(seen.labels.classes[: None if seen.sample and seen.sample.form == "unknown" else 3])
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
-    lines += _tiny_folders(seen.labels) if isinstance(seen.labels, ClassFolders) else _tiny_csv(seen)
+    lines += _tiny_labels(seen.labels)
     if seen.test is None:
         return _indented(lines)
     if seen.test.labelled:
@@ -44,6 +47,12 @@ def _tiny(seen: Seen) -> str:
     return _indented([*lines, *_tiny_sample(seen)])
 
 
+def _tiny_labels(labels: Labels) -> list[str]:
+    if isinstance(labels, FileNames):
+        return _each(f'folder / "{labels.images}" / f"{labels.example}.png"')
+    return _tiny_folders(labels) if isinstance(labels, ClassFolders) else _tiny_csv(labels)
+
+
 def _tiny_folders(labels: ClassFolders) -> list[str]:
     lines = _each(f'folder / "{labels.train}" / name / f"{{i}}.png"')
     return lines if labels.valid is None else [*lines, *_each(f'folder / "{labels.valid}" / name / f"v{{i}}.png"')]
@@ -53,9 +62,7 @@ def _each(file: str) -> list[str]:
     return ["for kind, name in enumerate(classes):", "    for i in range(8):", f"        draw({file}, kind)"]
 
 
-def _tiny_csv(seen: Seen) -> list[str]:
-    labels = seen.labels
-    assert not isinstance(labels, ClassFolders)
+def _tiny_csv(labels: Table) -> list[str]:
     file = f"{{kind}}-{{i}}{labels.suffix or '.png'}"
     image = "{kind}-{i}" if labels.suffix else file
     return [
@@ -70,18 +77,15 @@ def _tiny_sample(seen: Seen) -> list[str]:
     sample = seen.sample
     if sample is None:
         return []
-    first = json.dumps(sample.columns[0], ensure_ascii=False)
+    spelt = [sample.spelling.get(name, name) for name in seen.labels.classes[:3]]
+    image = f"{json.dumps(seen.test.prefix)} + image" if seen.test and seen.test.prefix else "image"
     if sample.form == "a column a class":
-        spelt = dict(sample.spelling)
-        names = [spelt.get(name, name) for name in seen.labels.classes[:3]]
-        return [
-            f'write(folder / "sample_submission.csv", [[{first}, *{json.dumps(names, ensure_ascii=False)}], '
-            f"*([image] + [0.5] * {len(names)} for image in tests)])"
-        ]
-    value = json.dumps(sample.values[0], ensure_ascii=False)
-    columns = json.dumps(list(sample.columns), ensure_ascii=False)
-    values = f"{len(sample.columns) - 1} * [{value}]"
-    return [f'write(folder / "sample_submission.csv", [{columns}, *([image, *{values}] for image in tests)])']
+        columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
+    else:
+        value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
+        columns, values = list(sample.columns), f"[{json.dumps(value, ensure_ascii=False)}] * {len(sample.columns) - 1}"
+    header = json.dumps(columns, ensure_ascii=False)
+    return [f'write(folder / "sample_submission.csv", [{header}, *([{image}] + {values} for image in tests)])']
 
 
 def _indented(lines: list[str]) -> str:
@@ -141,6 +145,7 @@ def draw(path, kind):
 
 
 def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(rows)
 

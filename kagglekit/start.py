@@ -10,6 +10,7 @@ from kagglekit.device import chosen_algorithms
 from kagglekit.errors import UsageError, UserError
 from kagglekit.fold_runs import run_folds
 from kagglekit.full import describe_full, full_plan, full_request
+from kagglekit.outcome import try_form
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.repeats import record_spread, repeated
@@ -78,9 +79,10 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
 
 
 def _plan(request: Request, display: Display) -> Plan:
+    plan = full_plan(request, display) if request.full else make_plan(request, display)
+    try_form(plan)
     if not request.full:
-        return make_plan(request, display)
-    plan = full_plan(request, display)
+        return plan
     assert plan.fitted_on is not None
     display.say(describe_full(plan, plan.fitted_on))
     return plan

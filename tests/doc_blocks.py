@@ -96,15 +96,20 @@ def _output(command: str) -> str:
 
 def _matches(command: str, expected: list[str], output: str) -> None:
     """Each line shown stands in the output, in this order; numbers may differ, and ``...`` stands for anything."""
-    left = [_plain(line.strip()) for line in output.splitlines()]
+    left = [plain(line.strip()) for line in output.splitlines()]
     for line in expected:
         if line.strip() == "...":
             continue
-        pattern = re.compile(".*".join(re.escape(_plain(part)) for part in line.strip().split("...")))
+        pattern = pattern_of(line)
         found = next((i for i, there in enumerate(left) if pattern.fullmatch(there)), None)
         assert found is not None, f"{command} does not print\n{line}\nafter what was found; it prints\n{output}"
         left = left[found + 1 :]
 
 
-def _plain(line: str) -> str:
+def pattern_of(line: str) -> re.Pattern[str]:
+    """Return what `plain` lines fit a line that is shown: ``...`` stands for anything."""
+    return re.compile(".*".join(re.escape(plain(part)) for part in line.strip().split("...")))
+
+
+def plain(line: str) -> str:
     return NUMBER.sub("#", re.sub(r"\s+", " ", line))

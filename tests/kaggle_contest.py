@@ -62,6 +62,7 @@ class Contest:
         title: As people know it; empty for the slug.
         metric: The name of one of kagglekit's.
         positive: For two classes with one probability a row: the class whose probability it is.
+        by_name: Whether a row has the name of a class instead of probabilities.
         deadline: In UTC; None if there is none. Private scores are told after it.
         late: Whether submissions are taken after the deadline.
         max_daily: Submissions allowed in a day.
@@ -82,6 +83,7 @@ class Contest:
     title: str = ""
     metric: str = "log_loss"
     positive: str | None = None
+    by_name: bool = False
     deadline: datetime | None = LONG_AGO
     late: bool = True
     max_daily: int = 5
@@ -154,8 +156,12 @@ class Contest:
         """The columns that Kaggle wants: those of the sample."""
         return self.members["sample_submission.csv"].decode().splitlines()[0].split(",")
 
+    @property
+    def _classes(self) -> list[str]:
+        return sorted(set(self.solution.values())) if self.by_name else self._header[1:]
+
     def _class_number(self, label: str) -> int:
-        return self._header[1:].index(label) if self.positive is None else int(label == self.positive)
+        return self._classes.index(label) if self.positive is None else int(label == self.positive)
 
     def _table(self, content: bytes) -> dict[str, list[float]]:
         """Read a submission: columns and rows may be in any order, but all must be there, once."""
@@ -174,7 +180,11 @@ class Contest:
                 raise Malformed(
                     f"ERROR: The value '{cells[key]}' in the key column '{key}' is there twice (Line {line})"
                 )
-            table[cells[key]] = [_number(cells[name], line, header.index(name) + 1) for name in names]
+            table[cells[key]] = (
+                [float(cells[names[0]] == each) for each in self._classes]
+                if self.by_name
+                else [_number(cells[name], line, header.index(name) + 1) for name in names]
+            )
         for image in self.solution:
             if image not in table:
                 raise Malformed(f"ERROR: Unable to find required key value '{image}' in the file")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kaggle_server import SECRETS, KaggleServer
 
 from kagglekit.recipe import Recipe, progressive_stages
@@ -26,6 +28,17 @@ def ask(
     check_nothing_leaked(home, done.stdout + done.stderr)
     assert server.refused == []
     return done
+
+
+def become_customer(
+    patch: pytest.MonkeyPatch, server: KaggleServer, home: Path, credentials: str = "token variable"
+) -> None:
+    """Let this process know the server as Kaggle; credentials are variables, since the client looks for files once."""
+    environment = server.environment(home, credentials)
+    for name in os.environ.keys() - environment.keys():
+        patch.delenv(name)
+    for name, value in environment.items():
+        patch.setenv(name, value)
 
 
 def check_nothing_leaked(home: Path, shown: str) -> None:

@@ -142,3 +142,14 @@ def test_any_ids_and_labels_are_read_back_from_a_csv(rows: dict[str, str]) -> No
         table = labels_from_csv(file, images=Path(place), suffix=".jpg")
     assert dict(zip(table["id"], table["label"], strict=True)) == rows
     assert [Path(path).name for path in table["path"]] == [f"{image}.jpg" for image in rows]
+
+
+def test_a_csv_that_would_not_fit_is_known_before_anything_is_trained(here: None) -> None:
+    layouts.write_dog_breed(Path("data"))
+    file = Path("data/sample_submission.csv")
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, *(f"test/{row}" for row in rows)]) + "\n")
+    done = ask("run", "dog-breed", "--data", "data", *TINY)
+    assert done.exit_code == 1
+    assert "the test images' ids are not those of sample_submission.csv: missing test/00000020" in done.output
+    assert not Path("submissions").exists()

@@ -5,17 +5,23 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import layouts
 import pytest
 from doc_blocks import DOCS, blocks, pages, run_block
+from kaggle_server import KaggleServer
+from kaggle_session import become_customer
 
 from kagglekit.cli import COMMANDS
 from kagglekit.competition import Competition
 from kagglekit.manager import HOOKS
 from kagglekit.recipe import Recipe, Stage
+from kagglekit_shapes_pictures import draw_all
 
-MOST_NOT_RUN = 8
+MOST_NOT_RUN = 3
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/test_docs_hooks.py runs each of them
 
 
@@ -29,21 +35,41 @@ def runnable(page: str) -> list:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place for the demo's pictures and the cache, so that they are drawn and decoded once."""
-    return tmp_path_factory.mktemp("docs")
+    folder = tmp_path_factory.mktemp("docs")
+    draw_all(folder / "shapes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kaggle(shared: Path) -> Iterator[KaggleServer]:
+    """Kaggle, with dog breeds and what the tutorial draws."""
+    names: dict[str, Any] = {}
+    with KaggleServer() as server, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shared)
+        run_block(next(block for block in blocks("tutorial.md") if block.language == "python"), names)
+        answers = {name: names["tree_of"][name] for name in names["unknown"]}
+        leaves = {"title": "The Leaf Cup", "metric": "accuracy", "by_name": True, "polls": 0}
+        server.add_competition("leaf-cup", names["data"].absolute(), answers, **leaves)
+        breeds = layouts.write_dog_breed(shared / "dogs")
+        dogs = {"title": "Dog Breed Identification", "teams": [("Ann", 0.21), ("Bob", 0.65), ("Cy", 1.9)], "polls": 0}
+        server.add_competition("dog-breed-identification", shared / "dogs", breeds, **dogs)
+        yield server
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
 def test_its_blocks_work_in_order(
-    page: str, shared: Path, plugin_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, shared: Path, kaggle: KaggleServer, plugin_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    become_customer(monkeypatch, kaggle, tmp_path)
     monkeypatch.syspath_prepend(str(plugin_site))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(shared / "cache"))
-    monkeypatch.setenv("KAGGLEKIT_DATA", str(shared / "data"))
-    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shapes").symlink_to(shared / "shapes")
     names: dict[str, object] = {}
     for block in runnable(page):
         run_block(block, names)
+    assert kaggle.refused == []
 
 
 def test_few_blocks_are_not_run_and_each_says_why() -> None:

@@ -65,6 +65,25 @@ def test_a_test_folder_of_class_folders_has_known_labels(tmp_path: Path) -> None
     assert rows(table)[1:] == [("a/7", "a", "test"), ("b/7", "b", "test")]
 
 
+def test_images_in_folders_below_a_class_are_of_that_class(tmp_path: Path) -> None:
+    files(
+        tmp_path,
+        "train/a/1.jpg",
+        "train/a/site/1.jpg",
+        "train/b/site/deep/1.jpg",
+        "test/a/site/1.2.jpg",
+        "test/b/1.jpg",
+    )
+    table = labels_from_folders(tmp_path / "train", test=tmp_path / "test")
+    assert rows(table) == [
+        ("train/a/1.jpg", "a", "train"),
+        ("train/a/site/1.jpg", "a", "train"),
+        ("train/b/site/deep/1.jpg", "b", "train"),
+        ("a/site/1.2", "a", "test"),
+        ("b/1", "b", "test"),
+    ]
+
+
 def test_hidden_files_other_files_and_macosx_folders_do_not_count(tmp_path: Path) -> None:
     files(tmp_path, "a/1.JPG", "a/._1.jpg", "a/notes.txt", "a/Thumbs.db", "__MACOSX/2.jpg", ".git/3.jpg", "a/4.WebP")
     assert labels_from_folders(tmp_path)["id"].tolist() == [f"{tmp_path.name}/a/1.JPG", f"{tmp_path.name}/a/4.WebP"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from command_line import kagglekit, surroundings
-from test_recognise import LAYOUTS, odd_columns, two_classes
+from test_recognise import LAYOUTS, labels_in_names, odd_columns, two_classes
 
 from kagglekit.cli import cli
 from kagglekit.conformance import examine
@@ -36,7 +35,8 @@ def test_it_says_what_it_wrote_what_to_check_and_what_comes_next(here: Path) -> 
     done = new("leaves", "--from-data", "data")
     assert done.exit_code == 0
     assert done.output.splitlines() == [
-        "warning: check: meta.csv has other columns with few values: site; are the labels in 'Art'?",
+        "warning: check: meta.csv has several columns with few values: the labels are in 'Art' (Acer rubrum, Betula "
+        "pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
         "wrote leaves.py",
         "next: read the lines marked CHECK, then",
         "  kagglekit look ./leaves.py --data data",
@@ -50,6 +50,16 @@ def test_without_data_it_writes_a_plugin_for_the_usual_folders(here: Path) -> No
     hooks = Hooks(load("./my-leaves.py"))
     assert hooks.competition().title == "My leaves"
     assert "no data folder was looked at" in (here / "my-leaves.py").read_text()
+
+
+def test_labels_in_file_names_are_said_to_be_checked(here: Path) -> None:
+    labels_in_names(here / "data")
+    done = new("leaves", "--from-data", "data")
+    assert "warning: check: the labels are taken from the file names: Acer rubrum_0.jpg is 'Acer rubrum'" in done.output
+    assert (
+        'labels_from_names(data / "images", r"^(.+)_\\d+\\.", test=data / "to_predict")'
+        in (here / "leaves.py").read_text()
+    )
 
 
 def test_a_file_that_is_there_is_never_replaced_unless_asked_for(here: Path) -> None:
@@ -84,45 +94,6 @@ def test_data_that_are_not_recognised_leave_no_file(here: Path) -> None:
     assert done.exit_code == 1
     assert "there are no images in data" in done.output
     assert not (here / "leaves.py").exists()
-
-
-def kaggle(monkeypatch: pytest.MonkeyPatch, metric: str) -> None:
-    """Stand in for the module that talks to Kaggle."""
-    client = types.ModuleType("kagglekit.online.login")
-    client.competition = lambda slug: types.SimpleNamespace(  # type: ignore[attr-defined]
-        title=f"The {slug} “Cup”", metric=metric
-    )
-    monkeypatch.setitem(sys.modules, "kagglekit.online.login", client)
-
-
-@pytest.mark.parametrize(
-    ("said", "ours"),
-    [
-        ("Multiclass Loss", "log_loss"),
-        ("LogLoss", "log_loss"),
-        ("Categorization Accuracy", "accuracy"),
-        ("Area Under Receiver Operating Characteristic Curve (AUC)", "roc_auc"),
-        ("Macro F1 Score", "macro_f1"),
-    ],
-)
-def test_title_and_metric_come_from_kaggle(here: Path, monkeypatch: pytest.MonkeyPatch, said: str, ours: str) -> None:
-    kaggle(monkeypatch, said)
-    assert new("leaves", "--slug", "leaf-cup").exit_code == 0
-    facts = Hooks(load("./leaves.py")).competition()
-    assert (facts.title, facts.slug, facts.metric) == ("The leaf-cup “Cup”", "leaf-cup", ours)
-
-
-def test_a_metric_that_no_plugin_computes_is_marked_to_be_checked(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kaggle(monkeypatch, "Quadratic Weighted Kappa")
-    assert new("leaves", "--slug", "leaf-cup").exit_code == 0
-    assert "CHECK: Kaggle says Quadratic Weighted Kappa, which no plugin computes" in (here / "leaves.py").read_text()
-
-
-def test_where_kaggle_cannot_be_reached_it_warns_and_goes_on(here: Path) -> None:
-    done = kagglekit("new", "leaves", "--slug", "leaf-cup", cwd=here, KAGGLE_CONFIG_DIR=str(here))
-    assert done.returncode == 0, done.stderr
-    assert "title and metric were not taken from Kaggle" in done.stdout + done.stderr
-    assert 'slug="leaf-cup"' in (here / "leaves.py").read_text()
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)

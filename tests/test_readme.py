@@ -8,6 +8,8 @@ from pathlib import Path
 import layouts
 from click.testing import CliRunner
 from command_line import kagglekit
+from doc_blocks import blocks as pages_of
+from doc_blocks import pattern_of, plain
 
 from kagglekit.cli import COMMANDS, cli
 
@@ -53,3 +55,15 @@ def test_the_snippet_for_notebooks_uses_names_that_exist():
     (snippet,) = [block for block in blocks("python") if "kagglekit.run(" in block]
     for name in re.findall(r"kagglekit\.(\w+)\(", snippet):
         assert callable(getattr(package, name))
+
+
+def test_its_kaggle_commands_and_what_they_print_are_those_of_the_page_that_is_run():
+    """tests/test_docs.py runs that page against a local server; README's figures are of real images."""
+    page = "".join(block.text for block in pages_of("how-to/kaggle.md") if block.language == "console")
+    section = README[README.index("## Kaggle, both ways") : README.index("## Stopped runs")]
+    commands, printed = re.findall(r"```\n(.*?)```", section, re.DOTALL)
+    known = [pattern_of(line) for line in page.splitlines() if line.strip() != "..."]
+    for command in commands.splitlines():
+        assert f"$ {command.partition('  #')[0].strip()}" in page
+    for line in printed.partition("\nrun  ")[0].splitlines():  # the table of `history` has fewer columns in README
+        assert line in ("", "...") or any(pattern.fullmatch(plain(line)) for pattern in known), line

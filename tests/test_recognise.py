@@ -15,8 +15,9 @@ from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.predictions import make_predictions
-from kagglekit.recognise import Seen, recognise
-from kagglekit.scaffold import Facts, plugin_text
+from kagglekit.recognise import recognise
+from kagglekit.scaffold import USUAL, Facts, plugin_text
+from kagglekit.seen import Seen
 from kagglekit.submission import check_submission, read_sample
 from kagglekit.table import check_table, classes_of
 
@@ -98,6 +99,49 @@ def two_classes(data: Path) -> None:
     sample(data, [str(i) for i in range(4)], ("id", "ill"), "0.5")
 
 
+def labels_in_names(data: Path) -> None:
+    pictures(data, [f"images/{LEAVES[i % 3]}_{i}.jpg" for i in range(12)] + [f"to_predict/{i}.jpg" for i in range(4)])
+    sample(data, [str(i) for i in range(4)], ("id", "label"), "Fagus")
+
+
+def whole_file_names(data: Path) -> None:
+    pictures(data, [f"train/{LEAVES[i % 3]} ({i}).png" for i in range(12)] + [f"test/{i}.jpg" for i in range(4)])
+    sample(data, [f"{i}.jpg" for i in range(4)], ("file", "label"), "Fagus")
+
+
+def sites_in_classes(data: Path) -> None:
+    files = [f"{name}/site-{i % 2}/{i}.jpg" for name in LEAVES for i in range(4)]
+    pictures(data, [f"set/train/{file}" for file in files] + [f"set/valid/{file}" for file in files[::2]])
+    pictures(data, [f"set/holdout/{i}.jpg" for i in range(5)])
+    sample(data, [f"holdout/{i}.jpg" for i in range(5)], ("Id", "Category"), "Fagus")
+
+
+def blank_sample(data: Path) -> None:
+    pictures(data, [f"all/p{i}.png" for i in range(16)])
+    rows = [(f"p{i}", "ab"[i % 2], LEAVES[i % 3]) for i in range(12)]
+    (data / "meta").mkdir()
+    layouts.write_csv(data / "meta" / "v2.csv", [("No", "type", "what"), *rows])
+    sample(data, [f"p{i}" for i in range(12, 16)], ("Id", "Category"), "")
+
+
+def one_spelling(data: Path) -> None:
+    class_folders(data / "train")
+    pictures(data, [f"test/{i}.jpg" for i in range(4)])
+    sample(data, [str(i) for i in range(4)], ("Id", "Category"), "acer_rubrum")
+
+
+def names_as_paths(data: Path) -> None:
+    pictures(data, [f"train/{LEAVES[i % 3]}-{i}.JPG" for i in range(12)] + [f"test_set/{i}.JPG" for i in range(4)])
+    sample(data, [f"test_set/{i}.JPG" for i in range(4)], ("Id", "Category"), "Fagus Fagus")
+
+
+def the_sample_tells_the_column(data: Path) -> None:
+    pictures(data, [f"train/{i}.jpg" for i in range(12)] + [f"test/{i}.jpg" for i in range(4)])
+    rows = [(str(i), "ab"[i % 2], LEAVES[i % 3]) for i in range(12)]
+    layouts.write_csv(data / "train.csv", [("id", "type", "what"), *rows])
+    sample(data, [str(i) for i in range(4)], ("id", "guess"), "Fagus")
+
+
 LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] = {  # images by split, and the CSV's
     classes_beside_test: ({"train": 12, "test": 5}, ["file", *LEAVES]),  # columns
     train_valid_nested_test: ({"train": 12, "valid": 6, "test": 4}, ["id", "species"]),
@@ -108,6 +152,13 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] =
     spelt_otherwise: ({"train": 12, "test": 4}, ["id", *LEAVES]),
     placeholder: ({"train": 12, "test": 4}, ["id", "species"]),
     other_columns: ({"train": 12, "test": 4}, ["id", "p0", "p1", "p2"]),
+    labels_in_names: ({"train": 12, "test": 4}, ["id", "label"]),
+    whole_file_names: ({"train": 12, "test": 4}, ["file", "label"]),
+    sites_in_classes: ({"train": 12, "valid": 6, "test": 5}, ["Id", "Category"]),
+    blank_sample: ({"train": 12, "test": 4}, ["Id", "Category"]),
+    one_spelling: ({"train": 12, "test": 4}, ["Id", "Category"]),
+    names_as_paths: ({"train": 12, "test": 4}, ["Id", "Category"]),
+    the_sample_tells_the_column: ({"train": 12, "test": 4}, ["id", "guess"]),
     two_classes: ({"train": 8, "test": 4}, ["id", "ill"]),
 }
 
@@ -129,7 +180,7 @@ def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
     data, facts = tmp_path / "data", hooks.competition()
     table, _ = check_table(hooks.labels(data), data)
     assert table["split"].value_counts().to_dict() == splits
-    assert len(classes_of(table)) == (2 if write is two_classes else 3)
+    assert len(classes_of(table)) == (2 if write in (two_classes, blank_sample) else 3)
     assert hooks.recipe("quick").stages
     tests = table[table["split"] == "test"]
     assert facts.known_test_labels == bool(tests["label"].notna().any())
@@ -141,7 +192,7 @@ def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
     rows = hooks.submission(facts, predictions, given)
     check_submission(rows, given, predictions, facts)
     assert list(rows.columns) == columns
-    if seen.sample and seen.sample.form == "class names":
+    if seen.sample and seen.sample.form == "class names" and write is not names_as_paths:
         assert rows.iloc[:, 1].tolist() == predictions.idxmax(axis=1).tolist()
 
 
@@ -152,7 +203,7 @@ def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) ->
         text = begun(folder, write)[2]
         assert f"Recognised: {splits['train']} labelled images" in text
         assert "CHECK" in text
-    (tmp_path / "guessed.py").write_text(plugin_text(Facts("guessed"), None))
+    (tmp_path / "guessed.py").write_text(plugin_text(Facts("guessed"), USUAL))
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--check", "--line-length", "120", str(tmp_path)]
     formatted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert formatted.returncode == 0, formatted.stdout
@@ -161,16 +212,27 @@ def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (placeholder, "values such as ?, which are not the classes"),
+        (placeholder, "values such as '?', which are not the classes"),
         (labelled_test, "there is no sample_submission.csv"),
         (paths_in_the_table, "no test images were found"),
-        (odd_columns, "other columns with few values: site; are the labels in 'Art'?"),
+        (
+            odd_columns,
+            "the labels are in 'Art' (Acer rubrum, Betula pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
+        ),
+        (blank_sample, "leaves 'Category' empty: the names of the classes are written there"),
+        (one_spelling, "spells 'Acer rubrum' as 'acer_rubrum': how does it spell the other classes?"),
     ],
 )
 def test_what_is_doubtful_is_said(tmp_path: Path, write: Callable[[Path], None], said: str) -> None:
     seen, _, text = begun(tmp_path, write)
     assert any(said in note for note in seen.notes), seen.notes
     assert said in text.replace("\n# ", " ")
+
+
+def test_images_that_are_not_used_are_counted(tmp_path: Path) -> None:
+    two_classes(tmp_path)
+    pictures(tmp_path, ["extra/1.jpg", "extra/2.jpg", "masks/deep/1.png"])
+    assert "3 images are in folders that are not used: extra, masks/deep" in recognise(tmp_path).notes
 
 
 def test_two_classes_name_the_one_whose_probability_is_asked_for(tmp_path: Path) -> None:

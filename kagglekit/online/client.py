@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 PAGE = 100  # entries of a list in one call; the client's own default of 20 cuts lists off
+MOST_FILES = 1000  # of a competition that are listed: enough to see what lies where
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,22 @@ class Kaggle:
             code_only=bool(answer.is_kernels_submissions_only),
             disabled=bool(answer.submissions_disabled),
         )
+
+    def files(self, slug: str) -> dict[str, int]:
+        """Ask for the names and sizes, bytes, of a competition's files: the first `MOST_FILES`.
+
+        Raises:
+            UserError: Kaggle can't be asked.
+        """
+        found: dict[str, int] = {}
+        token = ""
+        while len(found) < MOST_FILES:
+            answer = self._ask("list_data_files", slug, competition_name=slug, page_size=PAGE, page_token=token)
+            found |= {each.name: each.total_bytes for each in answer.files or []}
+            token = answer.next_page_token
+            if not token:
+                break
+        return found
 
     def data_address(self, slug: str) -> str:
         """Ask for the signed address of the zip file with all of a competition's data; it expires.

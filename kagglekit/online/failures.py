@@ -28,6 +28,10 @@ REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 
 
+class UnknownSlug(UserError):
+    """Kaggle has no such competition, or not for this account."""
+
+
 def explained(error: Exception, slug: str, entered: Entered) -> UserError:
     """Word a failure of a call to Kaggle, or of a transfer.
 
@@ -99,7 +103,8 @@ def refusal(meaning: str, slug: str, said: str = "", status: int = 403) -> UserE
         ),
     }
     what, hint = known.get(meaning, (f"Kaggle refused ({status})", f"look at {page}, and whether you are logged in"))
-    return UserError(f"{what} (Kaggle says: {said})" if said else what, hint)
+    kind = UnknownSlug if meaning == "slug" else UserError
+    return kind(f"{what} (Kaggle says: {said})" if said else what, hint)
 
 
 def words(error: HTTPError) -> str:

@@ -12,7 +12,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import UserError
-from kagglekit.online.client import Facts, Kaggle
+from kagglekit.online.client import Kaggle
 from kagglekit.online.credentials import broken_secret, find_credentials, how_to_log_in, masked
 from kagglekit.online.failures import explained
 from kagglekit.online.patience import Patience, call
@@ -112,12 +112,3 @@ def _time_outs_for_all(timeouts: tuple[float, float]) -> Iterator[None]:
         yield
     finally:
         HTTPAdapter.send = send  # type: ignore[method-assign]
-
-
-def competition(slug: str, seconds: float = 30) -> Facts:
-    """Ask Kaggle for a competition's facts, without putting up with faults for long.
-
-    Raises:
-        UserError: There is no such competition, or Kaggle can't be asked.
-    """
-    return connect(Patience(seconds)).competition(slug)

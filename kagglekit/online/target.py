@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.data_place import existing_data
@@ -56,10 +56,10 @@ def find_target(what: Sequence[str], out: Path) -> Target:
             raise UsageError(f"{first} does not say where it goes", f"kagglekit submit COMPETITION {first}")
         return target_of(_named_run(first, out, None))
     if not rest:
-        return target_of(latest_finished(out, first))
+        return _of_run(first, latest_finished(out, first))
     if _is_foreign_file(rest[0]):
         return _of_file(first, Path(rest[0]))
-    return target_of(_named_run(rest[0], out, _short_name(first)))
+    return _of_run(first, _named_run(rest[0], out, _short_name(first)))
 
 
 def is_competition(word: str) -> bool:
@@ -135,6 +135,15 @@ def target_of(run: Run) -> Target:
     if not run.submission.exists():
         raise UserError(f"{run.folder} has no submission.csv", f"its status is {info.get('status', 'unknown')}")
     return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
+
+
+def _of_run(competition: str, run: Run) -> Target:
+    """Return a run's submission; where its plugin had no slug yet, it goes where the plugin says now."""
+    target = target_of(run)
+    if target.slug:
+        return target
+    facts = Hooks(load(competition)).competition()
+    return replace(target, title=facts.title, slug=facts.slug)
 
 
 def _of_file(competition: str, file: Path) -> Target:
