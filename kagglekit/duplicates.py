@@ -52,8 +52,8 @@ def fingerprint(path: Path) -> Fingerprint | None:
     if grey is None:
         return None
     small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(small.astype(np.float32), (HASH, HASH), interpolation=cv2.INTER_AREA)
-    return Fingerprint(_unit(coarse.reshape(1, -1))[0], small.astype(np.uint8))
+    coarse = np.asarray(cv2.resize(small, (HASH, HASH), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    return Fingerprint(_unit(coarse.reshape(1, -1))[0], np.asarray(small, dtype=np.uint8))
 
 
 def fingerprints(paths: Iterable[Path]) -> Iterator[Fingerprint | None]:
@@ -97,7 +97,8 @@ def _alike(hashes: NDArray[np.float32]) -> Pairs:
         np.fill_diagonal(table, 0)
         least = np.full(len(table), ALIKE, dtype=np.float32)
         many = np.flatnonzero((table >= ALIKE).sum(axis=1) > MOST)
-        least[many] = np.partition(table[many], -MOST, axis=1)[:, -MOST]
+        if len(many):
+            least[many] = np.partition(table[many], -MOST, axis=1)[:, -MOST]
         i, j = np.nonzero(table >= least[:, None])
         pairs.append((start + np.minimum(i, j), start + np.maximum(i, j)))
     found = np.unique(np.stack([np.concatenate(side) for side in zip(*pairs, strict=True)]), axis=1)
@@ -117,7 +118,8 @@ def _likeness(smalls: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.float32]:
 
 def _same_when_laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
     """Return whether an affine map lays one copy over the other so that both correlate where they overlap."""
-    half = [cv2.resize(small, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for small in (one, other)]
+    side = (SMALL // 2, SMALL // 2)
+    half = [np.asarray(cv2.resize(small, side, interpolation=cv2.INTER_AREA), np.uint8) for small in (one, other)]
     return _laid_over(half[0], half[1]) >= ROUGH and _laid_over(one, other) >= SAME
 
 
@@ -127,9 +129,9 @@ def _laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     Evangelidis and Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization",
     IEEE TPAMI 30(10).
     """
-    nothing = np.eye(2, 3, dtype=np.float32)
+    nothing, everywhere = np.eye(2, 3, dtype=np.float32), np.full_like(one, 255)
     try:
-        likeness, found = cv2.findTransformECC(one, other, nothing, cv2.MOTION_AFFINE, STOP, None, 1)
+        likeness, found = cv2.findTransformECC(one, other, nothing, cv2.MOTION_AFFINE, STOP, everywhere, 1)
     except cv2.error:  # it found no way
         return -1.0
     return float(likeness) if np.abs(found[:, :2] - np.eye(2)).max() <= MOST_BENT else -1.0

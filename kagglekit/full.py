@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 
 from kagglekit.errors import UsageError, UserError
+from kagglekit.lr_sweep import with_rate
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.recipe import Recipe
@@ -38,7 +40,7 @@ def full_request(request: Request) -> Request:
         request,
         competition=request.competition or info["plugin"],
         data=request.data or (known if info.get("data") and known.is_dir() else None),
-        recipe=full_recipe(run.recipe()),
+        recipe=full_recipe(run),
         stages=f"{first}-{last}",
         from_run=info.get("from_run") or "",
         name=request.name or f"{run.recipe().arch}-full",
@@ -56,10 +58,22 @@ def _check(run: Run) -> None:
         raise UserError(f"{run.folder} is not finished", "its valid predictions are what the ensemble is fitted on")
 
 
-def full_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of one training in which nothing can be validated: each stage keeps its last epoch."""
-    stages = tuple(stage.model_copy(update={"keep": "last"}) for stage in recipe.stages)
-    return recipe.model_copy(update={"folds": 0, "stages": stages, "measured": "none"})
+def full_recipe(run: Run) -> Recipe:
+    """Return the recipe of one training in which nothing can be validated: each stage keeps its last epoch.
+
+    Rates that the finished run searched are taken from it, of folds their geometric mean.
+    """
+    recipe, rates = run.recipe(), searched_rates(run)
+    stages = [with_rate(stage, rates[stage.name]) if stage.name in rates else stage for stage in recipe.stages]
+    stages = [stage.model_copy(update={"keep": "last"}) for stage in stages]
+    return recipe.model_copy(update={"folds": 0, "stages": tuple(stages), "measured": "none"})
+
+
+def searched_rates(run: Run) -> dict[str, float]:
+    """Return the rates, by stage, that a finished run has found for itself (``lr=auto``)."""
+    parts = [run.fold(number) for number in run.info().get("folds", [])] or [run]
+    found = [part.info().get("found_lrs", {}) for part in parts]
+    return {name: geometric_mean([rates[name] for rates in found]) for name in found[0]}
 
 
 def full_plan(request: Request, display: Display) -> Plan:

@@ -86,7 +86,8 @@ def _logs(tables: Sequence[pd.DataFrame]) -> Floats:
     """Return the members' log-probabilities, (N, C, K)."""
     from kagglekit.predictions import aligned
 
-    return np.log(np.stack([aligned(table, tables[0]) for table in tables], axis=2).clip(LEAST))
+    logs: Floats = np.log(np.stack([aligned(table, tables[0]) for table in tables], axis=2).clip(LEAST))
+    return logs
 
 
 def _rivals(mean: Floats, truth: Numbers) -> tuple[Numbers, Numbers]:

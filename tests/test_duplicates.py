@@ -96,7 +96,7 @@ def test_where_all_pictures_look_alike_only_the_most_alike_are_looked_at(prints,
     monkeypatch.setattr(duplicates, "MOST", 2)
     monkeypatch.setattr(duplicates, "_laid_over", lambda one, other: looked.append(1) or -1.0)
     scene = draw(0).astype(float)
-    pictures = [np.clip(0.8 * scene + 0.2 * draw(number), 0, 255).astype(np.uint8) for number in range(1, 21)]
+    pictures = [np.clip(0.6 * scene + 0.4 * draw(number), 0, 255).astype(np.uint8) for number in range(1, 21)]
     assert near_duplicates(prints(*pictures)) == []
     assert 10 <= len(looked) <= 40
 

@@ -10,6 +10,7 @@ from html import unescape
 from pathlib import Path
 
 import browser
+import cv2
 import layouts
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folds(data, out) -> Run:
-    settings = {**SNAPSHOTS, "tta": 1, "folds": 2, "ensemble": "weighted", "stage.*.epochs": 1}
+    settings = {**SNAPSHOTS, "tta": 1, "folds": 2, "ensemble": "weighted", "stage.*.cycle_len": 1}
     return tiny_run(data, out, settings, preset="quick", name="folds")[0]
 
 
@@ -247,3 +248,37 @@ def test_repeats_show_the_scatter_over_seeds_in_each_report(data, tmp_path):
         assert "Over 2 seeds" in text
         found = last.info()["repeats"]["scores"][0]
         assert f"valid log loss {found['mean']:.4f} {found['deviation']:.4f} {found['paired_error']:.4f}" in text
+
+
+def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data, out):
+    settings = {**SNAPSHOTS, "folds": 2, "stage.2.lr": "auto", "stage.*.cycle_len": 1}
+    run, _ = tiny_run(data, out, settings, preset="quick", stages="1-2", name="searched")
+    rates = [run.fold(number).info()["found_lrs"]["head-augmented"] for number in (1, 2)]
+    again, said = do_again(run, out)
+    assert again.recipe().stages[1].lr == pytest.approx(np.sqrt(rates[0] * rates[1]))
+    assert not again.recipe().stages[1].find_lr
+    assert "learning rate" not in said.replace("rates", "")
+    assert max(float(row["lr"]) for row in again.steps()) == pytest.approx(again.recipe().stages[1].lr, rel=0.2)
+
+
+def test_copies_of_a_picture_are_held_out_together(data, tmp_path):
+    copied = tmp_path / "data"
+    shutil.copytree(data, copied)
+    lines = [line.split() for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]
+    names = [line[0] for line in lines]
+    pairs = [(first, second) for first, second in zip(names[::2], names[1::2], strict=True)][:6]
+    for first, second in pairs:  # each second one becomes the first one's copy, whatever its class
+        picture = cv2.imread(str(data / "images" / f"{first}.jpg"))
+        cv2.imwrite(str(copied / "images" / f"{second}.jpg"), picture[1:-1, 1:-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    words = ["run", "pets", "--data", str(copied), "--out", str(tmp_path / "out"), "--preset", "features", "--json"]
+    words += ["--folds", "2", "--group-duplicates", "--precision", "fp32", "--device", "cpu"]
+    settings = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32}
+    done = CliRunner().invoke(
+        cli, [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
+    )
+    assert done.exit_code == 0, done.output
+    assert "near-duplicates among 24 labelled images are kept on one side" in done.stderr
+    run = Run(Path(json.loads(done.stdout)["run"]))
+    held = [set(table(run.fold(number)).index) for number in (1, 2)]
+    assert all((first in held[0]) == (second in held[0]) for first, second in pairs)
+    assert all(held)
