@@ -1,6 +1,6 @@
 """What each step adds to the score, on the same images: a table for docs/results.md.
 
-    python benchmarks/score_steps.py pets=DIR dog-breed=DIR --arch NAME --set weights=FILE
+    python benchmarks/score_steps.py pets=DIR dog-breed=DIR --arch NAME --set weights=FILE --out DIR
 
 Two runs a competition, both with folds: `--preset features`, and the preset asked for; then a blend of both. Each
 line is scored on every labelled image by models that never saw it (out of fold), and on the test images where their
@@ -15,26 +15,45 @@ labels are known:
   + hill climbing     snapshots weighted by hill climbing, cross-fitted
   + features ...      the same with the features baseline among the members (`kagglekit blend`)
 
-Times are those of the whole commands; a single model's are a fold's share.
+After ± is the standard error over images. A gain is what the line's log loss is below that of the line before (the
+single model's: below the features baseline's), with the standard error of the difference, image by image.
+
+Seconds are of the whole commands that a line needs, from process start to end; those of the lines of one model are of
+one fold's training, with the predictions of all its snapshots (mean over folds; the first decodes the images for all).
+
+OUT/score_steps.json holds what is finished: repeated, the command goes on with what is not. A command that was stopped
+is done again from its start, so that its seconds are true.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+from kagglekit.plan import image_table
+from kagglekit.predictions import average, load_predictions, truth_numbers
 from kagglekit.run_folder import Run
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Losses = NDArray[np.float64]  # (2, N): of each image its log loss, nats, and whether it is predicted correctly
+
+SMALLEST = 1e-15
+HEADS = ("competition", "step", "out of fold: log loss", "gain", "accuracy", "test: log loss", "gain", "accuracy", "s")
 
 
 @dataclass(frozen=True)
@@ -46,24 +65,39 @@ class Done:
     command: str
 
 
-def main() -> None:
-    """Print a table in Markdown, and write what it was made of as JSON if asked to."""
-    options = arguments()
-    print("| competition | step | out of fold: log loss | accuracy | test: log loss | accuracy | seconds |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+@dataclass(frozen=True)
+class Step:
+    """A line of the table.
+
+    Attributes:
+        label: What it is.
+        seconds: What it took.
+        valid: Losses out of fold.
+        test: Losses on the test images; None where their labels are unknown.
+    """
+
+    label: str
+    seconds: float
+    valid: Losses
+    test: Losses | None
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Print a table in Markdown, a competition's lines as soon as they are there, and the commands below it."""
+    options = arguments(words)
+    print(f"| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}", flush=True)
     commands = []
     for pair in options.data:
         name, _, folder = pair.partition("=")
-        features = command(options, name, folder, "features", ())
-        steps = command(options, name, folder, options.preset, ("--set", "ensemble=mean"))
-        blend = blended(options, features, steps)
-        for label, seconds, row in lines(features, steps, blend):
-            print(f"| {name} | {label} | {' | '.join(cells(row))} | {seconds:.0f} |", flush=True)
+        features = finished(options, f"{name} features", run_words(options, name, folder, "features"))
+        steps = finished(options, f"{name} {options.preset}", run_words(options, name, folder, options.preset))
+        blend = finished(options, f"{name} blend", blend_words(options, features, steps))
+        print("\n".join(rows(name, list(lines(features, steps, blend, Path(folder))))), flush=True)
         commands += [features.command, steps.command, blend.command]
     print("\n```\n" + "\n".join(commands) + "\n```")
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", metavar="COMPETITION=DIR")
     parser.add_argument("--preset", default="quick")
@@ -72,71 +106,116 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
     parser.add_argument("--stage-set", action="append", default=[], metavar="KEY=VALUE", help="not for features")
-    parser.add_argument("--out", default="submissions")
-    return parser.parse_args()
+    parser.add_argument("--out", default="submissions", help="folder of the runs and of score_steps.json")
+    return parser.parse_args(words)
 
 
-def command(options: argparse.Namespace, name: str, folder: str, preset: str, more: tuple[str, ...]) -> Done:
-    """Run kagglekit as a user would."""
+def run_words(options: argparse.Namespace, name: str, folder: str, preset: str) -> list[str]:
     words = ["run", name, "--data", folder, "--preset", preset, "--folds", str(options.folds), "--out", options.out]
     words += ["--arch", options.arch] if options.arch else []
     words += ["--limit", str(options.limit)] if options.limit else []
     for setting in [*options.settings, *(options.stage_set if preset != "features" else [])]:
         words += ["--set", setting]
-    return run([*words, *more, "--name", f"steps-{preset}"])
+    return [*words, "--set", "ensemble=hill-climbing", "--name", f"steps-{preset}"]
 
 
-def blended(options: argparse.Namespace, *runs: Done) -> Done:
-    return run(["blend", *(str(done.run.folder) for done in runs), "--ensemble", "hill-climbing", "--out", options.out])
+def blend_words(options: argparse.Namespace, *runs: Done) -> list[str]:
+    return ["blend", *(str(done.run.folder) for done in runs), "--ensemble", "hill-climbing", "--out", options.out]
 
 
-def run(words: list[str]) -> Done:
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "kagglekit", *words, "--json"],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        env=os.environ,
-    )
-    return Done(Run(Path(json.loads(done.stdout)["run"])), time.perf_counter() - began, "kagglekit " + " ".join(words))
+def finished(options: argparse.Namespace, key: str, words: list[str]) -> Done:
+    """Run a command, unless the very same one was finished before."""
+    file, command = Path(options.out) / "score_steps.json", "kagglekit " + " ".join(words)
+    known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    entry = known.get(key, {})
+    if entry.get("command") != command or not Path(entry["run"]).exists():
+        began = time.perf_counter()
+        run = json.loads(answer(words))["run"]
+        entry = {"command": command, "run": run, "seconds": round(time.perf_counter() - began, 1)}
+        file.write_text(json.dumps({**known, key: entry}, indent=1) + "\n")
+    return Done(Run(Path(entry["run"])), entry["seconds"], command)
 
 
-def lines(features: Done, steps: Done, blend: Done) -> Iterator[tuple[str, float, Row]]:
-    """Yield label, seconds and scores of each step."""
+def answer(words: list[str]) -> str:
+    """Run kagglekit as a user would, and return what it prints as JSON."""
+    command = [sys.executable, "-m", "kagglekit", *words, "--json"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def lines(features: Done, steps: Done, blend: Done, data: Path) -> Iterator[Step]:
+    """Yield the steps in order."""
     info = steps.run.info()
-    rows = {(row["member"], row["views"]): row for row in info["scores"]}
-    last = info["members"][-1]["name"]
-    folds = [steps.run.fold(number).info() for number in info["folds"]]
-    one = steps.seconds / len(folds)
-    yield f"features baseline, {len(folds)} folds", features.seconds, features.run.info()["scores"][-1]
-    yield "single model", one, alone(rows[last, "plain"], folds, last, "plain")
-    if (last, "TTA") in rows:
-        yield "+ TTA", one, alone(rows[last, "TTA"], folds, last, "TTA")
-    averaged = rows["ensemble", "mean"]
-    yield "+ snapshots", one, alone(averaged, folds, "ensemble", "mean")
-    yield f"+ {len(folds)} folds", steps.seconds, averaged
-    if ("candidate", "hill-climbing") in rows:
-        yield "+ hill climbing", steps.seconds, rows["candidate", "hill-climbing"]
+    labels = pd.Series({row["id"]: row["label"] for row in steps.run.valid()}, dtype="str")
+    hooks = Hooks(load(info["plugin"]))
+    truth = image_table(hooks, hooks.competition(), steps.run.recipe(), data.absolute())[2]
+    folds = [steps.run.fold(number) for number in info["folds"]]
+    names = [member["name"] for member in info["members"]]
+    one = mean(fold.info()["seconds"] for fold in folds)
     whole = features.seconds + steps.seconds + blend.seconds
-    yield "+ features baseline, hill climbing", whole, blend.run.info()["scores"][-1]
+
+    def ensemble(done: Done, label: str, seconds: float) -> Step:
+        valid, test = (load_predictions(done.run.predictions("ensemble", split)) for split in ("valid", "test"))
+        return Step(label, seconds, losses(valid, labels), test_losses([test], truth))
+
+    def alone(label: str, tables: list[list[pd.DataFrame]]) -> Step:
+        return Step(label, one, losses(pd.concat(tables[0]), labels), test_losses(tables[1], truth))
+
+    def of_folds(members: Sequence[str], plain: bool) -> list[list[pd.DataFrame]]:
+        """Return each fold's valid tables and its test tables, the mean over some members."""
+        place = Run.plain_predictions if plain else Run.predictions
+        return [
+            [average([load_predictions(place(fold, name, split)) for name in members]) for fold in folds]
+            for split in ("valid", "test")
+        ]
+
+    snapshots = of_folds(names, plain=False)
+    yield ensemble(features, f"features baseline, {len(folds)} folds", features.seconds)
+    yield alone("single model", of_folds(names[-1:], plain=True))
+    yield alone("+ TTA", of_folds(names[-1:], plain=False))
+    yield alone(f"+ {len(names)} snapshots", snapshots)
+    joined = test_losses([average(snapshots[1])], truth)
+    yield Step(f"+ {len(folds)} folds", steps.seconds, losses(pd.concat(snapshots[0]), labels), joined)
+    yield ensemble(steps, "+ hill climbing", steps.seconds)
+    yield ensemble(blend, "+ features baseline, hill climbing", whole)
 
 
-def alone(row: Row, folds: list[Row], member: str, views: str) -> Row:
-    """Return the out-of-fold scores of a member, with the test scores of one fold's model: the mean over the folds."""
-    of_folds = [next(r for r in f["scores"] if (r["member"], r["views"]) == (member, views)) for f in folds]
-    return {key: value for key, value in row.items() if not key.startswith("test_")} | tested(of_folds)
+def losses(table: pd.DataFrame, labels: pd.Series[str]) -> Losses:
+    """Judge predictions image by image, in the order of ids."""
+    table = table.sort_index()
+    numbers, values = truth_numbers(labels, table), table.to_numpy(np.float64)
+    own = values[np.arange(len(numbers)), numbers].clip(SMALLEST)
+    return np.stack([-np.log(own), values.argmax(axis=1) == numbers])
 
 
-def tested(rows: list[Row]) -> Row:
-    """Average test scores and their errors."""
-    keys = [key for key in (rows[0] if rows else {}) if key.startswith("test_")]
-    return {key: [mean(row[key][0] for row in rows), mean(row[key][1] for row in rows)] for key in keys}
+def test_losses(tables: Sequence[pd.DataFrame], truth: pd.Series[str] | None) -> Losses | None:
+    """Judge several models' predictions of the test images: the mean of their losses, image by image."""
+    if truth is None or not len(tables[0]):
+        return None
+    return np.mean([losses(table, truth) for table in tables], axis=0)
 
 
-def cells(row: Row) -> list[str]:
-    keys = ("valid_log_loss", "valid_accuracy", "test_log_loss", "test_accuracy")
-    return [f"{row[key][0]:.4f} ± {row[key][1]:.4f}" if key in row else "" for key in keys]
+def rows(name: str, steps: Sequence[Step]) -> Iterator[str]:
+    """Word the lines of a competition."""
+    for number, step in enumerate(steps):
+        before = steps[number - 1] if number else None
+        cells = [
+            *judged(step.valid, before.valid if before else None),
+            *judged(step.test, before.test if before else None),
+            f"{step.seconds:.0f}",
+        ]
+        yield f"| {name} | {step.label} | {' | '.join(cells)} |"
+
+
+def judged(own: Losses | None, before: Losses | None) -> tuple[str, str, str]:
+    """Word log loss, its gain over the line before, and accuracy, each with its standard error."""
+    if own is None:
+        return "", "", ""
+    gain = "" if before is None else with_error(before[0] - own[0], "+.4f")
+    return with_error(own[0], ".4f"), gain, with_error(own[1], ".4f")
+
+
+def with_error(values: Losses, form: str) -> str:
+    return f"{values.mean():{form}} ± {values.std(ddof=1) / np.sqrt(len(values)):.4f}"
 
 
 if __name__ == "__main__":

@@ -29,13 +29,13 @@ from timing import Report, Taken, fresh_cache, interleaved, median, median_of, o
 from torch import nn
 
 from kagglekit import api
+from kagglekit.decoding import built_store
 from kagglekit.device import BATCH, Compute, choose_formats, synchronise
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.manager import load
 from kagglekit.model import data_config
 from kagglekit.passes import predict_pass
-from kagglekit.pictures import built_store
 from kagglekit.progress import for_people
 from kagglekit.store import StoreSpec
 from kagglekit.view import image_keys

@@ -21,9 +21,9 @@ from pictures import asked_for
 from PIL import Image
 from timing import Report, fresh_cache, interleaved, median_of, options, spread
 
+from kagglekit.decoding import built_store
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
-from kagglekit.pictures import built_store
 from kagglekit.store import StoreSpec
 from kagglekit.warp import copy_side
 

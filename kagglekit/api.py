@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.device import choose_device
 from kagglekit.errors import UserError
+from kagglekit.members_unseen import Unseen, has_parts, predict_unseen
 from kagglekit.plan import Request
 from kagglekit.predictions import make_predictions
 from kagglekit.progress import Display, for_people
@@ -63,7 +64,9 @@ def predict(
 ) -> pd.DataFrame:
     """Predict the classes of image files with a finished run's final weights.
 
-    Needs nothing but the run's folder and the plugins: no training data, no hub.
+    A run of folds predicts with the members of all folds, a blend with those of its runs, whose folders must still lie
+    beside it; the run's ensemble combines them, with what it has found (an ensemble of ranks ranks these files among
+    each other). Needs nothing but the run's folder and the plugins: no training data, no hub.
 
     Args:
         run: A run, its folder, or its name in ``submissions``.
@@ -80,7 +83,12 @@ def predict(
     if not paths:
         raise UserError("there are no images to predict", "name at least one file")
     folder = run if isinstance(run, Run) else find_run(str(run))
-    restored = restore(folder, choose_device(device))
     files = [Path(path).absolute() for path in paths]
+    if has_parts(folder):
+        by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
+        stems = [file.stem for file in by_path.values()]
+        images = Unseen(list(by_path), stems, list(by_path.values()), choose_device(device), tta=tta)
+        return predict_unseen(folder, images).loc[[str(path) for path in paths]]
+    restored = restore(folder, choose_device(device))
     found = predict_files(restored, files, [file.stem for file in files], tta=tta)
     return make_predictions([str(path) for path in paths], restored.classes, found.probabilities)

@@ -15,6 +15,7 @@ from kagglekit.outcome import Outcome, Scored, conclude
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.predictions import difference, load_predictions
 from kagglekit.progress import Display
+from kagglekit.report.page import leave_report
 from kagglekit.run_folder import RUNS, Run, create_run, find_run
 from kagglekit.runner import reported_failures
 
@@ -58,7 +59,9 @@ def blend(request: BlendRequest, display: Display) -> Run:
         outcome = Outcome(plan, folder, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
         conclude(outcome, members, [*lines, *candidates(outcome, members)])
+        folder.write_valid(runs[0].valid())
         folder.update_info(status="finished")
+        leave_report(folder, display)
     display.say(f"blended: {folder.folder}")
     return folder
 

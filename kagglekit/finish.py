@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kagglekit.ensemble import Member
-from kagglekit.journal import record_valid
+from kagglekit.journal import record_decoding, record_valid
 from kagglekit.members import Predicted, predict_members
 from kagglekit.metric import Score
 from kagglekit.model import save_weights
 from kagglekit.outcome import Outcome, Scored, conclude
-from kagglekit.predictions import load_predictions
+from kagglekit.predictions import load_predictions, save_predictions
 from kagglekit.work import Snapshot, Work
 
 
@@ -24,7 +24,9 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
     predicted = predict_members(work, snapshots or [Snapshot("final", last, last.cycles)])
     if work.plan.fitted_on is None:
         record_valid(work)
-    work.run.update_info(predict_seconds=round(time.perf_counter() - started, 2))
+    streamed = sum(each.seconds for each in work.pictures.decoded)
+    record_decoding(work.run, work.pictures)
+    work.run.update_info(predict_seconds=round(time.perf_counter() - started - streamed, 2))
     return conclude(_outcome(work), _members(work, predicted), _tables(work, predicted))
 
 
@@ -42,7 +44,12 @@ def _members(work: Work, predicted: Sequence[Predicted]) -> list[Member]:
     members, other = [each.member for each in predicted], work.plan.fitted_on
     if other is None:
         return members
-    return [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
+    fitted = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
+    labels = _outcome(work).labels
+    work.run.write_fitted_rows([{"id": image, "label": labels[image]} for image in fitted[0].valid.index])
+    for member in fitted:  # so that the folder predicts by itself
+        save_predictions(member.valid, work.run.fitted_on(member.name))
+    return fitted
 
 
 def _tables(work: Work, predicted: Sequence[Predicted]) -> list[Scored]:

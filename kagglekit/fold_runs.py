@@ -23,6 +23,7 @@ from kagglekit.outcome import Outcome, Scored, conclude
 from kagglekit.plan import Plan
 from kagglekit.predictions import average, check_predictions, load_predictions, save_predictions
 from kagglekit.progress import Display, duration
+from kagglekit.report.page import leave_report
 from kagglekit.run_folder import Run, create_run, find_run
 from kagglekit.runner import facts, reported_failures, train
 from kagglekit.unfinished import start_facts
@@ -60,6 +61,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
         scores = join_folds(plan, folder, finished, display)
         missing = [number for number in numbers if number not in finished]
         folder.update_info(status="partial" if missing else "finished", seconds=round(time.perf_counter() - started, 1))
+        leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     if missing:
         left = ", ".join(map(str, missing))
@@ -113,6 +115,7 @@ def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display
             save_predictions(table, folder.predictions(member.name, split))
     outcome = Outcome(plan, folder, display, labels_of(plan, members[0].valid))
     lines = [line for member in members for line in _lines(plan, folds, member)]
+    folder.write_valid([row for fold in folds for row in fold.valid()])
     folder.update_info(folds=list(numbers))
     return conclude(outcome, members, [*lines, *candidates(outcome, members)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 
 from kagglekit.errors import UsageError, UserError
 from kagglekit.overrides import apply_overrides
@@ -58,16 +59,14 @@ def _check(run: Run) -> None:
 
 
 def as_found(run: Run) -> Recipe:
-    """Return a finished run's recipe with the batch sizes and learning rates that it searched, if any.
-
-    Of several folds it is those of the first one that trained.
-    """
+    """Return a finished run's recipe with what it searched: of folds the first's batches, the rates' geometric mean."""
     recipe = run.recipe()
-    folds = (run.fold(number).info() for number in range(1, recipe.folds + 1))
-    info = next((each for each in (run.info(), *folds) if each.get("stage_seconds")), {})
-    batches, rates = info.get("found_batches", {}), info.get("found_lrs", {})
-    found = [f"stage.{name}.batch_size={batch}" for name, batch in batches.items()]
-    return apply_overrides(recipe, [*found, *(f"stage.{name}.lr={rate}" for name, rate in rates.items())])
+    parts = [run.fold(number) for number in run.info().get("folds", [])] or [run]
+    infos = [part.info() for part in parts]
+    rates = [info.get("found_lrs", {}) for info in infos]
+    found = [f"stage.{name}.batch_size={batch}" for name, batch in infos[0].get("found_batches", {}).items()]
+    found += [f"stage.{name}.lr={geometric_mean([each[name] for each in rates])}" for name in rates[0]]
+    return apply_overrides(recipe, found)
 
 
 def full_recipe(recipe: Recipe) -> Recipe:

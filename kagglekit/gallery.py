@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from kagglekit.decoding import built_store
 from kagglekit.duplicates import fingerprints, near_duplicates
 from kagglekit.errors import UserError
 from kagglekit.files import write_text
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader
 from kagglekit.model import DataConfig
-from kagglekit.pictures import built_store
 from kagglekit.plots import draw_counts, draw_grid, draw_histograms
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.store import StoreSpec

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kagglekit.pictures import Pictures
 from kagglekit.recipe import Stage
+from kagglekit.run_folder import Run
 from kagglekit.schedule import Schedule
 from kagglekit.work import Work
 
@@ -97,6 +100,13 @@ def record_valid(work: Work) -> None:
             for image, path, label in zip(*columns, strict=True)
         ]
     )
+
+
+def record_decoding(run: Run, pictures: Pictures) -> None:
+    """Add to run.json what was decoded since this was last asked for."""
+    new = [{**asdict(each), "seconds": round(each.seconds, 3)} for each in pictures.decoded]
+    pictures.decoded.clear()
+    run.update_info(decoded=[*run.info().get("decoded", []), *new])
 
 
 def last_score(work: Work) -> str:

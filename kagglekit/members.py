@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kagglekit.decoding import Kind
 from kagglekit.device import BATCH
 from kagglekit.ensemble import Member
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import mean_over_passes, predict_pass
-from kagglekit.pictures import Kind, Split, bad_ids, describe_bad
+from kagglekit.pictures import Split, bad_ids, describe_bad
 from kagglekit.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.view import View
 from kagglekit.work import Snapshot, Work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kagglekit.decoding import Decoded, Kind, made_store
 from kagglekit.device import BATCH
 from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.model import DataConfig
 from kagglekit.recipe import Recipe, Stage
-from kagglekit.store import ImageStore, StoreSpec, bad_images_error, exists, open_store
-from kagglekit.store_build import being_built, build, build_smaller, hold
+from kagglekit.store import ImageStore, StoreSpec, bad_images_error
+from kagglekit.store_build import hold
 from kagglekit.store_choice import Keep, describe_kept, estimated_bytes, in_memory, why_stream
 from kagglekit.view import Fit, View, image_keys
 from kagglekit.warp import copy_side
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from kagglekit.progress import Display
 
 BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed
-Kind = Literal["labelled", "test"]
 Split = Literal["train", "valid", "test"]
 
 
@@ -78,6 +79,7 @@ class Pictures:
             have been predicted.
         keep: Where decoded images are kept.
         stream: How the test images are decoded block by block; None where they have stores.
+        decoded: What was decoded so far; what had been before is not among it.
     """
 
     tables: dict[Kind, pd.DataFrame]
@@ -89,6 +91,7 @@ class Pictures:
     usable: dict[Kind, NDArray[np.bool_]]
     keep: Keep = "auto"
     stream: Stream | None = None
+    decoded: list[Decoded] = field(default_factory=list)
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
@@ -139,9 +142,12 @@ class Pictures:
             yield self._with_block(self.stream, slice(start, start + n))
 
     def _with_block(self, stream: Stream, rows: slice) -> Pictures:
+        began = time.perf_counter()
         of_block = {("test", *where): store for where, store in stream.block(rows.start, rows.stop).items()}
         stores: dict[tuple[Kind, Fit, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
         table = self.tables["test"].iloc[rows].reset_index(drop=True)
+        side, seconds = max(side for _, side in stream.specs), time.perf_counter() - began
+        self.decoded.append(Decoded("test", "", side, "files", len(table), seconds))
         self.usable["test"][rows] = _usable("test", len(table), stores)
         usable = {**self.usable, "test": self.usable["test"][rows]}
         return replace(self, tables={**self.tables, "test": table}, stores=stores, usable=usable, stream=None)
@@ -184,14 +190,17 @@ def prepare_pictures(
         "labelled": table[table["split"] != "test"].reset_index(drop=True),
         "test": table[table["split"] == "test"].reset_index(drop=True),
     }
-    needs = _needs(hooks, recipe, list(stages), config)
+    stages = list(stages)
+    needs = _needs(hooks, recipe, stages, config)
+    first = {copy_side(stage.size): stage.name for stage in reversed(stages)}
+    decoded: list[Decoded] = []
     specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]] = {}
     for kind, rows in tables.items():
         files = tuple(Path(path) for path in rows["path"])
         specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]))) if files else {}
     stream = _stream(keep, specs, hooks, display)
     stores = {
-        (kind, fit, side): _built(spec, hooks, display, kind)
+        (kind, fit, side): made_store(spec, hooks, display, kind, first, decoded)
         for kind, by_size in specs.items()
         if kind == "labelled" or not stream
         for (fit, side), spec in by_size.items()
@@ -202,7 +211,7 @@ def prepare_pictures(
     usable = {kind: _usable(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
-    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream)
+    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded)
 
 
 def _stream(
@@ -250,32 +259,6 @@ def _specs(
     largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
     for side, fit in reversed(needs):
         yield (fit, side), largest if (side, fit) == (largest.side, "short") else largest.smaller(side, fit)
-
-
-def _built(spec: StoreSpec, hooks: Hooks, display: Display, kind: Kind) -> ImageStore:
-    if spec.source and not exists(spec.source):
-        _built(spec.source, hooks, display, kind)
-    if not exists(spec):
-        if being_built(spec):
-            display.say("another process decodes these images; waiting for it")
-        what = (
-            f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
-        )
-        steps = build_smaller(spec) if spec.source else build(spec, hooks.read_image)
-        with display.bar(what, len(spec.files)) as bar:
-            for done in steps:
-                bar.advance(done - bar.done)
-        if not spec.source:
-            rate = len(spec.files) / max(1e-9, bar.seconds)
-            display.say(f"decoded {len(spec.files):,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
-    return open_store(spec)
-
-
-def built_store(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None]) -> ImageStore:
-    """Decode the files into a store, if that has not been done before, and open it."""
-    for _ in build(spec, read):
-        pass
-    return open_store(spec)
 
 
 def _usable(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageStore]) -> NDArray[np.bool_]:

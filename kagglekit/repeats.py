@@ -21,6 +21,7 @@ from kagglekit.fold_runs import labels_of
 from kagglekit.plan import Plan
 from kagglekit.predictions import load_predictions, truth_numbers
 from kagglekit.progress import Display
+from kagglekit.report.page import leave_report
 from kagglekit.run_folder import Run
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
 
 
 def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
-    """Print mean and deviation over the seeds and what follows, and note both in each run's run.json."""
+    """Print mean and deviation over the seeds and what follows, and note both in each run's run.json and report."""
     found = spreads(plan, runs)
     columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest difference to believe")
     rows = [(s.name, *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
@@ -94,6 +95,7 @@ def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
     facts = {"runs": [run.name for run in runs], "scores": [asdict(each) for each in found]}
     for run in runs:
         run.update_info(repeats=facts)
+        leave_report(run, display)
 
 
 def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:

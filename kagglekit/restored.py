@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from kagglekit.decoding import built_store
 from kagglekit.device import Compute, Format
 from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
@@ -19,7 +20,6 @@ from kagglekit.manager import load
 from kagglekit.members import n_passes
 from kagglekit.model import data_config, load_weights, set_input_size
 from kagglekit.passes import mean_over_passes, predict_pass
-from kagglekit.pictures import built_store
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.run_folder import Run
 from kagglekit.store import StoreSpec, bad_images_error

@@ -97,6 +97,16 @@ class Run:
         """A member's predictions without test-time augmentation."""
         return self.folder / "predictions" / f"{member}-plain-{split}.npz"
 
+    def fitted_on(self, member: str) -> Path:
+        """The predictions of a member that the ensemble is fitted on: its valid ones, or those of another run."""
+        others = self.folder / "predictions" / f"{member}-fitted-on.npz"
+        return others if self.fitted_file.exists() else self.predictions(member, "valid")
+
+    @property
+    def fitted_file(self) -> Path:
+        """Id and class of every image that the ensemble is fitted on, where these are another run's valid images."""
+        return self.folder / "fitted-on.csv"
+
     def remove_checkpoints(self) -> None:
         """Remove what only an unfinished run needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -181,6 +191,14 @@ class Run:
     def valid(self) -> list[dict[str, str]]:
         """Read valid.csv; empty if there is none."""
         return _read_csv(self.valid_file)
+
+    def write_fitted_rows(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write fitted-on.csv: ``id`` and ``label``."""
+        _write_csv(self.fitted_file, rows)
+
+    def fitted_rows(self) -> list[dict[str, str]]:
+        """Read fitted-on.csv; empty if there is none."""
+        return _read_csv(self.fitted_file)
 
 
 def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:

@@ -22,6 +22,7 @@ from kagglekit.device import Compute, choose_formats, cpu_name, device_title
 from kagglekit.errors import UserError
 from kagglekit.estimate import Estimate, prediction_cost, stage_cost
 from kagglekit.finish import finish
+from kagglekit.journal import record_decoding
 from kagglekit.model import data_config, head_module, load_weights, round_sizes, set_input_size
 from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan
@@ -191,6 +192,7 @@ def prepare(
         plan.request.store,
     )
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
+    record_decoding(folder, pictures)
     if lines := describe_bad(pictures):
         display.warn(lines)
     require_images(pictures, to_validate=plan.fitted_on is None)

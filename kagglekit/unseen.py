@@ -5,31 +5,31 @@ Neither training images nor a network are needed: the run's folder, the competit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from kagglekit.device import choose_device
-from kagglekit.ensemble import Member
 from kagglekit.errors import UserError, listing
 from kagglekit.folder import IMAGE_SUFFIXES, in_order
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
-from kagglekit.predictions import check_predictions, load_predictions, make_predictions, with_missing_rows
-from kagglekit.restored import predict_files, restore
+from kagglekit.members_unseen import Unseen, predict_unseen
+from kagglekit.predictions import with_missing_rows
 from kagglekit.run_folder import Run
 from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from kagglekit.progress import Display
 
 
 def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
     """Predict the test images of a folder as the run did its own, and write a checked CSV.
 
-    All members predict, with the recipe's test-time augmentation; the run's ensemble combines them. Images that can't
+    All members predict, of all folds or of all runs of a blend, with the recipe's test-time augmentation; the run's
+    ensemble combines them. Images that can't
     be decoded get the mean prediction.
 
     Returns:
@@ -38,49 +38,18 @@ def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Displa
     Raises:
         UserError: The run is not finished, the test images can't be found, or the CSV is not what it must be.
     """
-    info, recipe = run.info(), run.recipe()
-    hooks = Hooks(load(info["plugin"]), display.warn)
+    hooks = Hooks(load(run.info()["plugin"]), display.warn)
     competition, sample = hooks.competition(), read_sample(data)
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
-    members = [_member(run, name, files, device, display) for name in member_names(run)]
-    labels = pd.Series({row["id"]: row["label"] for row in run.valid()}, dtype="str")
-    ensemble = hooks.ensemble(members, labels, recipe)
-    check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
-    test = clip_predictions(with_missing_rows(ensemble.test, list(files)), recipe.clip)
+    ids = list(files)
+    found = predict_unseen(run, Unseen(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
+    if bad := sorted(set(ids) - set(found.index)):
+        display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
+    test = clip_predictions(with_missing_rows(found, ids), run.recipe().clip)
     rows = hooks.submission(competition, test, sample)
     check_submission(rows, sample, test, competition)
     write_submission(rows, file)
     return rows
-
-
-def member_names(run: Run) -> list[str]:
-    """List the members that made up the run's ensemble, in order.
-
-    Raises:
-        UserError: The run has none, or lacks weights or predictions of one.
-    """
-    names = list(dict.fromkeys(row["member"] for row in run.info().get("scores", []) if row["member"] != "ensemble"))
-    needed = [path for name in names for path in (run.snapshot(name), run.predictions(name, "valid"))]
-    missing = [str(path.relative_to(run.folder)) for path in needed if not path.exists()]
-    if missing or not names or not run.valid():
-        raise UserError(
-            f"{run.folder} lacks what its ensemble was made of: {listing(missing) or 'it is not finished'}",
-            "predict with a finished run whose folder is whole",
-        )
-    return names
-
-
-def _member(run: Run, name: str, files: Mapping[str, Path], device: str, display: Display) -> Member:
-    restored = restore(run, choose_device(device), name)
-    found = predict_files(restored, list(files.values()), list(files), tta=True, skip_bad=True)
-    ids = [image for row, image in enumerate(files) if row in set(found.rows.tolist())]
-    if bad := sorted(set(files) - set(ids)):
-        display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
-    if not ids:
-        raise UserError(f"none of {len(files)} test images could be read", "look at the files")
-    test = make_predictions(ids, restored.classes, found.probabilities)
-    valid, cycle = load_predictions(run.predictions(name, "valid")), name.rpartition("-cycle")[2]
-    return Member(name, valid, test, run.name, restored.stage.name, int(cycle) if cycle.isdigit() else 1)
 
 
 def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dict[str, Path]:

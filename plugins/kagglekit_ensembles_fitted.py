@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kagglekit import Ensemble, Member, UserError
+from kagglekit_stacking import Stack, apply_stack, fit_stack
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-    from kagglekit.solver import LinearHead
 
     Tables = Sequence[pd.DataFrame]
     Truth = NDArray[np.int64]
@@ -175,6 +174,13 @@ def _weights(weights: NDArray[np.float64], names: list[str]) -> dict[str, Any]:
     return {"weights": dict(zip(names, weights.tolist(), strict=True))}
 
 
+def _exponents(found: Stack | None, names: list[str]) -> dict[str, Any]:
+    """Name the members' weights in the exponent, those that all classes share; of the mean, where nothing was found."""
+    if found is None:
+        return _weights(np.full(len(names), 1 / len(names)), names)
+    return {"exponents": dict(zip(names, found.shared.tolist(), strict=True))}
+
+
 def _fit_temperature(tables: Tables, truth: Truth, seed: int) -> float:
     from kagglekit.predictions import average
 
@@ -189,34 +195,6 @@ def _apply_temperature(temperature: float, tables: Tables) -> pd.DataFrame:
     return make_predictions(mean.index, mean.columns, scaled)
 
 
-def _fit_stack(tables: Tables, truth: Truth, seed: int) -> LinearHead | None:
-    """Fit a logistic regression to the members' log-probabilities; None where there is only one class to learn from.
-
-    Wolpert 1992, "Stacked generalization", Neural Networks 5(2).
-    """
-    from kagglekit.solver import fit_linear_head
-
-    if len(np.unique(truth)) < 2:
-        return None
-    return fit_linear_head(_log_probabilities(tables), truth, tables[0].shape[1], seed)
-
-
-def _apply_stack(found: LinearHead | None, tables: Tables) -> pd.DataFrame:
-    from kagglekit.predictions import average, make_predictions
-
-    if found is None:
-        return average(tables)
-    logits = _log_probabilities(tables).astype(np.float64) @ found.weight.T + found.bias
-    return make_predictions(tables[0].index, tables[0].columns, _softmax(logits))
-
-
-def _log_probabilities(tables: Tables) -> NDArray[np.float32]:
-    from kagglekit.predictions import aligned
-
-    parts = [np.log(aligned(table, tables[0]).clip(1e-6)) for table in tables]  # below, only noise differs
-    return np.concatenate(parts, axis=1).astype(np.float32)
-
-
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
@@ -225,9 +203,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 METHODS = {
     "weighted": Method(lambda tables, truth, _: mixture_weights(_right(tables, truth)), _average, _weights),
     "hill-climbing": Method(lambda tables, truth, _: climbed_weights(_right(tables, truth)), _average, _weights),
-    "stacking": Method(
-        _fit_stack, _apply_stack, lambda found, names: {"strength": found.strength if found else None, "of": names}
-    ),
+    "stacking": Method(lambda tables, truth, _: fit_stack(tables, truth), apply_stack, _exponents),
     "temperature": Method(
         _fit_temperature, _apply_temperature, lambda found, names: {"temperature": round(found, 4), "of": names}
     ),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from kagglekit import Stage
-from kagglekit.report.curves import Line, Span, Timing, curves, thinned, timings, verdict
+from kagglekit.report.curves import Line, Span, Timing, curves, decoding, thinned, timings, verdict
 from kagglekit.report.svg import chart, ticks
 from kagglekit.smoothing import smoothed
 
@@ -52,6 +54,7 @@ def epochs(train: list[float], valid: list[float]) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("train", "valid", "expected"),
     [
+        ([1.0, 0.5, 0.2], [math.nan] * 3, "no valid images"),
         ([1.0, 0.5, 0.2], [1.0, 0.8, 0.9], "over-fitting"),  # 12 % above 0.8 while training went on falling
         ([1.0, 0.5, 0.2], [1.0, 0.8, 0.83], "fitting"),  # 4 %: within the rule's 5
         ([1.0, 0.5, 0.6], [1.0, 0.8, 0.9], "fitting"),  # both rose: a new cycle, or noise
@@ -71,10 +74,18 @@ def test_a_training_loss_that_is_another_quantity_is_no_sign_of_under_fitting():
         assert verdict(rows, STAGE.model_copy(update=changed)) == "fitting"
 
 
-def test_time_is_split_into_compute_waiting_and_the_rest():
-    found = timings(LOG, {"head": 2.0, "all": 8.0})
-    assert found[1] == Timing("all", 8.0, 4.5, 1.5, 2.0, 50.0)
-    assert found[2] == Timing("last", 2.0, 1.5, 0.5, 0.0, 50.0)  # stopped before its end: no whole time is known
+def test_time_is_split_into_decoding_compute_waiting_and_the_rest():
+    decoded = [
+        {"stage": "all", "n": 300, "seconds": 2.0},
+        {"stage": "all", "n": 100, "seconds": 2.0},
+        {"stage": "", "n": 30, "seconds": 0.5},
+    ]
+    found = timings(LOG, {"head": 2.0, "all": 8.0}, decoded)
+    assert found[1] == Timing("all", 8.0, 4.0, 100.0, 4.5, 1.5, 2.0, 50.0)
+    # stopped before its end: no whole time is known
+    assert found[2] == Timing("last", 2.0, 0.0, 0.0, 1.5, 0.5, 0.0, 50.0)
+    assert decoding(decoded, "") == (0.5, 60.0)
+    assert decoding([], "all") == (0.0, 0.0)
 
 
 def test_smoothing_gives_a_constant_back_and_begins_with_the_first_value():

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import cv2
 import layouts
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from kagglekit.cli import cli
-from kagglekit.duplicates import fingerprint, near_duplicates
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.plots import draw_counts
@@ -122,29 +120,6 @@ def test_near_duplicates_are_told_listed_and_drawn(tmp_path: Path) -> None:
     assert len(lines) == 4
     assert lines[1].startswith(f"{rows[0][0]},train,{rows[0][1]},{twin},train,")
     assert (folder / "near-duplicates.png").exists()
-
-
-def test_an_image_is_found_again_compressed_and_scaled_and_not_confused_with_others(tmp_path: Path) -> None:
-    images = []
-    for number in range(12):
-        noise = np.random.default_rng(number).uniform(0, 255, (6, 8, 3)).astype(np.uint8)
-        images.append(cv2.resize(noise, (240, 180), interpolation=cv2.INTER_CUBIC))
-    variants = [
-        (images[0], 50),
-        (cv2.resize(images[1], (120, 90), interpolation=cv2.INTER_AREA), 95),
-        (np.clip(images[2].astype(int) + 3, 0, 255).astype(np.uint8), 95),
-        (images[3][:, ::-1], 95),  # mirrored: another picture
-        (cv2.resize(images[4], (180, 180)), 95),  # squashed: another shape
-        (np.clip(images[5].astype(int) // 2, 0, 255).astype(np.uint8), 95),  # the same hash, other pixels
-    ]
-    files = [tmp_path / f"{number}.jpg" for number in range(len(images) + len(variants))]
-    for file, (image, quality) in zip(files, [*((image, 95) for image in images), *variants], strict=True):
-        cv2.imwrite(str(file), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    found = [fingerprint(tmp_path / "broken.jpg"), *(fingerprint(file) for file in files)]
-    assert found[0] is None
-    assert near_duplicates(found) == [(1, 13), (2, 14), (3, 15)]
-    assert near_duplicates([None]) == []
 
 
 def test_a_plot_has_the_same_bytes_again(tmp_path: Path) -> None:

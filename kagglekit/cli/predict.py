@@ -51,8 +51,9 @@ def predict(
 ) -> None:
     """Predict the classes of images with RUN's final weights; a PATH is an image, or a folder of them.
 
-    With --submission, all members of RUN predict the test images in --data DIR. Neither training images nor a
-    network are needed for either.
+    A run of folds predicts with the members of all folds, a blend with those of its runs, which must still lie beside
+    it. With --submission, all members of RUN predict the test images in --data DIR. Neither training images nor a
+    network are needed for any of it.
     """
     from kagglekit.progress import for_people
     from kagglekit.run_folder import find_run

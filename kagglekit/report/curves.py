@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from kagglekit.recipe import Stage
 
@@ -17,7 +19,7 @@ RULE = (
     "fell since that epoch; a gap between the two alone is none. Under-fitting: the valid loss fell to the last epoch, "
     f"and that epoch's training loss is still more than {GAP - 1:.0%} above it; this is not judged with mixup, CutMix, "
     "label smoothing or another draw of the classes, which change the training loss itself. Else the stage is fitting. "
-    "One epoch is too short to tell."
+    "One epoch is too short to tell, and without valid images nothing is."
 )
 
 
@@ -76,7 +78,9 @@ class Timing:
 
     Attributes:
         name: The stage's.
-        total: Of the stage.
+        total: Of the stage, all that follows but decoding.
+        decode: Of the copies that no stage before it needed, all made before the first stage.
+        decoded_per_s: Images a second of that; 0 where none were made.
         compute: Of its training steps without the waiting.
         wait: For images, in training.
         rest: Validation after each epoch, writing weights.
@@ -85,6 +89,8 @@ class Timing:
 
     name: str
     total: float
+    decode: float
+    decoded_per_s: float
     compute: float
     wait: float
     rest: float
@@ -137,13 +143,15 @@ def by_stage(log: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def verdict(rows: Sequence[Row], stage: Stage) -> str:
-    """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting`` or ``too short to tell``.
+    """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting``, or why it can't be told.
 
     Args:
         rows: Of log.csv, of this stage.
         stage: Its settings.
     """
     train, valid = ([float(row[key]) for row in rows] for key in ("train_loss", "valid_loss"))
+    if any(math.isnan(value) for value in valid):
+        return "no valid images"
     if len(rows) < 2:
         return "too short to tell"
     best = valid.index(min(valid))
@@ -155,22 +163,31 @@ def verdict(rows: Sequence[Row], stage: Stage) -> str:
     return "fitting"
 
 
-def timings(log: Sequence[Row], totals: Mapping[str, float]) -> list[Timing]:
+def timings(log: Sequence[Row], totals: Mapping[str, float], decoded: Sequence[Mapping[str, Any]]) -> list[Timing]:
     """Split each stage's time.
 
     Args:
         log: The rows of log.csv.
         totals: Seconds of each stage, from run.json.
+        decoded: What was decoded, from run.json.
     """
-    return [_timing(name, rows, totals.get(name)) for name, rows in by_stage(log).items()]
+    return [_timing(name, rows, totals.get(name), decoding(decoded, name)) for name, rows in by_stage(log).items()]
 
 
-def _timing(name: str, rows: Sequence[Row], total: float | None) -> Timing:
+def decoding(decoded: Sequence[Mapping[str, Any]], stage: str) -> tuple[float, float]:
+    """Return the seconds, and images a second, of the copies made for a stage; if it has no name, for predictions."""
+    own = [each for each in decoded if each["stage"] == stage]
+    seconds = sum(each["seconds"] for each in own)
+    return seconds, sum(each["n"] for each in own) / seconds if seconds else 0.0
+
+
+def _timing(name: str, rows: Sequence[Row], total: float | None, decode: tuple[float, float]) -> Timing:
     seconds = [float(row["seconds"]) for row in rows]
     train, wait = sum(seconds), sum(float(row["waited_s"]) for row in rows)
     images = sum(float(row["images_per_s"]) * second for row, second in zip(rows, seconds, strict=True))
     whole = train if total is None else max(total, train)
-    return Timing(name, whole, max(0.0, train - wait), wait, whole - train, images / train if train else 0.0)
+    speed = images / train if train else 0.0
+    return Timing(name, whole, *decode, max(0.0, train - wait), wait, whole - train, speed)
 
 
 def thinned(line: Line, most: int) -> Line:
