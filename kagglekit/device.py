@@ -88,6 +88,29 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def is_full(error: RuntimeError) -> bool:
+    """Return whether an error says that a device's memory does not suffice; torch has a class for CUDA's alone."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _FULL)
+
+
+_FULL = ("MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory")
+
+
+@contextmanager
+def memory_told(device: torch.device, what: str, hint: str) -> Iterator[None]:
+    """Say so where the device's memory does not hold what the block does.
+
+    Raises:
+        UserError: It does not.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        raise UserError(f"the memory of {device} does not hold {what}", hint) from error
+
+
 @contextmanager
 def chosen_algorithms(deterministic: bool) -> Iterator[None]:
     """In the block, let torch use only algorithms whose result is the same every time, if asked for.

@@ -24,6 +24,16 @@ def image_names(folder: Path) -> list[str]:
     return in_order(name for name in names if not name.startswith("."))
 
 
+def other_images(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the images that are not among `names`, in a folder and in those below it that `names` lead into."""
+    known = set(names)
+    found = []
+    for below in sorted({name.rpartition("/")[0] for name in known} or {""}):
+        place = folder / below
+        found += [f"{below}/{name}" if below else name for name in (image_names(place) if place.is_dir() else ())]
+    return [name for name in found if name not in known]
+
+
 def subfolders(folder: Path) -> list[Path]:
     """Return the folders in a folder: see `in_order`.
 
@@ -52,6 +62,8 @@ def existing_file(file: Path) -> Path:
     Raises:
         UserError: It does not exist; the message says what is there instead.
     """
+    if file.is_dir():
+        raise UserError(f"{file} is a folder, not a file", what_is_there(file / "*"))
     if not file.is_file():
         raise UserError(f"there is no file {file}", what_is_there(file))
     return file

@@ -103,7 +103,7 @@ def recognise(data: Path) -> Seen:
     labels = _labels(data, files)
     test = _test_images(files, labels, sample)
     asked = None if sample is None else _sample(sample, labels.classes)
-    notes = [*_labels_notes(labels), *_test_notes(test, sample, files), *_sample_notes(asked, labels.classes)]
+    notes = [*_labels_notes(labels), *_unlabelled_notes(labels, test), *_test_notes(test, sample, files), *_sample_notes(asked, labels.classes)]
     return Seen(labels, test, asked, _short_side(data, files), tuple(notes))
 
 
@@ -234,6 +234,13 @@ def _labels_notes(labels: ClassFolders | Table) -> list[str]:
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? An image has one label; several are not supported")
     return notes
+
+
+def _unlabelled_notes(labels: ClassFolders | Table, test: TestImages | None) -> list[str]:
+    if isinstance(labels, ClassFolders) or not labels.unlabelled or (test and test.shared):
+        return []
+    where = labels.images or "the folder"
+    return [f"images in {where} without a row in {labels.csv} are left out: {listing(labels.unlabelled)}"]
 
 
 def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Mapping[str, list[str]]) -> list[str]:

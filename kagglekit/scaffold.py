@@ -168,12 +168,8 @@ def _recognised(seen: Seen) -> str:
 
 
 def _apart(seen: Seen) -> bool:
-    """Tell whether the test images need a line of their own: the CSV's folder or suffix is not theirs."""
-    return (
-        isinstance(seen.labels, Table)
-        and seen.test is not None
-        and (seen.test.shared or seen.test.suffix != seen.labels.suffix)
-    )
+    """Tell whether the test images need a line of their own: their ids lack something else of the file names."""
+    return isinstance(seen.labels, Table) and seen.test is not None and seen.test.suffix != seen.labels.suffix
 
 
 def _renamed(seen: Seen) -> bool:
@@ -193,8 +189,11 @@ def _from_folders(seen: Seen) -> str:
 def _from_csv(table: Table, test: TestImages | None) -> str:
     arguments = [_path(table.csv), f"images={_path(table.images)}", f'suffix="{table.suffix}"']
     arguments += [f"id_column={_quoted(table.id_column)}", f"label_column={_quoted(table.label_column)}"]
-    if test and not test.shared and test.suffix == table.suffix:
-        arguments.append(f"test={_path(test.folder)}")
+    ours = test if test and test.suffix == table.suffix else None
+    if ours:
+        arguments.append(f"test={_path(ours.folder)}")
+    if table.unlabelled and not (ours and ours.shared):
+        arguments.append("ignore_unlabelled=True")
     return _call("labels_from_csv", arguments)
 
 
