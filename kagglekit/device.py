@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kagglekit.device_memory import give_back, is_full
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import write_text
 from kagglekit.model import set_input_size
@@ -86,29 +87,6 @@ def choose_device(name: str) -> torch.device:
         usable = ", ".join(kind for kind, is_there in found.items() if is_there)
         raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
     return device
-
-
-def is_full(error: RuntimeError) -> bool:
-    """Return whether an error says that a device's memory does not suffice; torch has a class for CUDA's alone."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _FULL)
-
-
-_FULL = ("MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory")
-
-
-@contextmanager
-def memory_told(device: torch.device, what: str, hint: str) -> Iterator[None]:
-    """Say so where the device's memory does not hold what the block does.
-
-    Raises:
-        UserError: It does not.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if not is_full(error):
-            raise
-        raise UserError(f"the memory of {device} does not hold {what}", hint) from error
 
 
 @contextmanager
@@ -254,8 +232,10 @@ def _least_seconds(step: Callable[[Format], None], candidate: Format, best: floa
             least = min(least, seconds)
             if least > HOPELESS * best:
                 break
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        give_back()
     return least
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kagglekit.device import Compute
+from kagglekit.device_memory import memory_told
 
 BATCH = 64  # images a forward pass; a fixed number, so that results do not depend on a choice
 
@@ -43,6 +44,9 @@ def predict_pass(
         turn: 0 for the plain view, k for pass k of test-time augmentation.
         compute: Device and format.
         batch: Images a forward pass.
+
+    Raises:
+        UserError: The device's memory does not hold them.
     """
     model.eval()
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
@@ -50,7 +54,8 @@ def predict_pass(
     before: Fetched | None = None
     for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
         formatted = inputs.contiguous(memory_format=compute.infer.memory_format)
-        with compute.infer.autocast(compute.device):
+        what, hint = f"{batch} images to predict", "let nothing else use it, or choose a smaller --size or --arch"
+        with memory_told(compute.device, what, hint), compute.infer.autocast(compute.device):
             logits = model(formatted)
         fetched = Fetched(logits.float().softmax(1)[: len(chunk)])
         if before:

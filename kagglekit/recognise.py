@@ -103,7 +103,12 @@ def recognise(data: Path) -> Seen:
     labels = _labels(data, files)
     test = _test_images(files, labels, sample)
     asked = None if sample is None else _sample(sample, labels.classes)
-    notes = [*_labels_notes(labels), *_unlabelled_notes(labels, test), *_test_notes(test, sample, files), *_sample_notes(asked, labels.classes)]
+    notes = [
+        *_labels_notes(labels),
+        *_unlabelled_notes(labels, test),
+        *_test_notes(test, sample, files),
+        *_sample_notes(asked, labels.classes),
+    ]
     return Seen(labels, test, asked, _short_side(data, files), tuple(notes))
 
 

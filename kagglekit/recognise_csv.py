@@ -177,9 +177,7 @@ def _likeliest(candidates: Sequence[str], rows: pd.DataFrame) -> str:
     return min(candidates, key=rank)
 
 
-def _notes(
-    name: str, rows: pd.DataFrame, column: Column, label: str, candidates: Sequence[str]
-) -> Iterator[str]:
+def _notes(name: str, rows: pd.DataFrame, column: Column, label: str, candidates: Sequence[str]) -> Iterator[str]:
     others = [other for other in candidates if other != label]
     if others:
         yield f"{name} has other columns with few values: {listing(others)}; are the labels in {label!r}?"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.device import Compute, Format, seed_device
+from kagglekit.device_memory import give_back, is_full
 from kagglekit.held import Held, LossWatch, MovingAverage
 from kagglekit.mixing import mix, smooth_targets
 from kagglekit.passes import Batches
@@ -103,7 +104,7 @@ def train_stage(fit: Fit, held: Held | None = None) -> Iterator[Progress]:
 
     Raises:
         NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
-        torch.OutOfMemoryError: The device does not hold two images of a batch, or the optimizer's state.
+        RuntimeError: The device does not hold two images of a batch, or the optimizer's state.
     """
     held = held or begin(fit)
     if held.again:
@@ -172,13 +173,12 @@ def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) 
     """Add up a batch's gradients part by part; return its loss, or None where more parts have to be tried."""
     try:
         return _add_gradients(fit, inputs, labels, held)
-    except torch.OutOfMemoryError:
-        if held.parts > len(inputs) // 4:  # BatchNorm needs two images
+    except RuntimeError as error:
+        if not is_full(error) or held.parts > len(inputs) // 4:  # BatchNorm needs two images
             raise
     held.parts *= 2
     fit.optimizer.zero_grad(set_to_none=True)
-    if fit.compute.device.type == "cuda":
-        torch.cuda.empty_cache()
+    give_back()
     return None
 
 

@@ -45,6 +45,7 @@ LAYERS = [
         "requires",
         "run_lock",
         "checkpoint",
+        "device_memory",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress", "data_place"},
     {"fetching", "store_choice"},
