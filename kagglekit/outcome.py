@@ -6,13 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kagglekit.describe import describe_scores
 from kagglekit.ensemble import Ensemble, Member
 from kagglekit.metric import Metric, Score
 from kagglekit.plan import Plan
-from kagglekit.predictions import check_predictions, save_predictions, truth_numbers, with_missing_rows
+from kagglekit.predictions import (
+    check_predictions,
+    make_predictions,
+    save_predictions,
+    truth_numbers,
+    with_missing_rows,
+)
 from kagglekit.progress import Display
 from kagglekit.run_folder import Run
 from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
@@ -119,14 +126,32 @@ def write_csv(outcome: Outcome, ensemble: Ensemble) -> None:
     if plan.recipe.clip:
         test = clip_predictions(test, plan.recipe.clip)
         _say_clip_gain(outcome, ensemble)
+    rows = _rows(plan, test)
+    write_submission(rows, outcome.run.submission)
+    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
+    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+
+
+def check_form(plan: Plan) -> None:
+    """Try the CSV with even probabilities, so that a sample that does not fit is told before any training.
+
+    Raises:
+        UserError: The sample can't be read, or its columns or ids are not those of these classes and test images.
+    """
+    ids = plan.table.loc[plan.table["split"] == "test", "id"].tolist()
+    if ids:
+        even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), np.float32)
+        _rows(plan, make_predictions(ids, plan.classes, even))
+
+
+def _rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
+    """Make the CSV's rows and check them against the sample."""
     sample = read_sample(plan.data)
     if sample is not None and plan.recipe.limit:
         sample = sample[sample.iloc[:, 0].isin(test.index)]
     rows = plan.hooks.submission(plan.competition, test, sample)
     check_submission(rows, sample, test, plan.competition)
-    write_submission(rows, outcome.run.submission)
-    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+    return rows
 
 
 def _say_clip_gain(outcome: Outcome, ensemble: Ensemble) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -38,12 +39,15 @@ def locked(run: Run) -> Iterator[None]:
 
 
 def is_locked(run: Run) -> bool:
-    """Return whether a process works on the run right now."""
-    file = run.checkpoints / "lock"
-    if not file.exists():
-        return False
+    """Return whether a process works on the run, or on one of its folds, right now."""
+    return any(map(_is_held, [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]))
+
+
+def _is_held(file: Path) -> bool:
     try:
         with FileLock(file, timeout=0):
             return False
     except Timeout:
         return True
+    except OSError:  # it can't be written, so that no process here can hold it
+        return False

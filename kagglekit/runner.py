@@ -264,5 +264,6 @@ def reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[Non
             folder.update_info(status=status, error=f"{type(error).__name__}: {error}")
         plan.hooks.run_failed(folder, error)
         display.say(f"{status}; what was made so far stays in {folder.folder}")
-        display.say(f"to go on: kagglekit resume {folder.folder}")
+        if "fold" not in folder.info():  # the whole run says it of itself
+            display.say(f"to go on: kagglekit resume {folder.folder}")
         raise

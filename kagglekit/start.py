@@ -10,6 +10,7 @@ from kagglekit.device import chosen_algorithms
 from kagglekit.errors import UsageError, UserError
 from kagglekit.fold_runs import run_folds
 from kagglekit.full import describe_full, full_plan, full_request
+from kagglekit.outcome import check_form
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.repeats import record_spread, repeated
@@ -59,6 +60,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     """
     info = folder.info()
     if info.get("status") == "finished":
+        folder.remove_checkpoints()  # of a process that was killed just then
         display.say(f"{folder.folder} is finished")
         return folder
     if info.get("fold"):
@@ -78,11 +80,10 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
 
 
 def _plan(request: Request, display: Display) -> Plan:
-    if not request.full:
-        return make_plan(request, display)
-    plan = full_plan(request, display)
-    assert plan.fitted_on is not None
-    display.say(describe_full(plan, plan.fitted_on))
+    plan = (full_plan if request.full else make_plan)(request, display)
+    check_form(plan)
+    if plan.fitted_on:
+        display.say(describe_full(plan, plan.fitted_on))
     return plan
 
 
