@@ -62,6 +62,8 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "startup": ["startup.py"],
         "memory": ["memory.py"],
         "growth": ["growth.py", *some],
+        "rows": ["rows.py"],
+        "deterministic": ["deterministic.py"],
     }
     if small:
         for name in ("limit", "stages", "vs_fastai", "vs_timm"):
