@@ -252,24 +252,46 @@ def test_weights_of_another_number_of_classes_fill_the_body_and_a_run_of_others_
     assert re.match(r"error: \S+ was trained on other classes\nstart from a run of this competition", refused.stderr)
 
 
-@pytest.mark.parametrize("damaged", [False, True], ids=["finished", "failed"])
-def test_no_secret_gets_into_what_a_run_writes_or_says(
-    tmp_path: Path, here: None, damaged: bool, monkeypatch: pytest.MonkeyPatch
+def fails(*_: object) -> None:
+    raise RuntimeError(f"401 Unauthorized for https://host/?token={SECRET}")
+
+
+@pytest.mark.parametrize("end", ["finished", "failed", "broken"])
+def test_no_secret_gets_into_what_a_run_writes_or_says_nor_into_a_traceback(
+    tmp_path: Path, here: None, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layouts.write_dog_breed(tmp_path / "dogs", per_class=4, test=3)
-    if damaged:
+    if end == "failed":
         next((tmp_path / "dogs" / "train").iterdir()).write_bytes(b"no image")
+    if end == "broken":
+        monkeypatch.setattr("kagglekit.runner.finish", fails)
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_USERNAME", "HF_TOKEN"):
         monkeypatch.setenv(name, SECRET)
     (tmp_path / "home" / ".kaggle").mkdir(parents=True)
     (tmp_path / "home" / ".kaggle" / "kaggle.json").write_text(f'{{"username": "me", "key": "{SECRET}"}}')
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     done = ask("run", "dog-breed", "--data", "dogs", *TINY)
-    assert done.exit_code == int(damaged), done.output
+    assert done.exit_code == int(end != "finished"), done.output
+    assert ("Traceback" in done.output) == (end == "broken")
+    assert ("token=***" in done.output) == (end == "broken")
     written = [path for part in ("submissions", "cache") for path in (tmp_path / part).rglob("*") if path.is_file()]
     assert written
     assert SECRET not in done.output
     assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+
+
+def test_the_page_names_tests_that_are_there() -> None:
+    tests = Path(__file__).parent
+    table = (
+        (tests.parent / "docs" / "reliability.md").read_text(encoding="utf-8").split("## Bad input")[1].split("##")[0]
+    )
+    file, found = "", 0
+    for name in re.findall(r"`([a-z0-9_.]+)`", table):
+        file = name if name.endswith(".py") else file
+        if name != file:
+            assert f"def test_{name}" in (tests / file).read_text(encoding="utf-8"), (file, name)
+            found += 1
+    assert found > 20
 
 
 RECIPE = Recipe(arch="resnet18", stages=progressive_stages((64, 96)))

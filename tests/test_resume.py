@@ -235,7 +235,7 @@ import kagglekit_timm, torch
 def kagglekit_model(recipe, n_classes):
     model = kagglekit_timm.kagglekit_model(recipe, n_classes)
     def check(module, inputs):
-        if torch.is_grad_enabled() and len(inputs[0]) > {images}:
+        if torch.is_grad_enabled() == {training} and len(inputs[0]) > {images}:
             raise {error}
     model.register_forward_pre_hook(check)
     return model
@@ -251,7 +251,7 @@ FULL = {  # what torch says: CUDA's has a class of its own, Apple's (as of torch
 
 @pytest.mark.parametrize("kind", FULL)
 def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp_path: Path, kind: str) -> None:
-    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(images=2, error=FULL[kind]))
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=2, error=FULL[kind]))
     run, said = stopped(data, tmp_path / "out", plugin=plugin)
     go_on(run)
     assert run.info()["parts"] == {"head-augmented": 4, "all-1": 4, "all-2": 4}
@@ -264,11 +264,19 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
 
 
 def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -> None:
-    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(images=1, error=FULL["cuda"]))
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=1, error=FULL["cuda"]))
     with pytest.raises(
         UserError, match=r"the memory of cpu does not hold a batch of 8 at 32 px, nor a small part of it"
     ):
         start(data, tmp_path / "out", plugin=plugin)
+
+
+def test_a_device_too_small_to_predict_is_told(data: Path, tmp_path: Path) -> None:
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=2, error=FULL["mps"]))
+    with pytest.raises(
+        UserError, match=r"the memory of cpu does not hold 64 images to predict\nlet nothing else use it"
+    ):
+        start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"})
 
 
 BAD_LOSS = """
