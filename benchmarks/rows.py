@@ -68,7 +68,7 @@ def write(data: Path, rows: int) -> None:
         (data / part).mkdir()
     for number in range(rows):
         (data / ("train" if number % 3 else "test") / f"{number:08x}.jpg").touch()
-    labelled = [f"{number:08x},{names[number % CLASSES]}" for number in range(rows) if number % 3]
+    labelled = [f"{number:08x},{names[number // 3 % CLASSES]}" for number in range(rows) if number % 3]
     (data / "labels.csv").write_text("\n".join(["id,breed", *labelled]) + "\n")
     even = ",".join([str(1 / CLASSES)] * CLASSES)
     asked = [f"{number:08x},{even}" for number in range(0, rows, 3)]

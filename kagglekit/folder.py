@@ -17,10 +17,9 @@ def image_names(folder: Path) -> list[str]:
     """Return the names of a folder's images: see `in_order`.
 
     Raises:
-        UserError: There is no such folder.
+        UserError: There is no such folder, or it can't be read.
     """
-    entries = _existing_folder(folder).iterdir()
-    names = (path.name for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
+    names = (path.name for path in _entries(folder) if path.suffix.lower() in IMAGE_SUFFIXES)
     return in_order(name for name in names if not name.startswith("."))
 
 
@@ -40,7 +39,7 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         UserError: There is no such folder.
     """
-    folders = (path for path in _existing_folder(folder).iterdir() if path.is_dir())
+    folders = (path for path in _entries(folder) if path.is_dir())
     return [folder / name for name in in_order(path.name for path in folders if not path.name.startswith(_HIDDEN))]
 
 
@@ -76,7 +75,10 @@ def what_is_there(path: Path) -> str:
     return f"in {folder} there is: {listing(names, 8) or 'nothing'}"
 
 
-def _existing_folder(folder: Path) -> Path:
+def _entries(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}", what_is_there(folder))
-    return folder
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error

@@ -33,12 +33,11 @@ def save(work: Work, held: Held | None = None) -> None:
 
 def _facts(work: Work) -> dict[str, Any]:
     position = work.position
+    names = [stage.name for stage in work.plan.recipe.stages]  # a stage whose rate was found is not the recipe's own
     return {
         "run": run_key(work.run),
         "done": position.done,
-        "snapshots": [
-            [each.name, work.plan.recipe.stages.index(each.stage), each.cycle] for each in position.snapshots
-        ],
+        "snapshots": [[each.name, names.index(each.stage.name), each.cycle] for each in position.snapshots],
         "size": position.size,
         "rates": list(position.rates.items()),
         "seconds": position.seconds + time.perf_counter() - work.estimate.started,

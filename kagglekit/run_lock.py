@@ -13,6 +13,8 @@ from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.run_folder import Run
 
+READ_ONLY = "make it writable, or copy it to another place and resume it there"  # what to do about a run that is
+
 
 @contextmanager
 def locked(run: Run) -> Iterator[None]:
@@ -21,7 +23,7 @@ def locked(run: Run) -> Iterator[None]:
     Raises:
         UserError: Another process works on it, or its folder can't be written.
     """
-    check_writable(run.folder, "make it writable, or copy it to another place and resume it there")
+    check_writable(run.folder, READ_ONLY)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.checkpoints / "lock", thread_local=False)
     try:
@@ -31,6 +33,8 @@ def locked(run: Run) -> Iterator[None]:
         raise UserError(
             f"another process works on {run.folder}: number {who}", "wait until it ends, or stop it first"
         ) from None
+    except OSError as error:
+        raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
     try:
         run.update_info(process=os.getpid())
         yield

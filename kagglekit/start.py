@@ -8,6 +8,7 @@ from pathlib import Path
 from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
 from kagglekit.errors import UsageError, UserError
+from kagglekit.files import check_writable
 from kagglekit.fold_runs import run_folds
 from kagglekit.full import describe_full, full_plan, full_request
 from kagglekit.outcome import check_form
@@ -15,6 +16,7 @@ from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.repeats import record_spread, repeated
 from kagglekit.run_folder import Run
+from kagglekit.run_lock import READ_ONLY
 from kagglekit.runner import run_plan, settled, train
 from kagglekit.stop import stoppable
 from kagglekit.unfinished import check_same_data, find_unfinished, request_of, run_key
@@ -66,6 +68,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     if info.get("fold"):
         whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
         raise UserError(f"{folder.folder} is a part of a run", whole)
+    check_writable(folder.folder, READ_ONLY)
     begun = folder.recipe_file.exists()
     last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
     request = request_of(folder, data, fresh=last is None)

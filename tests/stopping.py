@@ -65,8 +65,8 @@ def go_on(run: Run, data: Path | None = None) -> str:
 
 
 def only(out: Path) -> Run:
-    (folder,) = out.glob("*/*")
-    return Run(folder)
+    (file,) = out.glob("*/*/run.json")
+    return Run(file.parent)
 
 
 def outcome(run: Run) -> list[object]:

@@ -118,6 +118,13 @@ def test_the_training_loop_never_sees_the_plugins():
         assert not {module for module in used if module.startswith(("kagglekit.hooks", "kagglekit.manager", "pluggy"))}
 
 
+def test_nothing_runs_a_shell():
+    for path in [*CORE, *(ROOT / "plugins").glob("*.py"), *(ROOT / "competitions").glob("*.py")]:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if any(keyword.arg == "shell" for keyword in call.keywords)], path
+        assert not {"os.system", "os.popen", "subprocess.getoutput"} & {ast.unparse(call.func) for call in calls}, path
+
+
 def test_only_one_module_imports_kaggle():
     importers = [path for path in CORE if any(name.split(".")[0] == "kaggle" for name in imported(path))]
     assert len(importers) <= 1

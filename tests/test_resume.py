@@ -309,6 +309,20 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     assert run.info()["status"] == "finished"
 
 
+def test_a_halved_rate_stays_halved_when_the_run_is_stopped_behind_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kagglekit.checkpoint, "SHARE", 1e9)
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(4,)))
+    settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "asked": {"stages": "4"}}
+    run, said = stopped(data, tmp_path / "out", 5, plugin=plugin, stage__4__cycle_len=2, **settings)
+    assert "half the learning rate" in said
+    go_on(run)
+    rates = [float(row["lr"]) for row in run.steps()]
+    assert len(rates) == 8
+    assert rates[-1] == pytest.approx(rates[0] / 2)
+
+
 def test_a_second_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(10, 11)))
     with pytest.raises(

@@ -19,7 +19,13 @@ from kagglekit.run_lock import is_locked, locked
 
 LAST = {"asked": {"stages": "4"}, "stage__4__batch_size": 4}  # 12 images a fold make 3 steps an epoch, 6 a fold
 FOLDS = {**LAST, "folds": 2}
-AUTO = {**LAST, "stage__4__lr": "auto"}
+MIXED = {
+    "stage__4__mixup": 0.4,
+    "stage__4__oversample": 1,
+    "stage__4__drop_rate": 0.3,
+    "stage__4__label_smoothing": 0.1,
+}
+AUTO = {**LAST, **MIXED, "stage__4__lr": "auto"}  # with a moving average, as all of these have
 FEATURES = {"asked": {"preset": "features", "settings": ("arch=test_efficientnet.r160_in1k", "pretrained=false")}}
 
 

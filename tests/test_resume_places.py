@@ -95,7 +95,7 @@ def test_a_read_only_run_says_so_and_its_copy_goes_on(data: Path, whole: Run, tm
 def test_a_part_of_a_run_that_became_read_only_is_named(data: Path, tmp_path: Path, part: str) -> None:
     run, _ = stopped(data, tmp_path, 3, **LAST)
     set_modes(run.folder / part, 0o555, 0o444)
-    with pytest.raises(UserError, match=rf"cannot write \S+{part}\S+: Permission denied\nmake its folder writable"):
+    with pytest.raises(UserError, match=rf"cannot write \S+{part}\S+: Permission denied\nmake it"):
         as_ordinary_user(lambda: go_on(run))
     set_modes(run.folder / part, 0o755, 0o644)
 
