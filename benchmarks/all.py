@@ -63,6 +63,8 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "memory": ["memory.py"],
         "growth": ["growth.py", *some],
         "streaming": ["streaming.py"],
+        "rows": ["rows.py"],
+        "deterministic": ["deterministic.py"],
     }
     if small:
         for name in ("limit", "stages", "vs_fastai", "vs_timm"):

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kagglekit.device import BATCH, Compute, empty_cache, machine_key, recall, remember, synchronise
+from kagglekit.device import BATCH, Compute, machine_key, recall, remember, synchronise
+from kagglekit.device_memory import give_back, is_full
 from kagglekit.model import set_input_size
 from kagglekit.train import begin, take_step
 
@@ -86,7 +87,9 @@ def _train_speed(fit: Fit, example: Tensor, size: int) -> float | None:
     try:
         images, held = torch.randn(size, *example.shape[1:], device=device), begin(fit)
         return _speed(step, images, device, loads=images.ndim == 4)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
         return None
 
 
@@ -122,7 +125,9 @@ def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> flo
         images = torch.randn(n, 3, size, size, device=compute.device)
         images = images.contiguous(memory_format=compute.infer.memory_format)
         return _speed(step, images, compute.device, loads=True)
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
         return None
 
 
@@ -135,9 +140,9 @@ def _speed(step: Callable[[], None], images: Tensor, device: torch.device, loads
     """Return images/s of the fastest step; None where it leaves too little of a GPU's memory.
 
     Raises:
-        torch.OutOfMemoryError: The memory does not hold it.
+        RuntimeError: The memory does not hold it.
     """
-    empty_cache(device)
+    give_back()
     taken = torch.empty(LOADER if loads and device.type == "cuda" else 0, *images.shape, device=device)
     seconds = []
     for _ in range(1 + TIMED):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from kagglekit.device_memory import give_back, is_full
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import write_text
 from kagglekit.model import set_input_size
@@ -212,14 +213,8 @@ def free_bytes(device: torch.device) -> int:
 
     What torch keeps of freed tensors (a probe's, another size's store) is given back first: it counts as used.
     """
-    empty_cache(device)
+    give_back()
     return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
-
-
-def empty_cache(device: torch.device) -> None:
-    """Give the device what torch keeps of freed tensors."""
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -259,8 +254,10 @@ def _least_seconds(step: Callable[[Format], None], candidate: Format, best: floa
             least = min(least, seconds)
             if least > HOPELESS * best:
                 break
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        give_back()
     return least
 
 

@@ -52,8 +52,8 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     describe_plan(plan, model, folder, display)
     display.say(f"{recipe.folds} folds: each model is validated on the images that it never saw")
     with reported_failures(plan, folder, display):
+        folder.update_info(status="running", error=None, **facts(plan, model), **begun)
         folder.write_recipe(recipe)
-        folder.update_info(status="running", **facts(plan, model), **begun)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
             run_fold(plan, dealt, number, folder, display)
@@ -96,6 +96,7 @@ def run_fold(plan: Plan, dealt: NDArray[np.int64], number: int, folder: Run, dis
     """Train without a fold's images, unless that was done."""
     fold = folder.fold(number)
     if is_finished(fold):
+        fold.remove_checkpoints()  # of a process that was killed just then
         display.say(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
     own = replace(plan, table=fold_table(plan.table, dealt, number))

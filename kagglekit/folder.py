@@ -18,11 +18,20 @@ def image_names(folder: Path) -> list[str]:
     """Return the names of a folder's images: see `in_order`.
 
     Raises:
-        UserError: There is no such folder.
+        UserError: There is no such folder, or it can't be read.
     """
-    entries = _existing_folder(folder).iterdir()
-    names = (path.name for path in entries if path.suffix.lower() in IMAGE_SUFFIXES)
+    names = (entry.name for entry in _entries(folder) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES)
     return in_order(name for name in names if not name.startswith("."))
+
+
+def other_images(folder: Path, names: Iterable[str]) -> list[str]:
+    """Return the images that are not among `names`, in a folder and in those below it that `names` lead into."""
+    known = set(names)
+    found = []
+    for below in sorted({name.rpartition("/")[0] for name in known} or {""}):
+        place = folder / below
+        found += [f"{below}/{name}" if below else name for name in (image_names(place) if place.is_dir() else ())]
+    return [name for name in found if name not in known]
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -31,8 +40,7 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         UserError: There is no such folder.
     """
-    with os.scandir(_existing_folder(folder)) as entries:  # knows what is a folder without asking for each file
-        names = [entry.name for entry in entries if not entry.name.startswith(_HIDDEN) and entry.is_dir()]
+    names = (entry.name for entry in _entries(folder) if not entry.name.startswith(_HIDDEN) and entry.is_dir())
     return [folder / name for name in in_order(names)]
 
 
@@ -54,6 +62,8 @@ def existing_file(file: Path) -> Path:
     Raises:
         UserError: It does not exist; the message says what is there instead.
     """
+    if file.is_dir():
+        raise UserError(f"{file} is a folder, not a file", what_is_there(file / "*"))
     if not file.is_file():
         raise UserError(f"there is no file {file}", what_is_there(file))
     return file
@@ -66,7 +76,12 @@ def what_is_there(path: Path) -> str:
     return f"in {folder} there is: {listing(names, 8) or 'nothing'}"
 
 
-def _existing_folder(folder: Path) -> Path:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return a folder's entries, which know what is a folder without asking for each file."""
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}", what_is_there(folder))
-    return folder
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error

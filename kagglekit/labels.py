@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.errors import UserError, listing, unknown
-from kagglekit.folder import IMAGE_SUFFIXES, existing_file, image_names, subfolders, what_is_there
+from kagglekit.folder import IMAGE_SUFFIXES, existing_file, image_names, other_images, subfolders, what_is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,6 +68,7 @@ def labels_from_csv(
     id_column: str = "id",
     label_column: str | None = None,
     test: Path | None = None,
+    ignore_unlabelled: bool = False,
 ) -> pd.DataFrame:
     """Read labels from a CSV file with an id and a label a row.
 
@@ -77,16 +78,33 @@ def labels_from_csv(
         suffix: What the ids lack of the file names, for example ``.jpg``.
         id_column: Name of the ids' column.
         label_column: Name of the labels' column; None for the only other one.
-        test: The folder of test images, where it exists. Their ids lack `suffix`, too.
+        test: The folder of test images, where it exists. Their ids lack `suffix`, too. Where it is `images`, the
+            test images are those without a row.
+        ignore_unlabelled: Leave out train images without a row, instead of refusing them.
 
     Raises:
-        UserError: The file or one of the columns is missing.
+        UserError: The file or one of the columns is missing, or images have no row.
     """
+    ids, labels = _csv_columns(csv, id_column, label_column)
+    names = [f"{image}{suffix}" for image in ids]
+    unlabelled = other_images(images, names)
+    if unlabelled and not ignore_unlabelled and test != images:
+        raise UserError(
+            f"{csv} has no row for images in {images}: {listing(unlabelled)}",
+            f"its rows name {listing(names, 2) or 'none'}; add rows, take these images away, or let the plugin leave "
+            "them out: labels_from_csv(..., ignore_unlabelled=True)",
+        )
+    table, tests = _table(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
+    return _joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
+
+
+def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
+    """Return ids and labels, None where there is none."""
     import pandas as pd
 
     try:
         rows = pd.read_csv(existing_file(csv), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except ValueError as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
         raise UserError(f"cannot read {csv}: {error}") from error
     columns = [str(column) for column in rows.columns]
     others = [column for column in columns if column != id_column]
@@ -96,11 +114,8 @@ def labels_from_csv(
     if label_column is None and len(others) != 1:
         what = f"{csv} has the columns {listing(columns, 20)}: which one holds the labels?"
         raise UserError(what, "name it: label_column=...")
-    label_column = label_column or others[0]
-    ids = rows[id_column].tolist()
-    labels = [label.strip() or None for label in rows[label_column]]
-    table = _table(ids, [str(images / f"{image}{suffix}") for image in ids], labels, "train")
-    return _joined([table, _test_rows(test, suffix)])
+    labels = [label.strip() or None for label in rows[label_column or others[0]]]
+    return rows[id_column].tolist(), labels
 
 
 def labels_from_list(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kagglekit.device import Compute, empty_cache
+from kagglekit.device import Compute
+from kagglekit.device_memory import give_back, is_full, memory_told
 
 
 class Batches(Protocol):
@@ -46,20 +48,21 @@ def halving(
     """Yield what `passed` does of `rows`; where the device's memory does not hold a batch, go on with half of it.
 
     Raises:
-        torch.OutOfMemoryError: It does not hold one image.
+        UserError: It does not hold one image.
     """
-    done = 0
+    done, hint = 0, "let nothing else use it, or choose a smaller --size or --arch"
     while done < len(rows):
         try:
-            for part in passed(rows[done:]):
-                done += len(part)
-                yield part
-        except torch.OutOfMemoryError:
-            if compute.batch == 1:
+            with memory_told(compute.device, "one image to predict", hint) if compute.batch == 1 else nullcontext():
+                for part in passed(rows[done:]):
+                    done += len(part)
+                    yield part
+        except RuntimeError as error:
+            if not is_full(error):
                 raise
         if done < len(rows):  # only here is nothing of the batch held any more, by the error's frames
             compute.batch //= 2
-            empty_cache(compute.device)
+            give_back()
 
 
 def batches_of(images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute) -> Iterator[tuple[Tensor, int]]:

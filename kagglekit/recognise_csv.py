@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from kagglekit.errors import UserError, listing
+from kagglekit.folder import other_images
 from kagglekit.submission import SAMPLE_NAMES
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Table:
         label_column: Name of the labels' column.
         classes: The labels, sorted.
         counts: Number of rows of each class.
+        unlabelled: Images beside those of the rows.
         notes: What a person should check.
     """
 
@@ -48,6 +50,7 @@ class Table:
     label_column: str
     classes: tuple[str, ...]
     counts: Mapping[str, int]
+    unlabelled: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -67,7 +70,7 @@ def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str]
         if csv.name in SAMPLE_NAMES or (rows := _read(csv)) is None:
             continue
         if found := _image_column(rows, files):
-            tables.append(_table(csv, csv.relative_to(data).as_posix(), rows, *found, asked))
+            tables.append(_table(csv, data, rows, *found, asked))
     known = [table for table in tables if table is not None]
     return max(known, key=lambda table: sum(table.counts.values())) if known else None
 
@@ -126,7 +129,7 @@ def _paths_below(above: str, files: Mapping[str, list[str]]) -> list[str]:
 
 
 def _table(
-    csv: Path, name: str, rows: pd.DataFrame, id_column: str, column: Column, asked: frozenset[str]
+    csv: Path, data: Path, rows: pd.DataFrame, id_column: str, column: Column, asked: frozenset[str]
 ) -> Table | None:
     others = [str(other) for other in rows.columns if other != id_column]
     if twice := list(rows.loc[rows[id_column].duplicated(), id_column].unique()):
@@ -151,8 +154,10 @@ def _table(
         return None
     label = _likeliest(candidates, rows, asked)
     counts = Counter(value.strip() for value in rows[label] if value.strip())
-    notes = tuple(_notes(name, rows, id_column, column, label, candidates))
-    return Table(name, column.images, column.suffix, id_column, label, tuple(sorted(counts)), counts, notes)
+    name = csv.relative_to(data).as_posix()
+    beside = tuple(other_images(data / column.images, [f"{image}{column.suffix}" for image in rows[id_column]]))
+    notes = tuple(_notes(name, rows, column, label, candidates))
+    return Table(name, column.images, column.suffix, id_column, label, tuple(sorted(counts)), counts, beside, notes)
 
 
 def _few_values(values: pd.Series[str]) -> bool:
@@ -175,9 +180,7 @@ def _likeliest(candidates: Sequence[str], rows: pd.DataFrame, asked: frozenset[s
     return min(candidates, key=rank)
 
 
-def _notes(
-    name: str, rows: pd.DataFrame, id_column: str, column: Column, label: str, candidates: Sequence[str]
-) -> Iterator[str]:
+def _notes(name: str, rows: pd.DataFrame, column: Column, label: str, candidates: Sequence[str]) -> Iterator[str]:
     others = [other for other in candidates if other != label]
     if others:
         values = {each: listing(sorted(set(rows[each])), 3) for each in (label, *others)}

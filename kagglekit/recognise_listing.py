@@ -55,7 +55,7 @@ def _table(names: Sequence[str], files: Mapping[str, list[str]]) -> Table | None
     images = max(others, key=lambda folder: is_named(folder, TRAIN), default="train")
     suffixes = Counter(PurePosixPath(name).suffix for name in files.get(images, ()))
     suffix = suffixes.most_common(1)[0][0] if suffixes else ".jpg"
-    return Table(csv, images, suffix, "id", "label", ("one", "other"), {}, ())
+    return Table(csv, images, suffix, "id", "label", ("one", "other"), {}, (), ())
 
 
 def _notes(names: Sequence[str], labels: Labels) -> list[str]:

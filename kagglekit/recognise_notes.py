@@ -31,6 +31,7 @@ def notes_of(data: Path, files: Mapping[str, list[str]], seen: Seen, sample: pd.
     """
     return (
         *_labels_notes(seen.labels),
+        *_unlabelled_notes(seen.labels, seen.test),
         *_test_notes(seen.test, sample, files),
         *_sample_notes(seen.sample, seen.labels.classes),
         *_list_notes(data, files, seen.labels),
@@ -58,6 +59,13 @@ def _labels_notes(labels: Labels) -> list[str]:
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? An image has one label; several are not supported")
     return notes
+
+
+def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:
+    if not isinstance(labels, Table) or not labels.unlabelled or (test and test.shared):
+        return []
+    where = labels.images or "the folder"
+    return [f"images in {where} without a row in {labels.csv} are left out: {listing(labels.unlabelled)}"]
 
 
 def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Mapping[str, list[str]]) -> list[str]:

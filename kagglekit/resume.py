@@ -32,7 +32,8 @@ def save(work: Work, held: Held | None = None) -> None:
 
 
 def _facts(work: Work) -> dict[str, Any]:
-    position, names = work.position, [stage.name for stage in work.plan.recipe.stages]
+    position = work.position
+    names = [stage.name for stage in work.plan.recipe.stages]  # a stage whose rate was found is not the recipe's own
     return {
         "run": run_key(work.run),
         "done": position.done,

@@ -135,10 +135,18 @@ class Run:
         return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
 
     def info(self) -> dict[str, Any]:
-        """Read run.json; empty if there is none yet."""
+        """Read run.json; empty if there is none yet.
+
+        Raises:
+            UserError: It is damaged.
+        """
         if not self.info_file.exists():
             return {}
-        return dict(json.loads(self.info_file.read_text(encoding="utf-8")))
+        try:
+            return dict(json.loads(self.info_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            what = f"{self.folder} cannot be read: its {self.info_file.name} is damaged: {error}"
+            raise UserError(what, "mend it, or remove the run's folder") from error
 
     def update_info(self, **facts: Any) -> None:
         """Add facts to run.json."""

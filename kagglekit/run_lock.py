@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.run_folder import Run
+
+READ_ONLY = "make it writable, or copy it to another place and resume it there"  # what to do about a run that is
 
 
 @contextmanager
@@ -20,7 +23,7 @@ def locked(run: Run) -> Iterator[None]:
     Raises:
         UserError: Another process works on it, or its folder can't be written.
     """
-    check_writable(run.folder, "make it writable, or copy it to another place and resume it there")
+    check_writable(run.folder, READ_ONLY)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.checkpoints / "lock", thread_local=False)
     try:
@@ -30,6 +33,8 @@ def locked(run: Run) -> Iterator[None]:
         raise UserError(
             f"another process works on {run.folder}: number {who}", "wait until it ends, or stop it first"
         ) from None
+    except OSError as error:
+        raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
     try:
         run.update_info(process=os.getpid())
         yield
@@ -38,12 +43,15 @@ def locked(run: Run) -> Iterator[None]:
 
 
 def is_locked(run: Run) -> bool:
-    """Return whether a process works on the run right now."""
-    file = run.checkpoints / "lock"
-    if not file.exists():
-        return False
+    """Return whether a process works on the run, or on one of its folds, right now."""
+    return any(map(_is_held, [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]))
+
+
+def _is_held(file: Path) -> bool:
     try:
         with FileLock(file, timeout=0):
             return False
     except Timeout:
         return True
+    except OSError:  # it can't be written, so that no process here can hold it
+        return False

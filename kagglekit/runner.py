@@ -24,6 +24,7 @@ from kagglekit.estimate import Estimate, prediction_cost, stage_cost
 from kagglekit.finish import finish
 from kagglekit.journal import record_decoding
 from kagglekit.model import data_config, head_module, load_weights, round_sizes, set_input_size
+from kagglekit.online.credentials import masked
 from kagglekit.pictures import describe_bad, prepare_pictures, require_images
 from kagglekit.plan import Plan
 from kagglekit.progress import Display, duration
@@ -268,7 +269,7 @@ def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
         "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
         "weights": weights,
         "licence": licence,
-        "command": sys.argv,
+        "command": [masked(part) for part in sys.argv],
     }
 
 
@@ -280,8 +281,9 @@ def reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[Non
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with suppress(UserError):  # of a full disk
-            folder.update_info(status=status, error=f"{type(error).__name__}: {error}")
+            folder.update_info(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(folder, error)
         display.say(f"{status}; what was made so far stays in {folder.folder}")
-        display.say(f"to go on: kagglekit resume {folder.folder}")
+        if "fold" not in folder.info():  # the whole run says it of itself
+            display.say(f"to go on: kagglekit resume {folder.folder}")
         raise

@@ -190,10 +190,9 @@ def _apart(seen: Seen) -> bool:
     """Tell whether the test images need a line of their own: folder or suffix are not what the labels' helper takes."""
     if seen.test is None or seen.test.prefix:
         return seen.test is not None
-    if isinstance(seen.labels, ClassFolders):
-        return False
-    own = seen.labels.suffix if isinstance(seen.labels, Table) else seen.test.suffix or None
-    return seen.test.shared or seen.test.suffix != own
+    if isinstance(seen.labels, Table):
+        return seen.test.suffix != seen.labels.suffix
+    return not isinstance(seen.labels, ClassFolders) and (seen.test.shared or seen.test.suffix == "")
 
 
 def _renamed(seen: Seen) -> bool:
@@ -216,6 +215,8 @@ def _arguments(seen: Seen) -> Iterator[str]:
         yield f"test={_path(test.folder)}"
         if isinstance(labels, ClassFolders) and test.suffix is not None:
             yield f"suffix={_suffix(test)}"
+    if isinstance(labels, Table) and labels.unlabelled and not (test and test.shared):
+        yield "ignore_unlabelled=True"
 
 
 def _call(function: str, arguments: Iterable[str]) -> str:

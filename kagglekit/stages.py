@@ -15,6 +15,7 @@ from torch import nn
 
 from kagglekit.activations import CachedActivations, head_inputs, head_outputs
 from kagglekit.device import Format
+from kagglekit.device_memory import memory_told
 from kagglekit.errors import NotFinite, UserError
 from kagglekit.estimate import step_cost
 from kagglekit.held import Held
@@ -58,15 +59,12 @@ def _train(work: Work, number: int, stage: Stage) -> None:
     set_input_size(work.model, stage.size)
     work.position.size = stage.size
     set_dropout(work.head, work.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
-    try:
+    with memory_told(
+        work.compute.device,
+        f"a batch of {stage.batch_size} at {stage.size} px, nor a small part of it (stage {number}, {stage.name})",
+        f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
+    ):
         (_train_on_activations if stage.precompute else _train_on_images)(work, number, stage)
-    except torch.OutOfMemoryError as error:
-        batch = work.run.info().get("found_batches", {}).get(stage.name, stage.batch_size)
-        raise UserError(
-            f"the memory of {work.compute.device} does not hold a batch of {batch} at {stage.size} px, nor "
-            f"a small part of it (stage {number}, {stage.name})",
-            f"try --set stage.{number}.batch_size={max(1, batch // 2)}, or a smaller --size or --arch",
-        ) from error
 
 
 def _train_on_images(work: Work, number: int, stage: Stage) -> None:
@@ -103,9 +101,6 @@ def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
 def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:
     plan, rows = work.plan, work.pictures.rows("train")
     optimizer = plan.hooks.optimizer(work.model, work.groups, stage, plan.recipe)
-    schedule = plan.hooks.schedule(stage, steps_per_epoch(stage, len(rows)), plan.recipe)
-    _check_length(schedule, stage, len(rows))
-    schedule = replace(schedule, lr=schedule.lr * work.position.rates.get(number, 1.0))
     return Fit(
         model=model,
         inputs=inputs,
@@ -115,7 +110,7 @@ def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batche
         stage=stage,
         number=number,
         optimizer=optimizer,
-        schedule=schedule,
+        schedule=_schedule(work, number, stage, len(rows)),
         loss=plan.hooks.loss(plan.recipe),
         compute=work.compute,
         format=chosen,
@@ -123,14 +118,18 @@ def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batche
     )
 
 
-def _check_length(schedule: Schedule, stage: Stage, n: int) -> None:
-    steps, per_epoch = len(schedule.lr), steps_per_epoch(stage, n)
+def _schedule(work: Work, number: int, stage: Stage, n: int) -> Schedule:
+    """Return a stage's schedule over `n` images, its rates halved where a loss was not finite."""
+    per_epoch = steps_per_epoch(stage, n)
+    schedule = work.plan.hooks.schedule(stage, per_epoch, work.plan.recipe)
+    steps = len(schedule.lr)
     if steps % per_epoch:
         raise UserError(
             f"the schedule {stage.schedule!r} has {steps} steps for stage {stage.name!r}, which is no whole number of "
             f"epochs of {per_epoch} steps",
             "the plugin that answers kagglekit_schedule must return a multiple of steps_per_epoch",
         )
+    return replace(schedule, lr=schedule.lr * work.position.rates.get(number, 1.0))
 
 
 def _follow(work: Work, fit: Fit, loader: Loader | None) -> None:

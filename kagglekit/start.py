@@ -8,6 +8,7 @@ from pathlib import Path
 from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
 from kagglekit.errors import UsageError, UserError
+from kagglekit.files import check_writable
 from kagglekit.fold_runs import run_folds
 from kagglekit.full import describe_full, full_plan, full_request
 from kagglekit.outcome import try_form
@@ -15,6 +16,7 @@ from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
 from kagglekit.repeats import record_spread, repeated
 from kagglekit.run_folder import Run
+from kagglekit.run_lock import READ_ONLY
 from kagglekit.runner import run_plan, settled, train
 from kagglekit.stop import stoppable
 from kagglekit.unfinished import check_same_data, find_unfinished, request_of, run_key
@@ -60,11 +62,13 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     """
     info = folder.info()
     if info.get("status") == "finished":
+        folder.remove_checkpoints()  # of a process that was killed just then
         display.say(f"{folder.folder} is finished")
         return folder
     if info.get("fold"):
         whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
         raise UserError(f"{folder.folder} is a part of a run", whole)
+    check_writable(folder.folder, READ_ONLY)
     begun = folder.recipe_file.exists()
     last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
     request = request_of(folder, data, fresh=last is None)
@@ -79,12 +83,10 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
 
 
 def _plan(request: Request, display: Display) -> Plan:
-    plan = full_plan(request, display) if request.full else make_plan(request, display)
+    plan = (full_plan if request.full else make_plan)(request, display)
     try_form(plan)
-    if not request.full:
-        return plan
-    assert plan.fitted_on is not None
-    display.say(describe_full(plan, plan.fitted_on))
+    if plan.fitted_on:
+        display.say(describe_full(plan, plan.fitted_on))
     return plan
 
 

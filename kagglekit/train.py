@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from kagglekit.device import Compute, Format, empty_cache, seed_device
+from kagglekit.device import Compute, Format, seed_device
+from kagglekit.device_memory import give_back, is_full
 from kagglekit.held import Held, LossWatch, MovingAverage
 from kagglekit.mixing import mix, smooth_targets
 from kagglekit.passes import Batches
@@ -103,7 +104,7 @@ def train_stage(fit: Fit, held: Held | None = None) -> Iterator[Progress]:
 
     Raises:
         NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
-        torch.OutOfMemoryError: The device does not hold two images of a batch, or the optimizer's state.
+        RuntimeError: The device does not hold two images of a batch, or the optimizer's state.
     """
     held = held or begin(fit)
     if held.again:
@@ -177,8 +178,8 @@ def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) 
     compiled = held.forward is not fit.model
     try:
         return _add_gradients(fit, inputs, labels, held)
-    except torch.OutOfMemoryError:
-        if not compiled and held.parts > len(inputs) // 4:  # BatchNorm needs two images
+    except RuntimeError as error:
+        if not is_full(error) or (not compiled and held.parts > len(inputs) // 4):  # BatchNorm needs two images
             raise
     fit.optimizer.zero_grad(set_to_none=True)
     if compiled:
@@ -186,7 +187,7 @@ def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) 
         torch.compiler.reset()
     else:
         held.parts *= 2
-    empty_cache(fit.compute.device)
+    give_back()
     return None
 
 

@@ -72,7 +72,10 @@ def find_unfinished(plan: Plan) -> Run | None:
     recipe = plan.recipe.to_json() + "\n"
     for file in sorted((plan.request.out / plan.name).glob("*/recipe.json"), reverse=True):
         run = Run(file.parent)
-        info = run.info()
+        try:
+            info = run.info()
+        except UserError:  # a damaged one can't be resumed anyway
+            continue
         same = all(_same(info.get(key), wanted[key]) for key in wanted)
         stopped = info.get("status") not in ("finished", "partial") and not is_locked(run)
         if same and stopped and file.read_text(encoding="utf-8") == recipe:

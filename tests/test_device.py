@@ -5,6 +5,7 @@ import timm
 import torch
 
 from kagglekit.device import choose_device, choose_formats, chosen_algorithms
+from kagglekit.device_memory import is_full
 from kagglekit.errors import UserError
 
 CPU = torch.device("cpu")
@@ -49,3 +50,12 @@ def test_deterministic_algorithms_are_chosen_for_a_while_if_asked():
         with chosen_algorithms(asked):
             assert torch.are_deterministic_algorithms_enabled() == asked
         assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_full_device_is_recognised_by_what_torch_really_says_on_a_cpu():
+    with pytest.raises(RuntimeError) as full:
+        torch.empty(2**60, dtype=torch.uint8)
+    with pytest.raises(RuntimeError) as other:
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+    assert is_full(full.value)
+    assert not is_full(other.value)

@@ -45,6 +45,7 @@ LAYERS = [
         "requires",
         "run_lock",
         "checkpoint",
+        "device_memory",
     },
     {"answers", "manager", "labels", "table", "predictions", "warp", "device", "progress", "data_place"},
     {"fetching", "store_choice"},
@@ -119,6 +120,13 @@ def test_the_training_loop_never_sees_the_plugins():
     for name in ("train", "passes", "loader", "solver", "activations", "store_build"):
         used = imported(ROOT / "kagglekit" / f"{name}.py")
         assert not {module for module in used if module.startswith(("kagglekit.hooks", "kagglekit.manager", "pluggy"))}
+
+
+def test_nothing_runs_a_shell():
+    for path in [*CORE, *(ROOT / "plugins").glob("*.py"), *(ROOT / "competitions").glob("*.py")]:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if any(keyword.arg == "shell" for keyword in call.keywords)], path
+        assert not {"os.system", "os.popen", "subprocess.getoutput"} & {ast.unparse(call.func) for call in calls}, path
 
 
 def test_only_one_module_imports_kaggle():

@@ -138,6 +138,36 @@ def test_a_csv_gives_ids_and_labels_and_the_suffix_makes_paths(tmp_path: Path) -
     assert table["path"][1] == str(tmp_path / "train" / "8.jpg")
 
 
+def test_images_without_a_row_are_named_and_counted_or_left_out_where_the_plugin_says_so(tmp_path: Path) -> None:
+    files(tmp_path, *(f"train/{number}.jpg" for number in range(9)), "train/notes.txt", "test/1.jpg")
+    (tmp_path / "labels.csv").write_text("id,breed\n0,pug\n8,beagle\n")
+    given = {"images": tmp_path / "train", "suffix": ".jpg", "test": tmp_path / "test"}
+    with pytest.raises(UserError) as caught:
+        labels_from_csv(tmp_path / "labels.csv", **given)
+    assert str(caught.value) == (
+        f"{tmp_path}/labels.csv has no row for images in {tmp_path}/train: 1.jpg, 2.jpg, 3.jpg, 4.jpg, 5.jpg ... (7 in "
+        "all)\nits rows name 0.jpg, 8.jpg; add rows, take these images away, or let the plugin leave them out: "
+        "labels_from_csv(..., ignore_unlabelled=True)"
+    )
+    table = labels_from_csv(tmp_path / "labels.csv", **given, ignore_unlabelled=True)
+    assert rows(table) == [("0", "pug", "train"), ("8", "beagle", "train"), ("1", None, "test")]
+
+
+def test_images_in_the_folders_that_a_csv_names_need_a_row_and_those_in_others_do_not(tmp_path: Path) -> None:
+    files(tmp_path, "a/1.jpg", "a/2.jpg", "b/1.jpg", "c/3.jpg", "4.jpg")
+    (tmp_path / "labels.csv").write_text("id,breed\na/1,pug\nb/1,beagle\n")
+    with pytest.raises(UserError, match=r"has no row for images in \S+: a/2.jpg\n"):
+        labels_from_csv(tmp_path / "labels.csv", images=tmp_path, suffix=".jpg")
+
+
+def test_train_and_test_images_may_lie_in_one_folder(tmp_path: Path) -> None:
+    files(tmp_path, *(f"images/{number}.jpg" for number in range(4)))
+    (tmp_path / "labels.csv").write_text("id,breed\n1,pug\n2,beagle\n")
+    images = tmp_path / "images"
+    table = labels_from_csv(tmp_path / "labels.csv", images=images, suffix=".jpg", test=images)
+    assert rows(table) == [("1", "pug", "train"), ("2", "beagle", "train"), ("0", None, "test"), ("3", None, "test")]
+
+
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 def test_a_csv_may_begin_with_a_byte_order_mark(tmp_path: Path, bom: str) -> None:
     (tmp_path / "labels.csv").write_text(f"{bom}id,breed\n1,Münsterländer\n", encoding="utf-8")
@@ -171,6 +201,12 @@ def test_a_csv_with_other_columns_is_refused_with_their_names(tmp_path: Path, te
 def test_a_missing_csv_is_named_with_what_is_there(tmp_path: Path) -> None:
     files(tmp_path, "train.csv")
     with pytest.raises(UserError, match=r"no file .*labels.csv\nin .* there is: train.csv"):
+        labels_from_csv(tmp_path / "labels.csv", images=tmp_path)
+
+
+def test_a_csv_that_is_a_folder_is_told(tmp_path: Path) -> None:
+    files(tmp_path, "labels.csv/part.csv")
+    with pytest.raises(UserError, match=r"labels.csv is a folder, not a file\nin .*labels.csv there is: part.csv"):
         labels_from_csv(tmp_path / "labels.csv", images=tmp_path)
 
 

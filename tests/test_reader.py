@@ -134,10 +134,13 @@ def test_webp_is_read(tmp_path: Path) -> None:
     assert (kagglekit_read_image(path) == draw()).all()
 
 
-def test_of_a_gif_the_first_frame_is_read(tmp_path: Path) -> None:
-    first, second = Image.new("RGB", (30, 20), (255, 0, 0)), Image.new("RGB", (30, 20), (0, 0, 255))
-    picture = kagglekit_read_image(saved(tmp_path / "a.gif", first, save_all=True, append_images=[second]))
-    assert (picture == (255, 0, 0)).all()
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
+def test_of_an_animation_the_first_frame_is_read(tmp_path: Path, name: str) -> None:
+    frames = [Image.new("RGB", (30, 20), colour) for colour in ((255, 0, 0), (0, 0, 255), (0, 255, 0))]
+    path = saved(tmp_path / name, frames[0], save_all=True, append_images=frames[1:], duration=50, lossless=True)
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+    assert (kagglekit_read_image(path) == (255, 0, 0)).all()
 
 
 def test_the_suffix_does_not_matter(tmp_path: Path) -> None:

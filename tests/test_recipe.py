@@ -77,6 +77,16 @@ def test_all_wrong_settings_are_reported_together():
     assert len(str(caught.value).splitlines()) == 3
 
 
+def test_all_impossible_values_are_reported_together():
+    wrong = ["stage.2.lr=-1", "stage.3.size=0", "stage.4.mixup=-0.1", "valid=2", "stage.2.drop_rate=1.5"]
+    with pytest.raises(UsageError) as caught:
+        apply_overrides(recipe(), wrong)
+    assert all(setting in str(caught.value) for setting in wrong)
+    with pytest.raises(ValidationError) as made:
+        Stage(name="s", size=0, lr=-1, mixup=-0.1)
+    assert made.value.error_count() == 3
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

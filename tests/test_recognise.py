@@ -75,6 +75,17 @@ def one_folder_for_all(data: Path) -> None:
     sample(data, [str(i) for i in range(12, 16)], ("image_id", "label"), "Fagus")
 
 
+def one_folder_and_other_ids(data: Path) -> None:
+    one_folder_for_all(data)
+    sample(data, [f"{i}.jpg" for i in range(12, 16)], ("image_id", "label"), "Fagus")
+
+
+def images_without_a_row(data: Path) -> None:
+    pictures(data, [f"train/{i}.jpg" for i in range(15)] + [f"test/{i}.jpg" for i in range(4)])
+    layouts.write_csv(data / "train.csv", [("image_id", "label"), *((str(i), LEAVES[i % 3]) for i in range(12))])
+    sample(data, [str(i) for i in range(4)], ("image_id", "label"), "Fagus")
+
+
 def spelt_otherwise(data: Path) -> None:
     class_folders(data / "train", ("acer_rubrum", "betula-pendula", "fagus"))
     pictures(data, [f"test/{i}.jpg" for i in range(4)])
@@ -149,6 +160,8 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] =
     odd_columns: ({"train": 12, "test": 4}, ["Bild", "Art"]),
     paths_in_the_table: ({"train": 12}, None),
     one_folder_for_all: ({"train": 12, "test": 4}, ["image_id", "label"]),
+    one_folder_and_other_ids: ({"train": 12, "test": 4}, ["image_id", "label"]),
+    images_without_a_row: ({"train": 12, "test": 4}, ["image_id", "label"]),
     spelt_otherwise: ({"train": 12, "test": 4}, ["id", *LEAVES]),
     placeholder: ({"train": 12, "test": 4}, ["id", "species"]),
     other_columns: ({"train": 12, "test": 4}, ["id", "p0", "p1", "p2"]),
@@ -221,6 +234,7 @@ def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) ->
         ),
         (blank_sample, "leaves 'Category' empty: the names of the classes are written there"),
         (one_spelling, "spells 'Acer rubrum' as 'acer_rubrum': how does it spell the other classes?"),
+        (images_without_a_row, "images in train without a row in train.csv are left out: 12.jpg, 13.jpg, 14.jpg"),
     ],
 )
 def test_what_is_doubtful_is_said(tmp_path: Path, write: Callable[[Path], None], said: str) -> None:

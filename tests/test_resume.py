@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import re
@@ -11,36 +10,22 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import layouts
 import pytest
 from command_line import COMMAND, surroundings
 from plugin_site import Site
-from rich.console import Console
+from stopping import TINY, go_on, only, outcome, start, stop_at, stopped
 from test_stages import BREEDS
 
 import kagglekit
 import kagglekit.checkpoint
 from kagglekit import Run, UserError, stages
-from kagglekit import start as starting
-from kagglekit.plan import Request
-from kagglekit.progress import Display
 from kagglekit.run_lock import locked
 from kagglekit.stop import Stopped
 
-TINY: dict[str, object] = {
-    "arch": "test_efficientnet.r160_in1k",
-    "pretrained": "false",
-    "stage.*.batch_size": 8,
-    "stage.*.size": 32,
-    "stage.4.cycles": 2,
-    "stage.4.cycle_len": 1,
-    "stage.4.cycle_mult": 1,
-    "stage.4.ema": 0.9,
-    "tta": 1,
-}
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no POSIX signals and forks")
 
 
@@ -58,64 +43,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(data: Path, out: Path, go_on: bool = False, plugin: str = "dog-breed", **settings: object) -> tuple[Run, str]:
-    """Run a tiny network through a tiny recipe; return the run and what was said."""
-    said = io.StringIO()
-    wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
-    display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
-    request = Request(
-        plugin, data=data, out=out, preset="quick", precision="fp32", device="cpu", save_every=0,
-        settings=tuple(f"{key}={value}" for key, value in wanted.items()),
-    )  # fmt: skip
-    try:
-        return starting.start(request, display, go_on), said.getvalue()
-    except BaseException as error:
-        error.add_note(said.getvalue())
-        raise
-
-
-def go_on(run: Run, data: Path | None = None) -> str:
-    """Resume a run; return what was said."""
-    said = io.StringIO()
-    starting.resume(run, Display(Console(file=said, width=240, soft_wrap=True, highlight=False)), data)
-    return said.getvalue()
-
-
-def only(out: Path) -> Run:
-    (folder,) = (out / "dog-breed").iterdir()
-    return Run(folder)
-
-
-def outcome(run: Run) -> tuple[bytes, bytes, list[dict[str, str]]]:
-    """Return what must not depend on interruptions: submission, weights, log but for its times."""
-    log = [{key: row[key] for key in row if key not in ("seconds", "images_per_s", "waited_s")} for row in run.log()]
-    return run.submission.read_bytes(), run.final_weights.read_bytes(), log
-
-
 @pytest.fixture(scope="module")
 def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return start(data, tmp_path_factory.mktemp("whole"))[0]
-
-
-def stop_at(patch: pytest.MonkeyPatch, call: int, error: Callable[[], BaseException] = lambda: Stopped(signal.SIGINT)):
-    """Ask a run to stop after so many of its steps."""
-    left = [call]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise error()
-
-    patch.setattr(stages, "stop_if_asked", count)
-
-
-def stopped(data: Path, out: Path, call: int = 6, **settings: object) -> tuple[Run, str]:
-    """Start a run and stop it after so many steps of training."""
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, call)
-        with pytest.raises(Stopped) as caught:
-            start(data, out, **settings)
-    return only(out), caught.value.__notes__[0]
 
 
 def test_a_finished_run_keeps_no_checkpoint(whole: Run) -> None:
@@ -305,16 +235,25 @@ import kagglekit_timm, torch
 def kagglekit_model(recipe, n_classes):
     model = kagglekit_timm.kagglekit_model(recipe, n_classes)
     def check(module, inputs):
-        if torch.is_grad_enabled() and len(inputs[0]) > {images}:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+        if torch.is_grad_enabled() == {training} and len(inputs[0]) > {images}:
+            raise {error}
     model.register_forward_pre_hook(check)
     return model
 """
 
 
-def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp_path: Path) -> None:
-    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(images=2))
-    run, said = start(data, tmp_path / "out", plugin=plugin)
+_LIMITS = "(MPS allocated: 17.93 GB, other allocations: 384.00 KB, max allowed: 18.13 GB)"
+FULL = {  # what torch says: CUDA's has a class of its own, Apple's (as of torch 2.15) and the CPU's have not
+    "cuda": "torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of')",
+    "mps": f"RuntimeError('MPS backend out of memory {_LIMITS}. Tried to allocate 256.00 MB on private pool.')",
+}
+
+
+@pytest.mark.parametrize("kind", FULL)
+def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp_path: Path, kind: str) -> None:
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=2, error=FULL[kind]))
+    run, said = stopped(data, tmp_path / "out", plugin=plugin)
+    go_on(run)
     assert run.info()["parts"] == {"head-augmented": 4, "all-1": 4, "all-2": 4}
     assert re.search(
         r"ran out of memory with 8 images at 32 px: from now on their gradients are added up from 4 parts of 2; this "
@@ -325,11 +264,19 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
 
 
 def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -> None:
-    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(images=1))
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=1, error=FULL["cuda"]))
     with pytest.raises(
         UserError, match=r"the memory of cpu does not hold a batch of 8 at 32 px, nor a small part of it"
     ):
         start(data, tmp_path / "out", plugin=plugin)
+
+
+def test_a_device_too_small_to_predict_is_told(data: Path, tmp_path: Path) -> None:
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=2, error=FULL["mps"]))
+    with pytest.raises(
+        UserError, match=r"the memory of cpu does not hold 64 images to predict\nlet nothing else use it"
+    ):
+        start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"})
 
 
 BAD_LOSS = """
@@ -362,6 +309,20 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     assert run.info()["status"] == "finished"
 
 
+def test_a_halved_rate_stays_halved_when_the_run_is_stopped_behind_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kagglekit.checkpoint, "SHARE", 1e9)
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(4,)))
+    settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "asked": {"stages": "4"}}
+    run, said = stopped(data, tmp_path / "out", 5, plugin=plugin, stage__4__cycle_len=2, **settings)
+    assert "half the learning rate" in said
+    go_on(run)
+    rates = [float(row["lr"]) for row in run.steps()]
+    assert len(rates) == 8
+    assert rates[-1] == pytest.approx(rates[0] / 2)
+
+
 def test_a_second_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(10, 11)))
     with pytest.raises(
@@ -371,6 +332,34 @@ def test_a_second_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint
     (folder,) = (tmp_path / "out" / "breeds").iterdir()
     assert Run(folder).info()["status"] == "failed"
     assert list(Run(folder).checkpoints.glob("*.checkpoint"))
+
+
+AFTER_AN_EPOCH = """
+import torch
+from torch.nn.functional import cross_entropy
+epochs, seen = [], []
+
+@hookimpl
+def kagglekit_epoch_end(run, stage, row):
+    epochs.append(row)
+
+@hookimpl
+def kagglekit_loss(recipe):
+    def loss(logits, targets):
+        bad = epochs and not seen
+        seen.extend([1] * bool(bad))
+        return cross_entropy(logits, targets) * (float("nan") if bad else 1)
+    return loss
+"""
+
+
+def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None:
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + AFTER_AN_EPOCH)
+    settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "stage__4__lr": "auto"}
+    run, said = start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"}, **settings)
+    assert "back to the last checkpoint, with half the learning rate" in said
+    found = run.info()["found_lrs"]["all-2"]
+    assert [float(row["lr"]) for row in run.log()][-1] == pytest.approx(found / 2)
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:
@@ -428,28 +417,29 @@ def test_a_second_signal_stops_at_once(data: Path, tmp_path: Path) -> None:
     assert Run(folder).info()["status"] == "running"
 
 
-def kills(data: Path, place: Path, *arguments: str) -> list[dict[str, object]]:
+def kills(place: Path, *asked: str) -> list[dict[str, object]]:
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killing.py")), str(data), str(place), *arguments],
+        [sys.executable, str(Path(__file__).with_name("killing.py")), str(place), *asked],
         env=surroundings(place.parent), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()[1:]]
+    *found, totals = map(json.loads, done.stdout.splitlines())
+    assert (totals["runs"], totals["same"]) == (len(found), len(found))
+    return found
 
 
 @needs_posix
-def test_a_run_killed_at_five_moments_loses_nothing(data: Path, tmp_path: Path) -> None:
-    found = kills(data, tmp_path / "runs", "--writes", "3", "--moments", "2")
-    assert len(found) == 5
+def test_runs_killed_at_five_moments_lose_nothing_nor_do_folds_between_two_and_within_the_second(tmp_path: Path):
+    between, within = "folds:at=fold-1/", "folds:at=fold-2/checkpoint/0"
+    found = kills(tmp_path / "runs", "single:writes=2", "single:moments=1", between, within)
+    assert [each["kind"] for each in found] == ["single"] * 3 + ["folds"] * 2
     assert sum(bool(each["killed"]) for each in found) >= 4
     assert [each for each in found if not each["same"]] == []
 
 
 @needs_posix
 @pytest.mark.slow
-def test_a_run_killed_before_and_after_every_rename_and_at_fifty_moments_loses_nothing(
-    data: Path, tmp_path: Path
-) -> None:
-    found = kills(data, tmp_path / "runs", "--writes", "-1", "--moments", "50")
+def test_a_run_killed_before_and_after_every_rename_and_at_fifty_moments_loses_nothing(tmp_path: Path) -> None:
+    found = kills(tmp_path / "runs", "single:renames", "single:moments=50")
     assert len(found) > 150
     assert [each for each in found if not each["same"]] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import click
@@ -60,7 +61,10 @@ class _Commands(click.Group):
             formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run a command and exit with its code: an error is one message, whoever found it, and no traceback."""
+        """Run a command and exit with its code: an error is one message, whoever found it, and no traceback.
+
+        A bug has its traceback. No secret is shown in either.
+        """
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
@@ -71,13 +75,15 @@ class _Commands(click.Group):
             stopped = error if isinstance(error, Stopped) else error.__cause__
             click.echo(str(stopped) if isinstance(stopped, Stopped) else "stopped by Ctrl-C", err=True)
             sys.exit(stopped.exit_code if isinstance(stopped, Stopped) else 130)
+        except Exception:  # nothing that a user could mend
+            _fail(traceback.format_exc(), 1, "")
         sys.exit(code)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(message: str, code: int, kind: str = "error: ") -> NoReturn:
     from kagglekit.online.credentials import masked
 
-    click.echo(f"error: {masked(message)}", err=True)
+    click.echo(f"{kind}{masked(message)}", err=True)
     sys.exit(code)
 
 

@@ -1,0 +1,100 @@
+"""Starts tiny runs of dog-breed, stops them at a step, goes on with them, and says what may not depend on that."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import pytest
+from plugin_site import NOTHING
+from rich.console import Console
+
+from kagglekit import Run, stages
+from kagglekit import start as starting
+from kagglekit.plan import Request
+from kagglekit.progress import Display
+from kagglekit.stop import Stopped
+
+ASKED = partial(Stopped, signal.SIGINT)
+TINY: dict[str, object] = {
+    "arch": "test_efficientnet.r160_in1k",
+    "pretrained": "false",
+    "stage.*.batch_size": 8,
+    "stage.*.size": 32,
+    "stage.4.cycles": 2,
+    "stage.4.cycle_len": 1,
+    "stage.4.cycle_mult": 1,
+    "stage.4.ema": 0.9,
+    "tta": 1,
+}
+
+
+def start(
+    data: Path,
+    out: Path,
+    go_on: bool = False,
+    plugin: str = "dog-breed",
+    asked: Mapping[str, object] = NOTHING,
+    **settings: object,
+) -> tuple[Run, str]:
+    """Run a tiny network through a tiny recipe, with what else is asked of a `Request`; ``__`` in settings is a dot.
+
+    Returns:
+        The run and what was said; an error has that as its note.
+    """
+    said = io.StringIO()
+    wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
+    display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
+    given = {"preset": "quick", "settings": tuple(f"{key}={value}" for key, value in wanted.items()), **asked}
+    request = Request(plugin, data=data, out=out, precision="fp32", device="cpu", save_every=0, **given)
+    try:
+        return starting.start(request, display, go_on), said.getvalue()
+    except BaseException as error:
+        error.add_note(said.getvalue())
+        raise
+
+
+def go_on(run: Run, data: Path | None = None) -> str:
+    """Resume a run; return what was said."""
+    said = io.StringIO()
+    starting.resume(run, Display(Console(file=said, width=240, soft_wrap=True, highlight=False)), data)
+    return said.getvalue()
+
+
+def only(out: Path) -> Run:
+    (file,) = out.glob("*/*/run.json")
+    return Run(file.parent)
+
+
+def outcome(run: Run) -> list[object]:
+    """Return what must not depend on interruptions: submission, weights, steps, log without times; of folds too."""
+    log = [{key: row[key] for key in row if key not in ("seconds", "images_per_s", "waited_s")} for row in run.log()]
+    files = [file.read_bytes() for file in (run.submission, run.final_weights, run.steps_file) if file.exists()]
+    folds = [outcome(Run(folder)) for folder in sorted(run.folder.glob("fold-*"))]
+    return [*files, log, *folds]
+
+
+def stop_at(patch: pytest.MonkeyPatch, call: int, error: Callable[[], BaseException] = ASKED) -> None:
+    """Stop a run after so many of its steps: it was asked to, and saves; or at once, with KeyboardInterrupt."""
+    left = [call]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise error()
+
+    patch.setattr(stages, "stop_if_asked", count)
+
+
+def stopped(
+    data: Path, out: Path, call: int = 6, error: Callable[[], BaseException] = ASKED, **settings: object
+) -> tuple[Run, str]:
+    """Start a run and stop it after so many steps of training; return it and what was said."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, call, error)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            start(data, out, **settings)
+    return only(out), caught.value.__notes__[0]
