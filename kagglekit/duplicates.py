@@ -21,7 +21,7 @@ SMALL = 64  # side of the copies that are compared, px
 HASH = 8  # side of the perceptual hash
 ALIKE = 0.86  # least correlation of two hashes that are looked at further; a crop by 8 % keeps it in 9 cases of 10
 MOST = 16  # of an image's alike ones are looked at, where it has more: in sets where all images look alike
-SAME = 0.975  # least correlation of two copies, the one laid over the other as well as it can be
+SAME = 0.975  # least correlation of two copies, as they lie, or the middle of one laid over the other
 WORTH = 0.6  # least correlation of two copies before that
 ROUGH = 0.93  # least correlation of two copies of half the side, laid over one another: a quick look first
 MOST_BENT = 0.3  # of the linear map that lays one over the other, from no map at all
@@ -49,6 +49,8 @@ def fingerprint(path: Path) -> Fingerprint | None:
     The hash forgets brightness and contrast, and, as the copy does, size and shape.
     """
     grey = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
+    if grey is not None and min(grey.shape) < SMALL:
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if grey is None:
         return None
     small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
@@ -117,21 +119,23 @@ def _likeness(smalls: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.float32]:
 
 
 def _same_when_laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Return whether an affine map lays one copy over the other so that both correlate where they overlap."""
+    """Return whether the middle of one copy, which a slight crop leaves whole, is found in the other one."""
     side = (SMALL // 2, SMALL // 2)
     half = [np.asarray(cv2.resize(small, side, interpolation=cv2.INTER_AREA), np.uint8) for small in (one, other)]
     return _laid_over(half[0], half[1]) >= ROUGH and _laid_over(one, other) >= SAME
 
 
 def _laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Return the correlation of two copies, laid over one another; -1 where no map near to none at all does it.
+    """Return the correlation of the middle of one copy with what lies under it in the other one.
 
-    Evangelidis and Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient maximization",
-    IEEE TPAMI 30(10).
+    It is moved by the affine map of highest correlation (Evangelidis and Psarakis 2008, "Parametric image alignment
+    using enhanced correlation coefficient maximization", IEEE TPAMI 30(10)); -1 where that is found only far away.
     """
-    nothing, everywhere = np.eye(2, 3, dtype=np.float32), np.full_like(one, 255)
+    edge = len(one) // 10
+    middle = np.ascontiguousarray(one[edge:-edge, edge:-edge])
+    start, everywhere = np.array([[1, 0, edge], [0, 1, edge]], dtype=np.float32), np.full_like(other, 255)
     try:
-        likeness, found = cv2.findTransformECC(one, other, nothing, cv2.MOTION_AFFINE, STOP, everywhere, 1)
+        likeness, found = cv2.findTransformECC(middle, other, start, cv2.MOTION_AFFINE, STOP, everywhere, 1)
     except cv2.error:  # it found no way
         return -1.0
     return float(likeness) if np.abs(found[:, :2] - np.eye(2)).max() <= MOST_BENT else -1.0

@@ -25,6 +25,7 @@ document.body.innerHTML = "<pre id=answer>" + JSON.stringify({
   broken: [...document.images].filter((image) => !image.naturalWidth).length,
   pictures: document.images.length,
   requests: performance.getEntriesByType("resource").map((e) => e.name).filter((url) => !url.startsWith("data:")),
+  nav: getComputedStyle(document.querySelector("nav")).display,
   back: getComputedStyle(document.body).backgroundColor,
   cut: [...document.querySelectorAll("svg text")].filter((e) => {
     const text = e.getBoundingClientRect(), image = e.ownerSVGElement.getBoundingClientRect();

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import subprocess
 from html import unescape
 from pathlib import Path
 
@@ -282,3 +283,16 @@ def test_copies_of_a_picture_are_held_out_together(data, tmp_path):
     held = [set(table(run.fold(number)).index) for number in (1, 2)]
     assert all((first in held[0]) == (second in held[0]) for first, second in pairs)
     assert all(held)
+
+
+def test_of_a_run_and_its_folds_git_takes_neither_weights_nor_what_shows_the_data():
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or not shutil.which("git"):
+        pytest.skip("this is no checkout of git's")
+    large = ["snapshots/a.safetensors", "predictions/a-valid.npz", "checkpoint/1", "submission.csv", "steps.csv"]
+    showing = ["valid.csv", "fitted-on.csv", "report.html"]
+    kept = ["recipe.json", "run.json", "log.csv"]
+    paths = [f"submissions/pets/run/{part}{name}" for part in ("", "fold-1/") for name in (*large, *showing, *kept)]
+    command = ["git", "check-ignore", "--no-index", *paths]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert [path for path in paths if path not in done.stdout.split()] == [p for p in paths if p.split("/")[-1] in kept]

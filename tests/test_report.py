@@ -195,6 +195,16 @@ def test_in_a_browser_nothing_overflows_and_nothing_is_asked_for(which, dark, tm
 
 
 @needs_chromium
+def test_on_paper_the_page_is_white_also_for_those_who_like_it_dark(many, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(many.report.read_text(encoding="utf-8").replace("@media print", "@media all"), encoding="utf-8")
+    answer = browser.ask(page, tmp_path, dark=True)
+    assert answer["back"] == "rgb(255, 255, 255)"
+    assert answer["scroll"] == answer["beyond"] == 0
+    assert answer["nav"] == "none"
+
+
+@needs_chromium
 def test_the_browser_test_would_see_an_overflow_and_a_request(many, tmp_path):
     page = tmp_path / "page.html"
     wrong = '<div style="width:2000px">.</div><img src="http://localhost:9/x.png">'

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from kagglekit.describe import TITLES
 from kagglekit.files import write_text
@@ -52,7 +54,7 @@ def write_report(run: Run, data: Path | None = None) -> None:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["figure"] = _figure
+    environment.filters.update(figure=_figure, breakable=_breakable)
     template = environment.from_string((files("kagglekit.report") / "page.html").read_text(encoding="utf-8"))
     infos = [each.run.info() for each in ran]
     page = template.render(
@@ -95,3 +97,9 @@ def judge(run: Run) -> Judged | None:
 def _figure(value: float, form: str = ".3f") -> str:
     """Format a number; nothing for nan."""
     return "" if value != value else format(value, form)
+
+
+def _breakable(name: str) -> Markup:
+    """Let a name be broken after each underscore and slash."""
+    parts = re.split(r"(?<=[_/])", name)
+    return Markup("<wbr>").join(parts)
