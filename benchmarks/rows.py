@@ -31,7 +31,7 @@ ROWS, CLASSES = 100_000, 120
 
 def main() -> None:
     """Measure step after step, each with what those before it left in memory."""
-    asked = options(__doc__).parse_args()
+    asked = options(__doc__, runs=1).parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     report = Report("rows", asked)
     rows, hooks, competition = 2_000 if asked.tiny else ROWS, Hooks(load(COMPETITION)), Competition(title="Large")

@@ -123,8 +123,8 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
     "images that are not there": (
         ('suffix=".jpg"', 'suffix=".png"'),
         "labels",
-        "there are no images in",
-        "",
+        "has no row for images in",
+        "its rows name 00000000.png",
     ),
     "one class": (
         ('test=data / "test")', 'test=data / "test").assign(label="leaf")'),
