@@ -65,8 +65,12 @@ def as_found(run: Run) -> Recipe:
     infos = [part.info() for part in parts]
     rates = [info.get("found_lrs", {}) for info in infos]
     found = [f"stage.{name}.batch_size={batch}" for name, batch in infos[0].get("found_batches", {}).items()]
-    found += [f"stage.{name}.lr={geometric_mean([each[name] for each in rates])}" for name in rates[0]]
+    found += [f"stage.{name}.lr={_mean([each[name] for each in rates])}" for name in rates[0]]
     return apply_overrides(recipe, found)
+
+
+def _mean(rates: list[float]) -> float:
+    return geometric_mean(rates) if len(rates) > 1 else rates[0]  # that of one number is not quite that number
 
 
 def full_recipe(recipe: Recipe) -> Recipe:

@@ -272,9 +272,9 @@ def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -
 
 
 def test_a_device_too_small_to_predict_is_told(data: Path, tmp_path: Path) -> None:
-    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=2, error=FULL["mps"]))
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=0, error=FULL["mps"]))
     with pytest.raises(
-        UserError, match=r"the memory of cpu does not hold 64 images to predict\nlet nothing else use it"
+        UserError, match=r"the memory of cpu does not hold one image to predict\nlet nothing else use it"
     ):
         start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"})
 

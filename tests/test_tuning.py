@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 from plugin_site import Site
 from rich.console import Console
-from test_resume import TOO_MUCH, outcome, stop_at
+from test_resume import FULL, TOO_MUCH, outcome, stop_at
 from test_stages import BREEDS
 from test_train import CPU, FP32, Memory, fit, network
 from torch import nn
@@ -155,12 +155,12 @@ def test_predictions_go_on_with_half_the_batch_and_miss_no_image():
     assert torch.equal(halved, whole)
     assert small.seen[:3] == [64, 32, 16]
     assert compute.batch == 16  # for all later passes
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(UserError, match="the memory of cpu does not hold one image to predict"):
         list(predict_pass(Small(0), Memory(images), rows, 0, compute))
 
 
 def test_a_run_says_that_predictions_needed_smaller_batches_and_keeps_the_number(data, tmp_path):
-    few = TOO_MUCH.replace("torch.is_grad_enabled()", "not torch.is_grad_enabled()").format(images=16)
+    few = TOO_MUCH.format(training=False, images=16, error=FULL["mps"])
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     finished, said = run(request(data, tmp_path / "out", plugin, stages="1-2"))
     assert said.count("cpu ran out of memory: predictions go on with 16 images at a time") == 1
