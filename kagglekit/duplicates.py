@@ -21,7 +21,7 @@ SMALL = 64  # side of the copies that are compared, px
 HASH = 8  # side of the perceptual hash
 ALIKE = 0.86  # least correlation of two hashes that are looked at further; a crop by 8 % keeps it in 9 cases of 10
 MOST = 16  # of an image's alike ones are looked at, where it has more: in sets where all images look alike
-SAME = 0.975  # least correlation of two copies, as they lie, or the middle of one laid over the other
+SAME = 0.975  # least correlation of two copies, as they lie at half their side, or the middle of one over the other
 WORTH = 0.6  # least correlation of two copies before that
 ROUGH = 0.93  # least correlation of two copies of half the side, laid over one another: a quick look first
 MOST_BENT = 0.3  # of the linear map that lays one over the other, from no map at all
@@ -108,12 +108,13 @@ def _alike(hashes: NDArray[np.float32]) -> Pairs:
 
 
 def _likeness(smalls: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.float32]:
-    """Return the correlation of the copies of each pair, as they lie."""
+    """Return the correlation of the copies of each pair, as they lie, at half their side."""
+    half = SMALL // 2
+    halves = smalls.reshape(-1, half, 2, half, 2).mean(axis=(2, 4), dtype=np.float32).reshape(-1, half * half)
+    units = _unit(halves)
     parts = [np.zeros(0, dtype=np.float32)]
     for start in range(0, len(pairs[0]), AT_ONCE):
-        one, other = (
-            _unit(smalls[side[start : start + AT_ONCE]].reshape(-1, SMALL * SMALL).astype(np.float32)) for side in pairs
-        )
+        one, other = (units[side[start : start + AT_ONCE]] for side in pairs)
         parts.append((one * other).sum(axis=1))
     return np.concatenate(parts)
 
