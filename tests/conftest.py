@@ -9,16 +9,33 @@ import sysconfig
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import layouts
+import forks
 import pytest
-from test_runs import tiny_run
 
-from kagglekit import Run
+from kagglekit.online.machine import usable_cores
 
-# Before torch is imported: its threads wait for one another by spinning, which takes minutes on a shared machine.
+if TYPE_CHECKING:
+    from kagglekit import Run
+
+# Before torch and NumPy are imported: their threads wait for one another by spinning, which takes minutes where two
+# processes share two cores. So nothing above may import them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+MOST_WORKERS = 4  # each may take two GB, and imports everything
 DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests: a worker a core, at most `MOST_WORKERS`. Those that are named: none, since its start takes longer."""
+    named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
+    cores = min(int(usable_cores()), MOST_WORKERS)
+    return 0 if named or cores < 2 else cores
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None):
+        forks.start_server()  # for all workers
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +85,9 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def dogs(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    import layouts
+    from test_runs import tiny_run  # and with it torch and timm, ten seconds that many files do without
+
     data = tmp_path_factory.mktemp("dog-breed") / "data"
     truth = layouts.write_dog_breed(data)
     with pytest.MonkeyPatch.context() as patch:

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
+import forks
 from command_line import surroundings
 from kaggle_contest import Contest, Submission
 from kaggle_faults import Fault, Faults
@@ -166,6 +166,12 @@ class KaggleServer:
         """Run ``kagglekit`` with this server as Kaggle; `how` as for `run`."""
         return self.run("-m", "kagglekit", *arguments, cwd=cwd, **how)
 
+    def start(
+        self, *arguments: object, cwd: Path, credentials: str = "key", **variables: str
+    ) -> forks.Process | subprocess.Popen[str]:
+        """Start ``kagglekit`` likewise, without waiting for its end."""
+        return forks.start(["-m", "kagglekit", *arguments], cwd, self.environment(cwd, credentials, **variables))
+
     def kaggle(self, *arguments: object, cwd: Path, **how: Any) -> subprocess.CompletedProcess[str]:
         """Run the official command ``kaggle`` likewise."""
         return self.run("-m", "kaggle", *arguments, cwd=cwd, **how)
@@ -174,16 +180,7 @@ class KaggleServer:
         self, *arguments: object, cwd: Path, credentials: str = "key", **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run Python in the folder `cwd`, which is its home too."""
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=cwd,
-            env=self.environment(cwd, credentials, **variables),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return forks.run(arguments, cwd, self.environment(cwd, credentials, **variables))
 
     def plays(self, host: str) -> bool:
         """Whether a host is played here; else it is listed as refused."""

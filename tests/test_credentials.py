@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
+import forks
 import pytest
 
 from kagglekit.online.credentials import (
@@ -278,7 +279,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Heard]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("NO_PROXY", "")
@@ -286,9 +287,13 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Heard]]:
         server.shutdown()
 
 
+def run_client() -> subprocess.CompletedProcess[str]:
+    return forks.run(["-c", CLIENT], Path.cwd(), {**os.environ, **forks.SET})
+
+
 def sent_by_the_client(heard: list[Heard]) -> str:
     """Let the unmodified client list competitions; return the credential it sent, decoded."""
-    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, check=False, timeout=120)
+    done = run_client()
     assert done.returncode == 0, done.stderr
     (call,) = [call for call in heard if call.path.endswith("/ListCompetitions")]
     kind, _, value = call.login.partition(" ")
@@ -354,6 +359,6 @@ def test_the_real_client_ends_at_a_token_that_it_cannot_read(
     else:
         monkeypatch.setenv("KAGGLE_API_TOKEN", str(home))
     assert [found.kind for found in find_credentials()] == [TOKEN, KEY]
-    done = subprocess.run([sys.executable, "-c", CLIENT], capture_output=True, text=True, check=False, timeout=120)
+    done = run_client()
     assert "IsADirectoryError" in done.stderr
     assert heard == []

@@ -8,11 +8,11 @@ import math
 import subprocess
 from pathlib import Path
 
+import command_line
 import cv2
 import layouts
 import numpy as np
 import pytest
-from command_line import surroundings
 
 import kagglekit
 from kagglekit.hooks import Hooks
@@ -54,15 +54,9 @@ def kagglekit_labels(data):
 
 
 def command(python: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [python, "-m", "kagglekit", *arguments],
-        cwd=cwd,
-        env=surroundings(cwd),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    """Run the command line with what that Python has installed."""
+    (site_packages,) = Path(python).parents[1].glob("lib/python*/site-packages")
+    return command_line.kagglekit(*arguments, cwd=cwd, PYTHONPATH=str(site_packages))
 
 
 def _cosine(step: int, of: int) -> float:

@@ -7,14 +7,13 @@ import math
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import forks
 import pytest
 from click.testing import CliRunner, Result
 from command_line import kagglekit, surroundings
@@ -163,7 +162,7 @@ def kaggle_that_answers(status: int) -> Iterator[dict[str, str]]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         proxy = f"http://127.0.0.1:{server.server_port}"
         yield {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "HTTP_PROXY": proxy, "http_proxy": proxy, "NO_PROXY": ""}
         server.shutdown()
@@ -176,8 +175,7 @@ def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: 
     code = "from kagglekit.online.doctor import kaggle_accepts; print(kaggle_accepts(5))"
     with kaggle_that_answers(status) as variables:
         environment = {**surroundings(home), **variables, **({"KAGGLE_API_TOKEN": TOKEN} if kind == "token" else {})}
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+        done = forks.run(["-c", code], home, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("(True, 'ada')" if accepted else "(False, ")
     assert "in use" in done.stdout or accepted

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from kagglekit.progress import Display, duration, for_people
+from kagglekit.progress import Display, amount, duration, for_people
 
 COLUMNS = ("name", "first", "second", "third")
 ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long name", "x", "y", "z")]
@@ -64,3 +64,26 @@ def test_a_letter_the_output_cannot_show_stops_nothing(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("seconds", "text"), [(41.6, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
 def test_durations_are_worded_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_bar_over_bytes_goes_back_and_knows_no_end() -> None:
+    display = Display(Console(file=io.StringIO(), force_terminal=True))
+    with display.bar("x", None, "bytes") as bar:
+        bar.advance(5_000_000)
+        assert (bar.done, bar.total) == (5_000_000, None)
+        bar.go_on(1_000_000, 3_000_000)
+        bar.started -= 2
+        bar.advance(1_000_000)
+        assert bar.done == bar.progress.tasks[0].completed == 2_000_000
+        assert 400 < float(bar.progress.tasks[0].fields["note"].removesuffix(" kB/s  ")) <= 500  # not 1,000
+        bar.advance(9_000_000)
+        assert bar.done == bar.progress.tasks[0].total == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0.0 kB"), (12_340, "12.3 kB"), (5e6, "5.0 MB"), (812_300_000, "812.3 MB"), (1.234e9, "1.23 GB")],
+)
+def test_bytes_are_worded_for_people(n: float, text: str) -> None:
+    assert amount(n) == text
+    assert amount(1234.5, "images") == "1,234 images"
