@@ -63,7 +63,9 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
         folder.update_info(status="partial" if missing else "finished", seconds=round(time.perf_counter() - started, 1))
         leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
-    if missing:
+    if not missing:
+        folder.remove_parts()  # of killed processes; before, others may be under way
+    else:
         left = ", ".join(map(str, missing))
         display.say(f"this is of {len(finished)} folds; still to run are {left}: --only-fold N --into {folder.folder}")
     display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")

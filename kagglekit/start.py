@@ -63,6 +63,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     info = folder.info()
     if info.get("status") == "finished":
         folder.remove_checkpoints()  # of a process that was killed just then
+        folder.remove_parts()
         display.say(f"{folder.folder} is finished")
         return folder
     if info.get("fold"):

@@ -76,7 +76,10 @@ def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
         2: ["finished", "interrupted"],
     }[fold]
     assert [line for line in said.splitlines() if "to go on" in line] == [f"to go on: kagglekit resume {run.folder}"]
+    torn = run.folder / ".run.json.1.part"
+    torn.write_text("{")  # as a kill between writing and renaming leaves it
     again = go_on(run)
+    assert not torn.exists()
     assert ("fold 1 of 2 is finished" in again) == (fold == 2)
     assert "from the last checkpoint: stage 4 (all-2), 2 of its steps are done" in again
     assert outcome(run) == outcome(folds)
