@@ -83,6 +83,7 @@ def become(arguments: list[str], cwd: str, environment: dict[str, str], streams:
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w", 1 if "PYTHONUNBUFFERED" in environment else -1)
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace")
     random.seed()
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in environment
     paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:0] = [cwd if arguments[0] == "-m" else "", *paths]
     importlib.invalidate_caches()

@@ -24,7 +24,7 @@ from threading import Timer
 
 SECONDS = 300  # after which a process that does not end is killed
 READ_AT_IMPORT = ("PYTHON", "OMP_", "OPENBLAS_", "MKL_", "HF_", "TORCH", "CUDA")  # beginnings of variables
-HEEDED = {"PYTHONPATH", "PYTHONUNBUFFERED"}  # which forks read themselves
+HEEDED = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}  # which forks read themselves
 
 _own_place = tempfile.TemporaryDirectory(prefix="forks-")
 PLACE = Path(os.environ.setdefault("TESTS_FORKS", _own_place.name))  # workers get that of the process that started them
@@ -102,7 +102,8 @@ def start(
 ) -> Process | subprocess.Popen[str]:
     """Start Python with these arguments, without input; its errors go to a descriptor, else they are kept."""
     words = [*map(str, arguments)]
-    if sys.platform == "linux" and _read_at_import(environment) == _read_at_import(ENVIRONMENT):
+    own = {**os.environ, **SET}  # now: torch's compiler sets variables of its own, which no import reads
+    if sys.platform == "linux" and _read_at_import(environment) == _read_at_import(own):
         return Process(words, cwd, environment, stderr)
     return subprocess.Popen(
         [sys.executable, *words],
