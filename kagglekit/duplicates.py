@@ -96,7 +96,7 @@ def _alike(hashes: NDArray[np.float32]) -> Pairs:
     pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for start in range(0, len(hashes), AT_ONCE):
         table = hashes[start : start + AT_ONCE] @ hashes[start:].T
-        np.fill_diagonal(table, 0)
+        np.fill_diagonal(table, -2)  # below every correlation
         least = np.full(len(table), ALIKE, dtype=np.float32)
         many = np.flatnonzero((table >= ALIKE).sum(axis=1) > MOST)
         if len(many):

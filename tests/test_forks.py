@@ -23,7 +23,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are 
 
 
 def surroundings(**variables: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], **forks.ENVIRONMENT, **variables}
+    own = {name: value for name, value in {**os.environ, **forks.SET}.items() if name not in forks.HEEDED}
+    return {**own, **variables}
 
 
 @linux

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from stopping import go_on, only, outcome, start, stop_at, stopped
 
-from kagglekit import Run, fold_runs, lr_sweep, stages
+from kagglekit import Run, fold_runs, lr_sweep, tuning
 from kagglekit import start as starting
 from kagglekit.plan import Request
 from kagglekit.progress import Display
@@ -207,6 +207,6 @@ def test_a_run_stopped_after_the_search_of_its_rate_does_not_search_again(
     data: Path, auto: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
     run, _ = stopped(data, tmp_path, 1, **({} if error == "asked" else {"error": KeyboardInterrupt}), **AUTO)
-    monkeypatch.delattr(stages, "found_rate")
+    monkeypatch.delattr(tuning, "found_rate")
     assert "learning rate" not in go_on(run)
     assert outcome(run) == outcome(auto)
