@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,15 +15,13 @@ from torch import Tensor, nn
 from kagglekit.decoding import Kind
 from kagglekit.device import BATCH
 from kagglekit.ensemble import Member
+from kagglekit.folding import folded
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.pictures import Split, bad_ids, describe_bad
 from kagglekit.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.view import View
 from kagglekit.work import Snapshot, Work
-
-if TYPE_CHECKING:
-    from kagglekit.loader import Loader
 
 SPLITS: tuple[Split, Split] = ("valid", "test")
 
@@ -60,8 +58,9 @@ def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
     """
     if all(work.run.predictions(snapshot.name, split).exists() for split in SPLITS):
         return _predicted(work, snapshot)
-    _load(work, snapshot)
-    return _member(work, snapshot, _predict_split(work, snapshot, "valid"), _predict_split(work, snapshot, "test"))
+    network = _network(work, snapshot)
+    valid, test = (_predict_split(work, network, snapshot, split) for split in SPLITS)
+    return _member(work, snapshot, valid, test)
 
 
 def _predict_streamed(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted]:
@@ -69,24 +68,23 @@ def _predict_streamed(work: Work, snapshots: Sequence[Snapshot]) -> list[Predict
     valid: list[Tables] = []
     parts: list[list[Tables]] = [[] for _ in snapshots]
     for snapshot in snapshots:
-        _load(work, snapshot)
-        valid.append(_predict_split(work, snapshot, "valid"))
+        valid.append(_predict_split(work, _network(work, snapshot), snapshot, "valid"))
     for pictures in work.pictures.test_blocks(work.compute.batch):
         for tables, snapshot in zip(parts, snapshots, strict=True):
-            _load(work, snapshot)
-            tables.append(_predict_split(replace(work, pictures=pictures), snapshot, "test"))
+            network = _network(work, snapshot)
+            tables.append(_predict_split(replace(work, pictures=pictures), network, snapshot, "test"))
     if bad_ids(work.pictures, "test"):  # of streamed images that is not known before
         work.display.warn(describe_bad(work.pictures))
     tests = [Tables(*map(pd.concat, zip(*tables, strict=True))) for tables in parts]
     return [_member(work, *each) for each in zip(snapshots, valid, tests, strict=True)]
 
 
-def _load(work: Work, snapshot: Snapshot) -> None:
-    """Put a snapshot's weights into the network, ready to predict."""
+def _network(work: Work, snapshot: Snapshot) -> nn.Module:
+    """Put a snapshot's weights into the network; return it ready to predict."""
     set_input_size(work.model, snapshot.stage.size)
     load_weights(work.model, work.run.snapshot(snapshot.name))
     set_input_size(work.model, _size(work, snapshot))
-    work.model.to(memory_format=work.compute.infer.memory_format)
+    return folded(work.model.eval()).to(memory_format=work.compute.infer.memory_format)
 
 
 def _size(work: Work, snapshot: Snapshot) -> int:
@@ -109,7 +107,7 @@ def _predicted(work: Work, snapshot: Snapshot) -> Predicted:
     return Predicted(member, *(load_predictions(work.run.plain_predictions(snapshot.name, split)) for split in SPLITS))
 
 
-def _predict_split(work: Work, snapshot: Snapshot, split: Split) -> Tables:
+def _predict_split(work: Work, network: nn.Module, snapshot: Snapshot, split: Split) -> Tables:
     """Predict the images of a split, plain and with test-time augmentation."""
     ids = work.pictures.ids(split)
     if not ids:
@@ -123,7 +121,11 @@ def _predict_split(work: Work, snapshot: Snapshot, split: Split) -> Tables:
     if recipe.tta:
         tta = hooks.views(recipe, stage, "tta", work.config)
         passes += [(tta, turn) for turn in range(1, n_passes(tta, recipe.tta) + 1)]
-    results = [_pass(work, snapshot, split, work.pictures.loader(kind, v, size, "tta"), turn) for v, turn in passes]
+    results = []
+    for view, turn in passes:
+        loader = work.pictures.loader(kind, view, size, "tta")
+        passed = predict_pass(network, loader, work.pictures.rows(split), turn, work.compute)
+        results.append(_shown(work, f"{snapshot.name}: {split}, view {turn}", len(ids), passed))
     first = make_predictions(ids, work.plan.classes, results[0])
     return Tables(first, make_predictions(ids, work.plan.classes, mean_over_passes(results)))
 
@@ -133,15 +135,9 @@ def n_passes(view: View, asked: int) -> int:
     return asked if view.passes is None else min(asked, view.passes)
 
 
-def _pass(work: Work, snapshot: Snapshot, split: Split, loader: Loader, turn: int) -> NDArray[np.float32]:
-    rows = work.pictures.rows(split)
-    parts = []
-    what = f"{snapshot.name}: {split}, view {turn}"
-    passed = predict_pass(work.model, loader, rows, turn, work.compute)
+def _shown(work: Work, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
     with work.noted_batch():
-        for part in work.display.track(what, len(rows), passed, work.compute.batch):
-            parts.append(part.numpy())
-    return np.concatenate(parts)
+        return np.concatenate([part.numpy() for part in work.display.track(what, n, passed, work.compute.batch)])
 
 
 def _average(work: Work, snapshots: Sequence[Snapshot]) -> Snapshot:

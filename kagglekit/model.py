@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -123,6 +124,15 @@ def _set_modes(module: nn.Module, fixed: set[int], around: bool) -> None:
     module.training = any(id(p) not in fixed for p in parameters) if parameters else around
     for child in module.children():
         _set_modes(child, fixed, module.training)
+
+
+@contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Put every module back into the mode, train or eval, that it had before the block."""
+    modes = [(module, module.training) for module in model.modules()]
+    yield
+    for module, training in modes:
+        module.training = training
 
 
 def set_dropout(head: nn.Module, rate: float) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from kagglekit.decoding import built_store
 from kagglekit.device import Compute, Format
 from kagglekit.errors import UserError
+from kagglekit.folding import folded
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader
 from kagglekit.manager import load
@@ -82,7 +83,7 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> Restore
     set_input_size(model, stage.size)
     load_weights(model, weights)
     set_input_size(model, recipe.predict_size or stage.size)
-    model.to(memory_format=torch.channels_last).to(device)
+    model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     return Restored(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
 

@@ -18,9 +18,10 @@ from kagglekit.device import Format
 from kagglekit.device_memory import memory_told
 from kagglekit.errors import NotFinite, UserError
 from kagglekit.estimate import step_cost
+from kagglekit.folding import folded
 from kagglekit.held import Held
 from kagglekit.journal import last_score, log_epoch, log_steps, valid_scores
-from kagglekit.model import save_weights, set_dropout, set_input_size
+from kagglekit.model import kept_modes, save_weights, set_dropout, set_input_size
 from kagglekit.passes import Batches, predict_pass
 from kagglekit.recipe import Stage
 from kagglekit.resume import save, step_back, take_held
@@ -94,7 +95,9 @@ def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
         view = work.plan.hooks.views(work.plan.recipe, stage, "train", work.config)
         loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(work, number, stage, work.model, loader, chosen)
-    work.set_modes(stage)
+    work.set_modes(stage)  # behind the optimizer, which has frozen what does not train
+    if stage.freeze_to == -1 and not stage.precompute:
+        fit = replace(fit, model=folded(work.model, shared=work.head))
     return with_found_batch(work, fit), loader
 
 
@@ -164,11 +167,11 @@ def _after_step(work: Work, fit: Fit, held: Held, at: Progress, loader: Loader |
     """Do what is due after a step; stopped before the end of an epoch is logged, it is done again after resuming."""
     held.again = at.epoch_ends
     if at.epoch_ends:
-        scores = _end_epoch(work, fit, at, loader, held.seconds)
+        with kept_modes(fit.model):
+            scores = _end_epoch(work, fit, at, loader, held.seconds)
         held.seconds = 0.0
         if fit.stage.keep == "best" and (held.best is None or scores["valid_loss"] < held.best[0]):
             held.best = scores["valid_loss"], {k: v.clone() for k, v in at.weights.state_dict().items()}
-        work.set_modes(fit.stage)  # validation put everything into eval mode
     if at.cycle_ends and fit.stage.snapshots:
         _keep(work, fit.stage, at.cycle_ends, fit.model, at.weights)
     held.again = False
@@ -227,7 +230,8 @@ def _valid_probabilities(work: Work, fit: Fit, weights: nn.Module) -> NDArray[np
         return head_outputs(weights, fit.inputs, rows)
     loader = work.pictures.loader("labelled", work.plain_view(fit.stage), fit.stage.size)
     with work.noted_batch():
-        return np.concatenate([part.numpy() for part in predict_pass(weights, loader, rows, 0, work.compute)])
+        passed = predict_pass(folded(weights.eval()), loader, rows, 0, work.compute)
+        return np.concatenate([part.numpy() for part in passed])
 
 
 def _cache(work: Work, number: int, stage: Stage) -> CachedActivations:
@@ -235,9 +239,10 @@ def _cache(work: Work, number: int, stage: Stage) -> CachedActivations:
     rows = np.concatenate([work.pictures.rows("train"), work.pictures.rows("valid")])
     loader = work.pictures.loader("labelled", work.plain_view(stage), stage.size)
     work.model.to(memory_format=work.compute.infer.memory_format)
+    body = folded(work.model.eval(), shared=work.head)
     parts, began = [], time.perf_counter()
     with work.display.bar(f"{stage.name}: activations", len(rows)) as bar, work.noted_batch():
-        for part in head_inputs(work.model, work.head, loader, rows, work.compute):
+        for part in head_inputs(body, work.head, loader, rows, work.compute):
             work.count_step(len(part) * stage.size**2, began)
             parts.append(part)
             bar.advance(len(part))
