@@ -19,7 +19,7 @@ from network import network
 from timing import Report, interleaved, median, options, spread
 from torch import Tensor, nn
 
-from kagglekit.device import Format, candidates, synchronise
+from kagglekit.device import Format, candidates, choose_device, synchronise
 from kagglekit.model import set_input_size
 
 N_CLASSES = 10
@@ -72,7 +72,7 @@ def main() -> None:
 
 def synthetic(asked: argparse.Namespace) -> Synthetic:
     """Build the network and its batch."""
-    device = torch.device(asked.device)
+    device = choose_device(asked.device)
     model = network(asked, N_CLASSES).to(device)
     set_input_size(model, asked.size)
     images = torch.randn(asked.batch, 3, asked.size, asked.size, device=device)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,10 @@ class Scores:
     log_loss: float
     accuracy: float
 
+
+# Where glibc's thresholds are after a few large blocks were freed: they grow by themselves until someone sets one.
+USUAL = {"M_MMAP_MAX": (-4, 65536), "M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 64 << 20)}
+USUAL |= {"M_TOP_PAD": (-2, 128 << 10)}
 
 Contender = Callable[[int], Scores]  # told the seed
 
@@ -60,6 +66,7 @@ def compare(name: str, asked: argparse.Namespace, contenders: Mapping[str, Conte
     """Run all contenders in turn, each run with another seed; print times, scores and the ratios that count."""
     gc.collect()
     chosen = {who: run for who, run in contenders.items() if not asked.only or who in asked.only}
+    chosen |= {peer: with_usual_allocator(chosen[peer]) for peer in peers if peer in chosen}
     taken = interleaved(chosen, asked.runs)
     report = Report(name, asked)
     for who, runs in taken.items():
@@ -72,6 +79,19 @@ def compare(name: str, asked: argparse.Namespace, contenders: Mapping[str, Conte
     ]
     report.more["runs"] = {who: [vars(run) for run in runs] for who, runs in taken.items()}
     report.finish()
+
+
+def with_usual_allocator(run: Contender) -> Contender:
+    """Let a peer run as it does without kagglekit in its process, which keeps freed memory (`keep_freed_memory`)."""
+
+    def usual(seed: int) -> Scores:
+        if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+            libc.malloc_trim(0)
+            for parameter, value in USUAL.values():
+                libc.mallopt(parameter, value)
+        return run(seed)
+
+    return usual
 
 
 def row(who: str, runs: list[Taken]) -> dict[str, Any]:

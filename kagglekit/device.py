@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from kagglekit.device_memory import give_back, is_full
+from kagglekit.device_memory import give_back, is_full, keep_freed_memory
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import write_text
 from kagglekit.model import set_input_size
@@ -76,16 +76,15 @@ def choose_device(name: str) -> torch.device:
     """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
 
     Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, questions about
-    precisions) would else start a context on the first one.
+    precisions) would else start a context on the first one. On the CPU this process keeps memory that is freed.
 
     Raises:
         UserError: There is no such device here.
     """
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind, there in found.items() if there))
+    chosen = next(kind for kind, there in found.items() if there) if name == "auto" else name
     try:
-        device = torch.device(name)
+        device = torch.device(chosen)
     except RuntimeError:
         raise UserError(f"{name!r} is no device", "use auto, cpu, cuda, cuda:1 or mps") from None
     there = found.get(device.type, False)
@@ -93,6 +92,8 @@ def choose_device(name: str) -> torch.device:
         usable = ", ".join(kind for kind, is_there in found.items() if is_there)
         raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
     use_device(device)
+    if device.type == "cpu":
+        keep_freed_memory()
     return device
 
 
@@ -213,8 +214,10 @@ def free_bytes(device: torch.device) -> int:
 
     What torch keeps of freed tensors (a probe's, another size's store) is given back first: it counts as used.
     """
+    if device.type != "cuda":
+        return 0
     give_back()
-    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
+    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -289,7 +292,7 @@ def _infer_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
 def machine_key(device: torch.device, *what: object) -> str:
     """Hash what was measured, together with the machine and torch's version: a key for `recall` and `remember`."""
     parts = [
-        "2",  # the form of the entries
+        "3",  # the form of the entries, and how they were measured
         device_title(device),
         platform.machine(),
         cpu_name(),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
+from kagglekit.device_memory import give_back
 from kagglekit.errors import UsageError, UserError
 from kagglekit.files import check_writable
 from kagglekit.fold_runs import run_folds
@@ -40,7 +43,7 @@ def start(request: Request, display: Display, go_on: bool = False) -> Run:
         raise UsageError("--resume and --repeats do not go together", "go on with one run: kagglekit resume RUN")
     if request.full and not request.recipe:
         request = full_request(request)
-    with stoppable(), chosen_algorithms(request.deterministic):
+    with _computing(request):
         plan = _plan(request, display)
         if request.repeats < 2:
             return _run(plan, display, go_on)
@@ -73,7 +76,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     begun = folder.recipe_file.exists()
     last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
     request = request_of(folder, data, fresh=last is None)
-    with stoppable(), chosen_algorithms(request.deterministic):
+    with _computing(request):
         plan = _plan(request, display)
         display.say(f"going on with {folder.folder}")
         if not plan.recipe.folds:
@@ -81,6 +84,16 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
         check_same_data(folder, plan)
         model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
         return run_folds(plan, model, display)
+
+
+@contextmanager
+def _computing(request: Request) -> Iterator[None]:
+    """Compute in the block: it can be stopped, and leaves no memory in use that it needed."""
+    try:
+        with stoppable(), chosen_algorithms(request.deterministic):
+            yield
+    finally:
+        give_back()
 
 
 def _plan(request: Request, display: Display) -> Plan:

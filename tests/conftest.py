@@ -1,4 +1,4 @@
-"""What several test modules share because it takes seconds to make."""
+"""What several test modules share: a cache of their own for each, a host, and what takes seconds to make."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import file_host
 import forks
 import pytest
 
 from kagglekit.online.machine import usable_cores
 
 if TYPE_CHECKING:
+    from file_host import Host
+
     from kagglekit import Run
 
 # Before torch and NumPy are imported: their threads wait for one another by spinning, which takes minutes where two
@@ -36,6 +40,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None):
         forks.start_server()  # for all workers
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give each module an empty cache folder: no test sees the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("KAGGLEKIT_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Return a host that offers one file, and fails as its script says."""
+    with file_host.hosting() as host:
+        yield host
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+
 import pytest
 import timm
 import torch
 
 from kagglekit.device import choose_device, choose_formats, chosen_algorithms
-from kagglekit.device_memory import is_full
+from kagglekit.device_memory import give_back, is_full, keep_freed_memory
 from kagglekit.errors import UserError
 
 CPU = torch.device("cpu")
@@ -59,3 +63,35 @@ def test_a_full_device_is_recognised_by_what_torch_really_says_on_a_cpu():
         torch.zeros(2, 3) @ torch.zeros(2, 3)
     assert is_full(full.value)
     assert not is_full(other.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+def test_on_the_cpu_freed_memory_is_kept_until_it_is_given_back():
+    import resource
+
+    n = 1 << 24  # float32: 64 MB
+    pages = 4 * n // os.sysconf("SC_PAGE_SIZE")
+
+    def faults(times: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(times):
+            torch.ones(n)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    choose_device("cpu")
+    faults(3)
+    assert faults(4) < pages / 2  # of four times as many
+    give_back()
+    assert faults(1) > pages / 2
+
+
+def test_an_allocator_that_the_user_has_set_is_left_alone(monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: pytest.fail("it was asked for something"))
+    keep_freed_memory()
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    keep_freed_memory()
+    give_back()

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,12 @@ from file_host import (
     Host,
     all_of_it,
     facts,
-    hosting,
     rest,
     silence,
     some,
 )
 
 from kagglekit.online.transfer import Fetched
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with hosting() as host:
-        yield host
 
 
 @pytest.fixture

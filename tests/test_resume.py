@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import layouts
@@ -27,13 +26,6 @@ from kagglekit.run_lock import locked
 from kagglekit.stop import Stopped
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no POSIX signals and forks")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import layouts
@@ -27,13 +26,6 @@ MIXED = {
 }
 AUTO = {**LAST, **MIXED, "stage__4__lr": "auto"}  # with a moving average, as all of these have
 FEATURES = {"asked": {"preset": "features", "settings": ("arch=test_efficientnet.r160_in1k", "pretrained=false")}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from kagglekit import Run, UserError, runner
 
 LAST = {"asked": {"stages": "4"}}
 needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes of files")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("KAGGLEKIT_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="module")

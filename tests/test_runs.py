@@ -32,13 +32,6 @@ TINY = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def tiny_run(name: str, data: Path, out: Path, **settings: object) -> tuple[Run, str]:
     """Run a competition's quick preset with a tiny network; return the run and what it printed."""
     said = io.StringIO()

@@ -30,13 +30,6 @@ TINY = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.s
 SNAPSHOTS = {"stage.3.size": 32, "stage.4.size": 32, "tta": 0, "stage.4.cycle_mult": 1}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pets")

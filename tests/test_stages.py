@@ -43,13 +43,6 @@ def kagglekit_recipe(preset):
 SETTINGS: dict[str, object] = {**TINY, "stage.4.size": 32, "tta": 0, "stage.*.batch_norm": "update"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dog-breed")

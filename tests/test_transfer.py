@@ -9,7 +9,6 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from file_host import (
     Host,
     chunked,
     facts,
-    hosting,
     silence,
     some,
     status,
@@ -35,12 +33,6 @@ from rich.console import Console
 from kagglekit.online.patience import Patience
 from kagglekit.online.transfer import Fetched, Source, fetch
 from kagglekit.progress import Display
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with hosting() as host:
-        yield host
 
 
 @pytest.fixture

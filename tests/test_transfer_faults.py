@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from file_host import (
     Handler,
     Host,
     facts,
-    hosting,
     rest,
     silence,
     some,
@@ -27,12 +25,6 @@ from file_host import (
 from kagglekit.errors import UserError
 from kagglekit.online.patience import Fault, Patience
 from kagglekit.online.transfer import Source, fetch
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with hosting() as host:
-        yield host
 
 
 @pytest.fixture
