@@ -26,6 +26,7 @@ LAYERS = [
         "findings",
         "scaffold_text",
         "smoothing",
+        "folding",
     },
     {
         "model",
