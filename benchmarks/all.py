@@ -3,7 +3,7 @@
     python benchmarks/all.py --out DIR [--device cpu] [--pretrained mobilenetv2_100_in1k.safetensors] [--tiny]
 
 A script that fails or takes too long is noted in tables.md and does not stop the others. On two quiet cores all of it
-should take about half an hour; `--only limit stages` runs some of it.
+takes about an hour; `--only limit stages` runs some of it.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "stores": ["stores.py"],
         "startup": ["startup.py"],
         "memory": ["memory.py"],
+        "allocator": ["allocator.py", *short],
         "growth": ["growth.py", *some],
         "streaming": ["streaming.py"],
         "rows": ["rows.py"],
