@@ -97,8 +97,12 @@ def _plan(request: BlendRequest, first: Run, display: Display) -> Plan:
 def _check_runs(runs: Sequence[Run]) -> None:
     """Check that the runs are several, finished, and of one competition with the same classes."""
     names = [run.name for run in runs]
-    if len(set(names)) < len(names) or len(names) < 2:
+    if len({run.folder.resolve() for run in runs}) < len(names) or len(names) < 2:
         raise UserError(f"a blend needs two different runs or more, not {listing(names)}", "name each run once")
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"two of the runs have the same name: {listing(names)}", "a blend knows its runs by name: rename a folder"
+        )
     first = runs[0].info()
     for run in runs:
         info = run.info()

@@ -27,29 +27,26 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
     streamed = sum(each.seconds for each in work.pictures.decoded)
     record_decoding(work.run, work.pictures)
     work.run.update_info(predict_seconds=round(time.perf_counter() - started - streamed, 2))
-    return conclude(_outcome(work), _members(work, predicted), _tables(work, predicted))
-
-
-def _outcome(work: Work) -> Outcome:
-    plan = work.plan
-    if plan.fitted_on is None:
-        return Outcome(plan, work.run, work.display, work.pictures.valid_labels())
-    labelled = plan.table[plan.table["split"] != "test"]
-    labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str")
-    return Outcome(plan, work.run, work.display, labels, scored=False)
-
-
-def _members(work: Work, predicted: Sequence[Predicted]) -> list[Member]:
-    """Return the members; where the ensemble is fitted on another run, with that one's valid predictions."""
     members, other = [each.member for each in predicted], work.plan.fitted_on
     if other is None:
-        return members
-    fitted = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
-    labels = _outcome(work).labels
-    work.run.write_fitted_rows([{"id": image, "label": labels[image]} for image in fitted[0].valid.index])
-    for member in fitted:  # so that the folder predicts by itself
+        outcome = Outcome(work.plan, work.run, work.display, work.pictures.valid_labels())
+    else:
+        members = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
+        outcome = _fitted_outcome(work, members)
+    return conclude(outcome, members, _tables(work, predicted))
+
+
+def _fitted_outcome(work: Work, members: Sequence[Member]) -> Outcome:
+    """Return the outcome of a training on all images, whose ensemble is fitted on another run's valid predictions.
+
+    They are kept with their labels, so that the folder predicts by itself.
+    """
+    labelled = work.plan.table[work.plan.table["split"] != "test"]
+    labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str").loc[members[0].valid.index]
+    work.run.write_fitted_rows([{"id": image, "label": label} for image, label in labels.items()])
+    for member in members:
         save_predictions(member.valid, work.run.fitted_on(member.name))
-    return fitted
+    return Outcome(work.plan, work.run, work.display, labels, scored=False)
 
 
 def _tables(work: Work, predicted: Sequence[Predicted]) -> list[Scored]:

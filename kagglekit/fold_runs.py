@@ -48,7 +48,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
     plan = replace(plan, table=table)
     dealt = deal_folds(table, recipe.folds, recipe.split_by)
-    folder = _folder(plan)
+    folder = _folder(plan, begun["data_key"])
     describe_plan(plan, model, folder, display)
     display.say(f"{recipe.folds} folds: each model is validated on the images that it never saw")
     with reported_failures(plan, folder, display):
@@ -72,11 +72,11 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     return folder
 
 
-def _folder(plan: Plan) -> Run:
+def _folder(plan: Plan, data_key: str) -> Run:
     """Return a new folder, or the one that is to be continued.
 
     Raises:
-        UserError: That one's folds were made by another recipe.
+        UserError: That one's folds were made by another recipe, or of other data.
     """
     if not plan.request.into:
         return create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
@@ -85,6 +85,11 @@ def _folder(plan: Plan) -> Run:
         raise UserError(
             f"the folds in {folder.folder} have another recipe than the one asked for",
             "repeat the command that began it, with other folds",
+        )
+    if folder.info().get("data_key") != data_key:
+        raise UserError(
+            f"the folds in {folder.folder} were made of other images, labels or splits than those in {plan.data}",
+            "restore them, name their place with --data DIR, or begin anew without --into",
         )
     return folder
 

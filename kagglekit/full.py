@@ -28,6 +28,7 @@ def full_request(request: Request) -> Request:
         "--size": request.size is not None,
         "--from": bool(request.from_run),
         "--stages": bool(request.stages),
+        "--repeats": request.repeats > 1,
     }
     if given := [option for option, is_given in changes.items() if is_given]:
         raise UsageError(f"--full takes the whole recipe from a finished run: leave out {', '.join(given)}")

@@ -17,7 +17,7 @@ from kagglekit.progress import Display
 from kagglekit.recipe import Recipe
 from kagglekit.run_folder import create_run
 from kagglekit.runner import build_model, prepare, timed_stage
-from kagglekit.stages import fit_of
+from kagglekit.stages import fit_of, set_up
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
         for before in earlier:
             timed_stage(work, before)
         stage = recipe.stages[number - 1].model_copy(update={"find_lr": False})
+        set_up(work, stage)
         fit, _ = fit_of(work, number, stage)
         found = sweep(fit)
     display.say(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")

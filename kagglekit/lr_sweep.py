@@ -101,6 +101,11 @@ def suggestions(found: Sweep) -> dict[str, float]:
     Raises:
         UserError: The loss did not fall at any rate.
     """
+    if len(found.rates) < 2:
+        raise UserError(
+            "the loss was not finite from the first steps on: no learning rate can be suggested",
+            "try --precision fp32; look at the images, the weights and, if a plugin has its own, at the loss",
+        )
     smooth = found.smooth
     start, end = _deepest_fall(smooth)
     if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:

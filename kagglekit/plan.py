@@ -247,7 +247,17 @@ def _check_measured(request: Request, recipe: Recipe) -> None:
 
 def _check_split(base: Run, recipe: Recipe) -> None:
     """Refuse to go on from a run with another split: its training images would be among the valid ones."""
-    before = base.recipe()
+    before, info = base.recipe(), base.info()
+    if info.get("full_of"):
+        raise UserError(
+            f"{base.folder} was trained on all labelled images: no valid score would be true of what goes on from it",
+            f"start from the run it was made of, {info['full_of']}",
+        )
+    if "fold" in info:
+        raise UserError(
+            f"{base.folder} is one of several folds: it was trained on images that the others hold out",
+            "start from a run without folds",
+        )
     fields = ("split_by", "valid", "limit", "folds", "group_duplicates")
     changed = [field for field in fields if getattr(before, field) != getattr(recipe, field)]
     if changed:

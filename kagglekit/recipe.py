@@ -251,6 +251,7 @@ def features_recipe(recipe: Recipe) -> Recipe:
         name="head", size=recipe.sizes[-1], freeze_to=-1, precompute=True, plain=last.plain, border=last.border
     )
     kept = ("arch", "archs", "pretrained", "weights", "valid", "seed", "clip", "exposure", "licence", "options")
+    kept += ("split_seed", "group_duplicates")
     chosen = {field: getattr(recipe, field) for field in kept}
     return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
 

@@ -128,11 +128,18 @@ class Run:
         """Read the recipe.
 
         Raises:
-            UserError: The folder holds none.
+            UserError: The folder holds none, or one that is damaged or of another version.
         """
         if not self.recipe_file.exists():
             raise UserError(f"{self.folder} is no run: it has no {self.recipe_file.name}")
-        return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+        try:
+            return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+        except ValueError as error:  # pydantic's, JSON's and Unicode's are
+            reason = str(error).replace("\n", " ")[:300]
+            raise UserError(
+                f"cannot read {self.recipe_file}: {reason}",
+                "it is damaged, or another version of kagglekit wrote it: use that one, or make the run again",
+            ) from error
 
     def info(self) -> dict[str, Any]:
         """Read run.json; empty if there is none yet.

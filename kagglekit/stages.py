@@ -56,10 +56,15 @@ def run_stage(work: Work, number: int, stage: Stage) -> None:
     work.plan.hooks.stage_end(work.run, stage)
 
 
-def _train(work: Work, number: int, stage: Stage) -> None:
+def set_up(work: Work, stage: Stage) -> None:
+    """Give the network the stage's image size and its dropout."""
     set_input_size(work.model, stage.size)
     work.position.size = stage.size
     set_dropout(work.head, work.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
+
+
+def _train(work: Work, number: int, stage: Stage) -> None:
+    set_up(work, stage)
     with memory_told(
         work.compute.device,
         f"a batch of {stage.batch_size} at {stage.size} px, nor a small part of it (stage {number}, {stage.name})",

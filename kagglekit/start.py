@@ -22,7 +22,7 @@ from kagglekit.run_folder import Run
 from kagglekit.run_lock import READ_ONLY
 from kagglekit.runner import run_plan, settled, train
 from kagglekit.stop import stoppable
-from kagglekit.unfinished import check_same_data, find_unfinished, request_of, run_key
+from kagglekit.unfinished import check_base_data, check_same_data, find_unfinished, request_of, run_key
 
 
 def start(request: Request, display: Display, go_on: bool = False) -> Run:
@@ -98,6 +98,7 @@ def _computing(request: Request) -> Iterator[None]:
 
 def _plan(request: Request, display: Display) -> Plan:
     plan = (full_plan if request.full else make_plan)(request, display)
+    check_base_data(plan)
     try_form(plan)
     if plan.fitted_on:
         display.say(describe_full(plan, plan.fitted_on))

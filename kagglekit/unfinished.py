@@ -109,6 +109,20 @@ def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
     return request if fresh else replace(request, from_run="")
 
 
+def check_base_data(plan: Plan) -> None:
+    """Refuse to go on from a run that was trained on other data: its training images could be among the valid ones.
+
+    Raises:
+        UserError: They differ.
+    """
+    known = plan.base.info().get("data_key") if plan.base and plan.fitted_on is None else None
+    if plan.base and known not in (None, data_key(plan.table, plan.data, plan.classes)):
+        raise UserError(
+            f"{plan.base.folder} was trained on other images, labels or splits than those in {plan.data}",
+            "its valid images must stay out of training: name its data with --data DIR, or leave out --from",
+        )
+
+
 def check_same_data(run: Run, plan: Plan) -> None:
     """Refuse to go on with other images, labels or splits than the run began with.
 

@@ -15,6 +15,7 @@ from kagglekit.folder import IMAGE_SUFFIXES, in_order
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.members_unseen import Unseen, predict_unseen
+from kagglekit.offline import offline
 from kagglekit.predictions import with_missing_rows
 from kagglekit.run_folder import Run
 from kagglekit.submission import check_submission, clip_predictions, read_sample, write_submission
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
-    """Predict the test images of a folder as the run did its own, and write a checked CSV.
+    """Predict the test images of a folder as the run did its own, without a network, and write a checked CSV.
 
     All members predict, of all folds or of all runs of a blend, with the recipe's test-time augmentation; the run's
     ensemble combines them. Images that can't
@@ -36,8 +37,14 @@ def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Displa
         The rows of the CSV.
 
     Raises:
-        UserError: The run is not finished, the test images can't be found, or the CSV is not what it must be.
+        UserError: The run is not finished, the test images can't be found, something needs a network, or the CSV is not
+            what it must be.
     """
+    with offline():
+        return _submitted(run, data, file, device, display)
+
+
+def _submitted(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
     hooks = Hooks(load(run.info()["plugin"]), display.warn)
     competition, sample = hooks.competition(), read_sample(data)
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
@@ -71,7 +78,7 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
     try:
         table = hooks.labels(data)
         listed = table[table["split"] == "test"]
-        found = {str(row.id): Path(str(row.path)).absolute() for row in listed.itertuples()}
+        found = {str(row.id): data.absolute() / str(row.path) for row in listed.itertuples()}
     except UserError:
         found = {}
     if not found or (ids is not None and not set(ids) <= set(found)):

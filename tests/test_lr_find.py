@@ -181,3 +181,25 @@ def test_a_stage_without_a_rate_is_refused_at_once(dogs, arguments, words):
     done = lr_find("--data", dogs.data, "--preset", "quick", *arguments)
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_a_loss_that_is_never_finite_suggests_nothing():
+    made = fit(model=network())
+    found = sweep(dataclasses.replace(made, loss=lambda logits, targets: logits.sum() * float("nan")))
+    with pytest.raises(UserError, match="was not finite from the first steps on"):
+        suggestions(found)
+
+
+def test_the_network_is_set_up_for_the_stage_that_is_tested(dogs, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr("kagglekit.lr_find.sweep", lambda fit: given.append(fit) or sweep(fit))
+    sizes = []
+    monkeypatch.setattr("kagglekit.stages.set_input_size", lambda model, size: sizes.append(size))
+    done = lr_find(
+        *("--data", dogs.data, "--stage", 4, "--from", dogs.run.folder, "--pictures", tmp_path),
+        *("--set", "stage.4.drop_rate=0.75", "--set", "stage.4.label_smoothing=0.5"),
+    )
+    assert done.exit_code == 0, done.output
+    (tested,) = given
+    assert sizes == [tested.stage.size]
+    assert 0.75 in [module.p for module in tested.model.modules() if isinstance(module, torch.nn.Dropout)]

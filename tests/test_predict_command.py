@@ -15,8 +15,10 @@ from click.testing import CliRunner, Result
 from command_line import surroundings
 
 import kagglekit
-from kagglekit import Run
+from kagglekit import Run, UserError
 from kagglekit.cli import cli
+from kagglekit.offline import offline
+from kagglekit.unseen import find_test_images
 
 OFFLINE = """
 import socket, sys
@@ -149,3 +151,36 @@ def test_what_is_typed_wrongly_is_told(dogs, tmp_path, arguments, code, words):
     done = predict(dogs.run.folder, *(tmp_path if word == "EMPTY" else word for word in arguments))
     assert done.exit_code == code
     assert words in done.output
+
+
+def test_a_plugin_that_asks_for_the_network_is_refused(dogs, test_only, tmp_path, monkeypatch):
+    def find(*_):
+        socket.create_connection(("example.org", 443))
+
+    monkeypatch.setattr("kagglekit.unseen.find_test_images", find)
+    done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert done.exit_code == 1
+    assert "something asked for the network (example.org): a submission for a code competition" in done.output
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_offline_lasts_as_long_as_its_block():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        with offline():
+            for connect in (socket.socket.connect, socket.socket.connect_ex):
+                with socket.socket() as own, pytest.raises(UserError, match="asked for the network"):
+                    connect(own, address)
+            near, far = socket.socketpair()
+            near.close()
+            far.close()
+        socket.create_connection(address).close()
+
+
+def test_relative_paths_of_a_plugin_are_below_the_data_folder(test_only, monkeypatch, tmp_path):
+    names = sorted(path.name for path in (test_only / "test").glob("*.jpg"))
+    table = pd.DataFrame({"id": names, "path": [f"test/{name}" for name in names], "label": None, "split": "test"})
+    monkeypatch.chdir(tmp_path)
+    found = find_test_images(SimpleNamespace(labels=lambda data: table), Path("hidden"), None)
+    assert list(found) == names
+    assert all(path.is_absolute() and path.exists() for path in found.values())

@@ -7,6 +7,7 @@ from kagglekit import Recipe, Stage, progressive_stages
 from kagglekit.describe import _stage_cells
 from kagglekit.errors import UsageError
 from kagglekit.overrides import apply_overrides, epochs_setting, size_settings
+from kagglekit.recipe import features_recipe
 
 
 def recipe() -> Recipe:
@@ -132,3 +133,9 @@ def test_a_recipe_is_frozen_and_refuses_unknown_fields():
 def test_the_table_shows_the_lowest_and_the_highest_rate_that_trains(settings, rates):
     chosen = apply_overrides(recipe(), ["stage.4.lr=0.1", "stage.4.body_factor=10", *settings])
     assert _stage_cells(chosen.stages[3], chosen)[4] == rates
+
+
+def test_the_features_baseline_holds_out_what_its_recipe_does():
+    whole = recipe().model_copy(update={"split_seed": 7, "group_duplicates": True, "valid": 0.3})
+    baseline = features_recipe(whole)
+    assert (baseline.split_seed, baseline.group_duplicates, baseline.valid) == (7, True, 0.3)

@@ -72,3 +72,11 @@ def test_a_file_is_whole_or_absent(tmp_path):
         write_text(tmp_path / "a" / "b", "new")
     assert (tmp_path / "a").read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("text", ["{", '{"arch": "resnet18", "colour": 3, "stages": []}', "\x00"])
+def test_a_recipe_that_cannot_be_read_is_told(tmp_path, text):
+    run = make(tmp_path)
+    run.recipe_file.write_text(text)
+    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version"):
+        run.recipe()

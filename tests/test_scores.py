@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import layouts
@@ -367,3 +368,54 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
     )  # fmt: skip
     assert "the ensemble 'broken' is left out of the comparison" in said.getvalue()
     assert run.submission.exists()
+
+
+def test_no_run_goes_on_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
+    full, _ = do_again(single, out)
+    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one of several folds")):
+        with pytest.raises(UserError, match=words):
+            tiny_run(data, out, {"folds": base.recipe().folds}, from_run=str(base.folder))
+
+
+@pytest.fixture
+def fewer(data, tmp_path) -> Path:
+    """The same data without one labelled image."""
+    folder = tmp_path / "fewer"
+    shutil.copytree(data, folder)
+    lines = (folder / "annotations" / "trainval.txt").read_text().splitlines(keepends=True)
+    (folder / "annotations" / "trainval.txt").write_text("".join(lines[:-1]))
+    return folder
+
+
+def test_a_run_on_other_data_is_not_gone_on_from(single, fewer, out):
+    with pytest.raises(UserError, match="was trained on other images, labels or splits"):
+        tiny_run(fewer, out, from_run=str(single.folder))
+
+
+def test_folds_of_other_data_are_not_mixed(folds, fewer, out):
+    before = folds[0].info()
+    with pytest.raises(UserError, match="were made of other images, labels or splits"):
+        tiny_run(fewer, out, {"folds": 3}, only_fold=1, into=str(folds[0].folder))
+    assert folds[0].info() == before
+
+
+def test_full_is_not_repeated(single, out):
+    with pytest.raises(UsageError, match="leave out --repeats"):
+        kagglekit.run("", out=out, full=str(single.folder), repeats=2)
+
+
+def test_full_gives_the_ensemble_the_labels_of_what_it_is_fitted_on(single, out, monkeypatch):
+    given, plain = [], Hooks.ensemble
+    monkeypatch.setattr(
+        Hooks, "ensemble", lambda self, members, labels, recipe: given.append((members, labels)) or plain(self, members, labels, recipe)
+    )
+    do_again(single, out)
+    for members, labels in given:
+        assert list(labels.index) == list(members[0].valid.index)
+    assert given
+
+
+def test_two_runs_of_one_name_are_not_blended(single, out, tmp_path):
+    shutil.copytree(single.folder, tmp_path / single.name)
+    with pytest.raises(UserError, match="two of the runs have the same name"):
+        blend(BlendRequest([str(single.folder), str(tmp_path / single.name)], out=out), quiet())
