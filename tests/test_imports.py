@@ -27,6 +27,7 @@ LAYERS = [
         "scaffold_text",
         "smoothing",
         "folding",
+        "offline",
     },
     {
         "model",

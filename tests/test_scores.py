@@ -407,7 +407,9 @@ def test_full_is_not_repeated(single, out):
 def test_full_gives_the_ensemble_the_labels_of_what_it_is_fitted_on(single, out, monkeypatch):
     given, plain = [], Hooks.ensemble
     monkeypatch.setattr(
-        Hooks, "ensemble", lambda self, members, labels, recipe: given.append((members, labels)) or plain(self, members, labels, recipe)
+        Hooks,
+        "ensemble",
+        lambda self, members, labels, recipe: given.append((members, labels)) or plain(self, members, labels, recipe),
     )
     do_again(single, out)
     for members, labels in given:
