@@ -27,7 +27,7 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
     streamed = sum(each.seconds for each in work.pictures.decoded)
     record_decoding(work.run, work.pictures)
     work.run.update_info(predict_seconds=round(time.perf_counter() - started - streamed, 2))
-    return conclude(_outcome(work), _members(work, predicted), _tables(work, predicted))
+    return conclude(_outcome(work), _members(work, predicted), _tables(work, predicted), _plain(work, predicted))
 
 
 def _outcome(work: Work) -> Outcome:
@@ -60,3 +60,10 @@ def _tables(work: Work, predicted: Sequence[Predicted]) -> list[Scored]:
         if work.plan.recipe.tta:
             tables.append(Scored(each.member.name, "TTA", each.member.valid, each.member.test))
     return tables
+
+
+def _plain(work: Work, predicted: Sequence[Predicted]) -> list[Member]:
+    """Return the members without test-time augmentation, where there is any."""
+    if not work.plan.recipe.tta:
+        return []
+    return [replace(each.member, valid=each.plain_valid, test=each.plain_test) for each in predicted]

@@ -19,6 +19,7 @@ import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.blend import BlendRequest, blend
 from kagglekit.cli import cli
+from kagglekit.ensemble import Member
 from kagglekit.errors import UsageError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
@@ -95,7 +96,7 @@ def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
         display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
     scores = run.info()["scores"]
-    assert [row["views"] for row in scores] == ["plain", "TTA", "mean"]
+    assert [row["views"] for row in scores] == ["plain", "TTA", "mean, plain", "mean"]
     assert scores[-1]["valid_accuracy"][0] > 0.5
     assert run.submission.exists()
 
@@ -175,9 +176,11 @@ def test_a_fold_that_fails_leaves_the_others_and_says_so(data, tmp_path):
 
 def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, out):
     run, said = tiny_run(
-        data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing"}, preset="quick", name="snaps"
+        data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing", "tta": 1}, preset="quick", name="snaps"
     )
     rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+    assert rows["ensemble", "hill-climbing, plain"]["valid_log_loss"][0] == pytest.approx(plain_loss(run), abs=1e-5)
+    assert rows["ensemble", "hill-climbing, plain"] != rows["ensemble", "hill-climbing"]
     assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
     assert set(run.info()["fitted"]["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
     assert set(table(run).index) == trainval(data)
@@ -189,12 +192,37 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
     assert [row["epoch"] for row in full.log()] == [row["epoch"] for row in run.fold(1).log()]
 
 
+def plain_loss(run: Run) -> float:
+    """Fit the ensemble of a run of folds to its plain predictions by hand; return its log loss."""
+    members = []
+    for each in run.info()["members"]:
+        tables = [
+            [load_predictions(run.fold(k).plain_predictions(each["name"], split)) for k in run.info()["folds"]]
+            for split in ("valid", "test")
+        ]
+        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **each))
+    labels = pd.Series({row["id"]: row["label"] for row in run.valid()})
+    made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe()).valid
+    return float(np.mean([-np.log(made.loc[image, label]) for image, label in labels.items()]))
+
+
+def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
+    for run in (single, folds[0]):
+        rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+        for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
+            for key, value in rows["ensemble", views].items():
+                assert key in ("member", "views") or value == rows["final", alone][key]
+        assert rows["final", "plain"]["valid_log_loss"] != rows["final", "TTA"]["valid_log_loss"]
+        assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
+
+
 def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
     full, said = do_again(single, out)
     assert full.info()["images"] == {"train": 24, "test": 24}
     assert full.info()["full_of"] == single.name
     assert "its own valid score is unknown" in said
     assert all("valid_log_loss" not in row for row in full.info()["scores"])
+    assert [row["views"] for row in full.info()["scores"]] == ["plain", "TTA", "mean"]
     assert not full.predictions("ensemble", "valid").exists()
     assert full.submission.exists()
     assert not table(full, split="test").equals(table(single, split="test"))
