@@ -50,7 +50,9 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     dealt = deal_folds(table, recipe.folds, recipe.split_by)
     folder = _folder(plan)
     describe_plan(plan, model, folder, display)
-    display.say(f"{recipe.folds} folds: each model is validated on the images that it never saw")
+    picked = ", ".join(recipe.picked(plan.stages))
+    but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
+    display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
     with reported_failures(plan, folder, display):
         folder.update_info(status="running", error=None, **facts(plan, model), **begun)
         folder.write_recipe(recipe)

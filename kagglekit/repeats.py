@@ -89,7 +89,12 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
     without = [[_value(metric, truth, table, parts != part) for part in np.unique(parts)] for table in tables]
     pairs = _differences(np.array(without))
     values = np.array([metric.score(truth, table).value for table in tables])
-    return _spread(metric.name, values, [np.sqrt((~np.isnan(one)).sum() - 1) * np.nanstd(one) for one in pairs])
+    return _spread(metric.name, values, [_jackknife(one[~np.isnan(one)]) for one in pairs])
+
+
+def _jackknife(without: NDArray[np.float64]) -> float:
+    """Return the standard error of a figure from what it is without each part; 0 where too few are known to tell."""
+    return float(np.sqrt(len(without) - 1) * without.std()) if len(without) else 0.0
 
 
 def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:

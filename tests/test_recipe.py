@@ -132,3 +132,24 @@ def test_a_recipe_is_frozen_and_refuses_unknown_fields():
 def test_the_table_shows_the_lowest_and_the_highest_rate_that_trains(settings, rates):
     chosen = apply_overrides(recipe(), ["stage.4.lr=0.1", "stage.4.body_factor=10", *settings])
     assert _stage_cells(chosen.stages[3], chosen)[4] == rates
+
+
+BEST = {"keep": "best", "cycle_len": 2}
+
+
+@pytest.mark.parametrize(
+    ("stages", "numbers", "names"),
+    [
+        ([{}, BEST], [1, 2], ["b"]),
+        ([BEST, {}], [1, 2], ["a"]),
+        ([BEST, {}], [2], []),  # it does not run
+        ([BEST, {"snapshots": True}], [1, 2], ["a"]),
+        ([BEST, {**BEST, "snapshots": True}], [1, 2], ["a"]),  # snapshots are of the cycles' ends
+        ([{"snapshots": True}, BEST], [1, 2], []),  # what comes behind the last snapshot does not predict
+        ([{"keep": "best"}], [1], []),  # there is one epoch
+        ([{**BEST, "freeze_to": -1, "precompute": True}], [1], []),  # there is a regression
+    ],
+)
+def test_a_stage_picks_by_the_valid_loss_what_comes_to_predict(stages, numbers, names):
+    made = tuple(Stage(name=name, size=32, **stage) for name, stage in zip("ab", stages, strict=False))
+    assert Recipe(arch="net", stages=made).picked(numbers) == names
