@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from kagglekit.errors import PluginError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from kagglekit.hooks import Hooks
 
     Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -43,14 +49,24 @@ class Fingerprint:
     small: NDArray[np.uint8]
 
 
-def fingerprint(path: Path) -> Fingerprint | None:
-    """Read an image's fingerprint; None where OpenCV can't decode it.
+def fingerprint(
+    path: Path, read: Callable[[Path, int], NDArray[np.uint8]], *, quick: bool = False
+) -> Fingerprint | None:
+    """Read an image's fingerprint; None where it can't be decoded.
 
     The hash forgets brightness and contrast, and, as the copy does, size and shape.
+
+    Args:
+        path: The image.
+        read: ``(path, size) -> uint8 (H, W, 3)``, the short side not below `size` where the file allows.
+        quick: OpenCV is tried before: it decodes a JPEG to half the side and to grey, in a fraction of the time.
+
+    Raises:
+        PluginError: `read` answers what is no picture.
     """
-    grey = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
-    if grey is not None and min(grey.shape) < SMALL:
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    grey = _grey_by_opencv(path) if quick else None
+    if grey is None:
+        grey = _grey_by(read, path)
     if grey is None:
         return None
     small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
@@ -58,10 +74,22 @@ def fingerprint(path: Path) -> Fingerprint | None:
     return Fingerprint(_unit(coarse.reshape(1, -1))[0], np.asarray(small, dtype=np.uint8))
 
 
-def fingerprints(paths: Iterable[Path]) -> Iterator[Fingerprint | None]:
-    """Yield `fingerprint` of each path, in order, read in threads."""
+def fingerprints(paths: Iterable[Path], hooks: Hooks) -> Iterator[Fingerprint | None]:
+    """Yield `fingerprint` of each path, in order, read in threads by the competition's reader."""
+    one = partial(fingerprint, read=hooks.read_image, quick=hooks.reads_files_as_they_are())
+    remaining = iter(paths)
+    # The first one in this thread: readers import their libraries on first use (see `store_build`).
+    yield from map(one, islice(remaining, 1))
     with ThreadPoolExecutor() as threads:
-        yield from threads.map(fingerprint, paths)
+        yield from threads.map(one, remaining)
+
+
+def word_unread(paths: Sequence[Path], found: Sequence[Fingerprint | None]) -> str:
+    """Say how many images could not be read, and so were not compared; empty where all could."""
+    unread = [path for path, one in zip(paths, found, strict=True) if one is None]
+    if not unread:
+        return ""
+    return f"{len(unread):,} of {len(paths):,} images could not be read and are compared with none, such as {unread[0]}"
 
 
 def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]]:
@@ -81,6 +109,23 @@ def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]
     with ThreadPoolExecutor() as threads:
         same[unsure] = list(threads.map(_same_when_laid_over, smalls[first[unsure]], smalls[second[unsure]]))
     return sorted(zip(readable[first[same]].tolist(), readable[second[same]].tolist(), strict=True))
+
+
+def _grey_by_opencv(path: Path) -> NDArray[np.uint8] | None:
+    grey = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
+    if grey is not None and min(grey.shape) < SMALL:
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    return None if grey is None else np.asarray(grey, dtype=np.uint8)
+
+
+def _grey_by(read: Callable[[Path, int], NDArray[np.uint8]], path: Path) -> NDArray[np.uint8] | None:
+    try:
+        picture = np.ascontiguousarray(read(path, SMALL))
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    except (PluginError, MemoryError):
+        raise
+    except Exception:  # whatever a reader stumbles over in a file; decoding for the run says what it was
+        return None
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

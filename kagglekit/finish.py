@@ -33,7 +33,7 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
     else:
         members = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
         outcome = _fitted_outcome(work, members)
-    return conclude(outcome, members, _tables(work, predicted))
+    return conclude(outcome, members, _tables(work, predicted), _plain(work, predicted))
 
 
 def _fitted_outcome(work: Work, members: Sequence[Member]) -> Outcome:
@@ -57,3 +57,10 @@ def _tables(work: Work, predicted: Sequence[Predicted]) -> list[Scored]:
         if work.plan.recipe.tta:
             tables.append(Scored(each.member.name, "TTA", each.member.valid, each.member.test))
     return tables
+
+
+def _plain(work: Work, predicted: Sequence[Predicted]) -> list[Member]:
+    """Return the members without test-time augmentation, where there is any."""
+    if not work.plan.recipe.tta:
+        return []
+    return [replace(each.member, valid=each.plain_valid, test=each.plain_test) for each in predicted]

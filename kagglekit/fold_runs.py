@@ -50,7 +50,9 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     dealt = deal_folds(table, recipe.folds, recipe.split_by)
     folder = _folder(plan, begun["data_key"])
     describe_plan(plan, model, folder, display)
-    display.say(f"{recipe.folds} folds: each model is validated on the images that it never saw")
+    picked = ", ".join(recipe.picked(plan.stages))
+    but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
+    display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
     with reported_failures(plan, folder, display):
         folder.update_info(status="running", error=None, **facts(plan, model), **begun)
         folder.write_recipe(recipe)
@@ -122,10 +124,10 @@ def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display
         for split, table in (("valid", member.valid), ("test", member.test)):
             save_predictions(table, folder.predictions(member.name, split))
     outcome = Outcome(plan, folder, display, labels_of(plan, members[0].valid))
-    lines = [line for member in members for line in _lines(plan, folds, member)]
+    plain = [_plain(folds, member) for member in members] if plan.recipe.tta else []
     folder.write_valid([row for fold in folds for row in fold.valid()])
     folder.update_info(folds=list(numbers))
-    return conclude(outcome, members, [*lines, *candidates(outcome, members)])
+    return conclude(outcome, members, [*_lines(members, plain), *candidates(outcome, members)], plain)
 
 
 def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:
@@ -153,13 +155,20 @@ def _member(folder: Run, folds: Sequence[Run], entry: dict[str, str | int]) -> M
     return Member(name, valid, test, folder.name, str(entry["stage"]), int(entry["cycle"]))
 
 
-def _lines(plan: Plan, folds: Sequence[Run], member: Member) -> list[Scored]:
-    if not plan.recipe.tta:
-        return [Scored(member.name, "plain", member.valid, member.test)]
-    plain = [
+def _plain(folds: Sequence[Run], member: Member) -> Member:
+    """Return a member without test-time augmentation."""
+    valid, test = (
         [load_predictions(fold.plain_predictions(member.name, split)) for fold in folds] for split in ("valid", "test")
-    ]
+    )
+    return replace(member, valid=pd.concat(valid), test=average(test))
+
+
+def _lines(members: Sequence[Member], plain: Sequence[Member]) -> list[Scored]:
+    """List what is scored: each member plain and, where there are plain ones beside, with test-time augmentation."""
+    if not plain:
+        return [Scored(member.name, "plain", member.valid, member.test) for member in members]
     return [
-        Scored(member.name, "plain", pd.concat(plain[0]), average(plain[1])),
-        Scored(member.name, "TTA", member.valid, member.test),
+        Scored(each.name, views, each.valid, each.test)
+        for pair in zip(plain, members, strict=True)
+        for each, views in zip(pair, ("plain", "TTA"), strict=True)
     ]

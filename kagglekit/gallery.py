@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from kagglekit.decoding import built_store
-from kagglekit.duplicates import fingerprints, near_duplicates
+from kagglekit.duplicates import fingerprints, near_duplicates, word_unread
 from kagglekit.errors import UserError
 from kagglekit.files import write_text
 from kagglekit.hooks import Hooks
@@ -77,9 +77,11 @@ def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
 def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: Display) -> None:
     """Say how many near-duplicates there are, list them in a CSV, and draw some."""
     paths = [Path(str(path)) for path in table["path"]]
-    found = list(display.track("comparing images", len(paths), fingerprints(paths)))
+    found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
     pairs = near_duplicates(found)
     display.say(word_duplicates(table, pairs))
+    if unread := word_unread(paths, found):
+        display.warn(unread)
     if not pairs:
         return
     columns = [table[name].astype(object).where(table[name].notna(), "").tolist() for name in ("id", "split", "label")]

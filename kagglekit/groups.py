@@ -7,23 +7,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit.duplicates import fingerprints, near_duplicates
+from kagglekit.duplicates import fingerprints, near_duplicates, word_unread
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from kagglekit.hooks import Hooks
 
-def group_duplicates(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+
+def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, str]:
     """Put near-duplicates among the labelled images into one ``group``, together with the groups they had.
 
     Where the competition gives its own valid split, valid images with a copy among the train images join those.
+
+    Args:
+        table: Of images.
+        hooks: Read them.
 
     Returns:
         The table, and a sentence about what was found.
     """
     rows = np.flatnonzero((table["split"] != "test").to_numpy())
-    pairs = near_duplicates(list(fingerprints(Path(path) for path in table["path"].to_numpy()[rows])))
+    paths = [Path(path) for path in table["path"].to_numpy()[rows]]
+    found = list(fingerprints(paths, hooks))
+    pairs = near_duplicates(found)
     parts = _parts(len(rows), [*pairs, *_old_pairs(table, rows)])
     together = np.bincount(parts)[parts] > 1
     groups = np.full(len(table), None, dtype=object)
@@ -31,8 +39,10 @@ def group_duplicates(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     grouped = _without_leaks(table.assign(group=groups))
     copies = len({number for pair in pairs for number in pair})
     moved = int((grouped["split"] != table["split"]).sum())
-    words = f"{copies} near-duplicates among {len(rows):,} labelled images are kept on one side of every split"
-    return grouped, words + (f"; {moved} of them moved from valid to train" if moved else "")
+    read = sum(one is not None for one in found)
+    words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of every split"
+    more = [f"{moved} of them moved from valid to train" if moved else "", word_unread(paths, found)]
+    return grouped, "; ".join([words, *filter(None, more)])
 
 
 def _old_pairs(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[tuple[int, int]]:

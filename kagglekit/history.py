@@ -228,8 +228,8 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submiss
 
 
 def _ensemble(info: Mapping[str, Any]) -> dict[str, Score | None]:
-    """Return the ensemble's scores, by ``SPLIT_METRIC``."""
-    rows = [row for row in info.get("scores") or [] if row["member"] == "ensemble"]
+    """Return the ensemble's scores, by ``SPLIT_METRIC``: of what the submission holds, which is the last row."""
+    rows = [row for row in info.get("scores") or [] if row["member"] == "ensemble"][-1:]
     return {name: _score(pair) for row in rows for name, pair in row.items() if isinstance(pair, list)}
 
 

@@ -61,6 +61,7 @@ class Hooks:
         self._who: dict[str, dict[str, None]] = {hook: {} for hook in HOOKS}
         self._last: dict[str, tuple[str, str]] = {}  # plugin and place of each hook's last answer
         self._failed_watchers: set[str] = set()
+        self._own = {str(plugin) for plugin in plugins.plugins if plugin.is_ours}
         self._provided: list[tuple[str, Provides]] | None = None
         for hook in HOOKS:
             guard = self._watching if hook in _WATCHERS else self._answering
@@ -89,6 +90,11 @@ class Hooks:
         """Name the plugins that may decode images, with their versions: what was decoded depends on them."""
         implementations = self._relay.kagglekit_read_image.get_hookimpls()
         return ", ".join(each.plugin_name for each in reversed(implementations))
+
+    def reads_files_as_they_are(self) -> bool:
+        """Whether none but our own reader decodes images, so that any decoder sees the same picture in a file."""
+        readers = {each.plugin_name for each in self._relay.kagglekit_read_image.get_hookimpls()}
+        return bool(readers) and readers <= self._own
 
     def check_names(self, recipe: Recipe, competition: Competition) -> None:
         """Raise a `UsageError` that lists every name and option of the recipe that no plugin knows."""

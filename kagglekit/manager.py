@@ -62,6 +62,11 @@ class Plugin:
         """Distribution or file, and version."""
         return f"{self.distribution} {self.version}".strip()
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is one of the defaults that come with kagglekit."""
+        return self.kind == "shared" and self.distribution == _OWN
+
     def __str__(self) -> str:
         return f"{self.name} ({self.origin})"
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from kagglekit.describe import describe_scores
 from kagglekit.ensemble import Ensemble, Member
+from kagglekit.errors import UserError
 from kagglekit.metric import Metric, Score
 from kagglekit.plan import Plan
 from kagglekit.predictions import (
@@ -55,19 +56,23 @@ class Scored:
     test: pd.DataFrame
 
 
-def conclude(outcome: Outcome, members: Sequence[Member], others: Sequence[Scored]) -> dict[str, Score]:
+def conclude(
+    outcome: Outcome, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
+) -> dict[str, Score]:
     """Combine, score and write the submission; return the ensemble's scores.
 
     Args:
         outcome: See there.
         members: What is combined.
         others: What is scored beside the ensemble.
+        plain: The members without test-time augmentation, where there is any: their ensemble is scored, too.
     """
     ensemble = combine(outcome, members)
     if outcome.scored:
         save_predictions(ensemble.valid, outcome.run.predictions("ensemble", "valid"))
     save_predictions(ensemble.test, outcome.run.predictions("ensemble", "test"))
-    tables = [*others, Scored("ensemble", outcome.plan.recipe.ensemble, ensemble.valid, ensemble.test)]
+    last = Scored("ensemble", outcome.plan.recipe.ensemble, ensemble.valid, ensemble.test)
+    tables = [*others, *_plain_ensemble(outcome, plain), last]
     rows = [score_row(outcome, each) for each in tables]
     listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
     outcome.run.update_info(scores=rows, members=listed, fitted=ensemble.fitted)
@@ -75,6 +80,19 @@ def conclude(outcome: Outcome, members: Sequence[Member], others: Sequence[Score
     write_csv(outcome, ensemble)
     outcome.run.update_info(answered=outcome.plan.hooks.answered)
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
+
+
+def _plain_ensemble(outcome: Outcome, plain: Sequence[Member]) -> list[Scored]:
+    """Combine the members as they predict without test-time augmentation, whatever is fitted on those predictions."""
+    if not plain or not outcome.scored:
+        return []
+    name = outcome.plan.recipe.ensemble
+    try:
+        made = combine(outcome, plain)
+    except UserError as error:  # it only shows what the augmentation is worth: no reason to stop
+        outcome.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
+        return []
+    return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
 
 
 def combine(outcome: Outcome, members: Sequence[Member]) -> Ensemble:

@@ -351,7 +351,7 @@ def image_table(
     if recipe.limit:
         table = limit_images(table, recipe.limit, recipe.split_by)
     if recipe.group_duplicates:
-        table, found = group_duplicates(table)
+        table, found = group_duplicates(table, hooks)
         warnings.append(found)
     table = split_valid(table, recipe.valid, recipe.split_by)
     if truth is not None:

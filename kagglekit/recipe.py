@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -56,7 +57,8 @@ class Stage(BaseModel):
         ema: Decay of an exponential moving average of the weights, a step; 0 for none.
         oversample: 0 draws images as they are, 1 draws classes evenly, between: frequency**(1 - oversample).
         snapshots: Keep the weights at the end of each cycle for the ensemble.
-        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss.
+        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked on
+            the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -226,6 +228,18 @@ class Recipe(BaseModel):
     def split_by(self) -> int:
         """The seed of the split."""
         return self.seed if self.split_seed is None else self.split_seed
+
+    def picked(self, numbers: Iterable[int]) -> list[str]:
+        """Name the stages whose epoch is picked by the valid loss, of those whose weights come to predict.
+
+        A snapshot is taken at its cycle's end, whatever epoch the stage picks behind it for what follows.
+
+        Args:
+            numbers: Of the stages that run, from 1.
+        """
+        ran = [self.stages[number - 1] for number in numbers]
+        last = max((place for place, stage in enumerate(ran) if stage.snapshots), default=len(ran))
+        return [each.name for each in ran[:last] if each.keep == "best" and each.by_gradient and each.epochs > 1]
 
     def to_json(self) -> str:
         """Return the recipe as indented JSON."""

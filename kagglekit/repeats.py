@@ -6,6 +6,9 @@ over images, and has the standard error p = deviation of the images' own differe
 are measured here from runs that differ in nothing but the seed. A difference below twice the larger of the two is not
 told from chance. Where p is the larger one, more valid images are needed; else more repeats: the mean of N runs has
 the deviation s / sqrt(N).
+
+A metric that is no mean over images (an area under a curve, an F1, whatever a plugin computes) has its p by the jackknife: the
+difference is computed without each of some parts of the images in turn.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kagglekit.errors import UserError
 from kagglekit.fold_runs import labels_of
+from kagglekit.metric import Metric
 from kagglekit.plan import Plan
 from kagglekit.predictions import load_predictions, truth_numbers
 from kagglekit.progress import Display
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 1e-15
+PARTS = 50  # of the images, for the jackknife: an error is known to about 10 %
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Spread:
     """One score over seeds.
 
     Attributes:
-        name: ``log_loss`` or ``accuracy``.
+        name: ``log_loss``, ``accuracy`` or the competition's metric.
         mean: Over the runs.
         deviation: Over the runs, of one run: s.
         paired_error: Standard error over images of the difference of two runs, the mean over all pairs: p.
@@ -64,23 +70,64 @@ def spread(name: str, values: NDArray[np.float64]) -> Spread:
         name: The score's.
         values: (R, N): what each of N images adds to the mean that is the score, for each of R runs, two or more.
     """
-    deviation = float(values.mean(axis=1).std(ddof=1))
-    pairs = [values[a] - values[b] for a, b in combinations(range(len(values)), 2)]
-    paired = float(np.mean([pair.std() / np.sqrt(len(pair)) for pair in pairs]))
-    return Spread(name, float(values.mean()), deviation, paired, 2 * max(float(np.sqrt(2)) * deviation, paired))
+    return _spread(name, values.mean(axis=1), [one.std() / np.sqrt(len(one)) for one in _differences(values)])
+
+
+def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[np.float32]) -> Spread:
+    """Measure how a metric scatters that need not be a mean over images.
+
+    Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
+    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a run: the
+    bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
+
+    Args:
+        metric: The metric.
+        truth: (N,): class numbers.
+        tables: (R, N, C): probabilities of R runs, two or more.
+    """
+    parts = np.random.default_rng(0).permutation(len(truth)) % PARTS
+    without = [[_value(metric, truth, table, parts != part) for part in np.unique(parts)] for table in tables]
+    pairs = _differences(np.array(without))
+    values = np.array([metric.score(truth, table).value for table in tables])
+    return _spread(metric.name, values, [_jackknife(one[~np.isnan(one)]) for one in pairs])
+
+
+def _jackknife(without: NDArray[np.float64]) -> float:
+    """Return the standard error of a figure from what it is without each part; 0 where too few are known to tell."""
+    return float(np.sqrt(len(without) - 1) * without.std()) if len(without) else 0.0
+
+
+def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
+    """Score some of the images; nan where it can't be said of these (none of a class is left)."""
+    try:
+        return metric.score(truth[rows], table[rows]).value
+    except UserError:
+        return float("nan")
+
+
+def _differences(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    return [values[a] - values[b] for a, b in combinations(range(len(values)), 2)]
+
+
+def _spread(name: str, scores: NDArray[np.float64], errors: Sequence[float]) -> Spread:
+    deviation, paired = float(scores.std(ddof=1)), float(np.mean(errors))
+    return Spread(name, float(scores.mean()), deviation, paired, 2 * max(float(np.sqrt(2)) * deviation, paired))
 
 
 def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
-    """Measure log loss and accuracy of finished runs with equal valid images."""
+    """Measure log loss, accuracy and the competition's metric of finished runs with equal valid images."""
     tables = [load_predictions(run.predictions("ensemble", "valid")) for run in runs]
     ids = tables[0].index
     truth = truth_numbers(labels_of(plan, tables[0]), tables[0])
     values = np.stack([table.loc[ids].to_numpy(np.float64) for table in tables])
     right = values[:, np.arange(len(truth)), truth].clip(SMALLEST)
-    return [
+    found = [
         spread("log_loss", -np.log(right)),
         spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
     ]
+    if plan.competition.metric not in [each.name for each in found]:
+        found.append(spread_of_metric(plan.hooks.metric(plan.competition), truth, values.astype(np.float32)))
+    return found
 
 
 def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:

@@ -8,9 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from kagglekit import duplicates
-from kagglekit.duplicates import Fingerprint, fingerprint, near_duplicates
+from kagglekit.duplicates import Fingerprint, fingerprint, near_duplicates, word_unread
+from kagglekit.errors import PluginError
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load_shared
 
 Picture = NDArray[np.uint8]
+read = Hooks(load_shared()).read_image
 
 
 def draw(number: int, width: int = 240, height: int = 180) -> Picture:
@@ -35,7 +39,7 @@ def prints(tmp_path: Path):
         found = []
         for number, picture in enumerate(pictures):
             cv2.imwrite(str(tmp_path / f"{number}.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            found.append(fingerprint(tmp_path / f"{number}.jpg"))
+            found.append(fingerprint(tmp_path / f"{number}.jpg", read, quick=True))
         return found
 
     return make
@@ -106,6 +110,37 @@ def test_where_all_pictures_look_alike_only_the_most_alike_are_looked_at(prints,
 def test_a_flat_picture_and_a_broken_file_are_nobodys_copy(prints, tmp_path):
     flat = np.full((60, 80, 3), 200, np.uint8)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    assert fingerprint(tmp_path / "broken.jpg") is None
+    assert fingerprint(tmp_path / "broken.jpg", read, quick=True) is None
     assert near_duplicates([None, *prints(flat, flat, draw(0), draw(0))]) == [(3, 4)]
     assert near_duplicates([None]) == near_duplicates([]) == []
+
+
+def test_a_reader_and_opencv_find_the_same_in_a_file(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.jpg"), draw(0))
+    both = [fingerprint(tmp_path / "a.jpg", read, quick=quick) for quick in (False, True)]
+    assert near_duplicates(both) == [(0, 1)]
+
+
+def test_what_opencv_cannot_decode_the_reader_is_asked_for(tmp_path):
+    np.save(tmp_path / "a.npy", draw(0))
+    one = fingerprint(tmp_path / "a.npy", lambda path, size: np.load(path), quick=True)
+    assert one is not None
+    assert one.hash.any()
+
+
+def test_a_reader_that_answers_no_picture_is_told_and_a_file_it_stumbles_over_is_not(tmp_path):
+    def wrong(path, size):
+        raise PluginError("it answered a list")
+
+    with pytest.raises(PluginError, match="a list"):
+        fingerprint(tmp_path / "a.npy", wrong)
+    assert fingerprint(tmp_path / "a.npy", lambda path, size: {}[path]) is None
+
+
+def test_images_that_could_not_be_read_are_counted(prints):
+    (one,) = prints(draw(0))
+    paths = ["a", "b", "c"]
+    assert word_unread(paths, [one, None, None]) == (
+        "2 of 3 images could not be read and are compared with none, such as b"
+    )
+    assert word_unread(paths, [one] * 3) == ""

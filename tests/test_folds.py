@@ -7,11 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from layouts import write_picture
+from plugin_site import Site
 
 from kagglekit.errors import UserError
 from kagglekit.folds import deal_folds, fold_table
 from kagglekit.groups import group_duplicates
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load, load_shared
 from kagglekit.table import split_valid
+
+OURS = Hooks(load_shared())
+INVERTED = """
+import numpy as np
+
+@hookimpl
+def kagglekit_read_image(path, size):
+    return 255 - np.load(path) if path.suffix == ".npy" else None
+"""
 
 
 def image_table(counts: dict[str, int], test: int = 3, groups: dict[str, str] | None = None) -> pd.DataFrame:
@@ -95,7 +107,7 @@ def groups_in(table: pd.DataFrame) -> list[list[str]]:
 
 
 def test_copies_of_a_picture_become_a_group_and_others_do_not(copies):
-    grouped, words = group_duplicates(copies)
+    grouped, words = group_duplicates(copies, OURS)
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
     assert words == "4 near-duplicates among 10 labelled images are kept on one side of every split"
     for seed in range(5):
@@ -106,12 +118,29 @@ def test_copies_of_a_picture_become_a_group_and_others_do_not(copies):
 
 def test_groups_that_were_there_grow_by_copies(copies):
     table = copies.assign(group=copies["id"].map({"cat0": "litter", "cat1": "litter"}).astype(object))
-    assert groups_in(group_duplicates(table)[0]) == [["cat-again", "cat0", "cat1"], ["dog-less", "dog2"]]
+    assert groups_in(group_duplicates(table, OURS)[0]) == [["cat-again", "cat0", "cat1"], ["dog-less", "dog2"]]
+
+
+def test_copies_are_found_in_files_that_only_the_competitions_reader_reads(copies, tmp_path: Path):
+    for row in copies.itertuples():
+        np.save(tmp_path / f"{row.id}.npy", 255 - cv2.imread(row.path))
+    table = copies.assign(path=[str(tmp_path / f"{image}.npy") for image in copies["id"]])
+    grouped, words = group_duplicates(table, Hooks(load(Site(tmp_path).write("inverted.py", INVERTED))))
+    assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
+    assert words == "4 near-duplicates among 10 labelled images are kept on one side of every split"
+
+
+def test_images_that_cannot_be_read_are_not_said_to_be_compared(copies, tmp_path: Path):
+    table = copies.assign(path=[str(tmp_path / f"{image}.npy") for image in copies["id"]])
+    grouped, words = group_duplicates(table, OURS)
+    assert groups_in(grouped) == []
+    assert "0 near-duplicates among 0 labelled images" in words
+    assert f"10 of 10 images could not be read and are compared with none, such as {tmp_path}/cat0.npy" in words
 
 
 def test_a_valid_image_whose_copy_is_in_train_joins_train(copies):
     given = copies.assign(split=["valid" if image in ("cat-again", "cat1") else "train" for image in copies["id"]])
-    grouped, words = group_duplicates(given)
+    grouped, words = group_duplicates(given, OURS)
     splits = grouped.set_index("id")["split"]
     assert splits["cat-again"] == "train"
     assert splits["cat1"] == "valid"
@@ -120,9 +149,9 @@ def test_a_valid_image_whose_copy_is_in_train_joins_train(copies):
 
 def test_copies_among_test_images_play_no_part(copies):
     given = copies.assign(split=["test" if image == "cat-again" else "train" for image in copies["id"]])
-    assert groups_in(group_duplicates(given)[0]) == [["dog-less", "dog2"]]
+    assert groups_in(group_duplicates(given, OURS)[0]) == [["dog-less", "dog2"]]
 
 
 def test_groups_of_nothing_are_nothing(tmp_path: Path):
     empty = pd.DataFrame({"id": [], "path": [], "label": [], "split": []}, dtype=object)
-    assert np.asarray(group_duplicates(empty)[0]["group"]).tolist() == []
+    assert np.asarray(group_duplicates(empty, OURS)[0]["group"]).tolist() == []

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import cv2
 import layouts
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from plugin_site import Site
 
 from kagglekit.cli import cli
 from kagglekit.hooks import Hooks
@@ -120,6 +122,44 @@ def test_near_duplicates_are_told_listed_and_drawn(tmp_path: Path) -> None:
     assert len(lines) == 4
     assert lines[1].startswith(f"{rows[0][0]},train,{rows[0][1]},{twin},train,")
     assert (folder / "near-duplicates.png").exists()
+
+
+ARRAYS = """
+@hookimpl
+def kagglekit_competition():
+    return Competition(title="Arrays", metric="accuracy")
+
+@hookimpl
+def kagglekit_labels(data):
+    import pandas as pd
+    files = sorted(data.glob("*.npy"))
+    rows = [(file.stem, str(file), file.stem[0], "train") for file in files]
+    return pd.DataFrame(rows, columns=["id", "path", "label", "split"])
+
+@hookimpl
+def kagglekit_read_image(path, size):
+    import numpy as np
+    return np.load(path) if path.suffix == ".npy" else None
+"""
+
+
+def test_images_that_only_the_competitions_reader_reads_are_compared(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("a1", "a2", "b1", "b2"):
+        layouts.write_picture(tmp_path / f"{name}.png", "ab".index(name[0]), name)
+        np.save(data / f"{name}.npy", cv2.imread(str(tmp_path / f"{name}.png")))
+    np.save(data / "b3.npy", np.load(data / "a1.npy"))
+    (data / "b4.npy").write_bytes(b"no array")
+    plugin = Site(tmp_path).write("arrays.py", ARRAYS)
+    arguments = ["look", plugin, "--data", str(data), "--pictures", str(tmp_path / "drawn"), "--preset", "quick"]
+    out = CliRunner().invoke(cli, arguments)
+    assert out.exit_code == 0, out.output
+    said = " ".join(out.output.split())
+    assert "pairs: 1 among the labelled images (1 of them with two classes)" in said
+    assert f"1 of 6 images could not be read and are compared with none, such as {data}/b4.npy" in said
+    assert "6 files are left to plugins" in said
+    assert "cannot read" not in said
 
 
 def test_a_plot_has_the_same_bytes_again(tmp_path: Path) -> None:

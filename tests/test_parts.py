@@ -24,6 +24,7 @@ from kagglekit import Run, UserError
 from kagglekit.blend import BlendRequest, blend
 from kagglekit.cli import cli
 from kagglekit.report.page import judge
+from kagglekit.report.scores import picked_stages
 
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 
@@ -242,6 +243,22 @@ def test_repeats_show_the_scatter_over_seeds_in_each_report(data, tmp_path):
         assert "Over 2 seeds" in text
         found = last.info()["repeats"]["scores"][0]
         assert f"valid log loss {found['mean']:.4f} {found['deviation']:.4f} {found['paired_error']:.4f}" in text
+
+
+def test_epochs_that_are_picked_on_the_valid_images_are_told(data, tmp_path, folds):
+    settings = {**SNAPSHOTS, "folds": 2, "stage.2.cycle_len": 2, "stage.2.keep": "best"}
+    run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
+    assert "head-augmented: the epoch is picked by the loss on these, so valid scores flatter a little" in said
+    assert "never saw" not in said + text_of(run)
+    words = "The epoch that head-augmented kept was picked by the loss on the images of the valid scores"
+    assert f"{words}, in each fold on its own: these scores flatter a little." in text_of(run)
+    assert f"{words}: these" in text_of(run.fold(1))
+    assert "each image is predicted by the model that never saw it" in text_of(folds)
+    assert "picked" not in text_of(folds)
+    made = Run(run.folder.parent / "blend")
+    made.folder.mkdir()
+    made.update_info(blend_of=[run.name, "no-longer-there"])
+    assert picked_stages(made) == ["head-augmented"]
 
 
 def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data, out):

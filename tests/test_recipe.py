@@ -139,3 +139,24 @@ def test_the_features_baseline_holds_out_what_its_recipe_does():
     whole = recipe().model_copy(update={"split_seed": 7, "group_duplicates": True, "valid": 0.3})
     baseline = features_recipe(whole)
     assert (baseline.split_seed, baseline.group_duplicates, baseline.valid) == (7, True, 0.3)
+
+
+BEST = {"keep": "best", "cycle_len": 2}
+
+
+@pytest.mark.parametrize(
+    ("stages", "numbers", "names"),
+    [
+        ([{}, BEST], [1, 2], ["b"]),
+        ([BEST, {}], [1, 2], ["a"]),
+        ([BEST, {}], [2], []),  # it does not run
+        ([BEST, {"snapshots": True}], [1, 2], ["a"]),
+        ([BEST, {**BEST, "snapshots": True}], [1, 2], ["a"]),  # snapshots are of the cycles' ends
+        ([{"snapshots": True}, BEST], [1, 2], []),  # what comes behind the last snapshot does not predict
+        ([{"keep": "best"}], [1], []),  # there is one epoch
+        ([{**BEST, "freeze_to": -1, "precompute": True}], [1], []),  # there is a regression
+    ],
+)
+def test_a_stage_picks_by_the_valid_loss_what_comes_to_predict(stages, numbers, names):
+    made = tuple(Stage(name=name, size=32, **stage) for name, stage in zip("ab", stages, strict=False))
+    assert Recipe(arch="net", stages=made).picked(numbers) == names

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import layouts
 import numpy as np
@@ -20,12 +21,14 @@ import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.blend import BlendRequest, blend
 from kagglekit.cli import cli
+from kagglekit.competition import Competition
+from kagglekit.ensemble import Member
 from kagglekit.errors import UsageError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.predictions import average, load_predictions
 from kagglekit.progress import Display
-from kagglekit.repeats import Spread, spread, verdicts
+from kagglekit.repeats import Spread, spread, spread_of_metric, spreads, verdicts
 
 TINY = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8}
 SNAPSHOTS = {"stage.3.size": 32, "stage.4.size": 32, "tta": 0, "stage.4.cycle_mult": 1}
@@ -96,7 +99,7 @@ def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
         display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
     scores = run.info()["scores"]
-    assert [row["views"] for row in scores] == ["plain", "TTA", "mean"]
+    assert [row["views"] for row in scores] == ["plain", "TTA", "mean, plain", "mean"]
     assert scores[-1]["valid_accuracy"][0] > 0.5
     assert run.submission.exists()
 
@@ -176,9 +179,11 @@ def test_a_fold_that_fails_leaves_the_others_and_says_so(data, tmp_path):
 
 def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, out):
     run, said = tiny_run(
-        data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing"}, preset="quick", name="snaps"
+        data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing", "tta": 1}, preset="quick", name="snaps"
     )
     rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+    assert rows["ensemble", "hill-climbing, plain"]["valid_log_loss"][0] == pytest.approx(plain_loss(run), abs=1e-5)
+    assert rows["ensemble", "hill-climbing, plain"] != rows["ensemble", "hill-climbing"]
     assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
     assert set(run.info()["fitted"]["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
     assert set(table(run).index) == trainval(data)
@@ -190,12 +195,37 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
     assert [row["epoch"] for row in full.log()] == [row["epoch"] for row in run.fold(1).log()]
 
 
+def plain_loss(run: Run) -> float:
+    """Fit the ensemble of a run of folds to its plain predictions by hand; return its log loss."""
+    members = []
+    for each in run.info()["members"]:
+        tables = [
+            [load_predictions(run.fold(k).plain_predictions(each["name"], split)) for k in run.info()["folds"]]
+            for split in ("valid", "test")
+        ]
+        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **each))
+    labels = pd.Series({row["id"]: row["label"] for row in run.valid()})
+    made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe()).valid
+    return float(np.mean([-np.log(made.loc[image, label]) for image, label in labels.items()]))
+
+
+def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
+    for run in (single, folds[0]):
+        rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+        for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
+            for key, value in rows["ensemble", views].items():
+                assert key in ("member", "views") or value == rows["final", alone][key]
+        assert rows["final", "plain"]["valid_log_loss"] != rows["final", "TTA"]["valid_log_loss"]
+        assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
+
+
 def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
     full, said = do_again(single, out)
     assert full.info()["images"] == {"train": 24, "test": 24}
     assert full.info()["full_of"] == single.name
     assert "its own valid score is unknown" in said
     assert all("valid_log_loss" not in row for row in full.info()["scores"])
+    assert [row["views"] for row in full.info()["scores"]] == ["plain", "TTA", "mean"]
     assert not full.predictions("ensemble", "valid").exists()
     assert full.submission.exists()
     assert not table(full, split="test").equals(table(single, split="test"))
@@ -244,6 +274,54 @@ def test_the_spread_over_seeds_is_the_one_computed_by_hand():
     assert "differ by 4.0000; the seeds are the limit" in words[1]
     assert "differ by 1.4142; the images are the limit" in words[2]
     assert "can't tell recipes apart" in words[3]
+
+
+def test_the_spread_of_any_metric_is_that_of_a_mean_where_it_is_one():
+    metric = Hooks(load("pets")).metric(Competition(title="a", metric="accuracy"))
+    rng = np.random.default_rng(3)
+    truth, tables = rng.integers(0, 3, 40), rng.dirichlet(np.ones(3), (3, 40)).astype(np.float32)
+    one = spread_of_metric(metric, truth, tables)  # fewer images than parts: each is left out by itself
+    exact = spread("accuracy", (tables.argmax(axis=2) == truth).astype(float))
+    assert (one.mean, one.deviation) == pytest.approx((exact.mean, exact.deviation))
+    assert one.paired_error == pytest.approx(exact.paired_error * np.sqrt(40 / 39))
+    assert one.smallest == pytest.approx(2 * max(np.sqrt(2) * one.deviation, one.paired_error))
+
+
+def test_the_spread_of_a_curves_area_has_the_error_that_drawing_images_anew_gives():
+    metric = Hooks(load("pets")).metric(Competition(title="a", metric="roc_auc"))
+    rng = np.random.default_rng(5)
+    truth = (rng.uniform(size=400) < 0.3).astype(np.int64)
+    scores = [1 / (1 + np.exp(-truth - rng.normal(size=400))) for _ in range(2)]
+    tables = np.stack([np.stack([1 - p, p], axis=1) for p in scores]).astype(np.float32)
+    drawn = []
+    for _ in range(150):
+        rows = rng.integers(0, 400, 400)
+        ups, downs = truth[rows] == 1, truth[rows] == 0
+        areas = [(p[rows][ups][:, None] > p[rows][downs]).mean() for p in scores]
+        drawn.append(areas[0] - areas[1])
+    assert spread_of_metric(metric, truth, tables).paired_error == pytest.approx(np.std(drawn), rel=0.35)
+
+
+def test_a_part_without_which_a_metric_cannot_be_said_is_left_out():
+    metric = Hooks(load("pets")).metric(Competition(title="a", metric="roc_auc"))
+    truth = np.array([1, 0, 0, 0, 0])  # without the first image there is one class only
+    tables = np.random.default_rng(0).dirichlet(np.ones(2), (2, 5)).astype(np.float32)
+    assert np.isfinite(spread_of_metric(metric, truth, tables).smallest)
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
+def test_repeats_show_the_competitions_own_metric(metric, single):
+    plan = SimpleNamespace(
+        competition=Competition(title="a", metric=metric), hooks=Hooks(load("pets")), table=labelled(single), data="there"
+    )
+    found = spreads(plan, [single, single])
+    assert [each.name for each in found] == list(dict.fromkeys(["log_loss", "accuracy", metric]))
+    assert any("macro_f1: " in line for line in verdicts(found, 6, 2)) == (metric == "macro_f1")
+
+
+def labelled(run: Run) -> pd.DataFrame:
+    """Return the image table of a run's valid images."""
+    return pd.DataFrame(run.valid()).assign(split="valid")
 
 
 def quiet() -> Display:

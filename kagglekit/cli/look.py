@@ -57,7 +57,7 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
     display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)
     _show_balance(table, display)
-    headers = _show_sizes(table, display)
+    headers = _show_sizes(table, hooks, display)
     for warning in [*warnings, *_sample_warnings(table, folder)]:
         display.warn(warning)
     if not no_pictures:
@@ -104,11 +104,14 @@ def _show_balance(table: pd.DataFrame, display: Display) -> None:
     display.say(f"labelled images of each class, the rarest first: {', '.join(shown)}")
 
 
-def _show_sizes(table: pd.DataFrame, display: Display) -> list[Header]:
+def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Header]:
     """Print how large the images are; return what their files say."""
     paths = table["path"].tolist()
     step = -(-len(paths) // MOST_HEADERS)
     headers, broken = _headers(paths[::step], display)
+    if broken and not hooks.reads_files_as_they_are():
+        display.say(f"{len(broken):,} files are left to plugins ({hooks.reader()}): their sizes are not shown")
+        broken = []
     for path, reason in broken[:5]:
         display.warn(f"cannot read {path}: {reason}")
     if len(broken) > 5:

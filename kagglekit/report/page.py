@@ -64,6 +64,7 @@ def write_report(run: Run, data: Path | None = None) -> None:
         metric=TITLES.get(info.get("metric", ""), info.get("metric", "")),
         origin=scores.origin(info),
         scores=scores.score_table(info.get("scores", [])),
+        picked=scores.picked_stages(run),
         parts=scores.parts_table(run, ran),
         found_by_member=scores.found_by_member(info),
         found_else=scores.found_else(info),

@@ -71,6 +71,16 @@ def seeds_table(info: Info) -> Table | None:
     return Table(heads, [[name, *cells] for name, cells in zip(names, values, strict=True)])
 
 
+def picked_stages(run: Run) -> list[str]:
+    """Name the stages whose epoch was picked on the images of the valid scores; of a blend, those of its runs."""
+    info = run.info()
+    if names := info.get("blend_of", []):
+        parts = [Run(run.folder.parent / name) for name in names]
+        found = [stage for part in parts if part.recipe_file.exists() for stage in picked_stages(part)]
+        return list(dict.fromkeys(found))
+    return run.recipe().picked(info.get("stages", []))
+
+
 def origin(info: Info) -> str:
     """Say what a run without a valid score of its own, or without a training, was made of; empty for others."""
     if info.get("blend_of"):
