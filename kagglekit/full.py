@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from kagglekit.errors import UsageError, UserError
+from kagglekit.manager import disabled_in
 from kagglekit.overrides import apply_overrides
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
@@ -15,7 +16,7 @@ from kagglekit.run_folder import Run, find_run
 
 
 def full_request(request: Request) -> Request:
-    """Return the request with recipe, stages, data and competition of the finished run that it names.
+    """Return the request with recipe, stages, data and plugins of the finished run that it names.
 
     Raises:
         UsageError: It changes the recipe.
@@ -45,6 +46,8 @@ def full_request(request: Request) -> Request:
         from_run=info.get("from_run") or "",
         name=request.name or f"{run.recipe().arch}-full",
         full=str(run.folder.absolute()),
+        skip_bad_images=request.skip_bad_images or info.get("request", {}).get("skip_bad_images", False),
+        disable=tuple(dict.fromkeys([*disabled_in(run), *request.disable])),
     )
 
 

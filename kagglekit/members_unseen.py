@@ -16,7 +16,7 @@ import torch
 from kagglekit.ensemble import Member
 from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
-from kagglekit.manager import load
+from kagglekit.manager import load_for
 from kagglekit.predictions import average, check_predictions, load_predictions, make_predictions
 from kagglekit.restored import predict_files, restore
 from kagglekit.run_folder import Run
@@ -60,7 +60,7 @@ def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
             decoded.
     """
     info, members = run.info(), members_unseen(run, images)
-    ensemble = Hooks(load(info["plugin"])).ensemble(members, _labels(run), run.recipe())
+    ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
     check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
     return ensemble.test
 
