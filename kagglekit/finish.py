@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
 from kagglekit.ensemble import Member
 from kagglekit.journal import record_decoding, record_valid
 from kagglekit.members import Predicted, predict_members
@@ -34,8 +36,7 @@ def _outcome(work: Work) -> Outcome:
     plan = work.plan
     if plan.fitted_on is None:
         return Outcome(plan, work.run, work.display, work.pictures.valid_labels())
-    labelled = plan.table[plan.table["split"] != "test"]
-    labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str")
+    labels = pd.Series({row["id"]: row["label"] for row in plan.fitted_on.valid()}, dtype="str")
     return Outcome(plan, work.run, work.display, labels, scored=False)
 
 

@@ -82,17 +82,18 @@ def full_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"folds": 0, "stages": stages, "measured": "none"})
 
 
-def full_plan(request: Request, display: Display) -> Plan:
+def full_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
     """Plan the training on all labelled images.
 
     Args:
         request: From `full_request`.
         display: Shows what is odd.
+        downloads: Where a download goes; None for the usual place.
 
     Raises:
         UserError: The classes are not the finished run's, or what `make_plan` raises.
     """
-    plan, run = make_plan(request, display), find_run(request.full)
+    plan, run = make_plan(request, display, downloads), find_run(request.full)
     if list(plan.classes) != run.info()["classes"]:
         raise UserError(f"{run.folder} has other classes than {plan.data}", "name the data folder it was trained on")
     best = [stage.name for stage in run.recipe().stages if stage.keep == "best"]
