@@ -31,7 +31,7 @@ def group_duplicates(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     grouped = _without_leaks(table.assign(group=groups))
     copies = len({number for pair in pairs for number in pair})
     moved = int((grouped["split"] != table["split"]).sum())
-    words = f"{copies} near-duplicates among {len(rows):,} labelled images are kept on one side of every split"
+    words = f"{copies} near-duplicates among {len(rows):,} labelled images are kept on one side of train | valid"
     return grouped, words + (f"; {moved} of them moved from valid to train" if moved else "")
 
 

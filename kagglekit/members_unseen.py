@@ -49,6 +49,14 @@ def has_parts(run: Run) -> bool:
     return bool(info.get("blend_of") or info.get("folds"))
 
 
+def ranks_images(run: Run) -> bool:
+    """Return whether what a run says of an image depends on the other images that it is asked about."""
+    within = [_beside(run, name) for name in run.info().get("blend_of", [])]
+    return has_parts(run) and (
+        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().get("blend_of"))
+    )
+
+
 def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
     """Let all members of a run predict, and its ensemble, as it was fitted, combine them.
 

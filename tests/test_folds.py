@@ -97,7 +97,7 @@ def groups_in(table: pd.DataFrame) -> list[list[str]]:
 def test_copies_of_a_picture_become_a_group_and_others_do_not(copies):
     grouped, words = group_duplicates(copies)
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
-    assert words == "4 near-duplicates among 10 labelled images are kept on one side of every split"
+    assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
     for seed in range(5):
         splits = split_valid(grouped, 0.3, seed).set_index("id")["split"]
         assert splits["cat0"] == splits["cat-again"]
