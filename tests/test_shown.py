@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,7 +35,7 @@ def drawing(svg: object) -> ET.Element:
     return ET.fromstring(str(svg))
 
 
-def cells(svg: object) -> dict[tuple[str, str], dict[str, str]]:
+def cells(svg: object) -> dict[tuple[str, str], dict[str, Any]]:
     """Read a drawn matrix as people do: by the names beside a row and above a column.
 
     Returns:
