@@ -152,8 +152,8 @@ class Recipe(BaseModel):
         loss: Name of a loss.
         valid: Share of the labelled images held out, unless the competition gives its own valid split.
         folds: Train this many models, each without another part of all labelled images; 0 for one model and `valid`.
-        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of a
-            head's strength. The five parts by which an ensemble that is fitted gets its valid score know no groups.
+        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of
+            a head's strength. The five parts by which a fitted ensemble gets its valid score know no groups.
         seed: Of the split, the order, the augmentation and every new weight.
         split_seed: Of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.

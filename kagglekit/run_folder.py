@@ -150,7 +150,7 @@ class Run:
 
     @property
     def disabled(self) -> tuple[str, ...]:
-        """Names of the shared plugins that it left out; a blend, which asks for nothing else, keeps them by themselves."""
+        """Names of the shared plugins that it left out; a blend, which has no request, keeps them by themselves."""
         info = self.info()
         return tuple(info.get("request", info).get("disable", ()))
 

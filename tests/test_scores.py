@@ -180,7 +180,8 @@ def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(dat
         other[0].__enter__()
 
     monkeypatch.setattr(fold_runs, "run_fold", run_fold)
-    with pytest.raises(UserError, match=r"another process works on(.|\n)*the folds are kept; .*kagglekit resume") as caught:
+    words = r"another process works on(.|\n)*the folds are kept; .*kagglekit resume"
+    with pytest.raises(UserError, match=words) as caught:
         tiny_run(data, tmp_path, {"folds": 2}, only_fold=1)
     other[0].__exit__(None, None, None)
     monkeypatch.undo()

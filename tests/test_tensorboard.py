@@ -82,7 +82,8 @@ def begin():
 def epoch(hooks, stage, last, loss):
     steps = [{"stage": stage.name, "step": n, "lr": 0.1, "momentum": 0.9, "loss": loss} for n in (last - 1, last)]
     run.add_steps(steps)
-    log.append({"stage": stage.name, "size": 32, "cycle": 1, "epoch": last // 2, "step": last, "lr": 0.1, "valid_loss": loss})
+    place = {"stage": stage.name, "size": 32, "cycle": 1, "epoch": last // 2, "step": last}
+    log.append({**place, "lr": 0.1, "valid_loss": loss})
     run.write_log(log)
     hooks.epoch_end(run, stage, log[-1])
 
