@@ -11,6 +11,7 @@ from kagglekit.comparison import candidates
 from kagglekit.ensemble import Member
 from kagglekit.errors import UserError, listing
 from kagglekit.fold_runs import labels_of
+from kagglekit.manager import disabled_in
 from kagglekit.outcome import Outcome, Scored, conclude
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.predictions import difference, load_predictions
@@ -89,6 +90,7 @@ def _plan(request: BlendRequest, first: Run, display: Display) -> Plan:
             recipe=first.recipe().model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
             device="cpu",
             out=request.out,
+            disable=disabled_in(first),
         ),
         display,
     )
@@ -144,6 +146,7 @@ def _facts(plan: Plan, runs: Sequence[Run]) -> dict[str, object]:
         **{key: first[key] for key in copied},
         "data": str(plan.data),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "disable": list(plan.request.disable),
         "blend_of": [run.name for run in runs],
         "stages": [],
     }

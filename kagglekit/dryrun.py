@@ -20,10 +20,13 @@ from kagglekit.device import BATCH
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.finish import finish
-from kagglekit.plan import Plan, Request, make_plan
+from kagglekit.fold_runs import deal
+from kagglekit.folds import fold_table
+from kagglekit.plan import Plan, Request
 from kagglekit.progress import Display
 from kagglekit.run_folder import Run, create_run
 from kagglekit.runner import build_model, prepare, timed_stage
+from kagglekit.start import planned
 from kagglekit.store import cache_folder
 from kagglekit.warp import copy_side
 
@@ -31,18 +34,33 @@ from kagglekit.warp import copy_side
 def dry_run(request: Request, display: Display) -> None:
     """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
 
+    All folds are dealt, and one of them is tried; of repeats, one.
+
+    Args:
+        request: What was asked; with `full`, from `kagglekit.full.full_request`.
+        display: Where it shows itself.
+
     Raises:
         UserError: What the real run would stop at.
     """
     cache = cache_folder()
     check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, cache_in(Path(place) / "cache"):
-        plan = make_plan(request, display, downloads=Path(place) / "data")
+        plan = planned(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
+        plan = _one_fold(plan, display) if plan.recipe.folds else plan
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
     display.say("dry run: everything fits together; its scores mean nothing, and its files are gone")
+
+
+def _one_fold(plan: Plan, display: Display) -> Plan:
+    """Deal the folds; return the plan of the first one that would be trained."""
+    number = plan.request.only_fold or 1
+    plan, dealt = deal(plan)
+    display.say(f"dry run: {plan.recipe.folds} folds are dealt, and number {number} is tried")
+    return replace(plan, table=fold_table(plan.table, dealt, number))
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:

@@ -43,7 +43,7 @@ def _fitted_outcome(work: Work, members: Sequence[Member]) -> Outcome:
     """
     labelled = work.plan.table[work.plan.table["split"] != "test"]
     labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str").loc[members[0].valid.index]
-    work.run.write_fitted_rows([{"id": image, "label": label} for image, label in labels.items()])
+    work.run.write_fitted_rows([{"id": str(image), "label": label} for image, label in labels.items()])
     for member in members:
         save_predictions(member.valid, work.run.fitted_on(member.name))
     return Outcome(work.plan, work.run, work.display, labels, scored=False)

@@ -25,6 +25,7 @@ from kagglekit.predictions import average, check_predictions, load_predictions, 
 from kagglekit.progress import Display, duration
 from kagglekit.report.page import leave_report
 from kagglekit.run_folder import Run, create_run, find_run
+from kagglekit.run_lock import locked
 from kagglekit.runner import facts, reported_failures, train
 from kagglekit.unfinished import start_facts
 
@@ -34,8 +35,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes it seconds, s
+
+
 def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     """Train the folds that are asked for and not finished, then combine all that are finished.
+
+    Several processes may do so at once, each with folds of its own: what they share is locked while it is written. So
+    the last one that joins the folds sees all of them.
 
     Returns:
         The run; its status is ``partial`` as long as folds are missing.
@@ -45,33 +52,41 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     """
     started = time.perf_counter()
     recipe, begun = plan.recipe, start_facts(plan)
-    table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
-    plan = replace(plan, table=table)
-    dealt = deal_folds(table, recipe.folds, recipe.split_by)
+    plan, dealt = deal(plan)
     folder = _folder(plan, begun["data_key"])
     describe_plan(plan, model, folder, display)
     picked = ", ".join(recipe.picked(plan.stages))
     but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
     display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
     with reported_failures(plan, folder, display):
-        folder.update_info(status="running", error=None, **facts(plan, model), **begun)
-        folder.write_recipe(recipe)
+        with locked(folder, JOINING):
+            folder.update_info(status="running", error=None, **facts(plan, model), **begun)
+            folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
             run_fold(plan, dealt, number, folder, display)
-        finished = [number for number in numbers if is_finished(folder.fold(number))]
-        scores = join_folds(plan, folder, finished, display)
-        missing = [number for number in numbers if number not in finished]
-        folder.update_info(status="partial" if missing else "finished", seconds=round(time.perf_counter() - started, 1))
-        leave_report(folder, display)
+        with locked(folder, JOINING, f"the folds are kept; once it has ended: kagglekit resume {folder.folder}"):
+            finished = [number for number in numbers if is_finished(folder.fold(number))]
+            scores = join_folds(plan, folder, finished, display)
+            missing = [number for number in numbers if number not in finished]
+            seconds = round(time.perf_counter() - started, 1)
+            folder.update_info(status="partial" if missing else "finished", seconds=seconds)
+            leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     if not missing:
+        folder.remove_checkpoints()  # the lock alone
         folder.remove_parts()  # of killed processes; before, others may be under way
     else:
         left = ", ".join(map(str, missing))
         display.say(f"this is of {len(finished)} folds; still to run are {left}: --only-fold N --into {folder.folder}")
     display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
+
+
+def deal(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
+    """Return the plan with all labelled images to train on, and which fold holds which image out (see `deal_folds`)."""
+    table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
+    return replace(plan, table=table), deal_folds(table, plan.recipe.folds, plan.recipe.split_by)
 
 
 def _folder(plan: Plan, data_key: str) -> Run:

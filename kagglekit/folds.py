@@ -50,7 +50,7 @@ def deal_folds(table: pd.DataFrame, k: int, seed: int) -> NDArray[np.int64]:
     rows = np.flatnonzero((table["split"] != "test").to_numpy())
     rows = rows[np.argsort(table["id"].to_numpy()[rows].astype(str), kind="stable")]
     labels = table["label"].to_numpy()[rows].astype(str)
-    groups = _groups(table, rows)
+    groups = group_numbers(table, rows)
     _check_counts(labels, groups, k)
     folds = np.zeros(len(table), np.int64)
     for number, (_, held) in enumerate(_splitter(groups, k, seed, labels), 1):
@@ -65,7 +65,7 @@ def fold_table(table: pd.DataFrame, folds: NDArray[np.int64], number: int) -> pd
     return table.assign(split=splits)
 
 
-def _groups(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+def group_numbers(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Number the groups of rows; an image without a group is one by itself. None where there are no groups."""
     if "group" not in table or not table["group"].notna().any():
         return None

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from kagglekit.errors import UsageError, UserError
+from kagglekit.manager import disabled_in
 from kagglekit.overrides import apply_overrides
 from kagglekit.plan import Plan, Request, make_plan
 from kagglekit.progress import Display
@@ -15,7 +16,7 @@ from kagglekit.run_folder import Run, find_run
 
 
 def full_request(request: Request) -> Request:
-    """Return the request with recipe, stages, data and competition of the finished run that it names.
+    """Return the request with recipe, stages, data and plugins of the finished run that it names.
 
     Raises:
         UsageError: It changes the recipe.
@@ -46,6 +47,8 @@ def full_request(request: Request) -> Request:
         from_run=info.get("from_run") or "",
         name=request.name or f"{run.recipe().arch}-full",
         full=str(run.folder.absolute()),
+        skip_bad_images=request.skip_bad_images or info.get("request", {}).get("skip_bad_images", False),
+        disable=tuple(dict.fromkeys([*disabled_in(run), *request.disable])),
     )
 
 
@@ -80,17 +83,18 @@ def full_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"folds": 0, "stages": stages, "measured": "none"})
 
 
-def full_plan(request: Request, display: Display) -> Plan:
+def full_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
     """Plan the training on all labelled images.
 
     Args:
         request: From `full_request`.
         display: Shows what is odd.
+        downloads: Where a download goes; None for the usual place.
 
     Raises:
         UserError: The classes are not the finished run's, or what `make_plan` raises.
     """
-    plan, run = make_plan(request, display), find_run(request.full)
+    plan, run = make_plan(request, display, downloads), find_run(request.full)
     if list(plan.classes) != run.info()["classes"]:
         raise UserError(f"{run.folder} has other classes than {plan.data}", "name the data folder it was trained on")
     best = [stage.name for stage in run.recipe().stages if stage.keep == "best"]

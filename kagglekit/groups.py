@@ -40,7 +40,7 @@ def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, s
     copies = len({number for pair in pairs for number in pair})
     moved = int((grouped["split"] != table["split"]).sum())
     read = sum(one is not None for one in found)
-    words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of every split"
+    words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of train | valid"
     more = [f"{moved} of them moved from valid to train" if moved else "", word_unread(paths, found)]
     return grouped, "; ".join([words, *filter(None, more)])
 

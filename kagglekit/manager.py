@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
+    from kagglekit.run_folder import Run
+
 Kind = Literal["competition", "shared"]
 GROUPS: dict[Kind, str] = {"competition": "kagglekit.competitions", "shared": "kagglekit"}
 HOOKS = {
@@ -114,6 +116,21 @@ def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
     shared = _add_shared(manager, disable)
     plugin = _add(manager, plugin, source)
     return Plugins(manager, (plugin, *shared), plugin.name)
+
+
+def load_for(run: Run) -> Plugins:
+    """Load the plugins that a run had: its competition's, and the shared ones but for those that it left out.
+
+    Raises:
+        UserError: What `load` raises.
+    """
+    return load(run.info()["plugin"], disabled_in(run))
+
+
+def disabled_in(run: Run) -> tuple[str, ...]:
+    """Return what a run left out of the shared plugins; what is not even installed here needs no leaving out."""
+    there = {entry.name for entry in entry_points(group=GROUPS["shared"])}
+    return tuple(name for name in run.disabled if name in there)
 
 
 def load_shared(disable: Sequence[str] = ()) -> Plugins:

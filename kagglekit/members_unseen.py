@@ -16,7 +16,7 @@ import torch
 from kagglekit.ensemble import Member
 from kagglekit.errors import UserError, listing
 from kagglekit.hooks import Hooks
-from kagglekit.manager import load
+from kagglekit.manager import load_for
 from kagglekit.predictions import average, check_predictions, load_predictions, make_predictions
 from kagglekit.restored import predict_files, restore
 from kagglekit.run_folder import Run
@@ -49,6 +49,14 @@ def has_parts(run: Run) -> bool:
     return bool(info.get("blend_of") or info.get("folds"))
 
 
+def ranks_images(run: Run) -> bool:
+    """Return whether what a run says of an image depends on the other images that it is asked about."""
+    within = [_beside(run, name) for name in run.info().get("blend_of", [])]
+    return has_parts(run) and (
+        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().get("blend_of"))
+    )
+
+
 def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
     """Let all members of a run predict, and its ensemble, as it was fitted, combine them.
 
@@ -60,7 +68,7 @@ def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
             decoded.
     """
     info, members = run.info(), members_unseen(run, images)
-    ensemble = Hooks(load(info["plugin"])).ensemble(members, _labels(run), run.recipe())
+    ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
     check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
     return ensemble.test
 

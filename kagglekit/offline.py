@@ -35,12 +35,13 @@ def offline() -> Iterator[None]:
         return plain[2](self, address)
 
     socket.getaddrinfo = look_up
-    socket.socket.connect, socket.socket.connect_ex = connect, connect_ex  # type: ignore[method-assign]
+    refusing: Any = socket.socket  # its methods are replaced, which its stubs forbid
+    refusing.connect, refusing.connect_ex = connect, connect_ex
     try:
         yield
     finally:
         socket.getaddrinfo = plain[0]
-        socket.socket.connect, socket.socket.connect_ex = plain[1:]  # type: ignore[method-assign]
+        refusing.connect, refusing.connect_ex = plain[1:]
 
 
 def _refused(address: Any) -> UserError:

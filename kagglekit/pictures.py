@@ -16,6 +16,7 @@ from torch import Tensor
 from kagglekit.decoding import Decoded, Kind, made_store
 from kagglekit.device import BATCH
 from kagglekit.errors import UserError, listing
+from kagglekit.folds import group_numbers
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader, place
 from kagglekit.model import DataConfig
@@ -109,6 +110,12 @@ class Pictures:
         numbers = {name: number for number, name in enumerate(self.classes)}
         labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
         return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+    def groups(self, split: Split) -> NDArray[np.int64] | None:
+        """Number the groups of `rows` that must stay together; None where each image is one by itself."""
+        rows = self.rows(split)
+        numbers = group_numbers(self.tables["test" if split == "test" else "labelled"], rows)
+        return None if numbers is None or len(np.unique(numbers)) == len(rows) else numbers
 
     def valid_labels(self) -> pd.Series[str]:
         """Return the valid images' class names by id."""

@@ -57,8 +57,8 @@ class Stage(BaseModel):
         ema: Decay of an exponential moving average of the weights, a step; 0 for none.
         oversample: 0 draws images as they are, 1 draws classes evenly, between: frequency**(1 - oversample).
         snapshots: Keep the weights at the end of each cycle for the ensemble.
-        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked on
-            the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
+        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked
+            on the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,7 +154,8 @@ class Recipe(BaseModel):
         loss: Name of a loss.
         valid: Share of the labelled images held out, unless the competition gives its own valid split.
         folds: Train this many models, each without another part of all labelled images; 0 for one model and `valid`.
-        group_duplicates: Keep near-duplicates on one side of every split.
+        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of
+            a head's strength. The five parts by which a fitted ensemble gets its valid score know no groups.
         seed: Of the split, the order, the augmentation and every new weight.
         split_seed: Of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.
@@ -264,9 +265,9 @@ def features_recipe(recipe: Recipe) -> Recipe:
     head = Stage(
         name="head", size=recipe.sizes[-1], freeze_to=-1, precompute=True, plain=last.plain, border=last.border
     )
-    kept = ("arch", "archs", "pretrained", "weights", "valid", "seed", "clip", "exposure", "licence", "options")
-    kept += ("split_seed", "group_duplicates")
-    chosen = {field: getattr(recipe, field) for field in kept}
+    network = ("arch", "archs", "pretrained", "weights", "exposure", "licence")
+    images = ("valid", "seed", "split_seed", "group_duplicates")
+    chosen = {field: getattr(recipe, field) for field in (*network, *images, "clip", "options")}
     return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
 
 

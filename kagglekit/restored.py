@@ -17,7 +17,7 @@ from kagglekit.errors import UserError
 from kagglekit.folding import folded
 from kagglekit.hooks import Hooks
 from kagglekit.loader import Loader
-from kagglekit.manager import load
+from kagglekit.manager import load_for
 from kagglekit.members import n_passes
 from kagglekit.model import data_config, load_weights, set_input_size
 from kagglekit.passes import mean_over_passes, predict_pass
@@ -76,7 +76,7 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> Restore
     recipe, info, weights = folder.recipe(), folder.info(), folder.snapshot(member)
     if not weights.exists():
         raise UserError(f"{folder.folder} has no {member} weights", "only a run that has finished training predicts")
-    hooks = Hooks(load(info["plugin"]))
+    hooks = Hooks(load_for(folder))
     model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
     last = recipe.stages[info["stages"][-1] - 1]
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)

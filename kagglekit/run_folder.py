@@ -155,6 +155,12 @@ class Run:
             what = f"{self.folder} cannot be read: its {self.info_file.name} is damaged: {error}"
             raise UserError(what, "mend it, or remove the run's folder") from error
 
+    @property
+    def disabled(self) -> tuple[str, ...]:
+        """Names of the shared plugins that it left out; a blend, which has no request, keeps them by themselves."""
+        info = self.info()
+        return tuple(info.get("request", info).get("disable", ()))
+
     def update_info(self, **facts: Any) -> None:
         """Add facts to run.json."""
         write_text(self.info_file, json.dumps({**self.info(), **facts}, indent=1) + "\n")

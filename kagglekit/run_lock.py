@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.run_folder import Run
 
 READ_ONLY = "make it writable, or copy it to another place and resume it there"  # what to do about a run that is
+POLL = 0.2  # between two tries, s
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
+def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop it first") -> Iterator[None]:
     """Keep other processes from working on a run, and note this one in run.json.
+
+    Args:
+        run: The run.
+        wait: How long to wait for another process that works on it, s.
+        hint: What to do if it still does.
 
     Raises:
         UserError: Another process works on it, or its folder can't be written.
     """
     check_writable(run.folder, READ_ONLY)
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run.checkpoints / "lock", thread_local=False)
     try:
-        lock.acquire(timeout=0)
+        _acquire(run, lock, time.monotonic() + wait)
     except Timeout:
         who = run.info().get("process", "unknown")
-        raise UserError(
-            f"another process works on {run.folder}: number {who}", "wait until it ends, or stop it first"
-        ) from None
+        raise UserError(f"another process works on {run.folder}: number {who}", hint) from None
     except OSError as error:
         raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
     try:
@@ -40,6 +44,20 @@ def locked(run: Run) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquire(run: Run, lock: BaseFileLock, until: float) -> None:
+    """Ask for the lock until it is free; whoever has it may remove the folder that it lies in."""
+    while True:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(POLL)
+        else:
+            return
 
 
 def is_locked(run: Run) -> bool:

@@ -37,7 +37,13 @@ class LinearHead:
     log_loss: float
 
 
-def fit_linear_head(features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int) -> LinearHead:
+def fit_linear_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+) -> LinearHead:
     """Fit multinomial logistic regression with an L2 penalty to standardised features.
 
     The strength is the one of least cross-validated log loss: the search walks from strong to weak regularisation,
@@ -48,6 +54,7 @@ def fit_linear_head(features: NDArray[np.float32], labels: NDArray[np.int64], n_
         labels: (N,) class numbers, each class at least once.
         n_classes: C.
         seed: Of the folds.
+        groups: (N,) numbers; images of one group are in one fold. None where each is one by itself.
     """
     mean = features.mean(0, dtype=np.float64)
     std = features.std(0, dtype=np.float64) + 1e-6
@@ -56,7 +63,7 @@ def fit_linear_head(features: NDArray[np.float32], labels: NDArray[np.int64], n_
         threadpool_limits(1, "blas"),
         _quiet(),
     ):  # the folds run side by side; more threads in each only wait for one another
-        strength, log_loss = _best_strength(standard, labels, n_classes, seed)
+        strength, log_loss = _best_strength(standard, labels, n_classes, _folds(labels, groups, seed))
         weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
     folded = weight / std
     return LinearHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, log_loss)
@@ -87,19 +94,38 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _best_strength(
-    features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int
-) -> tuple[float, float]:
-    """Return the strength of least log loss in three-fold cross-validation, and that log loss."""
-    from sklearn.model_selection import StratifiedKFold
+def _folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Deal at most three folds, stratified, groups whole: rows to train on and rows held out; none if that can't be."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    most = int(np.bincount(labels).max())
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    units = labels if groups is None else np.unique(np.stack([labels, groups]), axis=1)[0]  # a group in each class once
+    most = int(np.bincount(units).max())
     if most < 2:  # one image a class: nothing to validate on
-        return STRENGTHS[len(STRENGTHS) // 2], float("nan")
+        return []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
-        splits = StratifiedKFold(min(3, most), shuffle=True, random_state=seed).split(features, labels)
-        folds = [(features[train], labels[train], held) for train, held in splits if len(set(labels[train])) > 1]
+        splits = kind(min(3, most), shuffle=True, random_state=seed).split(labels, labels, groups)
+        return [(train, held) for train, held in splits if len(held) and len(set(labels[train])) > 1]
+
+
+def _best_strength(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[float, float]:
+    """Return the strength of least log loss in cross-validation, and that log loss; the middle one where there is none.
+
+    Args:
+        features: (N, F), standardised.
+        labels: (N,).
+        n_classes: C.
+        splits: From `_folds`.
+    """
+    folds = [(features[train], labels[train], held) for train, held in splits]
     if not folds:
         return STRENGTHS[len(STRENGTHS) // 2], float("nan")
     regressions = [_regression() for _ in folds]

@@ -265,7 +265,8 @@ def _solve(work: Work, number: int, stage: Stage, cached: CachedActivations, sta
     """Put the regression's solution into the head, and log it as an epoch."""
     layer, rows, labels = linear_layer(work.head), work.pictures.rows("train"), work.pictures.labels("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
-    found = fit_linear_head(features, labels, len(work.plan.classes), work.plan.recipe.seed)
+    groups = work.pictures.groups("train")
+    found = fit_linear_head(features, labels, len(work.plan.classes), work.plan.recipe.seed, groups)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))

@@ -44,7 +44,7 @@ def start(request: Request, display: Display, go_on: bool = False) -> Run:
     if request.full and not request.recipe:
         request = full_request(request)
     with _computing(request):
-        plan = _plan(request, display)
+        plan = planned(request, display)
         if request.repeats < 2:
             return _run(plan, display, go_on)
         runs = [_run(again, display, go_on) for again in repeated(plan)]
@@ -77,7 +77,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
     request = request_of(folder, data, fresh=last is None)
     with _computing(request):
-        plan = _plan(request, display)
+        plan = planned(request, display)
         display.say(f"going on with {folder.folder}")
         if not plan.recipe.folds:
             return train(plan, folder, display)
@@ -96,8 +96,18 @@ def _computing(request: Request) -> Iterator[None]:
         give_back()
 
 
-def _plan(request: Request, display: Display) -> Plan:
-    plan = (full_plan if request.full else make_plan)(request, display)
+def planned(request: Request, display: Display, downloads: Path | None = None) -> Plan:
+    """Plan what is asked for, and try the form of its CSV.
+
+    Args:
+        request: What was asked.
+        display: Where it shows itself.
+        downloads: Where a download goes; None for the usual place.
+
+    Raises:
+        UserError: Something does not fit.
+    """
+    plan = (full_plan if request.full else make_plan)(request, display, downloads)
     check_base_data(plan)
     try_form(plan)
     if plan.fitted_on:

@@ -13,7 +13,7 @@ from kagglekit.device import choose_device
 from kagglekit.errors import UserError, listing
 from kagglekit.folder import IMAGE_SUFFIXES, in_order
 from kagglekit.hooks import Hooks
-from kagglekit.manager import load
+from kagglekit.manager import load_for
 from kagglekit.members_unseen import Unseen, predict_unseen
 from kagglekit.offline import offline
 from kagglekit.predictions import with_missing_rows
@@ -45,7 +45,7 @@ def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Displa
 
 
 def _submitted(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
-    hooks = Hooks(load(run.info()["plugin"]), display.warn)
+    hooks = Hooks(load_for(run), display.warn)
     competition, sample = hooks.competition(), read_sample(data)
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)

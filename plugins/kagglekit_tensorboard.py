@@ -19,11 +19,13 @@ class _Board:
 
     Attributes:
         writer: TensorBoard's SummaryWriter.
+        resumed: Whether the folder has curves of an earlier process, some perhaps beyond the checkpoint gone on from.
         before: Optimizer steps of the stages before this one.
         done: Steps of this stage that are written.
     """
 
     writer: Any
+    resumed: bool
     before: int = 0
     done: int = 0
 
@@ -49,9 +51,25 @@ def kagglekit_run_start(run: Run, recipe: Recipe) -> None:
             f"options.tensorboard=true, but the package tensorboard can't be imported ({error})",
             "pip install 'kagglekit[tensorboard]'",
         ) from error
-    board = _Board(SummaryWriter(str(run.folder / "tensorboard")))
+    place = run.folder / "tensorboard"
+    resumed = place.exists()
+    board = _Board(SummaryWriter(str(place)), resumed)
     board.writer.add_text("recipe", f"```json\n{recipe.to_json()}\n```")
     _open[run.folder] = board
+
+
+@hookimpl
+def kagglekit_stage_start(run: Run, stage: Stage) -> None:
+    """Count on from the last epoch of log.csv, which a resumed run has put back to where its checkpoint was."""
+    if not (board := _open.get(run.folder)):
+        return
+    ends = _ends(run)
+    board.done = ends.pop(stage.name, 0)
+    board.before = sum(ends.values())
+    if board.resumed:  # what is done again would be there twice
+        board.writer.close()
+        board.writer = type(board.writer)(board.writer.log_dir, purge_step=board.before + board.done + 1)
+        board.resumed = False
 
 
 @hookimpl
@@ -71,19 +89,17 @@ def kagglekit_epoch_end(run: Run, stage: Stage, row: dict[str, float | int | str
 
 
 @hookimpl
-def kagglekit_stage_end(run: Run) -> None:
-    """Count on from the stage's last step."""
-    if board := _open.get(run.folder):
-        board.before, board.done = board.before + board.done, 0
-
-
-@hookimpl
 def kagglekit_run_end(run: Run, scores: dict[str, Score]) -> None:
     """Write the final scores and close."""
     if board := _open.pop(run.folder, None):
         for name, score in scores.items():
-            board.writer.add_scalar(f"final/{name}", score.value, board.before)
+            board.writer.add_scalar(f"final/{name}", score.value, sum(_ends(run).values()))
         board.writer.close()
+
+
+def _ends(run: Run) -> dict[str, int]:
+    """Return the number of the last logged step of each stage, in the stage."""
+    return {row["stage"]: int(row["step"]) for row in run.log()}
 
 
 @hookimpl

@@ -311,6 +311,41 @@ def test_a_dry_run_goes_through_and_leaves_nothing(tmp_path: Path, monkeypatch: 
     assert list((tmp_path / "temporary").glob("kagglekit*")) == []
 
 
+def test_a_dry_run_deals_the_folds_and_stops_where_the_run_would(tmp_path: Path) -> None:
+    shutil.copytree("dogs", tmp_path / "rare")
+    labels = tmp_path / "rare" / "labels.csv"
+    lines = labels.read_text().splitlines()
+    pugs = [line for line in lines if line.endswith(f",{layouts.BREEDS[3]}")]
+    labels.write_text("\n".join(line for line in lines if line not in pugs[1:]) + "\n")
+    run = ("run", "dog-breed", "--data", str(tmp_path / "rare"), *TINY, "--out", str(tmp_path / "out"), "--folds", "3")
+    wanted = "folds need at least two images of each class, but there is one of: " + layouts.BREEDS[3]
+    assert wanted in refused(ask(*run, "--dry-run"), 1)
+    assert wanted in refused(ask(*run), 1)
+
+
+def test_a_dry_run_tries_one_of_the_folds(tmp_path: Path) -> None:
+    run = ("run", "dog-breed", "--data", "dogs", *TINY, "--out", str(tmp_path), "--folds", "3", "--dry-run")
+    result = ask(*run, "--only-fold", "2", "--repeats", "2")
+    assert result.exit_code == 0, result.output
+    assert "dry run: 3 folds are dealt, and number 2 is tried" in result.stdout
+    assert "everything fits together" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predictions(
+    finished: tuple[Run, str], tmp_path: Path
+) -> None:
+    run = Run(Path(shutil.copytree(finished[0].folder, tmp_path / "weighted")))
+    run.write_recipe(run.recipe().model_copy(update={"ensemble": "weighted"}))
+    result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"the ensemble's fit come from {run.folder}" in result.stdout
+    assert "everything fits together" in result.stdout
+    run.update_info(classes=["another", "class"])
+    result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
+    assert "has other classes than" in refused(result, 1)
+
+
 def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     finished: tuple[Run, str], tmp_path: Path
 ) -> None:

@@ -109,7 +109,7 @@ def groups_in(table: pd.DataFrame) -> list[list[str]]:
 def test_copies_of_a_picture_become_a_group_and_others_do_not(copies):
     grouped, words = group_duplicates(copies, OURS)
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
-    assert words == "4 near-duplicates among 10 labelled images are kept on one side of every split"
+    assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
     for seed in range(5):
         splits = split_valid(grouped, 0.3, seed).set_index("id")["split"]
         assert splits["cat0"] == splits["cat-again"]
@@ -127,7 +127,7 @@ def test_copies_are_found_in_files_that_only_the_competitions_reader_reads(copie
     table = copies.assign(path=[str(tmp_path / f"{image}.npy") for image in copies["id"]])
     grouped, words = group_duplicates(table, Hooks(load(Site(tmp_path).write("inverted.py", INVERTED))))
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
-    assert words == "4 near-duplicates among 10 labelled images are kept on one side of every split"
+    assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
 
 
 def test_images_that_cannot_be_read_are_not_said_to_be_compared(copies, tmp_path: Path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import layouts
@@ -9,10 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 from plugin_site import Site
 
+from kagglekit import plots
 from kagglekit.cli import cli
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
 from kagglekit.plots import draw_counts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +108,61 @@ def test_pictures_show_counts_sizes_samples_and_views(tmp_path: Path) -> None:
     samples = drawn["samples.png"]
     assert samples.shape[0] == 4 * (136 + 28 + 8) + gap  # four classes, eight each
     assert len({tuple(samples[gap + row * 172 + 60, gap + 60]) for row in range(4)}) == 4
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Axes]]:
+    """Remember the axes of each plot that is saved."""
+    real, found = plots._save, {}
+
+    def save(figure: Figure, file: Path) -> None:
+        found[file.name] = figure.axes
+        real(figure, file)
+
+    monkeypatch.setattr(plots, "_save", save)
+    return found
+
+
+def counted(axes: Axes, value: float) -> float:
+    """Return the height of a histogram's bar around a value."""
+    ends = [(bar.get_x() - 1e-9, bar.get_x() + bar.get_width() + 1e-9, bar.get_height()) for bar in axes.patches]
+    (height,) = (height for start, end, height in ends if height and start <= value <= end)
+    return float(height)
+
+
+def test_the_plots_hold_the_counts_of_classes_and_the_columns_and_rows_of_images(
+    tmp_path: Path, drawn: dict[str, list[Axes]]
+) -> None:
+    data = tmp_path / "data"
+    layouts.write_dog_breed(data, classes=3, per_class=3, test=4)
+    extra = [("wide", 2, 200, 50), ("tall", 0, 40, 300), ("more", 2, 60, 48)]
+    for image, kind, width, height in extra:
+        layouts.write_picture(data / "train" / f"{image}.jpg", kind, image, width, height)
+    with (data / "labels.csv").open("a") as file:
+        file.writelines(f"{image},{layouts.BREEDS[kind]}\n" for image, kind, _, _ in extra)
+    folder = tmp_path / "pictures"
+    arguments = ["look", "dog-breed", "--data", str(data), "--pictures", str(folder), "--preset", "quick"]
+    out = CliRunner().invoke(cli, arguments)
+    assert out.exit_code == 0, out.output
+
+    (classes,) = drawn["classes.png"]
+    bars = sorted(classes.patches, key=lambda bar: bar.get_y())
+    names = [label.get_text() for label in classes.get_yticklabels()]
+    assert dict(zip(names, [bar.get_width() for bar in bars], strict=True)) == {
+        layouts.BREEDS[0]: 4, layouts.BREEDS[1]: 3, layouts.BREEDS[2]: 5,
+    }  # fmt: skip
+    assert classes.yaxis_inverted()  # the first name, that of most images, is on top
+    assert names[0] == layouts.BREEDS[2]
+
+    columns, rows, aspects, forms = drawn["sizes.png"]
+    assert [axes.get_xlabel() for axes in drawn["sizes.png"]] == ["columns, px", "rows, px", "width / height", "format"]
+    n = 3 * 3 + 4 + 1  # of 60 columns and 48 rows
+    assert [counted(columns, value) for value in (40, 60, 200)] == [1, n, 1]
+    assert counted(rows, 300) == 1
+    assert counted(rows, 48) == n + 1  # 50 rows are in the same bar
+    assert [counted(aspects, value) for value in (40 / 300, 1.25, 4)] == [1, n, 1]
+    assert [bar.get_height() for bar in forms.patches] == [n + 2]
+    assert [label.get_text() for label in forms.get_xticklabels()] == ["JPEG"]
 
 
 def test_near_duplicates_are_told_listed_and_drawn(tmp_path: Path) -> None:

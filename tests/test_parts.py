@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from test_scores import SNAPSHOTS, do_again, quiet, table, tiny_run
 
 import kagglekit
-from kagglekit import Run, UserError
+from kagglekit import Run, UserError, stages
 from kagglekit.blend import BlendRequest, blend
 from kagglekit.cli import cli
 from kagglekit.report.page import judge
@@ -207,6 +207,29 @@ def test_files_are_predicted_by_all_folds_as_the_ensemble_combines_them(which, d
     np.testing.assert_allclose(pd.DataFrame(probabilities), plain, atol=1e-6)
 
 
+def test_an_ensemble_of_ranks_warns_that_it_ranks_the_images_that_are_named(warm, data, out, tmp_path):
+    ranked = Run(Path(shutil.copytree(warm.folder, tmp_path / "runs" / "pets" / warm.name)))
+    ranked.write_recipe(ranked.recipe().model_copy(update={"ensemble": "rank"}))
+    file, *_ = test_files(data, warm)
+    words = "ranked among one another, so the numbers are no probabilities, and of a single image all classes are equal"
+    alone = predict(ranked.folder, file)
+    assert alone.exit_code == 0, alone.output
+    assert alone.output.splitlines()[-1].split()[-1] == "0.2500"
+    assert words in " ".join(alone.output.split())
+    machine = predict(ranked.folder, file, "--json")
+    assert words in " ".join(machine.stderr.split())
+    assert len(json.loads(machine.stdout)) == 1
+    for run in (warm.folder, ranked.fold(1).folder):  # a fold has one network's probabilities
+        assert "warning" not in predict(run, file).output
+
+
+def test_a_blend_with_a_blend_of_ranks_warns_too(folds, warm, data, out):
+    inner = blend(BlendRequest([folds.name, warm.name], "rank", out=out, name="inner"), quiet())
+    outer = blend(BlendRequest([inner.name, warm.name], "mean", out=out, name="outer"), quiet())
+    file, *_ = test_files(data, warm)
+    assert "are ranked among one another" in " ".join(predict(outer.folder, file).output.split())
+
+
 def test_a_blend_whose_runs_are_gone_says_which_and_what_to_do(blended, warm, data, tmp_path):
     shutil.copytree(blended.folder, tmp_path / blended.name)
     shutil.copytree(warm.folder, tmp_path / warm.name)
@@ -272,7 +295,7 @@ def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data
     assert max(float(row["lr"]) for row in again.steps()) == pytest.approx(again.recipe().stages[1].lr, rel=0.2)
 
 
-def test_copies_of_a_picture_are_held_out_together(data, tmp_path):
+def test_copies_of_a_picture_are_held_out_together(data, tmp_path, monkeypatch):
     copied = tmp_path / "data"
     shutil.copytree(data, copied)
     lines = [line.split() for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]
@@ -284,6 +307,13 @@ def test_copies_of_a_picture_are_held_out_together(data, tmp_path):
     words = ["run", "pets", "--data", str(copied), "--out", str(tmp_path / "out"), "--preset", "features", "--json"]
     words += ["--folds", "2", "--group-duplicates", "--precision", "fp32", "--device", "cpu"]
     settings = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32}
+    grouped, real = [], stages.fit_linear_head
+
+    def fit(features, labels, n_classes, seed, groups=None):
+        grouped.append((len(labels), len(labels) if groups is None else len(np.unique(groups))))
+        return real(features, labels, n_classes, seed, groups)
+
+    monkeypatch.setattr(stages, "fit_linear_head", fit)
     done = CliRunner().invoke(
         cli, [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
     )
@@ -293,6 +323,9 @@ def test_copies_of_a_picture_are_held_out_together(data, tmp_path):
     held = [set(table(run.fold(number)).index) for number in (1, 2)]
     assert all((first in held[0]) == (second in held[0]) for first, second in pairs)
     assert all(held)
+    for (n, groups), out in zip(grouped, held, strict=True):  # nor are they torn where the head is cross-validated
+        assert n == 24 - len(out)
+        assert n - groups >= sum(first not in out for first, _ in pairs) > 0
 
 
 def test_of_a_run_and_its_folds_git_takes_neither_weights_nor_what_shows_the_data():

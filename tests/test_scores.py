@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,7 @@ from rich.console import Console
 from test_competitions import NAMES, WRITERS
 
 import kagglekit
-from kagglekit import Run, UserError
+from kagglekit import Run, UserError, fold_runs
 from kagglekit.blend import BlendRequest, blend
 from kagglekit.cli import cli
 from kagglekit.competition import Competition
@@ -29,6 +31,8 @@ from kagglekit.manager import load
 from kagglekit.predictions import average, load_predictions
 from kagglekit.progress import Display
 from kagglekit.repeats import Spread, spread, spread_of_metric, spreads, verdicts
+from kagglekit.run_lock import is_locked, locked
+from kagglekit.start import resume
 
 TINY = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8}
 SNAPSHOTS = {"stage.3.size": 32, "stage.4.size": 32, "tta": 0, "stage.4.cycle_mult": 1}
@@ -144,6 +148,68 @@ def test_folds_that_are_run_one_by_one_end_in_the_same_bytes(folds, data, out):
     _, said = tiny_run(data, out, {"folds": 3}, into=str(part.folder))
     assert "fold 2 of 3 is finished" in said
     assert part.fold(2).submission.stat().st_mtime_ns == before
+
+
+def test_what_processes_with_folds_of_one_run_share_is_locked_while_it_is_written_and_no_longer(
+    data, tmp_path, monkeypatch
+):
+    held: list[tuple[str, bool]] = []
+    real = {name: getattr(fold_runs, name) for name in ("run_fold", "join_folds", "leave_report")}
+
+    def noted(name, folder_at):
+        def call(*arguments):
+            held.append((name, is_locked(arguments[folder_at])))
+            return real[name](*arguments)
+
+        monkeypatch.setattr(fold_runs, name, call)
+
+    for name, place in (("run_fold", 3), ("join_folds", 1), ("leave_report", 0)):
+        noted(name, place)
+    run, _ = tiny_run(data, tmp_path, {"folds": 2}, only_fold=1)
+    assert held == [("run_fold", False), ("join_folds", True), ("leave_report", True)]
+    assert not is_locked(run)
+    tiny_run(data, tmp_path, {"folds": 2}, only_fold=2, into=str(run.folder))
+    assert run.info()["status"] == "finished"
+    assert not run.checkpoints.exists()
+
+
+def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(fold_runs, "JOINING", 0.3)
+    real = fold_runs.run_fold
+    other: list[AbstractContextManager[None]] = []
+
+    def run_fold(plan, dealt, number, folder, display):
+        real(plan, dealt, number, folder, display)
+        other.append(locked(folder))
+        other[0].__enter__()
+
+    monkeypatch.setattr(fold_runs, "run_fold", run_fold)
+    words = r"another process works on(.|\n)*the folds are kept; .*kagglekit resume"
+    with pytest.raises(UserError, match=words) as caught:
+        tiny_run(data, tmp_path, {"folds": 2}, only_fold=1)
+    other[0].__exit__(None, None, None)
+    monkeypatch.undo()
+    run = Run(Path(str(caught.value.hint).rpartition("resume ")[2]))
+    assert run.fold(1).info()["status"] == "finished"
+    resume(run, quiet())
+    assert run.info()["folds"] == [1]
+    assert run.info()["status"] == "partial"
+
+
+def test_a_lock_is_waited_for_also_while_its_folder_is_removed(tmp_path):
+    run = Run(tmp_path)
+    first = locked(run)
+    first.__enter__()
+
+    def finish() -> None:
+        run.remove_checkpoints()
+        first.__exit__(None, None, None)
+
+    timer = threading.Timer(0.5, finish)
+    timer.start()
+    with locked(run, wait=30):
+        assert is_locked(run)
+    timer.join()
 
 
 def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
@@ -312,7 +378,10 @@ def test_a_part_without_which_a_metric_cannot_be_said_is_left_out():
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
 def test_repeats_show_the_competitions_own_metric(metric, single):
     plan = SimpleNamespace(
-        competition=Competition(title="a", metric=metric), hooks=Hooks(load("pets")), table=labelled(single), data="there"
+        competition=Competition(title="a", metric=metric),
+        hooks=Hooks(load("pets")),
+        table=labelled(single),
+        data="there",
     )
     found = spreads(plan, [single, single])
     assert [each.name for each in found] == list(dict.fromkeys(["log_loss", "accuracy", metric]))

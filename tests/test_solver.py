@@ -48,3 +48,32 @@ def test_a_head_of_several_layers_is_refused():
     assert linear_layer(nn.Sequential(nn.Dropout(0.1), nn.Linear(3, 2))).out_features == 2
     with pytest.raises(UserError, match="solver=gradient"):
         linear_layer(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2)))
+
+
+def test_copies_in_one_group_do_not_vouch_for_each_other():
+    draw = np.random.default_rng(0)
+    features = np.repeat(draw.normal(size=(60, 80)), 3, axis=0).astype(np.float32)  # noise, each thrice
+    labels, groups = np.repeat(draw.integers(0, 2, 60), 3), np.repeat(np.arange(60), 3)
+    torn, whole = fit_linear_head(features, labels, 2, 0), fit_linear_head(features, labels, 2, 0, groups)
+    assert torn.log_loss < 0.3  # what is learned by heart is asked for
+    assert whole.log_loss > 0.65  # there is nothing to learn
+    assert whole.strength < torn.strength
+
+
+def test_groups_of_one_image_each_leave_as_many_folds_as_images_do():
+    features, labels = clouds(60, 3)
+    alone, each = fit_linear_head(features, labels, 3, 0), fit_linear_head(features, labels, 3, 0, np.arange(60))
+    assert each.log_loss == pytest.approx(alone.log_loss, abs=0.15)
+
+
+def test_where_each_class_is_one_group_there_is_nothing_to_validate_on():
+    features, labels = clouds(60, 3)
+    head = fit_linear_head(features, labels, 3, 0, labels)
+    assert np.isnan(head.log_loss)
+    assert np.isfinite(head.weight).all()
+
+
+def test_a_class_in_one_group_of_several_does_not_break_the_folds():
+    features, labels = clouds(60, 3)
+    groups = np.where(labels == 2, 99, np.arange(60) // 2)
+    assert np.isfinite(fit_linear_head(features, labels, 3, 0, groups).log_loss)

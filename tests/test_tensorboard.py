@@ -63,6 +63,67 @@ def test_a_run_that_asks_for_it_leaves_its_curves(dogs, tmp_path):
     )
 
 
+RESUMED = """
+import sys
+from pathlib import Path
+from kagglekit import Recipe, Run, Stage
+from kagglekit.hooks import Hooks
+from kagglekit.manager import load
+run = Run(Path(sys.argv[1]))
+stages = tuple(Stage(name=name, size=32) for name in ("one", "two"))
+recipe = Recipe(arch="a", stages=stages, options={"tensorboard": True})
+log = []
+
+def begin():
+    hooks = Hooks(load("dog-breed"), lambda words: sys.exit(words))
+    hooks.run_start(run, recipe)
+    return hooks
+
+def epoch(hooks, stage, last, loss):
+    steps = [{"stage": stage.name, "step": n, "lr": 0.1, "momentum": 0.9, "loss": loss} for n in (last - 1, last)]
+    run.add_steps(steps)
+    place = {"stage": stage.name, "size": 32, "cycle": 1, "epoch": last // 2, "step": last}
+    log.append({**place, "lr": 0.1, "valid_loss": loss})
+    run.write_log(log)
+    hooks.epoch_end(run, stage, log[-1])
+
+hooks = begin()
+hooks.stage_start(run, stages[0])
+epoch(hooks, stages[0], 2, 8.0)
+epoch(hooks, stages[0], 4, 7.0)
+hooks.stage_end(run, stages[0])
+hooks.stage_start(run, stages[1])
+epoch(hooks, stages[1], 2, 6.0)
+epoch(hooks, stages[1], 4, 99.0)  # is lost: the checkpoint was written before it
+hooks.run_failed(run, KeyboardInterrupt())
+del log[-1]
+hooks = begin()
+run.write_log(log)  # as a resumed run puts it back
+hooks.stage_start(run, stages[1])
+epoch(hooks, stages[1], 4, 5.0)
+hooks.stage_end(run, stages[1])
+hooks.run_failed(run, KeyboardInterrupt())
+hooks = begin()  # all training is done
+hooks.run_end(run, {})
+"""
+
+
+def test_a_resumed_run_goes_on_behind_the_stages_before_and_replaces_what_was_lost(tmp_path):
+    pytest.importorskip("tensorboard", reason="kagglekit[tensorboard] is not installed")
+    import json
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    done = python(RESUMED, folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    read = python(READ, folder / "tensorboard", cwd=tmp_path)
+    assert read.returncode == 0, read.stderr
+    scalars = json.loads(read.stdout)
+    wanted = {1: 8.0, 2: 8.0, 3: 7.0, 4: 7.0, 5: 6.0, 6: 6.0, 7: 5.0, 8: 5.0}
+    assert scalars["step/loss"] == [list(pair) for pair in wanted.items()]
+    assert scalars["epoch/valid_loss"] == [[2, 8.0], [4, 7.0], [6, 6.0], [8, 5.0]]
+
+
 def test_a_run_that_does_not_ask_has_none(dogs):
     assert not (dogs.run.folder / "tensorboard").exists()
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from kagglekit.progress import Display
+    from kagglekit.run_folder import Run
+
 
 @click.command()
 @click.argument("run", metavar="RUN")
@@ -74,6 +77,7 @@ def predict(
         return
     from kagglekit.api import predict as predict_images
 
+    _warn_of_ranks(found, display)
     table = predict_images(found, image_files(paths), tta=tta, device=device)
     if csv:
         from kagglekit.submission import write_submission
@@ -83,6 +87,17 @@ def predict(
         click.echo(json.dumps(as_records(table)))
     else:
         display.table(("image", "class", "probability"), _lines(table))
+
+
+def _warn_of_ranks(found: Run, display: Display) -> None:
+    from kagglekit.members_unseen import ranks_images
+
+    if ranks_images(found):
+        display.warn(
+            f"{found.name} combines its members by rank: these images are ranked among one another, so the numbers are "
+            "no probabilities, and of a single image all classes are equal; name all images at once, or predict with "
+            "one of its folds or runs"
+        )
 
 
 def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:

@@ -34,7 +34,7 @@ _OPTIONS = (
     click.option(
         "--group-duplicates",
         is_flag=True,
-        help="Keep near-duplicates on one side of every split.",
+        help="Keep near-duplicates together: in train or valid, in one fold.",
     ),
     click.option("--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."),
     click.option(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
-from kagglekit.manager import load
+from kagglekit.manager import load_for
 from kagglekit.run_folder import Run
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     if not there:
         return Thumbnails({}, _nothing, "The images are no longer where they were: names stand for pictures.")
     try:
-        hooks = Hooks(load(run.info()["plugin"]))
+        hooks = Hooks(load_for(run))
     except UserError:
         return Thumbnails({}, _nothing, "The competition's plugin can't be loaded: names stand for pictures.")
     return Thumbnails(there, hooks.read_image)
