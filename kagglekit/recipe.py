@@ -57,8 +57,8 @@ class Stage(BaseModel):
         ema: Decay of an exponential moving average of the weights, a step; 0 for none.
         oversample: 0 draws images as they are, 1 draws classes evenly, between: frequency**(1 - oversample).
         snapshots: Keep the weights at the end of each cycle for the ensemble.
-        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked on
-            the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
+        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked
+            on the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -7,8 +7,8 @@ are measured here from runs that differ in nothing but the seed. A difference be
 told from chance. Where p is the larger one, more valid images are needed; else more repeats: the mean of N runs has
 the deviation s / sqrt(N).
 
-A metric that is no mean over images (an area under a curve, an F1, whatever a plugin computes) has its p by the jackknife: the
-difference is computed without each of some parts of the images in turn.
+A metric that is no mean over images (an area under a curve, an F1, whatever a plugin computes) has its p by the
+jackknife: the difference is computed without each of some parts of the images in turn.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
     """Measure how a metric scatters that need not be a mean over images.
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
-    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a run: the
-    bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
+    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a
+    run: the bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
 
     Args:
         metric: The metric.

@@ -311,7 +311,10 @@ def test_a_part_without_which_a_metric_cannot_be_said_is_left_out():
 @pytest.mark.parametrize("metric", ["macro_f1", "accuracy"])
 def test_repeats_show_the_competitions_own_metric(metric, single):
     plan = SimpleNamespace(
-        competition=Competition(title="a", metric=metric), hooks=Hooks(load("pets")), table=labelled(single), data="there"
+        competition=Competition(title="a", metric=metric),
+        hooks=Hooks(load("pets")),
+        table=labelled(single),
+        data="there",
     )
     found = spreads(plan, [single, single])
     assert [each.name for each in found] == list(dict.fromkeys(["log_loss", "accuracy", metric]))
