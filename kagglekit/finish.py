@@ -32,17 +32,16 @@ def finish(work: Work, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
         outcome = Outcome(work.plan, work.run, work.display, work.pictures.valid_labels())
     else:
         members = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
-        outcome = _fitted_outcome(work, members)
+        outcome = _fitted_outcome(work, other, members)
     return conclude(outcome, members, _tables(work, predicted), _plain(work, predicted))
 
 
-def _fitted_outcome(work: Work, members: Sequence[Member]) -> Outcome:
+def _fitted_outcome(work: Work, other: Run, members: Sequence[Member]) -> Outcome:
     """Return the outcome of a training on all images, whose ensemble is fitted on another run's valid predictions.
 
     They are kept with their labels, so that the folder predicts by itself.
     """
-    labelled = work.plan.table[work.plan.table["split"] != "test"]
-    labels = labelled.set_index(labelled["id"].astype("str"))["label"].astype("str").loc[members[0].valid.index]
+    labels = pd.Series({row["id"]: row["label"] for row in other.valid()}, dtype="str").loc[members[0].valid.index]
     work.run.write_fitted_rows([{"id": str(image), "label": label} for image, label in labels.items()])
     for member in members:
         save_predictions(member.valid, work.run.fitted_on(member.name))

@@ -115,8 +115,12 @@ def check_base_data(plan: Plan) -> None:
     Raises:
         UserError: They differ.
     """
-    known = plan.base.info().get("data_key") if plan.base and plan.fitted_on is None else None
-    if plan.base and known not in (None, data_key(plan.table, plan.data, plan.classes)):
+    if not plan.base or plan.fitted_on:
+        return
+    info = plan.base.info()
+    if info.get("classes") != list(plan.classes):
+        return  # which is told when its weights are read
+    if info.get("data_key") != data_key(plan.table, plan.data, plan.classes):
         raise UserError(
             f"{plan.base.folder} was trained on other images, labels or splits than those in {plan.data}",
             "its valid images must stay out of training: name its data with --data DIR, or leave out --from",

@@ -130,6 +130,13 @@ def test_copies_are_found_in_files_that_only_the_competitions_reader_reads(copie
     assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
 
 
+def test_a_reader_of_the_competitions_own_is_asked_for_jpegs_too(copies, tmp_path: Path):
+    blind = INVERTED.replace("255 - np.load(path)", "np.zeros((64, 64, 3), np.uint8)").replace(".npy", ".jpg")
+    grouped, words = group_duplicates(copies, Hooks(load(Site(tmp_path).write("blind.py", blind))))
+    assert groups_in(grouped) == []  # it shows black pictures, which are nobody's copies
+    assert "0 near-duplicates among 10 labelled images" in words
+
+
 def test_images_that_cannot_be_read_are_not_said_to_be_compared(copies, tmp_path: Path):
     table = copies.assign(path=[str(tmp_path / f"{image}.npy") for image in copies["id"]])
     grouped, words = group_duplicates(table, OURS)

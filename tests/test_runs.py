@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import timm
@@ -19,7 +20,7 @@ from test_competitions import NAMES, WRITERS
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.passes import predict_pass
-from kagglekit.predictions import load_predictions
+from kagglekit.predictions import average, load_predictions
 from kagglekit.progress import Display
 
 TINY = {
@@ -101,6 +102,18 @@ def test_scores_stand_beside_their_standard_errors(name, runs):
         assert len(row["valid_log_loss"]) == len(row["valid_accuracy"]) == 2
         assert ("test_accuracy" in row) == known
     assert ("labels that were known" in said) == known
+
+
+def test_the_ensemble_of_plain_predictions_is_scored_beside_the_submissions(runs):
+    run, _, _ = runs["pets"]
+    last = run.recipe().stages[-1]
+    names = [f"{last.name}-cycle{i}" for i in range(1, last.cycles + 1)]
+    assert len(names) >= 2
+    mean = average([load_predictions(run.plain_predictions(name, "valid")) for name in names])
+    loss = np.mean([-np.log(mean.loc[row["id"], row["label"]]) for row in run.valid()])
+    rows = run.info()["scores"]
+    assert (rows[-2]["member"], rows[-2]["valid_log_loss"][0]) == ("ensemble", pytest.approx(loss, abs=1e-5))
+    assert all(row["valid_log_loss"] != rows[-2]["valid_log_loss"] for row in rows if row is not rows[-2])
 
 
 def test_a_second_run_decodes_nothing_and_gives_the_same_bytes(runs, tmp_path):
