@@ -30,12 +30,15 @@ def kagglekit_read_image(path, size):
 @hookimpl
 def kagglekit_ensemble(members, labels, recipe):
     raise UserError("the blind one combines nothing")
+@hookimpl
+def kagglekit_submission(competition, predictions, sample):
+    raise UserError("the blind one writes nothing")
 """
 
 
 @pytest.fixture
 def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Install a shared plugin that shows every picture black and combines no members."""
+    """Install a shared plugin that shows every picture black, combines no members and writes no CSV."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))

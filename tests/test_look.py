@@ -165,6 +165,16 @@ def test_the_plots_hold_the_counts_of_classes_and_the_columns_and_rows_of_images
     assert [label.get_text() for label in forms.get_xticklabels()] == ["JPEG"]
 
 
+def test_the_plot_of_classes_leaves_out_test_images_also_where_their_labels_are_known(
+    tmp_path: Path, drawn: dict[str, list[Axes]]
+) -> None:
+    layouts.write_pets(tmp_path / "data")
+    arguments = ["look", "pets", "--data", str(tmp_path / "data"), "--pictures", str(tmp_path), "--preset", "quick"]
+    out = CliRunner().invoke(cli, arguments)
+    assert out.exit_code == 0, out.output
+    assert [bar.get_width() for bar in drawn["classes.png"][0].patches] == [6] * 4  # of 12 each
+
+
 def test_near_duplicates_are_told_listed_and_drawn(tmp_path: Path) -> None:
     data, folder = tmp_path / "data", tmp_path / "pictures"
     layouts.write_dog_breed(data)
