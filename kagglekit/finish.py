@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
 from kagglekit.ensemble import Member
 from kagglekit.journal import record_decoding, record_valid
 from kagglekit.members import Predicted, predict_members
@@ -13,6 +15,7 @@ from kagglekit.metric import Score
 from kagglekit.model import save_weights
 from kagglekit.outcome import Outcome, Scored, conclude
 from kagglekit.predictions import load_predictions, save_predictions
+from kagglekit.run_folder import Run
 from kagglekit.work import Snapshot, Work
 
 

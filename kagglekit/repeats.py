@@ -77,13 +77,8 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
     """Measure how a metric scatters that need not be a mean over images.
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
-<<<<<<< HEAD
     bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a run:
     the bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
-=======
-    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a
-    run: the bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
->>>>>>> fix-a
 
     Args:
         metric: The metric.
