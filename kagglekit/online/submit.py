@@ -18,6 +18,7 @@ from kagglekit.online.upload import AddressGone, upload
 from kagglekit.online.wire import network_errors, status
 from kagglekit.progress import Display, amount, duration
 from kagglekit.run_folder import Run
+from kagglekit.stop import remembered, stop_if_asked
 
 LONGEST_WAIT = 3600  # s; scoring takes seconds to a few minutes
 LONGEST_PAUSE = 30  # s between two questions for the score
@@ -118,9 +119,10 @@ def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
         UserError: Kaggle can't be asked, or takes more than an hour.
     """
     started, pause = time.monotonic(), 1.0
-    with _live(display, f"waiting for the score of {ref}"):
+    with remembered(), _live(display, f"waiting for the score of {ref}"):
         while True:
             found = kaggle.submission(ref)
+            stop_if_asked()
             if found.status != "pending":
                 return found
             if time.monotonic() - started > LONGEST_WAIT:
