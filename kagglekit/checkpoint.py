@@ -14,12 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kagglekit.errors import UserError
 from kagglekit.files import replacing
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 FORM = b"kagglekit checkpoint 1\n"
 DEPTH = 2  # how many are kept
@@ -72,15 +75,31 @@ class Saver:
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a file with the next number, flushed and renamed; then remove those no longer needed."""
-    content = io.BytesIO()
-    torch.save({"facts": json.dumps(checkpoint.facts), "tensors": checkpoint.tensors}, content)
     older = _files(folder)
     number = int(older[-1].stem) + 1 if older else 1
-    with replacing(folder / f"{number:08}.checkpoint") as part, part.open("wb") as file:
-        file.write(FORM + sha256(content.getbuffer()).digest())
-        file.write(content.getbuffer())
+    with replacing(folder / f"{number:08}.checkpoint") as part, _Checked(io.FileIO(part, "wb")) as file:
+        file.raw.write(FORM + bytes(file.checksum.digest_size))
+        try:
+            torch.save({"facts": json.dumps(checkpoint.facts), "tensors": checkpoint.tensors}, file)
+        except RuntimeError as error:  # torch's, about what follows from a write that failed
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+        file.flush()
+        file.raw.seek(len(FORM), io.SEEK_SET)
+        file.raw.write(file.checksum.digest())
     for file_ in older[: 1 - DEPTH]:
         file_.unlink(missing_ok=True)
+
+
+class _Checked(io.BufferedWriter):
+    """A file, and the checksum of what is written to it."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        super().__init__(file)
+        self.checksum = sha256()
+
+    def write(self, content: Buffer, /) -> int:
+        self.checksum.update(content)
+        return super().write(content)
 
 
 def newest_checkpoint(folder: Path, run: str, warn: Callable[[str], None]) -> Checkpoint | None:

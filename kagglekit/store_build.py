@@ -97,7 +97,7 @@ def hold(
 ) -> ImageStore:
     """Make a store in memory: the pictures that `build` would write, or `build_smaller` from `source`."""
     picture = partial(reduced_further, spec, source) if source else partial(decoded, spec, read)
-    made = list(_in_order(picture, range(len(spec.files)), threads or _cores()))
+    made = list(_in_order(picture, range(len(spec.files)), threads or cores()))
     return store_of(spec, np.concatenate([pixels.reshape(-1) for pixels, _ in made]), [entry for _, entry in made])
 
 
@@ -121,7 +121,7 @@ def _build(spec: StoreSpec, opened: Callable[[], Callable[[int], Picture]], thre
             yield from _wait_for(lock, spec.folder)
             try:
                 if not exists(spec):
-                    yield from _fill(spec, picture, threads or _cores())
+                    yield from _fill(spec, picture, threads or cores())
             finally:
                 lock.release()
     yield len(spec.files)
@@ -247,5 +247,6 @@ def _no_space(folder: Path, why: str) -> UserError:
     )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from test_train import fit
@@ -47,6 +49,31 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     assert [read_checkpoint(file).facts["number"] for file in files(tmp_path)] == [4, 5]
     assert newest(tmp_path) == (5, [])
     assert newest_checkpoint(tmp_path / "nowhere", "mine", print) is None
+
+
+FILLS = """
+import resource
+import torch
+from pathlib import Path
+from kagglekit.checkpoint import Checkpoint, write_checkpoint
+
+torch.save({}, "warm-up")  # what torch imports then is not to be written under the limit
+resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
+try:
+    write_checkpoint(Path("run"), Checkpoint({}, {"a": torch.zeros(30_000), "b": torch.ones(30_000)}))
+except Exception as error:
+    print(type(error).__name__, str(error).splitlines()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of a file's size are those of Linux")
+@pytest.mark.parametrize("limit", [0, 30, 1000, 100_000, 200_000, 239_000])
+def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, limit: int) -> None:
+    write_checkpoint(tmp_path / "run", checkpoint(1))
+    done = forks.run(["-c", FILLS.replace("MOST", str(limit))], tmp_path, os.environ)
+    assert done.stdout.startswith("UserError the disk is full: cannot write run/00000002.checkpoint"), done.stderr
+    assert newest(tmp_path / "run") == (1, [])
+    assert len(files(tmp_path / "run")) == 1
 
 
 @pytest.mark.parametrize("kept", [0, 10, len(FORM) + 5, 500, -1])

@@ -112,15 +112,16 @@ def _per_class(judged: Judged, pictures: Thumbnails) -> list[tuple[str, list[Car
 
 def cards(judged: Judged, rows: Rows, pictures: Thumbnails) -> list[Card]:
     """Show images of `judged` by their row numbers."""
+    ids = [judged.ids[row] for row in rows]
     return [
         Card(
             judged.ids[row],
-            pictures.picture(judged.ids[row]),
+            picture,
             judged.classes[judged.predicted[row]],
             judged.classes[judged.truth[row]],
             float(judged.loss[row]),
             float(judged.actual[row]),
             bool(judged.correct[row]),
         )
-        for row in rows
+        for row, picture in zip(rows, pictures.pictures(ids), strict=True)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,19 @@ from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load_for
 from kagglekit.run_folder import Run
+from kagglekit.store_build import cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE = 128  # of the longer side, px
 QUALITY = 70  # about 3 kB a picture
+METHOD = 2  # of WebP's encoder, 0 to 6: half of the usual one's time for 5 % more bytes
 
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Makes pictures of images by id.
+    """Makes pictures of images by id, each once, in threads.
 
     Attributes:
         files: The image's files by id; empty where the page must do without pictures.
@@ -37,9 +40,16 @@ class Thumbnails:
     files: Mapping[str, Path]
     read: Callable[[Path, int], NDArray[np.uint8]]
     missing: str = ""
+    _made: dict[str, str] = field(default_factory=dict)
 
-    def picture(self, image: str) -> str:
-        """Return a data URI; empty where the file is not there or can't be decoded."""
+    def pictures(self, images: Sequence[str]) -> list[str]:
+        """Return a data URI for each; empty where the file is not there or can't be decoded."""
+        new = [image for image in dict.fromkeys(images) if image not in self._made]
+        with ThreadPoolExecutor(cores()) as threads:
+            self._made.update(zip(new, threads.map(self._picture, new), strict=True))
+        return [self._made[image] for image in images]
+
+    def _picture(self, image: str) -> str:
         if image not in self.files:
             return ""
         try:
@@ -53,7 +63,7 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY)
+    image.save(file, "WEBP", quality=QUALITY, method=METHOD)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
