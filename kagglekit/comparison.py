@@ -10,6 +10,7 @@ from kagglekit.errors import UserError
 from kagglekit.outcome import Outcome, Scored, combine
 
 NEEDS_MORE = ("average", "last")  # one needs weights of its own, the other is a member
+FOR_ONE = ("temperature",)  # what may change a single member's predictions
 
 
 def candidates(outcome: Outcome, members: Sequence[Member]) -> list[Scored]:
@@ -20,8 +21,10 @@ def candidates(outcome: Outcome, members: Sequence[Member]) -> list[Scored]:
     """
     plan = outcome.plan
     names = [name for name in plan.hooks.provides().ensemble if name not in (*NEEDS_MORE, plan.recipe.ensemble)]
+    if len(members) == 1:
+        names = [name for name in names if name in FOR_ONE]
     lines = []
-    for name in names if len(members) > 1 and len(outcome.labels) else []:
+    for name in names if len(outcome.labels) else []:
         recipe = plan.recipe.model_copy(update={"ensemble": name})
         try:
             made = combine(replace(outcome, plan=replace(plan, recipe=recipe)), members)

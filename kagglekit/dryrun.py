@@ -20,7 +20,7 @@ from kagglekit.device import BATCH
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.finish import finish
-from kagglekit.fold_runs import deal
+from kagglekit.fold_runs import deal, join_folds
 from kagglekit.folds import fold_table
 from kagglekit.plan import Plan, Request
 from kagglekit.progress import Display
@@ -34,7 +34,7 @@ from kagglekit.warp import copy_side
 def dry_run(request: Request, display: Display) -> None:
     """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
 
-    All folds are dealt, and one of them is tried; of repeats, one.
+    All folds are dealt, one of them is tried and joined as if it were all; of repeats, one is tried.
 
     Args:
         request: What was asked; with `full`, from `kagglekit.full.full_request`.
@@ -64,13 +64,17 @@ def _one_fold(plan: Plan, display: Display) -> Plan:
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
-    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission."""
+    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission; of folds, one."""
     folder = create_run(place, plan.name, "dry-run", datetime.now())
-    folder.write_recipe(plan.recipe)
-    work = prepare(plan, model, folder, display, time.perf_counter())
+    fold = plan.request.only_fold or 1
+    trained = folder.fold(fold) if plan.recipe.folds else folder
+    trained.write_recipe(plan.recipe)
+    work = prepare(plan, model, trained, display, time.perf_counter())
     for number in plan.stages:
         timed_stage(work, number)
     finish(work, work.position.snapshots)
+    if plan.recipe.folds:
+        join_folds(plan, folder, [fold], display)
     return folder
 
 

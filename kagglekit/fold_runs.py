@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 
 JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes it seconds, s
+TELLING = 10.0  # how long to wait for it only to note a failure, s
 
 
 def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
@@ -58,7 +60,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     picked = ", ".join(recipe.picked(plan.stages))
     but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
     display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
-    with reported_failures(plan, folder, display):
+    with reported_failures(plan, folder, display, partial(locked, folder, TELLING)):
         with locked(folder, JOINING):
             folder.update_info(status="running", error=None, **facts(plan, model), **begun)
             folder.write_recipe(recipe)

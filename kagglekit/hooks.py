@@ -214,9 +214,13 @@ class Hooks:
             self._nobody("kagglekit_schedule", "schedule", stage.schedule)
         return answer
 
-    def ensemble(self, members: list[Member], labels: pd.Series, recipe: Recipe) -> Ensemble:
-        """Ask for the members to be combined; `labels` are the valid images' classes by id."""
-        answer: Ensemble | None = self._relay.kagglekit_ensemble(members=members, labels=labels, recipe=recipe)
+    def ensemble(
+        self, members: list[Member], labels: pd.Series, recipe: Recipe, groups: pd.Series | None = None
+    ) -> Ensemble:
+        """Ask for the members to be combined; `labels` and `groups` are the valid images' classes and groups by id."""
+        answer: Ensemble | None = self._relay.kagglekit_ensemble(
+            members=members, labels=labels, groups=groups, recipe=recipe
+        )
         if answer is None:
             self._nobody("kagglekit_ensemble", "ensemble", recipe.ensemble)
         return answer

@@ -124,8 +124,10 @@ def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Sc
 
 
 @hookspec(firstresult=True)
-def kagglekit_ensemble(members: list[Member], labels: pd.Series, recipe: Recipe) -> Ensemble | None:
-    """Combine the members as `recipe.ensemble` says; `labels` are the valid images' classes by id."""
+def kagglekit_ensemble(
+    members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe
+) -> Ensemble | None:
+    """Combine the members as `recipe.ensemble` says; `labels` and `groups` are the valid images' classes and groups."""
 
 
 @hookspec(firstresult=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,21 +175,26 @@ def input_of(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
     raise UserError("the network does not call its own head", "the plugin that built it must use each layer group")
 
 
-def state_bytes(model: nn.Module) -> bytes:
-    """Return all parameters and buffers as a safetensors file; a tensor known by several names is in it once."""
-    from safetensors.torch import save
-
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()})
-
-
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write `state_bytes` to a file that is either whole or not there.
+    """Write all parameters and buffers to a safetensors file, a tensor known by several names once.
+
+    The file is either whole or not there.
 
     Raises:
         UserError: It can't be written.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     with replacing(path) as part:
-        part.write_bytes(state_bytes(model))
+        try:
+            save_file(tensors, part)
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            if not number:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -98,12 +98,20 @@ def _plain_ensemble(outcome: Outcome, plain: Sequence[Member]) -> list[Scored]:
 def combine(outcome: Outcome, members: Sequence[Member]) -> Ensemble:
     """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
     plan = outcome.plan
-    ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe)
+    ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe, _groups(plan))
     check_predictions(ensemble.valid, plan.classes, list(members[0].valid.index))
     check_predictions(ensemble.test, plan.classes, list(members[0].test.index))
     ids = [str(image) for image in plan.table.loc[plan.table["split"] == "test", "id"]]
     test = ensemble.test if len(ensemble.test) == len(ids) else with_missing_rows(ensemble.test, ids)
     return Ensemble(ensemble.valid, test, ensemble.fitted)
+
+
+def _groups(plan: Plan) -> pd.Series[str] | None:
+    """Return the labelled images' groups by id; None where there are none."""
+    if "group" not in plan.table:
+        return None
+    labelled = plan.table[plan.table["split"] != "test"]
+    return labelled.set_index(labelled["id"].astype("str"))["group"]
 
 
 def metrics_of(plan: Plan) -> list[Metric]:

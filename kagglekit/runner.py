@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
@@ -274,13 +274,22 @@ def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
 
 
 @contextmanager
-def reported_failures(plan: Plan, folder: Run, display: Display) -> Iterator[None]:
-    """Record a failure in run.json, tell the watchers, and say where what was made so far lies."""
+def reported_failures(
+    plan: Plan, folder: Run, display: Display, alone: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
+    """Record a failure in run.json, tell the watchers, and say where what was made so far lies.
+
+    Args:
+        plan: The run's.
+        folder: The run's.
+        display: Where it is told.
+        alone: Keeps other processes from writing run.json, where the block does not.
+    """
     try:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        with suppress(UserError):  # of a full disk
+        with suppress(UserError), alone():  # of a full disk
             folder.update_info(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(folder, error)
         display.say(f"{status}; what was made so far stays in {folder.folder}")

@@ -25,13 +25,15 @@ def kagglekit_provides() -> Provides:
 
 
 @hookimpl
-def kagglekit_ensemble(members: list[Member], labels: pd.Series[str], recipe: Recipe) -> Ensemble | None:
+def kagglekit_ensemble(
+    members: list[Member], labels: pd.Series[str], groups: pd.Series[str] | None, recipe: Recipe
+) -> Ensemble | None:
     """Combine the members if `recipe.ensemble` is one of these."""
     if recipe.ensemble not in (*_COMBINE, *METHODS):
         return None
     _check_members(members)
     if recipe.ensemble in METHODS:
-        return fitted(METHODS[recipe.ensemble], members, labels, recipe.seed)
+        return fitted(METHODS[recipe.ensemble], members, labels, recipe.seed, groups)
     return _COMBINE[recipe.ensemble](members, labels, recipe.seed)
 
 
@@ -70,7 +72,7 @@ def averaged_weights(members: Sequence[Member], labels: pd.Series[str], seed: in
         names = ", ".join(member.name for member in members)
         raise UserError(
             f"ensemble=average needs a member named 'average', but there are only {names}",
-            "give the run its snapshots' averaged weights, or use --set ensemble=mean",
+            "give the run its snapshots' averaged weights, or choose the ensemble 'mean'",
         )
     return Ensemble(found[0].valid, found[0].test, {"weights": {"average": 1.0}})
 

@@ -43,7 +43,9 @@ class Method:
     words: Callable[[Any, list[str]], dict[str, Any]]
 
 
-def fitted(method: Method, members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
+def fitted(
+    method: Method, members: Sequence[Member], labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None
+) -> Ensemble:
     """Combine the members with what the method finds.
 
     Raises:
@@ -53,11 +55,11 @@ def fitted(method: Method, members: Sequence[Member], labels: pd.Series[str], se
 
     valid, test = [member.valid for member in members], [member.test for member in members]
     if not len(valid[0]):
-        raise UserError("there are no valid predictions to fit this ensemble to", "--set ensemble=mean needs none")
+        raise UserError("there are no valid predictions to fit this ensemble to", "the ensemble 'mean' needs none")
     ids = valid[0].index.sort_values()  # whatever is found must not depend on the order of rows
     ordered = [table.loc[ids] for table in valid]
     truth = truth_numbers(labels, ordered[0])
-    honest = cross_fitted(method, ordered, truth, deal(labels.loc[ids], seed), seed)
+    honest = cross_fitted(method, ordered, truth, deal(labels.loc[ids], seed, groups), seed)
     found = method.fit(ordered, truth, seed)
     names = [member.name for member in members]
     return Ensemble(honest.loc[valid[0].index], method.apply(found, test), method.words(found, names))
@@ -75,14 +77,28 @@ def cross_fitted(method: Method, tables: Tables, truth: Truth, parts: NDArray[np
     return pd.concat(made)
 
 
-def deal(labels: pd.Series[str], seed: int) -> NDArray[np.int64]:
-    """Deal images to parts, stratified: sorted by class, within a class by a hash of the id."""
+def deal(labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None) -> NDArray[np.int64]:
+    """Deal images to parts, stratified: sorted by class, within a class by a hash of the id.
+
+    Args:
+        labels: Class names by id, (N,).
+        seed: Another seed deals differently.
+        groups: By id, the name of its group, if it has one: a group is dealt like its first image.
+
+    Returns:
+        (N,): the part of each image.
+    """
+    from kagglekit.folds import group_numbers
     from kagglekit.view import image_keys
 
-    order = np.lexsort((image_keys(list(labels.index), "ensemble", seed), labels.to_numpy(dtype="U")))
-    parts = np.empty(len(labels), dtype=np.int64)
-    parts[order] = np.arange(len(labels)) % FOLDS
-    return parts
+    everyone = np.arange(len(labels))
+    numbers = None if groups is None else group_numbers(groups.reindex(labels.index).to_frame("group"), everyone)
+    _, first, own = np.unique(everyone if numbers is None else numbers, return_index=True, return_inverse=True)
+    names = labels.index.to_numpy()[first]
+    order = np.lexsort((image_keys(list(names), "ensemble", seed), labels.to_numpy(dtype="U")[first]))
+    parts = np.empty(len(first), dtype=np.int64)
+    parts[order] = np.arange(len(first)) % FOLDS
+    return np.asarray(parts[own])
 
 
 def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 20_000) -> NDArray[np.float64]:

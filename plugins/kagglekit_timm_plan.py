@@ -12,6 +12,7 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from kagglekit import Recipe
 from kagglekit.errors import UsageError, UserError
@@ -137,7 +138,14 @@ def _sketch(arch: str, options: dict[str, Any]) -> nn.Module:
     """Create a network that has shapes only."""
     with torch.device("meta"), quiet():
         model: nn.Module = timm.create_model(arch, pretrained=False, **options)
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):  # keeps shapes, and takes most of the time on the meta device
+            module.forward = _same  # type: ignore[method-assign]
     return model.eval()
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
 
 
 def _freed(arch: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def recipe(ensemble: str, seed: int = 0) -> Recipe:
 
 
 def combine(ensemble: str, members: list[Member], labels: pd.Series, seed: int = 0) -> Ensemble:
-    answer = ensembles.kagglekit_ensemble(members, labels, recipe(ensemble, seed))
+    answer = ensembles.kagglekit_ensemble(members, labels, None, recipe(ensemble, seed))
     assert answer is not None
     return answer
 
@@ -76,7 +76,7 @@ def shuffled(member: Member, seed: int) -> Member:
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
     assert set(ensembles.kagglekit_provides().ensemble) == set(NAMES)
     labels = drawn_labels(6)
-    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, recipe("median")) is None
+    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, recipe("median")) is None
 
 
 def test_mean_and_geometric_equal_the_values_computed_by_hand() -> None:
@@ -210,6 +210,17 @@ def test_folds_are_stratified_seeded_and_equal_in_size() -> None:
     assert all((labels[folds == fold].value_counts() == 4).all() for fold in range(5))
     assert (fitted.deal(labels, 0) == folds).all()
     assert (fitted.deal(labels, 1) != folds).any()
+
+
+def test_a_group_is_in_one_part_and_images_without_one_are_dealt_by_themselves() -> None:
+    labels = drawn_labels(60)
+    groups = pd.Series({image: f"group {i % 9}" if i < 36 else None for i, image in enumerate(labels.index)})
+    folds = pd.Series(fitted.deal(labels, 0, groups), index=labels.index)
+    assert (folds.groupby(groups).nunique() == 1).all()
+    assert folds.groupby(groups).first().nunique() > 1
+    assert np.bincount(folds[groups.isna()]).min() >= 2
+    alone = pd.Series(None, index=labels.index, dtype=object)
+    assert (fitted.deal(labels, 0, alone) == fitted.deal(labels, 0)).all()
 
 
 def test_weighted_works_with_fewer_images_than_folds() -> None:

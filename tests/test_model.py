@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,7 +20,6 @@ from kagglekit.model import (
     save_weights,
     set_input_size,
     set_modes,
-    state_bytes,
 )
 
 
@@ -205,8 +207,31 @@ def test_weights_come_back_whole_with_shared_tensors_and_every_buffer(tmp_path: 
         assert torch.equal(loaded.state_dict()[name], tensor), name
     assert loaded.second.weight is loaded.first.weight
     assert "second.weight" not in load_file(tmp_path / "deep" / "w.safetensors")
-    assert state_bytes(loaded) == state_bytes(saved)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["w.safetensors"]
+    save_weights(loaded, tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "deep" / "w.safetensors").read_bytes()
+
+
+FILLS = """
+import resource
+from pathlib import Path
+from torch import nn
+from kagglekit.model import save_weights
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
+try:
+    save_weights(nn.Sequential(nn.Linear(200, 200), nn.Linear(200, 200)), Path("w.safetensors"))
+except Exception as error:
+    print(type(error).__name__, str(error).splitlines()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of a file's size are those of Linux")
+@pytest.mark.parametrize("most", [0, 1000, 200_000])
+def test_a_disk_that_fills_while_weights_are_written_is_told(tmp_path: Path, most: int):
+    done = forks.run(["-c", FILLS.replace("MOST", str(most))], tmp_path, os.environ)
+    assert done.stdout.startswith("UserError the disk is full: cannot write w.safetensors: File too large"), done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 def test_frozen_and_bf16_weights_are_loaded_in_place(tmp_path: Path):
@@ -227,10 +252,10 @@ def test_weights_of_another_network_are_refused_with_the_names(tmp_path: Path):
 def test_weights_of_other_shapes_are_refused_with_the_shapes_and_change_nothing(tmp_path: Path):
     save_weights(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 5)), tmp_path / "w")
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 4))
-    before = state_bytes(model)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with pytest.raises(UserError, match=r"1\.weight is \[5, 2\] there and \[4, 2\] in the network"):
         load_weights(model, tmp_path / "w")
-    assert state_bytes(model) == before
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not weights at all"])

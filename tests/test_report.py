@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import browser
@@ -161,6 +162,27 @@ def test_a_report_that_fails_loses_no_run(finished, tmp_path):
     leave_report(run, Display(Console(file=said, width=200)))
     assert "warning: the report could not be written" in said.getvalue()
     assert not run.report.exists()
+
+
+DAMAGES = {
+    "a column is gone": ("log.csv", "train_loss", "loss", "in line 2 there is no train_loss"),
+    "a stage of another recipe": ("log.csv", "\nhead,", "\nfoot,", "in line 2 stage is 'foot'"),
+    "a row ends early": ("log.csv", r"(\nhead,\d+).*", r"\1", "in line 2 there is no cycle"),
+    "a loss is no number": ("steps.csv", r"[^,\n]*$", "low", "loss is 'low'"),
+    "labels are gone": ("valid.csv", "label", "breed", "in line 2 there is no label"),
+}
+
+
+@pytest.mark.parametrize(("name", "old", "new", "said"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_named(finished, tmp_path, name, old, new, said):
+    folder = Path(shutil.copytree(finished.folder, tmp_path / finished.name))
+    text = (folder / name).read_text(encoding="utf-8").rstrip()
+    (folder / name).write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+    done = command("report", folder, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {folder / name} is damaged: in line")
+    assert said in done.stderr
+    assert (folder / "report.html").read_bytes() == finished.report.read_bytes()
 
 
 def test_a_folder_that_is_no_run_has_no_report(tmp_path):

@@ -15,7 +15,7 @@ from kagglekit.describe import TITLES
 from kagglekit.files import write_text
 from kagglekit.predictions import load_predictions, truth_numbers
 from kagglekit.report import curves as logs
-from kagglekit.report import scores
+from kagglekit.report import rows, scores
 from kagglekit.report.panels import Judged
 from kagglekit.report.shown import shown
 from kagglekit.report.thumbnails import thumbnails
@@ -85,7 +85,7 @@ def write_report(run: Run, data: Path | None = None) -> None:
 
 def judge(run: Run) -> Judged | None:
     """Read the final valid predictions and the images' classes; None where the run did not come so far."""
-    valid = run.valid()
+    valid = rows.valid(run)
     if not valid or not run.predictions("ensemble", "valid").exists():
         return None
     import pandas as pd

@@ -16,6 +16,7 @@ from PIL import Image
 from kagglekit.errors import UserError
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load_for
+from kagglekit.report import rows
 from kagglekit.run_folder import Run
 from kagglekit.store_build import cores
 
@@ -70,7 +71,7 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
 def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or where they were when it ran."""
     folder = data or Path(str(run.info().get("data", "")))
-    files = {row["id"]: folder / row["file"] for row in run.valid()}
+    files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
     there = {image: file for image, file in files.items() if file.is_file()}
     if not there:
         return Thumbnails({}, _nothing, "The images are no longer where they were: names stand for pictures.")

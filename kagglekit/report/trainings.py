@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kagglekit.describe import TITLES
 from kagglekit.recipe import Stage
 from kagglekit.report import curves as logs
+from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, chart
 from kagglekit.run_folder import Run
@@ -63,18 +64,18 @@ def trainings(run: Run) -> list[Training]:
 
 def stage_ends(training: Training) -> list[StageEnd]:
     """Judge a training's stages, those that have finished an epoch."""
-    info, log = training.run.info(), training.run.log()
+    info, log = training.run.info(), rows.log(training.run)
     stages = {stage.name: (number, stage) for number, stage in enumerate(training.run.recipe().stages, 1)}
     timings = logs.timings(log, info.get("stage_seconds", {}), info.get("decoded", []))
     return [
-        StageEnd(training.label, *stages[name], rows[-1], logs.verdict(rows, stages[name][1]), timing)
-        for (name, rows), timing in zip(logs.by_stage(log).items(), timings, strict=True)
+        StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1]), timing)
+        for (name, own), timing in zip(logs.by_stage(log).items(), timings, strict=True)
     ]
 
 
 def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
     """Draw loss, each further metric, learning rate and momentum; a line a training; the curves are for the legends."""
-    found = [logs.curves(each.run.log(), each.run.steps()) for each in ran]
+    found = [logs.curves(rows.log(each.run), rows.steps(each.run)) for each in ran]
     found = [each for each in found if each.spans]
     if not found:
         return []

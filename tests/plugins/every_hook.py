@@ -171,7 +171,7 @@ def kagglekit_schedule(stage, steps_per_epoch):
 
 
 @hookimpl
-def kagglekit_ensemble(members, labels, recipe):
+def kagglekit_ensemble(members, labels, groups, recipe):
     first = members[0]
     print(f"ensemble: the first of {len(members)} members, {len(labels)} labels")
     return Ensemble(first.valid, first.test, {"taken": first.name})

@@ -1,0 +1,60 @@
+"""Rows of a run's CSV files, as a report needs them: users may have changed the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from kagglekit.errors import UserError
+from kagglekit.run_folder import Run
+
+Rows = list[dict[str, str]]
+Columns = Mapping[str, Callable[[str], object]]
+LOG: Columns = {
+    **dict.fromkeys(("cycle", "step"), int),
+    **dict.fromkeys(("train_loss", "valid_loss", "seconds", "images_per_s", "waited_s"), float),
+}
+STEPS: Columns = {"stage": str.strip, "step": int, **dict.fromkeys(("lr", "momentum", "loss"), float)}
+VALID: Columns = dict.fromkeys(("id", "file", "label"), str.strip)
+
+
+def log(run: Run) -> Rows:
+    """Read log.csv.
+
+    Raises:
+        UserError: A row of it can't be read.
+    """
+    stages = {stage.name: stage for stage in run.recipe().stages}
+    return _checked(run.log_file, run.log(), {"stage": stages.__getitem__, **LOG})
+
+
+def steps(run: Run) -> Rows:
+    """Read steps.csv.
+
+    Raises:
+        UserError: A row of it can't be read.
+    """
+    return _checked(run.steps_file, run.steps(), STEPS)
+
+
+def valid(run: Run) -> Rows:
+    """Read valid.csv.
+
+    Raises:
+        UserError: A row of it can't be read.
+    """
+    return _checked(run.valid_file, run.valid(), VALID)
+
+
+def _checked(file: Path, rows: Rows, columns: Columns) -> Rows:
+    """Return rows whose columns are there and can be read."""
+    for number, row in enumerate(rows, 2):
+        for column, read in columns.items():
+            try:
+                read(row[column])
+            except (KeyError, TypeError, ValueError):
+                what = f"{column} is {row[column]!r}" if row.get(column) else f"there is no {column}"
+                raise UserError(
+                    f"{file} is damaged: in line {number} {what}", "restore it, or remove it: a report can do without"
+                ) from None
+    return rows
