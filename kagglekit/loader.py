@@ -6,7 +6,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from kagglekit.store_choice import fits_device
 from kagglekit.warp import finish, finish_on_device, gather, to_device, warp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kagglekit.store import ImageStore
     from kagglekit.view import View
 
+Made = TypeVar("Made")
 _CHUNK = 1 << 28  # bytes of the store copied to the device at a time
 
 
@@ -101,6 +102,39 @@ class Loader:
         return finish_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
 
 
+@dataclass(frozen=True)
+class Passes:
+    """The same rows under one view after the other, as one stream: its batches reach over the ends of passes.
+
+    Attributes:
+        passes: (P) a loader of each pass, and its number among the augmented ones, 0 for the plain one.
+        rows: (N,) of their stores.
+    """
+
+    passes: Sequence[tuple[Loader, int]]
+    rows: NDArray[np.int64]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(P N,) what there is to ask for: place p is row ``rows[p % N]`` in pass ``p // N``."""
+        return np.arange(len(self.passes) * len(self.rows))
+
+    def batches(self, places: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield a batch (B, 3, S, S) of each array of places, in order, like `Loader.batches`; `turn` is not used."""
+        first = self.passes[0][0]
+        for parts in _ahead(self._made, places, first.waits, first.device):
+            seen = [loader._delivered(images) for loader, images in parts]
+            yield seen[0] if len(seen) == 1 else torch.cat(seen)
+
+    def _made(self, places: NDArray[np.int64]) -> list[tuple[Loader, Tensor]]:
+        numbers = places // len(self.rows)
+        parts = []
+        for own in np.split(places, np.flatnonzero(np.diff(numbers)) + 1):
+            loader, turn = self.passes[own[0] // len(self.rows)]
+            parts.append((loader, loader._made(self.rows[own % len(self.rows)], turn)))
+        return parts
+
+
 def place(store: ImageStore, device: torch.device) -> Tensor | None:
     """Copy the store's pixels to `device` if it is a GPU with twice that memory free; else return None."""
     if not fits_device(len(store.pixels), device):
@@ -113,20 +147,20 @@ def place(store: ImageStore, device: torch.device) -> Tensor | None:
 
 
 def _ahead(
-    make: Callable[[NDArray[np.int64]], Tensor],
+    make: Callable[[NDArray[np.int64]], Made],
     items: Iterable[NDArray[np.int64]],
     waits: list[float],
     device: torch.device,
-) -> Iterator[Tensor]:
+) -> Iterator[Made]:
     """Yield ``make(item)`` in order, made by one thread that keeps two results ready.
 
     An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU the thread's
     work goes to the default stream, as the consumer's does: its order is that of asking, and the memory of one's
     freed tensors is safe to use for the other's.
     """
-    made: deque[Future[Tensor]] = deque()
+    made: deque[Future[Made]] = deque()
 
-    def due() -> Tensor:
+    def due() -> Made:
         start = time.perf_counter()
         try:
             return made.popleft().result()

@@ -16,6 +16,7 @@ from kagglekit.decoding import Kind
 from kagglekit.device import BATCH
 from kagglekit.ensemble import Member
 from kagglekit.folding import folded
+from kagglekit.loader import Passes
 from kagglekit.model import load_weights, save_weights, set_input_size
 from kagglekit.passes import mean_over_passes, predict_pass
 from kagglekit.pictures import Split, bad_ids, describe_bad
@@ -117,15 +118,15 @@ def _predict_split(work: Work, network: nn.Module, snapshot: Snapshot, split: Sp
     stage, hooks, recipe = snapshot.stage, work.plan.hooks, work.plan.recipe
     kind: Kind = "test" if split == "test" else "labelled"
     plain = hooks.views(recipe, stage, "plain", work.config)
-    passes = [(plain, 0)]
+    views = [(plain, 0)]
     if recipe.tta:
         tta = hooks.views(recipe, stage, "tta", work.config)
-        passes += [(tta, turn) for turn in range(1, n_passes(tta, recipe.tta) + 1)]
-    results = []
-    for view, turn in passes:
-        loader = work.pictures.loader(kind, view, size, "tta")
-        passed = predict_pass(network, loader, work.pictures.rows(split), turn, work.compute)
-        results.append(_shown(work, f"{snapshot.name}: {split}, view {turn}", len(ids), passed))
+        views += [(tta, turn) for turn in range(1, n_passes(tta, recipe.tta) + 1)]
+    loaders = [(work.pictures.loader(kind, view, size, "tta"), turn) for view, turn in views]
+    passes = Passes(loaders, work.pictures.rows(split))
+    passed = predict_pass(network, passes, passes.places, 0, work.compute)
+    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if recipe.tta else "")
+    results = _shown(work, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
     first = make_predictions(ids, work.plan.classes, results[0])
     return Tables(first, make_predictions(ids, work.plan.classes, mean_over_passes(results)))
 

@@ -112,7 +112,7 @@ class Fetched:
         return self._copy
 
 
-def mean_over_passes(passes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Average the probabilities (N, C) of several passes, in float64, each as heavy as the others."""
-    mean: NDArray[np.float64] = np.mean([p.astype(np.float64) for p in passes], axis=0)
+def mean_over_passes(passes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the probabilities (P, N, C) of P passes, in float64, each as heavy as the others, to (N, C)."""
+    mean: NDArray[np.float64] = passes.mean(axis=0, dtype=np.float64)
     return mean.astype(np.float32)

@@ -16,7 +16,7 @@ from kagglekit.device import Compute, Format
 from kagglekit.errors import UserError
 from kagglekit.folding import folded
 from kagglekit.hooks import Hooks
-from kagglekit.loader import Loader
+from kagglekit.loader import Loader, Passes
 from kagglekit.manager import load_for
 from kagglekit.members import n_passes
 from kagglekit.model import data_config, load_weights, set_input_size
@@ -103,7 +103,7 @@ def predict_files(
     Raises:
         UserError: A file can't be decoded.
     """
-    passes, rows = [], np.arange(len(files))
+    loaders, rows = [], np.arange(len(files))
     for view, turn in _views(restored, tta):
         spec = StoreSpec(
             tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
@@ -114,9 +114,11 @@ def predict_files(
         rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
         keys = image_keys(names, restored.recipe.seed, "tta")
         loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
-        parts = [part.numpy() for part in predict_pass(restored.model, loader, rows, turn, restored.compute)]
-        passes.append(np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)]))
-    return Found(rows, mean_over_passes(passes))
+        loaders.append((loader, turn))
+    passes = Passes(loaders, rows)
+    parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
+    found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
+    return Found(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
 
 
 def _views(restored: Restored, tta: bool) -> Iterator[tuple[View, int]]:

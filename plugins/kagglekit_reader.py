@@ -57,10 +57,8 @@ def _by_libjpeg(data: bytes) -> NDArray[np.uint8] | None:
 
     if data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
         return None  # it ends early: older OpenCVs fill the rest with grey, Pillow says so
-    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        return None
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    return None if picture is None else picture.astype(np.uint8, copy=False)
 
 
 def _by_pillow(image: Image.Image) -> NDArray[np.uint8]:

@@ -140,7 +140,7 @@ def _sketch(arch: str, options: dict[str, Any]) -> nn.Module:
         model: nn.Module = timm.create_model(arch, pretrained=False, **options)
     for module in model.modules():
         if isinstance(module, _BatchNorm):  # keeps shapes, and takes most of the time on the meta device
-            module.forward = _same  # type: ignore[method-assign]
+            module.forward = _same  # type: ignore[assignment, method-assign]
     return model.eval()
 
 

@@ -111,7 +111,9 @@ def test_last_and_average_answer_one_member() -> None:
 
 def test_average_without_averaged_weights_says_what_is_missing() -> None:
     labels = drawn_labels(9)
-    with pytest.raises(UserError, match=r"needs a member named 'average', but there are only one(.|\n)*ensemble=mean"):
+    with pytest.raises(
+        UserError, match=r"needs a member named 'average', but there are only one(.|\n)*ensemble .mean."
+    ):
         combine("average", [drawn_member("one", labels, 1, 0)], labels)
 
 
@@ -332,5 +334,5 @@ def test_stacking_of_images_of_one_class_is_the_mean() -> None:
 @pytest.mark.parametrize("ensemble", FITTED)
 def test_an_ensemble_that_is_fitted_needs_valid_predictions(ensemble: str) -> None:
     labels = drawn_labels(0)
-    with pytest.raises(UserError, match=r"no valid predictions to fit(.|\n)*ensemble=mean"):
+    with pytest.raises(UserError, match=r"no valid predictions to fit(.|\n)*ensemble .mean."):
         combine(ensemble, [drawn_member("one", labels, 1, 0)], labels)

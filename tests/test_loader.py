@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from kagglekit import DataConfig, UserError, View, uniforms
-from kagglekit.loader import Loader, place
+from kagglekit.loader import Loader, Passes, place
 from kagglekit.store import ImageStore, StoreSpec, open_store
 from kagglekit.store_build import build
 from kagglekit.view import image_keys
@@ -29,6 +29,10 @@ SIZE = 32
 def jittered(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
     draws = 2 * uniforms(keys, turn, 6).reshape(-1, 2, 3) - 1
     return (0.5 * draws + [[1, 0, 0], [0, 1, 0]]).astype(np.float32)
+
+
+def identity(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    return np.tile(np.array([[1, 0, 0], [0, 1, 0]], np.float32), (len(keys), 1, 1))
 
 
 def lit(keys: NDArray[np.uint64], turn: int) -> NDArray[np.float32]:
@@ -80,6 +84,19 @@ def test_neither_batch_size_nor_order_change_an_image(resident: bool):
     assert torch.equal(in_fives, whole)
     shuffled = np.random.default_rng(1).permutation(24)
     assert torch.equal(loader.batch(shuffled, 3), whole[torch.from_numpy(shuffled)])
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 40])
+def test_a_stream_of_passes_shows_what_each_pass_by_itself_does(size: int):
+    plain, augmented = loader_of(9, View(maps=identity)), loader_of(9)
+    rows = np.array([7, 2, 3, 8, 0])
+    passes = Passes([(plain, 0), (augmented, 1), (augmented, 2)], rows)
+    alone = torch.cat([plain.batch(rows, 0), augmented.batch(rows, 1), augmented.batch(rows, 2)])
+    stream = list(passes.batches([passes.places[i : i + size] for i in range(0, 15, size)], 0))
+    assert torch.equal(torch.cat(stream), alone)
+    assert all(batch.is_contiguous(memory_format=torch.channels_last) for batch in stream)
+    filled = np.resize(passes.places[11:], 16)  # as the last batch of a prediction is
+    assert torch.equal(next(passes.batches([filled], 0)), alone[torch.from_numpy(filled)])
 
 
 def test_each_turn_shows_another_crop():

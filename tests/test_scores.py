@@ -556,7 +556,7 @@ def test_full_gives_the_ensemble_the_labels_of_what_it_is_fitted_on(single, out,
     monkeypatch.setattr(
         Hooks,
         "ensemble",
-        lambda self, members, labels, recipe: given.append((members, labels)) or plain(self, members, labels, recipe),
+        lambda self, members, labels, *others: given.append((members, labels)) or plain(self, members, labels, *others),
     )
     do_again(single, out)
     for members, labels in given:

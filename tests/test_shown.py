@@ -149,6 +149,21 @@ def test_a_card_has_its_own_images_picture_classes_loss_and_probability():
     assert [card.loss for card in made[:2]] == pytest.approx([-math.log(0.3), -math.log(0.2)])
 
 
+def test_each_picture_is_read_once_and_one_that_fails_is_left_blank():
+    read: list[str] = []
+
+    def reader(path: Path, size: int) -> np.ndarray:
+        read.append(path.name)
+        if path.name == "i4":
+            raise RuntimeError("a plugin's reader may raise anything")
+        return np.full((size, size, 3), GREYS[path.name], np.uint8)
+
+    pictures = Thumbnails({image: Path(image) for image in GREYS}, reader)
+    made = [card.picture for rows in ([4, 1, 7], [1, 4, 6]) for card in cards(judged(), np.array(rows), pictures)]
+    assert sorted(read) == ["i1", "i4", "i6", "i7"]
+    assert [bool(picture) for picture in made] == [False, True, True, True, False, True]
+
+
 def images(made: list) -> list[str]:
     return [card.image for card in made]
 

@@ -45,6 +45,8 @@ class Thumbnails:
 
     def pictures(self, images: Sequence[str]) -> list[str]:
         """Return a data URI for each; empty where the file is not there or can't be decoded."""
+        if images and not self._made:  # by itself: readers that import at their first use must not do so in threads
+            self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
         with ThreadPoolExecutor(cores()) as threads:
             self._made.update(zip(new, threads.map(self._picture, new), strict=True))
@@ -55,7 +57,7 @@ class Thumbnails:
             return ""
         try:
             return data_uri(self.read(self.files[image], SIDE))
-        except (UserError, OSError, ValueError):
+        except Exception:  # whatever a reader stumbles over: the page can do without the picture
             return ""
 
 
