@@ -191,6 +191,7 @@ def prepare(
         display,
         plan.request.skip_bad_images,
         plan.request.store,
+        plan.request.deterministic,
     )
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
     record_decoding(folder, pictures)
