@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.device import choose_device
+from kagglekit.device_memory import memory_returned
 from kagglekit.errors import UserError
 from kagglekit.members_unseen import Unseen, has_parts, predict_unseen
 from kagglekit.plan import Request
@@ -30,6 +31,8 @@ def run(
     **options: Any,
 ) -> Run:
     """Train on a competition's images and write a checked submission: ``kagglekit run`` from Python.
+
+    On a CPU this process keeps freed memory meanwhile; what is kept is given back at the end (`memory_returned`).
 
     Args:
         competition: A competition's name or a plugin file.
@@ -59,6 +62,7 @@ def run(
     return start(request, display or for_people(json_output=False))
 
 
+@memory_returned()
 def predict(
     run: Run | str | Path, paths: Sequence[str | Path], *, tta: bool = False, device: str = "auto"
 ) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from kagglekit.device import BATCH, Compute, machine_key, recall, remember, synchronise
 from kagglekit.device_memory import give_back, is_full
+from kagglekit.folding import copied, folded
 from kagglekit.model import set_input_size
 from kagglekit.train import begin, take_step
 
@@ -94,7 +94,7 @@ def _train_speed(fit: Fit, example: Tensor, size: int) -> float | None:
 
 
 def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, remembered: Path) -> str:
-    """Search the images of a forward pass without gradients, on a copy of the model; return words for the log.
+    """Search the images of a forward pass without gradients, on a copy as predictions use it; return words for the log.
 
     Args:
         model: On the device; not changed.
@@ -107,10 +107,12 @@ def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, reme
     if known := recall(remembered, key):
         compute.batch = int(known["batch"])
         return "remembered probe"
-    probe = deepcopy(model).eval()
+    probe = copied(model)
+    if probe is None:
+        return "not probed: this network cannot be copied"
     set_input_size(probe, size)
-    probe.to(memory_format=compute.infer.memory_format)
-    compute.batch, speeds = doubled(lambda n: _predict_speed(probe, compute, size, n), BATCH, MOST)
+    quick = folded(probe.eval()).to(memory_format=compute.infer.memory_format)
+    compute.batch, speeds = doubled(lambda n: _predict_speed(quick, compute, size, n), BATCH, MOST)
     remember(remembered, key, {"batch": compute.batch})
     return f"probed at {size} px: {_words(speeds, compute)}"
 
@@ -131,9 +133,12 @@ def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> flo
         return None
 
 
-def for_rows(batch: int, rows: int) -> int:
-    """Return the batch, at most about a quarter of `rows`, so that few of them are repeated to fill the last one."""
-    return max(BATCH, min(batch, 1 << max(0, (rows // 4).bit_length() - 1)))
+def for_rows(batch: int, *rows: int) -> int:
+    """Return the batch, at most about a quarter of the most `rows`: few of them are repeated to fill the last one.
+
+    The others, whose share is larger, take less time in any case.
+    """
+    return max(BATCH, min(batch, 1 << max(0, (max(rows) // 4).bit_length() - 1)))
 
 
 def _speed(step: Callable[[], None], images: Tensor, device: torch.device, loads: bool) -> float | None:

@@ -54,10 +54,10 @@ def made_store(
         first: By side, the first stage that looks at labelled images of that size.
         decoded: Gets the note.
     """
-    if spec.source and not exists(spec.source):
-        made_store(spec.source, hooks, display, kind, first, decoded)
     if exists(spec):
         return open_store(spec)
+    if spec.source and not exists(spec.source):
+        made_store(spec.source, hooks, display, kind, first, decoded)
     if being_built(spec):
         display.say("another process decodes these images; waiting for it")
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from kagglekit.device_memory import give_back, is_full, keep_freed_memory
 from kagglekit.errors import UsageError, UserError, unknown
 from kagglekit.files import write_text
+from kagglekit.folding import copied, folded
 from kagglekit.model import set_input_size
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -60,7 +60,7 @@ class Compute:
         infer: Format of everything without gradients through the body.
         why: How the formats were found, for the log.
         train_cost: Time of a training step through all layers in forward passes for inference; only estimates
-            of the time left use it.
+            of the time left use it. None where it could not be measured.
         batch: Images of a forward pass without gradients; halved where the device's memory does not hold them.
     """
 
@@ -68,7 +68,7 @@ class Compute:
     train: Format
     infer: Format
     why: str
-    train_cost: float = 3.0  # forward, and backward twice as long
+    train_cost: float | None = 3.0  # forward, and backward twice as long
     batch: int = BATCH
 
 
@@ -138,8 +138,10 @@ def choose_formats(
 ) -> Compute:
     """Decide precision and layout: the one asked for, or the fastest in a short probe, training and inference apart.
 
-    A probe runs up to 4 steps of each candidate on a copy of the model; what it found is remembered for the machine,
-    torch version, architecture and image size, so that later runs agree with this one.
+    A probe runs up to 4 steps of each candidate on a copy of the model, for inference folded as it is used
+    (`kagglekit.folding`); what it found is remembered for the machine, torch version, architecture and image size, so
+    that later runs agree with this one. Where the memory holds a batch in no format, the likeliest winner is taken and
+    nothing is remembered: at another time there may be room.
 
     Args:
         model: On any device; not changed.
@@ -161,11 +163,17 @@ def choose_formats(
     key = machine_key(device, arch, size, batch)
     if found := recall(remembered, key):
         return Compute(device, Format(*found["train"]), Format(*found["infer"]), "remembered probe", found["cost"])
-    probe = copy.deepcopy(model).to(device)
-    set_input_size(probe, size)
+    probe = copied(model)
+    if probe is None:
+        plain = Format("fp32", channels_last=True)
+        return Compute(device, plain, plain, "not probed: this network cannot be copied")
+    set_input_size(probe.to(device), size)
     images = torch.rand(batch, 3, size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
-    infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(probe, images, f))
+    quick = folded(probe.eval())
+    infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))
+    if train_s is None or infer_s is None:
+        return Compute(device, train, infer, f"{device} has no room to probe {batch} images at {size} px", None)
     found = {"train": [train.precision, train.channels_last], "infer": [infer.precision, infer.channels_last]}
     remember(remembered, key, {**found, "cost": train_s / infer_s})
     return Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)
@@ -237,31 +245,35 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
 
 
-def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float]:
-    """Return the fastest format and the time of its fastest step, s."""
-    seconds: dict[Format, float] = {}
-    for candidate in formats:
-        seconds[candidate] = _least_seconds(step, candidate, min(seconds.values(), default=float("inf")))
-    best = min(seconds, key=seconds.__getitem__)
-    return best, seconds[best]
+def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float | None]:
+    """Return the fastest format and the time of its fastest step, s; the first and None if the memory holds none."""
+    best, least = formats[0], _least_seconds(step, formats[0], None)
+    for candidate in formats[1:]:
+        seconds = _least_seconds(step, candidate, least)
+        if seconds is not None and (least is None or seconds < least):
+            best, least = candidate, seconds
+    return best, least
 
 
-def _least_seconds(step: Callable[[Format], None], candidate: Format, best: float) -> float:
-    """Return the time of the fastest step, s; infinity where the device's memory does not hold it.
+def _least_seconds(step: Callable[[Format], None], candidate: Format, best: float | None) -> float | None:
+    """Return the time of the fastest step, s; None where the device's memory does not hold it.
 
     A step that takes `HOPELESS` times the best of the others is the last one.
     """
-    least = float("inf")
+    taken: list[float] = []
     try:
         for seconds in _seconds(step, candidate):
-            least = min(least, seconds)
-            if least > HOPELESS * best:
+            taken.append(seconds)
+            if best is not None and min(taken) > HOPELESS * best:
                 break
     except RuntimeError as error:
         if not is_full(error):
             raise
-        give_back()
-    return least
+        taken.clear()
+    if taken:
+        return min(taken)
+    give_back()  # only here is nothing of the step held any more, by the error's frames
+    return None
 
 
 def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[float]:
@@ -292,7 +304,7 @@ def _infer_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
 def machine_key(device: torch.device, *what: object) -> str:
     """Hash what was measured, together with the machine and torch's version: a key for `recall` and `remember`."""
     parts = [
-        "3",  # the form of the entries, and how they were measured
+        "4",  # the form of the entries, and how they were measured
         device_title(device),
         platform.machine(),
         cpu_name(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import torch
@@ -23,7 +23,15 @@ def is_full(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _WORDS)
 
 
-_KEEPING = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_TOP_PAD": (-2, 1 << 26)}  # glibc's numbers
+# glibc's numbers of its parameters (mallopt(3)), with what a run sets them to, and with what it leaves
+_KEEPING = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_TOP_PAD": (-2, 1 << 26)}
+_LEFT = {
+    "M_MMAP_MAX": (-4, 1 << 16),
+    "M_MMAP_THRESHOLD": (-3, 1 << 25),
+    "M_TRIM_THRESHOLD": (-1, 1 << 26),
+    "M_TOP_PAD": (-2, 1 << 17),
+}
+_keeping = False  # whether this process was told to
 
 
 def keep_freed_memory() -> None:
@@ -31,11 +39,36 @@ def keep_freed_memory() -> None:
 
     glibc gives large blocks back to the system, which clears each page again when it is next touched: that took half
     of the time of a training step of mobilenetv2_100 at 160 px (2 cores, batch 64). Other C libraries are left as they
-    are, and so is glibc where the user has set its variables.
+    are, and so is glibc where the user has set it: by its variables, or by ``glibc.malloc`` in its tunables.
     """
-    if sys.platform == "linux" and not any(name.startswith("MALLOC_") for name in os.environ):
+    global _keeping
+    chosen = any(name.startswith("MALLOC_") for name in os.environ)
+    if not chosen and "glibc.malloc." not in os.environ.get("GLIBC_TUNABLES", ""):
+        _set_glibc(_KEEPING)
+        _keeping = True
+
+
+@contextmanager
+def memory_returned() -> Iterator[None]:
+    """Leave no memory in use that the block needed, and none of what is freed later kept in this process.
+
+    glibc adjusts its thresholds itself until they are set for the first time, and can't be told to do so again: it is
+    left with those at which that ends (malloc.c: ``DEFAULT_MMAP_THRESHOLD_MAX``), and its other parameters' defaults.
+    """
+    global _keeping
+    try:
+        yield
+    finally:
+        if _keeping:
+            _set_glibc(_LEFT)
+            _keeping = False
+        give_back()
+
+
+def _set_glibc(parameters: Mapping[str, tuple[int, int]]) -> None:
+    if sys.platform == "linux":
         with suppress(AttributeError):  # not glibc
-            for parameter, value in _KEEPING.values():
+            for parameter, value in parameters.values():
                 ctypes.CDLL(None).mallopt(parameter, value)
 
 

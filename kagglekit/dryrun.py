@@ -17,6 +17,7 @@ from torch import nn
 
 from kagglekit.describe import describe_plan
 from kagglekit.device import BATCH
+from kagglekit.device_memory import memory_returned
 from kagglekit.errors import UserError
 from kagglekit.files import check_writable
 from kagglekit.finish import finish
@@ -31,6 +32,7 @@ from kagglekit.store import cache_folder
 from kagglekit.warp import copy_side
 
 
+@memory_returned()
 def dry_run(request: Request, display: Display) -> None:
     """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
 

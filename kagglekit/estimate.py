@@ -11,9 +11,9 @@ from kagglekit.train import batch_of, steps_per_epoch
 FIRST_STEPS = 10  # after which the estimate is made
 
 
-def step_cost(stage: Stage, train_cost: float) -> float:
-    """Work of a training step on one image, in forward passes over one pixel."""
-    return float(stage.size**2) * (train_cost if stage.freeze_to != -1 else 1.0)
+def step_cost(stage: Stage, train_cost: float | None) -> float:
+    """Work of a training step on one image, in forward passes over one pixel; 0 where that is not known."""
+    return float(stage.size**2) * (1.0 if stage.freeze_to == -1 else train_cost or 0.0)
 
 
 def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> float:
@@ -43,21 +43,26 @@ class Estimate:
     """Measures the run's first steps and tells the whole from them, once.
 
     Attributes:
-        total: The whole run's work, in forward passes over one pixel.
+        total: The whole run's work, in forward passes over one pixel; None where it is not known: there is no estimate.
         started: When the run began, by time.perf_counter, s.
         seconds: The estimate of the whole run; None until ten steps are done.
     """
 
-    total: float
+    total: float | None
     started: float
     seconds: float | None = None
     _work: float = 0.0
     _spent: float = 0.0
     _steps: int = field(default=0)
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether it is still to be made."""
+        return self.total is not None and self.seconds is None
+
     def add(self, cost: float, seconds: float) -> bool:
         """Count a step; return True when it was the one that made the estimate."""
-        if self.seconds is not None:
+        if self.total is None or self.seconds is not None:
             return False
         self._steps += 1
         if self._steps > 1:  # the first one sets up kernels

@@ -24,14 +24,15 @@ def folded(model: nn.Module, shared: nn.Module | None = None) -> nn.Module:
     weights ``gamma w / sqrt(var + eps)`` (Jacob et al. 2018, "Quantization and training of neural networks for
     efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3.2). The results differ by rounding only.
 
-    A pair is folded where a trace of the network shows that nothing else sees what lies between the two.
+    A pair is folded where a trace of the network shows that nothing else sees what lies between the two. A network
+    that can't be copied, since it keeps a lock or the activations of its last step, is left as it is.
 
     Args:
         model: Not changed; each of its modules in its mode.
         shared: A part of it that the copy is to share, as it is: a head that trains.
 
     Returns:
-        The copy, whose convolutions are not for training; the network itself where there is nothing to fold.
+        The copy, whose convolutions are not for training; the network itself where nothing is folded.
     """
     apart = set() if shared is None else set(shared.modules())
     pairs = [
@@ -39,18 +40,27 @@ def folded(model: nn.Module, shared: nn.Module | None = None) -> nn.Module:
         for conv, norm in _found_pairs(model)
         if not model.get_submodule(norm).training and not apart & {*map(model.get_submodule, (conv, norm))}
     ]
-    if not pairs:
+    twin = copied(model, shared) if pairs else None
+    if twin is None:
         return model
-    twin = copy.deepcopy(model, {} if shared is None else {id(shared): shared})
     for conv, norm in pairs:
         _fold(twin, conv, norm)
     return twin
 
 
+def copied(model: nn.Module, shared: nn.Module | None = None) -> nn.Module | None:
+    """Return a copy of a network, which shares a part of it if asked; None if it holds what can't be copied."""
+    try:
+        return copy.deepcopy(model, {} if shared is None else {id(shared): shared})
+    except Exception:  # whatever a plugin's network keeps, and however it says so
+        return None
+
+
 def _found_pairs(model: nn.Module) -> list[Pair]:
     if model not in _pairs:
         some = any(isinstance(module, _BatchNorm) for module in model.modules())
-        _pairs[model] = _traced_pairs(model) if some else []
+        twin = copied(model) if some else None  # what a forward pass keeps, a trace would replace by its own
+        _pairs[model] = [] if twin is None else _traced_pairs(twin)
     return _pairs[model]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from kagglekit.device_memory import memory_returned
 from kagglekit.errors import UsageError
 from kagglekit.lr_sweep import Sweep, suggestions, sweep
 from kagglekit.plan import Request, make_plan
@@ -39,6 +40,7 @@ class Search:
     rates: Mapping[str, float]
 
 
+@memory_returned()
 def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     """Test the learning rates of one stage, and leave nothing behind but decoded images.
 

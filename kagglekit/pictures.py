@@ -23,7 +23,17 @@ from kagglekit.model import DataConfig
 from kagglekit.recipe import Recipe, Stage
 from kagglekit.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.store_build import hold
-from kagglekit.store_choice import Keep, describe_kept, estimated_bytes, in_memory, why_stream
+from kagglekit.store_choice import (
+    Keep,
+    describe_kept,
+    describe_placed,
+    estimated_bytes,
+    in_memory,
+    may_place,
+    why_stream,
+    with_sources,
+    without_measuring,
+)
 from kagglekit.view import Fit, View, image_keys
 from kagglekit.warp import copy_side
 
@@ -50,8 +60,8 @@ class Stream:
 
     @property
     def each(self) -> float:
-        """Estimated bytes of an image, in all of its copies."""
-        return estimated_bytes(self.specs.values()) / max(1, len(next(iter(self.specs.values())).files))
+        """Estimated bytes of an image, in all of its copies and in the one that they are reduced from."""
+        return estimated_bytes(with_sources(self.specs.values())) / max(1, len(next(iter(self.specs.values())).files))
 
     def rows(self, batch: int = BATCH) -> int:
         """Return the images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
@@ -81,6 +91,7 @@ class Pictures:
         keep: Where decoded images are kept.
         stream: How the test images are decoded block by block; None where they have stores.
         decoded: What was decoded so far; what had been before is not among it.
+        display: Where it is said what is copied to the device; None to say nothing.
     """
 
     tables: dict[Kind, pd.DataFrame]
@@ -93,6 +104,7 @@ class Pictures:
     keep: Keep = "auto"
     stream: Stream | None = None
     decoded: list[Decoded] = field(default_factory=list)
+    display: Display | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
@@ -129,7 +141,7 @@ class Pictures:
         store = self.stores[kind, view.fit, copy_side(size)]
         if store.folder not in self._resident:
             self._make_room(size)
-            self._resident[store.folder] = self._placed(store)
+            self._resident[store.folder] = self._placed(f"{kind} images at {copy_side(size)} px", store)
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
@@ -157,15 +169,18 @@ class Pictures:
         self.decoded.append(Decoded("test", "", side, "files", len(table), seconds))
         self.usable["test"][rows] = _usable("test", len(table), stores)
         usable = {**self.usable, "test": self.usable["test"][rows]}
-        return replace(self, tables={**self.tables, "test": table}, stores=stores, usable=usable, stream=None)
+        tables: dict[Kind, pd.DataFrame] = {**self.tables, "test": table}
+        return replace(self, tables=tables, stores=stores, usable=usable, stream=None, display=None)
 
-    def _placed(self, store: ImageStore) -> Tensor | None:
-        if self.keep in ("ram", "map"):
+    def _placed(self, what: str, store: ImageStore) -> Tensor | None:
+        if not may_place(self.keep, self.device):
             return None
         flat = place(store, self.device)
         if flat is None and self.keep == "device":
             size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
             raise UserError(f"--store device: {self.device} has no room for {size}", "use --store auto")
+        if self.display:
+            self.display.say(describe_placed(what, store, self.device, flat is not None))
         return flat
 
     def _make_room(self, size: int) -> None:
@@ -187,8 +202,11 @@ def prepare_pictures(
     display: Display,
     skip_bad: bool,
     keep: Keep = "auto",
+    deterministic: bool = False,
 ) -> Pictures:
     """Decode what has not been decoded before, and open it; say where it is kept.
+
+    With `deterministic`, only ``device`` copies pixels to the device: `without_measuring` says why.
 
     Raises:
         UserError: Images can't be decoded (unless `skip_bad`), or the cache can't hold them.
@@ -212,13 +230,14 @@ def prepare_pictures(
         if kind == "labelled" or not stream
         for (fit, side), spec in by_size.items()
     }
+    keep = without_measuring(keep) if deterministic else keep
     if keep == "ram":
         stores = {which: in_memory(store) for which, store in stores.items()}
     display.say(describe_kept(keep, list(stores.values()), device))
     usable = {kind: _usable(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
-    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded)
+    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
 
 
 def _stream(

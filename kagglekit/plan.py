@@ -64,7 +64,7 @@ class Request:
         repeats: How often to run, each time with the next seed.
         skip_bad_images: Leave undecodable train images out instead of stopping.
         disable: Shared plugins to leave out.
-        deterministic: Use torch's deterministic algorithms, and measure no formats.
+        deterministic: Use torch's deterministic algorithms, and measure nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
         recipe: A whole recipe, of a run that is resumed or done again, in the place of preset, settings and shorthands.
     """

@@ -191,6 +191,7 @@ def prepare(
         display,
         plan.request.skip_bad_images,
         plan.request.store,
+        plan.request.deterministic,
     )
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
     record_decoding(folder, pictures)
@@ -203,14 +204,21 @@ def prepare(
         folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
     n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
     if last is None:
-        _predict_batch(plan, model, compute, [n["valid"], n["test"]], display)
+        _predict_batch(plan, model, compute, (n["valid"], n["test"]), display)
         folder.update_info(predict_batch=compute.batch)
-    total = sum(stage_cost(stage, n["train"], n["valid"], compute.train_cost) for stage in stages)
-    total += prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
     log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
     metric = hooks.metric(plan.competition)
+    total = _total_cost(recipe, stages, n, compute.train_cost)
     estimate, saver = Estimate(total, started), Saver(folder.checkpoints, 60 * plan.request.save_every)
     return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, estimate, saver)
+
+
+def _total_cost(recipe: Recipe, stages: list[Stage], n: dict[str, int], train_cost: float | None) -> float | None:
+    """Return the work of stages and predictions (see `Estimate`), of `n` images by split; None if it is not known."""
+    if train_cost is None:
+        return None
+    trained = sum(stage_cost(stage, n["train"], n["valid"], train_cost) for stage in stages)
+    return trained + prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
 
 
 def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
@@ -222,12 +230,12 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     return compute
 
 
-def _predict_batch(plan: Plan, model: nn.Module, compute: Compute, rows: list[int], display: Display) -> None:
+def _predict_batch(plan: Plan, model: nn.Module, compute: Compute, rows: tuple[int, int], display: Display) -> None:
     """Probe how many images a GPU should predict at a time; on a CPU, and where nothing may be probed, it is fixed."""
     if plan.device.type != "cuda" or plan.request.deterministic:
         return
     why = predict_batch(model, compute, plan.recipe.sizes[-1], _archs(plan), cache_folder() / "formats.json")
-    compute.batch = for_rows(compute.batch, min((n for n in rows if n), default=0))
+    compute.batch = for_rows(compute.batch, *rows)
     display.say(f"predictions: {compute.batch} images at a time ({why})")
 
 

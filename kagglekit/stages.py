@@ -101,9 +101,15 @@ def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
         loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(work, number, stage, work.model, loader, chosen)
     work.set_modes(stage)  # behind the optimizer, which has frozen what does not train
-    if stage.freeze_to == -1 and not stage.precompute:
+    if stage.freeze_to == -1 and not stage.precompute and not _body_learns(work):
         fit = replace(fit, model=folded(work.model, shared=work.head))
     return with_found_batch(work, fit), loader
+
+
+def _body_learns(work: Work) -> bool:
+    """Return whether a parameter outside of the head needs a gradient: a plugin's optimizer may freeze less."""
+    head = {id(parameter) for parameter in work.head.parameters()}
+    return any(each.requires_grad for each in work.model.parameters() if id(each) not in head)
 
 
 def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
-from kagglekit.device_memory import give_back
+from kagglekit.device_memory import memory_returned
 from kagglekit.errors import UsageError, UserError
 from kagglekit.files import check_writable
 from kagglekit.fold_runs import run_folds
@@ -89,11 +89,8 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
 @contextmanager
 def _computing(request: Request) -> Iterator[None]:
     """Compute in the block: it can be stopped, and leaves no memory in use that it needed."""
-    try:
-        with stoppable(), chosen_algorithms(request.deterministic):
-            yield
-    finally:
-        give_back()
+    with memory_returned(), stoppable(), chosen_algorithms(request.deterministic):
+        yield
 
 
 def planned(request: Request, display: Display, downloads: Path | None = None) -> Plan:

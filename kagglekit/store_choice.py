@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 Keep = Literal["auto", "device", "ram", "map", "stream"]
+MEMORY = Path("/proc/meminfo")  # Linux
 
 
 def check_keep(keep: str, device: torch.device) -> None:
@@ -39,6 +42,22 @@ def fits_device(n_bytes: int, device: torch.device) -> bool:
     return 2 * n_bytes <= free_bytes(device)
 
 
+def may_place(keep: Keep, device: torch.device) -> bool:
+    """Return whether pixels may be copied to the device, if it has room."""
+    return keep not in ("ram", "map") and device.type == "cuda"
+
+
+def without_measuring(keep: Keep) -> Keep:
+    """Return the choice where nothing may depend on a GPU's free memory: it makes other pixels, by a rounding."""
+    return "map" if keep in ("auto", "stream") else keep
+
+
+def with_sources(specs: Iterable[StoreSpec]) -> list[StoreSpec]:
+    """Return stores and what they are reduced from, each once."""
+    each = [each for spec in specs for each in (spec, spec.source) if each]
+    return list({spec.key: spec for spec in each}.values())
+
+
 def estimated_bytes(specs: Iterable[StoreSpec]) -> int:
     """Estimate what the pictures of stores take, taking them for 3:2 and as large as the store's side allows."""
     return int(sum(len(spec.files) * spec.side**2 * 1.5 * 3 for spec in specs))
@@ -53,8 +72,8 @@ def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSp
         return ""
     if keep == "stream":
         return "as asked"
-    missing = [spec for spec in (*labelled, *test) if not exists(spec)]
-    needed, free = estimated_bytes(missing), free_disk()
+    made = with_sources(spec for spec in (*labelled, *test) if not exists(spec))
+    needed, free = estimated_bytes(spec for spec in made if not exists(spec)), free_disk()
     if needed <= free or all(exists(spec) for spec in test):
         return ""
     return f"all decoded images would take about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk"
@@ -81,16 +100,25 @@ def in_memory(store: ImageStore) -> ImageStore:
 
 
 def _free_memory() -> int:
+    """Return how many bytes the system has to give: what it caches of files, it can forget."""
+    with suppress(OSError):
+        for line in MEMORY.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     if "SC_AVPHYS_PAGES" not in os.sysconf_names:  # macOS does not say
         return 1 << 62
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def describe_kept(keep: Keep, stores: Sequence[ImageStore], device: torch.device) -> str:
-    """Word where the decoded images are kept while the run needs them."""
-    sizes = [len(store.pixels) for store in stores]
-    if keep == "device" or (keep in ("auto", "stream") and fits_device(max(sizes), device)):
-        where = f"copied to {device} size by size"
-    else:
-        where = "in memory" if keep == "ram" else "memory-mapped"
-    return f"image stores: {sum(sizes) / 1e6:,.0f} MB, {where}"
+    """Word where the decoded images are kept, as far as that is known before the run needs them."""
+    where = "in memory" if keep == "ram" else "memory-mapped"
+    if may_place(keep, device):
+        where += f"; copied to {device} size by size{'' if keep == 'device' else ', where it has room'}"
+    return f"image stores: {sum(len(store.pixels) for store in stores) / 1e6:,.0f} MB, {where}"
+
+
+def describe_placed(what: str, store: ImageStore, device: torch.device, placed: bool) -> str:
+    """Word whether a store was copied to the device, now that it is needed."""
+    size = f"{what}: {len(store.pixels) / 1e6:,.0f} MB"
+    return f"{size} copied to {device}" if placed else f"{size} stay memory-mapped: {device} has no room for twice that"

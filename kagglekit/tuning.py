@@ -10,7 +10,6 @@ import torch
 from kagglekit.batch_probe import train_batch
 from kagglekit.compiling import Compile, compiled
 from kagglekit.device import synchronise
-from kagglekit.errors import UserError
 from kagglekit.held import Held
 from kagglekit.lr_sweep import found_rate, with_rate
 from kagglekit.progress import duration
@@ -83,9 +82,13 @@ class Compiler:
     compiled: bool = False
 
     def begin(self, fit: Fit, held: Held) -> None:
-        """Compile before the first step, if asked."""
+        """Compile before the first step, if asked; say it where too few steps are to come to tell whether it pays."""
+        left = len(fit.schedule.lr) - held.step
         if self.choice == "on":
             self._compile(fit, held, "as asked")
+        elif self.choice == "auto" and left < TIMED:
+            why = f"{left} are to come, too few to measure whether it pays"
+            self.work.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
 
     def after_step(self, fit: Fit, held: Held, seconds: float) -> None:
         """Count a step that took so long to ask for; decide when enough are timed."""
@@ -113,18 +116,24 @@ class Compiler:
             self._compile(fit, held, why)
 
     def _compile(self, fit: Fit, held: Held, why: str) -> None:
-        """Compile, and say so; where it was not asked for, a failure only warns."""
+        """Compile, and say so; where it was not asked for, a failure only warns.
+
+        `compiled` puts back what it changed, and the step's own generators are seeded anew. A device that a failure has
+        left unusable raises here, when it is asked to finish: then nothing can go on.
+        """
         say, stage = self.work.display.say, f"{fit.number} {fit.stage.name}"
         if held.parts > 1:
             say(f"{stage}: steps are not compiled: their gradients are added up from parts")
             return
         try:
             held.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
-        except (UserError, torch.OutOfMemoryError) as error:
-            if self.choice == "on" and isinstance(error, UserError):
+        except Exception as error:
+            if self.choice == "on" and not isinstance(error, torch.OutOfMemoryError):
                 raise
-            self.work.display.warn(f"{stage}: steps are not compiled: {str(error).splitlines()[0]}")
+            synchronise(fit.compute.device)
             torch.compiler.reset()
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            self.work.display.warn(f"{stage}: steps are not compiled: {reason}")
             return
         self.compiled = True
         graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.device import choose_device
+from kagglekit.device_memory import memory_returned
 from kagglekit.errors import UserError, listing
 from kagglekit.folder import IMAGE_SUFFIXES, in_order
 from kagglekit.hooks import Hooks
@@ -40,7 +41,7 @@ def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Displa
         UserError: The run is not finished, the test images can't be found, something needs a network, or the CSV is not
             what it must be.
     """
-    with offline():
+    with offline(), memory_returned():
         return _submitted(run, data, file, device, display)
 
 

@@ -83,7 +83,7 @@ class Work:
             cost: The step's work (see `Estimate`).
             since: When it began, by time.perf_counter, s.
         """
-        if self.estimate.seconds is not None:
+        if not self.estimate.is_pending:
             return
         synchronise(self.compute.device)  # for these first steps only: else the clock would time the asking
         if self.estimate.add(cost, time.perf_counter() - since) and self.estimate.seconds is not None:

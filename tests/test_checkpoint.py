@@ -128,6 +128,15 @@ def test_checkpoints_are_due_at_an_epochs_end_and_after_a_time_but_never_take_mu
     assert not Saver(tmp_path, every=0, _took=1.0).due(epoch_ends=True)
 
 
+def test_a_checkpoint_between_stages_which_has_no_optimizers_state_is_not_taken_for_one_within(tmp_path, monkeypatch):
+    monkeypatch.setattr("kagglekit.checkpoint.WITHIN", 1e9)
+    saver = Saver(tmp_path, every=0)
+    saver.save(Checkpoint({}, {"model": {}, "held": {}}))
+    assert saver._took > 1e3
+    saver.save(Checkpoint({}, {"model": {}, "held": {"optimizer": {}}}))
+    assert saver._took < 1e3
+
+
 MIXED = {
     "mixup": 0.4,
     "cutmix": 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 
 import pytest
 import timm
@@ -181,6 +182,35 @@ def test_a_shared_head_trains_and_nothing_of_the_body_does():
     assert all(parameter.grad is not None for parameter in head.parameters())
     assert all(parameter.grad is None for parameter in twin[0].parameters())
     torch.testing.assert_close(body.state_dict(), {k[2:]: v for k, v in before.items() if k[0] == "0"}, rtol=0, atol=0)
+
+
+class Keeps(Net):
+    """Keeps what it saw last, for whoever looks."""
+
+    features: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.features = self.conv(x)
+        return self.norm(self.features)
+
+
+def test_a_network_that_cannot_be_copied_is_used_as_it_is():
+    keeps, locked = Keeps(), Net()
+    keeps(images()).sum().backward()
+    locked.lock = threading.Lock()
+    features = keeps.features
+    for model in (lived_in(keeps), lived_in(locked)):
+        assert folded(model) is model
+        assert not model.training
+    assert keeps.features is features
+
+
+def test_a_network_that_cannot_be_copied_any_more_is_no_longer_folded():
+    model = lived_in(Keeps())
+    assert not norms(folded(model))
+    assert model.features is None  # the trace's was a copy's
+    model.train()(images()).sum().backward()
+    assert folded(model.eval()) is model
 
 
 def test_pairs_in_the_shared_head_are_left_alone():

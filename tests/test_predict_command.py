@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from command_line import surroundings
 
 import kagglekit
-from kagglekit import Run, UserError
+from kagglekit import Run, UserError, device_memory
 from kagglekit.cli import cli
 from kagglekit.offline import offline
 from kagglekit.unseen import find_test_images
@@ -47,6 +47,14 @@ def test_only(dogs, tmp_path) -> Path:
     shutil.copytree(dogs.data / "test", tmp_path / "hidden" / "test")
     shutil.copy(dogs.data / "sample_submission.csv", tmp_path / "hidden")
     return tmp_path / "hidden"
+
+
+def test_predicting_leaves_no_freed_memory_kept(dogs, monkeypatch):
+    kept, real = [], device_memory.keep_freed_memory
+    monkeypatch.setattr("kagglekit.device.keep_freed_memory", lambda: kept.append(1) or real())
+    kagglekit.predict(dogs.run, sorted((dogs.data / "test").glob("*.jpg"))[:2], device="cpu")
+    assert kept
+    assert not device_memory._keeping
 
 
 def test_a_folder_and_a_file_are_predicted_as_a_table(dogs):

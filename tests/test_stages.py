@@ -114,6 +114,46 @@ def test_a_frozen_stage_of_two_epochs_changes_nothing_but_the_head_whose_dropout
     assert all(0.3 < share < 0.7 for steps in epochs for share in steps)
 
 
+BODY_TRAINS_TOO = """
+import torch
+
+@hookimpl
+def kagglekit_optimizer(model, groups, stage):
+    if stage.name == "head-augmented":
+        model.requires_grad_(True)
+        return torch.optim.SGD(model.parameters(), lr=stage.lr)
+"""
+
+
+def test_a_body_that_a_plugins_optimizer_trains_in_a_stage_of_the_head_is_trained(data: Path, tmp_path: Path) -> None:
+    done = run(data, tmp_path, BODY_TRAINS_TOO, stages="2", stage__2__lr=0.1, stage__2__batch_norm="keep")
+    fresh = kagglekit_model(done.recipe(), 4).state_dict()
+    trained = load_file(done.final_weights)
+    assert [name for name in trained if name.endswith(".weight") and torch.equal(trained[name], fresh[name])] == []
+
+
+NOT_TO_BE_COPIED = """
+import threading
+import kagglekit_timm
+
+@hookimpl
+def kagglekit_model(recipe, n_classes):
+    model = kagglekit_timm.kagglekit_model(recipe, n_classes)
+    model.lock = threading.Lock()
+    model.register_forward_hook(lambda module, inputs, output: setattr(module, "seen", output))
+    return model
+"""
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_a_network_that_cannot_be_copied_gives_the_same_weights(data: Path, tmp_path: Path, precision: str) -> None:
+    done = run(data, tmp_path / "odd", NOT_TO_BE_COPIED, precision=precision)
+    plain = run(data, tmp_path / "plain")
+    assert done.info()["train_format"] == "fp32 channels_last"
+    for name, value in load_file(plain.final_weights).items():
+        torch.testing.assert_close(load_file(done.final_weights)[name], value, rtol=1e-3, atol=1e-4)
+
+
 def test_all_layers_and_statistics_change_once_the_body_trains(data: Path, tmp_path: Path) -> None:
     done = run(data, tmp_path, stages="4", stage__4__cycles=1)
     fresh = kagglekit_model(done.recipe(), 4).state_dict()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-import resource
+import os
+import re
 import shutil
 import subprocess
 import sys
 import weakref
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import forks
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from store_parts import draw_images, read, spec_of
 
 import kagglekit as package
 from kagglekit import Run, UserError, pictures, store_choice
+from kagglekit.decoding import made_store
 from kagglekit.predictions import load_predictions
 from kagglekit.progress import Display
 from kagglekit.store import cache_folder, open_store
@@ -72,7 +75,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
 
 
-def tiny_run(folder: Path, out: str, **options: str) -> tuple[Run, str]:
+def tiny_run(folder: Path, out: str, **options: object) -> tuple[Run, str]:
     """Run dog-breed with a tiny network; return the run and what it said."""
     said = io.StringIO()
     display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
@@ -83,8 +86,7 @@ def tiny_run(folder: Path, out: str, **options: str) -> tuple[Run, str]:
         settings=TINY,
         display=display,
         preset="quick",
-        precision="fp32",
-        **options,
+        **{"precision": "fp32", **options},
     )
     return run, said.getvalue()
 
@@ -130,6 +132,57 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
     list(build(other, read))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
     assert why_stream("auto", [spec], [other]) == ""  # they are there
+
+
+def test_a_larger_copy_that_others_are_reduced_from_counts_too(tmp_path, monkeypatch):
+    labelled, larger = spec_of(draw_images(tmp_path / "images")), spec_of(draw_images(tmp_path / "test"))
+    squashed = larger.smaller(32, "both")  # as with plain=squash: nobody looks at the larger one
+    list(build(labelled, read))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))  # one of them is 46 kB
+    assert "GB are free on the disk" in why_stream("auto", [labelled], [squashed])
+    assert why_stream("auto", [labelled], [larger]) == ""
+    one, both = (
+        pictures.Stream({(spec.fit, 32): spec for spec in some}, read) for some in ([squashed], [larger, squashed])
+    )
+    assert one.each == both.each == 2 * 32**2 * 1.5 * 3
+    monkeypatch.undo()
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    list(build(larger, read)), list(build_smaller(squashed))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))
+    assert one.each == 2 * 32**2 * 1.5 * 3  # a block holds them wherever else they are
+    shutil.rmtree(larger.folder)
+    decoded: list[object] = []
+    display = Display(Console(file=io.StringIO()))
+    made_store(squashed, SimpleNamespace(read_image=read), display, "test", {}, decoded)
+    assert not decoded  # it is there: what it was made of is not needed
+
+
+@pytest.mark.parametrize(
+    ("fits", "words"), [(True, "copied to cpu"), (False, "stay memory-mapped: cpu has no room for twice that")]
+)
+def test_what_is_copied_to_the_device_is_said_when_it_is(tmp_path, monkeypatch, fits, words):
+    for module in (pictures, store_choice):  # a CPU in the place of a GPU
+        monkeypatch.setattr(module, "may_place", lambda keep, device: keep not in ("ram", "map"))
+    monkeypatch.setattr("kagglekit.loader.fits_device", lambda n_bytes, device: fits)
+    write_dog_breed(tmp_path / "data", test=10)
+    _, said = tiny_run(tmp_path, "out")
+    assert re.search(r"image stores: \d+ MB, memory-mapped; copied to cpu size by size, where it has room\n", said)
+    for kind in ("labelled", "test"):
+        assert re.search(rf"{kind} images at \d+ px: \d+ MB {words}\n", said)
+    for deterministic in ({"deterministic": True}, {"deterministic": True, "store": "stream"}):
+        _, said = tiny_run(tmp_path, "same", **deterministic)
+        assert re.search(r"image stores: \d+ MB, memory-mapped\n", said)
+        assert "to cpu" not in said
+        assert "no room" not in said
+
+
+def test_memory_that_only_caches_files_is_free(tmp_path, monkeypatch):
+    (tmp_path / "meminfo").write_text("MemTotal: 9000 kB\nMemFree: 1000 kB\nMemAvailable:    5000 kB\n")
+    monkeypatch.setattr(store_choice, "MEMORY", tmp_path / "meminfo")
+    assert store_choice._free_memory() == 5_120_000
+    monkeypatch.setattr(store_choice, "MEMORY", tmp_path / "none")
+    assert store_choice._free_memory() > 5_120_000
 
 
 def test_a_streamed_test_set_gets_the_same_predictions_and_leaves_nothing_on_the_disk(tmp_path, monkeypatch):
@@ -206,19 +259,47 @@ def test_a_choice_that_cannot_be_had_is_refused_before_anything_starts(tmp_path,
     assert not (tmp_path / "submissions").exists()
 
 
-@pytest.mark.slow
-def test_a_very_large_test_set_is_streamed_in_bounded_memory(tmp_path, monkeypatch):
-    files = tuple(tmp_path / f"{number}" for number in range(200_000))
-    spec = replace(spec_of(draw_images(tmp_path / "images", 1)), files=files, root=tmp_path, side=24)
-    monkeypatch.setattr(pictures, "BLOCK_BYTES", 16 << 20)
-    stream = pictures.Stream(
-        {("short", 24): spec}, lambda path, size: np.full((24, 24, 3), int(path.name) % 251, np.uint8)
-    )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seen = 0
-    for start in range(0, len(files), stream.rows()):
-        (store,) = stream.block(start, start + stream.rows()).values()
-        assert store.picture(0)[0, 0, 0] == start % 251
-        seen += len(store)
-    assert seen == 200_000
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB; all of them are 346 MB of pixels
+STREAMED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+import pandas as pd
+import torch
+from kagglekit import DataConfig, pictures
+from kagglekit.store import StoreSpec
+
+n, side = int(sys.argv[1]), int(sys.argv[2])
+pictures.BLOCK_BYTES = int(sys.argv[3]) << 20
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000  # MB
+spec = StoreSpec(tuple(Path("images", str(number)) for number in range(n)), Path("images"), side, "short", "drawn 1")
+stream = pictures.Stream(
+    {("short", side): spec}, lambda path, size: np.full((side, side, 3), int(path.name) % 251, np.uint8)
+)
+config = DataConfig((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+table = pd.DataFrame({"id": [path.name for path in spec.files]})
+usable = {"test": np.ones(n, bool)}
+run = pictures.Pictures({"test": table}, (), {}, config, torch.device("cpu"), 0, usable, "stream", stream)
+stream.block(0, 1), stream.each  # imports, and the name of them all
+before, seen = peak(), 0
+for block in run.test_blocks(64):
+    (store,) = block.stores.values()
+    assert store.picture(0)[0, 0, 0] == seen % 251
+    seen += len(store)
+streamed = peak() - before
+held = stream.block(0, n)
+print(seen, streamed, peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB, and a fork's own, on Linux only")
+@pytest.mark.parametrize(
+    ("n", "side", "block", "most"),
+    [(6_000, 64, 4, 40), pytest.param(200_000, 24, 16, 200, marks=pytest.mark.slow)],
+)
+def test_a_very_large_test_set_is_streamed_in_bounded_memory(tmp_path, n, side, block, most):
+    done = forks.run(["-c", STREAMED, n, side, block], tmp_path, os.environ)  # a peak is the whole process's
+    assert not done.returncode, done.stderr
+    seen, streamed, held = map(float, done.stdout.split())
+    assert seen == n
+    assert streamed < most
+    assert held > n * side**2 * 3 / 1e6 > 1.5 * most  # all of them at once are seen

@@ -95,6 +95,8 @@ def test_a_batch_is_doubled_as_long_as_it_gains(speeds, batch, tried):
 def test_few_rows_are_not_filled_up_to_a_large_batch():
     assert [for_rows(512, rows) for rows in (0, 100, 1_000, 3_000, 10_000)] == [64, 64, 128, 512, 512]
     assert for_rows(64, 10_000) == 64
+    assert for_rows(512, 200, 100_000) == for_rows(512, 100_000, 200) == 512  # the many decide
+    assert for_rows(512, 0, 0) == 64
 
 
 def test_a_probe_of_training_steps_gives_the_weights_back_and_is_remembered(tmp_path):
@@ -129,6 +131,39 @@ def test_a_probe_of_predictions_changes_no_weight_and_is_remembered(tmp_path):
     again = Compute(torch.device("cpu"), FP32, FP32, "test")
     assert predict_batch(model, again, 8, "a", tmp_path / "formats.json") == "remembered probe"
     assert again.batch == compute.batch
+
+
+def test_predictions_are_probed_folded_as_they_are_made(tmp_path, monkeypatch):
+    probed, real = [], batch_probe._predict_speed
+    monkeypatch.setattr(batch_probe, "_predict_speed", lambda model, *rest: probed.append(model) or real(model, *rest))
+    model, compute = network(), Compute(torch.device("cpu"), FP32, FP32, "test")
+    predict_batch(model, compute, 8, "a", tmp_path / "formats.json")
+    assert any(isinstance(each, nn.BatchNorm2d) for each in model.modules())
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in probed[0].modules())
+    assert not probed[0].training
+
+
+def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_goes_on(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    few = TOO_MUCH.format(training=True, images=2, error=FULL["cuda"])
+    plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
+    asked = {"stages": "4", "precision": "auto", "settings": {"stage.4.cycle_len": 8}}
+    finished, said = run(request(data, tmp_path / "out", plugin, **asked))
+    assert "(cpu has no room to probe 8 images at 32 px)" in said
+    assert "estimated time" not in said
+    assert finished.info()["parts"] == {"all-2": 4}
+    assert int(finished.log()[-1]["step"]) > 11
+    assert finished.info()["status"] == "finished"
+    assert not (tmp_path / "cache" / "formats.json").exists()
+
+
+def test_a_deterministic_run_measures_nothing(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    finished, said = run(request(data, tmp_path / "out", precision="auto", deterministic=True))
+    assert finished.info()["train_format"] == finished.info()["infer_format"] == "fp32 channels_last"
+    assert "probe" not in said
+    assert (tmp_path / "cache" / "stores").exists()
+    assert not (tmp_path / "cache" / "formats.json").exists()
 
 
 class Small(nn.Module):
@@ -363,6 +398,42 @@ def test_where_compiling_fails_and_was_not_asked_for_the_stage_goes_on_without(d
     monkeypatch.undo()
     plain, _ = run(request(data, tmp_path / "plain", small, **asked))
     assert outcome(failed) == outcome(plain)
+
+
+BLACK = """
+import torch
+
+@torch.compiler.disable
+def refuse_black(images):
+    if not images.any():
+        raise {error}
+"""  # steps are compiled with black images
+SHY = SMALL.replace("        def forward(self, x):\n", "        def forward(self, x):\n            refuse_black(x)\n")
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('capture failed')", "ValueError()"])
+def test_whatever_fails_while_steps_are_compiled_costs_an_automatic_choice_nothing(data, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(tuning, "PAYS", 0.0)
+    monkeypatch.setattr("kagglekit.stages.compiler", lambda work, stage: tuning.Compiler(work, choice))
+    asked = {"stages": "4", "settings": {"stage.4.cycle_len": 8}}
+    shy = Site(tmp_path).write("shy.py", BREEDS + BLACK.format(error=error) + SHY)
+    choice = "auto"
+    failed, said = run(request(data, tmp_path / "failed", shy, **asked))
+    reason = "capture failed" if "capture" in error else "ValueError"
+    assert f"4 all-2: steps are not compiled: {reason}\n" in said
+    choice = "off"
+    plain, _ = run(request(data, tmp_path / "plain", shy, **asked))
+    assert outcome(failed) == outcome(plain)
+    choice = "on"
+    with pytest.raises((RuntimeError, ValueError)):
+        run(request(data, tmp_path / "asked", shy, **asked))
+
+
+def test_a_stage_too_short_to_measure_says_so(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("kagglekit.stages.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
+    small = Site(tmp_path).write("small.py", BREEDS + SMALL)
+    _, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 1}))
+    assert re.search(r"4 all-2: steps are not compiled: \d are to come, too few to measure whether it pays", said)
 
 
 def test_a_full_device_goes_on_without_compiled_steps_before_it_splits_batches():
