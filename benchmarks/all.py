@@ -1,6 +1,7 @@
 """Every benchmark, one after the other, into a folder: a JSON file each, and tables.md with all tables.
 
     python benchmarks/all.py --out DIR [--device cpu] [--pretrained mobilenetv2_100_in1k.safetensors] [--tiny]
+        [--real pets=DIR flowers-102=DIR]
 
 A script that fails or takes too long is noted in tables.md and does not stop the others. On two quiet cores all of it
 takes about an hour; `--only limit stages` runs some of it.
@@ -19,6 +20,7 @@ from typing import IO
 
 HERE = Path(__file__).parent
 LONGEST = 900  # s, of one script
+SHAPELESS = ("rows.py", "stores.py")  # have no batches
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for pictures and caches; default OUT/work")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pretrained", type=Path, help="weights of mobilenetv2_100: whole fine-tunes with it, too")
+    parser.add_argument("--real", nargs="*", default=(), metavar="COMPETITION=DIR", help="real sets to measure, too")
     parser.add_argument("--tiny", action="store_true", help="a few images, small sizes: does everything work?")
     parser.add_argument("--only", nargs="*", default=(), help="names of benchmarks")
     asked = parser.parse_args()
@@ -47,7 +50,8 @@ def main() -> None:
 def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
     """Return each benchmark's command line by its name."""
     common = ["--device", asked.device, "--work", str(work)]
-    few = ["--tiny", "--size", "48", "--batch", "16", "--runs", "1"] if asked.tiny else []
+    few = ["--tiny", "--runs", "1"] if asked.tiny else []
+    shape = ["--size", "48", "--batch", "16"] if asked.tiny else []
     short = ["--seconds", "0.1" if asked.tiny else "3"]
     small = ["--model", "mobilenetv2_100", "--weights", str(asked.pretrained)] if asked.pretrained else []
     some = ["--numbers", "64", "128"] if asked.tiny else []
@@ -62,6 +66,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "startup": ["startup.py"],
         "memory": ["memory.py"],
         "allocator": ["allocator.py", *short],
+        "folded": ["folded.py", *short],
         "growth": ["growth.py", *some],
         "streaming": ["streaming.py"],
         "rows": ["rows.py"],
@@ -70,8 +75,16 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
     if small:
         for name in ("limit", "stages", "vs_fastai", "vs_timm"):
             given[f"{name}-mobilenetv2"] = [*given[name], *small]
+    for one in asked.real:
+        some_real = ["--data", one, *(["--images", "240"] if asked.tiny else [])]
+        for name in ("vs_fastai", "stages", "stores"):
+            network = small if name != "stores" else []
+            given[f"{name}-{Path(one.partition('=')[0]).stem}"] = [*given[name], *network, *some_real]
     return {
-        name: [sys.executable, str(HERE / script), *common, *few, *more, "--json", str(asked.out / f"{name}.json")]
+        name: [
+            *(sys.executable, str(HERE / script), *common, *few, *(() if script in SHAPELESS else shape)),
+            *(*more, "--json", str(asked.out / f"{name}.json")),
+        ]
         for name, (script, *more) in given.items()
     }
 

@@ -10,56 +10,61 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
-import sys
 
-from limit import formats, rate, synthetic
-from timing import Report, interleaved, median, options
+from limit import formats, in_turn, synthetic
+from timing import Report, elsewhere, interleaved, median, options
 
 MODES = ("train", "infer")
 
 
 def main() -> None:
     """Compare."""
-    parser = options(__doc__)
+    parser = options(__doc__, without=("model", "weights"))
     parser.add_argument("--models", nargs="+", default=["resnet18", "mobilenetv2_100", "convnext_atto"])
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at least")
     parser.add_argument("--here", default="", help="measure this model in this process")
     asked = parser.parse_args()
     if asked.here:
-        print(json.dumps(rates(asked)))
+        print(json.dumps(measured(asked)))
         return
     report = Report("allocator", asked)
     for model in asked.models:
         turns = {how: lambda run, model=model, how=how: child(model, how) for how in ("usual", "kept")}
         taken = interleaved(turns, asked.runs)
-        found = {how: [run.answer for run in runs] for how, runs in taken.items()}
-        for what in found["kept"][0]:
-            usual, kept = (median([answer[what] for answer in found[how]]) for how in ("usual", "kept"))
-            report.rows.append({"model": model, "what": what, "usual": usual, "kept": kept, "ratio": kept / usual})
-    report.notes.append("images/s; page faults in millions and peak memory in MB of the whole process")
+        for what in taken["kept"][0].answer:
+            usual, kept = (cells(how, [run.answer[what] for run in taken[how]]) for how in turns)
+            ratio = kept["kept"] / usual["usual"]
+            report.rows.append({"model": model, "what": what, **usual, **kept, "ratio": ratio})
+    report.notes.append("images/s, and CPU seconds for 1,000 images")
+    report.notes.append("page faults in millions, peak memory in MB, and CPU seconds beside them: of the whole process")
     report.finish()
 
 
-def child(model: str, how: str) -> dict[str, float]:
+def cells(how: str, answers: list[tuple[float, float]]) -> dict[str, float]:
+    """Return the cells of one way: the medians of what was measured and of its CPU seconds."""
+    found, cpu = (median(each) for each in zip(*answers, strict=True))
+    return {how: found, f"{how}, CPU s": cpu}
+
+
+def child(model: str, how: str) -> dict[str, tuple[float, float]]:
     """Measure in a new process; where one of glibc's variables is set, kagglekit leaves its allocator alone."""
-    surroundings = {**os.environ, **({"MALLOC_PERTURB_": "0"} if how == "usual" else {})}
-    command = [sys.executable, *sys.argv, "--here", model]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=surroundings)
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    surroundings = {"MALLOC_PERTURB_": "0"} if how == "usual" else {}
+    answer: dict[str, tuple[float, float]] = elsewhere("--here", model, **surroundings)
     return answer
 
 
-def rates(asked: argparse.Namespace) -> dict[str, float]:
-    """Return images/s of each mode and format."""
+def measured(asked: argparse.Namespace) -> dict[str, tuple[float, float]]:
+    """Return images/s of each mode and format, and what the process took; each with CPU seconds."""
     asked.model, asked.weights = asked.here, ""
-    batch = synthetic(asked)
-    chosen = [each for each in formats(batch.device) if each.channels_last]
-    found = {f"{mode} {each.precision}": rate(batch, mode, each, asked.seconds) for mode in MODES for each in chosen}
+    batch, found = synthetic(asked), {}
+    for mode in MODES:
+        for each in (each for each in formats(batch.device) if each.channels_last):
+            speed = in_turn(batch, mode, each, asked.seconds)
+            found[f"{mode} {each.precision}"] = speed.rate, speed.cpu
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return {**found, "page faults": used.ru_minflt / 1e6, "peak MB": used.ru_maxrss / 1024}
+    seconds = used.ru_utime + used.ru_stime
+    return {**found, "page faults": (used.ru_minflt / 1e6, seconds), "peak MB": (used.ru_maxrss / 1024, seconds)}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
 """Where the time of a real kagglekit run goes: clocks around its own functions, which stay what they are.
 
 Every second belongs to the innermost clock that runs, on the main thread. What a thread does in the background
-(decoding, making batches) only counts where the main thread waits for it. On a GPU the device works on after a
-function has returned: with `exact` every clock waits for it, which takes a little away from what runs side by side.
+(decoding, making batches) only counts where the main thread waits for it. CPU seconds are those of the whole process
+while a part of the run went on, its other threads included.
+
+On a GPU the loader's own thread asks for the copies to the device and for the views there, and the device works on
+after a function has returned. With `exact` every clock waits for the device when it starts and when it stops. So the
+split is that of a run in which host and device take turns: it shows how long each kind of work takes, not what is
+hidden behind what, and the whole takes longer than it does without clocks. Views and copies of the next batches count
+as what the main thread did when they were waited for, mostly compute or wait; "copy" is what is left to do when a
+batch is delivered.
 """
 
 from __future__ import annotations
@@ -17,11 +24,18 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from timing import cpu_seconds
 
 from kagglekit.device import synchronise
 
-# Function, and what its time is called. Validation keeps all that happens inside it.
+# Function, and what its time is called. Validation keeps all that happens inside it. "network" is building it, reading
+# weights into it and folding it; "saving" is checkpoints, weights and predictions; "scores" are the ensemble, all
+# scores and the checked CSV.
 WATCHED = {
+    "kagglekit.start.planned": "plan",
+    "kagglekit.start.settled": "network",
+    "kagglekit.stages.folded": "network",
+    "kagglekit.members._network": "network",
     "kagglekit.runner.prepare_pictures": "decode",
     "kagglekit.runner.choose_formats": "probe",
     "kagglekit.loader.Loader._delivered": "copy",
@@ -31,11 +45,18 @@ WATCHED = {
     "kagglekit.stages.valid_scores": "validation",
     "kagglekit.stages._keep": "saving",
     "kagglekit.stages.save": "saving",
+    "kagglekit.runner.save": "saving",
+    "kagglekit.run_folder.Run.remove_checkpoints": "saving",
     "kagglekit.finish.save_weights": "saving",
     "kagglekit.outcome.save_predictions": "saving",
     "kagglekit.members.save_predictions": "saving",
-    "kagglekit.members.load_weights": "saving",
+    "kagglekit.finish.conclude": "scores",
+    "kagglekit.runner.leave_report": "report",
 }
+KINDS = (
+    *("decode", "wait", "copy", "compute", "validation", "saving"),
+    *("plan", "network", "probe", "scores", "report", "rest"),
+)
 # Function, and the part of the run that begins with it; what no clock above takes is called as it says here.
 PARTS = {
     "kagglekit.stages._cache": ("activations", "compute"),
@@ -46,21 +67,32 @@ Spent = dict[str, dict[str, float]]  # by part of the run, then by kind, s
 
 
 class Clocks:
-    """Seconds by part of the run and kind of work."""
+    """Seconds by part of the run and kind of work, and the process's CPU seconds by part of the run."""
 
     def __init__(self, device: torch.device, exact: bool) -> None:
         self.spent: Spent = defaultdict(lambda: defaultdict(float))
+        self.cpu: dict[str, float] = defaultdict(float)
         self._device, self._exact = device, exact and device.type != "cpu"
         self._running: list[tuple[str, str]] = [("run", "rest")]
-        self._since = time.perf_counter()
+        self.begin()
+
+    def begin(self) -> None:
+        """Start now."""
+        self._since, self._cpu_since = time.perf_counter(), cpu_seconds()
+
+    @property
+    def running(self) -> str:
+        """The kind of work that is charged now."""
+        return self._running[-1][1]
 
     def _charge(self) -> None:
         if self._exact:
             synchronise(self._device)
-        now = time.perf_counter()
         part, kind = self._running[-1]
-        self.spent[part][kind] += now - self._since
-        self._since = now
+        since, cpu_since = self._since, self._cpu_since
+        self.begin()
+        self.spent[part][kind] += self._since - since
+        self.cpu[part] += self._cpu_since - cpu_since
 
     @contextmanager
     def inside(self, part: str, kind: str) -> Iterator[None]:
@@ -84,8 +116,9 @@ def clocked(device: torch.device, exact: bool = True) -> Iterator[Clocks]:
             patches.enter_context(patch(name, _timed(clocks, name, "", kind)))
         for name, (part, kind) in PARTS.items():
             patches.enter_context(patch(name, _timed(clocks, name, part, kind)))
-        patches.enter_context(patch("kagglekit.runner.run_stage", _stage(clocks)))
+        patches.enter_context(patch("kagglekit.runner.timed_stage", _stage(clocks)))
         patches.enter_context(patch("kagglekit.loader.Loader.batches", _waiting(clocks)))
+        clocks.begin()  # the functions are imported by now
         yield clocks
         with clocks.inside("run", "rest"):
             pass  # charges what came last
@@ -116,11 +149,11 @@ def _timed(clocks: Clocks, name: str, part: str, kind: str) -> Callable[..., Any
 
 
 def _stage(clocks: Clocks) -> Callable[..., Any]:
-    from kagglekit.stages import run_stage
+    from kagglekit.runner import timed_stage
 
-    def staged(work: Any, number: int, stage: Any, *args: Any, **kwargs: Any) -> Any:
-        with clocks.inside(stage.name, "rest"):
-            return run_stage(work, number, stage, *args, **kwargs)
+    def staged(work: Any, number: int) -> None:
+        with clocks.inside(work.plan.recipe.stages[number - 1].name, "rest"):
+            timed_stage(work, number)  # with the checkpoint at its end
 
     return staged
 

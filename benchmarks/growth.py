@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 
 from pictures import asked_for, copies
-from timing import PeakMemory, Report, clock, options
+from timing import PeakMemory, Report, clock, elsewhere, interleaved, medians, options
 
 
 def main() -> None:
-    """Measure each number once: what takes longest grows to minutes."""
-    parser = options(__doc__, model="test_resnet.r160_in1k", size=64, runs=1)
+    """Measure each number, once unless told otherwise: what takes longest grows to minutes."""
+    parser = options(__doc__, without=("weights",), model="test_resnet.r160_in1k", size=64, runs=1)
     parser.add_argument("--numbers", type=int, nargs="+", default=[1_000, 4_000, 16_000, 64_000])
     parser.add_argument("--here", type=int, default=0, help="measure this number in this process")
     asked = parser.parse_args()
@@ -27,16 +25,14 @@ def main() -> None:
         print(json.dumps(measured(asked, asked.here)))
         return
     report = Report("growth", asked)
-    for number in asked.numbers:
-        command = [sys.executable, *sys.argv, "--here", str(number)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        report.rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(report.rows[-1], file=sys.stderr, flush=True)
+    turns = {f"{n:,} images": lambda _, n=n: elsewhere("--here", str(n)) for n in asked.numbers}
+    for runs in interleaved(turns, asked.runs).values():
+        report.rows.append(medians([run.answer for run in runs]))
     first, last = report.rows[0], report.rows[-1]
     for what in ("store s", "epoch s", "run s"):
         grown = (last[what] / last["images"]) / (first[what] / first["images"])
         report.notes.append(
-            f"{what} an image, {last['images']:,} against {first['images']:,} images: {grown:.2f} times"
+            f"{what} an image, {last['images']:,.0f} against {first['images']:,.0f} images: {grown:.2f} times"
         )
     report.finish()
 
@@ -48,8 +44,8 @@ def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
     data = copies(asked_for(asked), asked.work.absolute() / "pictures", number)
     wanted = {"arch": asked.model, "pretrained": False, "tta": 0, "stage.*.size": asked.size}
     with PeakMemory() as memory, clock() as whole:
-        _, _, spent = clocked_run(asked, data, "lesson", **wanted, **{"stage.*.batch_size": asked.batch})
-    full = spent["full"]
+        _, _, clocks = clocked_run(asked, data, "lesson", **wanted, **{"stage.*.batch_size": asked.batch})
+    spent, full = clocks.spent, clocks.spent["full"]
     return {
         "images": number,
         "store s": spent["run"]["decode"],

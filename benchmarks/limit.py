@@ -3,27 +3,30 @@
     python benchmarks/limit.py --model resnet18 --size 128 --batch 64 --device cpu
 
 For each precision and memory layout: a training step of all layers, a step of the head on a frozen body, and a
-forward pass. Nothing is loaded, copied or looked at in between.
+forward pass; the last two also with BatchNorm folded into the convolutions, as kagglekit's runs do it where nothing
+of the body trains. Nothing is loaded, copied or looked at in between. Without `--weights` they are random: the
+arithmetic is the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from network import network
-from timing import Report, interleaved, median, options, spread
+from network import untrained
+from timing import Report, Taken, clock, interleaved, median, options, spread
 from torch import Tensor, nn
 
 from kagglekit.device import Format, candidates, choose_device, synchronise
+from kagglekit.folding import folded
 from kagglekit.model import set_input_size
 
 N_CLASSES = 10
-MODES = ("train", "head", "infer")
+MODES = ("train", "head", "head folded", "infer", "infer folded")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Synthetic:
         return self.images.device
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Images/s, and the CPU seconds that 1,000 of them take."""
+
+    rate: float
+    cpu: float
+
+
 def main() -> None:
     """Measure every mode in every format, in turn."""
     parser = options(__doc__)
@@ -47,37 +58,45 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="also with torch.compile and CUDA graphs (GPUs)")
     asked = parser.parse_args()
     batch = synthetic(asked)
-    contenders: dict[str, Callable[[int], float]] = {}
-    for mode in MODES:
+    contenders: dict[str, Callable[[int], Speed]] = {}
+    for mode in modes(batch.model):
         for chosen in formats(batch.device):
-            contenders[f"{mode}: {chosen}"] = partial(_in_turn, batch, mode, chosen, asked.seconds, False)
-            if asked.compile and mode != "head":
-                contenders[f"{mode}: {chosen}, compiled"] = partial(_in_turn, batch, mode, chosen, asked.seconds, True)
+            contenders[f"{mode}: {chosen}"] = partial(in_turn, batch, mode, chosen, asked.seconds)
+            if asked.compile and not mode.startswith("head"):
+                work = partial(in_turn, batch, mode, chosen, asked.seconds, compiled=True)
+                contenders[f"{mode}: {chosen}, compiled"] = work
     taken = interleaved(contenders, asked.runs)
     report = Report("limit", asked)
     for name, runs in taken.items():
-        rates = [run.answer for run in runs]
         mode, _, variant = name.partition(": ")
+        reached = speed_of(runs)
         report.rows.append(
             {
                 "mode": mode,
                 "format": variant,
-                "images/s": median(rates),
-                "ms/step": 1000 * asked.batch / median(rates),
-                "of all runs": spread(rates),
+                "images/s": reached.rate,
+                "ms/step": 1000 * asked.batch / reached.rate,
+                "of all runs": spread([run.answer.rate for run in runs]),
+                "CPU s for 1,000 images": reached.cpu,
             }
         )
     report.finish()
 
 
-def synthetic(asked: argparse.Namespace) -> Synthetic:
+def synthetic(asked: argparse.Namespace, n_classes: int = N_CLASSES) -> Synthetic:
     """Build the network and its batch."""
     device = choose_device(asked.device)
-    model = network(asked, N_CLASSES).to(device)
+    model = untrained(asked, n_classes).to(device)
     set_input_size(model, asked.size)
     images = torch.randn(asked.batch, 3, asked.size, asked.size, device=device)
-    targets = nn.functional.one_hot(torch.arange(asked.batch, device=device) % N_CLASSES, N_CLASSES).float()
+    targets = nn.functional.one_hot(torch.arange(asked.batch, device=device) % n_classes, n_classes).float()
     return Synthetic(model, images, targets)
+
+
+def modes(model: nn.Module) -> list[str]:
+    """List the modes that differ: those that fold only where a network has something to fold."""
+    nothing = folded(model.eval()) is model
+    return [mode for mode in MODES if not (nothing and mode.endswith("folded"))]
 
 
 def formats(device: torch.device) -> list[Format]:
@@ -90,39 +109,66 @@ def _is_new(precision: str, tried: list[Format]) -> bool:
     return Format(precision, True) in tried and Format(precision, False) not in tried  # type: ignore[arg-type]
 
 
-def _in_turn(batch: Synthetic, mode: str, chosen: Format, seconds: float, compiled: bool, run: int) -> float:
-    return rate(batch, mode, chosen, seconds, compiled)
-
-
-def rate(batch: Synthetic, mode: str, chosen: Format, seconds: float, compiled: bool = False) -> float:
-    """Return images/s of a mode in a format: at least 3 steps and `seconds`, after one that is not timed."""
+def in_turn(batch: Synthetic, mode: str, chosen: Format, seconds: float, run: int = 0, compiled: bool = False) -> Speed:
+    """Measure a mode in a format, as a contender."""
     step = prepared(batch, mode, chosen, compiled)
-    for _ in range(3 if compiled else 1):
+    return steady(step, len(batch.images), batch.device, seconds, untimed=3 if compiled else 1)
+
+
+def steady(step: Callable[[], None], n: int, device: torch.device, seconds: float, untimed: int = 1) -> Speed:
+    """Repeat a step over `n` images, at least 3 times and for `seconds`, after some that are not timed."""
+    for _ in range(untimed):
         step()
-    synchronise(batch.device)
-    started, steps = time.perf_counter(), 0
-    while steps < 3 or time.perf_counter() - started < seconds:
-        step()
-        steps += 1
-        if steps % 8 == 0:  # a device that is asked for much more than it has done yet would never be timed
-            synchronise(batch.device)
-    synchronise(batch.device)
-    return steps * len(batch.images) / (time.perf_counter() - started)
+    synchronise(device)
+    steps = 0
+    with clock() as taken:
+        started = time.perf_counter()
+        while steps < 3 or time.perf_counter() - started < seconds:
+            step()
+            steps += 1
+            if steps % 8 == 0:  # a device that is asked for much more than it has done yet would never be timed
+                synchronise(device)
+        synchronise(device)
+    return speed(steps * n, taken)
+
+
+def speed(images: int, taken: Taken) -> Speed:
+    """Return the speed of so many images in that time."""
+    return Speed(images / taken.wall, 1000 * taken.cpu / images)
+
+
+def speed_of(runs: Sequence[Taken]) -> Speed:
+    """Return the medians of runs that measured a speed."""
+    return Speed(median([run.answer.rate for run in runs]), median([run.answer.cpu for run in runs]))
 
 
 def prepared(batch: Synthetic, mode: str, chosen: Format, compiled: bool = False) -> Callable[[], None]:
     """Lay out model and images as a format says, and return the step of a mode."""
-    model, images = batch.model.to(memory_format=chosen.memory_format), batch.images
-    images = images.contiguous(memory_format=chosen.memory_format)
+    kind, _, way = mode.partition(" ")
+    model, images = batch.model, batch.images.contiguous(memory_format=chosen.memory_format)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(mode == "train" or (mode == "head" and name.startswith("head.")))
-    model.train(mode == "train")
+        parameter.requires_grad_(kind == "train" or (kind == "head" and name.startswith("head.")))
+    model.train(kind == "train")
+    if way == "folded":
+        model = folded(model, shared=model.head if kind == "head" else None)
+    model.to(memory_format=chosen.memory_format)
     called = torch.compile(model, mode="reduce-overhead") if compiled else model
-    if mode == "infer":
+    if kind == "infer":
         return partial(_forward, called, images, chosen)
+    return training_step(model, images, batch.targets, chosen, called)
+
+
+def training_step(
+    model: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    chosen: Format,
+    called: Callable[[Tensor], Tensor] | None = None,
+) -> Callable[[], None]:
+    """Return a step of all parameters that want gradients; `called` is the compiled model, if it is."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
-    return partial(_train, called, images, batch.targets, chosen, optimizer)
+    return partial(_train, called or model, images, targets, chosen, optimizer)
 
 
 def _train(

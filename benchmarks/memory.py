@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 
 import torch
 from pictures import asked_for
-from timing import PeakMemory, Report, interleaved, median_of, options
+from timing import PeakMemory, Report, elsewhere, interleaved, median_of, options
 
 BAR = 1e9
 
@@ -30,26 +28,22 @@ def main() -> None:
     if asked.only:
         print(json.dumps(step_bytes(asked) if asked.only == "step" else run_bytes(asked)))
         return
-    taken = interleaved({"run": lambda _: elsewhere("run"), "step": lambda _: elsewhere("step")}, asked.runs)
+    turns = {what: lambda _, what=what: elsewhere("--only", what) for what in ("run", "step")}
+    taken = interleaved(turns, asked.runs)
     report = Report("memory", asked)
-    run, step = (median_of(taken[name], "answer") for name in ("run", "step"))
+    (run, run_cpu), (step, step_cpu) = ([median_of(taken[what], key) for key in ("answer", "cpu")] for what in turns)
     report.rows += [
-        {"what": "a bare training step", "MB": step / 1e6},
-        {"what": "a run with every kind of stage", "MB": run / 1e6},
+        {"what": "a bare training step", "MB": step / 1e6, "CPU seconds": step_cpu},
+        {"what": "a run with every kind of stage", "MB": run / 1e6, "CPU seconds": run_cpu},
         {"what": "beyond the step; bar: at most 1,000", "MB": (run - step) / 1e6},
     ]
+    report.notes.append("CPU seconds: of the whole process, imports included; the step is repeated for a second")
     report.finish()
-
-
-def elsewhere(what: str) -> int:
-    """Measure in a process of its own; return bytes."""
-    done = subprocess.run([sys.executable, *sys.argv, "--only", what], stdout=subprocess.PIPE, text=True, check=True)
-    return int(json.loads(done.stdout.splitlines()[-1]))
 
 
 def step_bytes(asked: argparse.Namespace) -> int:
     """Return the largest memory of a process that takes training steps on synthetic tensors."""
-    from limit import rate, synthetic
+    from limit import in_turn, synthetic
 
     from kagglekit.device import choose_formats
 
@@ -60,7 +54,7 @@ def step_bytes(asked: argparse.Namespace) -> int:
         memory.peak = 0  # the probe is the run's business
         if batch.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(batch.device)
-        rate(batch, "train", chosen.train, 1.0)
+        in_turn(batch, "train", chosen.train, 1.0)
     return most(asked, memory)
 
 

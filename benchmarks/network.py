@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import timm
 import torch
 from pictures import draw
 from safetensors.torch import save_file
@@ -23,6 +23,8 @@ from torch import nn
 
 from kagglekit.hooks import Hooks
 from kagglekit.manager import load
+from kagglekit.model import data_config, round_sizes
+from kagglekit.recipe import Recipe
 
 COMPETITION = str(Path(__file__).with_name("drawn.py"))
 OTHER_CLASSES, PER_CLASS, SIDE, STEPS = 30, 30, 96, 150
@@ -41,7 +43,8 @@ def weights_file(asked: argparse.Namespace) -> Path:
     path: Path = asked.work / f"{asked.model}-drawn{'-tiny' if asked.tiny else ''}.safetensors"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(_trained_body(asked.model, torch.device(asked.device), 2 if asked.tiny else STEPS), path)
+        steps, per_class = (2, 2) if asked.tiny else (STEPS, PER_CLASS)
+        save_file(_trained_body(asked.model, torch.device(asked.device), steps, per_class), path)
     return path.absolute()
 
 
@@ -53,18 +56,33 @@ def settings(asked: argparse.Namespace, **more: object) -> dict[str, object]:
 
 def network(asked: argparse.Namespace, n_classes: int, seed: int = 0) -> nn.Module:
     """Build the network as kagglekit's runs do: `body`, pooled, and a linear `head` on it, on the CPU."""
+    return _built(asked.model, asked.size, n_classes, weights=str(weights_file(asked)), seed=seed)
+
+
+def untrained(asked: argparse.Namespace, n_classes: int) -> nn.Module:
+    """Build the same network for those who only want its arithmetic: with the weights asked for, else random ones."""
+    return _built(asked.model, asked.size, n_classes, weights=asked.weights, pretrained=bool(asked.weights))
+
+
+def _built(arch: str, size: int, n_classes: int, **fields: Any) -> nn.Module:
     hooks = Hooks(load(COMPETITION))
-    recipe = hooks.recipe("quick").model_copy(
-        update={"arch": asked.model, "weights": str(weights_file(asked)), "seed": seed}
-    )
-    return hooks.model(recipe, n_classes)
+    return hooks.model(_recipe(hooks, arch, size).model_copy(update=fields), n_classes)
 
 
-def _trained_body(name: str, device: torch.device, steps: int) -> dict[str, torch.Tensor]:
+def _recipe(hooks: Hooks, arch: str, size: int) -> Recipe:
+    """Return a recipe with one size, px: vision transformers are built for the recipe's."""
+    recipe = hooks.recipe("quick")
+    stages = tuple(stage.model_copy(update={"size": size}) for stage in recipe.stages)
+    return recipe.model_copy(update={"arch": arch, "stages": stages})
+
+
+def _trained_body(name: str, device: torch.device, steps: int, per_class: int) -> dict[str, torch.Tensor]:
     """Train a timm network for a little while; return its body's tensors."""
     torch.manual_seed(0)
-    model = timm.create_model(name, num_classes=OTHER_CLASSES).to(device, memory_format=torch.channels_last).train()
-    images, labels = (torch.from_numpy(part) for part in _other_pictures())
+    model = _built(name, SIDE, OTHER_CLASSES, pretrained=False)
+    (side, *_) = round_sizes(_recipe(Hooks(load(COMPETITION)), name, SIDE), data_config(model).multiple).sizes
+    model = model.to(device, memory_format=torch.channels_last).train()
+    images, labels = (torch.from_numpy(part) for part in _other_pictures(side, per_class))
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps)
     for _ in range(steps):
@@ -76,16 +94,15 @@ def _trained_body(name: str, device: torch.device, steps: int) -> dict[str, torc
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-    model.reset_classifier(0)
     print(f"trained {name} on drawn pictures of {OTHER_CLASSES} other classes: loss {loss.item():.2f}")
-    return {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    return {key: value.detach().cpu().contiguous() for key, value in model.body.state_dict().items()}
 
 
-def _other_pictures() -> tuple[np.ndarray, np.ndarray]:
-    """Draw squares (N, SIDE, SIDE, 3) uint8 of classes that the benchmarks do not have, and their numbers (N)."""
-    kinds = np.repeat(np.arange(OTHER_CLASSES), PER_CLASS)
+def _other_pictures(side: int, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw squares (N, side, side, 3) uint8 of classes that the benchmarks do not have, and their numbers (N)."""
+    kinds = np.repeat(np.arange(OTHER_CLASSES), per_class)
     drawn = [draw(100 + int(kind), number, 256, 256) for number, kind in enumerate(kinds)]
-    small = [cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA)[:, :, ::-1] for picture in drawn]
+    small = [cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)[:, :, ::-1] for picture in drawn]
     return np.stack(small), kinds
 
 

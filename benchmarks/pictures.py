@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from real import linked
 
 CLASSES, SIZES = 10, {"train": 320, "valid": 64, "test": 96}
 WIDTH, HEIGHT = 500, 375
@@ -48,7 +49,9 @@ def draw_all(folder: Path, sizes: dict[str, int] | None = None) -> Path:
 
 
 def asked_for(asked: argparse.Namespace) -> Path:
-    """Return the folder of the usual set in the benchmarks' work folder; with --tiny that of a small one."""
+    """Return the folder of the usual set in the benchmarks' work folder; with --tiny or --data that of another."""
+    if getattr(asked, "data", None):
+        return linked(asked.work, asked.data, asked.images)
     return draw_all(asked.work.absolute() / "pictures", dict.fromkeys(SIZES, 32) if asked.tiny else SIZES)
 
 

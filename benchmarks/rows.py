@@ -3,11 +3,13 @@
     python benchmarks/rows.py
 
 The images are empty files, two thirds of them in one folder for training, the others in one for test; nothing is
-decoded. Memory is the largest anonymous one of the process, beyond what it had after its imports.
+decoded. Each run is a process of its own; memory is its largest anonymous one, beyond what it had after its imports.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 from network import COMPETITION
-from timing import PeakMemory, Report, anonymous_bytes, clock, options
+from timing import PeakMemory, Report, anonymous_bytes, clock, elsewhere, interleaved, medians, options
 
 from kagglekit import labels_from_csv
 from kagglekit.competition import Competition
@@ -30,11 +32,27 @@ ROWS, CLASSES = 100_000, 120
 
 
 def main() -> None:
-    """Measure step after step, each with what those before it left in memory."""
-    asked = options(__doc__, runs=1).parse_args()
-    asked.work.mkdir(parents=True, exist_ok=True)
+    """Measure all steps."""
+    parser = options(__doc__, without=("model", "weights", "size", "batch"), runs=1)
+    parser.add_argument("--here", action="store_true", help="measure in this process")
+    asked = parser.parse_args()
+    rows = 2_000 if asked.tiny else ROWS
+    if asked.here:
+        print(json.dumps(measured(asked, rows)))
+        return
+    taken = interleaved({"table": lambda _: elsewhere("--here")}, asked.runs)["table"]
     report = Report("rows", asked)
-    rows, hooks, competition = 2_000 if asked.tiny else ROWS, Hooks(load(COMPETITION)), Competition(title="Large")
+    for what in taken[0].answer:
+        report.rows.append({"what": what, **medians([run.answer[what] for run in taken])})
+    report.notes.append(f"{rows:,} images of {CLASSES} classes, {len(range(0, rows, 3)):,} of them for test")
+    report.finish()
+
+
+def measured(asked: argparse.Namespace, rows: int) -> dict[str, dict[str, float]]:
+    """Measure step after step, each with what those before it left in memory."""
+    asked.work.mkdir(parents=True, exist_ok=True)
+    found: dict[str, dict[str, float]] = {}
+    hooks, competition = Hooks(load(COMPETITION)), Competition(title="Large")
     with tempfile.TemporaryDirectory(dir=asked.work) as place:
         data = Path(place)
         write(data, rows)
@@ -43,7 +61,7 @@ def main() -> None:
         def step(what: str, work: Callable[[], T]) -> T:
             with PeakMemory() as memory, clock() as taken:
                 answer = work()
-            report.rows.append({"what": what, "seconds": taken.wall, "MB": (memory.peak - before) / 1e6})
+            found[what] = {"seconds": taken.wall, "CPU seconds": taken.cpu, "MB": (memory.peak - before) / 1e6}
             return answer
 
         csv, images = data / "labels.csv", data / "train"
@@ -57,8 +75,7 @@ def main() -> None:
         made = step("submission made", lambda: hooks.submission(competition, predictions, sample))
         step("submission checked", lambda: check_submission(made, sample, predictions, competition))
         step("submission written", lambda: write_submission(made, data / "submission.csv"))
-    report.notes.append(f"{rows:,} images of {CLASSES} classes, {len(ids):,} of them for test; once each")
-    report.finish()
+    return found
 
 
 def write(data: Path, rows: int) -> None:

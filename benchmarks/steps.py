@@ -4,7 +4,8 @@
 
 - A step of the frozen stage (body in eval mode, backward ends at the head) against one that trains BatchNorm through
   the body, as fastai's frozen stage does.
-- An epoch of the head on cached activations against one of the frozen stage, in real runs.
+- An epoch of the head on cached activations against one of the frozen stage, in real runs: the third of each, when
+  all is warm.
 - One plain and four augmented views of the store's images against five forward passes over synthetic tensors.
 - The precision and layout that the probe chose against the best of all, training and inference.
 - Forward passes of other numbers of images than the 64 that kagglekit predicts at a time on a CPU.
@@ -14,21 +15,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
-from limit import Synthetic, formats, prepared, rate, synthetic
+from limit import Speed, Synthetic, formats, in_turn, prepared, speed, speed_of, steady, synthetic, training_step
 from network import COMPETITION, settings
 from pictures import asked_for
-from timing import Report, Taken, fresh_cache, interleaved, median, median_of, options
+from timing import Report, clock, cpu_seconds, fresh_cache, interleaved, median, options
 from torch import nn
 
-from kagglekit import api
+from kagglekit import api, stages
 from kagglekit.decoding import built_store
 from kagglekit.device import BATCH, Compute, choose_formats, synchronise
 from kagglekit.folding import folded
@@ -41,6 +43,8 @@ from kagglekit.progress import for_people
 from kagglekit.store import StoreSpec
 from kagglekit.view import image_keys
 from kagglekit.warp import copy_side
+
+EPOCHS = 3
 
 
 def main() -> None:
@@ -55,6 +59,7 @@ def main() -> None:
     tta_against_passes(asked, batch, compute, report)
     batches_of_predictions(asked, batch, compute, report)
     cached_against_frozen(asked, report)
+    report.notes.append("CPU s: of the whole process, for 1,000 images; where the unit is ms, for one epoch")
     report.finish()
 
 
@@ -64,25 +69,22 @@ def probe(asked: argparse.Namespace, batch: Synthetic, report: Report) -> Comput
     memory.unlink(missing_ok=True)
     steps = _count_steps()
     ask = partial(choose_formats, batch.model, batch.device, "auto", asked.size, asked.batch, asked.model, memory)
-    started = time.perf_counter()
-    with steps:
+    with steps, clock() as taken:
         compute = ask()
-    seconds, again = time.perf_counter() - started, ask()
+    again = ask()
     for mode, chosen in (("train", compute.train), ("infer", compute.infer)):
-        turns = {str(each): partial(_rate, batch, mode, each, asked.seconds) for each in formats(batch.device)}
-        taken = interleaved(turns, asked.runs)
-        rates = {name: median_of(runs, "answer") for name, runs in taken.items()}
-        best = max(rates, key=rates.__getitem__)
+        turns = {str(each): partial(in_turn, batch, mode, each, asked.seconds) for each in formats(batch.device)}
+        speeds = {name: speed_of(runs) for name, runs in interleaved(turns, asked.runs).items()}
+        best = max(speeds, key=lambda name: speeds[name].rate)
         what = f"{mode}: chosen {chosen} against best {best}"
-        add(
-            report, what, rates[str(chosen)], rates[best], "images/s", rates[str(chosen)] / rates[best], "at least 0.97"
-        )
+        add(report, what, speeds[str(chosen)], speeds[best], "at least 0.97")
     most = max(steps.counts.values())
     report.notes.append(
-        f"the probe took {seconds:.1f} s, at most {most} steps a variant; asked again: {again.why}, same: "
-        f"{(again.train, again.infer) == (compute.train, compute.infer)}"
+        f"the probe took {taken.wall:.1f} s ({taken.cpu:.1f} CPU s), at most {most} steps a variant; "
+        f"asked again: {again.why}, same: {(again.train, again.infer) == (compute.train, compute.infer)}"
     )
-    report.more["probe"] = {"seconds": seconds, "most_steps": most, "memory": json.loads(memory.read_text())}
+    found = {"seconds": taken.wall, "cpu_seconds": taken.cpu, "most_steps": most}
+    report.more["probe"] = {**found, "memory": json.loads(memory.read_text())}
     return compute
 
 
@@ -109,52 +111,26 @@ class _count_steps:
         step(model, images, chosen)
 
 
-def _rate(batch: Synthetic, mode: str, chosen: Any, seconds: float, run: int) -> float:
-    return rate(batch, mode, chosen, seconds)
-
-
 def frozen_against_batch_norm(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
     """Compare our frozen step with one whose backward goes through the body for BatchNorm's sake."""
-    quick = replace(batch, model=folded(batch.model.eval(), shared=batch.model.head))
     contenders = {
-        "head": partial(_rate, quick, "head", compute.infer, asked.seconds),
-        "BatchNorm": partial(_batch_norm_rate, batch, compute, asked.seconds),
+        "head": partial(in_turn, batch, "head folded", compute.infer, asked.seconds),
+        "BatchNorm": partial(_batch_norm_speed, batch, compute, asked.seconds),
     }
-    taken = interleaved(contenders, asked.runs)
-    ours, theirs = (median_of(taken[name], "answer") for name in contenders)
-    add(
-        report,
-        "step, frozen body against BatchNorm trained in it",
-        ours,
-        theirs,
-        "images/s",
-        ours / theirs,
-        "at least 1.6",
-    )
+    ours, theirs = (speed_of(runs) for runs in interleaved(contenders, asked.runs).values())
+    add(report, "step, frozen body against BatchNorm trained in it", ours, theirs, "at least 1.6")
 
 
-def _batch_norm_rate(batch: Synthetic, compute: Compute, seconds: float, run: int) -> float:
-    """Return images/s of steps that train head and BatchNorm layers, these in train mode."""
+def _batch_norm_speed(batch: Synthetic, compute: Compute, seconds: float, run: int) -> Speed:
+    """Measure steps that train head and BatchNorm layers, these in train mode."""
     chosen = compute.train
     prepared(batch, "head", chosen)
     for module in batch.model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.train().requires_grad_(True)
-    trained = [parameter for parameter in batch.model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
     images = batch.images.contiguous(memory_format=chosen.memory_format)
-    started, steps = None, 0
-    while started is None or steps < 3 or time.perf_counter() - started < seconds:
-        with chosen.autocast(batch.device):
-            logits = batch.model(images)
-        nn.functional.cross_entropy(logits.float(), batch.targets).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        synchronise(batch.device)
-        steps += 1
-        if started is None:  # the first one sets up kernels
-            started, steps = time.perf_counter(), 0
-    return steps * len(images) / (time.perf_counter() - started)
+    step = training_step(batch.model, images, batch.targets, chosen)
+    return steady(step, len(images), batch.device, seconds)
 
 
 def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
@@ -180,11 +156,13 @@ def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Com
         contenders["TTA"](0)
         taken = interleaved(contenders, asked.runs)
     n = len(loaders) * len(rows)
-    ours, plain, quicker = (n / median_of(taken[name]) for name in contenders)
+    for run in (run for runs in taken.values() for run in runs):
+        run.answer = speed(n, run)
+    ours, plain, quicker = (speed_of(taken[name]) for name in contenders)
     what = "TTA 1 + 4 from the store against five synthetic passes"
-    add(report, what, ours, plain, "images/s", ours / plain, "at least 0.95")
-    add(report, f"{what}, BatchNorm folded there, too", ours, quicker, "images/s", ours / quicker, "none")
-    add(report, "forward passes, BatchNorm folded against not", quicker, plain, "images/s", quicker / plain, "none")
+    add(report, what, ours, plain, "at least 0.95")
+    add(report, f"{what}, BatchNorm folded there, too", ours, quicker, "none")
+    add(report, "forward passes, BatchNorm folded against not", quicker, plain, "none")
 
 
 def _predict(model: nn.Module, compute: Compute, loaders: list[Loader], rows: np.ndarray, run: int) -> None:
@@ -206,52 +184,62 @@ def _passes(model: nn.Module, compute: Compute, size: int, n: int, run: int) -> 
 
 def batches_of_predictions(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
     """Compare forward passes of other numbers of images with those of 64."""
-    contenders = {n: partial(_pass_rate, batch, compute, asked, n) for n in (16, 32, BATCH, 128, 256)}
+    contenders = {n: partial(_pass_speed, batch, compute, asked, n) for n in (16, 32, BATCH, 128, 256)}
     taken = interleaved({f"{n} images a pass": work for n, work in contenders.items()}, asked.runs)
-    rates = {n: median_of(runs, "answer") for n, runs in zip(contenders, taken.values(), strict=True)}
-    for n, found in rates.items():
+    speeds = {n: speed_of(runs) for n, runs in zip(contenders, taken.values(), strict=True)}
+    for n, found in speeds.items():
         if n != BATCH:
             what = f"forward passes of {n} images against {BATCH}, {compute.infer}"
-            add(report, what, found, rates[BATCH], "images/s", found / rates[BATCH], "none")
+            add(report, what, found, speeds[BATCH], "none")
 
 
-def _pass_rate(batch: Synthetic, compute: Compute, asked: argparse.Namespace, n: int, run: int) -> float:
+def _pass_speed(batch: Synthetic, compute: Compute, asked: argparse.Namespace, n: int, run: int) -> Speed:
     images = torch.randn(n, 3, asked.size, asked.size, device=batch.device)
-    return rate(replace(batch, images=images), "infer", compute.infer, asked.seconds)
+    return in_turn(replace(batch, images=images), "infer folded", compute.infer, asked.seconds)
 
 
 def cached_against_frozen(asked: argparse.Namespace, report: Report) -> None:
     """Compare epochs of real runs: those of the head on cached activations with those of the frozen stage."""
     data = asked_for(asked)
-    taken = interleaved({"run": lambda run: _epochs(asked, data)}, asked.runs)["run"]
-    cached, frozen = (_of_runs(taken, stage) for stage in ("cached-epochs", "frozen"))
-    what = "epoch of the head on cached activations against one of the frozen stage"
-    add(report, what, 1000 * cached, 1000 * frozen, "ms", frozen / cached, "at least 100")
+    runs = [one.answer for one in interleaved({"run": lambda run: _epochs(asked, data)}, asked.runs)["run"]]
+    (cached, cached_cpu), (frozen, frozen_cpu) = (
+        [median([run[stage][k] for run in runs]) for k in range(2)] for stage in ("cached-epochs", "frozen")
+    )
+    cells = {"what": "epoch of the head on cached activations against one of the frozen stage"}
+    cells |= {"ours": 1000 * cached, "other": 1000 * frozen, "unit": "ms", "ratio": frozen / cached}
+    report.rows.append({**cells, "bar": "at least 100", "CPU s, ours": cached_cpu, "CPU s, other": frozen_cpu})
 
 
-def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, float]:
-    """Return the seconds of the last epoch of each stage of a run, without validation."""
-    with fresh_cache(asked.work) as folder:
+def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, tuple[float, float]]:
+    """Return the seconds and CPU seconds of the last epoch of each stage of a run, without validation."""
+    used: dict[str, list[float]] = defaultdict(list)  # CPU seconds of each step, by stage
+    plain, since = stages._after_step, 0.0
+
+    def after_step(work: Any, fit: Any, *more: Any) -> None:
+        nonlocal since
+        used[fit.stage.name].append(cpu_seconds() - since)
+        plain(work, fit, *more)  # validation and checkpoints
+        since = cpu_seconds()
+
+    with fresh_cache(asked.work) as folder, patch("kagglekit.stages._after_step", after_step):
         run = api.run(
             COMPETITION,
             data=data,
-            settings=settings(asked),
+            settings=settings(asked, **{"stage.frozen.cycle_len": EPOCHS}),
             preset="best",
             stages="2-3",
             device=asked.device,
             out=folder / "runs",
             display=for_people(json_output=True),
         )
-        return {row["stage"]: float(row["seconds"]) for row in run.log()}
+        seconds = {row["stage"]: float(row["seconds"]) for row in run.log()}
+    return {stage: (seconds[stage], sum(steps[-(len(steps) // EPOCHS) :])) for stage, steps in used.items()}
 
 
-def _of_runs(taken: list[Taken], stage: str) -> float:
-    return median([run.answer[stage] for run in taken])
-
-
-def add(report: Report, what: str, ours: float, other: float, unit: str, ratio: float, bar: str) -> None:
-    """Add a row."""
-    report.rows.append({"what": what, "ours": ours, "other": other, "unit": unit, "ratio": ratio, "bar": bar})
+def add(report: Report, what: str, ours: Speed, other: Speed, bar: str) -> None:
+    """Add a row of two speeds."""
+    cells = {"what": what, "ours": ours.rate, "other": other.rate, "unit": "images/s", "ratio": ours.rate / other.rate}
+    report.rows.append({**cells, "bar": bar, "CPU s, ours": ours.cpu, "CPU s, other": other.cpu})
 
 
 if __name__ == "__main__":

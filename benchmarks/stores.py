@@ -1,8 +1,8 @@
-"""Building the store against Pillow in as many threads; and what a second run on the same data does.
+"""Building the store against Pillow in as many threads; `startup.py` has what a second run does.
 
-    python benchmarks/stores.py --size 128
+    python benchmarks/stores.py --size 128 [--data pets=DIR]
 
-Each contender decodes all 480 JPEGs, reduces them to the short side of the store that serves `--size`, and writes them
+Each contender decodes all files, reduces them to the short side of the store that serves `--size`, and writes them
 to one file. Pillow does it with the store's filter (bicubic), with its faster bilinear one, and with draft(), which
 decodes fewer pixels of worse quality.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from network import COMPETITION
 from pictures import asked_for
 from PIL import Image
+from real import data_options, image_files
 from timing import Report, fresh_cache, interleaved, median_of, options, spread
 
 from kagglekit.decoding import built_store
@@ -30,8 +31,10 @@ from kagglekit.warp import copy_side
 
 def main() -> None:
     """Compare."""
-    asked = options(__doc__).parse_args()
-    files = tuple(sorted(asked_for(asked).glob("*/*/*.jpg")))
+    parser = options(__doc__, without=("model", "weights", "batch"))
+    data_options(parser)
+    asked = parser.parse_args()
+    files = image_files(asked_for(asked))
     side, threads = copy_side(asked.size), len(os.sched_getaffinity(0))
     hooks = Hooks(load(COMPETITION))
     contenders: dict[str, Callable[[int], int]] = {

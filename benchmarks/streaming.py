@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 from network import COMPETITION
 from pictures import CLASSES, draw
-from timing import PeakMemory, Report, clock, fresh_cache, options
+from timing import PeakMemory, Report, clock, elsewhere, fresh_cache, interleaved, medians, options
 
 BLOCK, ORIGINALS = 32 << 20, 200
 TRAIN = {"train": 64, "valid": 32}
@@ -27,8 +25,8 @@ WIDTH, HEIGHT = 64, 48
 
 
 def main() -> None:
-    """Measure each number once."""
-    parser = options(__doc__, model="test_resnet.r160_in1k", size=32, batch=16, runs=1)
+    """Measure each number, once unless told otherwise."""
+    parser = options(__doc__, without=("weights",), model="test_resnet.r160_in1k", size=32, batch=16, runs=1)
     parser.add_argument("--numbers", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--here", type=int, default=0, help="measure this number in this process")
     asked = parser.parse_args()
@@ -36,15 +34,14 @@ def main() -> None:
         print(json.dumps(measured(asked, asked.here)))
         return
     report = Report("streaming", asked)
-    for number in [300, 600] if asked.tiny else asked.numbers:
-        command = [sys.executable, *sys.argv, "--here", str(number)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        report.rows.append(json.loads(done.stdout.splitlines()[-1]))
-        print(report.rows[-1], file=sys.stderr, flush=True)
+    numbers = [300, 600] if asked.tiny else asked.numbers
+    turns = {f"{n:,} test images": lambda _, n=n: elsewhere("--here", str(n)) for n in numbers}
+    for runs in interleaved(turns, asked.runs).values():
+        report.rows.append(medians([run.answer for run in runs]))
     first, last = report.rows[0], report.rows[-1]
     more, rows = 1e6 * (last["peak MB"] - first["peak MB"]), last["test images"] - first["test images"]
     report.notes.append(
-        f"{last['test images']:,} test images: {more / 1e6:+,.0f} MB against {first['test images']:,}, "
+        f"{last['test images']:,.0f} test images: {more / 1e6:+,.0f} MB against {first['test images']:,.0f}, "
         f"{more / rows:,.0f} bytes for each more; its pixels are {3 * WIDTH * HEIGHT:,} bytes"
     )
     report.notes.append(f"a block: {BLOCK / 1e6:.0f} MB of decoded images")

@@ -9,6 +9,7 @@ import platform
 import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -20,6 +21,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+OPTIONS: dict[str, dict[str, Any]] = {  # that most benchmarks share
+    "device": {"default": "cpu", "help": "cpu, cuda, cuda:1"},
+    "model": {"default": "resnet18", "help": "a timm model"},
+    "weights": {"default": "", "help": "a file with its weights; else random ones, or those of network.py"},
+    "size": {"type": int, "default": 128, "help": "image side, px"},
+    "batch": {"type": int, "default": 64, "help": "images a step"},
+    "runs": {"type": int, "default": 3, "help": "of each contender, in turn"},
+    "work": {"type": Path, "default": Path("bench-work"), "help": "folder for pictures and caches"},
+    "json": {"type": Path, "help": "write the result here, too"},
+}
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "fastai", "opencv-python-headless", "pillow", "numpy")
 
 
@@ -32,17 +43,12 @@ class Taken:
     answer: Any = None
 
 
-def options(description: str | None, **defaults: Any) -> argparse.ArgumentParser:
-    """Return a parser of the options that all benchmarks share; `defaults` change their defaults."""
+def options(description: str | None, without: Sequence[str] = (), **defaults: Any) -> argparse.ArgumentParser:
+    """Return a parser of the shared options but for those `without` which a script does; `defaults` change theirs."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1")
-    parser.add_argument("--model", default="resnet18", help="a timm model")
-    parser.add_argument("--weights", default="", help="a file with its weights; else random ones")
-    parser.add_argument("--size", type=int, default=128, help="image side, px")
-    parser.add_argument("--batch", type=int, default=64, help="images a step")
-    parser.add_argument("--runs", type=int, default=3, help="of each contender, in turn")
-    parser.add_argument("--work", type=Path, default=Path("bench-work"), help="folder for pictures and caches")
-    parser.add_argument("--json", type=Path, help="write the result here, too")
+    for name, how in OPTIONS.items():
+        if name not in without:
+            parser.add_argument(f"--{name}", **how)
     parser.add_argument("--tiny", action="store_true", help="a few images only, to see whether the script works")
     parser.set_defaults(**defaults)
     return parser
@@ -77,6 +83,18 @@ def interleaved(contenders: Mapping[str, Callable[[int], Any]], runs: int) -> di
     return taken
 
 
+def elsewhere(*words: str, **surroundings: str) -> Any:
+    """Run this script with more options in a process of its own; return the JSON of the last line that it prints."""
+    done = subprocess.run(
+        [sys.executable, *sys.argv, *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={**os.environ, **surroundings},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def median(numbers: Sequence[float]) -> float:
     """Return the median."""
     return float(statistics.median(numbers))
@@ -87,9 +105,14 @@ def median_of(taken: Sequence[Taken], what: str = "wall") -> float:
     return median([getattr(one, what) for one in taken])
 
 
+def medians(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each entry."""
+    return {key: median([answer[key] for answer in answers]) for key in answers[0]}
+
+
 def spread(numbers: Sequence[float]) -> str:
     """Word the least and the largest."""
-    return f"{min(numbers):,.3g} to {max(numbers):,.3g}"
+    return f"{_cell(float(min(numbers)))} to {_cell(float(max(numbers)))}"
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -108,7 +131,26 @@ def machine(device: str) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Return the commit of the kagglekit that is measured, with "+" where tracked files differ from it.
+
+    Empty where the package is not one of a git checkout's own files.
+    """
+    import kagglekit
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(kagglekit.__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # an environment inside another checkout is not of it
+        return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def _version(name: str) -> str:
@@ -162,7 +204,9 @@ def _cell(value: Any) -> str:
 
 
 def _words(about: Mapping[str, Any], asked: argparse.Namespace) -> str:
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    commit = about["commit"][:10] + "+" * about["commit"].endswith("+")
+    numbers = {**about["versions"], "kagglekit": f"{about['versions']['kagglekit']} (commit {commit or 'unknown'})"}
+    versions = ", ".join(f"{name} {number}" for name, number in numbers.items())
     where = (
         f"{about['device']}; {about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB, load {about['load']:.1f}"
     )

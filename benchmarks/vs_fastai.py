@@ -1,6 +1,6 @@
 """A whole fine-tune, from JPEG files to test predictions with test-time augmentation, in fastai and in kagglekit.
 
-    python benchmarks/vs_fastai.py --model resnet18 --size 128 --batch 64 --runs 3
+    python benchmarks/vs_fastai.py --model resnet18 --size 128 --batch 64 --runs 3 [--data pets=DIR]
 
 Both get the same network with the same weights, and train one epoch with a frozen body and `--epochs` of all layers,
 in steps of `--batch`; then they predict the test images plain and under four augmented views. Each uses its own
@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from network import network
 from pictures import asked_for
+from real import classes, data_options
 from timing import options
 from versus import Contender, Scores, compare, ours, scored
 
@@ -38,6 +39,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--epochs", type=int, default=1, help="of all layers, after one with a frozen body")
     parser.add_argument("--only", nargs="*", default=(), help="names of contenders")
+    data_options(parser)
     asked = parser.parse_args()
     data = asked_for(asked)
     peers = {
@@ -51,7 +53,7 @@ def main() -> None:
         "kagglekit, first run on a machine": ours(asked, data, "quick", keep_formats=False),
     }
     import_module("fastai.vision.all")  # now, since imports do not count
-    network(asked, 10)  # makes the weights where there are none, and imports what both need
+    network(asked, len(classes(data)))  # makes the weights where there are none, and imports what both need
     compare("vs_fastai", asked, {**peers, **own}, peers)
 
 

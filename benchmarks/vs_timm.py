@@ -1,6 +1,6 @@
 """A whole fine-tune, from JPEG files to test predictions under several views, with timm's own parts and in kagglekit.
 
-    python benchmarks/vs_timm.py --model resnet18 --size 128 --batch 64 --runs 3
+    python benchmarks/vs_timm.py --model resnet18 --size 128 --batch 64 --runs 3 [--data pets=DIR]
 
 The same network, weights, epochs and steps as in vs_fastai.py. timm's side is the loop of its training script:
 timm.data.create_loader (random resized crop, flip, colour jitter; two workers a loader), timm.optim's AdamW,
@@ -23,6 +23,7 @@ import timm.scheduler
 import torch
 from network import network
 from pictures import asked_for
+from real import classes, data_options
 from timing import options
 from torch import Tensor, nn
 from versus import Contender, Scores, compare, ours, scored
@@ -38,6 +39,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--epochs", type=int, default=1, help="of all layers, after one with a frozen body")
     parser.add_argument("--only", nargs="*", default=(), help="names of contenders")
+    data_options(parser)
     asked = parser.parse_args()
     data = asked_for(asked)
     peers = {"timm": timm_loop(asked, data, tuned=False), "timm tuned": timm_loop(asked, data, tuned=True)}
@@ -45,7 +47,7 @@ def main() -> None:
         "kagglekit": ours(asked, data, "quick"),
         "kagglekit, head on cached activations": ours(asked, data, "standard"),
     }
-    network(asked, 10)  # makes the weights where there are none, and imports what both need
+    network(asked, len(classes(data)))  # makes the weights where there are none, and imports what both need
     compare("vs_timm", asked, {**peers, **own}, peers)
 
 
@@ -54,9 +56,7 @@ def timm_loop(asked: argparse.Namespace, data: Path, tuned: bool) -> Contender:
 
     def run(seed: int) -> Scores:
         torch.manual_seed(seed)
-        sets = {split: timm.data.create_dataset("", root=data / split) for split in ("train", "valid", "test")}
-        classes = len(sets["train"].reader.class_to_idx)
-        model = network(asked, classes, seed).to(asked.device)
+        sets, model = image_sets(data), network(asked, len(classes(data)), seed).to(asked.device)
         if tuned:
             model.to(memory_format=torch.channels_last)
         train, valid = loader(asked, sets["train"], True), loader(asked, sets["valid"], False)
@@ -68,6 +68,13 @@ def timm_loop(asked: argparse.Namespace, data: Path, tuned: bool) -> Contender:
         return scored((chances / (1 + PASSES)).numpy(), labels.tolist())
 
     return run
+
+
+def image_sets(data: Path) -> dict[str, Any]:
+    """Open each split, all with the same numbers of the classes: valid or test may lack some of them."""
+    numbers = {name: number for number, name in enumerate(classes(data))}
+    splits = ("train", "valid", "test")
+    return {split: timm.data.create_dataset("", root=data / split, class_map=numbers) for split in splits}
 
 
 def loader(asked: argparse.Namespace, images: Any, augmented: bool, in_order: bool = False) -> Any:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import layouts
 import numpy as np
@@ -14,8 +19,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from kagglekit import Run
+import kagglekit
+from kagglekit import Run, api
 from kagglekit.cli import cli
+from kagglekit.progress import for_people
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -51,6 +58,176 @@ def test_every_second_belongs_to_the_innermost_clock(monkeypatch):
         pass
     assert kept.spent["run"] == {"rest": 1.0}
     assert kept.spent["full"] == {"validation": 3.0 + 4.0 + 5.0, "rest": 2.0 + 6.0}  # what it waits for is its own
+
+
+# What writes, builds or reports, at the bottom of it, and the clock that its time belongs to.
+CHARGED = {
+    "kagglekit.checkpoint.write_checkpoint": "saving",
+    "safetensors.torch.save_file": "saving",
+    "safetensors.torch.load_file": "network",
+    "kagglekit.runner.build_model": "network",
+    "kagglekit.outcome.write_submission": "scores",
+    "kagglekit.report.page.write_report": "report",
+}
+
+
+def test_all_that_is_saved_built_and_reported_is_charged_to_its_clock(tmp_path, monkeypatch):
+    import clocks
+    from network import COMPETITION
+    from real import linked
+
+    layouts.write_pets(tmp_path / "pets")
+    kinds: dict[str, list[str]] = defaultdict(list)
+
+    def noted(name: str, plain: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        kinds[name].append(running.running)
+        return plain(*args, **more)
+
+    with clocks.clocked(torch.device("cpu")) as running:
+        for name in CHARGED:
+            monkeypatch.setattr(name, partial(noted, name, clocks.found(name)))
+        run = api.run(
+            COMPETITION,
+            data=linked(tmp_path, f"pets={tmp_path / 'pets'}", 40),
+            settings={"arch": "test_efficientnet.r160_in1k", "pretrained": False, "tta": 1, "stage.*.size": 32},
+            preset="best",
+            device="cpu",
+            out=tmp_path / "runs",
+            display=for_people(json_output=True),
+        )
+    assert {name: set(found) for name, found in kinds.items()} == {name: {kind} for name, kind in CHARGED.items()}
+    stages = [stage.name for stage in run.recipe().stages]
+    assert len(kinds["kagglekit.checkpoint.write_checkpoint"]) >= 1 + len(stages)  # one before them, one behind each
+    assert all(running.spent[part]["saving"] for part in ("run", *stages))
+    assert {kind for part in running.spent.values() for kind in part} <= set(clocks.KINDS)
+    assert running.cpu.keys() == running.spent.keys()
+
+
+def carried_out(folder: Path, script: str, *words: str) -> dict[str, Any]:
+    """Run a benchmark on little in a process of its own; return its JSON file."""
+    small = ["--tiny", "--runs", "1", "--size", "32", "--batch", "16", "--seconds", "0.01"]
+    places = ["--work", str(folder / "work"), "--json", str(folder / "found.json")]
+    command = [sys.executable, str(BENCHMARKS / script), *small, *places, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads((folder / "found.json").read_text()))
+
+
+def test_each_stage_of_a_run_on_real_images_has_its_speed_its_ceiling_and_its_time(tmp_path):
+    from clocks import KINDS
+
+    layouts.write_pets(tmp_path / "pets", per_class=20)
+    words = ["--model", "test_resnet.r160_in1k", "--data", f"pets={tmp_path / 'pets'}", "--images", "60"]
+    found = carried_out(tmp_path, "stages.py", *words)
+    *parts, whole = found["rows"]
+    by_name = {row["part"]: row for row in parts}
+    assert list(by_name)[1:] == ["cached", "activations", "regression", "cached-epochs", "frozen", "full", "TTA"]
+    assert {name for name, row in by_name.items() if row["ceiling"]} == {"activations", "frozen", "full", "TTA"}
+    assert by_name["full"]["images"] == 2 * 32  # 40 to train on
+    for row in found["rows"]:
+        assert all(row[column] >= 0 for column in ("CPU seconds", *KINDS)), row
+    assert whole["part"] == "all"
+    assert whole["rest"] < 0.25 * sum(whole[kind] for kind in KINDS)
+    (run,) = found["runs"]
+    assert run["ceilings"].keys() == {"train", "head folded", "infer folded"}
+    for mode, formats in run["ceilings"].items():  # the best one counts, whatever the run chose
+        assert len(formats) >= 2
+        shown = [row["ceiling"] for name, row in by_name.items() if name == {"train": "full"}.get(mode, "TTA")]
+        assert mode == "head folded" or shown == [max(speed["rate"] for speed in formats.values())]
+
+
+def test_the_ceiling_of_a_vision_transformer_has_cpu_seconds_and_needs_no_trained_weights(tmp_path):
+    found = carried_out(tmp_path, "limit.py", "--model", "test_vit.r160_in1k", "--size", "80")
+    assert {row["mode"] for row in found["rows"]} == {"train", "head", "infer"}  # nothing to fold
+    columns = {"mode", "format", "images/s", "ms/step", "of all runs", "CPU s for 1,000 images"}
+    assert all(row.keys() == columns and row["CPU s for 1,000 images"] > 0 for row in found["rows"])
+    assert found["options"]["size"] == 80
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_a_vision_transformer_is_trained_on_drawn_pictures_too():
+    from network import _built, _trained_body
+
+    tensors = _trained_body("test_vit.r160_in1k", torch.device("cpu"), 1, 1)
+    body = _built("test_vit.r160_in1k", 64, 10, pretrained=False).body
+    assert {key: value.shape for key, value in body.state_dict().items()} == {k: t.shape for k, t in tensors.items()}
+
+
+def test_the_ceiling_folds_batch_norm_as_a_run_does():
+    import limit
+
+    asked = SimpleNamespace(device="cpu", model="test_resnet.r160_in1k", weights="", size=32, batch=4)
+    batch = limit.synthetic(asked)
+    assert limit.modes(batch.model) == ["train", "head", "head folded", "infer", "infer folded"]
+    chosen = limit.formats(batch.device)[-1]
+    plain, folded = (limit.prepared(batch, mode, chosen).args[0] for mode in ("infer", "infer folded"))
+    layers = [sum("Norm" in type(m).__name__ for m in model.modules()) for model in (plain, folded)]
+    assert layers[1] < layers[0]
+    with torch.no_grad():
+        assert torch.allclose(plain(batch.images), folded(batch.images), atol=1e-4)
+    trained = limit.prepared(batch, "head folded", chosen).args[0]
+    assert trained.head is batch.model.head
+
+
+def test_real_images_keep_proportions_labels_and_test_images(tmp_path):
+    from real import classes, image_files, linked
+
+    layouts.write_pets(tmp_path / "pets", per_class=20)
+    place = linked(tmp_path / "work", f"pets={tmp_path / 'pets'}", 45)
+    files = image_files(place)
+    counts = {split: sum(file.parts[-3] == split for file in files) for split in ("train", "valid", "test")}
+    assert counts == {"train": 30, "valid": 6, "test": 9}
+    assert len(classes(place)) == 4
+    for file in files:
+        number, _, name = file.name.partition("-")
+        assert file.samefile(tmp_path / "pets" / "images" / name)
+        assert (file.parts[-3] == "test") == (int(file.stem.rpartition("_")[2]) % 2 == 1)  # as in the official lists
+        assert file.parent.name.partition("-")[2] == name.rpartition("_")[0].replace("_", "-")
+        assert number.isdigit()
+    shutil.rmtree(place)
+    assert image_files(linked(tmp_path / "work", f"pets={tmp_path / 'pets'}", 45)) == files
+
+
+def test_real_images_without_known_test_labels_are_all_labelled_ones(tmp_path):
+    from real import image_files, linked
+
+    layouts.write_dog_breed(tmp_path / "dogs")
+    files = image_files(linked(tmp_path / "work", f"dog-breed={tmp_path / 'dogs'}", 30))
+    assert len(files) == 30
+    assert {file.parts[-3] for file in files} == {"train", "valid", "test"}
+    assert all(any(file.samefile(own) for own in (tmp_path / "dogs" / "train").iterdir()) for file in files)
+
+
+def test_timm_numbers_the_classes_of_all_splits_alike(tmp_path):
+    from vs_timm import image_sets
+
+    for place in ("train/a", "train/b", "valid/b", "test/b"):
+        layouts.write_picture(tmp_path / place / "0.jpg", 0, place)
+    numbers = {split: [number for _, number in images.reader.samples] for split, images in image_sets(tmp_path).items()}
+    assert numbers == {"train": [0, 1], "valid": [1], "test": [1]}
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_the_commit_is_that_of_the_package_that_is_measured(tmp_path, monkeypatch):
+    from timing import commit
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    file = tmp_path / "kagglekit" / "__init__.py"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(kagglekit, "__file__", str(file))
+    assert commit() == ""
+    git("init")
+    assert commit() == ""  # the checkout around it is not of it
+    git("add", "kagglekit")
+    git("commit", "-m", "All of it")
+    assert commit() == git("rev-parse", "HEAD")
+    file.write_text("changed = True\n")
+    assert commit() == git("rev-parse", "HEAD") + "+"
 
 
 def test_a_ratio_counts_up_to_the_peers_own_deviation():
