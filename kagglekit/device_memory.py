@@ -50,10 +50,11 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def memory_returned() -> Iterator[None]:
-    """Leave no memory in use that the block needed, and none of what is freed later kept in this process.
+    """Leave no memory in use that the block needed, and most of what is freed later not kept in this process.
 
     glibc adjusts its thresholds itself until they are set for the first time, and can't be told to do so again: it is
     left with those at which that ends (malloc.c: ``DEFAULT_MMAP_THRESHOLD_MAX``), and its other parameters' defaults.
+    Where other mappings keep the heap from shrinking, what it has grown to serves large blocks first, and is kept.
     """
     global _keeping
     try:
