@@ -117,7 +117,8 @@ def clocked(device: torch.device, exact: bool = True) -> Iterator[Clocks]:
         for name, (part, kind) in PARTS.items():
             patches.enter_context(patch(name, _timed(clocks, name, part, kind)))
         patches.enter_context(patch("kagglekit.runner.timed_stage", _stage(clocks)))
-        patches.enter_context(patch("kagglekit.loader.Loader.batches", _waiting(clocks)))
+        for source in ("kagglekit.loader.Loader.batches", "kagglekit.loader.Passes.batches"):
+            patches.enter_context(patch(source, _waiting(clocks, found(source))))
         clocks.begin()  # the functions are imported by now
         yield clocks
         with clocks.inside("run", "rest"):
@@ -158,11 +159,7 @@ def _stage(clocks: Clocks) -> Callable[..., Any]:
     return staged
 
 
-def _waiting(clocks: Clocks) -> Callable[..., Iterator[Any]]:
-    from kagglekit.loader import Loader
-
-    plain = Loader.batches
-
+def _waiting(clocks: Clocks, plain: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     def batches(self: Any, rows: Any, turn: int) -> Iterator[Any]:
         made = iter(plain(self, rows, turn))
         while True:

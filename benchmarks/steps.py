@@ -35,7 +35,7 @@ from kagglekit.decoding import built_store
 from kagglekit.device import BATCH, Compute, choose_formats, synchronise
 from kagglekit.folding import folded
 from kagglekit.hooks import Hooks
-from kagglekit.loader import Loader, place
+from kagglekit.loader import Loader, Passes, place
 from kagglekit.manager import load
 from kagglekit.model import data_config
 from kagglekit.passes import predict_pass
@@ -146,10 +146,11 @@ def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Com
         views = [hooks.views(recipe, stage, mode, config) for mode in modes]  # type: ignore[arg-type]
         loaders = [Loader(store, view, asked.size, config, keys, batch.device, resident) for view in views]
         rows = np.arange(len(files) // BATCH * BATCH or len(files))
+        stream = Passes([(loader, turn) for turn, loader in enumerate(loaders)], rows)
         quick = folded(batch.model.eval()).to(memory_format=compute.infer.memory_format)
         n_passes = len(loaders) * -(-len(rows) // BATCH)
         contenders = {
-            "TTA": partial(_predict, quick, compute, loaders, rows),
+            "TTA": partial(_predict, quick, compute, stream),
             "passes": partial(_passes, batch.model, compute, asked.size, n_passes),
             "passes, BatchNorm folded": partial(_passes, quick, compute, asked.size, n_passes),
         }
@@ -165,10 +166,9 @@ def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Com
     add(report, "forward passes, BatchNorm folded against not", quicker, plain, "none")
 
 
-def _predict(model: nn.Module, compute: Compute, loaders: list[Loader], rows: np.ndarray, run: int) -> None:
-    for turn, loader in enumerate(loaders):
-        for _ in predict_pass(model, loader, rows, turn, compute):
-            pass
+def _predict(model: nn.Module, compute: Compute, stream: Passes, run: int) -> None:
+    for _ in predict_pass(model, stream, stream.places, 0, compute):
+        pass
 
 
 @torch.no_grad()
