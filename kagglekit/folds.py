@@ -83,6 +83,7 @@ def _splitter(groups: NDArray[np.int64] | None, k: int, seed: int, labels: NDArr
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # its images still go to folds of their own
+        warnings.filterwarnings("ignore", "The number of unique classes")
         return list(kind(k, shuffle=True, random_state=seed).split(labels, labels, groups))
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.device_memory import memory_returned
-from kagglekit.errors import UsageError
+from kagglekit.errors import UsageError, listing
 from kagglekit.lr_sweep import Sweep, suggestions, sweep
 from kagglekit.plan import Request, make_plan
 from kagglekit.plots import draw_sweep
@@ -84,7 +84,7 @@ def stage_number(recipe: Recipe, asked: int | None) -> int:
         return fitting[0]
     if asked not in fitting:
         reason = "finds its head by regression" if asked in range(1, len(recipe.stages) + 1) else "does not exist"
-        raise UsageError(f"stage {asked} {reason}: stages with a learning rate are {fitting or 'none'}")
+        raise UsageError(f"stage {asked} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
     return asked
 
 

@@ -75,7 +75,10 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> Restore
     """
     recipe, info, weights = folder.recipe(), folder.info(), folder.snapshot(member)
     if not weights.exists():
-        raise UserError(f"{folder.folder} has no {member} weights", "only a run that has finished training predicts")
+        raise UserError(
+            f"{folder.folder} has no {member} weights",
+            f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
+        )
     hooks = Hooks(load_for(folder))
     model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
     last = recipe.stages[info["stages"][-1] - 1]

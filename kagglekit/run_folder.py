@@ -284,8 +284,11 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _read_csv(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged: {error}", "restore it, or remove it") from error
 
 
 def _cell(value: Any) -> str:

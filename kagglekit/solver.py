@@ -86,11 +86,12 @@ def linear_layer(head: nn.Module) -> nn.Linear:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep scikit-learn's word that it stopped before it had converged: stopping early regularises, too."""
+    """Keep scikit-learn from saying that it has few images a class, or stopped early, which regularises, too."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes")
         yield
 
 
@@ -107,6 +108,7 @@ def _folds(
         return []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
+        warnings.filterwarnings("ignore", "The number of unique classes")
         splits = kind(min(3, most), shuffle=True, random_state=seed).split(labels, labels, groups)
         return [(train, held) for train, held in splits if len(held) and len(set(labels[train])) > 1]
 

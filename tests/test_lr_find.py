@@ -172,7 +172,7 @@ def test_from_a_run_no_stage_is_run_first(dogs, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--stage", 1), "stage 1 finds its head by regression: stages with a learning rate are [2, 3, 4]"),
+        (("--stage", 1), "stage 1 finds its head by regression: stages with a learning rate are 2, 3, 4"),
         (("--stage", 9), "stage 9 does not exist"),
         (("--stages", "2-3"), "lr-find looks at one stage"),
     ],

@@ -169,6 +169,7 @@ DAMAGES = {
     "a stage of another recipe": ("log.csv", "\nhead,", "\nfoot,", "in line 2 stage is 'foot'"),
     "a row ends early": ("log.csv", r"(\nhead,\d+).*", r"\1", "in line 2 there is no cycle"),
     "a loss is no number": ("steps.csv", r"[^,\n]*$", "low", "loss is 'low'"),
+    "a byte is no text": ("log.csv", "head", "h\udc92ad", "is damaged: 'utf-8' codec"),
     "labels are gone": ("valid.csv", "label", "breed", "in line 2 there is no label"),
 }
 
@@ -177,10 +178,10 @@ DAMAGES = {
 def test_a_damaged_file_is_named(finished, tmp_path, name, old, new, said):
     folder = Path(shutil.copytree(finished.folder, tmp_path / finished.name))
     text = (folder / name).read_text(encoding="utf-8").rstrip()
-    (folder / name).write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+    (folder / name).write_text(re.sub(old, new, text, count=1), encoding="utf-8", errors="surrogateescape")
     done = command("report", folder, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {folder / name} is damaged: in line")
+    assert done.stderr.startswith(f"error: {folder / name} is damaged: ")
     assert said in done.stderr
     assert (folder / "report.html").read_bytes() == finished.report.read_bytes()
 

@@ -44,6 +44,13 @@ def test_a_class_with_one_image_does_not_break_the_folds():
     assert np.isfinite(head.log_loss)
 
 
+@pytest.mark.parametrize("groups", [None, np.arange(50)])
+def test_few_images_of_many_classes_are_fitted_without_a_warning(groups):
+    features, labels = clouds(50, 30)
+    found = fit_linear_head(features, labels, 30, 0, groups)  # a warning is an error in tests
+    assert found.weight.shape == (30, features.shape[1])
+
+
 def test_a_head_of_several_layers_is_refused():
     assert linear_layer(nn.Sequential(nn.Dropout(0.1), nn.Linear(3, 2))).out_features == 2
     with pytest.raises(UserError, match="solver=gradient"):

@@ -83,6 +83,7 @@ def predict(
         from kagglekit.submission import write_submission
 
         write_submission(table.rename_axis("path").reset_index(), csv)
+        display.say(f"probabilities: {csv}")
     if as_json:
         click.echo(json.dumps(as_records(table)))
     else:

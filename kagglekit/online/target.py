@@ -133,7 +133,10 @@ def target_of(run: Run) -> Target:
     """
     info = run.info()
     if not run.submission.exists():
-        raise UserError(f"{run.folder} has no submission.csv", f"its status is {info.get('status', 'unknown')}")
+        raise UserError(
+            f"{run.folder} has no submission.csv",
+            f"its status is {info.get('status', 'unknown')}; to go on with it: kagglekit resume {run.folder}",
+        )
     return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
 
 
