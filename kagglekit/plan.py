@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.base import check_split
 from kagglekit.competition import Competition
 from kagglekit.data_place import data_place, existing_data
 from kagglekit.errors import UsageError, UserError, listing, unknown
@@ -230,7 +231,7 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
         shorthands += size_settings(recipe, request.size)
     recipe = apply_overrides(recipe, [*shorthands, *request.settings])
     if base:
-        _check_split(base, recipe)
+        check_split(base, recipe)
     hooks.check_names(recipe, competition)
     return preset, recipe
 
@@ -242,29 +243,6 @@ def _check_measured(request: Request, recipe: Recipe) -> None:
         raise UsageError(
             f"--deterministic measures nothing, and batch_size=auto would (stage {listing(auto)})",
             f"name a number: --set stage.{auto[0]}.batch_size=64",
-        )
-
-
-def _check_split(base: Run, recipe: Recipe) -> None:
-    """Refuse to go on from a run with another split: its training images would be among the valid ones."""
-    before, info = base.recipe(), base.info()
-    if info.get("full_of"):
-        raise UserError(
-            f"{base.folder} was trained on all labelled images: no valid score would be true of what goes on from it",
-            f"start from the run it was made of, {info['full_of']}",
-        )
-    if "fold" in info:
-        raise UserError(
-            f"{base.folder} is one of several folds: it was trained on images that the others hold out",
-            "start from a run without folds",
-        )
-    fields = ("split_by", "valid", "limit", "folds", "group_duplicates")
-    changed = [field for field in fields if getattr(before, field) != getattr(recipe, field)]
-    if changed:
-        was = ", ".join(f"{field.replace('split_by', 'seed')}={getattr(before, field)}" for field in changed)
-        raise UserError(
-            f"{base.folder} was trained on another split of the images: it had {was}",
-            "its valid images must stay out of training: leave these settings as they were",
         )
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from kagglekit.base import check_base_data
 from kagglekit.checkpoint import newest_checkpoint
 from kagglekit.device import chosen_algorithms
 from kagglekit.device_memory import memory_returned
@@ -22,7 +23,7 @@ from kagglekit.run_folder import Run
 from kagglekit.run_lock import READ_ONLY
 from kagglekit.runner import run_plan, settled, train
 from kagglekit.stop import stoppable
-from kagglekit.unfinished import check_base_data, check_same_data, find_unfinished, request_of, run_key
+from kagglekit.unfinished import check_same_data, find_unfinished, request_of, run_key
 
 
 def start(request: Request, display: Display, go_on: bool = False) -> Run:

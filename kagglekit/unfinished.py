@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.base import data_key
 from kagglekit.errors import UserError
 from kagglekit.plan import Plan, Request
 from kagglekit.run_folder import Run
 from kagglekit.run_lock import is_locked
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _ASKED = (  # of the request, what decides what a run does apart from recipe and data
     "preset",
@@ -47,15 +47,6 @@ def start_facts(plan: Plan) -> dict[str, Any]:
 def plugin_name(asked: str) -> str:
     """Return the competition's name, or the whole path of a plugin file."""
     return str(Path(asked).absolute()) if Path(asked).is_file() else asked
-
-
-def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:
-    """Hash the image table (ids, names below the data folder, labels, split) and the classes."""
-    hashed = blake2b(json.dumps(list(classes)).encode(), digest_size=16)
-    for image, path, label, split in table[["id", "path", "label", "split"]].itertuples(index=False):
-        name = str(path).removeprefix(str(data))
-        hashed.update(json.dumps([str(image), name, label if isinstance(label, str) else None, split]).encode())
-    return hashed.hexdigest()
 
 
 def run_key(run: Run) -> str:
@@ -107,24 +98,6 @@ def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
     known = {**asked, "disable": tuple(asked["disable"]), "data": data or Path(asked["data"])}
     request = Request(**known, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
-
-
-def check_base_data(plan: Plan) -> None:
-    """Refuse to go on from a run that was trained on other data: its training images could be among the valid ones.
-
-    Raises:
-        UserError: They differ.
-    """
-    if not plan.base or plan.fitted_on:
-        return
-    info = plan.base.info()
-    if info.get("classes") != list(plan.classes):
-        return  # which is told when its weights are read
-    if info.get("data_key") != data_key(plan.table, plan.data, plan.classes):
-        raise UserError(
-            f"{plan.base.folder} was trained on other images, labels or splits than those in {plan.data}",
-            "its valid images must stay out of training: name its data with --data DIR, or leave out --from",
-        )
 
 
 def check_same_data(run: Run, plan: Plan) -> None:
