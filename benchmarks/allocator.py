@@ -1,4 +1,4 @@
-"""What keeping freed memory gains on a CPU (`kagglekit.device_memory.keep_freed_memory`), glibc's usual way beside it.
+"""What keeping freed memory gains on a CPU (`kagglekit.compute.memory.keep_freed_memory`), glibc's usual way beside it.
 
     python benchmarks/allocator.py --models resnet18 mobilenetv2_100 --size 128 --batch 64
 

@@ -19,39 +19,40 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from timing import cpu_seconds
 
-from kagglekit.device import synchronise
+from kagglekit.compute.device import synchronise
 
 # Function, and what its time is called. Validation keeps all that happens inside it. "network" is building it, reading
 # weights into it and folding it; "saving" is checkpoints, weights and predictions; "scores" are the ensemble, all
 # scores and the checked CSV.
 WATCHED = {
-    "kagglekit.start.planned": "plan",
-    "kagglekit.start.settled": "network",
-    "kagglekit.stages.folded": "network",
-    "kagglekit.members._network": "network",
-    "kagglekit.runner.prepare_pictures": "decode",
-    "kagglekit.runner.choose_formats": "probe",
-    "kagglekit.loader.Loader._delivered": "copy",
-    "kagglekit.train.take_step": "compute",
-    "kagglekit.held.LossWatch.read": "compute",
-    "kagglekit.stages._valid_probabilities": "validation",
-    "kagglekit.stages.valid_scores": "validation",
-    "kagglekit.stages._keep": "saving",
-    "kagglekit.stages.save": "saving",
-    "kagglekit.runner.save": "saving",
-    "kagglekit.run_folder.Run.remove_checkpoints": "saving",
-    "kagglekit.finish.save_weights": "saving",
-    "kagglekit.outcome.save_predictions": "saving",
-    "kagglekit.members.save_predictions": "saving",
-    "kagglekit.finish.conclude": "scores",
-    "kagglekit.runner.leave_report": "report",
+    "kagglekit.workflows.start.planned": "plan",
+    "kagglekit.workflows.start.settled": "network",
+    "kagglekit.training.stage.folded": "network",
+    "kagglekit.training.trainer.folded": "network",
+    "kagglekit.prediction.members._network": "network",
+    "kagglekit.workflows.setup.prepare_pictures": "decode",
+    "kagglekit.workflows.setup.choose_formats": "probe",
+    "kagglekit.images.loader.Loader._delivered": "copy",
+    "kagglekit.training.loop.take_step": "compute",
+    "kagglekit.training.state.LossWatch.read": "compute",
+    "kagglekit.training.trainer._valid_probabilities": "validation",
+    "kagglekit.training.trainer.valid_scores": "validation",
+    "kagglekit.training.trainer._keep": "saving",
+    "kagglekit.training.trainer.save": "saving",
+    "kagglekit.workflows.single.save": "saving",
+    "kagglekit.runs.folder.Run.remove_checkpoints": "saving",
+    "kagglekit.prediction.finalize.save_weights": "saving",
+    "kagglekit.prediction.results.save_predictions": "saving",
+    "kagglekit.prediction.members.save_predictions": "saving",
+    "kagglekit.prediction.finalize.conclude": "scores",
+    "kagglekit.workflows.single.leave_report": "report",
 }
 KINDS = (
     *("decode", "wait", "copy", "compute", "validation", "saving"),
@@ -59,9 +60,10 @@ KINDS = (
 )
 # Function, and the part of the run that begins with it; what no clock above takes is called as it says here.
 PARTS = {
-    "kagglekit.stages._cache": ("activations", "compute"),
-    "kagglekit.stages._solve": ("regression", "compute"),
-    "kagglekit.members._predict_split": ("TTA", "compute"),
+    "kagglekit.training.stage.cached_activations": ("activations", "compute"),
+    "kagglekit.training.trainer.cached_activations": ("activations", "compute"),
+    "kagglekit.training.trainer.regress_head": ("regression", "compute"),
+    "kagglekit.prediction.members._predict_split": ("TTA", "compute"),
 }
 Spent = dict[str, dict[str, float]]  # by part of the run, then by kind, s
 
@@ -116,8 +118,8 @@ def clocked(device: torch.device, exact: bool = True) -> Iterator[Clocks]:
             patches.enter_context(patch(name, _timed(clocks, name, "", kind)))
         for name, (part, kind) in PARTS.items():
             patches.enter_context(patch(name, _timed(clocks, name, part, kind)))
-        patches.enter_context(patch("kagglekit.runner.timed_stage", _stage(clocks)))
-        for source in ("kagglekit.loader.Loader.batches", "kagglekit.loader.Passes.batches"):
+        patches.enter_context(patch("kagglekit.workflows.single.timed_stage", _stage(clocks)))
+        for source in ("kagglekit.images.loader.Loader.batches", "kagglekit.images.loader.Passes.batches"):
             patches.enter_context(patch(source, _waiting(clocks, found(source))))
         clocks.begin()  # the functions are imported by now
         yield clocks
@@ -131,11 +133,7 @@ def found(name: str) -> Any:
     Raises:
         AttributeError: It is not there any more: kagglekit was changed, and WATCHED or PARTS must follow.
     """
-    package, module, *rest = name.split(".")
-    thing: Any = import_module(f"{package}.{module}")
-    for part in rest:
-        thing = getattr(thing, part)
-    return thing
+    return resolve_name(name)
 
 
 def _timed(clocks: Clocks, name: str, part: str, kind: str) -> Callable[..., Any]:
@@ -150,7 +148,7 @@ def _timed(clocks: Clocks, name: str, part: str, kind: str) -> Callable[..., Any
 
 
 def _stage(clocks: Clocks) -> Callable[..., Any]:
-    from kagglekit.runner import timed_stage
+    from kagglekit.workflows.single import timed_stage
 
     def staged(work: Any, number: int) -> None:
         with clocks.inside(work.plan.recipe.stages[number - 1].name, "rest"):

@@ -24,11 +24,11 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.predictions import load_predictions
-from kagglekit.run_folder import find_run
-from kagglekit.table import check_table
+from kagglekit.data.table import check_table
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.runs.lookup import find_run
+from kagglekit.types.predictions import load_predictions
 
 STRENGTHS = np.logspace(-4.5, 1.5, 13)
 

@@ -1,4 +1,4 @@
-"""What folding BatchNorm into the convolutions before it gains (`kagglekit.folding`): forward passes, with and without.
+"""Forward passes with and without BatchNorm fused into the convolutions (`kagglekit.compute.fuse_batchnorm`).
 
     python benchmarks/folded.py --models resnet18 mobilenetv2_100 --size 128 --batch 64
 

@@ -21,9 +21,10 @@ from network import untrained
 from timing import Report, Taken, clock, interleaved, median, options, spread
 from torch import Tensor, nn
 
-from kagglekit.device import Format, candidates, choose_device, synchronise
-from kagglekit.folding import folded
-from kagglekit.model import set_input_size
+from kagglekit.compute.device import Format, choose_device, synchronise
+from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.network import set_input_size
+from kagglekit.compute.precision import candidates
 
 N_CLASSES = 10
 MODES = ("train", "head", "head folded", "infer", "infer folded")

@@ -45,7 +45,7 @@ def step_bytes(asked: argparse.Namespace) -> int:
     """Return the largest memory of a process that takes training steps on synthetic tensors."""
     from limit import in_turn, synthetic
 
-    from kagglekit.device import choose_formats
+    from kagglekit.compute.precision import choose_formats
 
     with PeakMemory() as memory:
         batch = synthetic(asked)

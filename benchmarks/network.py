@@ -21,10 +21,10 @@ from safetensors.torch import save_file
 from timing import options
 from torch import nn
 
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.model import data_config, round_sizes
-from kagglekit.recipe import Recipe
+from kagglekit.compute.network import data_config, round_sizes
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.types.recipe import Recipe
 
 COMPETITION = str(Path(__file__).with_name("drawn.py"))
 OTHER_CLASSES, PER_CLASS, SIDE, STEPS = 30, 30, 96, 150

@@ -16,9 +16,10 @@ from pathlib import Path
 import pandas as pd
 from timing import fresh_cache
 
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.table import check_table, limit_images, split_off
+from kagglekit.data.splits import limit_images, split_off
+from kagglekit.data.table import check_table
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
 
 IMAGES, VALID, TEST = 480, 2 / 15, 1 / 5
 SEED = 0

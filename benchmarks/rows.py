@@ -20,12 +20,14 @@ from network import COMPETITION
 from timing import PeakMemory, Report, anonymous_bytes, clock, elsewhere, interleaved, medians, options
 
 from kagglekit import labels_from_csv
-from kagglekit.competition import Competition
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.predictions import make_predictions
-from kagglekit.submission import check_submission, read_sample, write_submission
-from kagglekit.table import check_table, classes_of, split_valid
+from kagglekit.data.splits import split_valid
+from kagglekit.data.submission import check_submission, read_sample, write_submission
+from kagglekit.data.table import check_table
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.types.competition import Competition
+from kagglekit.types.image_table import classes_of
+from kagglekit.types.predictions import make_predictions
 
 T = TypeVar("T")
 ROWS, CLASSES = 100_000, 120

@@ -41,11 +41,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.plan import image_table
-from kagglekit.predictions import average, load_predictions, truth_numbers
-from kagglekit.run_folder import Run
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.planning.make import image_table
+from kagglekit.runs.folder import Run
+from kagglekit.types.predictions import average, load_predictions, truth_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,8 +24,8 @@ from real import classes, data_options
 from timing import Report, fresh_cache, interleaved, median, options
 
 from kagglekit import api
-from kagglekit.progress import for_people
-from kagglekit.recipe import Recipe
+from kagglekit.system.console import for_people
+from kagglekit.types.recipe import Recipe
 
 Info = dict[str, Any]  # run.json
 CEILINGS = {"activations": "infer folded", "frozen": "head folded", "full": "train", "TTA": "infer folded"}

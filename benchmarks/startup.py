@@ -3,8 +3,8 @@
     python benchmarks/startup.py --model resnet18 --size 128
 
 Each command runs in a process of its own. The second run finds the store that the first one built; its clock starts
-after the imports (kagglekit.runner, timm, scikit-learn's regression) and ends with the first training step. Files that
-it decodes are counted.
+after the imports (kagglekit.workflows.single, timm, scikit-learn's regression) and ends with the first training step.
+Files that it decodes are counted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from network import COMPETITION, settings
 from pictures import asked_for
 from timing import Report, Taken, fresh_cache, interleaved, median, median_of, options, spread
 
-from kagglekit.competition import Competition
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.predictions import make_predictions
-from kagglekit.submission import check_submission, write_submission
-from kagglekit.table import check_table, classes_of, split_valid
+from kagglekit.data.splits import split_valid
+from kagglekit.data.submission import check_submission, write_submission
+from kagglekit.data.table import check_table
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.types.competition import Competition
+from kagglekit.types.image_table import classes_of
+from kagglekit.types.predictions import make_predictions
 
 ROWS, CLASSES = 100_000, 10
 # Runs in a process of its own: imports, then a clock until the first step; counts the files that are decoded.
@@ -37,13 +39,15 @@ SECOND_RUN = """
 import json, sys, time
 imported = time.perf_counter()
 import sklearn.linear_model, timm
-from kagglekit import api, runner, train
-from kagglekit.hooks import Hooks
-from kagglekit.progress import for_people
+from kagglekit import api
+from kagglekit.training import loop
+from kagglekit.workflows import single
+from kagglekit.hooks.calls import Hooks
+from kagglekit.system.console import for_people
 
 imported = time.perf_counter() - imported
 asked = json.loads(sys.argv[1])
-decoded, plain_read, plain_step = [], Hooks.read_image, train.take_step
+decoded, plain_read, plain_step = [], Hooks.read_image, loop.take_step
 
 def read(self, *args):
     decoded.append(args)
@@ -55,7 +59,7 @@ def step(*args):
     sys.stdout.flush()
     raise KeyboardInterrupt
 
-Hooks.read_image, train.take_step = read, step
+Hooks.read_image, loop.take_step = read, step
 began = time.perf_counter()
 try:
     api.run(display=for_people(json_output=True), **asked)

@@ -30,19 +30,21 @@ from pictures import asked_for
 from timing import Report, clock, cpu_seconds, fresh_cache, interleaved, median, options
 from torch import nn
 
-from kagglekit import api, stages
-from kagglekit.decoding import built_store
-from kagglekit.device import BATCH, Compute, choose_formats, synchronise
-from kagglekit.folding import folded
-from kagglekit.hooks import Hooks
-from kagglekit.loader import Loader, Passes, place
-from kagglekit.manager import load
-from kagglekit.model import data_config
-from kagglekit.passes import predict_pass
-from kagglekit.progress import for_people
-from kagglekit.store import StoreSpec
-from kagglekit.view import image_keys
-from kagglekit.warp import copy_side
+from kagglekit import api
+from kagglekit.compute.device import BATCH, Compute, synchronise
+from kagglekit.compute.forward import predict_pass
+from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.network import data_config
+from kagglekit.compute.precision import choose_formats
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.images.decode import built_store
+from kagglekit.images.loader import Loader, Passes, place
+from kagglekit.images.store import StoreSpec
+from kagglekit.images.warp import copy_side
+from kagglekit.system.console import for_people
+from kagglekit.training import trainer
+from kagglekit.types.randomness import image_keys
 
 EPOCHS = 3
 
@@ -95,13 +97,13 @@ class _count_steps:
         self.counts: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> None:
-        from kagglekit import device
+        from kagglekit.compute import device
 
         self.plain = device._train_step, device._infer_step
         device._train_step, device._infer_step = (partial(self._counted, step) for step in self.plain)
 
     def __exit__(self, *_: object) -> None:
-        from kagglekit import device
+        from kagglekit.compute import device
 
         device._train_step, device._infer_step = self.plain
 
@@ -213,7 +215,7 @@ def cached_against_frozen(asked: argparse.Namespace, report: Report) -> None:
 def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, tuple[float, float]]:
     """Return the seconds and CPU seconds of the last epoch of each stage of a run, without validation."""
     used: dict[str, list[float]] = defaultdict(list)  # CPU seconds of each step, by stage
-    plain, since = stages._after_step, 0.0
+    plain, since = trainer._after_step, 0.0
 
     def after_step(work: Any, fit: Any, *more: Any) -> None:
         nonlocal since
@@ -221,7 +223,7 @@ def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, tuple[float, flo
         plain(work, fit, *more)  # validation and checkpoints
         since = cpu_seconds()
 
-    with fresh_cache(asked.work) as folder, patch("kagglekit.stages._after_step", after_step):
+    with fresh_cache(asked.work) as folder, patch("kagglekit.training.trainer._after_step", after_step):
         run = api.run(
             COMPETITION,
             data=data,

@@ -22,11 +22,11 @@ from PIL import Image
 from real import data_options, image_files
 from timing import Report, fresh_cache, interleaved, median_of, options, spread
 
-from kagglekit.decoding import built_store
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load
-from kagglekit.store import StoreSpec
-from kagglekit.warp import copy_side
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.images.decode import built_store
+from kagglekit.images.store import StoreSpec
+from kagglekit.images.warp import copy_side
 
 
 def main() -> None:

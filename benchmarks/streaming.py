@@ -50,20 +50,21 @@ def main() -> None:
 
 def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
     """Make a run with so many test images; return what it took."""
-    from kagglekit import api, pictures
-    from kagglekit.progress import for_people
+    from kagglekit import api
+    from kagglekit.images import dataset
+    from kagglekit.system.console import for_people
 
-    pictures.BLOCK_BYTES = BLOCK
+    dataset.BLOCK_BYTES = BLOCK
     data, decoded = many(asked.work.absolute() / "pictures" / "streaming", number), 0
-    plain = pictures.Stream.block
+    plain = dataset.Stream.block
 
-    def block(self: pictures.Stream, start: int, end: int) -> object:
+    def block(self: dataset.Stream, start: int, end: int) -> object:
         nonlocal decoded
         made = plain(self, start, end)
         decoded += len(next(iter(made.values())))
         return made
 
-    pictures.Stream.block = block  # type: ignore[assignment, method-assign]
+    dataset.Stream.block = block  # type: ignore[assignment, method-assign]
     with fresh_cache(asked.work) as place, PeakMemory() as memory, clock() as whole:
         run = api.run(
             COMPETITION,

@@ -119,7 +119,8 @@ def machine(device: str) -> dict[str, Any]:
     """Describe where this was measured."""
     import torch
 
-    from kagglekit.device import cpu_name, device_title
+    from kagglekit.compute.device import device_title
+    from kagglekit.compute.probes import cpu_name
 
     return {
         "device": device_title(torch.device(device)),

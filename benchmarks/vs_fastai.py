@@ -27,7 +27,7 @@ from real import classes, data_options
 from timing import options
 from versus import Contender, Scores, compare, ours, scored
 
-from kagglekit.device import candidates
+from kagglekit.compute.precision import candidates
 
 warnings.filterwarnings("ignore", module="torch|fastai|fastprogress|plum")
 

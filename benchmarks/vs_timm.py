@@ -28,7 +28,7 @@ from timing import options
 from torch import Tensor, nn
 from versus import Contender, Scores, compare, ours, scored
 
-from kagglekit.device import candidates
+from kagglekit.compute.precision import candidates
 
 LR = 1e-3
 PASSES = 4

@@ -40,8 +40,8 @@ def commands_page() -> str:
 
 def hooks_page() -> str:
     """Return every hook's arguments and what it answers, with a link to its example."""
-    from kagglekit import hookspecs
-    from kagglekit.manager import HOOKS
+    from kagglekit.hooks import specs as hookspecs
+    from kagglekit.hooks.specs import HOOKS
 
     parts = ["# Hooks in short\n\nGenerated from the code. [Hooks](../hooks.md) has an example of each.\n"]
     for name, arguments in HOOKS.items():
@@ -60,7 +60,7 @@ def recipe_page() -> str:
         "`stage.*.batch_size=32`.\n"
     ]
     for module, name in (("recipe", "Recipe"), ("recipe", "Stage"), ("competition", "Competition")):
-        model = getattr(importlib.import_module(f"kagglekit.{module}"), name)
+        model = getattr(importlib.import_module(f"kagglekit.types.{module}"), name)
         meanings = _attributes(inspect.getdoc(model) or "")
         parts.append(f"## {name}\n\n| field | default | meaning |\n| --- | --- | --- |")
         for field, info in model.model_fields.items():

@@ -9,65 +9,65 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from kagglekit._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from kagglekit.api import predict as predict
     from kagglekit.api import run as run
-    from kagglekit.archive import unpacked as unpacked
-    from kagglekit.competition import Competition as Competition
-    from kagglekit.competition import Provides as Provides
-    from kagglekit.competition import RemoteFile as RemoteFile
-    from kagglekit.ensemble import Ensemble as Ensemble
-    from kagglekit.ensemble import Member as Member
-    from kagglekit.errors import UserError as UserError
-    from kagglekit.hookspecs import hookimpl as hookimpl
-    from kagglekit.labels import labels_from_csv as labels_from_csv
-    from kagglekit.labels import labels_from_folders as labels_from_folders
-    from kagglekit.labels import labels_from_list as labels_from_list
-    from kagglekit.labels import labels_from_mat as labels_from_mat
-    from kagglekit.labels import labels_from_names as labels_from_names
-    from kagglekit.labels import unlabelled_images as unlabelled_images
-    from kagglekit.metric import Metric as Metric
-    from kagglekit.metric import Score as Score
-    from kagglekit.model import DataConfig as DataConfig
-    from kagglekit.recipe import Recipe as Recipe
-    from kagglekit.recipe import Stage as Stage
-    from kagglekit.recipe import progressive_stages as progressive_stages
-    from kagglekit.run_folder import Run as Run
-    from kagglekit.schedule import Schedule as Schedule
-    from kagglekit.table import split_off as split_off
-    from kagglekit.view import View as View
-    from kagglekit.view import uniforms as uniforms
-
-__version__ = "0.1.0"
+    from kagglekit.data.archive.extract import unpacked as unpacked
+    from kagglekit.data.labels import labels_from_csv as labels_from_csv
+    from kagglekit.data.labels import labels_from_folders as labels_from_folders
+    from kagglekit.data.labels import labels_from_list as labels_from_list
+    from kagglekit.data.labels import labels_from_mat as labels_from_mat
+    from kagglekit.data.labels import labels_from_names as labels_from_names
+    from kagglekit.data.labels import unlabelled_images as unlabelled_images
+    from kagglekit.data.splits import split_off as split_off
+    from kagglekit.hooks.specs import hookimpl as hookimpl
+    from kagglekit.runs.folder import Run as Run
+    from kagglekit.system.errors import UserError as UserError
+    from kagglekit.types.competition import Competition as Competition
+    from kagglekit.types.competition import Provides as Provides
+    from kagglekit.types.competition import RemoteFile as RemoteFile
+    from kagglekit.types.data_config import DataConfig as DataConfig
+    from kagglekit.types.ensemble import Ensemble as Ensemble
+    from kagglekit.types.ensemble import Member as Member
+    from kagglekit.types.metric import Metric as Metric
+    from kagglekit.types.metric import Score as Score
+    from kagglekit.types.presets import progressive_stages as progressive_stages
+    from kagglekit.types.randomness import uniforms as uniforms
+    from kagglekit.types.recipe import Recipe as Recipe
+    from kagglekit.types.recipe import Stage as Stage
+    from kagglekit.types.schedule import Schedule as Schedule
+    from kagglekit.types.view import View as View
 
 _HOMES = {
     "predict": "api",
     "run": "api",
-    "Run": "run_folder",
-    "unpacked": "archive",
-    "Competition": "competition",
-    "Provides": "competition",
-    "RemoteFile": "competition",
-    "Ensemble": "ensemble",
-    "Member": "ensemble",
-    "UserError": "errors",
-    "hookimpl": "hookspecs",
-    "labels_from_csv": "labels",
-    "labels_from_folders": "labels",
-    "labels_from_list": "labels",
-    "labels_from_mat": "labels",
-    "labels_from_names": "labels",
-    "unlabelled_images": "labels",
-    "Metric": "metric",
-    "Score": "metric",
-    "DataConfig": "model",
-    "Recipe": "recipe",
-    "Stage": "recipe",
-    "progressive_stages": "recipe",
-    "Schedule": "schedule",
-    "split_off": "table",
-    "View": "view",
-    "uniforms": "view",
+    "unpacked": "data.archive.extract",
+    "labels_from_csv": "data.labels",
+    "labels_from_folders": "data.labels",
+    "labels_from_list": "data.labels",
+    "labels_from_mat": "data.labels",
+    "labels_from_names": "data.labels",
+    "unlabelled_images": "data.labels",
+    "split_off": "data.splits",
+    "hookimpl": "hooks.specs",
+    "Run": "runs.folder",
+    "UserError": "system.errors",
+    "Competition": "types.competition",
+    "Provides": "types.competition",
+    "RemoteFile": "types.competition",
+    "DataConfig": "types.data_config",
+    "Ensemble": "types.ensemble",
+    "Member": "types.ensemble",
+    "Metric": "types.metric",
+    "Score": "types.metric",
+    "progressive_stages": "types.presets",
+    "uniforms": "types.randomness",
+    "Recipe": "types.recipe",
+    "Stage": "types.recipe",
+    "Schedule": "types.schedule",
+    "View": "types.view",
 }
 __all__ = sorted(set(_HOMES) - {"predict", "run"})  # these two import torch: not for a plugin's star import
 

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.device import choose_device
-from kagglekit.device_memory import memory_returned
-from kagglekit.errors import UserError
-from kagglekit.members_unseen import Unseen, has_parts, predict_unseen
-from kagglekit.plan import Request
-from kagglekit.predictions import make_predictions
-from kagglekit.progress import Display, for_people
-from kagglekit.restored import predict_files, restore
-from kagglekit.run_folder import RUNS, Run, find_run
+from kagglekit.compute.device import choose_device
+from kagglekit.compute.memory import memory_returned
+from kagglekit.planning.request import Request
+from kagglekit.prediction.load import predict_files, restore
+from kagglekit.prediction.new_images import Unseen, has_parts, predict_unseen
+from kagglekit.runs.folder import Run
+from kagglekit.runs.lookup import RUNS, find_run
+from kagglekit.system.console import Display, for_people
+from kagglekit.system.errors import UserError
+from kagglekit.types.predictions import make_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def run(
         settings: Recipe fields to change, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
         out: Folder of all runs.
         display: Where it shows itself; None for standard output.
-        **options: Further fields of `kagglekit.plan.Request`, for example ``preset`` or ``device``.
+        **options: Further fields of `kagglekit.planning.request.Request`, for example ``preset`` or ``device``.
 
     Returns:
         The finished run's folder.
@@ -48,7 +49,7 @@ def run(
     Raises:
         UserError: Something the user can mend.
     """
-    from kagglekit.start import start
+    from kagglekit.workflows.start import start
 
     request = Request(
         competition,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kagglekit.findings import Finding
+    from kagglekit.authoring.findings import Finding
 
 
 def check_competition(competition: str | Path, data: str | Path | None = None) -> list[Finding]:
@@ -30,8 +30,8 @@ def check_competition(competition: str | Path, data: str | Path | None = None) -
     Raises:
         AssertionError: There is a problem; the message says what, where and how to mend it.
     """
-    from kagglekit.conformance import examine
-    from kagglekit.findings import worded
+    from kagglekit.authoring.check import examine
+    from kagglekit.authoring.findings import worded
 
     findings = examine(str(competition), Path(data) if data is not None else None)
     problems = [worded(finding) for finding in findings if finding.status == "problem"]

@@ -9,18 +9,18 @@ from kagglekit import Competition, hookimpl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kagglekit.fetching import Fetching
+    from kagglekit.types.download import Fetching
 
 
 @hookimpl
 def kagglekit_download(competition: Competition, folder: Path, fetching: Fetching) -> Path | None:
     """Download by the slug, else the named files."""
     if competition.slug:
-        from kagglekit.online.data import download_from_kaggle
+        from kagglekit.kaggle.data_folder import download_from_kaggle
 
         return download_from_kaggle(competition, folder, fetching)
     if competition.files:
-        from kagglekit.online.data import download_files
+        from kagglekit.kaggle.data_folder import download_files
 
         return download_files(competition, folder, fetching)
     return None

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kagglekit.hookspecs import ViewMode
-    from kagglekit.view import Fit
+    from kagglekit.hooks.specs import ViewMode
+    from kagglekit.types.view import Fit
 
     Keys = NDArray[np.uint64]
     Floats = NDArray[np.float64]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import file_host
 import forks
 import pytest
+from places import DISTRIBUTIONS
 
-from kagglekit.online.machine import usable_cores
+from kagglekit.system.limits import usable_cores
 
 if TYPE_CHECKING:
     from file_host import Host
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # processes share two cores. So nothing above may import them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 MOST_WORKERS = 4  # each may take two GB, and imports everything
-DISTRIBUTIONS = sorted((Path(__file__).parent / "distributions").glob("kagglekit-*"))
+PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -67,7 +68,7 @@ def plugin_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     _show_running_environment(folder)
     command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--disable-pip-version-check", "--root-user-action=ignore"]
-    subprocess.run([*command, *map(str, DISTRIBUTIONS)], check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run([*command, *map(str, PACKAGES)], check=True, capture_output=True, text=True, timeout=300)
     return python
 
 
@@ -106,7 +107,7 @@ class Finished:
 @pytest.fixture(scope="session")
 def dogs(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     import layouts
-    from test_runs import tiny_run  # and with it torch and timm, ten seconds that many files do without
+    from tiny_runs import tiny_run  # and with it torch and timm, ten seconds that many files do without
 
     data = tmp_path_factory.mktemp("dog-breed") / "data"
     truth = layouts.write_dog_breed(data)

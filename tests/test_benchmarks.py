@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from places import ROOT
 
 import kagglekit
 from kagglekit import Run, api
 from kagglekit.cli import cli
-from kagglekit.progress import for_people
+from kagglekit.system.console import for_people
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +43,10 @@ def test_every_function_that_is_clocked_is_still_there():
 def test_what_a_second_run_is_caught_at_is_still_there():
     import startup
 
-    from kagglekit import train
+    from kagglekit.training import loop
 
-    assert "train.take_step = read, step" in startup.SECOND_RUN
-    assert callable(train.take_step)
+    assert "loop.take_step = read, step" in startup.SECOND_RUN
+    assert callable(loop.take_step)
 
 
 def test_every_second_belongs_to_the_innermost_clock(monkeypatch):
@@ -62,11 +63,11 @@ def test_every_second_belongs_to_the_innermost_clock(monkeypatch):
 
 # What writes, builds or reports, at the bottom of it, and the clock that its time belongs to.
 CHARGED = {
-    "kagglekit.checkpoint.write_checkpoint": "saving",
+    "kagglekit.runs.checkpoint_file.write_checkpoint": "saving",
     "safetensors.torch.save_file": "saving",
     "safetensors.torch.load_file": "network",
-    "kagglekit.runner.build_model": "network",
-    "kagglekit.outcome.write_submission": "scores",
+    "kagglekit.workflows.setup.build_model": "network",
+    "kagglekit.prediction.results.write_submission": "scores",
     "kagglekit.report.page.write_report": "report",
 }
 
@@ -97,7 +98,9 @@ def test_all_that_is_saved_built_and_reported_is_charged_to_its_clock(tmp_path, 
         )
     assert {name: set(found) for name, found in kinds.items()} == {name: {kind} for name, kind in CHARGED.items()}
     stages = [stage.name for stage in run.recipe().stages]
-    assert len(kinds["kagglekit.checkpoint.write_checkpoint"]) >= 1 + len(stages)  # one before them, one behind each
+    assert len(kinds["kagglekit.runs.checkpoint_file.write_checkpoint"]) >= 1 + len(
+        stages
+    )  # one before them, one behind each
     assert all(running.spent[part]["saving"] for part in ("run", *stages))
     assert {kind for part in running.spent.values() for kind in part} <= set(clocks.KINDS)
     assert running.cpu.keys() == running.spent.keys()

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from command_line import kagglekit, surroundings
 
 from kagglekit.cli import cli
-from kagglekit.online.doctor import Check, check_client
-from kagglekit.online.machine import usable_cores
+from kagglekit.doctor import Check, check_client
+from kagglekit.system.limits import usable_cores
 
 KEY, TOKEN, PASSWORD = "5d1f00dc0ffee0123456789abcdef012", "KGAT_planted-0123456789", "p4ssw0rd"
 NAMES = ("Python", "kagglekit", "processor", "memory", "torch", "device", "precision", "data", "cache", "runs")
@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the seconds that the import of the client takes."""
-    monkeypatch.setattr("kagglekit.online.doctor.check_client", lambda: iter(()))
+    monkeypatch.setattr("kagglekit.doctor.check_client", lambda: iter(()))
 
 
 def write_key(home: Path) -> None:
@@ -172,7 +172,7 @@ def kaggle_that_answers(status: int) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("kind", ["token", "key"])
 def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: int, accepted: bool, kind: str) -> None:
     write_key(home)
-    code = "from kagglekit.online.doctor import kaggle_accepts; print(kaggle_accepts(5))"
+    code = "from kagglekit.doctor import kaggle_accepts; print(kaggle_accepts(5))"
     with kaggle_that_answers(status) as variables:
         environment = {**surroundings(home), **variables, **({"KAGGLE_API_TOKEN": TOKEN} if kind == "token" else {})}
         done = forks.run(["-c", code], home, environment)
@@ -196,7 +196,7 @@ def test_only_a_refusal_is_a_problem(
     home: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool | None, str], status: str, words: str
 ) -> None:
     write_key(home)
-    monkeypatch.setattr("kagglekit.online.doctor.kaggle_accepts", lambda _: answer)
+    monkeypatch.setattr("kagglekit.doctor.kaggle_accepts", lambda _: answer)
     result = ask()
     assert result.exit_code == (status == "problem")
     assert f"{status:8} Kaggle's answer: {words}\n" in result.stdout

@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import click
 
-from kagglekit import __version__
-from kagglekit.errors import UsageError, UserError, unknown
-from kagglekit.stop import Stopped
+from kagglekit._version import __version__
+from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.signals import Stopped
 
 COMMANDS = {  # name: (module, what it does)
     "run": ("run", "Train on a competition's images and write a checked submission."),
@@ -81,7 +81,7 @@ class _Commands(click.Group):
 
 
 def _fail(message: str, code: int, kind: str = "error: ") -> NoReturn:
-    from kagglekit.online.credentials import masked
+    from kagglekit.kaggle.credentials import masked
 
     click.echo(f"{kind}{masked(message)}", err=True)
     sys.exit(code)

@@ -37,9 +37,9 @@ def blend(as_json: bool, **options: Any) -> None:
     The runs must have held out the same images. Every ensemble's score on them is shown beside the chosen one's;
     whatever an ensemble fits, it is scored on images that were not used for the fit.
     """
-    from kagglekit.blend import BlendRequest
-    from kagglekit.blend import blend as make
-    from kagglekit.progress import for_people
+    from kagglekit.system.console import for_people
+    from kagglekit.workflows.blend import BlendRequest
+    from kagglekit.workflows.blend import blend as make
 
     run = make(BlendRequest(**options), for_people(as_json))
     if as_json:

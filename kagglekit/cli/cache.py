@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.errors import UsageError
+from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kagglekit.store_cache import CachedArchive, CachedStore
+    from kagglekit.images.cache import CachedArchive, CachedStore
 
 
 @click.command()
@@ -25,8 +25,8 @@ def cache(clear: bool, yes: bool) -> None:
     They lie in $KAGGLEKIT_CACHE, or in the user's cache folder. What is removed is decoded or unpacked again when
     it is needed. Do not remove archives while a run reads them.
     """
-    from kagglekit.store import cache_folder
-    from kagglekit.store_cache import cached_archives, cached_stores
+    from kagglekit.images.cache import cached_archives, cached_stores
+    from kagglekit.system.paths import cache_folder
 
     if yes and not clear:
         raise UsageError("--yes answers the question that --clear asks", "kagglekit cache --clear --yes")
@@ -41,8 +41,8 @@ def cache(clear: bool, yes: bool) -> None:
 
 
 def _show(stores: Sequence[CachedStore], archives: Sequence[CachedArchive]) -> None:
-    from kagglekit.progress import for_people
-    from kagglekit.store import cache_folder
+    from kagglekit.system.console import for_people
+    from kagglekit.system.paths import cache_folder
 
     display = for_people(False)
     if stores:
@@ -76,7 +76,7 @@ def _agreed(kept: Sequence[CachedStore | CachedArchive], yes: bool) -> bool:
 
 
 def _remove(kept: Sequence[CachedStore | CachedArchive]) -> None:
-    from kagglekit.store_cache import remove
+    from kagglekit.images.cache import remove
 
     in_use = [each for each in kept if not remove(each)]
     for each in in_use:
@@ -86,7 +86,7 @@ def _remove(kept: Sequence[CachedStore | CachedArchive]) -> None:
 
 def _size(kept: Sequence[CachedStore | CachedArchive]) -> str:
     """Word how many there are and their bytes: ``2 image stores and 1 unpacked archive, 1,024.0 MB``."""
-    from kagglekit.store_cache import CachedStore
+    from kagglekit.images.cache import CachedStore
 
     n_stores = sum(isinstance(each, CachedStore) for each in kept)
     counts = [(n_stores, "image store"), (len(kept) - n_stores, "unpacked archive")]

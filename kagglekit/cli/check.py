@@ -22,8 +22,8 @@ def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: boo
     Hooks and facts, the recipe of each preset, the labels, the form of the CSV, two training steps a stage on the CPU
     with random weights, and whether all of it is the same twice. Exit code 1 if there is a problem.
     """
-    from kagglekit.conformance import examine
-    from kagglekit.findings import worded
+    from kagglekit.authoring.check import examine
+    from kagglekit.authoring.findings import worded
 
     findings = examine(plugin, data, disable)
     problems = sum(finding.status == "problem" for finding in findings)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kagglekit.online.doctor import Check
-    from kagglekit.progress import Display
+    from kagglekit.doctor import Check
+    from kagglekit.system.console import Display
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
 INDENT = " " * 9
@@ -25,8 +25,8 @@ def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
 
     It exits with 1 if something is a problem. No secret is printed.
     """
-    from kagglekit.online.doctor import examine
-    from kagglekit.progress import for_people
+    from kagglekit.doctor import examine
+    from kagglekit.system.console import for_people
 
     display, found = for_people(as_json), []
     for check in examine(offline):

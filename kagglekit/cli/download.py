@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from kagglekit.hooks import Hooks
+    from kagglekit.hooks.calls import Hooks
 
 
 @click.command()
@@ -33,11 +33,11 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
 
     A download that was stopped goes on where it stopped; one that is complete is not asked for again.
     """
-    from kagglekit.data_place import data_place, existing_data, is_untidy
-    from kagglekit.fetching import Fetching
-    from kagglekit.hooks import Hooks
-    from kagglekit.manager import load
-    from kagglekit.progress import for_people
+    from kagglekit.data.location import data_place, existing_data, is_untidy
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.hooks.manager import load
+    from kagglekit.system.console import for_people
+    from kagglekit.types.download import Fetching
 
     display = for_people(False)
     plugins = load(competition)
@@ -57,8 +57,9 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
 
 def _count(hooks: Hooks, folder: Path) -> None:
     """Say what the image table holds: the proof that the plugin can read what was downloaded."""
-    from kagglekit.progress import for_people
-    from kagglekit.table import check_table, classes_of
+    from kagglekit.data.table import check_table
+    from kagglekit.system.console import for_people
+    from kagglekit.types.image_table import classes_of
 
     table, warnings = check_table(hooks.labels(folder), folder)
     display = for_people(False)

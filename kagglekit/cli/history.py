@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.errors import UsageError, UserError
-from kagglekit.history import COLUMNS, SCORES, Entry
-from kagglekit.run_folder import RUNS, Run, find_run
+from kagglekit.runs.folder import Run
+from kagglekit.runs.history import COLUMNS, SCORES, Entry
+from kagglekit.runs.lookup import RUNS, find_run
+from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kagglekit.history import Difference
-    from kagglekit.progress import Display
+    from kagglekit.runs.history import Difference
+    from kagglekit.system.console import Display
 
 ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "preset", "status", "metric", "valid", "time")
 
@@ -44,7 +45,7 @@ def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) 
     submission that got any, best is the best public one of several, gap is valid - public. A column that is empty
     in every run is left out. Sorted by a score, each competition's best comes first.
     """
-    from kagglekit.progress import for_people
+    from kagglekit.system.console import for_people
 
     display = for_people(as_json)
     if len(which) > 2:
@@ -63,7 +64,7 @@ def _listed(which: str, out: Path, display: Display) -> list[Entry]:
     Raises:
         UserError: There is neither a competition with runs nor a run of that name.
     """
-    from kagglekit.history import all_entries, read_entry
+    from kagglekit.runs.history import all_entries, read_entry
 
     entries, warnings = all_entries(out)
     for warning in warnings:
@@ -81,8 +82,8 @@ def _listed(which: str, out: Path, display: Display) -> list[Entry]:
 
 
 def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display: Display) -> None:
-    from kagglekit.history import sort_entries
-    from kagglekit.metric import greater_is_better
+    from kagglekit.runs.history import sort_entries
+    from kagglekit.types.metric import greater_is_better
 
     unknown = sorted({entry.metric for entry in entries if greater_is_better(entry.metric) is None})
     if sort in SCORES and unknown:
@@ -102,7 +103,7 @@ def _show(entries: Sequence[Entry], display: Display) -> None:
 
 
 def _cell(column: str, value: Any) -> str:
-    from kagglekit.progress import duration
+    from kagglekit.system.console import duration
 
     if value is None:
         return ""
@@ -120,7 +121,7 @@ def _plain(entry: Entry) -> dict[str, Any]:
 
 
 def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
-    from kagglekit.history import compared_scores, differing_facts, differing_recipe, read_entry
+    from kagglekit.runs.history import compared_scores, differing_facts, differing_recipe, read_entry
 
     entries = [read_entry(run) for run in (a, b)]
     recipe, facts, scores = differing_recipe(a, b), differing_facts(a, b), compared_scores(a, b)
@@ -172,7 +173,7 @@ def _show_scores(scores: Mapping[str, Difference], display: Display) -> None:
 
 def _verdict(name: str, score: Difference) -> str:
     """Say which run is better, if its score is clearly so."""
-    from kagglekit.metric import greater_is_better
+    from kagglekit.types.metric import greater_is_better
 
     if not score.clear:
         return "" if score.clear is None else "not clear"

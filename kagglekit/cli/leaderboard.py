@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.errors import UserError
+from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
-    from kagglekit.online.leaderboard import Leaderboard
-    from kagglekit.progress import Display
+    from kagglekit.kaggle.leaderboard import Leaderboard
+    from kagglekit.system.console import Display
 
 
 @click.command()
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: float, as_json: bool) -> None:
     """Show the public leaderboard of COMPETITION: its head, our place by our best score, and what medals would need."""
-    from kagglekit.hooks import Hooks
-    from kagglekit.manager import load
-    from kagglekit.online.leaderboard import get_leaderboard, our_scores
-    from kagglekit.progress import for_people
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.hooks.manager import load
+    from kagglekit.kaggle.leaderboard import get_leaderboard, our_scores
+    from kagglekit.system.console import for_people
 
     display = for_people(as_json)
     facts = Hooks(load(competition)).competition()
@@ -64,14 +64,14 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
 
 
 def _fetch(slug: str, timeout: float, display: Display) -> bytes:
-    from kagglekit.online.login import connect
-    from kagglekit.online.patience import Patience
+    from kagglekit.kaggle.login import connect
+    from kagglekit.kaggle.retry import Patience
 
     return connect(Patience(timeout, display.say)).leaderboard(slug)
 
 
 def _facts(board: Leaderboard, ours: list[tuple[float, str]], top: int) -> dict[str, Any]:
-    from kagglekit.online.leaderboard import medal_places
+    from kagglekit.kaggle.leaderboard import medal_places
 
     best = board.best([score for score, _ in ours]) if ours else None
     return {

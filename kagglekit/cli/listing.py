@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.blame import one_line
-from kagglekit.errors import UserError
-from kagglekit.hooks import Hooks
-from kagglekit.manager import Kind, Plugin, survey
-from kagglekit.progress import for_people
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.failures import one_line
+from kagglekit.hooks.manager import survey
+from kagglekit.hooks.plugin import Kind, Plugin
+from kagglekit.system.console import for_people
+from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
-    from kagglekit.competition import Competition
+    from kagglekit.types.competition import Competition
 
     Answer = TypeVar("Answer")
 

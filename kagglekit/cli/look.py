@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from kagglekit.eda.headers import MOST_HEADERS, read_headers
+
+if TYPE_CHECKING:
+    from kagglekit.eda.headers import Header
+
+
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,19 +20,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from kagglekit.competition import Competition
-    from kagglekit.hooks import Hooks
-    from kagglekit.progress import Display
-
-MOST_HEADERS = 20_000  # a few seconds' worth
-
-
-class Header(NamedTuple):
-    """What an image file says of itself: width and height, px, and its format."""
-
-    width: int
-    height: int
-    form: str
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.system.console import Display
+    from kagglekit.types.competition import Competition
 
 
 @click.command()
@@ -40,12 +38,13 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
 
     Pictures show classes, sizes, samples of each class, near-duplicates, and an image as each stage sees it.
     """
-    from kagglekit.fetching import Fetching
-    from kagglekit.hooks import Hooks
-    from kagglekit.manager import load
-    from kagglekit.plan import find_data
-    from kagglekit.progress import for_people
-    from kagglekit.table import check_table, classes_of
+    from kagglekit.data.table import check_table
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.hooks.manager import load
+    from kagglekit.planning.make import find_data
+    from kagglekit.system.console import for_people
+    from kagglekit.types.download import Fetching
+    from kagglekit.types.image_table import classes_of
 
     plugins, display = load(competition), for_people(False)
     for line in plugins.warnings:
@@ -67,8 +66,8 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
 def _draw(
     table: pd.DataFrame, headers: Sequence[Header], hooks: Hooks, preset: str, folder: Path, display: Display
 ) -> None:
-    from kagglekit.gallery import draw_data, draw_views
-    from kagglekit.plan import auto_preset
+    from kagglekit.eda.gallery import draw_data, draw_views
+    from kagglekit.planning.choose import auto_preset
 
     forms = {form: sum(h.form == form for h in headers) for form in sorted({h.form for h in headers})}
     quantities = {"columns, px": [h.width for h in headers], "rows, px": [h.height for h in headers]}
@@ -108,7 +107,7 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
     """Print how large the images are; return what their files say."""
     paths = table["path"].tolist()
     step = -(-len(paths) // MOST_HEADERS)
-    headers, broken = _headers(paths[::step], display)
+    headers, broken = read_headers(paths[::step], display)
     if broken and not hooks.reads_files_as_they_are():
         display.say(f"{len(broken):,} files are left to plugins ({hooks.reader()}): their sizes are not shown")
         broken = []
@@ -135,28 +134,10 @@ def _quantiles(values: Sequence[float]) -> Iterator[float]:
     return (ordered[round(share * (len(ordered) - 1))] for share in (0, 0.1, 0.5, 0.9, 1))
 
 
-def _headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:
-    """Read what each file says of itself; no pixel is decoded."""
-    import warnings
-
-    from PIL import Image
-
-    headers, broken = [], []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        for path in display.track("reading sizes", len(paths), paths):
-            try:
-                with Image.open(path) as image:
-                    headers.append(Header(*image.size, image.format or "unknown"))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                broken.append((path, str(error).splitlines()[0]))
-    return headers, broken
-
-
 def _sample_warnings(table: pd.DataFrame, folder: Path) -> Iterator[str]:
     """Compare the test images with sample_submission.csv, where there is one."""
-    from kagglekit.errors import listing
-    from kagglekit.submission import read_sample
+    from kagglekit.data.submission import read_sample
+    from kagglekit.system.errors import listing
 
     sample = read_sample(folder)
     if sample is None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
-from kagglekit.errors import UsageError
+from kagglekit.cli.options import recipe_options, shorthand_settings
+from kagglekit.system.errors import UsageError
 
 
 @click.command("lr-find")
@@ -25,14 +25,15 @@ from kagglekit.errors import UsageError
 )
 def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     """Find learning rates for a stage of COMPETITION: the rate grows each step until the loss diverges."""
-    from kagglekit.plan import Request, choose
-    from kagglekit.progress import for_people
+    from kagglekit.planning.choose import choose
+    from kagglekit.planning.request import Request
+    from kagglekit.system.console import for_people
 
     if options["stages"]:
         raise UsageError("lr-find looks at one stage", "name it: --stage N")
     request = Request(settings=shorthand_settings(options), **options)
     display = for_people(False)
-    from kagglekit.lr_find import draw, find_rates, stage_number
+    from kagglekit.workflows.lr_find import draw, find_rates, stage_number
 
     stage_number(choose(request).recipe, stage)  # what was typed wrongly is told before anything slow is done
     found = find_rates(request, stage, display)

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import click
 
-from kagglekit.errors import UserError
-from kagglekit.exposure import exposure
-from kagglekit.progress import for_people
-
-MOST_COUNTED = 24  # architectures; counting parameters means building the network
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One line of the answer.
-
-    Attributes:
-        model: What `--arch` takes.
-        parameters: With its classifier; None where too many matched to count.
-        size: Side of the images it was trained at, px.
-        licence: Of the weights, as timm states it.
-        imagenet_labels: Whether its tag says that it has seen ImageNet's images with their labels.
-        trained_on: What its weights' tag says it was trained on.
-    """
-
-    model: str
-    parameters: int | None
-    size: int
-    licence: str
-    imagenet_labels: str
-    trained_on: str
+from kagglekit.compute.pretraining import MOST_COUNTED, describe, matching
+from kagglekit.system.console import for_people
 
 
 @click.command()
@@ -57,58 +30,6 @@ def models(pattern: str, as_json: bool) -> None:
     for_people(False).table(("model", "parameters", "px", "licence", "ImageNet labels", "trained on"), rows)
     if listed[0].parameters is None:
         click.echo(f"parameters are counted where at most {MOST_COUNTED} networks match", err=True)
-
-
-def matching(pattern: str, names: list[str]) -> list[str]:
-    """Return the names that contain a pattern, or match it where it has wildcards; case does not count.
-
-    Raises:
-        UserError: None does; the message has the nearest.
-    """
-    wanted = pattern.lower()
-    if any(wildcard in wanted for wildcard in "*?["):
-        found = [name for name in names if fnmatch.fnmatchcase(name.lower(), wanted)]
-    else:
-        found = [name for name in names if wanted in name.lower()]
-    if not found:
-        near = difflib.get_close_matches(wanted.strip("*"), {*names, *(n.partition(".")[0] for n in names)}, 5, 0.5)
-        raise UserError(
-            f"no timm model with pretrained weights matches {pattern!r}",
-            f"near it are {', '.join(near)}" if near else "all of them: kagglekit models",
-        )
-    return found
-
-
-def describe(names: list[str]) -> list[Listed]:
-    """Look up each model; count parameters where few match."""
-    import timm
-
-    archs = {name.partition(".")[0] for name in names}
-    counts = {name: _count(name) for name in names} if len(archs) <= MOST_COUNTED else {}
-    listed = []
-    for name in names:
-        cfg: Any = timm.get_pretrained_cfg(name)
-        seen = exposure(name)
-        listed.append(
-            Listed(
-                name,
-                counts.get(name),
-                max(cfg.input_size[-2:]),
-                cfg.license or "unknown",
-                seen.imagenet_labels,
-                seen.trained_on,
-            )
-        )
-    return listed
-
-
-def _count(name: str) -> int:
-    """Count the parameters of a network of shapes alone."""
-    import timm
-    import torch
-
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in timm.create_model(name, pretrained=False).parameters())
 
 
 def _millions(parameters: int | None) -> str:

@@ -8,23 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.errors import UsageError, UserError, listing
+from kagglekit.authoring.kaggle_facts import ask_kaggle
+from kagglekit.system.errors import UsageError, UserError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kagglekit.progress import Display
-    from kagglekit.scaffold import Facts
-    from kagglekit.seen import Seen
-
-METRICS = (  # how Kaggle's names for a metric begin or what they hold, and ours
-    (r"log\s*loss|multi-?class\s*loss|cross.?entropy", "log_loss"),
-    (r"balanced.*accuracy", "balanced_accuracy"),
-    (r"accuracy", "accuracy"),
-    (r"\bauc\b|roc", "roc_auc"),
-    (r"macro.*f1|f1.*macro|f-?score.*macro", "macro_f1"),
-)
-SECONDS = 30  # without an answer of Kaggle
+    from kagglekit.authoring.detect.layout import Seen
+    from kagglekit.authoring.scaffold import Facts
+    from kagglekit.system.console import Display
 
 
 @click.command()
@@ -41,12 +33,12 @@ def new(name: str, from_data: Path | None, slug: str, download: bool, package: b
     sample_submission.csv; its comments say what was recognised and what to check. With --slug it takes title and metric
     from Kaggle, and guesses the labels from the names of its files where there are no data to look at.
     """
-    from kagglekit.progress import for_people
+    from kagglekit.system.console import for_people
 
     _check_usage(name, from_data, slug, download)
     display = for_people(False)
     _refuse_to_replace(name, package, force)
-    facts, listed = _from_kaggle(name, slug, download, display)
+    facts, listed = ask_kaggle(name, slug, download, display)
     data = _downloaded(facts, display) if download else from_data
     seen = _seen(data, listed)
     for note in seen.notes if data else ():
@@ -66,56 +58,12 @@ def _check_usage(name: str, from_data: Path | None, slug: str, download: bool) -
         )
 
 
-def _from_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Facts, dict[str, int]]:
-    """Ask Kaggle for title, metric and files where a slug was given; unless `needed`, it can do without an answer.
-
-    Raises:
-        UserError: There is no such competition, or Kaggle can't be asked though it must.
-    """
-    from kagglekit.scaffold import Facts
-
-    if not slug:
-        return Facts(name), {}
-    from kagglekit.online.failures import UnknownSlug
-
-    try:
-        return _asked(name, slug, display)
-    except UnknownSlug:
-        raise
-    except UserError as error:
-        if needed:
-            raise
-        display.warn(f"title, metric and files were not taken from Kaggle: {error.what}")
-        if error.hint:
-            display.say(error.hint)
-    return Facts(name, slug), {}
-
-
-def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
-    from kagglekit.online.client import MOST_FILES
-    from kagglekit.online.login import connect
-    from kagglekit.online.patience import Patience
-    from kagglekit.scaffold import Facts
-
-    kaggle = connect(Patience(SECONDS))
-    facts, files = kaggle.competition(slug), kaggle.files(slug)
-    metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
-    least = "at least " if len(files) >= MOST_FILES else ""
-    many = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
-    display.say(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {_few(list(files))}")
-    return Facts(name, slug, facts.title, metric, facts.metric), files
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
 def _downloaded(facts: Facts, display: Display) -> Path:
     """Return the data folder, downloaded unless it is there."""
-    from kagglekit.competition import Competition
-    from kagglekit.data_place import data_place, existing_data
-    from kagglekit.fetching import Fetching
-    from kagglekit.online.data import download_from_kaggle
+    from kagglekit.data.location import data_place, existing_data
+    from kagglekit.kaggle.data_folder import download_from_kaggle
+    from kagglekit.types.competition import Competition
+    from kagglekit.types.download import Fetching
 
     competition = Competition(title=facts.title, slug=facts.slug, metric="accuracy")  # the metric does not matter here
     if there := existing_data(competition, facts.name):
@@ -126,18 +74,18 @@ def _downloaded(facts: Facts, display: Display) -> Path:
 
 def _seen(data: Path | None, listed: Mapping[str, int]) -> Seen:
     if data:
-        from kagglekit.recognise import recognise
+        from kagglekit.authoring.detect.data_folder import recognise
 
         return recognise(data)
-    from kagglekit.recognise_listing import guess_layout
-    from kagglekit.scaffold import USUAL
+    from kagglekit.authoring.detect.file_list import guess_layout
+    from kagglekit.authoring.scaffold import USUAL
 
     return guess_layout(list(listed)) if listed else USUAL
 
 
 def _files(facts: Facts, seen: Seen, package: bool) -> dict[Path, str]:
-    from kagglekit.scaffold import plugin_text
-    from kagglekit.scaffold_package import package_files
+    from kagglekit.authoring.package import package_files
+    from kagglekit.authoring.scaffold import plugin_text
 
     if not package:
         return {Path(f"{facts.name}.py"): plugin_text(facts, seen)}
@@ -151,7 +99,7 @@ def _refuse_to_replace(name: str, package: bool, force: bool) -> None:
     Raises:
         UserError: Some files are there already.
     """
-    from kagglekit.scaffold import USUAL, Facts
+    from kagglekit.authoring.scaffold import USUAL, Facts
 
     there = [file for file in _files(Facts(name), USUAL, package) if file.exists()]
     if there and not force:
@@ -159,7 +107,7 @@ def _refuse_to_replace(name: str, package: bool, force: bool) -> None:
 
 
 def _write(files: Mapping[Path, str], display: Display) -> None:
-    from kagglekit.files import write_text
+    from kagglekit.system.files import write_text
 
     there = [file for file in files if file.exists()]
     for file, text in files.items():
@@ -168,7 +116,7 @@ def _write(files: Mapping[Path, str], display: Display) -> None:
 
 
 def _say_next(facts: Facts, data: Path | None, package: bool, listed: bool, display: Display) -> None:
-    from kagglekit.data_place import data_place
+    from kagglekit.data.location import data_place
 
     plugin = facts.name if package else f"./{facts.name}.py"
     if listed and not data:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.errors import UsageError, UserError
+from kagglekit.data.listing import image_files
+from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from kagglekit.progress import Display
-    from kagglekit.run_folder import Run
+    from kagglekit.runs.folder import Run
+    from kagglekit.system.console import Display
 
 
 @click.command()
@@ -58,8 +59,8 @@ def predict(
     it. With --submission, all members of RUN predict the test images in --data DIR. Neither training images nor a
     network are needed for any of it.
     """
-    from kagglekit.progress import for_people
-    from kagglekit.run_folder import find_run
+    from kagglekit.runs.lookup import find_run
+    from kagglekit.system.console import for_people
 
     display = for_people(as_json)
     if submission:
@@ -70,7 +71,7 @@ def predict(
         raise UsageError("there are no images to predict: name files or folders", "what it takes: kagglekit predict -h")
     found = find_run(run, out)
     if submission and data:
-        from kagglekit.unseen import submit_unseen
+        from kagglekit.prediction.test_folder import submit_unseen
 
         rows = submit_unseen(found, data, submission, device, display)
         display.say(f"submission: {submission} with {len(rows):,} rows, checked")
@@ -80,7 +81,7 @@ def predict(
     _warn_of_ranks(found, display)
     table = predict_images(found, image_files(paths), tta=tta, device=device)
     if csv:
-        from kagglekit.submission import write_submission
+        from kagglekit.data.submission import write_submission
 
         write_submission(table.rename_axis("path").reset_index(), csv)
         display.say(f"probabilities: {csv}")
@@ -91,7 +92,7 @@ def predict(
 
 
 def _warn_of_ranks(found: Run, display: Display) -> None:
-    from kagglekit.members_unseen import ranks_images
+    from kagglekit.prediction.new_images import ranks_images
 
     if ranks_images(found):
         display.warn(
@@ -110,32 +111,6 @@ def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | 
         raise UsageError("--submission needs --data DIR", "the folder with the test images and sample_submission.csv")
     if not data.is_dir():
         raise UserError(f"there is no folder {data}", "--data names the folder with the test images in it")
-
-
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """Return files as they are, and the images in folders and below, in order.
-
-    Raises:
-        UserError: One is not there, or a folder holds no image.
-    """
-    from kagglekit.folder import image_names, subfolders
-
-    files: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UserError(f"there is no file or folder {path}")
-        if not path.is_dir():
-            files.append(path)
-            continue
-        folders = [path]
-        before = len(files)
-        while folders:
-            folder = folders.pop(0)
-            files += [folder / name for name in image_names(folder)]
-            folders = subfolders(folder) + folders
-        if len(files) == before:
-            raise UserError(f"there are no images in {path}")
-    return list(dict.fromkeys(files))
 
 
 def as_records(table: pd.DataFrame) -> list[dict[str, object]]:

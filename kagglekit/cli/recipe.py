@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
+from kagglekit.cli.options import recipe_options, shorthand_settings
 
 
 @click.command()
@@ -14,14 +14,15 @@ from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as recipe.json has it.")
 def recipe(as_json: bool, **options: Any) -> None:
     """Print COMPETITION's recipe with every override applied, without training."""
-    from kagglekit.plan import Request, choose
+    from kagglekit.planning.choose import choose
+    from kagglekit.planning.request import Request
 
     request = Request(settings=shorthand_settings(options), **options)
     choice = choose(request, lambda line: click.echo(f"warning: {line}", err=True))
     if as_json:
         click.echo(choice.recipe.to_json())
         return
-    from kagglekit.describe import describe_choice
-    from kagglekit.progress import for_people
+    from kagglekit.planning.describe import describe_choice
+    from kagglekit.system.console import for_people
 
     describe_choice(choice, for_people(False))

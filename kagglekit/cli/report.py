@@ -21,9 +21,9 @@ import click
 )
 def report(run: str, data: Path | None, show: bool, out: Path) -> None:
     """Make RUN's report.html again: scores, curves, and what the network gets wrong."""
-    from kagglekit.progress import for_people
     from kagglekit.report.page import write_report
-    from kagglekit.run_folder import find_run
+    from kagglekit.runs.lookup import find_run
+    from kagglekit.system.console import for_people
 
     found = find_run(run, out)
     write_report(found, data)

@@ -26,12 +26,12 @@ def resume(run: str, data: Path | None, out: Path, as_json: bool) -> None:
 
     RUN is a path, a run folder's name, a unique beginning of it, or latest. A finished run is left as it is.
     """
-    from kagglekit.progress import for_people
-    from kagglekit.run_folder import find_run
+    from kagglekit.runs.lookup import find_run
+    from kagglekit.system.console import for_people
 
     folder, display = find_run(run, out), for_people(as_json)
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        from kagglekit import start
+        from kagglekit.workflows import start
     finished = start.resume(folder, display, data)
     if as_json:
         click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info()}))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.cli.recipe_options import recipe_options, shorthand_settings
-from kagglekit.errors import UsageError, UserError
+from kagglekit.cli.options import recipe_options, shorthand_settings
+from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from kagglekit.plan import Choice
-    from kagglekit.progress import Display
-    from kagglekit.run_folder import Run
+    from kagglekit.planning.plan import Choice
+    from kagglekit.runs.folder import Run
+    from kagglekit.system.console import Display
 
 
 @click.command()
@@ -79,9 +79,10 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
     """
-    from kagglekit.full import full_request
-    from kagglekit.plan import Request, choose
-    from kagglekit.progress import for_people
+    from kagglekit.planning.choose import choose
+    from kagglekit.planning.request import Request
+    from kagglekit.system.console import for_people
+    from kagglekit.workflows.full_data import full_request
 
     request = Request(settings=shorthand_settings(options), **options)
     request = full_request(request) if request.full else request
@@ -90,8 +91,8 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
         raise UsageError("--message and --yes are for --submit", "add --submit, or leave them out")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
         choice = choose(request)  # what was typed wrongly is told before anything slow is loaded
-        from kagglekit import dryrun
-        from kagglekit.start import start
+        from kagglekit.workflows import dry_run as dryrun
+        from kagglekit.workflows.start import start
     if and_submit:
         _check_submit(choice, dry_run, yes, display)
     if dry_run:
@@ -114,7 +115,7 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
         what = "--dry-run" if dry_run else "--limit"
         raise UsageError(f"--submit and {what} do not go together", "a submission needs all test images")
     if choice.competition.slug:
-        from kagglekit.online.submit import agreed, open_competition
+        from kagglekit.kaggle.submit import agreed, open_competition
 
         limits = open_competition(connected(TIMEOUT, display), choice.competition.slug, display)
         agreed(None, limits, asker(yes))
@@ -123,7 +124,7 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
 def _submit(finished: Run, message: str, display: Display) -> None:
     """Submit a run that was just finished; what there was to ask was asked before it began."""
     from kagglekit.cli.submit import TIMEOUT, asker, submit_target
-    from kagglekit.online.target import target_of
+    from kagglekit.kaggle.target import target_of
 
     try:
         submit_target(target_of(finished), None, message, True, asker(yes=True), TIMEOUT, display)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.errors import UsageError, UserError
+from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
-    from kagglekit.online.client import Kaggle, Submission
-    from kagglekit.online.submit import Ask
-    from kagglekit.online.target import Target
-    from kagglekit.progress import Display
-    from kagglekit.run_folder import Run
+    from kagglekit.kaggle.client import Kaggle, Submission
+    from kagglekit.kaggle.submit import Ask
+    from kagglekit.kaggle.target import Target
+    from kagglekit.runs.folder import Run
+    from kagglekit.system.console import Display
 
 TIMEOUT = 300.0  # s
 
@@ -59,8 +59,8 @@ def submit(
     Without RUN or FILE the latest finished run is taken; a FILE needs its COMPETITION. Scores are kept in the
     run's score.json.
     """
-    from kagglekit.online.target import find_target
-    from kagglekit.progress import for_people
+    from kagglekit.kaggle.target import find_target
+    from kagglekit.system.console import for_people
 
     display = for_people(False)
     if len(what) > (1 if status else 2):
@@ -90,9 +90,9 @@ def submit_target(
     if target.slug is None:
         _say_not_on_kaggle(target, display)
         return
-    from kagglekit.online.record import keep_score
-    from kagglekit.online.submit import submit
-    from kagglekit.online.target import checked
+    from kagglekit.kaggle.ledger import keep_score
+    from kagglekit.kaggle.submit import submit
+    from kagglekit.kaggle.target import checked
 
     sending = checked(target, data, message, display)
     kaggle = connected(timeout, display)
@@ -117,7 +117,7 @@ def show_status(word: str, out: Path, wait: bool, timeout: float, display: Displ
     Raises:
         UserError: There is none, or Kaggle found an error in it.
     """
-    from kagglekit.online.record import last_submission, run_of
+    from kagglekit.kaggle.ledger import last_submission, run_of
 
     run, ref = _run_or_ref(word, out)
     kaggle = connected(timeout, display)
@@ -130,7 +130,7 @@ def show_status(word: str, out: Path, wait: bool, timeout: float, display: Displ
 
 def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
     """Read a word as a run, else as Kaggle's number."""
-    from kagglekit.run_folder import find_run
+    from kagglekit.runs.lookup import find_run
 
     try:
         return find_run(word, out), 0
@@ -142,8 +142,8 @@ def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
 
 def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, display: Display, wait: bool = True) -> None:
     """Show a submission once it is scored, or, without `wait`, as it is; keep its scores."""
-    from kagglekit.online.record import keep_score
-    from kagglekit.online.submit import wait_for_score
+    from kagglekit.kaggle.ledger import keep_score
+    from kagglekit.kaggle.submit import wait_for_score
 
     try:
         found = wait_for_score(ref, kaggle, display) if wait else kaggle.submission(ref)
@@ -180,8 +180,8 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
 
 def connected(timeout: float, display: Display) -> Kaggle:
     """Log in to Kaggle."""
-    from kagglekit.online.login import connect
-    from kagglekit.online.patience import Patience
+    from kagglekit.kaggle.login import connect
+    from kagglekit.kaggle.retry import Patience
 
     return connect(Patience(timeout, say=display.say))
 

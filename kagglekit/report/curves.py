@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from kagglekit.recipe import Stage
+from kagglekit.types.recipe import Stage
 
 Row = Mapping[str, str]
 RISE = 1.05  # of the valid loss over its lowest in the stage: more is over-fitting

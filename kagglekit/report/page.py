@@ -11,19 +11,19 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from kagglekit.describe import TITLES
-from kagglekit.files import write_text
-from kagglekit.predictions import load_predictions, truth_numbers
 from kagglekit.report import curves as logs
 from kagglekit.report import rows, scores
 from kagglekit.report.panels import Judged
 from kagglekit.report.shown import shown
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
-from kagglekit.run_folder import Run
+from kagglekit.runs.folder import Run
+from kagglekit.system.files import write_text
+from kagglekit.types.metric import TITLES
+from kagglekit.types.predictions import load_predictions, truth_numbers
 
 if TYPE_CHECKING:
-    from kagglekit.progress import Display
+    from kagglekit.system.console import Display
 
 FACTS = ("title", "device", "started", "images", "classes", "status")  # of run.json; a damaged one may lack some
 

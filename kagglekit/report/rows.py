@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from kagglekit.errors import UserError
-from kagglekit.run_folder import Run
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError
 
 Rows = list[dict[str, str]]
 Columns = Mapping[str, Callable[[str], object]]

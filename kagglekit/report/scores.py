@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kagglekit.report.trainings import Training, title
-from kagglekit.run_folder import Run
+from kagglekit.runs.folder import Run
 
 Info = Mapping[str, Any]  # run.json
 

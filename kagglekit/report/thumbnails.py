@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from kagglekit.errors import UserError
-from kagglekit.hooks import Hooks
-from kagglekit.manager import load_for
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load_for
 from kagglekit.report import rows
-from kagglekit.run_folder import Run
-from kagglekit.store_build import cores
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError
+from kagglekit.system.limits import cores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

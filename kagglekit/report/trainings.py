@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kagglekit.describe import TITLES
-from kagglekit.recipe import Stage
+from kagglekit.compute.smoothing import smoothed
 from kagglekit.report import curves as logs
 from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, chart
-from kagglekit.run_folder import Run
-from kagglekit.smoothing import smoothed
+from kagglekit.runs.folder import Run
+from kagglekit.types.metric import TITLES
+from kagglekit.types.recipe import Stage
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -1,0 +1,87 @@
+"""Shapes, the demo: ten kinds of shapes, drawn here and learnt from nothing by a small network."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kagglekit import Competition, Recipe, Stage, UserError, hookimpl, labels_from_list
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from torch import nn
+
+ARCH = "shapes-net"
+
+
+@hookimpl
+def kagglekit_competition() -> Competition:
+    """Return the facts."""
+    return Competition(title="Shapes", metric="accuracy", licence="Apache-2.0", known_test_labels=True)
+
+
+@hookimpl
+def kagglekit_download(competition: Competition, folder: Path) -> Path:
+    """Draw the pictures: 1,000 to learn from and 500 for the test."""
+    from kagglekit_shapes.drawing import draw_all
+
+    draw_all(folder)
+    return folder
+
+
+@hookimpl
+def kagglekit_labels(data: Path) -> pd.DataFrame:
+    """Read the two lists of the drawn pictures."""
+    lists = {"train": data / "train.txt", "test": data / "test.txt"}
+    return labels_from_list(lists, images=data / "images", suffix=".png")
+
+
+@hookimpl
+def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
+    """Build the small network, with random weights, where the recipe names it."""
+    if recipe.arch != ARCH:
+        return None
+    if recipe.pretrained or recipe.weights or recipe.head != "linear":
+        raise UserError(
+            f"{ARCH} is trained from nothing, under a linear head",
+            "leave out weights=, or name another --arch; its own settings are pretrained=false head=linear",
+        )
+    from kagglekit_shapes.network import ShapesNet
+
+    return ShapesNet(n_classes, recipe.drop_rate)
+
+
+@hookimpl
+def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
+    """Group the small network's layers."""
+    if recipe.arch != ARCH:
+        return None
+    from kagglekit_shapes.network import layer_groups
+
+    return layer_groups(model, recipe.groups)
+
+
+@hookimpl
+def kagglekit_recipe(preset: str) -> Recipe | None:
+    """Return the one recipe: what a GPU could do better is not worth showing here."""
+    return RECIPE if preset in ("quick", "standard", "best") else None
+
+
+# Shapes are turned at random in any case, so they may be turned at random once more. No layer knows anything yet:
+# all of them learn at the same rate (body_factor 1). Batches of 16 reach a little less log loss, but take longer and
+# make threads on a busy machine wait for one another twice as often.
+stage = partial(Stage, batch_size=32, lr=8e-3, body_factor=1, max_rotate=180)
+RECIPE = Recipe(
+    arch=ARCH,
+    pretrained=False,
+    stages=(
+        stage(name="head", size=48, freeze_to=-1, precompute=True),
+        stage(name="head-augmented", size=48, freeze_to=-1, lr=1e-3),
+        stage(name="all-1", size=48, cycle_len=20),
+        stage(name="all-2", size=64, schedule="sgdr", cycles=2, cycle_len=6, snapshots=True),
+    ),
+    exposure="none: the network starts from random weights",
+    measured="99.2 to 99.8 % of the test images (seeds 0, 1, 2), 17 to 23 s in all, on two CPU cores of an AMD EPYC",
+)

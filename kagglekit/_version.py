@@ -1,0 +1,3 @@
+"""The version, in a module that everything below the front door can import."""
+
+__version__ = "0.1.0"

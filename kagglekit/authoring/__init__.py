@@ -1,0 +1,1 @@
+"""Tools for plugin authors: `kagglekit new` and `kagglekit check`."""

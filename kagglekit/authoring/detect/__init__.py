@@ -1,0 +1,1 @@
+"""Recognize the layout of a data folder that kagglekit has never seen."""

@@ -1,0 +1,175 @@
+"""What a data folder that kagglekit has never seen holds: where the labels are, the test images, the CSV's form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from kagglekit.authoring.detect.class_folders import (
+    TEST,
+    TRAIN,
+    VALID,
+    ClassFolders,
+    class_folders,
+    is_class_folder,
+    is_named,
+)
+from kagglekit.authoring.detect.csv_labels import Table, find_table, match_files
+from kagglekit.authoring.detect.file_names import FileNames, find_names
+from kagglekit.authoring.detect.layout import Form, Labels, Sample, Seen, TestImages
+from kagglekit.authoring.detect.notes import notes_of, with_helpers
+from kagglekit.data.listing import image_names, subfolders, what_is_there
+from kagglekit.data.submission import read_sample
+from kagglekit.system.errors import UserError, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_HEADERS = 200  # pictures whose size is looked at
+
+
+def recognise(data: Path) -> Seen:
+    """Look at a data folder.
+
+    Raises:
+        UserError: It holds no images, or no labels that are recognised; says what it holds and what is supported.
+    """
+    files = _image_folders(data)
+    sample = read_sample(data)
+    labels = _labels(data, _but_for_tests(files, sample), sample)
+    test = _test_images(files, labels, sample)
+    asked = None if sample is None else _sample(sample, labels.classes)
+    notes = notes_of(data, files, Seen(labels, test, asked, 0, ()), sample)
+    return Seen(labels, test, asked, _short_side(data, files), notes)
+
+
+def _image_folders(data: Path) -> dict[str, list[str]]:
+    """Return the names of the images in each folder that has some, by its path relative to `data` (``.`` is ``""``)."""
+    if not data.is_dir():
+        raise UserError(f"there is no data folder {data}", what_is_there(data))
+    waiting, found = [data], {}
+    while waiting:
+        folder = waiting.pop(0)
+        if names := image_names(folder):
+            found[_relative(folder, data)] = names
+        waiting += subfolders(folder)
+    if not found:
+        zipped = [path.name for path in sorted(data.glob("*.zip"))]
+        hint = f"unzip {listing(zipped)} first" if zipped else what_is_there(data / "*")
+        raise UserError(f"there are no images in {data}", hint)
+    return found
+
+
+def _but_for_tests(files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> dict[str, list[str]]:
+    """Leave out the folders whose images are exactly those that sample_submission.csv asks for, whatever their name."""
+    ids = set() if sample is None else {PurePosixPath(image).stem for image in sample.iloc[:, 0]}
+    left = {f: names for f, names in files.items() if {PurePosixPath(name).stem for name in names} != ids}
+    return left or dict(files)
+
+
+def _relative(folder: Path, data: Path) -> str:
+    return "" if folder == data else folder.relative_to(data).as_posix()
+
+
+def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> Labels:
+    """Find the labels; a CSV that names the images says more than folders do, and these more than file names."""
+    folders = class_folders(files)
+    no_tests = {folder: names for folder, names in files.items() if not is_named(folder, TEST)}
+    try:
+        found = find_table(data, no_tests or files, _asked_names(sample)) or folders
+    except UserError:
+        if folders is None:
+            raise
+        found = folders
+    if labels := found or names_with_labels(files):
+        return labels
+    raise UserError(
+        f"no labels were recognised in {data}: {what_is_there(data / '*')}",
+        "recognised are folders of classes (train/CLASS/1.jpg), a CSV file with a column of image names and one of "
+        "labels, and file names that hold the class (birch_12.jpg); for anything else begin without --from-data and "
+        f"write kagglekit_labels yourself{with_helpers(data, files)}",
+    )
+
+
+def _asked_names(sample: pd.DataFrame | None) -> frozenset[str]:
+    """Return the words of sample_submission.csv that may be names of classes."""
+    return frozenset() if sample is None else frozenset((*map(str, sample.columns[1:]), *sample.iloc[:, 1]))
+
+
+def names_with_labels(files: Mapping[str, list[str]]) -> FileNames | None:
+    """Find the folder whose file names hold labels; one called train is preferred, then the one with most images."""
+    own = [folder for folder in files if not (is_named(folder, TEST) or is_named(folder, VALID))]
+    likely = sorted(own, key=lambda folder: (not is_named(folder, TRAIN), -len(files[folder])))
+    parts = (TRAIN, VALID, TEST)
+    return find_names({f: files[f] for f in likely}, lambda name: not any(is_named(name, part) for part in parts))
+
+
+def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.DataFrame | None) -> TestImages | None:
+    """Find the test images by the ids of sample_submission.csv, else by their folder's name."""
+    own = None if isinstance(labels, ClassFolders) else labels.images
+    named = [folder for folder in files if is_named(folder, TEST)]
+    if sample is not None:
+        folders = {
+            f: n for f, n in files.items() if not isinstance(labels, ClassFolders) or not is_class_folder(f, labels)
+        }
+        first = [*named, *(folder for folder in files if folder != own)]
+        for prefix, ids in _ways_to_read(sample.iloc[:, 0]):
+            if match := match_files(ids, folders, first):
+                return TestImages(match.images, match.suffix, shared=match.images == own, prefix=prefix)
+    if len(named) > 1 and isinstance(labels, ClassFolders):
+        above = {folder.rpartition("/")[0] for folder in named}
+        if len(above) == 1 and {folder.rpartition("/")[2] for folder in named} <= set(labels.classes):
+            return TestImages(above.pop(), labelled=True)
+    return TestImages(named[0], labels.suffix if isinstance(labels, Table) else None) if named else None
+
+
+def _ways_to_read(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]]:
+    """Yield the ids as they are; then, if all begin with the same folder, that and the rest of them."""
+    yield "", ids
+    parts = ids.str.rpartition("/")
+    if parts[0].nunique() == 1 and parts[0].iloc[0]:
+        yield f"{parts[0].iloc[0]}/", parts[2]
+
+
+def _sample(sample: pd.DataFrame, classes: Sequence[str]) -> Sample:
+    import pandas as pd
+
+    columns = tuple(map(str, sample.columns))
+    values = tuple(dict.fromkeys(sample.iloc[:, 1]))
+    form: Form = "unknown"
+    positive = None
+    spelling = _spelling(classes, columns[1:] if len(columns) > 2 else values)
+    renamed = {spelling.get(name, name) for name in classes}
+    numeric = bool(pd.to_numeric(pd.Series(values), errors="coerce").notna().all())
+    if set(columns[1:]) == renamed:
+        form = "a column a class"
+    elif len(columns) == 2 and (
+        set(values) <= renamed or {word for value in values for word in value.split()} <= renamed
+    ):
+        form = "class names"
+    elif len(columns) == 2 and len(classes) == 2 and numeric:
+        form, positive = "probability of one class", columns[1] if columns[1] in classes else None
+    return Sample(form, columns, positive, spelling, values[:5])
+
+
+def _spelling(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+    """Match names that differ in case, blanks, hyphens and underscores only."""
+    plain = {re.sub(r"[\W_]+", "", name).lower(): name for name in wanted}
+    found = {name: plain.get(re.sub(r"[\W_]+", "", name).lower(), name) for name in classes}
+    return {name: other for name, other in found.items() if other != name} if len(set(found.values())) > 1 else {}
+
+
+def _short_side(data: Path, files: Mapping[str, list[str]]) -> int:
+    from PIL import Image
+
+    paths = [data / folder / name for folder, names in files.items() for name in names]
+    sides = []
+    for path in paths[:: -(-len(paths) // MOST_HEADERS)]:
+        try:
+            with Image.open(path) as image:
+                sides.append(min(image.size))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue  # `kagglekit look` names the broken ones
+    return sorted(sides)[len(sides) // 2] if sides else 0

@@ -1,0 +1,67 @@
+"""Guesses a layout from nothing but the names of a competition's files: what Kaggle lists before any download."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, class_folders, is_named
+from kagglekit.authoring.detect.csv_labels import Table
+from kagglekit.authoring.detect.data_folder import names_with_labels
+from kagglekit.authoring.detect.layout import Labels, Seen, TestImages
+from kagglekit.authoring.scaffold import USUAL
+from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
+from kagglekit.data.submission import SAMPLE_NAMES
+from kagglekit.system.errors import listing
+
+
+def guess_layout(names: Sequence[str]) -> Seen:
+    """Guess where labels and test images will be once the files are downloaded and unpacked.
+
+    Args:
+        names: Of the files, with their folders; zip files stand for the folders that they will become.
+    """
+    files = _folders(names)
+    known = {folder: images for folder, images in files.items() if images}
+    labels = _table(names, files) or class_folders(known) or names_with_labels(known) or USUAL.labels
+    suffix = labels.suffix if isinstance(labels, Table) else None
+    test = next((TestImages(folder, suffix) for folder in files if is_named(folder, TEST)), None)
+    return Seen(labels, test, None, 0, tuple(_notes(names, labels)), guessed=True)
+
+
+def _folders(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the images of each folder; a zip file becomes a folder whose images are not known."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        path = PurePosixPath(name)
+        folder = "" if str(path.parent) == "." else path.parent.as_posix()
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            found.setdefault(folder, []).append(path.name)
+        elif path.suffix.lower() == ".zip" and not PurePosixPath(path.stem).suffix:
+            found.setdefault(path.with_suffix("").as_posix(), [])
+    return {folder: in_order(images) for folder, images in found.items()}
+
+
+def _table(names: Sequence[str], files: Mapping[str, list[str]]) -> Table | None:
+    """Take the CSV file that is not the sample for the labels; its columns are not known."""
+    plain = [name.removesuffix(".zip") for name in names]
+    tables = [name for name in plain if name.endswith(".csv") and PurePosixPath(name).name not in SAMPLE_NAMES]
+    tables = [name for name in tables if not is_named(name.removesuffix(".csv"), TEST)]
+    if not tables:
+        return None
+    csv = max(tables, key=lambda name: is_named(name.removesuffix(".csv"), TRAIN) or "label" in name.lower())
+    others = [folder for folder in files if not (is_named(folder, TEST) or is_named(folder, VALID))]
+    images = max(others, key=lambda folder: is_named(folder, TRAIN), default="train")
+    suffixes = Counter(PurePosixPath(name).suffix for name in files.get(images, ()))
+    suffix = suffixes.most_common(1)[0][0] if suffixes else ".jpg"
+    return Table(csv, images, suffix, "id", "label", ("one", "other"), {}, (), ())
+
+
+def _notes(names: Sequence[str], labels: Labels) -> list[str]:
+    notes = [f"nothing was downloaded: the labels are guessed from the names of Kaggle's files ({listing(names, 6)})"]
+    if isinstance(labels, Table):
+        notes.append(
+            f"the columns of {labels.csv} are not known: id (file names without {labels.suffix}) and label are guesses"
+        )
+    return notes

@@ -1,0 +1,146 @@
+"""What a person should check of what was recognised in a data folder, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.csv_labels import Table, match_files
+from kagglekit.authoring.detect.file_names import FileNames
+from kagglekit.authoring.detect.layout import Labels, Sample, Seen, TestImages
+from kagglekit.system.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINES = 50  # of a text file that are looked at
+
+
+def notes_of(data: Path, files: Mapping[str, list[str]], seen: Seen, sample: pd.DataFrame | None) -> tuple[str, ...]:
+    """Return what a person should check.
+
+    Args:
+        data: The data folder.
+        files: The names of the images in each folder, by its path relative to `data`.
+        seen: What was recognised so far.
+        sample: What `read_sample` gave.
+    """
+    return (
+        *_labels_notes(seen.labels),
+        *_unlabelled_notes(seen.labels, seen.test),
+        *_test_notes(seen.test, sample, files),
+        *_sample_notes(seen.sample, seen.labels.classes),
+        *_list_notes(data, files, seen.labels),
+        *_unused_notes(files, seen),
+    )
+
+
+def with_helpers(data: Path, files: Mapping[str, list[str]]) -> str:
+    """Name the functions that read the labels which are not recognised, as the end of a sentence."""
+    helpers = [f"{helper} of kagglekit reads {listing(names)}" for helper, names in _unread(data, files).items()]
+    return f": {'; '.join(helpers)}" if helpers else " (docs/how-to/competition.md shows how)"
+
+
+def _labels_notes(labels: Labels) -> list[str]:
+    """Say what is odd about the labels."""
+    notes = [] if isinstance(labels, ClassFolders) else list(labels.notes)
+    fewest, most = min(labels.counts.values()), max(labels.counts.values())
+    if fewest < 2:
+        single = [name for name, n in labels.counts.items() if n < 2]
+        notes.append(f"classes with one image: {listing(single)}; none of it can be held out for validation")
+    if most > 10 * fewest:
+        notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages draws classes evenly")
+    parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
+    several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
+    if isinstance(labels, Table) and several:
+        notes.append(f"is {several[0]!r} one class or several? An image has one label; several are not supported")
+    return notes
+
+
+def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:
+    if not isinstance(labels, Table) or not labels.unlabelled or (test and test.shared):
+        return []
+    where = labels.images or "the folder"
+    return [f"images in {where} without a row in {labels.csv} are left out: {listing(labels.unlabelled)}"]
+
+
+def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Mapping[str, list[str]]) -> list[str]:
+    if test is None:
+        return ["no test images were found, so that no submission.csv can be written"]
+    notes = []
+    if sample is not None and not test.labelled:
+        ids = sample.iloc[:, 0].str.removeprefix(test.prefix)
+        matched = match_files(ids, {test.folder: files[test.folder]}, first=[])
+        if matched is None or matched.share < 1:
+            share = matched.share if matched else 0
+            notes.append(
+                f"{share:.0%} of the ids in sample_submission.csv are names of images in {test.folder or 'the folder'}"
+            )
+    return notes
+
+
+def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
+    if sample is None:
+        return ["there is no sample_submission.csv, so that the form of the CSV is a guess from the metric"]
+    if sample.form == "unknown":
+        return [
+            f"sample_submission.csv has the columns {listing(sample.columns)} with values such as "
+            f"{', '.join(map(repr, sample.values[:3]))}, which are not the classes {listing(classes)}"
+        ]
+    if sample.form == "probability of one class" and sample.positive is None:
+        return [f"whose probability does {sample.columns[1]!r} take, that of {classes[0]!r} or of {classes[1]!r}?"]
+    if sample.form == "class names":
+        return list(_name_notes(sample, classes))
+    return []
+
+
+def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+    if not any(sample.values):
+        yield f"sample_submission.csv leaves {sample.columns[1]!r} empty: the names of the classes are written there"
+    if sample.spelling and len(sample.spelling) < len(classes):
+        ours, theirs = next(iter(sample.spelling.items()))
+        yield f"sample_submission.csv spells {ours!r} as {theirs!r}: how does it spell the other classes?"
+
+
+def _list_notes(data: Path, files: Mapping[str, list[str]], labels: Labels) -> list[str]:
+    """Say which files may know labels, or what is train and what is test, better than file names do."""
+    if not isinstance(labels, FileNames):
+        return []
+    return [
+        f"{listing(names)} may say what is train and what is test, which is not recognised: {helper} reads such files"
+        for helper, names in _unread(data, files).items()
+    ]
+
+
+def _unread(data: Path, files: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """List the files that may hold labels in forms that are not recognised, by the function that reads them."""
+    texts = [path for path in _beside(data, "*.txt") if _names_images(path, files)]
+    matlab = [path for path in _beside(data, "*.mat") if path.parent.relative_to(data).as_posix() not in files]
+    found = {"labels_from_list": texts, "labels_from_mat": matlab}
+    return {helper: [path.relative_to(data).as_posix() for path in paths] for helper, paths in found.items() if paths}
+
+
+def _beside(data: Path, name: str) -> list[Path]:
+    return sorted([*data.glob(name), *data.glob(f"*/{name}")])
+
+
+def _names_images(text: Path, files: Mapping[str, list[str]]) -> bool:
+    with text.open(encoding="utf-8-sig", errors="replace") as lines:
+        head = [line.split()[0] for line in islice(lines, LINES) if line.strip() and not line.startswith("#")]
+    return bool(head) and match_files(head, files, first=[]) is not None
+
+
+def _unused_notes(files: Mapping[str, list[str]], seen: Seen) -> Iterator[str]:
+    """Say which images are neither labelled nor test images."""
+    labels, test = seen.labels, seen.test
+    roots = {labels.train, labels.valid} if isinstance(labels, ClassFolders) else {labels.images}
+    roots |= {test.folder} if test else set()
+    used = tuple(f"{root}/" for root in roots if root)
+    unused = [folder for folder in files if "" not in roots and not f"{folder}/".startswith(used)]
+    if unused:
+        n = sum(len(files[folder]) for folder in unused)
+        yield f"{n:,} images are in folders that are not used: {listing([folder or '.' for folder in unused])}"

@@ -1,0 +1,160 @@
+"""Writes a small distribution around a competition's plugin: pyproject.toml, README.md, a test."""
+
+from __future__ import annotations
+
+import json
+from string import Template
+
+from kagglekit._version import __version__
+from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.csv_labels import Table
+from kagglekit.authoring.detect.file_names import FileNames
+from kagglekit.authoring.detect.layout import Labels, Seen
+from kagglekit.authoring.scaffold import Facts, plugin_text
+
+
+def module_name(name: str) -> str:
+    """Return the name of a plugin's module: ``kagglekit_dog_breed`` for ``dog-breed``."""
+    return f"kagglekit_{name.replace('-', '_')}"
+
+
+def package_files(facts: Facts, seen: Seen) -> dict[str, str]:
+    """Return the text of each file of a distribution, by its path in the distribution's folder."""
+    names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
+    return {
+        f"{module_name(facts.name)}.py": plugin_text(facts, seen).replace(f"./{facts.name}.py", facts.name),
+        "pyproject.toml": _PYPROJECT.substitute(names),
+        "README.md": _README.substitute(names),
+        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(seen)),
+    }
+
+
+def _tiny(seen: Seen) -> str:
+    """Write the body of a function that draws tiny data in the layout that was recognised."""
+    classes = list(seen.labels.classes[: None if seen.sample and seen.sample.form == "unknown" else 3])
+    lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
+    lines += _tiny_labels(seen.labels)
+    if seen.test is None:
+        return _indented(lines)
+    if seen.test.labelled:
+        return _indented([*lines, *_each(f'folder / "{seen.test.folder}" / name / f"t{{i}}.png"')])
+    suffix = seen.test.suffix or ".png"
+    ids = '[f"t{i}" for i in range(4)]' if seen.test.suffix != "" else '[f"t{i}.png" for i in range(4)]'
+    lines.append(f"tests = {ids}")
+    lines += ["for i, image in enumerate(tests):"]
+    file = "{image}" if seen.test.suffix == "" else f"{{image}}{suffix}"
+    lines += [f'    draw(folder / "{seen.test.folder}" / f"{file}", i % len(classes))']
+    return _indented([*lines, *_tiny_sample(seen)])
+
+
+def _tiny_labels(labels: Labels) -> list[str]:
+    if isinstance(labels, FileNames):
+        return _each(f'folder / "{labels.images}" / f"{labels.example}.png"')
+    return _tiny_folders(labels) if isinstance(labels, ClassFolders) else _tiny_csv(labels)
+
+
+def _tiny_folders(labels: ClassFolders) -> list[str]:
+    lines = _each(f'folder / "{labels.train}" / name / f"{{i}}.png"')
+    return lines if labels.valid is None else [*lines, *_each(f'folder / "{labels.valid}" / name / f"v{{i}}.png"')]
+
+
+def _each(file: str) -> list[str]:
+    return ["for kind, name in enumerate(classes):", "    for i in range(8):", f"        draw({file}, kind)"]
+
+
+def _tiny_csv(labels: Table) -> list[str]:
+    file = f"{{kind}}-{{i}}{labels.suffix or '.png'}"
+    image = "{kind}-{i}" if labels.suffix else file
+    return [
+        f"rows = [{json.dumps([labels.id_column, labels.label_column], ensure_ascii=False)}]",
+        *_each(f'folder / "{labels.images}" / f"{file}"'),
+        f'        rows.append([f"{image}", name])',
+        f'write(folder / "{labels.csv}", rows)',
+    ]
+
+
+def _tiny_sample(seen: Seen) -> list[str]:
+    sample = seen.sample
+    if sample is None:
+        return []
+    spelt = [sample.spelling.get(name, name) for name in seen.labels.classes[:3]]
+    image = f"{json.dumps(seen.test.prefix)} + image" if seen.test and seen.test.prefix else "image"
+    if sample.form == "a column a class":
+        columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
+    else:
+        value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
+        columns, values = list(sample.columns), f"[{json.dumps(value, ensure_ascii=False)}] * {len(sample.columns) - 1}"
+    header = json.dumps(columns, ensure_ascii=False)
+    return [f'write(folder / "sample_submission.csv", [{header}, *([{image}] + {values} for image in tests)])']
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
+
+
+_PYPROJECT = Template("""\
+[build-system]
+requires = ["hatchling>=1.27"]
+build-backend = "hatchling.build"
+
+[project]
+name = "kagglekit-$name"
+version = "0.1.0"
+description = "A kagglekit plugin: $name"
+readme = "README.md"
+requires-python = ">=3.11"
+dependencies = ["kagglekit>=$version"]
+
+[project.entry-points."kagglekit.competitions"]
+$name = "$module"
+
+[tool.hatch.build.targets.wheel]
+include = ["/$module.py"]
+""")
+
+_README = Template("""\
+# kagglekit-$name
+
+A plugin for kagglekit.
+
+    pip install -e .
+    kagglekit look $name --data DIR
+    kagglekit check $name --data DIR
+    kagglekit run $name --data DIR
+
+`pytest` runs the conformance check on tiny drawn pictures in the layout of the data.
+""")
+
+_TEST = Template('''\
+"""The plugin passes kagglekit's conformance check, on tiny data in the layout of the real ones."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from kagglekit.testing import check_competition
+from PIL import Image
+
+PLUGIN = Path(__file__).parents[1] / "$module.py"
+
+
+def draw(path, kind):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(sum(path.name.encode())).integers(0, 60, (48, 48, 3))
+    Image.fromarray((noise + 60 * kind).astype(np.uint8)).save(path)
+
+
+def write(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
+def write_tiny_data(folder):
+$tiny
+
+
+def test_it_passes_the_conformance_check(tmp_path):
+    write_tiny_data(tmp_path)
+    check_competition(PLUGIN, data=tmp_path)
+''')

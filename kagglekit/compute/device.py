@@ -1,0 +1,171 @@
+"""Where and how a run computes: device, precision and memory layout, decided once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from kagglekit.compute.memory import give_back, keep_freed_memory
+from kagglekit.system.errors import UserError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A precision with a memory layout."""
+
+    precision: Precision
+    channels_last: bool
+
+    def __str__(self) -> str:
+        return f"{self.precision} {'channels_last' if self.channels_last else 'contiguous'}"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The layout in torch's terms."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return the context in which a forward pass runs."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=DTYPES[self.precision])
+
+
+@dataclass
+class Compute:
+    """Device and formats of a run; they stay as they are, but for `batch`.
+
+    Attributes:
+        device: Where the model lives.
+        train: Format of training steps through the body.
+        infer: Format of everything without gradients through the body.
+        why: How the formats were found, for the log.
+        train_cost: Time of a training step through all layers in forward passes for inference; only estimates
+            of the time left use it. None where it could not be measured.
+        batch: Images of a forward pass without gradients; halved where the device's memory does not hold them.
+    """
+
+    device: torch.device
+    train: Format
+    infer: Format
+    why: str
+    train_cost: float | None = 3.0  # forward, and backward twice as long
+    batch: int = BATCH
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
+
+    Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, questions about
+    precisions) would else start a context on the first one. On the CPU this process keeps memory that is freed.
+
+    Raises:
+        UserError: There is no such device here.
+    """
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    chosen = next(kind for kind, there in found.items() if there) if name == "auto" else name
+    try:
+        device = torch.device(chosen)
+    except RuntimeError:
+        raise UserError(f"{name!r} is no device", "use auto, cpu, cuda, cuda:1 or mps") from None
+    there = found.get(device.type, False)
+    if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        usable = ", ".join(kind for kind, is_there in found.items() if is_there)
+        raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
+    use_device(device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
+
+
+def use_device(device: torch.device) -> None:
+    """Make a GPU the calling thread's own."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
+@contextmanager
+def chosen_algorithms(deterministic: bool) -> Iterator[None]:
+    """In the block, let torch use only algorithms whose result is the same every time, if asked for.
+
+    If not, cuDNN times its convolutions once for each shape: all batches of a stage have one. cuBLAS reads its setting
+    when a process first uses it.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def device_title(device: torch.device) -> str:
+    """Name the hardware for people and for run.json."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({_threads(torch.get_num_threads())})" if device.type == "cpu" else device.type
+
+
+def _threads(n: int) -> str:
+    return f"{n} thread{'s' * (n != 1)}"
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generators that layers on the device draw from.
+
+    torch.manual_seed would also queue a call, with a stack trace, for every kind of device that is not in use:
+    too slow for each step, and the queue never ends.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much memory of its own the device has free; 0 for one that shares the CPU's.
+
+    What torch keeps of freed tensors (a probe's, another size's store) is given back first: it counts as used.
+    """
+    if device.type != "cuda":
+        return 0
+    give_back()
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
+def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    """Send an array to a device without waiting for the copy."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

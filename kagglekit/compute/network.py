@@ -1,0 +1,228 @@
+"""What the core needs to know of a network: its input, its layer groups, what is frozen, its weights' files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kagglekit.system.errors import UserError, listing
+from kagglekit.system.files import replacing
+from kagglekit.types.data_config import DataConfig
+from kagglekit.types.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def data_config(model: nn.Module) -> DataConfig:
+    """Return what the network expects of its input; the model hook's answer was checked to carry it."""
+    config = model.data_config
+    if not isinstance(config, DataConfig):
+        raise TypeError(f"data_config is a {type(config).__name__}")
+    return config
+
+
+def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
+    """Round every image size of a recipe to the nearest multiple, upwards in the middle, at least one multiple.
+
+    Args:
+        recipe: With sizes in px.
+        multiple: Of px, from the network's `DataConfig`.
+
+    Returns:
+        The same object where nothing changes.
+    """
+
+    def rounded(size: int) -> int:
+        return max(1, (2 * size + multiple) // (2 * multiple)) * multiple
+
+    if all(size == rounded(size) for size in recipe.sizes):
+        return recipe
+    stages = tuple(stage.model_copy(update={"size": rounded(stage.size)}) for stage in recipe.stages)
+    predict_size = recipe.predict_size and rounded(recipe.predict_size)
+    return recipe.model_copy(update={"stages": stages, "predict_size": predict_size})
+
+
+def set_input_size(model: nn.Module, size: int) -> None:
+    """Tell the model the side of the images to come, px, if it has to be told."""
+    if callable(tell := getattr(model, "set_input_size", None)):
+        tell(size)
+
+
+def frozen_names(model: nn.Module) -> set[str]:
+    """Return the names of the parameters that do not train."""
+    return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+def head_module(model: nn.Module, groups: Sequence[Sequence[str]]) -> tuple[str, nn.Module]:
+    """Find the head: the sub-module that holds all parameters of the last layer group and nothing else.
+
+    Of several that do, it is the outermost, so that a dropout before the last layer belongs to it.
+
+    Returns:
+        Its name in the model, and itself.
+
+    Raises:
+        UserError: No sub-module holds just these.
+    """
+    last = set(groups[-1])
+    for name, module in model.named_modules():  # parents before children
+        if name and {f"{name}.{own}" for own, _ in module.named_parameters()} == last:
+            return name, module
+    raise UserError(
+        f"no single part of the network holds just its last layer group ({listing(sorted(last), 3)})",
+        "the plugin that answers kagglekit_layer_groups must put the whole head, and only it, last",
+    )
+
+
+def set_modes(model: nn.Module, frozen: set[str], batch_norm: Literal["keep", "update"], head: str) -> None:
+    """Put what is frozen into eval mode, everything else into train mode.
+
+    A module is frozen if all parameters in it are; one without parameters (dropout, stochastic depth) is as the
+    module around it. So a frozen layer group changes no BatchNorm statistics and drops nothing.
+
+    Args:
+        model: The network.
+        frozen: Names of the frozen parameters.
+        batch_norm: With ``keep``, BatchNorm layers use and keep the statistics they have, but for those in the
+            head, which has none worth keeping.
+        head: Name of the head, from `head_module`.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    fixed = {id(parameter) for name, parameter in model.named_parameters() if name in frozen}
+    _set_modes(model, fixed, True)
+    if batch_norm == "keep":
+        for name, module in model.named_modules():
+            if isinstance(module, _BatchNorm) and name != head and not name.startswith(f"{head}."):
+                module.training = False
+
+
+def _set_modes(module: nn.Module, fixed: set[int], around: bool) -> None:
+    parameters = list(module.parameters())
+    module.training = any(id(p) not in fixed for p in parameters) if parameters else around
+    for child in module.children():
+        _set_modes(child, fixed, module.training)
+
+
+@contextmanager
+def kept_modes(model: nn.Module) -> Iterator[None]:
+    """Put every module back into the mode, train or eval, that it had before the block."""
+    modes = [(module, module.training) for module in model.modules()]
+    yield
+    for module, training in modes:
+        module.training = training
+
+
+def set_dropout(head: nn.Module, rate: float) -> None:
+    """Set the dropout in a head: `rate` before its last layer, half of it before others, as fast.ai's heads have it."""
+    from torch.nn import Dropout
+
+    layers = [module for module in head.modules() if isinstance(module, Dropout)]
+    for layer in layers:
+        layer.p = rate if layer is layers[-1] else rate / 2
+
+
+class _Reached(Exception):
+    """Carries a module's input out of the network's forward."""
+
+    def __init__(self, tensor: Any) -> None:
+        super().__init__()
+        self.tensor = tensor
+
+
+def input_of(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
+    """Return what `module`, a part of `model`, gets to see when the model gets `x`; what follows is not run.
+
+    Raises:
+        UserError: The model does not call it.
+    """
+
+    def stop(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        raise _Reached(inputs[0])
+
+    handle = module.register_forward_pre_hook(stop)
+    try:
+        model(x)
+    except _Reached as reached:
+        tensor: Tensor = reached.tensor
+        return tensor
+    finally:
+        handle.remove()
+    raise UserError("the network does not call its own head", "the plugin that built it must use each layer group")
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write all parameters and buffers to a safetensors file, a tensor known by several names once.
+
+    The file is either whole or not there.
+
+    Raises:
+        UserError: It can't be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    with replacing(path) as part:
+        try:
+            save_file(tensors, part)
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            if not number:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote into a network of the same kind.
+
+    Raises:
+        UserError: The file can't be read, or its names or shapes are not this network's.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read the weights {path}: {error}", "the file is missing or damaged") from error
+    own = _tensors(model)
+    _check_same(own, found, path)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(found[name])
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name, shared ones by their first name only."""
+    first: dict[int, str] = {}
+    state = model.state_dict(keep_vars=True)
+    for name, tensor in state.items():
+        first.setdefault(id(tensor), name)
+    return {name: state[name] for name in first.values()}
+
+
+def _check_same(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
+    missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
+    if missing or unknown:
+        parts = [f"it lacks {listing(missing, 3)}"] * bool(missing) + [f"it has {listing(unknown, 3)}"] * bool(unknown)
+        raise UserError(
+            f"the weights {path} are of another network: {'; '.join(parts)}",
+            "use the recipe (arch, head) they were trained with",
+        )
+    other = [
+        f"{name} is {list(found[name].shape)} there and {list(tensor.shape)} in the network"
+        for name, tensor in own.items()
+        if tensor.shape != found[name].shape
+    ]
+    if other:
+        raise UserError(
+            f"the weights {path} have other shapes: {listing(other, 2)}",
+            "use the recipe (arch, head, classes, image size) they were trained with",
+        )

@@ -1,0 +1,1 @@
+"""From a download to a split image table, and from predictions to a CSV."""

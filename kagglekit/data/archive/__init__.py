@@ -1,0 +1,1 @@
+"""Unpack archives safely, nested ones too."""

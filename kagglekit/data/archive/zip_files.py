@@ -1,0 +1,101 @@
+"""Zip files for `kagglekit.data.archive.extract`."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from kagglekit.data.archive.destination import CHUNK, LARGE_IN_ALL, LARGE_MEMBER, RATIO, Place, safe_parts
+
+END = 22  # bytes of the record at an archive's end, without its comment
+LOCAL_HEADER = 30  # bytes before a member's name and data
+
+
+def zip_steps(place: Place) -> Iterator[int]:
+    """Unpack a zip file; yield, about every MB, how many of the archive's bytes that took.
+
+    Raises:
+        BadArchive: It is unsafe.
+        UserError: There is not enough room.
+        Exception: One of zipfile and its decompressors: it is broken.
+    """
+    with zipfile.ZipFile(place.archive) as archive:
+        members = archive.infolist()
+        _check_count(place, archive)
+        _check_zip(place, members)
+        place.check_room(sum(member.file_size for member in members))
+        new = 0.0
+        for member in members:
+            place.member = member.filename
+            parts = safe_parts(member.filename) or ()
+            if member.is_dir():
+                place.make_folder(parts)
+                continue
+            for n_bytes in place.write(parts, _zip_chunks(archive, member)):
+                new += n_bytes * member.compress_size / member.file_size
+                if new >= CHUNK:
+                    yield int(new)
+                    new = 0
+
+
+def _check_count(place: Place, archive: zipfile.ZipFile) -> None:
+    """Compare how many members there are with what the archive's end says: zipfile passes over what it can't read."""
+    with place.archive.open("rb") as file:
+        file.seek(-END - len(archive.comment), 2)
+        end = file.read(END)
+    (told,) = struct.unpack_from("<H", end, 10)
+    found = len(archive.infolist())
+    if end.startswith(b"PK\5\6") and told not in (found % 0x10000, 0xFFFF):
+        raise zipfile.BadZipFile(f"{found:,} members, expected are {told:,}")
+
+
+def _check_zip(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse what the table of contents gives away; nothing has been written yet."""
+    size = place.archive.stat().st_size
+    if any(member.header_offset < 0 for member in members):
+        raise zipfile.BadZipFile("its table of contents points to nowhere")
+    place.refuse_unsafe(member.filename for member in members if _leads_outside(member))
+    place.refuse_strange(member.filename for member in members if not _is_plain(member))
+    place.refuse_any("is encrypted", (member.filename for member in members if member.flag_bits & 1))
+    blown_up = (member.filename for member in members if _is_blown_up(member))
+    place.refuse_any(f"would expand more than {RATIO} times", blown_up)
+    if sum(member.file_size for member in members) > max(LARGE_IN_ALL, RATIO * size):
+        largest = max(members, key=lambda member: member.file_size)
+        place.refuse_any(f"would expand more than {RATIO} times in all, its largest member", [largest.filename])
+    place.refuse_any("holds members that overlap", _overlapping(members))
+
+
+def _overlapping(members: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
+    """Yield the names of members that share bytes with the next: some bombs do, nothing honest does."""
+    for member, following in pairwise(sorted(members, key=lambda member: member.header_offset)):
+        if member.header_offset + LOCAL_HEADER + member.compress_size > following.header_offset:
+            yield member.filename
+
+
+def _leads_outside(member: zipfile.ZipInfo) -> bool:
+    return safe_parts(member.orig_filename) is None or stat.S_ISLNK(member.external_attr >> 16)
+
+
+def _is_blown_up(member: zipfile.ZipInfo) -> bool:
+    return member.file_size > LARGE_MEMBER and member.file_size > RATIO * member.compress_size
+
+
+def _is_plain(member: zipfile.ZipInfo) -> bool:
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    return kind in (0, stat.S_IFREG, stat.S_IFDIR) and (member.is_dir() or bool(safe_parts(member.filename)))
+
+
+def _zip_chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield a member's bytes, never more than its size says; the last read compares its CRC."""
+    # zipfile expands all that it reads at once, except deflated bytes: 4 kB of bzip2 may become 90 MB.
+    step = CHUNK if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 1 << 12
+    read = 0
+    with archive.open(member) as content:
+        while chunk := content.read(step):
+            read += len(chunk)
+            yield chunk
+    if read != member.file_size:
+        raise zipfile.BadZipFile(f"{read:,} bytes, expected are {member.file_size:,}")

@@ -1,0 +1,71 @@
+"""Near-duplicates as groups of the image table, so that no split tears them apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kagglekit.data.duplicates import fingerprints, near_duplicates, word_unread
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.hooks.calls import Hooks
+
+
+def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, str]:
+    """Put near-duplicates among the labelled images into one ``group``, together with the groups they had.
+
+    Where the competition gives its own valid split, valid images with a copy among the train images join those.
+
+    Args:
+        table: Of images.
+        hooks: Read them.
+
+    Returns:
+        The table, and a sentence about what was found.
+    """
+    rows = np.flatnonzero((table["split"] != "test").to_numpy())
+    paths = [Path(path) for path in table["path"].to_numpy()[rows]]
+    found = list(fingerprints(paths, hooks))
+    pairs = near_duplicates(found)
+    parts = _parts(len(rows), [*pairs, *_old_pairs(table, rows)])
+    together = np.bincount(parts)[parts] > 1
+    groups = np.full(len(table), None, dtype=object)
+    groups[rows[together]] = [f"group {part}" for part in parts[together]]
+    grouped = _without_leaks(table.assign(group=groups))
+    copies = len({number for pair in pairs for number in pair})
+    moved = int((grouped["split"] != table["split"]).sum())
+    read = sum(one is not None for one in found)
+    words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of train | valid"
+    more = [f"{moved} of them moved from valid to train" if moved else "", word_unread(paths, found)]
+    return grouped, "; ".join([words, *filter(None, more)])
+
+
+def _old_pairs(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Pair each image of a group that the table has already with the first one of it."""
+    if "group" not in table:
+        return []
+    first: dict[str, int] = {}
+    own = table["group"].to_numpy(dtype=object)[rows]
+    known = [(number, str(group)) for number, group in enumerate(own) if group is not None and group == group]
+    return [(first.setdefault(group, number), number) for number, group in known]
+
+
+def _parts(n: int, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
+    """Number the connected parts of a graph of `n` images."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    one, other = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (one, other)), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _without_leaks(table: pd.DataFrame) -> pd.DataFrame:
+    in_train = set(table.loc[(table["split"] == "train") & table["group"].notna(), "group"])
+    leaks = (table["split"] == "valid") & table["group"].isin(in_train)
+    return table.assign(split=table["split"].where(~leaks, "train"))

@@ -1,0 +1,287 @@
+"""Image tables from what competitions really ship: class folders, file names, CSV, MATLAB and list files.
+
+Each function returns a pandas DataFrame with the columns ``id``, ``path`` (str), ``label`` (None where
+unknown) and ``split``. Files of a folder are in the order of their names, numbers by value.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.data.listing import IMAGE_SUFFIXES, existing_file, image_names, other_images, subfolders, what_is_there
+from kagglekit.system.errors import UserError, listing, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+
+def labels_from_folders(
+    train: Path, *, valid: Path | None = None, test: Path | None = None, suffix: str | None = None
+) -> pd.DataFrame:
+    """Label each image with its folder's name: ``train/CLASS/*.jpg``, and ``train/CLASS/SITE/*.jpg``.
+
+    Args:
+        train: The folder of class folders. Ids are ``train/CLASS/name.jpg``. `valid` and `test` may lie in it.
+        valid: Likewise, where it exists; else a part of train is held out later.
+        test: Where it exists: class folders too (known test labels), or the test images themselves.
+        suffix: What the ids of test images themselves lack of the file names; empty for whole file names, None
+            for whatever image suffix each has.
+
+    Raises:
+        UserError: `train` is missing, or there is no image in its class folders.
+    """
+    tables = [_class_folders(train, "train", no_classes=(valid, test))]
+    if valid is not None and valid.is_dir():
+        tables.append(_class_folders(valid, "valid"))
+    if test is not None and test.is_dir() and not image_names(test) and subfolders(test):
+        return _joined([*tables, _class_folders(test, "test")])
+    return _joined([*tables, _test_rows(test, suffix)])
+
+
+def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -> pd.DataFrame:
+    r"""Label each image of a folder with the first group of a regular expression over its file name.
+
+    Args:
+        images: The folder of train images. Ids are file names without suffix.
+        pattern: Searched in the file name: ``r"^(.+)_\d+"`` takes ``great_pyrenees`` from
+            ``great_pyrenees_12.jpg``.
+        test: The folder of test images, where it exists.
+
+    Raises:
+        UserError: The folder is missing or empty, or the pattern fits some file names not.
+    """
+    names = _some(image_names(images), images)
+    table = _table(_stems(names), [str(images / name) for name in names], _matches(names, pattern), "train")
+    return _joined([table, _test_rows(test, None)])
+
+
+def labels_from_csv(
+    csv: Path,
+    *,
+    images: Path,
+    suffix: str = "",
+    id_column: str = "id",
+    label_column: str | None = None,
+    test: Path | None = None,
+    ignore_unlabelled: bool = False,
+) -> pd.DataFrame:
+    """Read labels from a CSV file with an id and a label a row.
+
+    Args:
+        csv: The file.
+        images: The folder of train images; each is named by its id and `suffix`.
+        suffix: What the ids lack of the file names, for example ``.jpg``.
+        id_column: Name of the ids' column.
+        label_column: Name of the labels' column; None for the only other one.
+        test: The folder of test images, where it exists. Their ids lack `suffix`, too. Where it is `images`, the
+            test images are those without a row.
+        ignore_unlabelled: Leave out train images without a row, instead of refusing them.
+
+    Raises:
+        UserError: The file or one of the columns is missing, or images have no row.
+    """
+    ids, labels = _csv_columns(csv, id_column, label_column)
+    names = [f"{image}{suffix}" for image in ids]
+    unlabelled = other_images(images, names)
+    if unlabelled and not ignore_unlabelled and test != images:
+        raise UserError(
+            f"{csv} has no row for images in {images}: {listing(unlabelled)}",
+            f"its rows name {listing(names, 2) or 'none'}; add rows, take these images away, or let the plugin leave "
+            "them out: labels_from_csv(..., ignore_unlabelled=True)",
+        )
+    table, tests = _table(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
+    return _joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
+
+
+def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
+    """Return ids and labels, None where there is none."""
+    import pandas as pd
+
+    try:
+        rows = pd.read_csv(existing_file(csv), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
+        raise UserError(f"cannot read {csv}: {error}") from error
+    columns = [str(column) for column in rows.columns]
+    others = [column for column in columns if column != id_column]
+    for column in (id_column, label_column or id_column):
+        if column not in columns:
+            raise UserError(f"{csv}: {unknown('column', column, columns)}")
+    if label_column is None and len(others) != 1:
+        what = f"{csv} has the columns {listing(columns, 20)}: which one holds the labels?"
+        raise UserError(what, "name it: label_column=...")
+    labels = [label.strip() or None for label in rows[label_column or others[0]]]
+    return rows[id_column].tolist(), labels
+
+
+def labels_from_list(
+    lists: Mapping[str, Path], *, images: Path, suffix: str = "", pattern: str | None = None
+) -> pd.DataFrame:
+    """Read labels from list files: a line an image, its name first, words separated by blanks.
+
+    Args:
+        lists: The list file of each split: ``{"train": ..., "test": ...}``. Empty lines and those that begin
+            with ``#`` are left out.
+        images: The folder of the images; each is named by the line's first word and `suffix`.
+        suffix: What the names lack of the file names. Ids are names without suffix.
+        pattern: As in `labels_from_names`; None for the line's second word as the label.
+
+    Raises:
+        UserError: A list file is missing or empty, or a line has no label.
+    """
+    tables = []
+    for split, file in lists.items():
+        lines = existing_file(file).read_text(encoding="utf-8-sig").splitlines()
+        words = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        names = _some([line[0] for line in words], file)
+        labels = _second_words(words, file) if pattern is None else _matches(names, pattern)
+        ids = names if suffix else _stems(names)
+        tables.append(_table(ids, [str(images / f"{name}{suffix}") for name in names], labels, split))
+    return _joined(tables)
+
+
+def labels_from_mat(
+    labels: Path,
+    splits: Path,
+    *,
+    images: Path,
+    name: str,
+    variables: Mapping[str, str],
+    label_variable: str = "labels",
+    class_names: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Read labels and splits from two MATLAB files (up to version 7).
+
+    Args:
+        labels: The file with the class number of every image, in `label_variable`.
+        splits: The file with the images' numbers, from 1, of each split.
+        images: The folder of the images.
+        name: File name by number: ``image_{:05d}.jpg``. Ids are file names without suffix.
+        variables: The split that each variable of `splits` makes up: ``{"trnid": "train", "tstid": "test"}``.
+        label_variable: See `labels`.
+        class_names: Names by number, both text; None for the numbers themselves.
+
+    Raises:
+        UserError: A file or variable is missing, an image number has no label, or a class number no name.
+    """
+    numbers = [str(int(number)) for number in _mat_variables(labels, [label_variable])[label_variable]]
+    if class_names is not None:
+        numbers = _named(numbers, class_names)
+    tables = []
+    for variable, images_of in _mat_variables(splits, list(variables)).items():
+        wanted = [int(number) for number in images_of]
+        beyond = [number for number in wanted if not 1 <= number <= len(numbers)]
+        if beyond:
+            raise UserError(f"{splits}: {variable} names images beyond the {len(numbers)} labelled: {listing(beyond)}")
+        names = [name.format(number) for number in wanted]
+        paths = [str(images / file) for file in names]
+        tables.append(_table(_stems(names), paths, [numbers[number - 1] for number in wanted], variables[variable]))
+    return _joined(tables)
+
+
+def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
+    """List the test images of a folder.
+
+    Args:
+        folder: Where they are.
+        suffix: Taken off the file names to make the ids (other images are left out); empty for whole file
+            names; None for whatever image suffix each has.
+
+    Raises:
+        UserError: The folder is missing, or holds no such image.
+    """
+    names = [name for name in image_names(folder) if suffix is None or name.endswith(suffix)]
+    ids = _stems(names) if suffix is None else [name.removesuffix(suffix) for name in names]
+    return _table(ids, [str(folder / name) for name in _some(names, folder)], None, "test")
+
+
+def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
+    groups = [group for group in subfolders(folder) if group not in no_classes]
+    images = [(group.name, name) for group in groups for name in _images_below(group)]
+    if not images:
+        raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
+    ids = [f"{folder.name}/{label}/{name}" for label, name in images]
+    if split == "test":  # only they are named in a CSV, by what tells them apart
+        ids = [f"{label}/{stem}" for (label, _), stem in zip(images, _stems(name for _, name in images), strict=True)]
+    paths = [str(folder / label / name) for label, name in images]
+    return _table(ids, paths, [label for label, _ in images], split)
+
+
+def _images_below(folder: Path) -> list[str]:
+    """Return the paths of a folder's images and of those in its folders, from there."""
+    deeper = [f"{group.name}/{name}" for group in subfolders(folder) for name in _images_below(group)]
+    return [*image_names(folder), *deeper]
+
+
+def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:
+    return _table([], [], None, "test") if test is None or not test.is_dir() else unlabelled_images(test, suffix)
+
+
+def _table(ids: Sequence[str], paths: Sequence[str], labels: Sequence[str | None] | None, split: str) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = {"id": ids, "path": paths, "label": [None] * len(ids) if labels is None else labels}
+    return pd.DataFrame({**columns, "split": [split] * len(ids)}, dtype=object)
+
+
+def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _stems(names: Iterable[str]) -> list[str]:
+    return [name.rpartition(".")[0] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name for name in names]
+
+
+def _matches(names: Sequence[str], pattern: str) -> list[str]:
+    expression = re.compile(pattern)
+    if not expression.groups:
+        raise UserError(f"the pattern {pattern!r} has no group", "put round brackets around what is the label")
+    found = [expression.search(name) for name in names]
+    without = [name for name, match in zip(names, found, strict=True) if match is None or not match[1]]
+    if without:
+        raise UserError(f"the pattern {pattern!r} finds no label in the names {listing(without)}")
+    return [match[1] for match in found if match is not None]
+
+
+def _second_words(lines: Sequence[Sequence[str]], file: Path) -> list[str]:
+    without = [line[0] for line in lines if len(line) < 2]
+    if without:
+        raise UserError(f"{file} has lines without a label: {listing(without)}", "a line should be: NAME LABEL")
+    return [line[1] for line in lines]
+
+
+def _mat_variables(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(existing_file(file))
+    except (ValueError, NotImplementedError, TypeError) as error:
+        raise UserError(f"cannot read {file} as a MATLAB file: {error}") from error
+    there = [variable for variable in content if not variable.startswith("__")]
+    for variable in wanted:
+        if variable not in there:
+            raise UserError(f"{file}: {unknown('variable', variable, there)}")
+    return {variable: content[variable].ravel() for variable in wanted}
+
+
+def _named(numbers: Sequence[str], class_names: Mapping[str, str]) -> list[str]:
+    without = sorted({number for number in numbers if number not in class_names}, key=int)
+    if without:
+        raise UserError(f"the class names lack the numbers {listing(without)}")
+    used = sorted(class_names[number] for number in set(numbers))
+    twice = sorted({name for name, other in pairwise(used) if name == other})
+    if twice:
+        raise UserError(f"several class numbers have the same name: {listing(twice)}")
+    return [class_names[number] for number in numbers]
+
+
+def _some(names: list[str], where: Path) -> list[str]:
+    if not names:
+        raise UserError(f"there are no images in {where}", what_is_there(where / "*"))
+    return names

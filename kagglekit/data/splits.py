@@ -1,0 +1,141 @@
+"""Images held out for validation, and limits to their number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kagglekit.system.errors import UserError
+from kagglekit.types.randomness import image_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+def split_valid(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Hold out a part of the train images as valid ones, unless the table has some: see `split_off`."""
+    return table if (table["split"] == "valid").any() else split_off(table, "valid", share, seed)
+
+
+def split_off(table: pd.DataFrame, split: str, share: float, seed: int) -> pd.DataFrame:
+    """Move a stratified part of the train images to another split.
+
+    Which ones depends on ids, classes and seed, not on the order of rows. Each class gives its share as
+    nearly as whole images allow, and keeps at least one in train. Images of one ``group`` stay together.
+
+    Args:
+        table: The image table.
+        split: Where they go: ``valid`` or ``test``.
+        share: Of the train images.
+        seed: Another seed takes others.
+
+    Raises:
+        UserError: Nothing can be moved, since each class has but one image or one group.
+    """
+    rows = np.flatnonzero(table["split"].to_numpy() == "train")
+    train = table.iloc[rows]
+    classes, counts = np.unique(train["label"].to_numpy(dtype=str), return_inverse=True, return_counts=True)[1:]
+    total = max(1, round(share * len(rows)))
+    quotas = counts * total / max(1, len(rows))
+    keys = image_keys([str(image) for image in train["id"]], "split", split, seed)
+    if "group" in table and train["group"].notna().any():
+        moved = _whole_groups(train, classes, quotas, total, seed)
+    else:
+        moved = _rank_within(classes, keys) < _apportion(quotas, total, np.zeros_like(counts), counts - 1)[classes]
+    if not moved.any():
+        raise UserError(
+            f"no image can be held out for {split}: each class has only one image (or one group of images)",
+            "add images, or give a valid split of your own",
+        )
+    splits = table["split"].to_numpy(dtype=object, copy=True)
+    splits[rows[moved]] = split
+    return table.assign(split=splits)
+
+
+def limit_images(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
+    """Keep at most `n` labelled and `n` test images, rows in order.
+
+    Labelled ones are stratified: each class keeps its share, at least two images where `n` allows it, one of
+    them in train. Test images are drawn without regard to what is known of them.
+
+    Raises:
+        UserError: `n` is less than the number of classes.
+    """
+    splits, ids = table["split"].to_numpy(dtype=str), [str(image) for image in table["id"]]
+    keys = image_keys(ids, "limit", seed)
+    rows, test = np.flatnonzero(splits != "test"), np.flatnonzero(splits == "test")
+    labels = table["label"].to_numpy()[rows].astype(str)
+    classes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
+    if n < len(counts):
+        raise UserError(
+            f"a limit of {n} images leaves none of some of the {len(counts)} classes",
+            f"use at least {2 * len(counts)}, two a class",
+        )
+    total = min(n, len(rows))
+    least = np.minimum(2 if n >= 2 * len(counts) else 1, counts)
+    kept = _apportion(counts * total / len(rows), total, least, counts)[classes]
+    chosen = rows[_rank_within(classes, _interleaved(classes, splits[rows], keys[rows])) < kept]
+    drawn = test[np.argsort(keys[test], kind="stable")[:n]]
+    return table.iloc[np.sort(np.concatenate([chosen, drawn]))].reset_index(drop=True)
+
+
+def _apportion(
+    quotas: NDArray[np.float64], total: int, least: NDArray[np.int64], most: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Round quotas to whole numbers in [least, most] with the sum `total`, by largest remainders."""
+    given = np.clip(np.floor(quotas).astype(np.int64), least, most)
+    while rest := total - int(given.sum()):
+        step = 1 if rest > 0 else -1
+        movable = given < most if step > 0 else given > least
+        if not movable.any():
+            break
+        wish = np.where(movable, step * (quotas - given), -np.inf)
+        given[np.argsort(-wish, kind="stable")[: min(abs(rest), int(movable.sum()))]] += step
+    return given
+
+
+def _rank_within(classes: NDArray[np.int64], keys: NDArray[Any]) -> NDArray[np.int64]:
+    """Return each row's rank, from 0, by key among the rows of its class."""
+    order = np.lexsort((keys, classes))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(classes))])[:-1]
+    ranks = np.empty(len(classes), np.int64)
+    ranks[order] = np.arange(len(classes)) - starts[classes[order]]
+    return ranks
+
+
+def _interleaved(classes: NDArray[np.int64], splits: NDArray[np.str_], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Return keys that order a class's rows so that any beginning has train and valid in proportion."""
+    parts = np.unique(np.stack([classes, splits == "valid"]), axis=1, return_inverse=True)[1].ravel()
+    ranks = _rank_within(parts, keys)
+    positions = (ranks + 0.5) / np.bincount(parts)[parts]
+    first = ranks == 0  # one of each, train before valid, comes before all others
+    return np.where(first, np.where(splits == "valid", -1.0, -2.0), positions)
+
+
+def _whole_groups(
+    train: pd.DataFrame, classes: NDArray[np.int64], quotas: NDArray[np.float64], total: int, seed: int
+) -> NDArray[np.bool_]:
+    """Choose groups in random order, each where it brings its classes nearer to their quotas.
+
+    Where all groups are too large for that, the smallest one is chosen.
+    """
+    alone = train["group"].isna().to_numpy()
+    names = np.where(alone, "id " + train["id"].astype(str), "group " + train["group"].astype(str))
+    groups, members = np.unique(names.astype(str), return_inverse=True)
+    sizes = np.bincount(members)
+    rows_of = np.split(np.argsort(members, kind="stable"), np.cumsum(sizes)[:-1])
+    parts = [np.unique(classes[rows], return_counts=True) for rows in rows_of]
+    left, taken, chosen = np.bincount(classes), np.zeros(len(quotas)), np.zeros(len(groups), bool)
+    for group in np.argsort(image_keys(list(groups), "group", seed), kind="stable"):
+        there, n = parts[group]
+        nearer = (n * (n + 2 * (taken[there] - quotas[there]))).sum() < 0  # change of the squared distance
+        if nearer and taken.sum() + n.sum() <= total and (left[there] > n).all():
+            chosen[group] = True
+            taken[there] += n
+            left[there] -= n
+    if not chosen.any():
+        spare = [g for g in np.argsort(sizes, kind="stable") if (left[parts[g][0]] > parts[g][1]).all()]
+        chosen[spare[:1]] = True
+    return chosen[members]

@@ -1,0 +1,199 @@
+"""The CSV: reading sample_submission.csv, checking rows against it, clipping, writing."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.system.errors import UserError, listing
+from kagglekit.system.files import replacing
+from kagglekit.types.predictions import check_probabilities, difference, make_predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from kagglekit.types.competition import Competition
+
+SAMPLE_NAMES = ("sample_submission.csv", "sampleSubmission.csv", "SampleSubmission.csv")
+ROWS_AT_ONCE = 4096  # a block of Python floats is some 15 MB at 120 classes
+
+
+def read_sample(data: Path) -> pd.DataFrame | None:
+    """Read the competition's sample_submission.csv (or sampleSubmission.csv, or either zipped), all as text.
+
+    Returns:
+        Its rows; the first column holds the ids. None where the folder has no such file.
+
+    Raises:
+        UserError: The file can't be read as a CSV, has a single column, no rows, or an id twice.
+    """
+    names = [name + ending for ending in ("", ".zip") for name in SAMPLE_NAMES]
+    path = next((data / name for name in names if (data / name).is_file()), None)
+    if path is None:
+        return None
+    try:
+        sample = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError, zipfile.BadZipFile) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"cannot read {path}: {error}", "download it again") from error
+    ids = sample.iloc[:, 0]
+    if len(sample.columns) < 2 or sample.empty:
+        raise UserError(f"{path} has {len(sample.columns)} columns and {len(sample)} rows", "download it again")
+    if not ids.is_unique:
+        raise UserError(f"{path} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+    return sample
+
+
+def check_submission(
+    rows: pd.DataFrame, sample: pd.DataFrame | None, predictions: pd.DataFrame, competition: Competition
+) -> None:
+    """Check the rows of the CSV before they are written.
+
+    Args:
+        rows: What the submission hook answered; the first column holds the ids.
+        sample: What `read_sample` gave.
+        predictions: The test predictions that the rows were made of.
+        competition: For the wording.
+
+    Raises:
+        UserError: Columns or ids are not the sample's, an id of the predictions is missing, or a value can't
+            be right; names the first offenders and their number.
+    """
+    whose = f"the submission to {competition.title}"
+    if sample is not None and list(rows.columns) != list(sample.columns):
+        words = difference(rows.columns, sample.columns) or f"they must be in the order {listing(list(sample.columns))}"
+        raise UserError(f"{whose} has other columns than sample_submission.csv: {words}")
+    ids = rows.iloc[:, 0].astype("str")
+    if not ids.is_unique:
+        raise UserError(f"{whose} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+    if sample is not None:
+        _check_order(ids, sample.iloc[:, 0], whose)
+    if words := difference(ids, predictions.index):
+        raise UserError(f"{whose} has other ids than the test predictions: {words}")
+    _check_values(rows, list(predictions.columns), whose)
+
+
+def check_file(file: Path, sample: pd.DataFrame) -> int:
+    """Check a CSV from anywhere against the sample: columns, ids (in any order), and that nothing is missing.
+
+    Args:
+        file: What is to be uploaded.
+        sample: What `read_sample` gave.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: Kaggle would refuse it; names the first offenders and their number.
+    """
+    try:
+        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"cannot read {file}: {error}", "it must be a CSV file like sample_submission.csv") from error
+    if list(rows.columns) != list(sample.columns):
+        words = difference(rows.columns, sample.columns) or f"they must be in the order {listing(list(sample.columns))}"
+        raise UserError(f"{file} has other columns than sample_submission.csv: {words}")
+    ids = rows.iloc[:, 0]
+    if not ids.is_unique:
+        raise UserError(f"{file} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+    if words := difference(ids, sample.iloc[:, 0]):
+        raise UserError(f"{file} has other ids than sample_submission.csv: {words}")
+    for name in rows.columns[1:]:
+        _check_like_sample(rows[name], sample[name], ids, f"{file} has in {name!r}")
+    return len(rows)
+
+
+def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.Series[str], what: str) -> None:
+    """Check that no value is blank, and that numbers stand where the sample has numbers."""
+    wrong = values.str.strip() == ""
+    if wrong.any():
+        raise UserError(f"{what} nothing for ids {listing(list(ids[wrong]))}")
+    if pd.to_numeric(sample, errors="coerce").notna().all():
+        wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce"))
+        if wrong.any():
+            raise UserError(f"{what} no finite number for ids {listing(list(ids[wrong]))}")
+
+
+def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str) -> None:
+    if words := difference(ids, wanted):
+        raise UserError(
+            f"{whose} has other ids than sample_submission.csv: {words}",
+            "the ids must be written as they are there: look at suffixes and leading zeros",
+        )
+    moved = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
+    if len(moved):
+        found, right = ids.iloc[moved[0]], wanted.iloc[moved[0]]
+        where = f"row {moved[0] + 1} is {found}, not {right}"
+        raise UserError(f"{whose} is not in the order of sample_submission.csv: {where}")
+
+
+def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:
+    values = rows.set_index(rows.columns[0])
+    by_class = set(values.columns) == set(classes)
+    numeric = values if by_class else values[[name for name in values if _is_float(values[name])]]
+    check_probabilities(_numbers(numeric, whose), values.index, f"probabilities of {whose}", sum_to_1=by_class)
+    for name in values.columns.difference(numeric.columns):
+        blank = values[name].isna() | (values[name].astype("str").str.strip() == "")
+        if blank.any():
+            raise UserError(f"{whose} has nothing in {name!r} for ids {listing(list(values.index[blank]))}")
+
+
+def _numbers(values: pd.DataFrame, whose: str) -> NDArray[np.floating]:
+    try:
+        return values.to_numpy() if (values.dtypes == np.float32).all() else values.to_numpy(dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{whose} has columns of classes that hold no numbers: {error}") from error
+
+
+def clip_predictions(table: pd.DataFrame, clip: float) -> pd.DataFrame:
+    """Keep probabilities within [clip, 1 - clip], then divide each row by its sum.
+
+    It bounds the log loss of a confident mistake near -log(clip). The division lowers a row's smallest values
+    to somewhat less than `clip` where there are many classes. 0 changes nothing.
+    """
+    if not clip:
+        return table
+    kept = table.to_numpy(dtype=np.float64).clip(clip, 1 - clip)
+    return make_predictions(table.index, table.columns, kept / kept.sum(axis=1, keepdims=True))
+
+
+def write_submission(rows: pd.DataFrame, path: Path) -> None:
+    """Write the CSV: UTF-8, lines ending in a line feed, floats with nine significant digits.
+
+    Nine digits give back every float32 exactly, so the file has the same bytes if and only if the predictions
+    have. Fewer would turn 0.9999999 into 1, which log loss punishes far harder when it is wrong.
+
+    Raises:
+        UserError: The file can't be written.
+    """
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(",".join(_quoted(str(name)) for name in rows.columns) + "\n")
+        for block in _lines(rows):
+            file.write(block)
+
+
+def _lines(rows: pd.DataFrame) -> Iterator[str]:
+    """Format blocks of rows; one format for a whole row takes a quarter of the time of `DataFrame.to_csv`."""
+    floats = [_is_float(rows.iloc[:, i]) for i in range(rows.shape[1])]
+    line = ",".join("%.9g" if is_float else "%s" for is_float in floats) + "\n"
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        block = rows.iloc[start : start + ROWS_AT_ONCE]
+        columns = [
+            block.iloc[:, i].tolist() if is_float else [_quoted(str(value)) for value in block.iloc[:, i]]
+            for i, is_float in enumerate(floats)
+        ]
+        yield "".join(line % values for values in zip(*columns, strict=True))
+
+
+def _is_float(column: pd.Series) -> bool:
+    return pd.api.types.is_float_dtype(column.dtype)
+
+
+def _quoted(text: str) -> str:
+    """Quote a field where a CSV needs it (RFC 4180, section 2)."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text

@@ -1,0 +1,1 @@
+"""What `kagglekit look` shows."""

@@ -1,0 +1,150 @@
+"""The pictures of `kagglekit look`: what is in the data, and what the network will see of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from kagglekit.data.duplicates import fingerprints, near_duplicates, word_unread
+from kagglekit.eda.canvas import draw_grid
+from kagglekit.eda.plots import draw_counts, draw_histograms
+from kagglekit.hooks.calls import Hooks
+from kagglekit.images.decode import built_store
+from kagglekit.images.loader import Loader
+from kagglekit.images.store import StoreSpec
+from kagglekit.images.warp import copy_side
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import write_text
+from kagglekit.types.data_config import DataConfig
+from kagglekit.types.randomness import image_keys
+from kagglekit.types.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.hooks.specs import ViewMode as Mode
+    from kagglekit.system.console import Display
+
+CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # taken off again: any would do
+TURNS = 8  # of each stage's view
+THUMBNAIL = 136  # short side that is needed, px
+MOST_PAIRS = 24  # of duplicates that are drawn
+NOTHING = np.zeros((0, 0, 3), np.uint8)
+
+
+def draw_data(
+    table: pd.DataFrame,
+    quantities: Mapping[str, Sequence[float]],
+    forms: Mapping[str, int],
+    hooks: Hooks,
+    folder: Path,
+    display: Display,
+) -> None:
+    """Draw class counts, sizes and formats, samples of each class, and near-duplicates."""
+    labels = table.loc[table["split"] != "test", "label"]
+    counts = {str(name): int(n) for name, n in labels.value_counts().items()}
+    draw_counts(counts, folder / "classes.png")
+    if forms:
+        draw_histograms(quantities, forms, folder / "sizes.png")
+    columns, samples = _samples(table)
+    draw_grid([(str(row.label), _read(hooks, row.path)) for row in samples], columns, folder / "samples.png")
+    _draw_duplicates(table, hooks, folder, display)
+
+
+def _samples(table: pd.DataFrame) -> tuple[int, list[pd.Series]]:
+    """Choose images of each class, spread over its rows; fewer where there are many classes."""
+    labelled = table[table["split"] != "test"]
+    each = 8 if labelled["label"].nunique() <= 12 else 4 if labelled["label"].nunique() <= 50 else 2
+    chosen = []
+    for _, rows in labelled.groupby("label"):
+        chosen += [rows.iloc[i] for i in np.linspace(0, len(rows) - 1, each).astype(int)]
+    return 8, chosen
+
+
+def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
+    try:
+        return hooks.read_image(Path(str(path)), THUMBNAIL)
+    except (UserError, OSError, ValueError):
+        return NOTHING
+
+
+def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: Display) -> None:
+    """Say how many near-duplicates there are, list them in a CSV, and draw some."""
+    paths = [Path(str(path)) for path in table["path"]]
+    found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
+    pairs = near_duplicates(found)
+    display.say(word_duplicates(table, pairs))
+    if unread := word_unread(paths, found):
+        display.warn(unread)
+    if not pairs:
+        return
+    columns = [table[name].astype(object).where(table[name].notna(), "").tolist() for name in ("id", "split", "label")]
+    ids, splits, labels = columns
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["first", "first_split", "first_label", "second", "second_split", "second_label"])
+    writer.writerows([ids[i], splits[i], labels[i], ids[j], splits[j], labels[j]] for i, j in pairs)
+    write_text(folder / "near-duplicates.csv", text.getvalue())
+    shown = [n for pair in pairs[:MOST_PAIRS] for n in pair]
+    grid = [(f"{ids[n]}\n{splits[n]} {labels[n]}", _read(hooks, paths[n])) for n in shown]
+    draw_grid(grid, 8, folder / "near-duplicates.png")
+
+
+def word_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
+    """Say how many pairs of near-duplicates lie where, and how many have two classes."""
+    test = (table["split"] == "test").tolist()
+    labels = table["label"].tolist()
+    across = sum(test[i] != test[j] for i, j in pairs)
+    both = sum(test[i] and test[j] for i, j in pairs)
+    differ = sum(not test[i] and not test[j] and labels[i] != labels[j] for i, j in pairs)
+    within = len(pairs) - across - both
+    return (
+        f"near-duplicates, pairs: {within:,} among the labelled images ({differ:,} of them with two classes), "
+        f"{across:,} between these and the test images, {both:,} among the test images"
+    )
+
+
+def draw_views(recipe: Recipe, path: Path, hooks: Hooks, file: Path) -> None:
+    """Draw one image as the network sees it in each stage: plain, then as in the stage's first epochs.
+
+    Args:
+        recipe: Its stages, a row each.
+        path: The image.
+        hooks: The plugins.
+        file: The PNG to write.
+    """
+    cells = []
+    for number, stage in enumerate(recipe.stages, 1):
+        seen = list(_seen(recipe, stage, path, hooks))
+        titles = [f"{number} {stage.name}\nplain, {stage.size} px", *(f"\nepoch {turn}" for turn in range(1, TURNS))]
+        seen += [NOTHING] * (TURNS - len(seen))
+        cells += [(title if pixels.size else "", pixels) for title, pixels in zip(titles, seen, strict=True)]
+    draw_grid(cells, TURNS, file)
+
+
+def _seen(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[NDArray[np.uint8]]:
+    yield _view_of(recipe, stage, path, hooks, "plain", 0)
+    if not stage.precompute:
+        for turn in range(TURNS - 1):
+            yield _view_of(recipe, stage, path, hooks, "train", turn)
+
+
+def _view_of(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks, mode: Mode, turn: int) -> NDArray[np.uint8]:
+    """Return the square (S, S, 3) that a stage shows of an image."""
+    view = hooks.views(recipe, stage, mode, CONFIG)
+    spec = StoreSpec((path.absolute(),), Path(path.absolute().anchor), copy_side(stage.size), view.fit, hooks.reader())
+    store = built_store(spec, hooks.read_image)
+    if store.bad:
+        return NOTHING
+    keys = image_keys([path.stem], recipe.seed, stage.name)
+    loader = Loader(store, view, stage.size, CONFIG, keys, torch.device("cpu"))
+    pixels = loader.batch(np.zeros(1, np.int64), turn)[0].permute(1, 2, 0).numpy()
+    shown: NDArray[np.uint8] = ((pixels * CONFIG.std + CONFIG.mean) * 255).round().clip(0, 255).astype(np.uint8)
+    return shown

@@ -1,0 +1,202 @@
+"""Finds the plugins, loads them, checks their hooks and registers them in the order of asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit.hooks.plugin import GROUPS, OWN, Plugin, Plugins
+from kagglekit.hooks.signatures import checked_hooks
+from kagglekit.hooks.specs import HOOKS
+
+if TYPE_CHECKING:
+    from kagglekit.hooks.plugin import Kind
+
+
+import importlib.util
+import os
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from importlib.machinery import SourceFileLoader
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from kagglekit.hooks import specs as hookspecs
+from kagglekit.hooks.failures import plugin_failure
+from kagglekit.hooks.requires import check_requires
+from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import ModuleType
+
+    from kagglekit.runs.folder import Run
+
+
+def competition_names() -> list[str]:
+    """Return the names of all installed competitions, without importing any."""
+    return sorted({entry.name for entry in entry_points(group=GROUPS["competition"])})
+
+
+def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
+    """Load the shared plugins and one competition's, which is asked first.
+
+    Args:
+        competition: Its name, or the path of a plugin file: anything that ends in ``.py`` or has a slash.
+        disable: Names of shared plugins to leave out.
+
+    Raises:
+        UsageError: No competition or no plugin has that name.
+        UserError: There is no such file.
+        PluginError: The competition or one of kagglekit's own plugins is broken, or two claim the name.
+    """
+    source = _find_file(competition) if _is_path(competition) else _find_entry(competition)
+    plugin = _describe(source, "competition")
+    manager = _new_manager()
+    shared = _add_shared(manager, disable)
+    plugin = _add(manager, plugin, source)
+    return Plugins(manager, (plugin, *shared), plugin.name)
+
+
+def load_for(run: Run) -> Plugins:
+    """Load the plugins that a run had: its competition's, and the shared ones but for those that it left out.
+
+    Raises:
+        UserError: What `load` raises.
+    """
+    return load(run.info()["plugin"], disabled_in(run))
+
+
+def disabled_in(run: Run) -> tuple[str, ...]:
+    """Return what a run left out of the shared plugins; what is not even installed here needs no leaving out."""
+    there = {entry.name for entry in entry_points(group=GROUPS["shared"])}
+    return tuple(name for name in run.disabled if name in there)
+
+
+def load_shared(disable: Sequence[str] = ()) -> Plugins:
+    """Load the plugins that all competitions share, as `load` does."""
+    manager = _new_manager()
+    return Plugins(manager, _add_shared(manager, disable))
+
+
+def survey(kind: Kind) -> Iterator[Plugins]:
+    """Load every installed plugin of a kind by itself, by name; a broken one comes with its `problem`."""
+    entries = sorted(entry_points(group=GROUPS[kind]), key=_by_name)
+    for entry in entries:
+        manager, plugin = _new_manager(), _describe(entry, kind)
+        rivals = [other for other in entries if other.name == entry.name and other is not entry]
+        if kind == "competition" and rivals:
+            claims = ", ".join(_describe(other, kind).origin for other in rivals)
+            problem = f"plugin {plugin}: its name is also claimed by {claims}"
+            yield Plugins(manager, (replace(plugin, problem=problem),))
+        else:
+            yield Plugins(manager, (_add_or_disable(manager, plugin, entry),))
+
+
+def _new_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager("kagglekit")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _add_shared(manager: pluggy.PluginManager, disable: Sequence[str]) -> tuple[Plugin, ...]:
+    """Register the shared plugins; pluggy asks the last one first, so kagglekit's own go in first."""
+    entries = list(entry_points(group=GROUPS["shared"]))
+    names = {entry.name for entry in entries}
+    for name in disable:
+        if name not in names:
+            raise UsageError(unknown("plugin to disable", name, names))
+    added = []
+    for entry in sorted((e for e in entries if e.name not in disable), key=_by_asking, reverse=True):
+        plugin = _describe(entry, "shared")
+        own = plugin.distribution == OWN
+        added.append(_add(manager, plugin, entry) if own else _add_or_disable(manager, plugin, entry))
+    return tuple(reversed(added))
+
+
+def _add_or_disable(manager: pluggy.PluginManager, plugin: Plugin, source: EntryPoint) -> Plugin:
+    try:
+        return _add(manager, plugin, source)
+    except PluginError as error:
+        return replace(plugin, problem=str(error))
+
+
+def _add(manager: pluggy.PluginManager, plugin: Plugin, source: EntryPoint | Path) -> Plugin:
+    """Import a plugin that fits this kagglekit, check its hooks and register it."""
+    if plugin.distribution != OWN:
+        check_requires(str(plugin), source)
+    module = _import(plugin, source)
+    hooks = set(checked_hooks(manager, plugin, module))
+    if manager.is_registered(module):
+        raise PluginError(f"plugin {plugin} is the same module as {manager.get_name(module)}: list it once")
+    manager.register(module, name=str(plugin))
+    return replace(plugin, hooks=tuple(hook for hook in HOOKS if hook in hooks))
+
+
+def _import(plugin: Plugin, source: EntryPoint | Path) -> object:
+    try:
+        return _import_file(source) if isinstance(source, Path) else source.load()
+    except (Exception, SystemExit) as error:
+        modules = {_module_name(source) if isinstance(source, Path) else source.module}
+        raise plugin_failure(str(plugin), "to load", error, modules) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    loader = SourceFileLoader(_module_name(path), str(path.resolve()))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None  # it was just given its loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[loader.name] = module  # dataclasses and pickle look a class's module up there
+    loader.exec_module(module)
+    return module
+
+
+def _module_name(path: Path) -> str:
+    return f"kagglekit_file_{path.stem}"
+
+
+def _is_path(competition: str) -> bool:
+    return competition.endswith(".py") or "/" in competition or os.sep in competition
+
+
+def _find_file(competition: str) -> Path:
+    path = Path(competition).expanduser()
+    if not path.is_file():
+        what = "is a folder, not a plugin file" if path.is_dir() else "does not exist"
+        names = ", ".join(competition_names()) or "none is installed"
+        raise UserError(f"the plugin file {competition} {what}", f"installed competitions: {names}")
+    return path
+
+
+def _find_entry(competition: str) -> EntryPoint:
+    entries = [entry for entry in entry_points(group=GROUPS["competition"]) if entry.name == competition]
+    if not entries:
+        raise UsageError(
+            unknown("competition", competition, competition_names()),
+            "a plugin file is given with its path, for example ./cassava.py",
+        )
+    if len(entries) > 1:
+        claims = " and ".join(sorted(_describe(entry, "competition").origin for entry in entries))
+        raise PluginError(f"the competition {competition!r} is claimed by {claims}", "uninstall all but one of them")
+    return entries[0]
+
+
+def _describe(source: EntryPoint | Path, kind: Kind) -> Plugin:
+    if isinstance(source, Path):
+        name = source.stem.removeprefix("kagglekit_").replace("_", "-")
+        return Plugin(name, kind, str(source), sha256(source.read_bytes()).hexdigest()[:8])
+    if source.dist is None:
+        return Plugin(source.name, kind, source.value, "")
+    return Plugin(source.name, kind, source.dist.name, source.dist.version)
+
+
+def _by_name(entry: EntryPoint) -> tuple[str, str]:
+    return entry.name, entry.dist.name if entry.dist else ""
+
+
+def _by_asking(entry: EntryPoint) -> tuple[bool, str, str]:
+    name, distribution = _by_name(entry)
+    return distribution == OWN, name, distribution

@@ -1,0 +1,91 @@
+"""The names under which plugins answer: merged over all plugins, and checked against a recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kagglekit.system.errors import UsageError, unknown
+from kagglekit.types.competition import Competition, Provides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from kagglekit.types.recipe import Recipe
+
+KINDS = {
+    "views": "views",
+    "plain": "plain view",
+    "tta": "test-time views",
+    "schedule": "schedule",
+    "optimizer": "optimizer",
+    "head": "head",
+    "loss": "loss",
+    "ensemble": "ensemble",
+    "metric": "metric",
+}
+"""Fields of `Provides` that hold names, and what a message calls one of them."""
+
+
+def merge(provided: Iterable[Provides]) -> Provides:
+    """Join what plugins provide, in the order in which they are asked: of equal names the first counts."""
+    names: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
+    options: dict[str, Any] = {}
+    for each in provided:
+        for kind in KINDS:
+            names[kind].update(dict.fromkeys(getattr(each, kind)))
+        options = {**each.options, **options}
+    return Provides(**{kind: tuple(found) for kind, found in names.items()}, options=options)
+
+
+def check_names(provides: Provides, recipe: Recipe, competition: Competition) -> None:
+    """Check every name and option that a recipe and its competition use.
+
+    Raises:
+        UsageError: With one line for each name that no plugin provides and each option that is unknown or of
+            another type than its default.
+    """
+    uses: dict[tuple[str, str], list[str]] = {}
+    for field, kind, name in _used(recipe, competition):
+        if name not in getattr(provides, kind):
+            uses.setdefault((kind, name), []).append(field)
+    problems = [
+        f"{', '.join(fields)}: {unknown(KINDS[kind], name, getattr(provides, kind))}"
+        for (kind, name), fields in uses.items()
+    ]
+    problems += [text for key, value in recipe.options.items() if (text := _option(provides, key, value))]
+    if problems:
+        raise UsageError("the recipe does not fit the plugins:\n" + "\n".join(f"  {line}" for line in problems))
+
+
+def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, str]]:
+    """Yield field, kind and name of whatever is chosen by name."""
+    for number, stage in enumerate(recipe.stages, 1):
+        for kind in ("views", "plain", "schedule", "optimizer"):
+            yield f"stage.{number}.{kind}", kind, getattr(stage, kind)
+    if recipe.tta_views:
+        yield "tta_views", "tta", recipe.tta_views
+    for kind in ("head", "loss", "ensemble"):
+        yield kind, kind, getattr(recipe, kind)
+    yield "the competition's metric", "metric", competition.metric
+
+
+def _option(provides: Provides, key: str, value: object) -> str:
+    if key not in provides.options:
+        return f"options.{key}: {unknown('option', key, provides.options)}"
+    default = provides.options[key]
+    if _same_type(value, default):
+        return ""
+    expected, given = type(default).__name__, type(value).__name__
+    return f"options.{key}: {value!r} is of type {given}, its default {default!r} of type {expected}"
+
+
+def _same_type(value: object, default: object) -> bool:
+    if default is None:
+        return True
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):  # JSON knows only lists
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))

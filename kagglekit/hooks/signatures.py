@@ -1,0 +1,71 @@
+"""Hooks checked for names, arguments and decorators."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from kagglekit.hooks.failures import defined_at
+from kagglekit.hooks.specs import HOOKS
+from kagglekit.system.errors import PluginError, nearest, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kagglekit.hooks.plugin import Plugin
+
+
+_REORDERING = ("tryfirst", "trylast", "wrapper", "hookwrapper")
+
+
+def checked_hooks(manager: pluggy.PluginManager, plugin: Plugin, module: object) -> Iterator[str]:
+    """Yield the hooks a plugin implements; what pluggy would skip or accept in silence is refused."""
+    for name in dir(module):
+        options = manager.parse_hookimpl_opts(module, name)
+        if options is None and not name.startswith("kagglekit_"):
+            continue
+        value = getattr(module, name)
+        if options is None or not (inspect.isfunction(value) or inspect.ismethod(value)):
+            _refuse_function(plugin, name, value)
+            continue
+        hook = options.get("specname") or name
+        if hook in HOOKS or not options.get("optionalhook"):
+            _check_hook(plugin, hook, value, options)
+            yield hook
+
+
+def _refuse_function(plugin: Plugin, name: str, value: object) -> None:
+    """Refuse what looks like a hook and is none; modules and classes may have such names."""
+    if callable(value) and not inspect.isclass(value):
+        guess = "" if name in HOOKS else nearest(name, HOOKS)
+        raise PluginError(
+            f"plugin {plugin}: {name}{defined_at(value)} is no plain function with @hookimpl on top",
+            f"{guess}only hooks have names that begin with kagglekit_, and they need @hookimpl",
+        )
+
+
+def _check_hook(plugin: Plugin, hook: str, function: Callable[..., Any], options: Any) -> None:
+    place = f"plugin {plugin}{defined_at(function)}"
+    if hook not in HOOKS:
+        raise PluginError(f"{place}: {unknown('hook', hook, HOOKS)}")
+    given = inspect.signature(function).parameters.values()
+    wrong = [p.name for p in given if p.name not in HOOKS[hook] or not _is_plain(p)]
+    if wrong:
+        raise PluginError(
+            f"{place}: {hook} has no argument {wrong[0]!r}: {nearest(wrong[0], HOOKS[hook])}"
+            f"it is called as {hook}({', '.join(HOOKS[hook])})",
+            "leave out what is not needed; nothing has a default or is keyword-only",
+        )
+    reordering = [option for option in _REORDERING if options.get(option)]
+    if reordering:
+        raise PluginError(
+            f"{place}: {hook} is marked {reordering[0]}, which kagglekit does not have",
+            "asked are the competition, other plugins by name, then the defaults; the first answer counts",
+        )
+
+
+def _is_plain(parameter: inspect.Parameter) -> bool:
+    positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return positional and parameter.default is parameter.empty

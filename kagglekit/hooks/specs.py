@@ -1,0 +1,176 @@
+"""Every hook there is, in the order of a run. docs/hooks.md explains each with an example."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pluggy
+
+from kagglekit.types.competition import Competition, Provides
+from kagglekit.types.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+
+    from kagglekit.runs.folder import Run
+    from kagglekit.types.data_config import DataConfig
+    from kagglekit.types.download import Fetching
+    from kagglekit.types.ensemble import Ensemble, Member
+    from kagglekit.types.metric import Metric, Score
+    from kagglekit.types.schedule import Schedule
+    from kagglekit.types.view import View
+
+hookspec = pluggy.HookspecMarker("kagglekit")
+hookimpl = pluggy.HookimplMarker("kagglekit")
+
+ViewMode = Literal["train", "plain", "tta"]
+
+
+@hookspec
+def kagglekit_provides() -> Provides | None:
+    """Return the names under which this plugin answers other hooks, and its options with their defaults."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_competition() -> Competition | None:
+    """Return the facts of the competition."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_labels(data: Path) -> pd.DataFrame | None:
+    """Return the image table of the folder `data`.
+
+    Columns: ``id`` (str, unique within its split kind; what the CSV names), ``path`` (Path or str of the
+    file), ``label`` (class name, None where unknown), ``split``: ``train``, ``valid`` or ``test``. Where no row
+    is ``valid``, a stratified part of ``train`` becomes it.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_recipe(preset: str) -> Recipe | None:
+    """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``lesson``), or None for the default one.
+
+    ``features`` is asked for, too; where nobody answers, it is made of ``quick``.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_download(competition: Competition, folder: Path, fetching: Fetching) -> Path | None:
+    """Fetch and unpack the data into `folder`; return the folder that `kagglekit_labels` reads.
+
+    `folder` does not exist yet, or is empty; it should only ever be seen complete. `fetching` says where to show
+    progress (`display`), when to give up (`timeout`, s) and whether archives are kept.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
+    """Decode one image file to uint8 (H, W, 3), RGB, upright.
+
+    `size` is the shortest side that is needed, px: a reader may decode to fewer pixels as long as the short side
+    stays at or above it. None leaves the file to the next plugin.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
+    """Return the network for `recipe.arch`: float images (B, 3, S, S) to logits (B, n_classes).
+
+    It carries `data_config`, a `DataConfig`. Where it must be told a new image size, it has a method
+    ``set_input_size(size)``.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
+    """Return `recipe.groups` lists of parameter names, earliest layers first, the head last, each once."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode, data_config: DataConfig) -> View | None:
+    """Return the view for training (`stage.views`), plain prediction (`stage.plain`) or test-time augmentation.
+
+    The view of mode ``tta`` is `recipe.tta_views`, or `stage.views` where that is empty.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage, recipe: Recipe) -> Optimizer | None:
+    """Freeze and unfreeze the parameters as the stage says (``requires_grad``) and return the optimizer.
+
+    The ``lr`` of each of its parameter groups is that group's highest rate; the schedule scales all of them.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return the loss ``(logits (B, C), targets (B, C) probabilities) -> scalar``, the batch's mean."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_metric(competition: Competition) -> Metric | None:
+    """Return the metric named `competition.metric`, or None for every other name: log loss is asked for, too."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Schedule | None:
+    """Return the learning rate and momentum of every step of the stage."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_ensemble(
+    members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe
+) -> Ensemble | None:
+    """Combine the members as `recipe.ensemble` says; `labels` and `groups` are the valid images' classes and groups."""
+
+
+@hookspec(firstresult=True)
+def kagglekit_submission(
+    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
+) -> pd.DataFrame | None:
+    """Return the rows of the CSV: test predictions in the form of `sample` (sample_submission.csv, all text)."""
+
+
+@hookspec
+def kagglekit_run_start(run: Run, recipe: Recipe) -> None:
+    """Watch: a run begins; its folder exists and holds the recipe."""
+
+
+@hookspec
+def kagglekit_stage_start(run: Run, stage: Stage) -> None:
+    """Watch: a stage begins."""
+
+
+@hookspec
+def kagglekit_epoch_end(run: Run, stage: Stage, row: dict[str, float | int | str]) -> None:
+    """Watch: an epoch ended; `row` is its line of log.csv."""
+
+
+@hookspec
+def kagglekit_stage_end(run: Run, stage: Stage) -> None:
+    """Watch: a stage ended; its snapshots are written."""
+
+
+@hookspec
+def kagglekit_run_end(run: Run, scores: dict[str, Score]) -> None:
+    """Watch: the run is finished; `scores` are those of the final predictions by split and metric."""
+
+
+@hookspec
+def kagglekit_run_failed(run: Run, error: BaseException) -> None:
+    """Watch: the run stopped because of `error`; what it made so far stays."""
+
+
+HOOKS = {
+    name: tuple(inspect.signature(value).parameters)
+    for name, value in list(globals().items())
+    if name.startswith("kagglekit_")
+}
+"""The arguments of every hook, in the order of a run."""

@@ -1,0 +1,169 @@
+"""What lies in the cache folder, image stores and unpacked archives: how much it takes up, and its removal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kagglekit.images.store import INFO, JOURNAL, LOCK, PICTURES, PIXELS
+from kagglekit.system.paths import cache_folder
+
+_MADE_HERE = (PIXELS, PICTURES, JOURNAL, INFO, f".{INFO}.*.part")
+
+
+@dataclass(frozen=True)
+class CachedStore:
+    """One image store in the cache.
+
+    Attributes:
+        folder: Where it lies.
+        root: The data folder whose pictures it holds; empty where that is not known.
+        images: How many.
+        side: See `kagglekit.images.store.StoreSpec`, px; likewise `fit`.
+        n_bytes: On the disk.
+        complete: Whether it was built to the end.
+        used: When it was last opened or worked on, seconds since 1970.
+    """
+
+    folder: Path
+    root: str
+    images: int
+    side: int
+    fit: str
+    n_bytes: int
+    complete: bool
+    used: float
+
+
+@dataclass(frozen=True)
+class CachedArchive:
+    """What was unpacked from a zip file (see `kagglekit.data.archive.extract`).
+
+    Attributes:
+        folder: Where it lies; while it was not unpacked to the end, its content lies in ``FOLDER.part``.
+        name: The zip file's, without suffix.
+        n_bytes: Sum of the files' sizes.
+        complete: Whether it was unpacked to the end.
+        used: When it was unpacked, seconds since 1970.
+    """
+
+    folder: Path
+    name: str
+    n_bytes: int
+    complete: bool
+    used: float
+
+
+def cached_stores() -> list[CachedStore]:
+    """Return all stores of the cache, the last used first."""
+    folder = cache_folder() / "stores"
+    stores = [_describe(entry) for entry in folder.iterdir() if _is_store(entry)] if folder.is_dir() else []
+    return sorted(stores, key=lambda store: -store.used)
+
+
+def cached_archives() -> list[CachedArchive]:
+    """Return all unpacked archives of the cache, the last unpacked first."""
+    folder = cache_folder() / "unpacked"
+    there = [entry for entry in folder.iterdir() if _is_unpacked(entry)] if folder.is_dir() else []
+    whole = {entry.with_name(entry.name.removesuffix(".part")) for entry in there}
+    return sorted((_describe_archive(entry) for entry in whole), key=lambda archive: -archive.used)
+
+
+def remove(kept: CachedStore | CachedArchive) -> bool:
+    """Remove it from the cache; False if a process is making it, and then nothing is touched.
+
+    Of a store only files that kagglekit made go. A link is removed, not what it points to.
+    """
+    return _remove_store(kept) if isinstance(kept, CachedStore) else _remove_archive(kept)
+
+
+def _remove_store(store: CachedStore) -> bool:
+    lock = FileLock(store.folder / LOCK, timeout=0)
+    try:
+        with lock:
+            for path in _files(store.folder):
+                path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    (store.folder / LOCK).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody else's file lies in it
+        store.folder.rmdir()
+    return True
+
+
+def _remove_archive(archive: CachedArchive) -> bool:
+    path = archive.folder.with_name(f"{archive.folder.name}.lock")
+    try:
+        with FileLock(path, timeout=0):
+            for folder in (archive.folder, _part(archive.folder)):
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+    except Timeout:
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _is_unpacked(folder: Path) -> bool:
+    named = re.fullmatch(r".+-[0-9a-f]{16}(\.part)?", folder.name)
+    return bool(named) and folder.is_dir() and not folder.is_symlink()
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.part")
+
+
+def _describe_archive(folder: Path) -> CachedArchive:
+    part = _part(folder)
+    there = folder if folder.is_dir() else part
+    return CachedArchive(
+        folder=folder,
+        name=folder.name.rpartition("-")[0],
+        n_bytes=_bytes_below(folder) + _bytes_below(part),
+        complete=there == folder,
+        used=there.stat().st_mtime,
+    )
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum((Path(place) / name).lstat().st_size for place, _, names in os.walk(folder) for name in names)
+
+
+def _is_store(folder: Path) -> bool:
+    return bool(re.fullmatch("[0-9a-f]{32}", folder.name)) and folder.is_dir() and not folder.is_symlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for pattern in _MADE_HERE for path in folder.glob(pattern)]
+
+
+def _describe(folder: Path) -> CachedStore:
+    info = _info(folder / INFO)
+    status = [path.lstat() for path in _files(folder)]
+    return CachedStore(
+        folder=folder,
+        root=str(info.get("root", "")),
+        images=int(info.get("images", 0)),
+        side=int(info.get("side", 0)),
+        fit=str(info.get("fit", "")),
+        n_bytes=sum(entry.st_size for entry in status),
+        complete=(folder / PICTURES).exists(),
+        used=max((entry.st_mtime for entry in status), default=folder.stat().st_mtime),
+    )
+
+
+def _info(path: Path) -> dict[str, Any]:
+    """Read a store's info.json; nothing where its builder was killed before writing it."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}

@@ -1,0 +1,211 @@
+"""The run's decoded images: which copies its stages need, and loaders over them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kagglekit.compute.device import BATCH
+from kagglekit.images.build import hold
+from kagglekit.images.decode import Decoded, Kind
+from kagglekit.images.loader import Loader, place
+from kagglekit.images.placement import (
+    Keep,
+    describe_placed,
+    estimated_bytes,
+    may_place,
+    with_sources,
+)
+from kagglekit.images.store import ImageStore, StoreSpec
+from kagglekit.images.warp import copy_side
+from kagglekit.system.errors import UserError, listing
+from kagglekit.types.data_config import DataConfig
+from kagglekit.types.image_table import group_numbers
+from kagglekit.types.randomness import image_keys
+from kagglekit.types.view import Fit, View
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.system.console import Display
+
+BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Test images that are decoded when they are predicted, block by block; the disk holds none of them.
+
+    Attributes:
+        specs: By fit and side, the store of all of them that there is no room for.
+        read: Decodes one file, see `kagglekit.images.build.build`.
+    """
+
+    specs: Mapping[tuple[Fit, int], StoreSpec]
+    read: Callable[[Path, int], NDArray[np.uint8] | None]
+
+    @property
+    def each(self) -> float:
+        """Estimated bytes of an image, in all of its copies and in the one that they are reduced from."""
+        return estimated_bytes(with_sources(self.specs.values())) / max(1, len(next(iter(self.specs.values())).files))
+
+    def rows(self, batch: int = BATCH) -> int:
+        """Return the images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
+        return max(1, int(BLOCK_BYTES / self.each) // batch) * batch
+
+    def block(self, start: int, end: int) -> dict[tuple[Fit, int], ImageStore]:
+        """Decode the rows from `start` to before `end` into memory, each file once."""
+        cut = {where: spec.part(start, end) for where, spec in self.specs.items()}
+        largest = next(spec.source or spec for spec in cut.values())
+        source = hold(largest, self.read)
+        return {where: hold(spec, self.read, source) if spec.source else source for where, spec in cut.items()}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Every image of a run, decoded, with its class and split.
+
+    Attributes:
+        tables: The image table of the labelled and of the test images; row i is row i of their stores.
+        classes: Class names in their fixed order.
+        stores: By kind of image, fit and side.
+        config: The network's mean and std.
+        device: Where batches are wanted.
+        seed: The run's.
+        usable: By kind, (N,) bool: whether each image could be decoded; of streamed images it is known only when they
+            have been predicted.
+        keep: Where decoded images are kept.
+        stream: How the test images are decoded block by block; None where they have stores.
+        decoded: What was decoded so far; what had been before is not among it.
+        display: Where it is said what is copied to the device; None to say nothing.
+    """
+
+    tables: dict[Kind, pd.DataFrame]
+    classes: tuple[str, ...]
+    stores: dict[tuple[Kind, Fit, int], ImageStore]
+    config: DataConfig
+    device: torch.device
+    seed: int
+    usable: dict[Kind, NDArray[np.bool_]]
+    keep: Keep = "auto"
+    stream: Stream | None = None
+    decoded: list[Decoded] = field(default_factory=list)
+    display: Display | None = None
+    _resident: dict[Path, Tensor | None] = field(default_factory=dict)
+
+    def rows(self, split: Split) -> NDArray[np.int64]:
+        """Return the store rows of a split's usable images."""
+        kind: Kind = "test" if split == "test" else "labelled"
+        return np.flatnonzero((self.tables[kind]["split"] == split).to_numpy() & self.usable[kind])
+
+    def ids(self, split: Split) -> list[str]:
+        """Return the ids of `rows`."""
+        table = self.tables["test" if split == "test" else "labelled"]
+        return [str(image) for image in table["id"].to_numpy()[self.rows(split)]]
+
+    def labels(self, split: Split) -> NDArray[np.int64]:
+        """Return the class numbers of `rows`, for ``train`` or ``valid``."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
+        return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+    def groups(self, split: Split) -> NDArray[np.int64] | None:
+        """Number the groups of `rows` that must stay together; None where each image is one by itself."""
+        rows = self.rows(split)
+        numbers = group_numbers(self.tables["test" if split == "test" else "labelled"], rows)
+        return None if numbers is None or len(np.unique(numbers)) == len(rows) else numbers
+
+    def valid_labels(self) -> pd.Series[str]:
+        """Return the valid images' class names by id."""
+        import pandas as pd
+
+        names = [self.classes[number] for number in self.labels("valid")]
+        return pd.Series(names, index=self.ids("valid"), dtype="str")
+
+    def loader(self, kind: Kind, view: View, size: int, salt: object = None) -> Loader:
+        """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""
+        store = self.stores[kind, view.fit, copy_side(size)]
+        if store.folder not in self._resident:
+            self._make_room(size)
+            self._resident[store.folder] = self._placed(f"{kind} images at {copy_side(size)} px", store)
+        keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
+        return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
+
+    def test_blocks(self, batch: int) -> Iterator[Pictures]:
+        """Yield these pictures, or, where the test images are streamed, with one block of them after the other.
+
+        A block's decoded images are forgotten once the next one is decoded: two are held at once.
+
+        Args:
+            batch: Images that are predicted at a time; a block has full batches.
+        """
+        if not self.stream:
+            yield self
+            return
+        n = self.stream.rows(batch)
+        for start in range(0, len(self.tables["test"]), n):
+            yield self._with_block(self.stream, slice(start, start + n))
+
+    def _with_block(self, stream: Stream, rows: slice) -> Pictures:
+        began = time.perf_counter()
+        of_block = {("test", *where): store for where, store in stream.block(rows.start, rows.stop).items()}
+        stores: dict[tuple[Kind, Fit, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
+        table = self.tables["test"].iloc[rows].reset_index(drop=True)
+        side, seconds = max(side for _, side in stream.specs), time.perf_counter() - began
+        self.decoded.append(Decoded("test", "", side, "files", len(table), seconds))
+        self.usable["test"][rows] = usable_rows("test", len(table), stores)
+        usable = {**self.usable, "test": self.usable["test"][rows]}
+        tables: dict[Kind, pd.DataFrame] = {**self.tables, "test": table}
+        return replace(self, tables=tables, stores=stores, usable=usable, stream=None, display=None)
+
+    def _placed(self, what: str, store: ImageStore) -> Tensor | None:
+        if not may_place(self.keep, self.device):
+            return None
+        flat = place(store, self.device)
+        if flat is None and self.keep == "device":
+            size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
+            raise UserError(f"--store device: {self.device} has no room for {size}", "use --store auto")
+        if self.display:
+            self.display.say(describe_placed(what, store, self.device, flat is not None))
+        return flat
+
+    def _make_room(self, size: int) -> None:
+        """Forget the copies of other sizes that the device holds: their stages are over."""
+        needed = {store.folder for (_, _, side), store in self.stores.items() if side == copy_side(size)}
+        for folder in set(self._resident) - needed:
+            del self._resident[folder]
+
+
+def usable_rows(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageStore]) -> NDArray[np.bool_]:
+    """Return (N,) bool: which of a kind's `n` images could be decoded into all of their stores."""
+    good = np.ones(n, dtype=bool)
+    for (of, _, _), store in stores.items():
+        if of == kind and store.bad:
+            good[list(store.bad)] = False
+    return good
+
+
+def bad_ids(pictures: Pictures, kind: Kind) -> list[str]:
+    """Return the ids of the images that could not be decoded."""
+    table = pictures.tables[kind]
+    return [str(image) for image in table["id"].to_numpy()[~pictures.usable[kind]]]
+
+
+def describe_bad(pictures: Pictures) -> str:
+    """Word which images are left out, and what becomes of test images among them; empty if none are bad."""
+    labelled, test = bad_ids(pictures, "labelled"), bad_ids(pictures, "test")
+    lines = []
+    if labelled:
+        lines.append(f"left out {len(labelled)} labelled images that cannot be decoded: {listing(labelled)}")
+    if test:
+        lines.append(f"{len(test)} test images cannot be decoded and get the mean prediction: {listing(test)}")
+    return "; ".join(lines)

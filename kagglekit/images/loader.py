@@ -1,0 +1,188 @@
+"""Batches of one store, seen through one view, made in the background while the network computes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import torch
+
+from kagglekit.compute.device import to_device, use_device
+from kagglekit.images.placement import fits_device
+from kagglekit.images.warp import finish, finish_on_device, gather, warp
+from kagglekit.system.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from kagglekit.images.store import ImageStore
+    from kagglekit.types.data_config import DataConfig
+    from kagglekit.types.view import View
+
+Made = TypeVar("Made")
+_CHUNK = 1 << 28  # bytes of the store copied to the device at a time
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Makes finished batches: which pixels, seen how, for which network, where.
+
+    Attributes:
+        store: The pictures.
+        view: How they are looked at.
+        size: Side of the square the network sees, px.
+        config: The network's mean and std.
+        keys: (N,) from `kagglekit.types.randomness.image_keys`, one a row of the store.
+        device: Where batches are wanted.
+        resident: (bytes,) uint8: the store's pixels on `device` (see `place`); None to warp on the CPU.
+        waits: Seconds the consumer of `batches` waited for each batch.
+    """
+
+    store: ImageStore
+    view: View
+    size: int
+    config: DataConfig
+    keys: NDArray[np.uint64]
+    device: torch.device
+    resident: Tensor | None = None
+    waits: list[float] = field(default_factory=list, compare=False, repr=False)
+
+    def batch(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+        """Make one batch.
+
+        Args:
+            rows: (B,) of the store, in any order.
+            turn: The epoch in training, the pass in test-time augmentation.
+
+        Returns:
+            (B, 3, S, S) float32, normalised, channels last, on the device.
+
+        Raises:
+            UserError: The view's answer has a wrong shape.
+        """
+        return self._delivered(self._made(rows, turn))
+
+    def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
+        for made in _ahead(lambda some: self._made(some, turn), rows, self.waits, self.device):
+            yield self._delivered(made)
+
+    def _delivered(self, images: Tensor) -> Tensor:
+        images = images.to(self.device)
+        return self.view.pixels(images) if self.view.pixels else images
+
+    def _made(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+        """Make a batch, on the device but for Apple's: torch must not use those from two threads at once."""
+        keys = self.keys[rows]
+        maps = self.view.maps(keys, self.store.aspects[rows], turn)
+        _check("maps", maps, (len(rows), 2, 3))
+        colours = self.view.colours(keys, turn) if self.view.colours else None
+        if colours is not None:
+            _check("colours", colours, (len(rows), 2))
+        return self._finished(rows, maps, colours)
+
+    def _finished(
+        self, rows: NDArray[np.int64], maps: NDArray[np.float32], colours: NDArray[np.float32] | None
+    ) -> Tensor:
+        store, aspects, border = self.store, self.store.aspects[rows], self.view.border
+        if self.resident is not None:
+            places = store.offsets[rows], store.heights[rows], store.widths[rows]
+            pixels = gather(self.resident, *places, maps, aspects, self.size, border)
+            return finish_on_device(pixels, colours, self.config)
+        warped = warp([store.picture(int(row)) for row in rows], maps, aspects, self.size, border)
+        if self.device.type != "cuda":
+            return finish(warped, colours, self.config)
+        return finish_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The same rows under one view after the other, as one stream: its batches reach over the ends of passes.
+
+    Attributes:
+        passes: (P) a loader of each pass, and its number among the augmented ones, 0 for the plain one.
+        rows: (N,) of their stores.
+    """
+
+    passes: Sequence[tuple[Loader, int]]
+    rows: NDArray[np.int64]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(P N,) what there is to ask for: place p is row ``rows[p % N]`` in pass ``p // N``."""
+        return np.arange(len(self.passes) * len(self.rows))
+
+    def batches(self, places: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield a batch (B, 3, S, S) of each array of places, in order, like `Loader.batches`; `turn` is not used."""
+        first = self.passes[0][0]
+        for parts in _ahead(self._made, places, first.waits, first.device):
+            seen = [loader._delivered(images) for loader, images in parts]
+            yield seen[0] if len(seen) == 1 else torch.cat(seen)
+
+    def _made(self, places: NDArray[np.int64]) -> list[tuple[Loader, Tensor]]:
+        numbers = places // len(self.rows)
+        parts = []
+        for own in np.split(places, np.flatnonzero(np.diff(numbers)) + 1):
+            loader, turn = self.passes[own[0] // len(self.rows)]
+            parts.append((loader, loader._made(self.rows[own % len(self.rows)], turn)))
+        return parts
+
+
+def place(store: ImageStore, device: torch.device) -> Tensor | None:
+    """Copy the store's pixels to `device` if it is a GPU with twice that memory free; else return None."""
+    if not fits_device(len(store.pixels), device):
+        return None
+    flat = torch.empty(len(store.pixels), dtype=torch.uint8, device=device)
+    for start in range(0, len(flat), _CHUNK):
+        part = np.array(store.pixels[start : start + _CHUNK])
+        flat[start : start + _CHUNK] = torch.from_numpy(part).to(device)
+    return flat
+
+
+def _ahead(
+    make: Callable[[NDArray[np.int64]], Made],
+    items: Iterable[NDArray[np.int64]],
+    waits: list[float],
+    device: torch.device,
+) -> Iterator[Made]:
+    """Yield ``make(item)`` in order, made by one thread that keeps two results ready.
+
+    An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU the thread's
+    work goes to the default stream, as the consumer's does: its order is that of asking, and the memory of one's
+    freed tensors is safe to use for the other's.
+    """
+    made: deque[Future[Made]] = deque()
+
+    def due() -> Made:
+        start = time.perf_counter()
+        try:
+            return made.popleft().result()
+        finally:
+            waits.append(time.perf_counter() - start)
+
+    with ThreadPoolExecutor(1, "loader", initializer=use_device, initargs=(device,)) as worker:
+        try:
+            for item in items:
+                made.append(worker.submit(make, item))
+                if len(made) > 2:
+                    yield due()
+            while made:
+                yield due()
+        finally:
+            for batch in made:
+                batch.cancel()
+
+
+def _check(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise UserError(
+            f"a view's {what} have shape {array.shape} for a batch of {shape[0]}",
+            f"they must have shape {shape}",
+        )

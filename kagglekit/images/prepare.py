@@ -1,0 +1,143 @@
+"""The copies of images that a run's stages need, decoded and opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from kagglekit.hooks.calls import Hooks
+from kagglekit.images.dataset import Pictures, Stream, usable_rows
+from kagglekit.images.decode import Decoded, Kind, made_store
+from kagglekit.images.placement import Keep, describe_kept, in_memory, why_stream, without_measuring
+from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
+from kagglekit.images.warp import copy_side
+from kagglekit.system.errors import UserError, listing
+from kagglekit.types.data_config import DataConfig
+from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.view import Fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.system.console import Display
+
+
+def prepare_pictures(
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+    data: Path,
+    hooks: Hooks,
+    recipe: Recipe,
+    stages: Iterable[Stage],
+    config: DataConfig,
+    device: torch.device,
+    display: Display,
+    skip_bad: bool,
+    keep: Keep = "auto",
+    deterministic: bool = False,
+) -> Pictures:
+    """Decode what has not been decoded before, and open it; say where it is kept.
+
+    With `deterministic`, only ``device`` copies pixels to the device: `without_measuring` says why.
+
+    Raises:
+        UserError: Images can't be decoded (unless `skip_bad`), or the cache can't hold them.
+    """
+    tables: dict[Kind, pd.DataFrame] = {
+        "labelled": table[table["split"] != "test"].reset_index(drop=True),
+        "test": table[table["split"] == "test"].reset_index(drop=True),
+    }
+    stages = list(stages)
+    needs = _needs(hooks, recipe, stages, config)
+    first = {copy_side(stage.size): stage.name for stage in reversed(stages)}
+    decoded: list[Decoded] = []
+    specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]] = {}
+    for kind, rows in tables.items():
+        files = tuple(Path(path) for path in rows["path"])
+        specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]))) if files else {}
+    stream = _stream(keep, specs, hooks, display)
+    stores = {
+        (kind, fit, side): made_store(spec, hooks, display, kind, first, decoded)
+        for kind, by_size in specs.items()
+        if kind == "labelled" or not stream
+        for (fit, side), spec in by_size.items()
+    }
+    keep = without_measuring(keep) if deterministic else keep
+    if keep == "ram":
+        stores = {which: in_memory(store) for which, store in stores.items()}
+    display.say(describe_kept(keep, list(stores.values()), device))
+    usable = {kind: usable_rows(kind, len(rows), stores) for kind, rows in tables.items()}
+    if not skip_bad:
+        _refuse_bad(stores.values())
+    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
+
+
+def _stream(
+    keep: Keep, specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]], hooks: Hooks, display: Display
+) -> Stream | None:
+    """Decide whether the test images are streamed, and say why."""
+    why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
+    if not why:
+        return None
+    stream = Stream(specs["test"], hooks.read_image)
+    n = len(next(iter(specs["test"].values())).files)
+    rows = min(n, stream.rows())
+    display.say(
+        f"the test images are decoded when they are predicted, in about {-(-n // rows):,} blocks of {rows:,}: {why}"
+    )
+    return stream
+
+
+def _needs(hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig) -> dict[Kind, set[tuple[int, Fit]]]:
+    """Find the sides and fits that the stages' views look at; the test images only appear at prediction."""
+    labelled: set[tuple[int, Fit]] = set()
+    test: set[tuple[int, Fit]] = set()
+    for stage in stages:
+        plain = hooks.views(recipe, stage, "plain", config).fit
+        labelled.add((copy_side(stage.size), plain))
+        if not stage.precompute:
+            labelled.add((copy_side(stage.size), hooks.views(recipe, stage, "train", config).fit))
+    for stage in predicting_stages(stages):
+        side = copy_side(recipe.predict_size or stage.size)
+        test.add((side, hooks.views(recipe, stage, "plain", config).fit))
+        if recipe.tta:
+            test.add((side, hooks.views(recipe, stage, "tta", config).fit))
+    return {"labelled": labelled | test, "test": test}
+
+
+def predicting_stages(stages: list[Stage]) -> list[Stage]:
+    """Return the stages whose weights predict: those that keep snapshots, else the last one."""
+    return [stage for stage in stages if stage.snapshots] or stages[-1:]
+
+
+def _specs(
+    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, Fit]]
+) -> Iterator[tuple[tuple[Fit, int], StoreSpec]]:
+    """Name each needed copy: the largest is decoded from the files, the others are reduced from it."""
+    largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
+    for side, fit in reversed(needs):
+        yield (fit, side), largest if (side, fit) == (largest.side, "short") else largest.smaller(side, fit)
+
+
+def _refuse_bad(stores: Iterable[ImageStore]) -> None:
+    by_names = {store.names: store for store in stores if store.bad}  # one of each kind says it for all its copies
+    errors = [bad_images_error(store) for store in by_names.values()]
+    if errors:
+        raise UserError("\n".join(error.what for error in errors), errors[0].hint)
+
+
+def require_images(pictures: Pictures, to_validate: bool = True) -> None:
+    """Check that every class still has a training image and, if asked, that there is something to validate on.
+
+    Raises:
+        UserError: It has not.
+    """
+    seen = set(pictures.labels("train").tolist())
+    missing = [name for number, name in enumerate(pictures.classes) if number not in seen]
+    if missing:
+        raise UserError(f"no usable training image is left of: {listing(missing)}")
+    if to_validate and not len(pictures.rows("valid")):
+        raise UserError("no usable image is left to validate on", "use a larger share: --set valid=0.3")

@@ -1,0 +1,230 @@
+"""The image store: every picture decoded once, kept as plain bytes, memory-mapped by whoever needs it.
+
+A store is a folder of the cache, named after everything its bytes depend on, with
+
+- ``pixels.u8``: the pictures one after another, each (h, w, 3) uint8 RGB in rows. Each has its own size:
+  nothing was cut away, nothing enlarged, and no padding is stored;
+- ``pictures.jsonl``: a line for each picture, its `Entry`. While the store is built it is called
+  ``journal.jsonl``; getting its final name is what makes the store complete;
+- ``info.json``: what people want to know of it (`kagglekit cache`).
+
+`kagglekit.images.build` makes stores, `kagglekit.images.cache` lists and removes them; this module says what
+they are called and opens them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from kagglekit.system.errors import UserError
+from kagglekit.system.paths import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from kagglekit.types.view import Fit
+
+FORMAT = 1
+PIXELS, PICTURES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
+
+
+@dataclass(frozen=True)
+class StoreSpec:
+    """Which pictures a store holds, and in which form.
+
+    Attributes:
+        files: The image files, in the store's row order.
+        root: The data folder; only the files' names below it matter, so that it may be moved.
+        side: The length the pictures are reduced to, px; what it measures depends on `fit`.
+        fit: ``short``: the short side becomes min(own, side). ``long``: the long side does. Both keep the
+            aspect. ``both``: each side becomes min(own, side).
+        reader: Name and version of the plugin that decodes, for example ``kagglekit_reader 1``.
+        source: The larger store this one is reduced from; None for one that is decoded from the files.
+    """
+
+    files: tuple[Path, ...]
+    root: Path
+    side: int
+    fit: Fit
+    reader: str
+    source: Self | None = None
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ValueError(f"side is {self.side}: a picture has at least one pixel")
+        if self.source and (self.source.fit != "short" or self.source.side < self.side):
+            raise ValueError("a smaller copy comes from a store of fit 'short' that is at least as large")
+        if self.source and self.source.files != self.files:
+            raise ValueError("a smaller copy holds the same pictures as its source")
+
+    def smaller(self, side: int, fit: Fit = "short") -> Self:
+        """Return the same pictures reduced further, made from this store instead of from the files."""
+        return replace(self, side=side, fit=fit, source=self)
+
+    def part(self, start: int, end: int) -> Self:
+        """Return the rows from `start` to before `end` alone."""
+        source = self.source.part(start, end) if self.source else None
+        return replace(self, files=self.files[start:end], source=source)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The files' names, below `root` where they lie there, with forward slashes."""
+        below = f"{self.root}{os.sep}"
+        return tuple(str(path).removeprefix(below).replace(os.sep, "/") for path in self.files)
+
+    @cached_property
+    def key(self) -> str:
+        """The hash (32 hex digits) of everything the bytes depend on: no label and no split is part of it.
+
+        These are the files' names, sizes and modification times (ns), the reader, side, fit and format version.
+        A copy of a larger store has that one's key for the files: a picture reduced twice differs in its last
+        bits from one reduced once.
+        """
+        form = [FORMAT, self.reader, self.side, self.fit, self.source.key if self.source else None]
+        hashed = blake2b(json.dumps(form).encode(), digest_size=16)
+        if not self.source:
+            for name, path in zip(self.names, self.files, strict=True):
+                hashed.update(json.dumps([name, *_size_and_time(path)]).encode())
+        return hashed.hexdigest()
+
+    @property
+    def folder(self) -> Path:
+        """Where in the cache the store lies."""
+        return cache_folder() / "stores" / self.key
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # reading it will fail too, with a message that says why
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+class Entry(NamedTuple):
+    """One stored picture: its size, px, width / height in the file, and why it is bad or an empty string."""
+
+    height: int
+    width: int
+    aspect: float
+    bad: str = ""
+
+    @property
+    def n_bytes(self) -> int:
+        """Length in the pixels file."""
+        return self.height * self.width * 3
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """Read a list of pictures, up to the first line that is not whole (the process died while writing it)."""
+    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                height, width, aspect, bad = json.loads(line)
+            except ValueError:
+                return
+            if not line.endswith("\n"):
+                return
+            yield Entry(height, width, aspect, bad)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStore:
+    """An open store, read-only.
+
+    Attributes:
+        folder: Where it lies.
+        names: (N) names of the files, as in `StoreSpec`.
+        pixels: (bytes,) uint8, the whole file, memory-mapped.
+        offsets: (N,) int64: where each picture begins in `pixels`.
+        heights: (N,) int32, px, of the stored picture; likewise `widths`.
+        aspects: (N,) float32: width / height of the upright picture in the file.
+        bad: Row to reason, for files that could not be decoded; a grey pixel stands in for each.
+    """
+
+    folder: Path
+    names: tuple[str, ...]
+    pixels: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    heights: NDArray[np.int32]
+    widths: NDArray[np.int32]
+    aspects: NDArray[np.float32]
+    bad: dict[int, str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def picture(self, row: int) -> NDArray[np.uint8]:
+        """Return the picture of a row, (h, w, 3) uint8, a view of the map: nothing is copied."""
+        start, height, width = int(self.offsets[row]), int(self.heights[row]), int(self.widths[row])
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def exists(spec: StoreSpec) -> bool:
+    """Return whether the store is complete."""
+    return (spec.folder / PICTURES).exists()
+
+
+def open_store(spec: StoreSpec) -> ImageStore:
+    """Open a complete store.
+
+    Raises:
+        FileNotFoundError: It has not been built, or not to its end.
+        UserError: Its files do not fit together.
+    """
+    folder = spec.folder
+    if not exists(spec):
+        raise FileNotFoundError(f"no complete image store in {folder}")
+    entries = list(read_entries(folder / PICTURES))
+    pixels = _map(folder / PIXELS)
+    if len(entries) != len(spec.files) or sum(entry.n_bytes for entry in entries) != len(pixels):
+        raise UserError(f"the image store in {folder} is damaged: its files do not fit together", "remove that folder")
+    with contextlib.suppress(OSError):  # `kagglekit cache` shows it as the time of last use
+        os.utime(folder / INFO)
+    return store_of(spec, pixels, entries)
+
+
+def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> ImageStore:
+    """Put pixels and their list together, wherever the pixels are."""
+    lengths = np.array([entry.n_bytes for entry in entries], dtype=np.int64)
+    return ImageStore(
+        folder=spec.folder,
+        names=spec.names,
+        pixels=pixels,
+        offsets=np.cumsum(lengths) - lengths,
+        heights=np.array([entry.height for entry in entries], dtype=np.int32),
+        widths=np.array([entry.width for entry in entries], dtype=np.int32),
+        aspects=np.array([entry.aspect for entry in entries], dtype=np.float32),
+        bad={row: entry.bad for row, entry in enumerate(entries) if entry.bad},
+    )
+
+
+def _map(path: Path) -> NDArray[np.uint8]:
+    if not path.stat().st_size:  # an empty file cannot be mapped
+        return np.zeros(0, dtype=np.uint8)
+    # As a plain array: slices of np.memmap are objects that take microseconds to make.
+    return np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+
+
+def bad_images_error(
+    store: ImageStore, hint: str = "mend or remove them, or leave them out with --skip-bad-images", most: int = 10
+) -> UserError:
+    """Word that files could not be decoded: the first `most` of them with reasons, and how many there are."""
+    shown = [f"  {store.names[row]}: {reason}" for row, reason in list(store.bad.items())[:most]]
+    if len(store.bad) > most:
+        shown.append(f"  ... ({len(store.bad)} in all)")
+    return UserError(
+        f"{len(store.bad)} of {len(store)} images cannot be decoded:\n" + "\n".join(shown),
+        hint,
+    )

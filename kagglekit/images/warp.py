@@ -1,0 +1,211 @@
+"""From stored pictures to a finished batch: one affine warp, one colour map, one normalisation.
+
+`warp` and `finish` work on the CPU (OpenCV), `gather` and `finish_on_device` on the device that holds the
+store's pixels; either pair gives the same batch up to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+
+from kagglekit.compute.device import to_device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from kagglekit.types.data_config import DataConfig
+    from kagglekit.types.recipe import Border
+
+# A picture of a batch is too small to be split: on 2 cores a second thread gained nothing, and the training
+# step wants it.
+cv2.setNumThreads(1)
+
+_BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "zero": cv2.BORDER_CONSTANT}
+
+
+def copy_side(size: int) -> int:
+    """Return the side, px, of the stored copy that serves every view at image size `size`.
+
+    Bilinear sampling blurs a copy near the output's size, and has no antialiasing for one far above it. 3/2 lies
+    between: no view shows more than the short side (fit ``short``) or the whole picture (``long``, ``both``)
+    across the output, so that no warp reduces by more than 1.5. On pets and flowers-102 at 96 px, logistic
+    regression on frozen features had 0.04 more log loss with copies of 1.25 times the size, 0.06 to 0.07 more
+    with 1.125.
+    """
+    return size * 3 // 2
+
+
+def pixel_maps(
+    maps: NDArray[np.float32],
+    heights: NDArray[np.int32],
+    widths: NDArray[np.int32],
+    aspects: NDArray[np.float32],
+    size: int,
+) -> NDArray[np.float64]:
+    """Turn a view's maps into maps from output pixel numbers to pixel numbers of the stored copies.
+
+    Pixel i of n has its centre at ``(2 i + 1) / n - 1`` of [-1, 1]. Each axis of a copy has its own scale, so
+    squashed copies work too.
+
+    Args:
+        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
+        heights: (B,) of the stored copies, px.
+        widths: (B,) likewise.
+        aspects: (B,) width / height of the original pictures.
+        size: Side of the output, px.
+
+    Returns:
+        (B, 2, 3): ``stored (x, y) = A @ (column, row) + b``.
+    """
+    reach = np.stack([np.maximum(aspects, 1.0), np.maximum(1.0 / aspects, 1.0)], axis=1).astype(np.float64)
+    sides = np.stack([widths, heights], axis=1).astype(np.float64)
+    pixels_a_unit = sides / (2.0 * reach)
+    linear, shift = maps[:, :, :2].astype(np.float64), maps[:, :, 2].astype(np.float64)
+    shift = shift + linear.sum(axis=2) * (1.0 / size - 1.0)
+    result = np.empty(maps.shape)
+    result[:, :, :2] = linear * (2.0 / size) * pixels_a_unit[:, :, None]
+    result[:, :, 2] = shift * pixels_a_unit + (sides - 1.0) / 2.0
+    return result
+
+
+def warp(
+    pictures: Sequence[NDArray[np.uint8]],
+    maps: NDArray[np.float32],
+    aspects: NDArray[np.float32],
+    size: int,
+    border: Border,
+) -> NDArray[np.uint8]:
+    """Sample each stored picture bilinearly at its map's points, on the CPU.
+
+    OpenCV 5.0 does four channels in less than half the time of three, with the same values: with the way there and
+    back this is 1.6 times as fast at 128 px, 2.1 times at 224 px.
+
+    Args:
+        pictures: B stored copies, each (h, w, 3).
+        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
+        aspects: (B,) width / height of the original pictures.
+        size: Side of the output, px.
+        border: What lies outside of a picture.
+
+    Returns:
+        (B, size, size, 3).
+    """
+    heights, widths = np.array([picture.shape[:2] for picture in pictures], np.int32).reshape(-1, 2).T
+    result = np.empty((len(pictures), size, size, 3), np.uint8)
+    flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    for picture, matrix, out in zip(pictures, pixel_maps(maps, heights, widths, aspects, size), result, strict=True):
+        wide = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+        warped = cv2.warpAffine(wide, matrix, (size, size), flags=flags, borderMode=_BORDERS[border])
+        cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=out)
+    return result
+
+
+def gather(
+    flat: Tensor,
+    offsets: NDArray[np.int64],
+    heights: NDArray[np.int32],
+    widths: NDArray[np.int32],
+    maps: NDArray[np.float32],
+    aspects: NDArray[np.float32],
+    size: int,
+    border: Border,
+) -> Tensor:
+    """Do what `warp` does on the device that holds the store's pixels; only the maps travel.
+
+    Args:
+        flat: (bytes,) uint8: all pictures, each (h, w, 3) in rows, one after the other.
+        offsets: (B,) where each picture begins in `flat`, bytes, multiples of 3.
+        heights: (B,) of the stored copies, px.
+        widths: (B,) likewise.
+        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
+        aspects: (B,) width / height of the original pictures.
+        size: Side of the output, px.
+        border: What lies outside of a picture.
+
+    Returns:
+        (B, 3, size, size) float32 in [0, 255], channels last, not rounded to whole numbers.
+    """
+    matrices = pixel_maps(maps, heights, widths, aspects, size).astype(np.float32)
+    m = to_device(matrices, flat.device)[:, :, :, None, None]
+    places = np.stack([offsets // 3, heights, widths]).astype(np.int64)
+    first, height, width = to_device(places, flat.device)[:, :, None, None]
+    at = torch.arange(size, device=flat.device, dtype=torch.float32)
+    rows = _taps(m[:, 1, 0] * at + m[:, 1, 1] * at[:, None] + m[:, 1, 2], height, border)
+    columns = _taps(m[:, 0, 0] * at + m[:, 0, 1] * at[:, None] + m[:, 0, 2], width, border)
+    pixels = flat.view(-1, 3)
+    result = torch.zeros((len(maps), size, size, 3), device=flat.device)
+    for row, row_weight in rows:
+        start = first + row * width
+        for column, column_weight in columns:
+            result.addcmul_(pixels[start + column].float(), (row_weight * column_weight)[..., None])
+    return result.permute(0, 3, 1, 2)
+
+
+def _taps(at: Tensor, n: Tensor, border: Border) -> list[tuple[Tensor, Tensor]]:
+    """Return the two pixel numbers around each point of an axis of `n` pixels, and their weights."""
+    low = at.floor()
+    share = at - low
+    taps = []
+    for number, weight in ((low.long(), 1.0 - share), (low.long() + 1, share)):
+        inside = torch.minimum(number.clamp_min(0), n - 1)
+        if border == "zero":
+            weight = weight * (number == inside)
+        elif border == "reflect":
+            period = (2 * (n - 1)).clamp_min(1)
+            folded = torch.remainder(number, period)
+            inside = torch.minimum(folded, period - folded)
+        taps.append((inside, weight))
+    return taps
+
+
+def finish(pixels: NDArray[np.uint8], colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
+    """Apply the colour map and the normalisation, on the CPU: one table a picture, one pass over the pixels.
+
+    Args:
+        pixels: (B, S, S, 3).
+        colours: (B, 2) gain and offset for pixels in [0, 1], then clamped to it; None for no change.
+        config: The network's mean and std.
+
+    Returns:
+        (B, 3, S, S) float32, channels last.
+    """
+    values = np.arange(256, dtype=np.float32)[None, :, None]
+    scale, bias, low, high = _colour_map(colours, config)
+    tables = np.clip(values * scale[:, None] + bias[:, None], low, high)
+    result = np.empty(pixels.shape, np.float32)
+    if len(tables) == 1:
+        cv2.LUT(pixels.reshape(-1, pixels.shape[2], 3), tables[0][:, None], result.reshape(-1, pixels.shape[2], 3))
+    else:
+        for picture, table, out in zip(pixels, tables, result, strict=True):
+            cv2.LUT(picture, table[:, None], out)
+    return torch.from_numpy(result).permute(0, 3, 1, 2)
+
+
+def finish_on_device(pixels: Tensor, colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
+    """Do what `finish` does where the pixels are.
+
+    Args:
+        pixels: (B, 3, S, S) uint8 or float32, in [0, 255].
+        colours: (B, 2) as in `finish`.
+        config: The network's mean and std.
+
+    Returns:
+        (B, 3, S, S) float32, in the memory format of `pixels`, on their device.
+    """
+    scale, bias, low, high = (to_device(part, pixels.device)[:, :, None, None] for part in _colour_map(colours, config))
+    return torch.addcmul(bias, pixels.float(), scale).clamp_(low, high)
+
+
+def _colour_map(colours: NDArray[np.float32] | None, config: DataConfig) -> tuple[NDArray[np.float32], ...]:
+    """Return the parts, (B or 1, 3) or (1, 3), of ``clip(x * scale + bias, low, high)`` for x in [0, 255]."""
+    mean, std = np.array([config.mean]), np.array([config.std])
+    gain, offset = (np.ones((1, 1)), np.zeros((1, 1))) if colours is None else (colours[:, :1], colours[:, 1:])
+    parts = gain / (255.0 * std), (offset - mean) / std, -mean / std, (1.0 - mean) / std
+    return tuple(part.astype(np.float32) for part in parts)

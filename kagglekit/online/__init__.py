@@ -1,1 +1,0 @@
-"""Everything that talks to other machines: Kaggle, and the open addresses of data."""

@@ -1,0 +1,125 @@
+"""What a run says before it starts and when it is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit.compute.network import data_config
+from kagglekit.types.metric import TITLES
+from kagglekit.types.recipe import Recipe, Stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kagglekit.planning.plan import Choice, Plan
+    from kagglekit.runs.folder import Run
+    from kagglekit.system.console import Display
+
+
+def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Display) -> None:
+    """Print competition, images, device, recipe, weights, and where results go."""
+    from kagglekit.compute.device import device_title
+
+    competition, recipe, counts = plan.competition, plan.recipe, plan.table["split"].value_counts()
+    where = f"Kaggle: {competition.slug}" if competition.slug else "not on Kaggle"
+    display.say(f"{competition.title} ({where}), metric {TITLES.get(competition.metric, competition.metric)}")
+    images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "valid", "test"))
+    display.say(f"images: {images}; {len(plan.classes)} classes; from {plan.data}")
+    if plan.truth is not None:
+        display.say("the test images' labels are known: the finished test predictions are scored with them, here")
+    for warning in plan.warnings:
+        display.warn(warning)
+    display.say(f"device: {device_title(plan.device)}")
+    describe_choice(plan, display)
+    weights, licence = weights_and_licence(plan, model)
+    if recipe.pretrained:
+        display.say(f"weights: {weights}, licence: {licence or 'not stated'}")
+    if folder:
+        display.say(f"results: {folder.folder}")
+
+
+def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
+    """Return where the weights came from before any training here, and their licence, empty if not stated."""
+    if plan.base:
+        info = plan.base.info()
+        return str(info.get("weights", "")), str(info.get("licence", ""))
+    config = data_config(model)
+    return config.weights, plan.recipe.licence or config.licence
+
+
+def describe_choice(choice: Choice, display: Display) -> None:
+    """Print where the recipe is from, and the recipe."""
+    if choice.preset:
+        why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
+        display.say(f"preset: {choice.preset}{why}")
+    if choice.base:
+        display.say(f"starts from {choice.base.folder}: {'its weights' if choice.preset else 'its recipe and weights'}")
+    recipe = choice.recipe
+    start = "that run's weights" if choice.base else "pretrained" if recipe.pretrained else "random weights"
+    display.say(f"recipe: {recipe.arch}, {start}, {recipe.head} head, {recipe.groups} layer groups, seed {recipe.seed}")
+    columns = ("", "stage", "px", "epochs", "schedule", "lr", "trains", "views", "batch", "keeps")
+    rows = [(str(number), *_stage_cells(recipe.stages[number - 1], recipe)) for number in choice.stages]
+    display.table(columns, rows, keys=2)
+    display.say(f"prediction: {_prediction(recipe)}")
+    if recipe.pretrained and recipe.exposure:  # random weights have seen nothing
+        display.say(f"exposure: {recipe.exposure}")
+    if recipe.source:
+        display.say(f"source: {recipe.source}")
+    display.say(f"measured: {recipe.measured}")
+
+
+def _prediction(recipe: Recipe) -> str:
+    views = recipe.tta_views or "the stage's own"
+    augmented = "1 augmented view" if recipe.tta == 1 else f"{recipe.tta} augmented views"
+    tta = f"plain + {augmented} ({views})" if recipe.tta else "plain view only"
+    size = f" at {recipe.predict_size} px" if recipe.predict_size else ""
+    clip = f"; probabilities clipped to {recipe.clip:g}" if recipe.clip else ""
+    return f"{tta}{size}; ensemble: {recipe.ensemble}{clip}"
+
+
+def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
+    if not stage.by_gradient:
+        return (
+            stage.name,
+            str(stage.size),
+            "-",
+            "regression",
+            "-",
+            "head, cached",
+            "plain",
+            "all",
+            _kept(stage),
+        )
+    first = stage.freeze_to % recipe.groups
+    trains = (
+        "head" if first == recipe.groups - 1 else "all layers" if first == 0 else f"groups {first + 1}-{recipe.groups}"
+    )
+    cached = ", cached" if stage.precompute else ""
+    rates = f"{stage.lr:.2g}"
+    if stage.group_lrs:
+        rates = " ".join(f"{rate:.2g}" for rate in stage.group_lrs)
+    elif first < recipe.groups - 1 and stage.body_factor > 1:
+        body = recipe.groups - 1
+        power = 1 + (body - 1 - first) / (body - 1) if body > 1 else 1.0  # of the earliest group that trains
+        rates = f"{stage.lr / stage.body_factor**power:.2g}..{stage.lr:.2g}"
+    if stage.find_lr:
+        rates = "auto"
+    epochs = "+".join(str(n) for n in stage.cycle_epochs)
+    views = "plain" if stage.precompute else stage.views
+    return (
+        stage.name,
+        str(stage.size),
+        epochs,
+        stage.schedule,
+        rates,
+        trains + cached,
+        views,
+        "auto" if stage.find_batch else str(stage.batch_size),
+        _kept(stage),
+    )
+
+
+def _kept(stage: Stage) -> str:
+    return (
+        f"{stage.cycles} snapshots" if stage.snapshots and stage.cycles > 1 else "snapshot" if stage.snapshots else ""
+    )

@@ -1,0 +1,138 @@
+"""From the request to the plan: data folder, image table, device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.data.location import data_place, existing_data
+from kagglekit.hooks.calls import Hooks
+from kagglekit.planning.choose import choose
+from kagglekit.planning.plan import Plan
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import check_writable
+from kagglekit.types.competition import Competition
+from kagglekit.types.download import Fetching
+from kagglekit.types.image_table import data_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.planning.request import Request
+    from kagglekit.system.console import Display
+    from kagglekit.types.recipe import Recipe
+
+
+def make_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
+    """Choose, find the data, and check the image table, the device and the places to write to.
+
+    Args:
+        request: What was asked.
+        display: Shows a download, and what goes wrong without being a reason to stop.
+        downloads: Where a download goes; None for the usual place.
+
+    Raises:
+        UserError: Something does not fit; the message says what to change.
+    """
+    from kagglekit.compute.compile import check_compile
+    from kagglekit.compute.device import choose_device
+    from kagglekit.compute.precision import check_precision
+    from kagglekit.images.placement import check_keep
+    from kagglekit.system.paths import cache_folder
+
+    choice = choose(request, display.warn)
+    if choice.base and not choice.base.final_weights.exists():
+        raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
+    device = choose_device(request.device)
+    check_precision(request.precision, device)
+    check_keep(request.store, device)
+    check_compile(request.compile, device)
+    check_writable(request.out, "choose another place with --out DIR")
+    check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
+    fetching = Fetching(display)
+    data = find_data(choice.hooks, choice.competition, choice.name, request.data, fetching, downloads)
+    table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
+    return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+
+
+def find_data(
+    hooks: Hooks,
+    competition: Competition,
+    name: str,
+    asked: Path | None,
+    fetching: Fetching,
+    downloads: Path | None = None,
+) -> Path:
+    """Return the data folder: the one asked for, else the one that is there (`existing_data`), else a download.
+
+    A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or, in a dry run, to `downloads`.
+
+    Raises:
+        UserError: There is none, and none can be fetched.
+    """
+    if asked is not None:
+        if not asked.is_dir():
+            what = "is a file, not a folder" if asked.exists() else "does not exist"
+            raise UserError(
+                f"the data folder {asked} {what}",
+                f"--data names the folder of the unpacked download; kagglekit download {name} --data DIR fetches it",
+            )
+        return asked.absolute()
+    if there := existing_data(competition, name):
+        return there
+    if downloads and (competition.slug or competition.files):
+        raise UserError(
+            f"there are no data in {data_place(name)}, and a dry run leaves nothing behind",
+            f"fetch them first: kagglekit download {name}, or name their folder with --data DIR",
+        )
+    return hooks.download(competition, downloads or data_place(name), fetching)
+
+
+def image_table(
+    hooks: Hooks, competition: Competition, recipe: Recipe, data: Path
+) -> tuple[pd.DataFrame, tuple[str, ...], pd.Series[str] | None, tuple[str, ...]]:
+    """Return the checked image table without test labels, the classes, the known test labels and warnings.
+
+    Raises:
+        UserError: See `kagglekit.data.table.check_table`.
+    """
+    from kagglekit.data.groups import group_duplicates
+    from kagglekit.data.splits import limit_images, split_valid
+    from kagglekit.data.table import check_table
+    from kagglekit.types.image_table import classes_of
+
+    table, warnings = check_table(hooks.labels(data), data)
+    test = table["split"] == "test"
+    known = table[test & table["label"].notna()]
+    truth = known.set_index("id")["label"] if len(known) and competition.known_test_labels else None
+    if truth is not None and len(known) < test.sum():
+        warnings.append(f"only {len(known):,} of {test.sum():,} test images have a label: the test is not scored")
+        truth = None
+    table["label"] = table["label"].where(~test, None)
+    if recipe.limit:
+        table = limit_images(table, recipe.limit, recipe.split_by)
+    if recipe.group_duplicates:
+        table, found = group_duplicates(table, hooks)
+        warnings.append(found)
+    table = split_valid(table, recipe.valid, recipe.split_by)
+    if truth is not None:
+        truth = truth.loc[table.loc[table["split"] == "test", "id"]]
+    return table, classes_of(table), truth, tuple(warnings)
+
+
+def check_base_data(plan: Plan) -> None:
+    """Refuse to go on from a run that was trained on other data: its training images could be among the valid ones.
+
+    Raises:
+        UserError: They differ.
+    """
+    if not plan.base or plan.fitted_on:
+        return
+    info = plan.base.info()
+    if info.get("classes") != list(plan.classes):
+        return  # which is told when its weights are read
+    if info.get("data_key") != data_key(plan.table, plan.data, plan.classes):
+        raise UserError(
+            f"{plan.base.folder} was trained on other images, labels or splits than those in {plan.data}",
+            "its valid images must stay out of training: name its data with --data DIR, or leave out --from",
+        )

@@ -1,0 +1,152 @@
+"""Changes to a recipe from the command line: ``stage.2.size=299`` and the shorthands, type-checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from kagglekit.system.errors import UsageError, nearest, unknown
+from kagglekit.types.recipe import AUTO, Recipe, Stage
+
+
+def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """Return the recipe with ``KEY=VALUE`` settings applied in order.
+
+    Keys are a recipe's fields (``arch``), a stage's by number, name or ``*`` for all (``stage.2.size``,
+    ``stage.head.lr``, ``stage.*.batch_size``) and plugins' own settings (``options.NAME``). A stage's `epochs`
+    may be set too: it means one cycle of that many epochs. ``lr=auto`` and ``batch_size=auto`` mean a
+    search before the stage.
+
+    Raises:
+        UsageError: One line for each setting that has no such key or a value of the wrong type, or what is
+            wrong with the recipe they make together.
+    """
+    data = recipe.model_dump()
+    problems = []
+    for setting in settings:
+        try:
+            _apply(data, recipe, setting)
+        except UsageError as error:
+            problems.append(str(error))
+    if problems:
+        raise UsageError("\n".join(problems))
+    return checked_recipe(data)
+
+
+def checked_recipe(data: Mapping[str, Any]) -> Recipe:
+    """Make a recipe of plain data.
+
+    Raises:
+        UsageError: Every impossible value, a line each.
+    """
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise UsageError("\n".join(_lines(error))) from None
+
+
+def epochs_setting(last: int, epochs: int) -> list[str]:
+    """Word ``--epochs N``: the last stage that is run trains one cycle of N epochs."""
+    return [f"stage.{last}.epochs={epochs}"]
+
+
+def size_settings(recipe: Recipe, size: int) -> list[str]:
+    """Word ``--size S``: the largest size becomes S, and all others keep their proportion to it."""
+    scale = size / recipe.sizes[-1]
+    stages = [f"stage.{i}.size={max(8, round(s.size * scale))}" for i, s in enumerate(recipe.stages, 1)]
+    predict = [f"predict_size={round(recipe.predict_size * scale)}"] if recipe.predict_size else []
+    return stages + predict
+
+
+def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise UsageError(f"{setting!r} is no setting: write KEY=VALUE, for example stage.2.size=299")
+    first, *rest = key.split(".")
+    if first in ("stage", "stages") and len(rest) == 2:
+        for i in _stage_numbers(recipe, rest[0], setting):
+            _set_in_stage(data["stages"][i], rest[1], text, setting)
+        _forget(data, "stages")
+    elif first == "options" and len(rest) == 1:
+        data["options"][rest[0]] = _plain(text)
+    elif rest or first in ("stage", "stages", "options"):
+        guess = nearest(first, ("stage", "options")) if first not in ("stage", "options") else ""
+        raise UsageError(f"{setting!r}: {guess}write stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
+    else:
+        data[first] = _typed(Recipe, first, text, setting)
+        _forget(data, first)
+
+
+def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) -> None:
+    if field == "epochs":
+        stage.update(cycles=1, cycle_mult=1, cycle_len=_typed(Stage, "cycle_len", text, setting))
+        return
+    if field in AUTO and text == "auto":
+        stage[AUTO[field]] = True
+        return
+    value = _typed(Stage, field, text, setting)
+    if field in ("lr", "group_lrs", "batch_size"):
+        stage[AUTO.get(field, "find_lr")] = False
+    if field == "lr" and stage["group_lrs"]:  # the groups keep their ratios
+        stage["group_lrs"] = (*(rate * value / stage["lr"] for rate in stage["group_lrs"][:-1]), value)
+    if field == "group_lrs" and value:
+        stage["lr"] = value[-1]
+    stage[field] = value
+
+
+def _forget(data: dict[str, Any], changed: str) -> None:
+    """Drop what was said of the recipe as it was and holds no more."""
+    if changed in ("arch", "archs", "weights", "pretrained"):
+        data.update(licence="")
+    if changed in ("arch", "archs"):
+        data.update(source="")
+    if changed not in ("seed", "split_seed", "measured"):
+        data.update(measured="none")
+
+
+def _stage_numbers(recipe: Recipe, which: str, setting: str) -> list[int]:
+    names = [stage.name for stage in recipe.stages]
+    if which == "*":
+        return list(range(len(names)))
+    if which in names:
+        return [names.index(which)]
+    if which.isdigit() and 1 <= int(which) <= len(names):
+        return [int(which) - 1]
+    choices = [str(i) for i in range(1, len(names) + 1)] + names + ["*"]
+    raise UsageError(f"{setting!r}: {unknown('stage', which, choices)}")
+
+
+def _typed(model: type[Recipe] | type[Stage], field: str, text: str, setting: str) -> Any:
+    fields = model.model_fields
+    if field not in fields:
+        choices = [*fields, "epochs"] if model is Stage else [*fields, "stage.N.FIELD"]
+        raise UsageError(f"{setting!r}: {unknown('key', field, choices)}")
+    annotation = fields[field].rebuild_annotation()
+    value = None if text in ("none", "null") and type(None) in getattr(annotation, "__args__", ()) else _plain(text)
+    if annotation is str:
+        value = text
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError as error:
+        reasons = sorted({str(line["msg"]) for line in error.errors()})
+        raise UsageError(f"{setting!r}: {'; '.join(reasons).lower()}") from None
+
+
+def _plain(text: str) -> Any:
+    """Read a value as JSON, else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [f"{_where(line['loc'])}: {line['msg'].removeprefix('Value error, ')}" for line in error.errors()]
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    parts = [str(part + 1) if isinstance(part, int) else part for part in loc]
+    return ".".join(parts).replace("stages.", "stage.") or "recipe"

@@ -1,0 +1,71 @@
+"""What the user asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.runs.lookup import RUNS
+from kagglekit.types.recipe import Recipe
+
+if TYPE_CHECKING:
+    from kagglekit.compute.compile import Compile
+    from kagglekit.images.placement import Keep
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        competition: A competition's name or a plugin file.
+        data: The data folder; None for the usual places, or a download.
+        preset: ``auto`` or one of `kagglekit.hooks.calls.PRESETS`.
+        settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
+        epochs: Shorthand for the epochs of the last stage that is run.
+        size: Shorthand for the largest image side, px.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
+        store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
+            block by block.
+        compile: Whether training steps are compiled: ``auto`` (on a CUDA GPU, in stages long enough), ``off``, ``on``.
+        out: Folder of all runs.
+        name: Label of the run's folder; empty for the architecture's name.
+        from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
+        stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
+        full: A finished run to do again with all labelled images (see `kagglekit.workflows.full_data`).
+        only_fold: The one fold to run; None for all of them.
+        into: A run whose folds are to be completed.
+        repeats: How often to run, each time with the next seed.
+        skip_bad_images: Leave undecodable train images out instead of stopping.
+        disable: Shared plugins to leave out.
+        deterministic: Use torch's deterministic algorithms, and measure nothing.
+        save_every: Time between two checkpoints in the middle of an epoch, minutes.
+        recipe: A whole recipe, of a run that is resumed or done again, in the place of preset, settings and shorthands.
+    """
+
+    competition: str
+    data: Path | None = None
+    preset: str = "auto"
+    settings: Sequence[str] = ()
+    epochs: int | None = None
+    size: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    store: Keep = "auto"
+    compile: Compile = "auto"
+    out: Path = RUNS
+    name: str = ""
+    from_run: str = ""
+    stages: str = ""
+    full: str = ""
+    only_fold: int | None = None
+    into: str = ""
+    repeats: int = 1
+    skip_bad_images: bool = False
+    disable: Sequence[str] = field(default_factory=tuple)
+    deterministic: bool = False
+    save_every: float = 10.0
+    recipe: Recipe | None = None

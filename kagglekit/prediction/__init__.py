@@ -1,0 +1,1 @@
+"""From snapshots to probabilities, scores and a submission."""

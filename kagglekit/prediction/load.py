@@ -1,0 +1,134 @@
+"""A finished run's networks, built from its folder alone: no training data, no hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kagglekit.compute.device import Compute, Format
+from kagglekit.compute.forward import predict_pass
+from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.network import data_config, load_weights, set_input_size
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load_for
+from kagglekit.images.decode import built_store
+from kagglekit.images.loader import Loader, Passes
+from kagglekit.images.store import StoreSpec, bad_images_error
+from kagglekit.images.warp import copy_side
+from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError
+from kagglekit.types.randomness import image_keys
+from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.view import View
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A finished run's network, ready to predict.
+
+    Attributes:
+        hooks: The run's plugins.
+        recipe: Its recipe.
+        stage: Where the weights come from.
+        classes: Names of the classes, in order.
+        model: In memory, on the device.
+        compute: Device and format.
+    """
+
+    hooks: Hooks
+    recipe: Recipe
+    stage: Stage
+    classes: list[str]
+    model: nn.Module
+    compute: Compute
+
+    @property
+    def size(self) -> int:
+        """Side of the images at prediction, px."""
+        return self.recipe.predict_size or self.stage.size
+
+
+@dataclass(frozen=True)
+class Found:
+    """Predictions of image files.
+
+    Attributes:
+        rows: (M,) int64: which of the files could be decoded.
+        probabilities: (M, C) float32.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+def restore(folder: Run, device: torch.device, member: str = "final") -> Restored:
+    """Build a run's network with its final weights, or those of one of its members.
+
+    Raises:
+        UserError: The run has no such weights.
+    """
+    recipe, info, weights = folder.recipe(), folder.info(), folder.snapshot(member)
+    if not weights.exists():
+        raise UserError(
+            f"{folder.folder} has no {member} weights",
+            f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
+        )
+    hooks = Hooks(load_for(folder))
+    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
+    last = recipe.stages[info["stages"][-1] - 1]
+    stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
+    set_input_size(model, stage.size)
+    load_weights(model, weights)
+    set_input_size(model, recipe.predict_size or stage.size)
+    model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
+    fp32 = Format("fp32", channels_last=True)
+    return Restored(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
+
+
+def predict_files(
+    restored: Restored, files: Sequence[Path], names: Sequence[str], *, tta: bool, skip_bad: bool = False
+) -> Found:
+    """Predict image files, plain or averaged with the recipe's augmented views.
+
+    Args:
+        restored: The network.
+        files: (N) absolute paths.
+        names: (N) what the randomness of the views depends on.
+        tta: Whether there are augmented views.
+        skip_bad: Leave out files that can't be decoded.
+
+    Raises:
+        UserError: A file can't be decoded.
+    """
+    loaders, rows = [], np.arange(len(files))
+    for view, turn in _views(restored, tta):
+        spec = StoreSpec(
+            tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
+        )
+        store = built_store(spec, restored.hooks.read_image)
+        if store.bad and not skip_bad:
+            raise bad_images_error(store, "leave them out of the list")
+        rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
+        keys = image_keys(names, restored.recipe.seed, "tta")
+        loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
+        loaders.append((loader, turn))
+    passes = Passes(loaders, rows)
+    parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
+    found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
+    return Found(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
+
+
+def _views(restored: Restored, tta: bool) -> Iterator[tuple[View, int]]:
+    """Yield each view with its pass: the plain one, then the augmented ones if asked for."""
+    recipe, stage, config = restored.recipe, restored.stage, data_config(restored.model)
+    yield restored.hooks.views(recipe, stage, "plain", config), 0
+    if tta and recipe.tta:
+        view = restored.hooks.views(recipe, stage, "tta", config)
+        yield from ((view, turn) for turn in range(1, n_passes(view, recipe.tta) + 1))

@@ -1,0 +1,137 @@
+"""New images, as the members of a finished run predict them and as its ensemble combines them.
+
+A run's members have their weights in its folder, those of folds in each fold's, those of a blend in the folders of the
+runs it was made of, which must still lie beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load_for
+from kagglekit.prediction.load import predict_files, restore
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError, listing
+from kagglekit.types.ensemble import Member
+from kagglekit.types.predictions import average, check_predictions, load_predictions, make_predictions
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """Images to predict.
+
+    Attributes:
+        ids: (N) of the images, each another one.
+        names: (N) what the randomness of augmented views depends on.
+        files: (N) absolute paths.
+        device: Where to compute.
+        tta: Whether the recipe's augmented views are averaged in.
+        skip_bad: Leave out files that can't be decoded.
+    """
+
+    ids: Sequence[str]
+    names: Sequence[str]
+    files: Sequence[Path]
+    device: torch.device
+    tta: bool = True
+    skip_bad: bool = False
+
+
+def has_parts(run: Run) -> bool:
+    """Return whether a run is of several folds, or a blend: it has no final weights."""
+    info = run.info()
+    return bool(info.get("blend_of") or info.get("folds"))
+
+
+def ranks_images(run: Run) -> bool:
+    """Return whether what a run says of an image depends on the other images that it is asked about."""
+    within = [_beside(run, name) for name in run.info().get("blend_of", [])]
+    return has_parts(run) and (
+        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().get("blend_of"))
+    )
+
+
+def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
+    """Let all members of a run predict, and its ensemble, as it was fitted, combine them.
+
+    Returns:
+        The predictions; without the images that were left out.
+
+    Raises:
+        UserError: The run is not finished, weights or predictions of a member are no longer there, or an image can't be
+            decoded.
+    """
+    info, members = run.info(), members_unseen(run, images)
+    ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
+    check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
+    return ensemble.test
+
+
+def members_unseen(run: Run, images: Unseen) -> list[Member]:
+    """Return a run's members, with the predictions its ensemble is fitted on, and those of the images as test."""
+    info = run.info()
+    if info.get("blend_of"):
+        return [member for name in info["blend_of"] for member in _blended(_beside(run, name), images)]
+    trainings = [run.fold(number) for number in info.get("folds", [])] or [run]
+    entries = info.get("members", [])
+    _check(run, trainings, [entry["name"] for entry in entries])
+    return [
+        Member(
+            entry["name"],
+            load_predictions(run.fitted_on(entry["name"])),
+            average([_predicted(training, entry["name"], images) for training in trainings]),
+            run.name,
+            entry["stage"],
+            entry["cycle"],
+        )
+        for entry in entries
+    ]
+
+
+def _beside(blend: Run, name: str) -> Run:
+    run = Run(blend.folder.parent / name)
+    if not run.recipe_file.exists():
+        raise UserError(
+            f"{blend.folder} is a blend, and {name}, one of the runs it was made of, is no longer beside it",
+            f"put that run's folder into {blend.folder.parent}, or predict with one of the runs",
+        )
+    return run
+
+
+def _blended(run: Run, images: Unseen) -> list[Member]:
+    """Return what a run adds to a blend: its members; of a blend its ensemble alone."""
+    if run.info().get("blend_of"):
+        valid = load_predictions(run.predictions("ensemble", "valid"))
+        return [Member(f"{run.name}/ensemble", valid, predict_unseen(run, images), run.name, "blend", 1)]
+    return [
+        replace(member, name=f"{run.name}/{member.name}", valid=load_predictions(run.predictions(member.name, "valid")))
+        for member in members_unseen(run, images)
+    ]
+
+
+def _labels(run: Run) -> pd.Series[str]:
+    rows = run.fitted_rows() or run.valid()
+    return pd.Series({row["id"]: row["label"] for row in rows}, dtype="str")
+
+
+def _check(run: Run, trainings: Sequence[Run], names: Sequence[str]) -> None:
+    needed = [training.snapshot(name) for training in trainings for name in names]
+    missing = [path for path in (*needed, *map(run.fitted_on, names)) if not path.exists()]
+    if missing or not names:
+        what = listing([str(path.relative_to(run.folder)) for path in missing]) or "it is not finished"
+        hint = "predict with a finished run whose folder is whole"
+        raise UserError(f"{run.folder} lacks what its ensemble was made of: {what}", hint)
+
+
+def _predicted(training: Run, member: str, images: Unseen) -> pd.DataFrame:
+    restored = restore(training, images.device, member)
+    found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
+    if not len(found.rows):
+        raise UserError(f"none of {len(images.files)} images could be read", "look at the files")
+    return make_predictions([images.ids[row] for row in found.rows], restored.classes, found.probabilities)

@@ -1,0 +1,240 @@
+"""What members come to: their combination, scores with standard errors, and the checked CSV, whoever predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.planning.plan import Plan
+from kagglekit.runs.folder import Run
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UserError
+from kagglekit.types.ensemble import Ensemble, Member
+from kagglekit.types.metric import TITLES, Metric, Score
+from kagglekit.types.predictions import (
+    check_predictions,
+    make_predictions,
+    save_predictions,
+    truth_numbers,
+    with_missing_rows,
+)
+
+NEEDS_MORE = ("average", "last")  # one needs weights of its own, the other is a member
+FOR_ONE = ("temperature",)  # what may change a single member's predictions
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where predictions go, and what they are judged by.
+
+    Attributes:
+        plan: The run's.
+        run: Its folder.
+        display: Where it shows itself.
+        labels: Class names by id of the images that the members' valid tables are of.
+        scored: Whether the valid tables are this run's own and say how good it is; those of another run, which an
+            ensemble was fitted on, do not.
+    """
+
+    plan: Plan
+    run: Run
+    display: Display
+    labels: pd.Series[str]
+    scored: bool = True
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A line of the table of scores: a member's predictions under some views."""
+
+    member: str
+    views: str
+    valid: pd.DataFrame
+    test: pd.DataFrame
+
+
+def conclude(
+    outcome: Outcome, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
+) -> dict[str, Score]:
+    """Combine, score and write the submission; return the ensemble's scores.
+
+    Args:
+        outcome: See there.
+        members: What is combined.
+        others: What is scored beside the ensemble.
+        plain: The members without test-time augmentation, where there is any: their ensemble is scored, too.
+    """
+    ensemble = combine(outcome, members)
+    if outcome.scored:
+        save_predictions(ensemble.valid, outcome.run.predictions("ensemble", "valid"))
+    save_predictions(ensemble.test, outcome.run.predictions("ensemble", "test"))
+    last = Scored("ensemble", outcome.plan.recipe.ensemble, ensemble.valid, ensemble.test)
+    tables = [*others, *_plain_ensemble(outcome, plain), last]
+    rows = [score_row(outcome, each) for each in tables]
+    listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
+    outcome.run.update_info(scores=rows, members=listed, fitted=ensemble.fitted)
+    describe_scores(rows, outcome.plan, outcome.display)
+    write_csv(outcome, ensemble)
+    outcome.run.update_info(answered=outcome.plan.hooks.answered)
+    return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
+
+
+def _plain_ensemble(outcome: Outcome, plain: Sequence[Member]) -> list[Scored]:
+    """Combine the members as they predict without test-time augmentation, whatever is fitted on those predictions."""
+    if not plain or not outcome.scored:
+        return []
+    name = outcome.plan.recipe.ensemble
+    try:
+        made = combine(outcome, plain)
+    except UserError as error:  # it only shows what the augmentation is worth: no reason to stop
+        outcome.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
+        return []
+    return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
+
+
+def combine(outcome: Outcome, members: Sequence[Member]) -> Ensemble:
+    """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
+    plan = outcome.plan
+    ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe, _groups(plan))
+    check_predictions(ensemble.valid, plan.classes, list(members[0].valid.index))
+    check_predictions(ensemble.test, plan.classes, list(members[0].test.index))
+    ids = [str(image) for image in plan.table.loc[plan.table["split"] == "test", "id"]]
+    test = ensemble.test if len(ensemble.test) == len(ids) else with_missing_rows(ensemble.test, ids)
+    return Ensemble(ensemble.valid, test, ensemble.fitted)
+
+
+def _groups(plan: Plan) -> pd.Series[str] | None:
+    """Return the labelled images' groups by id; None where there are none."""
+    if "group" not in plan.table:
+        return None
+    labelled = plan.table[plan.table["split"] != "test"]
+    return labelled.set_index(labelled["id"].astype("str"))["group"]
+
+
+def metrics_of(plan: Plan) -> list[Metric]:
+    """Return what is reported: log loss, accuracy, and the competition's own metric; mean per class with accuracy."""
+    names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
+    if plan.competition.metric == "accuracy":
+        names["balanced_accuracy"] = None
+    return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name})) for name in names]
+
+
+def score_row(outcome: Outcome, table: Scored) -> dict[str, Any]:
+    """Score predictions on every split with labels: ``{"member", "views", "valid_log_loss": [value, error], ...}``."""
+    metrics = metrics_of(outcome.plan)
+    valid = outcome.labels if outcome.scored else None
+    found = {
+        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid).items()},
+        **{f"test_{k}": s for k, s in score_table(metrics, table.test, outcome.plan.truth).items()},
+    }
+    flat = {key: [round(score.value, 6), round(score.error, 6)] for key, score in found.items()}
+    return {"member": table.member, "views": table.views, **flat}
+
+
+def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None) -> dict[str, Score]:
+    """Score a table of predictions where labels are known."""
+    if truth is None or not len(table):
+        return {}
+    numbers = truth_numbers(truth, table)
+    return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
+
+
+def write_csv(outcome: Outcome, ensemble: Ensemble) -> None:
+    """Write submission.csv, checked, where there are test images."""
+    plan, display = outcome.plan, outcome.display
+    if not len(ensemble.test):
+        display.say("no test images: no submission is written")
+        return
+    test = ensemble.test
+    if plan.recipe.clip:
+        test = clip_predictions(test, plan.recipe.clip)
+        _say_clip_gain(outcome, ensemble)
+    rows = submission_rows(plan, test)
+    write_submission(rows, outcome.run.submission)
+    limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
+    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+
+
+def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
+    """Ask for the rows of the CSV, and check them.
+
+    Raises:
+        UserError: They are not what sample_submission.csv asks for.
+    """
+    sample = read_sample(plan.data)
+    if sample is not None and plan.recipe.limit:
+        sample = sample[sample.iloc[:, 0].isin(test.index)]
+    rows = plan.hooks.submission(plan.competition, test, sample)
+    check_submission(rows, sample, test, plan.competition)
+    return rows
+
+
+def try_form(plan: Plan) -> None:
+    """Put even probabilities into the form of the CSV, and forget them: what does not fit is known before training.
+
+    Raises:
+        UserError: See `submission_rows`.
+    """
+    ids = plan.table.loc[plan.table["split"] == "test", "id"].tolist()
+    if ids:
+        even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+        submission_rows(plan, make_predictions(ids, plan.classes, even))
+
+
+def _say_clip_gain(outcome: Outcome, ensemble: Ensemble) -> None:
+    if not outcome.scored or not len(ensemble.valid):
+        return
+    log_loss = [outcome.plan.hooks.metric(outcome.plan.competition.model_copy(update={"metric": "log_loss"}))]
+    before = score_table(log_loss, ensemble.valid, outcome.labels)["log_loss"].value
+    clipped = clip_predictions(ensemble.valid, outcome.plan.recipe.clip)
+    after = score_table(log_loss, clipped, outcome.labels)["log_loss"].value
+    outcome.display.say(f"clipping to {outcome.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
+
+
+def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display) -> None:
+    """Print every member's and the ensemble's scores with their standard errors."""
+    keys = [key for key in rows[-1] if key not in ("member", "views")]
+    columns = ["member", "views", *(_title(key) for key in keys)]
+    display.table(
+        columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows], keys=2
+    )
+    if plan.truth is not None and any(key.startswith("test_") for key in keys):
+        display.say(
+            "the test scores are computed here, from labels that were known all along and used for nothing else"
+        )
+
+
+def _title(key: str) -> str:
+    split, _, metric = key.partition("_")
+    return f"{split} {TITLES.get(metric, metric)}"
+
+
+def _cell(score: list[float] | None) -> str:
+    return f"{score[0]:.4f} ± {score[1]:.4f}" if score else ""
+
+
+def candidates(outcome: Outcome, members: Sequence[Member]) -> list[Scored]:
+    """Combine the members in every way that a plugin provides, but the chosen one.
+
+    Whatever an ensemble fits, its valid table is honest (see `Ensemble`); still, the best of many scores flatters
+    a little.
+    """
+    plan = outcome.plan
+    names = [name for name in plan.hooks.provides().ensemble if name not in (*NEEDS_MORE, plan.recipe.ensemble)]
+    if len(members) == 1:
+        names = [name for name in names if name in FOR_ONE]
+    lines = []
+    for name in names if len(outcome.labels) else []:
+        recipe = plan.recipe.model_copy(update={"ensemble": name})
+        try:
+            made = combine(replace(outcome, plan=replace(plan, recipe=recipe)), members)
+        except UserError as error:  # nobody asked for it: no reason to stop
+            outcome.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
+        else:
+            lines.append(Scored("candidate", name, made.valid, made.test))
+    return lines

@@ -1,0 +1,249 @@
+"""A run's folder: the only module that knows the names of the files in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import write_text
+from kagglekit.types.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run, finished or not.
+
+    Attributes:
+        folder: Its path.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def recipe_file(self) -> Path:
+        """The whole recipe, overrides applied."""
+        return self.folder / "recipe.json"
+
+    @property
+    def info_file(self) -> Path:
+        """Versions, device, seeds, who answered each hook, timings, scores."""
+        return self.folder / "run.json"
+
+    @property
+    def log_file(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "log.csv"
+
+    @property
+    def steps_file(self) -> Path:
+        """One row an optimizer step."""
+        return self.folder / "steps.csv"
+
+    @property
+    def valid_file(self) -> Path:
+        """Id, file and class of every valid image."""
+        return self.folder / "valid.csv"
+
+    @property
+    def report(self) -> Path:
+        """What people look at: one page."""
+        return self.folder / "report.html"
+
+    @property
+    def submission(self) -> Path:
+        """The CSV to upload."""
+        return self.folder / "submission.csv"
+
+    @property
+    def score_file(self) -> Path:
+        """What became of each upload to Kaggle: see `submissions`."""
+        return self.folder / "score.json"
+
+    @property
+    def final_weights(self) -> Path:
+        """The weights at the end of training."""
+        return self.folder / "snapshots" / "final.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what an unfinished run goes on from; removed at its end."""
+        return self.folder / "checkpoint"
+
+    def snapshot(self, member: str) -> Path:
+        """The weights of a member."""
+        return self.folder / "snapshots" / f"{member}.safetensors"
+
+    def predictions(self, member: str, split: str) -> Path:
+        """A member's, or the ensemble's, table of predictions for ``valid`` or ``test``."""
+        return self.folder / "predictions" / f"{member}-{split}.npz"
+
+    def plain_predictions(self, member: str, split: str) -> Path:
+        """A member's predictions without test-time augmentation."""
+        return self.folder / "predictions" / f"{member}-plain-{split}.npz"
+
+    def fitted_on(self, member: str) -> Path:
+        """The predictions of a member that the ensemble is fitted on: its valid ones, or those of another run."""
+        others = self.folder / "predictions" / f"{member}-fitted-on.npz"
+        return others if self.fitted_file.exists() else self.predictions(member, "valid")
+
+    @property
+    def fitted_file(self) -> Path:
+        """Id and class of every image that the ensemble is fitted on, where these are another run's valid images."""
+        return self.folder / "fitted-on.csv"
+
+    def remove_checkpoints(self) -> None:
+        """Remove what only an unfinished run needs."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def remove_predictions(self) -> None:
+        """Remove every member's predictions, for they will be made anew."""
+        shutil.rmtree(self.folder / "predictions", ignore_errors=True)
+
+    def remove_parts(self) -> None:
+        """Remove what a process that died was about to write."""
+        for file in self.folder.rglob(".*.part"):
+            file.unlink(missing_ok=True)
+
+    def fold(self, number: int) -> Run:
+        """The part of a run that trains without fold `number`, from 1; a run's folder by itself."""
+        return Run(self.folder / f"fold-{number}")
+
+    def recipe(self) -> Recipe:
+        """Read the recipe.
+
+        Raises:
+            UserError: The folder holds none, or one that is damaged or of another version.
+        """
+        if not self.recipe_file.exists():
+            raise UserError(f"{self.folder} is no run: it has no {self.recipe_file.name}")
+        try:
+            return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
+        except ValueError as error:  # pydantic's, JSON's and Unicode's are
+            reason = str(error).replace("\n", " ")[:300]
+            raise UserError(
+                f"cannot read {self.recipe_file}: {reason}",
+                "it is damaged, or another version of kagglekit wrote it: use that one, or make the run again",
+            ) from error
+
+    def info(self) -> dict[str, Any]:
+        """Read run.json; empty if there is none yet.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        if not self.info_file.exists():
+            return {}
+        try:
+            return dict(json.loads(self.info_file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            what = f"{self.folder} cannot be read: its {self.info_file.name} is damaged: {error}"
+            raise UserError(what, "mend it, or remove the run's folder") from error
+
+    @property
+    def disabled(self) -> tuple[str, ...]:
+        """Names of the shared plugins that it left out; a blend, which has no request, keeps them by themselves."""
+        info = self.info()
+        return tuple(info.get("request", info).get("disable", ()))
+
+    def update_info(self, **facts: Any) -> None:
+        """Add facts to run.json."""
+        write_text(self.info_file, json.dumps({**self.info(), **facts}, indent=1) + "\n")
+
+    def submissions(self) -> list[dict[str, Any]]:
+        """Read the uploads to Kaggle, oldest first, from score.json; none if there is no such file.
+
+        Each has ``token`` (in the description, unique), ``ref`` (Kaggle's number; None until it is known), ``sent``
+        (ISO, UTC), ``message``, ``status`` (``sending``, ``pending``, ``complete``, ``error``), ``public`` and
+        ``private`` (scores, or None), ``error`` (Kaggle's reason) and ``sha256`` (of the file).
+        """
+        if not self.score_file.exists():
+            return []
+        return list(json.loads(self.score_file.read_text(encoding="utf-8"))["submissions"])
+
+    def write_submissions(self, submissions: Sequence[Mapping[str, Any]]) -> None:
+        """Write score.json."""
+        write_text(self.score_file, json.dumps({"submissions": list(submissions)}, indent=1) + "\n")
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write recipe.json."""
+        write_text(self.recipe_file, recipe.to_json() + "\n")
+
+    def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write log.csv whole."""
+        _write_csv(self.log_file, list(rows))
+
+    def log(self) -> list[dict[str, str]]:
+        """Read log.csv; empty if there is none yet."""
+        return _read_csv(self.log_file)
+
+    def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add steps of one stage to steps.csv, in the place of those that were there from the first one's on.
+
+        Each has ``stage``, ``step`` (in the stage, from 1), ``lr`` (the head's), ``momentum`` and ``loss``.
+        """
+        stage, first = rows[0]["stage"], rows[0]["step"]
+        kept = [row for row in self.steps() if row["stage"] != stage or int(row["step"]) < first]
+        _write_csv(self.steps_file, [*kept, *rows])
+
+    def steps(self) -> list[dict[str, str]]:
+        """Read steps.csv; empty if there is none."""
+        return _read_csv(self.steps_file)
+
+    def write_valid(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write valid.csv: ``id``, ``file`` (below the data folder where it lies there) and ``label``."""
+        _write_csv(self.valid_file, rows)
+
+    def valid(self) -> list[dict[str, str]]:
+        """Read valid.csv; empty if there is none."""
+        return _read_csv(self.valid_file)
+
+    def write_fitted_rows(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write fitted-on.csv: ``id`` and ``label``."""
+        _write_csv(self.fitted_file, rows)
+
+    def fitted_rows(self) -> list[dict[str, str]]:
+        """Read fitted-on.csv; empty if there is none."""
+        return _read_csv(self.fitted_file)
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(row) for row in rows[:1]])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged: {error}", "restore it, or remove it") from error
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def run_key(run: Run) -> str:
+    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place."""
+    info = run.info()
+    recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.exists() else ""  # a dry run has none
+    parts = [recipe, info.get("data_key"), info.get("stages")]
+    return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

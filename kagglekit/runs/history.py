@@ -1,0 +1,291 @@
+"""The ledger of all runs, read from their folders, and what two runs differ in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError, listing
+from kagglekit.types.metric import Score, greater_is_better
+from kagglekit.types.recipe import Stage
+
+CLEAR = 2.0  # a difference counts from so many of its standard errors on
+FACTS = (  # of run.json: what may explain that two runs differ; the seed is in the recipe
+    *("competition", "plugin", "metric", "preset", "status", "stages", "from_run", "data", "images", "versions"),
+    *("device", "cpu", "train_format", "infer_format", "weights", "licence"),
+)
+PROSE = ("exposure", "licence", "source", "measured")  # of the recipe: they describe and change nothing
+ABSENT = "none"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run as the ledger shows it; None where something is not known.
+
+    Attributes:
+        run: The folder's name.
+        competition: Its name.
+        date: When it began.
+        arch: Of the network.
+        px: Image side of the last stage, px.
+        stages: How many were run.
+        epochs: Of gradient steps, in all stages.
+        preset: Where the recipe came from.
+        limit: At most so many images were used; None for all.
+        status: ``running``, ``finished``, ``failed`` or ``interrupted``.
+        metric: The competition's.
+        valid: The ensemble's score on the valid images.
+        test: On the test images, where their labels were known.
+        public: Kaggle's score of the last submission that got one.
+        private: Likewise.
+        best: The best public score of all submissions, where there were several.
+        gap: valid - public.
+        time: What it took, s.
+    """
+
+    run: str
+    competition: str
+    date: datetime | None
+    arch: str
+    px: int
+    stages: int
+    epochs: int
+    preset: str
+    limit: int | None
+    status: str
+    metric: str
+    valid: Score | None
+    test: Score | None
+    public: float | None
+    private: float | None
+    best: float | None
+    gap: float | None
+    time: float | None
+
+
+COLUMNS = tuple(column.name for column in fields(Entry))
+SCORES = ("valid", "test", "public", "private", "best")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score of two runs.
+
+    Attributes:
+        a: The first run's.
+        b: The second's.
+        change: b - a.
+        error: The standard error of `change`, both scores taken as independent; None where it is not known.
+    """
+
+    a: Score | float
+    b: Score | float
+    change: float
+    error: float | None
+
+    @property
+    def clear(self) -> bool | None:
+        """Whether the scores differ by more than their errors suggest: by more than 2 standard errors."""
+        return None if self.error is None else abs(self.change) > CLEAR * self.error
+
+
+def read_entry(run: Run) -> Entry:
+    """Read a run's folder.
+
+    Raises:
+        UserError: It holds no recipe, or files that can't be read.
+    """
+    recipe, info, submissions = _read(run)
+    try:
+        return _entry(run, recipe, info, submissions)
+    except _BROKEN as error:
+        raise _unreadable(run, error) from error
+
+
+def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
+    """Read the folders of all runs below `root`, the newest first; also say which folders were left out and why."""
+    folders = [folder for folder in sorted(root.glob("[!.]*/[!.]*")) if folder.is_dir()]
+    foreign = [folder for folder in folders if not Run(folder).recipe_file.is_file()]
+    entries, warnings = [], [f"no runs, left out: {listing(foreign)}"] if foreign else []
+    for folder in folders:
+        if folder not in foreign:
+            try:
+                entries.append(read_entry(Run(folder)))
+            except UserError as error:
+                warnings.append(f"left out: {error.what}")
+    return sort_entries(entries, "date"), warnings
+
+
+def sort_entries(entries: Sequence[Entry], column: str) -> list[Entry]:
+    """Sort by a column: the newest first, a competition's best score first, all else ascending; None comes last."""
+    there = [entry for entry in entries if getattr(entry, column) not in (None, "")]
+    ordered = sorted(there, key=lambda entry: _place(entry, column), reverse=column == "date")
+    return ordered + [entry for entry in entries if entry not in there]
+
+
+def _place(entry: Entry, column: str) -> Any:
+    value = getattr(entry, column)
+    if column not in SCORES:
+        return value
+    return entry.competition, _value(value) * (1 if greater_is_better(entry.metric) is False else -1)
+
+
+def differing_recipe(a: Run, b: Run) -> dict[str, tuple[str, str]]:
+    """Return the recipe's fields in which two runs differ, with both values; a stage's are ``stage.2.size``.
+
+    Raises:
+        UserError: A run can't be read.
+    """
+    recipes = [_read(run)[0] for run in (a, b)]
+    n_stages = min(len(recipe["stages"]) for recipe in recipes)
+    return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
+
+
+def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
+    """Return the facts of run.json in which two runs differ: versions, device, images and the like.
+
+    Raises:
+        UserError: A run can't be read.
+    """
+    infos = [_read(run)[1] for run in (a, b)]
+    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info.get(name))} for info in infos))
+
+
+def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
+    """Return the scores that two runs of a competition both have: ``valid_log_loss``, ..., ``public``, ``private``.
+
+    Raises:
+        UserError: A run can't be read.
+    """
+    entries = [read_entry(run) for run in (a, b)]
+    if entries[0].competition != entries[1].competition:
+        return {}
+    first, second = (
+        {**_ensemble(_read(run)[1]), **{name: getattr(entry, name) for name in ("public", "private")}}
+        for run, entry in zip((a, b), entries, strict=True)
+    )
+    both = [name for name in first if first[name] is not None and second.get(name) is not None]
+    return {name: _difference(first[name], second[name]) for name in both}
+
+
+def _difference(a: Score | float, b: Score | float) -> Difference:
+    errors = [score.error for score in (a, b) if isinstance(score, Score)]
+    return Difference(a, b, _value(b) - _value(a), math.hypot(*errors) if errors else None)
+
+
+def _value(score: Score | float) -> float:
+    return score.value if isinstance(score, Score) else score
+
+
+def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+    """Read recipe, facts and submissions as they stand: a recipe of an older version may not be valid any more."""
+    if not run.recipe_file.is_file():
+        raise UserError(f"{run.folder} is no run: it has no {run.recipe_file.name}")
+    try:
+        return dict(json.loads(run.recipe_file.read_text(encoding="utf-8"))), run.info(), run.submissions()
+    except _BROKEN as error:
+        raise _unreadable(run, error) from error
+
+
+def _unreadable(run: Run, error: Exception) -> UserError:
+    return UserError(f"{run.folder} cannot be read: {type(error).__name__}: {error}")
+
+
+def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submissions: list[dict[str, Any]]) -> Entry:
+    stages = [Stage.model_construct(**stage) for stage in recipe["stages"]]
+    done = [stages[number - 1] for number in info.get("stages") or range(1, len(stages) + 1)]
+    metric = str(info.get("metric") or "")
+    scores = _ensemble(info)
+    valid = scores.get(f"valid_{metric}")
+    complete = [each for each in submissions if each["status"] == "complete"]
+    public, private = (_number(complete[-1].get(name)) if complete else None for name in ("public", "private"))
+    return Entry(
+        run=run.name,
+        competition=run.folder.parent.name,
+        date=_date(run, info),
+        arch=str(recipe["arch"]),
+        px=int(done[-1].size),
+        stages=len(done),
+        epochs=sum(stage.epochs for stage in done if stage.by_gradient),
+        preset=str(info.get("preset") or ""),
+        limit=recipe.get("limit") or None,
+        status=str(info.get("status") or "unknown"),
+        metric=metric,
+        valid=valid,
+        test=scores.get(f"test_{metric}"),
+        public=public,
+        private=private,
+        best=_best([_number(each.get("public")) for each in complete], metric),
+        gap=valid.value - public if valid and public is not None else None,
+        time=_number(info.get("seconds")),
+    )
+
+
+def _ensemble(info: Mapping[str, Any]) -> dict[str, Score | None]:
+    """Return the ensemble's scores, by ``SPLIT_METRIC``: of what the submission holds, which is the last row."""
+    rows = [row for row in info.get("scores") or [] if row["member"] == "ensemble"][-1:]
+    return {name: _score(pair) for row in rows for name, pair in row.items() if isinstance(pair, list)}
+
+
+def _score(pair: Sequence[object]) -> Score | None:
+    value, error = map(_number, pair)
+    return None if value is None else Score(value, error or 0.0)
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number, also from a text as Kaggle sends it."""
+    number = math.nan if value in (None, "") else float(value)  # type: ignore[arg-type]
+    return number if math.isfinite(number) else None
+
+
+def _best(scores: Sequence[float | None], metric: str) -> float | None:
+    known, greatest = [score for score in scores if score is not None], greater_is_better(metric)
+    if len(known) < 2 or greatest is None:
+        return None
+    return max(known) if greatest else min(known)
+
+
+def _date(run: Run, info: Mapping[str, Any]) -> datetime | None:
+    """Return when a run began: by run.json, else by its folder's name, which is in local time."""
+    try:
+        if "started" in info:
+            return datetime.fromisoformat(info["started"]).astimezone()
+        return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S").astimezone()
+    except ValueError:
+        return None
+
+
+def _recipe_fields(recipe: Mapping[str, Any], n_stages: int) -> Iterator[tuple[str, str]]:
+    """Yield the fields under dotted names; of stages after the first `n_stages`, a word on each."""
+    for name, value in recipe.items():
+        if name not in (*PROSE, "stages"):
+            yield from _flat(name, value)
+    for number, stage in enumerate(recipe["stages"], 1):
+        if number <= n_stages:
+            yield from _flat(f"stage.{number}", stage)
+        else:
+            yield f"stage.{number}", f"{stage['name']}, {stage['size']} px"
+
+
+def _flat(name: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield the values in nested facts as text, under dotted names."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{name}.{key}", inner)
+    else:
+        yield name, value if isinstance(value, str) else ABSENT if value is None else json.dumps(value)
+
+
+def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    names = dict.fromkeys((*a, *b))
+    both = {name: (a.get(name, ABSENT), b.get(name, ABSENT)) for name in names}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
+_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError)  # what a file with other content leads to

@@ -1,0 +1,75 @@
+"""One process a run: a lock that the system takes away from a process that dies."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import check_writable
+
+READ_ONLY = "make it writable, or copy it to another place and resume it there"  # what to do about a run that is
+POLL = 0.2  # between two tries, s
+
+
+@contextmanager
+def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop it first") -> Iterator[None]:
+    """Keep other processes from working on a run, and note this one in run.json.
+
+    Args:
+        run: The run.
+        wait: How long to wait for another process that works on it, s.
+        hint: What to do if it still does.
+
+    Raises:
+        UserError: Another process works on it, or its folder can't be written.
+    """
+    check_writable(run.folder, READ_ONLY)
+    lock = FileLock(run.checkpoints / "lock", thread_local=False)
+    try:
+        _acquire(run, lock, time.monotonic() + wait)
+    except Timeout:
+        who = run.info().get("process", "unknown")
+        raise UserError(f"another process works on {run.folder}: number {who}", hint) from None
+    except OSError as error:
+        raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
+    try:
+        run.update_info(process=os.getpid())
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(run: Run, lock: BaseFileLock, until: float) -> None:
+    """Ask for the lock until it is free; whoever has it may remove the folder that it lies in."""
+    while True:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(POLL)
+        else:
+            return
+
+
+def is_locked(run: Run) -> bool:
+    """Return whether a process works on the run, or on one of its folds, right now."""
+    return any(map(_is_held, [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]))
+
+
+def _is_held(file: Path) -> bool:
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # it can't be written, so that no process here can hold it
+        return False

@@ -1,0 +1,63 @@
+"""Run folders found and created."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+from kagglekit.runs.folder import Run
+from kagglekit.system.errors import UserError, listing, unknown
+
+RUNS = Path("submissions")  # where runs go unless told otherwise, relative to the working folder
+
+
+def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
+    """Make a new, empty run folder ``root/COMPETITION/DATE-TIME-LABEL``; an existing one is never used again.
+
+    Raises:
+        UserError: The folder can't be made.
+    """
+    stem = f"{now:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', label)}"
+    for suffix in ["", *(f"-{i}" for i in range(2, 1000))]:
+        folder = root / competition / (stem + suffix)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.exists():  # a file stands where a folder should be
+                raise UserError(f"cannot make {folder}: something else has that name", "choose --out DIR") from None
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR") from None
+        return Run(folder)
+    raise UserError(f"{root / competition} holds 1,000 runs named {stem}", "choose another --name")
+
+
+def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
+    """Find a run by its path, its folder's name, a unique beginning of that, or ``latest``.
+
+    Args:
+        text: What the user typed.
+        root: Where runs are.
+        competition: Look only among this competition's.
+
+    Raises:
+        UserError: There is none, or several.
+    """
+    if (Path(text) / "recipe.json").exists():
+        return Run(Path(text))
+    runs = sorted(root.glob(f"{competition or '*'}/*/recipe.json"), key=lambda file: file.parent.name)
+    folders = [file.parent for file in runs]
+    if not folders:
+        raise UserError(
+            f"there are no runs in {(root / (competition or '')).resolve()}",
+            f"start one: kagglekit run {competition or 'COMPETITION'}, or say where they are: --out DIR",
+        )
+    if text == "latest":
+        return Run(folders[-1])
+    found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
+    if len(found) > 1:
+        raise UserError(f"{text!r} begins the names of several runs: {listing([f.name for f in found])}")
+    if not found:
+        raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]))
+    return Run(found[0])

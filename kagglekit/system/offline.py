@@ -1,0 +1,52 @@
+"""No network: what predicts in a code competition must not need one."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from kagglekit.system.errors import UserError
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Refuse names to be looked up and connections to be made to other machines while the block runs.
+
+    Only what goes through Python's `socket` is refused, for all threads of the process.
+
+    Raises:
+        UserError: Something in the block tried.
+    """
+    plain = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
+
+    def look_up(host: Any, *_: Any, **__: Any) -> NoReturn:
+        raise _refused(host)
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise _refused(address)
+        return plain[1](self, address)
+
+    def connect_ex(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise _refused(address)
+        return plain[2](self, address)
+
+    socket.getaddrinfo = look_up
+    refusing: Any = socket.socket  # its methods are replaced, which its stubs forbid
+    refusing.connect, refusing.connect_ex = connect, connect_ex
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = plain[0]
+        refusing.connect, refusing.connect_ex = plain[1:]
+
+
+def _refused(address: Any) -> UserError:
+    where = ":".join(str(part) for part in address[:2]) if isinstance(address, tuple) else address
+    return UserError(
+        f"something asked for the network ({where}): a submission for a code competition is made without one",
+        "the plugin, or what it uses, must find all that it needs on this machine",
+    )

@@ -1,0 +1,178 @@
+"""How many images a batch should have: as many as still make it faster, image by image, and as the memory holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kagglekit.compute.device import BATCH, Compute, synchronise
+from kagglekit.compute.fuse_batchnorm import copied, folded
+from kagglekit.compute.memory import give_back, is_full
+from kagglekit.compute.network import set_input_size
+from kagglekit.compute.probes import machine_key, recall, remember
+from kagglekit.training.loop import begin, take_step
+
+if TYPE_CHECKING:
+    from kagglekit.training.state import Fit
+
+LEAST, MOST = 8, 512
+STEPS = 16  # an epoch has at least so many
+GAIN = 1.05  # in images/s: what a batch of twice the size must bring
+SPARE = 0.1  # of a GPU's memory is left free
+LOADER = 13  # times a finished batch: what the loader takes on a GPU for those ahead and the one being gathered
+TIMED = 3  # steps of each size, after one that sets up kernels
+
+
+def largest_batch(n: int) -> int:
+    """Return the largest batch that leaves an epoch over `n` images enough steps: a power of two within the bounds."""
+    return max(LEAST, min(MOST, 1 << max(0, (n // STEPS).bit_length() - 1)))
+
+
+def doubled(speed: Callable[[int], float | None], least: int, most: int) -> tuple[int, dict[int, float]]:
+    """Double a batch as long as it gains; return it, and the images/s of each size that was tried.
+
+    Args:
+        speed: Images/s of a batch; None where the device's memory does not hold it.
+        least: Images of the smallest batch, which is taken even if nothing is known of it.
+        most: Of the largest.
+    """
+    speeds: dict[int, float] = {}
+    best = size = least
+    while size <= most and (found := speed(size)) is not None:
+        speeds[size] = found
+        if size > least and found < GAIN * speeds[best]:
+            break
+        best, size = size, 2 * size
+    return best, speeds
+
+
+def train_batch(fit: Fit, about: tuple[object, ...], remembered: Path) -> tuple[int, str]:
+    """Search the batch of a stage by steps at rate 0 on random inputs; return it, and words for the log.
+
+    The weights come back as they were; the optimizer is used up.
+
+    Args:
+        fit: What the stage trains with.
+        about: What the steps' speed depends on, for the memory of earlier probes.
+        remembered: The JSON file in which probes are kept.
+    """
+    most = largest_batch(len(fit.rows))
+    key = machine_key(fit.compute.device, "train batch", *about, most)
+    if known := recall(remembered, key):
+        return int(known["batch"]), f"batch size {known['batch']} (remembered probe)"
+    before = {name: value.clone() for name, value in fit.model.state_dict().items()}
+    (example,) = fit.inputs.batches([fit.rows[:1]], 0)
+    for group in fit.optimizer.param_groups:
+        group["lr"] = 0.0
+    found, speeds = doubled(lambda size: _train_speed(fit, example, size), LEAST, most)
+    fit.model.load_state_dict(before)
+    remember(remembered, key, {"batch": found})
+    return found, f"batch size {found} found ({_words(speeds, fit.compute)}{_bound(found, most)})"
+
+
+def _train_speed(fit: Fit, example: Tensor, size: int) -> float | None:
+    """Return images/s of training steps; None where the device's memory does not hold one, in one piece."""
+    device, labels = fit.compute.device, np.resize(fit.labels, size)
+
+    def step() -> None:
+        take_step(fit, images, labels, held)
+        if held.parts > 1:
+            raise torch.OutOfMemoryError
+
+    try:
+        images, held = torch.randn(size, *example.shape[1:], device=device), begin(fit)
+        return _speed(step, images, device, loads=images.ndim == 4)
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        return None
+
+
+def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, remembered: Path) -> str:
+    """Search the images of a forward pass without gradients, on a copy as predictions use it; return words for the log.
+
+    Args:
+        model: On the device; not changed.
+        compute: Device and format; it gets the number.
+        size: Image side, px.
+        arch: Name of the architecture.
+        remembered: The JSON file in which probes are kept.
+    """
+    key = machine_key(compute.device, "predict batch", arch, size, str(compute.infer))
+    if known := recall(remembered, key):
+        compute.batch = int(known["batch"])
+        return "remembered probe"
+    probe = copied(model)
+    if probe is None:
+        return "not probed: this network cannot be copied"
+    set_input_size(probe, size)
+    quick = folded(probe.eval()).to(memory_format=compute.infer.memory_format)
+    compute.batch, speeds = doubled(lambda n: _predict_speed(quick, compute, size, n), BATCH, MOST)
+    remember(remembered, key, {"batch": compute.batch})
+    return f"probed at {size} px: {_words(speeds, compute)}"
+
+
+@torch.no_grad()
+def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> float | None:
+    def step() -> None:
+        with compute.infer.autocast(compute.device):
+            model(images)
+
+    try:
+        images = torch.randn(n, 3, size, size, device=compute.device)
+        images = images.contiguous(memory_format=compute.infer.memory_format)
+        return _speed(step, images, compute.device, loads=True)
+    except RuntimeError as error:
+        if not is_full(error):
+            raise
+        return None
+
+
+def for_rows(batch: int, *rows: int) -> int:
+    """Return the batch, at most about a quarter of the most `rows`: few of them are repeated to fill the last one.
+
+    The others, whose share is larger, take less time in any case.
+    """
+    return max(BATCH, min(batch, 1 << max(0, (max(rows) // 4).bit_length() - 1)))
+
+
+def _speed(step: Callable[[], None], images: Tensor, device: torch.device, loads: bool) -> float | None:
+    """Return images/s of the fastest step; None where it leaves too little of a GPU's memory.
+
+    Raises:
+        RuntimeError: The memory does not hold it.
+    """
+    give_back()
+    taken = torch.empty(LOADER if loads and device.type == "cuda" else 0, *images.shape, device=device)
+    seconds = []
+    for _ in range(1 + TIMED):
+        began = time.perf_counter()
+        step()
+        synchronise(device)
+        seconds.append(time.perf_counter() - began)
+    fits = _spare(device) >= SPARE
+    del taken
+    return len(images) / min(seconds[1:]) if fits else None
+
+
+def _spare(device: torch.device) -> float:
+    """Return the share of a GPU's memory that torch never touched; 1 for a device that shares the CPU's."""
+    if device.type != "cuda":
+        return 1.0
+    free, total = torch.cuda.mem_get_info(device)
+    return free / total
+
+
+def _words(speeds: dict[int, float], compute: Compute) -> str:
+    shown = ", ".join(f"{size}: {speed:,.0f}" for size, speed in speeds.items())
+    return f"images/s {shown}" if shown else f"{compute.device} holds no more"
+
+
+def _bound(found: int, most: int) -> str:
+    return f"; {STEPS} steps an epoch allow no more" if found == most < MOST else ""

@@ -1,0 +1,76 @@
+"""Activations at the head's input, cached once: a frozen body says the same of a picture every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kagglekit.compute.device import Compute, to_device
+from kagglekit.compute.forward import Batches, batches_of, halving
+from kagglekit.compute.network import input_of
+from kagglekit.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class CachedActivations:
+    """What the head sees of every image, in the place of a loader.
+
+    Attributes:
+        features: (N, ...) float32, on the device that trains.
+        where: (M,) int64: the position in `features` of each row of the store.
+    """
+
+    features: Tensor
+    where: NDArray[np.int64]
+
+    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+        """Yield the activations of each array of rows; there is no augmentation, `turn` plays no part."""
+        for picked in rows:
+            yield self.features[to_device(self.where[picked], self.features.device)]
+
+
+def head_inputs(
+    model: nn.Module, head: nn.Module, images: Batches, rows: NDArray[np.int64], compute: Compute
+) -> Iterator[Tensor]:
+    """Yield the head's inputs, float32, on the device, for `rows` in order; the model is in eval mode.
+
+    Raises:
+        UserError: The model's output is not what its head makes of that input.
+    """
+    model.eval()
+    yield from halving(lambda left: _head_inputs(model, head, images, left, compute), rows, compute)
+
+
+@torch.no_grad()
+def _head_inputs(
+    model: nn.Module, head: nn.Module, images: Batches, rows: NDArray[np.int64], compute: Compute
+) -> Iterator[Tensor]:
+    for number, (inputs, n) in enumerate(batches_of(images, rows, 0, compute)):
+        with compute.infer.autocast(compute.device):
+            features = input_of(model, head, inputs)
+            if number == 0:
+                _check_head(model, head, inputs[:2], features[:2])  # not all: it costs a forward pass
+        yield features[:n].float()
+
+
+@torch.no_grad()
+def head_outputs(head: nn.Module, cached: CachedActivations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the class probabilities (N, C) that the head, put into eval mode, gives cached activations."""
+    head.eval()
+    (inputs,) = cached.batches([rows], 0)
+    table: NDArray[np.float32] = head(inputs).float().softmax(1).cpu().numpy()
+    return table
+
+
+def _check_head(model: nn.Module, head: nn.Module, inputs: Tensor, features: Tensor) -> None:
+    whole, last = model(inputs), head(features)
+    if whole.shape != last.shape or not torch.allclose(whole.float(), last.float(), rtol=0.1, atol=0.1):
+        raise UserError(
+            "this network does more after its last layer group than that group's module does",
+            "activations can't be cached for it: --set stage.*.precompute=false",
+        )

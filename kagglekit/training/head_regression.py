@@ -1,0 +1,172 @@
+"""The head as a regularised logistic regression on cached activations, its strength by cross-validation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from kagglekit.system.errors import UserError
+
+STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, weakest weights first
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """A fitted linear layer.
+
+    Attributes:
+        weight: (C, F) float32, for features as they are (the standardisation is folded in).
+        bias: (C,) float32.
+        strength: The chosen C of scikit-learn's LogisticRegression.
+        log_loss: Its cross-validated log loss, nats.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    strength: float
+    log_loss: float
+
+
+def fit_linear_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+) -> LinearHead:
+    """Fit multinomial logistic regression with an L2 penalty to standardised features.
+
+    The strength is the one of least cross-validated log loss: the search walks from strong to weak regularisation,
+    each fit starting from the one before it, and stops once the loss gets worse.
+
+    Args:
+        features: (N, F).
+        labels: (N,) class numbers, each class at least once.
+        n_classes: C.
+        seed: Of the folds.
+        groups: (N,) numbers; images of one group are in one fold. None where each is one by itself.
+    """
+    mean = features.mean(0, dtype=np.float64)
+    std = features.std(0, dtype=np.float64) + 1e-6
+    standard = ((features - mean) / std).astype(np.float32)
+    with (
+        threadpool_limits(1, "blas"),
+        _quiet(),
+    ):  # the folds run side by side; more threads in each only wait for one another
+        strength, log_loss = _best_strength(standard, labels, n_classes, _folds(labels, groups, seed))
+        weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
+    folded = weight / std
+    return LinearHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, log_loss)
+
+
+def linear_layer(head: nn.Module) -> nn.Linear:
+    """Return the only layer with parameters of a linear head.
+
+    Raises:
+        UserError: The head is more than a linear layer.
+    """
+    layers = [module for module in head.modules() if list(module.parameters(recurse=False))]
+    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
+        raise UserError(
+            "solver=regression finds the weights of a single linear layer; this head has more",
+            "use gradient steps for it: --set 'stage.*.solver=gradient'",
+        )
+    return layers[0]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep scikit-learn from saying that it has few images a class, or stopped early, which regularises, too."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        yield
+
+
+def _folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Deal at most three folds, stratified, groups whole: rows to train on and rows held out; none if that can't be."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    units = labels if groups is None else np.unique(np.stack([labels, groups]), axis=1)[0]  # a group in each class once
+    most = int(np.bincount(units).max())
+    if most < 2:  # one image a class: nothing to validate on
+        return []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        splits = kind(min(3, most), shuffle=True, random_state=seed).split(labels, labels, groups)
+        return [(train, held) for train, held in splits if len(held) and len(set(labels[train])) > 1]
+
+
+def _best_strength(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[float, float]:
+    """Return the strength of least log loss in cross-validation, and that log loss; the middle one where there is none.
+
+    Args:
+        features: (N, F), standardised.
+        labels: (N,).
+        n_classes: C.
+        splits: From `_folds`.
+    """
+    folds = [(features[train], labels[train], held) for train, held in splits]
+    if not folds:
+        return STRENGTHS[len(STRENGTHS) // 2], float("nan")
+    regressions = [_regression() for _ in folds]
+
+    def fit(regression: Any, fold: tuple[Any, Any, Any], strength: float) -> NDArray[np.float64]:
+        part, of, held = fold
+        weight, bias = _coefficients(regression.set_params(C=strength).fit(part, of), n_classes)
+        return _losses(features[held] @ weight.T + bias, labels[held])
+
+    best = (STRENGTHS[0], np.inf)
+    with ThreadPoolExecutor(len(folds)) as threads:
+        for strength in STRENGTHS:
+            losses = np.concatenate(list(threads.map(partial(fit, strength=strength), regressions, folds)))
+            if losses.mean() >= best[1]:
+                break
+            best = (strength, float(losses.mean()))
+    return best
+
+
+def _losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    from scipy.special import log_softmax
+
+    table: NDArray[np.float64] = log_softmax(logits, axis=1)
+    return -table[np.arange(len(labels)), labels]
+
+
+def _regression() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=200, tol=2e-3, warm_start=True)
+
+
+def _coefficients(regression: Any, n_classes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weight (C, F) and bias (C,); a class that a fold does not have gets weight zero and a low bias."""
+    coefficients, intercepts = regression.coef_, regression.intercept_
+    if len(regression.classes_) == 2:  # one row stands for both
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    weight = np.zeros((n_classes, coefficients.shape[1]))
+    bias = np.full(n_classes, intercepts.min() - 10.0)
+    weight[regression.classes_], bias[regression.classes_] = coefficients, intercepts
+    return weight, bias

@@ -1,0 +1,147 @@
+"""The learning-rate range test: the rate grows each step until the loss diverges (Smith 2015, arXiv:1506.01186)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kagglekit.compute.smoothing import centred, smoothed
+from kagglekit.system.errors import UserError
+from kagglekit.training.loop import begin, epoch_order, set_rates, take_step
+from kagglekit.training.state import Fit
+from kagglekit.types.recipe import Stage
+from kagglekit.types.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # rates of the head; 100 steps give 12 to each factor of ten
+DIVERGED = 4.0  # times the least smoothed loss, and at least a nat above it
+LEAST_FALL = 0.01  # of the first loss: less is noise
+LOOK_EVERY = 10  # steps between two looks at a GPU's loss
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A range test.
+
+    Attributes:
+        rates: (N,) the head's rate in each step.
+        losses: (N,) of its batch before the step, nats, finite.
+        ratios: Of each parameter group's rate to the head's.
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    ratios: tuple[float, ...]
+
+    @property
+    def smooth(self) -> NDArray[np.float64]:
+        """(N,) the losses, smoothed."""
+        return centred(self.losses)
+
+
+def sweep(fit: Fit) -> Sweep:
+    """Take at most 100 steps with growing rates, then give the weights back as they were.
+
+    The optimizer is used up: its state is that of the steps.
+    """
+    before = {name: value.clone() for name, value in fit.model.state_dict().items()}
+    grown = np.geomspace(LOWEST, HIGHEST, STEPS)
+    momentum = fit.schedule.momentum[fit.schedule.lr.argmax()]  # that of the step which the found rate is for
+    schedule = Schedule(grown, np.full(STEPS, momentum), (STEPS,))
+    ratios = tuple(group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups)
+    held = begin(fit)
+    look_every = 1 if fit.compute.device.type == "cpu" else LOOK_EVERY
+    kept: list[Tensor] = []
+    for step, (picked, inputs) in zip(range(STEPS), _batches(fit), strict=False):
+        set_rates(fit.optimizer, ratios, schedule, step)
+        held.step = step
+        kept.append(take_step(fit, inputs, fit.labels[picked], held))
+        if (step + 1) % look_every == 0 and _diverged(torch.stack(kept).float().tolist()):
+            break
+    fit.model.load_state_dict(before)
+    losses = torch.stack(kept).cpu().double().numpy()  # Apple's GPUs have no float64
+    n = int(np.append(np.flatnonzero(~np.isfinite(losses)), len(losses))[0])
+    return Sweep(grown[:n], losses[:n], _distinct(ratios))
+
+
+def _batches(fit: Fit) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Yield the positions and inputs of full batches, epoch after epoch."""
+    for epoch in count():
+        order = epoch_order(fit, epoch)[:STEPS]
+        yield from zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True)
+
+
+def _diverged(losses: list[float]) -> bool:
+    if not np.isfinite(losses[-1]):
+        return True
+    smooth = smoothed(losses, 0.8)
+    return smooth[-1] > max(DIVERGED * min(smooth), min(smooth) + 1)
+
+
+def _distinct(ratios: tuple[float, ...]) -> tuple[float, ...]:
+    """Return each ratio once, ascending: an optimizer has several parameter groups in a layer group."""
+    return tuple(sorted(set(ratios)))
+
+
+def suggestions(found: Sweep) -> dict[str, float]:
+    """Suggest rates of the head, from the smoothed losses.
+
+    Returns:
+        ``valley``: two thirds of the way along the deepest fall of the loss without a rise in it; ``steep``:
+        where it falls fastest over the rate's logarithm; ``tenth``: a tenth of the rate of the lowest loss.
+
+    Raises:
+        UserError: The loss did not fall at any rate.
+    """
+    if len(found.rates) < 2:
+        raise UserError(
+            "the loss was not finite from the first steps on: no learning rate can be suggested",
+            "try --precision fp32; look at the images, the weights and, if a plugin has its own, at the loss",
+        )
+    smooth = found.smooth
+    start, end = _deepest_fall(smooth)
+    if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:
+        raise UserError(
+            "the loss fell at no learning rate: none can be suggested",
+            "give one, --set stage.N.lr=1e-3; or look at the images, or start from other weights",
+        )
+    slopes = np.gradient(smooth)
+    lowest = int(smooth.argmin())
+    chosen = {"valley": start + round((end - start) * 2 / 3), "steep": int(slopes[: lowest + 1].argmin())}
+    return {**{name: float(found.rates[step]) for name, step in chosen.items()}, "tenth": found.rates[lowest] / 10}
+
+
+def _deepest_fall(smooth: NDArray[np.float64]) -> tuple[int, int]:
+    """Return the first and the last point of the falling stretch that goes down furthest; equal where none falls."""
+    falls = np.concatenate([[False], np.diff(smooth) < 0, [False]]).astype(np.int8)
+    stretches = np.flatnonzero(np.diff(falls)).reshape(-1, 2)
+    if not len(stretches):
+        return 0, 0
+    start, end = stretches[(smooth[stretches[:, 0]] - smooth[stretches[:, 1]]).argmax()]
+    return int(start), int(end)
+
+
+def with_rate(stage: Stage, lr: float) -> Stage:
+    """Return a stage with another rate of the head; those of the other groups keep their ratios to it."""
+    rates = stage.group_lrs and (*(rate * lr / stage.lr for rate in stage.group_lrs[:-1]), lr)
+    return stage.model_copy(update={"lr": lr, "group_lrs": rates, "find_lr": False})
+
+
+def found_rate(fit: Fit) -> tuple[Stage, str]:
+    """Return a fit's stage with the rate ``valley``, and words for the log.
+
+    Raises:
+        UserError: The loss did not fall at any rate.
+    """
+    rates = suggestions(sweep(fit))
+    words = ", ".join(f"{name} {rate:.2g}" for name, rate in rates.items())
+    return with_rate(fit.stage, rates["valley"]), f"learning rate {rates['valley']:.3g} found ({words})"

@@ -1,0 +1,254 @@
+"""What a stage's training loop holds from step to step: what a checkpoint in the middle of a stage must have."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from kagglekit.compute.device import Compute, Format
+from kagglekit.compute.forward import Batches
+from kagglekit.system.errors import NotFinite
+from kagglekit.types.recipe import Stage
+from kagglekit.types.schedule import Schedule
+
+
+@dataclass
+class Held:
+    """What a stage's loop holds from step to step beside the model: with both, it goes on as if never stopped.
+
+    Attributes:
+        forward: The model as its steps call it: itself, or compiled.
+        optimizer: The stage's.
+        scaler: Of fp16's gradients; does nothing for other precisions.
+        ema: The moving average, if the stage has one.
+        watch: The loss.
+        rates: Each parameter group's highest rate as a share of the stage's.
+        step: Finished steps.
+        parts: A batch's gradients are added up from this many parts: more than 1 after the device ran out of memory.
+        again: Whether what followed on the last step was not done: the loop then yields that step once more.
+        best: Lowest valid loss of an epoch, nats, and its weights, where the stage keeps the best.
+        seconds: Time spent on the running epoch before the last start, s.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    optimizer: Optimizer
+    scaler: Any
+    ema: MovingAverage | None
+    watch: LossWatch
+    rates: list[float]
+    step: int = 0
+    parts: int = 1
+    again: bool = False
+    best: tuple[float, dict[str, Tensor]] | None = None
+    seconds: float = 0.0
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return it as plain facts and as (nested) tensors.
+
+        Raises:
+            NotFinite: The loss of a step was not finite.
+        """
+        self.watch.read(self.step)
+        facts = {
+            "step": self.step,
+            "parts": self.parts,
+            "again": self.again,
+            "seconds": self.seconds,
+            "best": self.best[0] if self.best else None,
+            "epoch_loss": [self.watch.epoch_total, self.watch.epoch_steps],
+            "losses": self.watch.losses().tolist(),
+        }
+        tensors = {
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "ema": self.ema.weights.state_dict() if self.ema else {},
+            "best": self.best[1] if self.best else {},
+        }
+        return facts, tensors
+
+    def restore(self, facts: dict[str, Any], tensors: dict[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.step, self.parts, self.again = facts["step"], facts["parts"], facts["again"]
+        self.seconds = facts["seconds"]
+        total, steps = facts["epoch_loss"]
+        self.watch.go_on(self.step, total, steps, facts["losses"])
+        self.optimizer.load_state_dict(tensors["optimizer"])
+        self.scaler.load_state_dict(tensors["scaler"])
+        if self.ema:
+            self.ema.weights.load_state_dict(tensors["ema"])
+        if facts["best"] is not None:
+            self.best = facts["best"], tensors["best"]
+
+
+class MovingAverage:
+    """A copy of a network whose weights and buffers follow it: ``mean = decay * mean + (1 - decay) * now``.
+
+    torch's AveragedModel starts from the weights after the first step, and waits for the device at each update.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.weights = copy.deepcopy(model)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model."""
+        pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
+        floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
+        counts = [(mean, now) for mean, now in pairs if not mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
+        if counts:  # of BatchNorm layers: one call for all
+            torch._foreach_copy_([mean for mean, _ in counts], [now for _, now in counts])
+
+
+NEVER = 2**31 - 1  # the number of a step that does not come
+
+
+class LossWatch:
+    """Sums the loss and remembers the first step whose loss was not finite, on the device until asked."""
+
+    def __init__(self, fit: Fit, per_epoch: int) -> None:
+        self.fit = fit
+        self.per_epoch = per_epoch
+        self.sum = torch.zeros((), device=fit.compute.device)
+        self.first_bad = torch.full((), NEVER, dtype=torch.int32, device=fit.compute.device)
+        self.since = 0
+        self.steps: list[Tensor] = []
+        self.begin_epoch()
+
+    def add(self, loss: Tensor, step: int) -> None:
+        """Count the loss of a step (from 0); nothing waits for the device.
+
+        torch.where would: it copies its numbers to the device and waits for the copies. Arithmetic takes them along.
+        """
+        self.sum += loss
+        self.steps.append(loss)
+        bad = torch.isfinite(loss).to(torch.int32) * (NEVER - step) + step
+        self.first_bad = torch.minimum(self.first_bad, bad)
+
+    def read(self, step: int) -> float | None:
+        """Return the mean loss since the last reading, None if there was no step; waits for the device.
+
+        Raises:
+            NotFinite: The loss of one of the steps was not.
+        """
+        if step == self.since:
+            return None
+        total, bad = float(self.sum), int(self.first_bad)
+        if bad < NEVER:
+            raise self._not_finite(bad)
+        mean = total / (step - self.since)
+        self.epoch_total += total
+        self.epoch_steps += step - self.since
+        self.sum.zero_()
+        self.since = step
+        return mean
+
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch, as far as it was read."""
+        return self.epoch_total / max(1, self.epoch_steps)
+
+    def losses(self, epoch_ends: bool = True) -> NDArray[np.float32]:
+        """Read the loss of each step of the epoch so far, in one transfer; without `epoch_ends` nothing."""
+        if not (epoch_ends and self.steps):
+            return np.zeros(0, np.float32)
+        read: NDArray[np.float32] = torch.stack(self.steps).float().cpu().numpy()
+        return read
+
+    def begin_epoch(self) -> None:
+        """Start the epoch's mean anew."""
+        self.epoch_total, self.epoch_steps = 0.0, 0
+        self.steps.clear()
+
+    def go_on(self, step: int, epoch_total: float, epoch_steps: int, losses: list[float]) -> None:
+        """Go on behind a step, with what was read in its epoch."""
+        self.since, self.epoch_total, self.epoch_steps = step, epoch_total, epoch_steps
+        self.steps = list(torch.tensor(losses, device=self.sum.device))
+
+    def _not_finite(self, step: int) -> NotFinite:
+        stage, lr = self.fit.stage, self.fit.schedule.lr[step]
+        epoch = step // self.per_epoch + 1
+        return NotFinite(
+            f"the loss is no longer finite: stage {self.fit.number} ({stage.name}), epoch {epoch}, step {step + 1}, "
+            f"learning rate {lr:.2g}",
+            f"try a smaller rate, --set stage.{self.fit.number}.lr={stage.lr / 3:.1g}, or --precision fp32",
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What one stage's training loop works with.
+
+    Attributes:
+        model: What is trained: the whole network, or its head where activations are cached.
+        inputs: Where its inputs come from.
+        rows: (N,) int64: the rows of `inputs` to train on.
+        labels: (N,) int64: their class numbers.
+        n_classes: Number of classes.
+        stage: The stage's settings.
+        number: The stage's number, from 1.
+        optimizer: Over the trainable parameters; the `lr` it holds are each group's highest rates.
+        schedule: The learning rate and momentum of every step.
+        loss: ``(logits, target probabilities) -> scalar``.
+        compute: Device.
+        format: Precision and layout of the steps.
+        seed: The run's.
+    """
+
+    model: nn.Module
+    inputs: Batches
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    n_classes: int
+    stage: Stage
+    number: int
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: Callable[[Tensor, Tensor], Tensor]
+    compute: Compute
+    format: Format
+    seed: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stage is after a step.
+
+    Attributes:
+        step: Finished steps of the stage.
+        epoch: Number of the running or just finished epoch, from 1.
+        loss: Mean training loss since the last time it was read, nats; None where it was not read.
+        epoch_loss: Mean training loss of the epoch so far, as far as it was read, nats.
+        epoch_ends: Whether the step was the epoch's last.
+        cycle_ends: Number of the cycle that ended with the step, from 1; 0 for none.
+        weights: The network to evaluate and keep: the moving average where the stage has one.
+        losses: (steps of the epoch,) float32: the training loss of each, nats, when the epoch ends; else empty.
+    """
+
+    step: int
+    epoch: int
+    loss: float | None
+    epoch_loss: float
+    epoch_ends: bool
+    cycle_ends: int
+    weights: nn.Module
+    losses: NDArray[np.float32]
+
+
+def batch_of(stage: Stage, n: int) -> int:
+    """Images in a step: the stage's batch size, or all there are if they are fewer."""
+    return min(stage.batch_size, n)
+
+
+def steps_per_epoch(stage: Stage, n: int) -> int:
+    """Full batches in an epoch over `n` images."""
+    return n // batch_of(stage, n)

@@ -1,0 +1,195 @@
+"""The table of predictions, the same from one TTA pass to the final ensemble.
+
+A DataFrame: index ``id`` (str), one column a class in the competition's fixed order, float32 probabilities.
+Rows are found by id, never by position.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from kagglekit.system.errors import UserError, listing
+from kagglekit.system.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+SUM_TOLERANCE = 1e-4  # float32 softmax over a thousand classes stays well within
+
+
+def make_predictions(ids: Iterable[str], classes: Iterable[str], probabilities: ArrayLike) -> pd.DataFrame:
+    """Make the table of predictions from ids (N), class names (C) and probabilities (N, C)."""
+    index = pd.Index([str(image) for image in ids], dtype="str", name="id")
+    columns = pd.Index(list(classes), dtype="str")
+    return pd.DataFrame(np.asarray(probabilities, dtype=np.float32), index=index, columns=columns)
+
+
+def difference(found: Iterable[str], wanted: Iterable[str]) -> str:
+    """Word how two sets of names differ: ``missing a, b; not expected: c``; empty if they don't."""
+    have, want = (pd.Index(list(names), dtype="str").unique() for names in (found, wanted))
+    missing, extra = want[~want.isin(have)], have[~have.isin(want)]
+    parts = [f"missing {listing(list(missing))}"] if len(missing) else []
+    return "; ".join(parts + ([f"not expected: {listing(list(extra))}"] if len(extra) else []))
+
+
+def check_predictions(table: pd.DataFrame, classes: Sequence[str], ids: Sequence[str] | None = None) -> None:
+    """Check all that a table of predictions for one label an image must satisfy.
+
+    Args:
+        table: What a model or plugin answered.
+        classes: Its columns, in this order.
+        ids: Its ids, in any order; None for no such check.
+
+    Raises:
+        UserError: Columns, ids, dtype or values are wrong; names the first offenders and their number.
+    """
+    _check_columns(table, classes)
+    _check_index(table, ids)
+    if any(dtype != np.float32 for dtype in table.dtypes.unique()):
+        found = listing([str(dtype) for dtype in table.dtypes.unique()])
+        raise UserError(f"predictions have columns of dtype {found}", "they must be float32, see make_predictions")
+    check_probabilities(table.to_numpy(), table.index, "predictions", sum_to_1=True)
+
+
+def check_probabilities(values: NDArray[np.floating], ids: pd.Index, whose: str, *, sum_to_1: bool) -> None:
+    """Check that numbers (N, C) are probabilities, of one label a row where they must sum to 1.
+
+    Raises:
+        UserError: They are not; names the first of these ids and their number.
+    """
+    finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
+    inside: NDArray[np.bool_] = np.all((values >= 0) & (values <= 1), axis=1)
+    _refuse(ids, ~finite, f"{whose} are not finite", "the training may have diverged: try a lower lr")
+    _refuse(ids, ~inside, f"{whose} are not within [0, 1]", "answer probabilities, not logits or percentages")
+    if sum_to_1:
+        sums: NDArray[np.float64] = values.sum(axis=1, dtype=np.float64)
+        off: NDArray[np.bool_] = np.greater(np.abs(sums - 1), SUM_TOLERANCE)
+        _refuse(ids, off, f"{whose} do not sum to 1 over the classes", "divide each row by its sum")
+
+
+def _check_columns(table: pd.DataFrame, classes: Sequence[str]) -> None:
+    if list(table.columns) == list(classes):
+        return
+    words = difference(table.columns, classes) or "all there, but in another order or twice"
+    raise UserError(f"predictions have the wrong classes as columns: {words}", "keep the order of the given classes")
+
+
+def _check_index(table: pd.DataFrame, ids: Sequence[str] | None) -> None:
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()].unique()
+        raise UserError(f"predictions have ids more than once: {listing(list(twice))}", "give each id one row")
+    if ids is not None and (words := difference(table.index, ids)):
+        raise UserError(f"predictions have the wrong ids: {words}", "give each image one row, under its id")
+
+
+def _refuse(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
+    if bad.any():
+        raise UserError(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
+
+
+def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the labels in the order of the predictions' rows.
+
+    Args:
+        labels: Class names by id; may hold further ids.
+        predictions: A table of predictions, (N, C).
+
+    Returns:
+        (N,) int64: column of each row's class.
+
+    Raises:
+        UserError: An id has no label or several, or a label is no column.
+    """
+    known = labels.dropna()
+    if not known.index.is_unique:
+        raise UserError(f"ids have two labels: {listing(list(known.index[known.index.duplicated()].unique()))}")
+    missing = predictions.index[~predictions.index.isin(known.index)]
+    if len(missing):
+        raise UserError(f"predicted ids have no label: {listing(list(missing))}", "score labelled images only")
+    names = known.loc[predictions.index]
+    numbers = predictions.columns.get_indexer(pd.Index(names))
+    if (numbers < 0).any():
+        strange = names[numbers < 0].unique()
+        raise UserError(f"labels are no class of the predictions: {listing(list(strange))}")
+    return np.asarray(numbers, dtype=np.int64)
+
+
+def average(tables: Sequence[pd.DataFrame], weights: Sequence[float] | None = None) -> pd.DataFrame:
+    """Average tables by id: summed in float64, in the first one's row order.
+
+    Args:
+        tables: Tables of the same ids and classes, at least one.
+        weights: Weight of each table; None for the arithmetic mean (of equal tables: that table, to the bit).
+
+    Raises:
+        UserError: Two tables differ in ids or classes.
+    """
+    first = tables[0]
+    total = np.zeros(first.shape)
+    for table, weight in zip(tables, weights or [1.0] * len(tables), strict=True):
+        total += weight * aligned(table, first)
+    return make_predictions(first.index, first.columns, total if weights else total / len(tables))
+
+
+def aligned(table: pd.DataFrame, like: pd.DataFrame) -> NDArray[np.float64]:
+    """Return a table's probabilities (N, C) float64 in the row order of another one.
+
+    Raises:
+        UserError: The tables differ in ids or classes.
+    """
+    _check_columns(table, list(like.columns))
+    if table.index.equals(like.index):
+        return table.to_numpy(dtype=np.float64)
+    _check_index(table, list(like.index))
+    return table.loc[like.index].to_numpy(dtype=np.float64)
+
+
+def with_missing_rows(table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
+    """Return rows for all `ids`, in their order; those the table lacks get its mean prediction.
+
+    Raises:
+        UserError: The table holds no row to take the mean of, or rows of other ids.
+    """
+    if list(table.index) == list(ids):
+        return table
+    strange = table.index[~table.index.isin(ids)]
+    if len(strange):
+        raise UserError(f"predictions have ids that no image has: {listing(list(strange))}")
+    if table.empty:
+        raise UserError(f"none of {len(ids)} images has a prediction", "look at the files: none could be read")
+    rows = table.reindex(pd.Index(list(ids), dtype="str", name="id"))
+    rows.loc[~rows.index.isin(table.index)] = table.to_numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
+    return rows
+
+
+def save_predictions(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as .npz, exactly; equal tables give equal bytes.
+
+    It is not compressed: probabilities hardly shrink (4 %), and it would take 50 times as long.
+    """
+    ids, classes = (np.array([name.encode() for name in names], "S") for names in (table.index, table.columns))
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez(file, ids=ids, classes=classes, probabilities=np.ascontiguousarray(table.to_numpy(np.float32)))
+
+
+def load_predictions(path: Path) -> pd.DataFrame:
+    """Read what `save_predictions` wrote.
+
+    Raises:
+        UserError: There is no such file, or it is not of this kind.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            ids, classes = ([name.decode() for name in stored[key].tolist()] for key in ("ids", "classes"))
+            return make_predictions(ids, classes, stored["probabilities"])
+    except FileNotFoundError:
+        raise UserError(f"there are no predictions at {path}", "predict again with that run") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} holds no readable predictions: {error}", "delete it and predict again") from error

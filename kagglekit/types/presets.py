@@ -1,0 +1,72 @@
+"""Recipes laid out by rule: progressive resizing, and the baseline on frozen features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kagglekit.types.recipe import Recipe, Stage
+
+
+def features_recipe(recipe: Recipe) -> Recipe:
+    """Return the baseline of a recipe: a regularised linear head on its network's frozen features.
+
+    The head is found by regression at the recipe's largest size; a picture and its mirror image predict.
+    """
+    last = recipe.stages[-1]
+    head = Stage(
+        name="head", size=recipe.sizes[-1], freeze_to=-1, precompute=True, plain=last.plain, border=last.border
+    )
+    network = ("arch", "archs", "pretrained", "weights", "exposure", "licence")
+    images = ("valid", "seed", "split_seed", "group_duplicates")
+    chosen = {field: getattr(recipe, field) for field in (*network, *images, "clip", "options")}
+    return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
+
+
+def progressive_stages(
+    sizes: tuple[int, ...],
+    *,
+    head_size: int | None = None,
+    head_lr: float | None = None,
+    lr: float = 2e-4,
+    body_factor: float = 3.0,
+    cycles: int = 2,
+    cycle_len: int = 1,
+    cycle_mult: int = 2,
+    schedule: str = "sgdr",
+    **common: Any,
+) -> tuple[Stage, ...]:
+    """Lay out the fast.ai lessons' steps: head on cached activations, head with augmentation, all layers.
+
+    The whole network trains for one short cycle at each size but the last, and for all cycles at the last one,
+    which keeps its snapshots.
+
+    Args:
+        sizes: Growing image sides, px.
+        head_size: Side at which the head alone trains, px; None for the first of `sizes`.
+        head_lr: Learning rate of the head while the body is frozen; None for `lr`.
+        lr: Learning rate of the head when all layers train.
+        body_factor: See `Stage`. 10 for images like those of the pretraining, 3 for others.
+        cycles: Cycles of the last stage, with `cycle_len`, `cycle_mult` and `schedule`.
+        cycle_len: Epochs of a first cycle.
+        cycle_mult: How many times longer each next cycle is.
+        schedule: Of the stages that train all layers.
+        **common: Further fields of every stage.
+
+    Returns:
+        ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, then ``all-1``, ``all-2``, ... for each size.
+    """
+    first, last = sizes[0], sizes[-1]
+    head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, **common)
+    augmented = Stage(name="head-augmented", size=head_size or first, freeze_to=-1, lr=head_lr or lr, **common)
+    body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
+    growing = [Stage(name=f"all-{i}", size=size, cycle_len=cycle_len, **body) for i, size in enumerate(sizes[:-1], 1)]
+    final = Stage(
+        name=f"all-{len(sizes)}",
+        size=last,
+        cycles=cycles,
+        cycle_len=cycle_len,
+        cycle_mult=cycle_mult,
+        snapshots=True,
+        **body,
+    )
+    return (head, augmented, *growing, final)

@@ -1,0 +1,43 @@
+"""Random numbers as a pure function of an image's id."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
+    """Hash each image id, with whatever else the randomness depends on, to a key (N,) uint64.
+
+    The same id and salt give the same key everywhere: neither order, nor batch size, nor platform matter.
+    """
+    key = blake2b(repr(salt).encode()).digest()
+    hashes = b"".join(blake2b(image.encode(), digest_size=8, key=key).digest() for image in ids)
+    return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
+
+
+def uniforms(keys: NDArray[np.uint64], turn: int, n: int) -> NDArray[np.float64]:
+    """Draw `n` uniform numbers in [0, 1) for each key, (B, n), as a pure function of key and turn.
+
+    The generator is splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
+    generators"), counted instead of stepped: draw j of turn t is the mixing function of
+    ``mix(key + (t + 1) * gamma) + (j + 1) * gamma``.
+    """
+    gamma = np.uint64(0x9E3779B97F4A7C15)
+    with np.errstate(over="ignore"):
+        start = _mix(keys + np.uint64(turn + 1) * gamma)
+        bits = _mix(start[:, None] + np.arange(1, n + 1, dtype=np.uint64) * gamma)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

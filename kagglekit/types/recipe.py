@@ -1,0 +1,256 @@
+"""A recipe: the stages of a fine-tune and everything else a run needs to know, as plain frozen data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Border = Literal["reflect", "edge", "zero"]
+Size = Annotated[int, Field(ge=8, le=4096)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", and what that means
+
+
+class Stage(BaseModel):
+    """One stage of training: what is trainable, at which image size, for how long, how fast.
+
+    Attributes:
+        name: Unique in its recipe, for example ``head``.
+        size: Side of the square the network sees, px.
+        cycles: Number of learning-rate cycles. Cycle i (from 0) lasts ``cycle_len * cycle_mult**i`` epochs.
+        cycle_len: Epochs of the first cycle.
+        cycle_mult: How many times longer each next cycle is.
+        schedule: Name of a schedule: ``one-cycle``, ``sgdr``, ``flat-cosine``, ``constant`` or a plugin's.
+        lr: Highest learning rate of the head.
+        find_lr: Search the rate before the stage by a range test, and take its ``valley``; ``lr="auto"`` says the same.
+        body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
+            ``lr / body_factor**2``; the groups between are spaced multiplicatively.
+        group_lrs: Explicit rates, earliest group first, `lr` last; overrules `body_factor`.
+        freeze_to: Layer groups before this one are frozen: 0 nothing, 1 the first, -1 all but the head.
+        precompute: Cache the activations at the head's input once, without augmentation, and train on those.
+            Needs ``freeze_to=-1``.
+        solver: How a precomputed head is found: ``regression`` (L2-regularised logistic regression on
+            standardised features, strength by cross-validation; lr and epochs play no part) or ``gradient``.
+        batch_norm: ``keep`` the running statistics of BatchNorm layers as they are, or ``update`` them.
+        batch_size: Images a step; batches are always full.
+        find_batch: Search before the stage the largest batch that still gains images/s and that the device's memory
+            holds; ``batch_size="auto"`` says the same.
+        optimizer: Name of an optimizer: ``adamw``, ``sgd`` or a plugin's.
+        views: Augmentation in training: ``side_on``, ``top_down``, ``random-resized-crop``, ``none``, ...
+        plain: The view without augmentation, for prediction: ``centre``, ``squash`` or ``pad``.
+        border: What lies outside of the picture.
+        max_rotate: Largest rotation of ``side_on``, degrees.
+        max_zoom: Largest zoom of ``side_on``.
+        max_light: Largest change of brightness and contrast, as a share.
+        min_scale: Smallest share of the largest possible crop's area in ``random-resized-crop``.
+        mixup: Alpha of mixup's Beta distribution (Zhang et al. 2017, arXiv:1710.09412); 0 for none.
+        cutmix: Alpha of CutMix's (Yun et al. 2019, arXiv:1905.04899); 0 for none. With both, each batch
+            draws one of them.
+        label_smoothing: Share of the target spread evenly over all classes.
+        drop_rate: Dropout before the last layer in this stage; None for the recipe's.
+        weight_decay: Decoupled; never on biases and normalisation parameters.
+        clip_norm: Gradients are scaled to at most this norm; 0 for no clipping.
+        ema: Decay of an exponential moving average of the weights, a step; 0 for none.
+        oversample: 0 draws images as they are, 1 draws classes evenly, between: frequency**(1 - oversample).
+        snapshots: Keep the weights at the end of each cycle for the ensemble.
+        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked
+            on the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    size: Size
+    cycles: int = Field(1, ge=1)
+    cycle_len: int = Field(1, ge=1)
+    cycle_mult: int = Field(1, ge=1)
+    schedule: str = "one-cycle"
+    lr: Rate = 1e-3
+    find_lr: bool = False
+    body_factor: float = Field(10.0, ge=1)
+    group_lrs: tuple[Rate, ...] | None = None
+    freeze_to: int = 0
+    precompute: bool = False
+    solver: Literal["regression", "gradient"] = "regression"
+    batch_norm: Literal["keep", "update"] = "update"
+    batch_size: int = Field(64, ge=1)
+    find_batch: bool = False
+    optimizer: str = "adamw"
+    views: str = "side_on"
+    plain: str = "centre"
+    border: Border = "reflect"
+    max_rotate: float = Field(10.0, ge=0, le=180)
+    max_zoom: float = Field(1.1, ge=1, le=4)
+    max_light: Share = 0.1
+    min_scale: float = Field(0.35, gt=0, le=1)
+    mixup: float = Field(0.0, ge=0)
+    cutmix: float = Field(0.0, ge=0)
+    label_smoothing: Share = 0.0
+    drop_rate: Share | None = None
+    weight_decay: float = Field(0.01, ge=0)
+    clip_norm: float = Field(0.0, ge=0)
+    ema: Share = 0.0
+    oversample: float = Field(0.0, ge=0, le=1)
+    snapshots: bool = False
+    keep: Literal["last", "best"] = "last"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole stage: the sum over its cycles."""
+        return sum(self.cycle_epochs)
+
+    @property
+    def cycle_epochs(self) -> tuple[int, ...]:
+        """Epochs of each cycle."""
+        return tuple(self.cycle_len * self.cycle_mult**i for i in range(self.cycles))
+
+    @property
+    def by_gradient(self) -> bool:
+        """Whether the stage takes optimizer steps (a regression head does not)."""
+        return not (self.precompute and self.solver == "regression")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, data: Any) -> Any:
+        """Read ``lr="auto"`` and ``batch_size="auto"``: the numbers, which also give ratios, stay the default."""
+        if not isinstance(data, dict):
+            return data
+        found = {AUTO[key]: True for key in AUTO if data.get(key) == "auto"}
+        return {**{key: value for key, value in data.items() if AUTO.get(key) not in found}, **found}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.precompute and self.freeze_to != -1:
+            raise ValueError("precompute caches what the frozen body says: it needs freeze_to=-1")
+        if self.precompute and (self.mixup or self.cutmix):
+            raise ValueError("precompute trains on cached activations: mixup and cutmix need images")
+        if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
+            raise ValueError(
+                f"the last of group_lrs, {self.group_lrs[-1]:g}, is the head's rate, but lr is {self.lr:g}"
+            )
+        if self.snapshots and not self.by_gradient and self.cycles > 1:
+            raise ValueError("a head found by regression has no cycles to take snapshots of")
+        return self
+
+
+class Recipe(BaseModel):
+    """Everything that decides what a run does, apart from the competition's data.
+
+    Attributes:
+        arch: Name of a timm model, with the tag of its weights: ``resnet34.tv_in1k``.
+        archs: Further models: their features stand beside those of `arch`, under one head.
+        stages: In order; they count from 1.
+        pretrained: Start from pretrained weights. False starts from random ones.
+        weights: A local file with the pretrained weights; empty for timm's hub. With `archs` one for each
+            model, separated by commas.
+        head: ``linear`` (timm's own) or ``concat-pool`` (fast.ai's: average and max pooling, two layers).
+        drop_rate: Dropout before the last layer.
+        drop_path: Stochastic depth in the body, where the model has it.
+        groups: Number of layer groups, the head included.
+        loss: Name of a loss.
+        valid: Share of the labelled images held out, unless the competition gives its own valid split.
+        folds: Train this many models, each without another part of all labelled images; 0 for one model and `valid`.
+        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of
+            a head's strength. The five parts by which a fitted ensemble gets its valid score know no groups.
+        seed: Of the split, the order, the augmentation and every new weight.
+        split_seed: Of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
+        limit: Use at most this many labelled and this many test images (stratified); 0 for all.
+        tta: Augmented views averaged with the plain one at prediction; 0 for none.
+        tta_views: Which ones: empty for the stage's own, ``flip``, ``crops`` or a plugin's.
+        ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
+        predict_size: Side at which all members predict, px; None for each member's stage's size.
+        clip: Probabilities in the CSV are kept within [clip, 1 - clip]; 0 for no clipping.
+        exposure: Which pretrained weights have seen this competition's images with labels.
+        licence: Of the pretrained weights.
+        source: Where the recipe comes from, with that source's figures, which were not measured here.
+        measured: What this recipe reached in this project's hands, or ``none``.
+        options: Plugins' own settings.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arch: str
+    archs: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    pretrained: bool = True
+    weights: str = ""
+    head: str = "linear"
+    drop_rate: Share = 0.0
+    drop_path: Share = 0.0
+    groups: int = Field(3, ge=2)
+    loss: str = "cross-entropy"
+    valid: float = Field(0.2, gt=0, lt=1)
+    folds: int = Field(0, ge=0, le=100)
+    group_duplicates: bool = False
+    seed: int = Field(0, ge=0)
+    split_seed: int | None = Field(None, ge=0)
+    limit: int = Field(0, ge=0)
+    tta: int = Field(4, ge=0, le=64)
+    tta_views: str = ""
+    ensemble: str = "mean"
+    predict_size: Size | None = None
+    clip: float = Field(0.0, ge=0, lt=0.5)
+    exposure: str = ""
+    licence: str = ""
+    source: str = ""
+    measured: str = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        if self.folds == 1:
+            raise ValueError("folds=1 leaves nothing to train on: use 2 or more, or 0 for one model and a valid part")
+        twice = [name for name, n in Counter(stage.name for stage in self.stages).items() if n > 1]
+        if twice:
+            raise ValueError(f"two stages are named {twice[0]!r}: names tell them apart in logs and folders")
+        for stage in self.stages:
+            if not -1 <= stage.freeze_to < self.groups - 1:
+                raise ValueError(
+                    f"stage {stage.name!r} has freeze_to={stage.freeze_to}: with {self.groups} layer groups it is 0 "
+                    f"(nothing is frozen) to {self.groups - 2}, or -1 (all but the head)"
+                )
+            if stage.group_lrs is not None and len(stage.group_lrs) != self.groups:
+                raise ValueError(
+                    f"stage {stage.name!r} has {len(stage.group_lrs)} group_lrs for {self.groups} layer groups"
+                )
+        return self
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Every image side the run shows the network, ascending, px."""
+        sizes = {stage.size for stage in self.stages}
+        return tuple(sorted(sizes | ({self.predict_size} if self.predict_size else set())))
+
+    @property
+    def split_by(self) -> int:
+        """The seed of the split."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    def picked(self, numbers: Iterable[int]) -> list[str]:
+        """Name the stages whose epoch is picked by the valid loss, of those whose weights come to predict.
+
+        A snapshot is taken at its cycle's end, whatever epoch the stage picks behind it for what follows.
+
+        Args:
+            numbers: Of the stages that run, from 1.
+        """
+        ran = [self.stages[number - 1] for number in numbers]
+        last = max((place for place, stage in enumerate(ran) if stage.snapshots), default=len(ran))
+        return [each.name for each in ran[:last] if each.keep == "best" and each.by_gradient and each.epochs > 1]
+
+    def to_json(self) -> str:
+        """Return the recipe as indented JSON."""
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            pydantic.ValidationError: The text is no recipe.
+        """
+        return cls.model_validate_json(text)

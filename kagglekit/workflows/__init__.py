@@ -1,0 +1,1 @@
+"""The kinds of run: single, folds, full data, repeats, blend, dry run, learning-rate search."""

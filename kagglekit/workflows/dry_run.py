@@ -1,0 +1,135 @@
+"""A whole run on two batches of everything, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from kagglekit.compute.device import BATCH
+from kagglekit.compute.memory import memory_returned
+from kagglekit.images.warp import copy_side
+from kagglekit.planning.describe import describe_plan
+from kagglekit.planning.plan import Plan
+from kagglekit.planning.request import Request
+from kagglekit.prediction.finalize import finish
+from kagglekit.runs.folder import Run
+from kagglekit.runs.lookup import create_run
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import check_writable
+from kagglekit.system.paths import cache_folder
+from kagglekit.types.image_table import fold_table
+from kagglekit.workflows.folds import deal, join_folds
+from kagglekit.workflows.setup import build_model, planned, prepare
+from kagglekit.workflows.single import timed_stage
+
+
+@memory_returned()
+def dry_run(request: Request, display: Display) -> None:
+    """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
+
+    All folds are dealt, one of them is tried and joined as if it were all; of repeats, one is tried.
+
+    Args:
+        request: What was asked; with `full`, from `kagglekit.workflows.full_data.full_request`.
+        display: Where it shows itself.
+
+    Raises:
+        UserError: What the real run would stop at.
+    """
+    cache = cache_folder()
+    check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
+    with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, cache_in(Path(place) / "cache"):
+        plan = planned(request, display, downloads=Path(place) / "data")
+        check_disk(plan, cache)
+        plan = _one_fold(plan, display) if plan.recipe.folds else plan
+        model, recipe = build_model(plan)
+        describe_plan(replace(plan, recipe=recipe), model, None, display)
+        rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
+    display.say("dry run: everything fits together; its scores mean nothing, and its files are gone")
+
+
+def _one_fold(plan: Plan, display: Display) -> Plan:
+    """Deal the folds; return the plan of the first one that would be trained."""
+    number = plan.request.only_fold or 1
+    plan, dealt = deal(plan)
+    display.say(f"dry run: {plan.recipe.folds} folds are dealt, and number {number} is tried")
+    return replace(plan, table=fold_table(plan.table, dealt, number))
+
+
+def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
+    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission; of folds, one."""
+    folder = create_run(place, plan.name, "dry-run", datetime.now())
+    fold = plan.request.only_fold or 1
+    trained = folder.fold(fold) if plan.recipe.folds else folder
+    trained.write_recipe(plan.recipe)
+    work = prepare(plan, model, trained, display, time.perf_counter())
+    for number in plan.stages:
+        timed_stage(work, number)
+    finish(work, work.position.snapshots)
+    if plan.recipe.folds:
+        join_folds(plan, folder, [fold], display)
+    return folder
+
+
+@contextmanager
+def cache_in(folder: Path) -> Iterator[None]:
+    """Use another cache folder for a while."""
+    before = os.environ.get("KAGGLEKIT_CACHE")
+    os.environ["KAGGLEKIT_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["KAGGLEKIT_CACHE"]
+        else:
+            os.environ["KAGGLEKIT_CACHE"] = before
+
+
+def two_batches(plan: Plan, batch: int = BATCH) -> Plan:
+    """Cut a plan down to two training steps a stage (more where a class would be missing) and two test batches.
+
+    Args:
+        plan: What would be done.
+        batch: Images of a batch in prediction.
+    """
+    stages = tuple(stage.model_copy(update={"cycles": 1, "cycle_len": 1}) for stage in plan.recipe.stages)
+    n_train = 2 * max(stage.batch_size for stage in stages)
+    table = plan.table
+    order = table.groupby(["split", "label"], dropna=False).cumcount()  # one of each class, then the second of each
+    table = table.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
+    train, valid, test = (table[table["split"] == split] for split in ("train", "valid", "test"))
+    kept = pd.concat([train.head(max(n_train, len(plan.classes))), valid.head(batch), test.head(2 * batch)])
+    limited = plan.recipe.model_copy(update={"stages": stages, "limit": plan.recipe.limit or len(kept)})
+    return replace(plan, table=kept.reset_index(drop=True), recipe=limited)
+
+
+def check_disk(plan: Plan, cache: Path) -> None:
+    """Check that the decoded images fit on the disk of the cache folder, taking pictures for 3:2.
+
+    Test images need not: they are streamed where there is no room for them.
+
+    Raises:
+        UserError: They do not.
+    """
+    largest = copy_side(plan.recipe.sizes[-1])
+    streams = plan.request.store in ("auto", "stream")
+    n = int((plan.table["split"] != "test").sum()) if streams else len(plan.table)
+    needed = n * largest**2 * 1.5 * 3
+    there = next(parent for parent in (cache, *cache.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"the decoded images need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {there}",
+            "free some, or set KAGGLEKIT_CACHE to a folder on a larger disk",
+        )

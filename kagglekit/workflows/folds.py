@@ -1,0 +1,176 @@
+"""A run of several folds: a training each; every labelled image is predicted by a model that never saw it.
+
+What the folds' models say of a test image is averaged. Each fold is a run by itself, in a sub-folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kagglekit.data.folds import deal_folds
+from kagglekit.planning.describe import describe_plan
+from kagglekit.planning.identity import start_facts
+from kagglekit.planning.plan import Plan, labels_of
+from kagglekit.prediction.results import Outcome, Scored, candidates, conclude
+from kagglekit.report.page import leave_report
+from kagglekit.runs.folder import Run
+from kagglekit.runs.lock import locked
+from kagglekit.runs.lookup import create_run, find_run
+from kagglekit.system.console import Display, duration
+from kagglekit.system.errors import UserError
+from kagglekit.types.ensemble import Member
+from kagglekit.types.image_table import fold_table
+from kagglekit.types.metric import Score
+from kagglekit.types.predictions import average, check_predictions, load_predictions, save_predictions
+from kagglekit.workflows.facts import facts, reported_failures
+from kagglekit.workflows.single import train
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+
+JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes it seconds, s
+TELLING = 10.0  # how long to wait for it only to note a failure, s
+
+
+def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
+    """Train the folds that are asked for and not finished, then combine all that are finished.
+
+    Several processes may do so at once, each with folds of its own: what they share is locked while it is written. So
+    the last one that joins the folds sees all of them.
+
+    Returns:
+        The run; its status is ``partial`` as long as folds are missing.
+
+    Raises:
+        UserError: The images don't suffice for that many folds, or what any training raises.
+    """
+    started = time.perf_counter()
+    recipe, begun = plan.recipe, start_facts(plan)
+    plan, dealt = deal(plan)
+    folder = _folder(plan, begun["data_key"])
+    describe_plan(plan, model, folder, display)
+    picked = ", ".join(recipe.picked(plan.stages))
+    but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
+    display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
+    with reported_failures(plan, folder, display, partial(locked, folder, TELLING)):
+        with locked(folder, JOINING):
+            folder.update_info(status="running", error=None, **facts(plan, model), **begun)
+            folder.write_recipe(recipe)
+        numbers = range(1, recipe.folds + 1)
+        for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
+            run_fold(plan, dealt, number, folder, display)
+        with locked(folder, JOINING, f"the folds are kept; once it has ended: kagglekit resume {folder.folder}"):
+            finished = [number for number in numbers if is_finished(folder.fold(number))]
+            scores = join_folds(plan, folder, finished, display)
+            missing = [number for number in numbers if number not in finished]
+            seconds = round(time.perf_counter() - started, 1)
+            folder.update_info(status="partial" if missing else "finished", seconds=seconds)
+            leave_report(folder, display)
+        plan.hooks.run_end(folder, scores)
+    if not missing:
+        folder.remove_checkpoints()  # the lock alone
+        folder.remove_parts()  # of killed processes; before, others may be under way
+    else:
+        left = ", ".join(map(str, missing))
+        display.say(f"this is of {len(finished)} folds; still to run are {left}: --only-fold N --into {folder.folder}")
+    display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
+    return folder
+
+
+def deal(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
+    """Return the plan with all labelled images to train on, and which fold holds which image out (see `deal_folds`)."""
+    table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
+    return replace(plan, table=table), deal_folds(table, plan.recipe.folds, plan.recipe.split_by)
+
+
+def _folder(plan: Plan, data_key: str) -> Run:
+    """Return a new folder, or the one that is to be continued.
+
+    Raises:
+        UserError: That one's folds were made by another recipe, or of other data.
+    """
+    if not plan.request.into:
+        return create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    folder = find_run(plan.request.into, plan.request.out, plan.name)
+    if folder.recipe() != plan.recipe:
+        raise UserError(
+            f"the folds in {folder.folder} have another recipe than the one asked for",
+            "repeat the command that began it, with other folds",
+        )
+    if folder.info().get("data_key") != data_key:
+        raise UserError(
+            f"the folds in {folder.folder} were made of other images, labels or splits than those in {plan.data}",
+            "restore them, name their place with --data DIR, or begin anew without --into",
+        )
+    return folder
+
+
+def is_finished(fold: Run) -> bool:
+    """Return whether a fold has all its predictions."""
+    return fold.info().get("status") == "finished"
+
+
+def run_fold(plan: Plan, dealt: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
+    """Train without a fold's images, unless that was done."""
+    fold = folder.fold(number)
+    if is_finished(fold):
+        fold.remove_checkpoints()  # of a process that was killed just then
+        display.say(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
+        return
+    own = replace(plan, table=fold_table(plan.table, dealt, number))
+    counts = own.table["split"].value_counts()
+    display.say(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
+    fold.update_info(fold=number)
+    train(own, fold, display)
+
+
+def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display) -> dict[str, Score]:
+    """Combine the finished folds' predictions, score them out of fold, and write the submission."""
+    folds = [folder.fold(number) for number in numbers]
+    members = [_member(folder, folds, entry) for entry in folds[0].info()["members"]]
+    for member in members:
+        check_predictions(member.valid, plan.classes)
+        for split, table in (("valid", member.valid), ("test", member.test)):
+            save_predictions(table, folder.predictions(member.name, split))
+    outcome = Outcome(plan, folder, display, labels_of(plan, members[0].valid))
+    plain = [_plain(folds, member) for member in members] if plan.recipe.tta else []
+    folder.write_valid([row for fold in folds for row in fold.valid()])
+    folder.update_info(folds=list(numbers))
+    return conclude(outcome, members, [*_lines(members, plain), *candidates(outcome, members)], plain)
+
+
+def _member(folder: Run, folds: Sequence[Run], entry: dict[str, str | int]) -> Member:
+    """Make one member of what is, in each fold, the same snapshot."""
+    name = str(entry["name"])
+    valid = pd.concat([load_predictions(fold.predictions(name, "valid")) for fold in folds])
+    test = average([load_predictions(fold.predictions(name, "test")) for fold in folds])
+    return Member(name, valid, test, folder.name, str(entry["stage"]), int(entry["cycle"]))
+
+
+def _plain(folds: Sequence[Run], member: Member) -> Member:
+    """Return a member without test-time augmentation."""
+    valid, test = (
+        [load_predictions(fold.plain_predictions(member.name, split)) for fold in folds] for split in ("valid", "test")
+    )
+    return replace(member, valid=pd.concat(valid), test=average(test))
+
+
+def _lines(members: Sequence[Member], plain: Sequence[Member]) -> list[Scored]:
+    """List what is scored: each member plain and, where there are plain ones beside, with test-time augmentation."""
+    if not plain:
+        return [Scored(member.name, "plain", member.valid, member.test) for member in members]
+    return [
+        Scored(each.name, views, each.valid, each.test)
+        for pair in zip(plain, members, strict=True)
+        for each, views in zip(pair, ("plain", "TTA"), strict=True)
+    ]

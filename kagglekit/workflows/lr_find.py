@@ -1,0 +1,119 @@
+"""A range test before training: stages before it are run first, in temporary folders, or taken from a run."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from kagglekit.compute.memory import memory_returned
+from kagglekit.eda.canvas import new_figure, save_figure
+from kagglekit.planning.make import make_plan
+from kagglekit.planning.request import Request
+from kagglekit.runs.lookup import create_run
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UsageError, listing
+from kagglekit.training.lr_range_test import Sweep, suggestions, sweep
+from kagglekit.training.stage import fit_of, set_up
+from kagglekit.types.recipe import Recipe
+from kagglekit.workflows.setup import build_model, prepare
+from kagglekit.workflows.single import timed_stage
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+        name: The competition's.
+        number: The stage's number, from 1.
+        stage: Its name.
+        sweep: The range test.
+        rates: Suggested rates of the head by name.
+    """
+
+    name: str
+    number: int
+    stage: str
+    sweep: Sweep
+    rates: Mapping[str, float]
+
+
+@memory_returned()
+def find_rates(request: Request, asked: int | None, display: Display) -> Search:
+    """Test the learning rates of one stage, and leave nothing behind but decoded images.
+
+    Args:
+        request: As for a run; with `from_run`, no stage is run first.
+        asked: The stage's number; None for the first one that takes gradient steps.
+        display: Where it shows itself.
+
+    Raises:
+        UserError: There is no such stage, it has no rate, or whatever a run could stop at.
+    """
+    plan = make_plan(request, display)
+    number = stage_number(plan.recipe, asked)
+    earlier = () if plan.base else tuple(range(1, number))
+    labelled = plan.table[plan.table["split"] != "test"].reset_index(drop=True)
+    model, recipe = build_model(replace(plan, stages=(*earlier, number)))
+    plan = replace(plan, stages=(*earlier, number), table=labelled, recipe=recipe)
+    with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
+        folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
+        folder.write_recipe(recipe)
+        work = prepare(plan, model, folder, display, time.perf_counter())
+        work.estimate.seconds = 0.0  # an estimate of a whole run would mislead
+        for before in earlier:
+            timed_stage(work, before)
+        stage = recipe.stages[number - 1].model_copy(update={"find_lr": False})
+        set_up(work, stage)
+        fit, _ = fit_of(work, number, stage)
+        found = sweep(fit)
+    display.say(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
+    return Search(plan.name, number, stage.name, found, suggestions(found))
+
+
+def stage_number(recipe: Recipe, asked: int | None) -> int:
+    """Return the number of the stage to test.
+
+    Raises:
+        UsageError: There is no such stage, or it takes no gradient steps.
+    """
+    fitting = [number for number, stage in enumerate(recipe.stages, 1) if stage.by_gradient]
+    if asked is None and fitting:
+        return fitting[0]
+    if asked not in fitting:
+        reason = "finds its head by regression" if asked in range(1, len(recipe.stages) + 1) else "does not exist"
+        raise UsageError(f"stage {asked} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
+    return asked
+
+
+def draw(search: Search, folder: Path) -> tuple[Path, Path]:
+    """Write the two plots into a folder; return their paths."""
+    stem = f"lr-find-{search.number}-{search.stage}"
+    files = folder / f"{stem}-loss.png", folder / f"{stem}-rate.png"
+    draw_sweep(search.sweep, search.rates, f"{search.name}, stage {search.number} {search.stage}", *files)
+    return files
+
+
+def draw_sweep(found: Sweep, marks: Mapping[str, float], title: str, loss_file: Path, rate_file: Path) -> None:
+    """Draw loss against rate, with the suggested rates, and rate against step."""
+    figure = new_figure(8, 4.5)
+    axes = figure.add_subplot()
+    axes.plot(found.rates, found.losses, color="tab:blue", alpha=0.3, label="each step")
+    axes.plot(found.rates, found.smooth, color="tab:blue", label="smoothed")
+    for number, (name, rate) in enumerate(marks.items(), 1):
+        axes.axvline(rate, color=f"C{number}", linestyle="--", label=f"{name} {rate:.2g}")
+    axes.set(xscale="log", xlabel="learning rate of the head", ylabel="loss, nats", title=title)
+    start, lowest = float(found.smooth[0]), float(min(found.losses.min(), found.smooth.min()))
+    room = max(start - lowest, 0.1)
+    axes.set_ylim(lowest - 0.1 * room, start + 1.5 * room)  # divergence goes up without end
+    axes.legend()
+    save_figure(figure, loss_file)
+    figure = new_figure(8, 3)
+    axes = figure.add_subplot()
+    axes.plot(range(1, len(found.rates) + 1), found.rates)
+    axes.set(yscale="log", xlabel="step", ylabel="learning rate of the head", title=title)
+    save_figure(figure, rate_file)

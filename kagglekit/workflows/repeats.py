@@ -1,0 +1,162 @@
+"""The same recipe with several seeds: how much scores scatter, and what difference the valid images can show.
+
+Two things blur the difference between two recipes that are each run once on the same valid images. The seed: if scores
+of one recipe have the deviation s over seeds, their differences have sqrt(2) s. The images: a difference is a mean
+over images, and has the standard error p = deviation of the images' own differences / sqrt(images) (paired). Both
+are measured here from runs that differ in nothing but the seed. A difference below twice the larger of the two is not
+told from chance. Where p is the larger one, more valid images are needed; else more repeats: the mean of N runs has
+the deviation s / sqrt(N).
+
+A metric that is no mean over images (an area under a curve, an F1, whatever a plugin computes) has its p by the
+jackknife: the difference is computed without each of some parts of the images in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kagglekit.planning.plan import Plan, labels_of
+from kagglekit.report.page import leave_report
+from kagglekit.runs.folder import Run
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UserError
+from kagglekit.types.metric import Metric
+from kagglekit.types.predictions import load_predictions, truth_numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SMALLEST = 1e-15
+PARTS = 50  # of the images, for the jackknife: an error is known to about 10 %
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One score over seeds.
+
+    Attributes:
+        name: ``log_loss``, ``accuracy`` or the competition's metric.
+        mean: Over the runs.
+        deviation: Over the runs, of one run: s.
+        paired_error: Standard error over images of the difference of two runs, the mean over all pairs: p.
+        smallest: The least difference between two recipes, each run once, that is not put down to chance.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    paired_error: float
+    smallest: float
+
+
+def repeated(plan: Plan) -> Iterator[Plan]:
+    """Yield the plan with one seed after the other; all hold out the same images."""
+    recipe, label = plan.recipe, plan.request.name or plan.recipe.arch
+    for seed in range(recipe.seed, recipe.seed + plan.request.repeats):
+        own = recipe.model_copy(update={"seed": seed, "split_seed": recipe.split_by})
+        yield replace(plan, recipe=own, request=replace(plan.request, name=f"{label}-seed{seed}"))
+
+
+def spread(name: str, values: NDArray[np.float64]) -> Spread:
+    """Measure how a score scatters.
+
+    Args:
+        name: The score's.
+        values: (R, N): what each of N images adds to the mean that is the score, for each of R runs, two or more.
+    """
+    return _spread(name, values.mean(axis=1), [one.std() / np.sqrt(len(one)) for one in _differences(values)])
+
+
+def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[np.float32]) -> Spread:
+    """Measure how a metric scatters that need not be a mean over images.
+
+    Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
+    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a run:
+    the bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
+
+    Args:
+        metric: The metric.
+        truth: (N,): class numbers.
+        tables: (R, N, C): probabilities of R runs, two or more.
+    """
+    parts = np.random.default_rng(0).permutation(len(truth)) % PARTS
+    without = [[_value(metric, truth, table, parts != part) for part in np.unique(parts)] for table in tables]
+    pairs = _differences(np.array(without))
+    values = np.array([metric.score(truth, table).value for table in tables])
+    return _spread(metric.name, values, [_jackknife(one[~np.isnan(one)]) for one in pairs])
+
+
+def _jackknife(without: NDArray[np.float64]) -> float:
+    """Return the standard error of a figure from what it is without each part; 0 where too few are known to tell."""
+    return float(np.sqrt(len(without) - 1) * without.std()) if len(without) else 0.0
+
+
+def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
+    """Score some of the images; nan where it can't be said of these (none of a class is left)."""
+    try:
+        return metric.score(truth[rows], table[rows]).value
+    except UserError:
+        return float("nan")
+
+
+def _differences(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    return [values[a] - values[b] for a, b in combinations(range(len(values)), 2)]
+
+
+def _spread(name: str, scores: NDArray[np.float64], errors: Sequence[float]) -> Spread:
+    deviation, paired = float(scores.std(ddof=1)), float(np.mean(errors))
+    return Spread(name, float(scores.mean()), deviation, paired, 2 * max(float(np.sqrt(2)) * deviation, paired))
+
+
+def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
+    """Measure log loss, accuracy and the competition's metric of finished runs with equal valid images."""
+    tables = [load_predictions(run.predictions("ensemble", "valid")) for run in runs]
+    ids = tables[0].index
+    truth = truth_numbers(labels_of(plan, tables[0]), tables[0])
+    values = np.stack([table.loc[ids].to_numpy(np.float64) for table in tables])
+    right = values[:, np.arange(len(truth)), truth].clip(SMALLEST)
+    found = [
+        spread("log_loss", -np.log(right)),
+        spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
+    ]
+    if plan.competition.metric not in [each.name for each in found]:
+        found.append(spread_of_metric(plan.hooks.metric(plan.competition), truth, values.astype(np.float32)))
+    return found
+
+
+def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
+    """Print mean and deviation over the seeds and what follows, and note both in each run's run.json and report."""
+    found = spreads(plan, runs)
+    columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest difference to believe")
+    rows = [(s.name, *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
+    display.table(columns, rows)
+    n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
+    for line in verdicts(found, n, len(runs)):
+        display.say(line)
+    facts = {"runs": [run.name for run in runs], "scores": [asdict(each) for each in found]}
+    for run in runs:
+        run.update_info(repeats=facts)
+        leave_report(run, display)
+
+
+def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:
+    """Word what the valid images can tell apart."""
+    unsure = round(100 / np.sqrt(2 * (runs - 1)))
+    yield (
+        "two recipes, each run once on these images, differ by more than chance if their scores differ by more than "
+        f"2 max(sqrt(2) deviation, paired error); from {runs} runs the deviation is known to about {unsure} %"
+    )
+    for each in found:
+        if not each.smallest:
+            yield f"{each.name}: the runs agree on each of the {images:,} valid images, which can't tell recipes apart"
+            continue
+        if each.paired_error > np.sqrt(2) * each.deviation:
+            why = "the images are the limit, not the seeds: hold out more (--set valid=...), or use --folds"
+        else:
+            why = "the seeds are the limit, not the images: compare means over --repeats"
+        yield f"{each.name}: {images:,} valid images tell recipes apart that differ by {each.smallest:.4f}; {why}"

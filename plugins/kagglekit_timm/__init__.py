@@ -1,0 +1,42 @@
+"""The default model plugin: any of timm's classification networks under a new head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit import Provides, Recipe, hookimpl
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@hookimpl
+def kagglekit_provides() -> Provides:
+    """Name the heads."""
+    return Provides(head=("linear", "concat-pool"))
+
+
+@hookimpl
+def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
+    """Build timm's network `recipe.arch` with a new head; its pretrained weights are fetched here."""
+    if recipe.head not in ("linear", "concat-pool"):
+        return None
+    if recipe.archs:
+        from kagglekit_timm.joint import build as build_joint
+
+        return build_joint(recipe, n_classes)
+    from kagglekit_timm.network import build
+
+    return build(recipe, n_classes)
+
+
+@hookimpl
+def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
+    """Group the layers of any network that is timm's or has one as its `body`: body parts, then the head."""
+    if recipe.archs:
+        from kagglekit_timm.joint import layer_groups as joint_groups
+
+        return joint_groups(model, recipe.groups)
+    from kagglekit_timm.groups import layer_groups
+
+    return layer_groups(model, recipe.groups)

@@ -1,0 +1,121 @@
+"""A network of several: the features of each, one after the other, under a linear head."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from kagglekit import DataConfig, Recipe, UserError
+from kagglekit_timm.groups import layer_groups as groups_of_one
+from kagglekit_timm.network import Classifier, LinearHead
+from kagglekit_timm.network import build as build_one
+
+
+class Normalised(nn.Module):
+    """A network without its head that takes images normalised for another one.
+
+    Attributes:
+        network: The network; its head is taken out.
+        scale: (1, 3, 1, 1), with `shift`: turns the other one's normalisation into its own.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: Classifier, given: DataConfig) -> None:
+        super().__init__()
+        own = network.data_config
+        self.network = network
+        self.network.head = nn.Identity()
+        means, stds = ([torch.tensor(v).view(1, 3, 1, 1) for v in pair] for pair in _pairs(given, own))
+        self.register_buffer("scale", stds[0] / stds[1], persistent=False)
+        self.register_buffer("shift", (means[0] - means[1]) / stds[1], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the features (B, F) of images (B, 3, S, S)."""
+        features: Tensor = self.network(x * self.scale + self.shift)
+        return features.flatten(1)
+
+
+def _pairs(given: DataConfig, own: DataConfig) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    return (given.mean, own.mean), (given.std, own.std)
+
+
+class JointClassifier(nn.Module):
+    """Networks side by side: images (B, 3, S, S), normalised as the first one wants them, to logits (B, C)."""
+
+    def __init__(self, bodies: list[Normalised], head: nn.Module, data_config: DataConfig) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+        self.head = head
+        self.data_config = data_config
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.head(torch.cat([body(x) for body in self.bodies], dim=1))
+        return logits
+
+    def set_input_size(self, size: int) -> None:
+        """Get every network ready for images of `size` px."""
+        for body in self.bodies:
+            assert isinstance(body, Normalised)
+            body.network.set_input_size(size)
+
+
+def build(recipe: Recipe, n_classes: int) -> JointClassifier:
+    """Build the networks of `recipe.arch` and `recipe.archs` under a new linear head.
+
+    Raises:
+        UserError: A network can't be had, or the head is another one, or there are too few weight files.
+    """
+    if recipe.head != "linear":
+        raise UserError(f"several networks share a linear head; this recipe asks for {recipe.head!r}", "head=linear")
+    networks = [build_one(each, n_classes) for each in singles(recipe)]
+    config = joined_config([network.data_config for network in networks])
+    n_features = sum(network.head.in_features for network in networks if isinstance(network.head, LinearHead))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        head = LinearHead(n_features, n_classes, recipe.drop_rate)
+    return JointClassifier([Normalised(network, config) for network in networks], head, config)
+
+
+def singles(recipe: Recipe) -> list[Recipe]:
+    """Return a recipe for each network.
+
+    Raises:
+        UserError: There are weight files, but not one for each.
+    """
+    archs = (recipe.arch, *recipe.archs)
+    files = recipe.weights.split(",") if recipe.weights else [""] * len(archs)
+    if len(files) != len(archs):
+        raise UserError(
+            f"{len(archs)} networks ({', '.join(archs)}) need {len(archs)} files of weights, not {len(files)}",
+            "weights=FIRST,SECOND,... in the order of arch and archs",
+        )
+    return [
+        recipe.model_copy(update={"arch": arch, "archs": (), "weights": file})
+        for arch, file in zip(archs, files, strict=True)
+    ]
+
+
+def joined_config(configs: list[DataConfig]) -> DataConfig:
+    """Return what all networks together expect: the first one's colours, sides that suit them all."""
+    return DataConfig(
+        configs[0].mean,
+        configs[0].std,
+        math.lcm(*(config.multiple for config in configs)),
+        "; ".join(dict.fromkeys(config.licence for config in configs if config.licence)),
+        ", ".join(config.weights for config in configs),
+    )
+
+
+def layer_groups(model: nn.Module, n: int) -> list[list[str]]:
+    """Join the layer groups of the networks, as `kagglekit_timm` finds them; the head is the last group."""
+    groups: list[list[str]] = [[] for _ in range(n - 1)]
+    for number, body in enumerate(model.get_submodule("bodies").children()):
+        found = groups_of_one(body.get_submodule("network"), n) or []
+        for group, names in zip(groups, found, strict=False):  # its last group, a head, is empty
+            group += [f"bodies.{number}.network.{name}" for name in names]
+    return [*groups, [name for name, _ in model.named_parameters() if name.startswith("head.")]]

@@ -1,0 +1,104 @@
+"""timm's networks as bodies under a new head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from kagglekit import DataConfig, Recipe
+from kagglekit_timm import weights
+from kagglekit_timm.spec import Plan, known_cfg, plan_network
+
+
+class LinearHead(nn.Linear):
+    """Dropout, then a linear layer: features (B, F) to logits (B, C)."""
+
+    def __init__(self, n_features: int, n_classes: int, drop_rate: float) -> None:
+        super().__init__(n_features, n_classes)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of features (B, F)."""
+        return super().forward(self.drop(x))
+
+
+def concat_head(n_features: int, n_classes: int, drop_rate: float) -> nn.Sequential:
+    """Build fast.ai's head of two layers on pooled features (Howard and Gugger 2020, arXiv:2002.04688)."""
+    return nn.Sequential(
+        nn.BatchNorm1d(n_features),
+        nn.Dropout(drop_rate / 2),
+        nn.Linear(n_features, 512),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm1d(512),
+        nn.Dropout(drop_rate),
+        nn.Linear(512, n_classes),
+    )
+
+
+class Classifier(nn.Module):
+    """A timm network without its classifier, and a new head: images (B, 3, S, S) to logits (B, C).
+
+    Attributes:
+        body: timm's network, giving features (B, F), or a map for `pool`.
+        pool: Makes features of a map; nothing where the body pools.
+        head: Features to logits.
+        data_config: What it expects of its input.
+    """
+
+    def __init__(self, body: nn.Module, pool: nn.Module, head: nn.Module, data_config: DataConfig, told: bool) -> None:
+        super().__init__()
+        self.body: Any = body  # Any: it is called, and its methods differ
+        self.pool = pool
+        self.head = head
+        self.data_config = data_config
+        self._told = told
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        logits: Tensor = self.head(self.pool(self.body(x)))
+        return logits
+
+    def set_input_size(self, size: int) -> None:
+        """Get ready for images of `size` px; most networks need not be told.
+
+        Those that do (BEiT, MaxViT, ...) resize their tables of relative positions: their parameters change shape.
+        """
+        if self._told:
+            self.body.set_input_size(img_size=(size, size))
+
+
+def build(recipe: Recipe, n_classes: int) -> Classifier:
+    """Build the network of a recipe; its new weights depend on the recipe's seed alone.
+
+    Raises:
+        UserError: timm does not know it, it lacks what the recipe asks for, or its weights can't be had.
+    """
+    cfg = known_cfg(recipe)
+    plan = plan_network(recipe, cfg)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        body, origin, licence = _body(recipe, cfg, plan)
+        make_head = LinearHead if recipe.head == "linear" else concat_head
+        head = make_head(plan.n_features, n_classes, recipe.drop_rate)
+    config = DataConfig(cfg.mean, cfg.std, plan.multiple, licence, origin)
+    return Classifier(body, plan.pool, head, config, plan.told)
+
+
+def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
+    """Return the body, where its weights came from, and their licence."""
+    if not recipe.pretrained:
+        with weights.quiet():
+            return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
+    if recipe.weights:
+        path = Path(recipe.weights).expanduser()
+        tensors, licence = weights.read_weights(path), "unknown: a local file"
+        origin = str(path)
+    else:
+        tensors = weights.read_weights(weights.hub_file(recipe.arch, cfg.hf_hub_id, cfg.hf_hub_filename))
+        origin, licence = cfg.hf_hub_id, cfg.license or "unknown"
+    body = weights.filled(recipe.arch, tensors, origin, bool(recipe.weights), **plan.options)
+    return body, origin, licence

@@ -1,0 +1,197 @@
+"""`kagglekit predict`: new images, and the test folder of a code competition, where there is no network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from command_line import surroundings
+
+import kagglekit
+from kagglekit import Run, UserError
+from kagglekit.cli import cli
+from kagglekit.compute import memory
+from kagglekit.prediction.test_folder import find_test_images
+from kagglekit.system.offline import offline
+
+OFFLINE = """
+import socket, sys
+def refuse(*arguments, **options):
+    raise SystemExit("a network was asked for")
+socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse
+from kagglekit.cli import cli
+cli()
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path_factory.getbasetemp() / "predict-cache"))
+
+
+def predict(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["predict", *map(str, arguments), "--device", "cpu"])
+
+
+@pytest.fixture
+def test_only(dogs, tmp_path) -> Path:
+    """The test images and the sample, and nothing to train with."""
+    shutil.copytree(dogs.data / "test", tmp_path / "hidden" / "test")
+    shutil.copy(dogs.data / "sample_submission.csv", tmp_path / "hidden")
+    return tmp_path / "hidden"
+
+
+def test_predicting_leaves_no_freed_memory_kept(dogs, monkeypatch):
+    kept, real = [], memory.keep_freed_memory
+    monkeypatch.setattr("kagglekit.compute.device.keep_freed_memory", lambda: kept.append(1) or real())
+    kagglekit.predict(dogs.run, sorted((dogs.data / "test").glob("*.jpg"))[:2], device="cpu")
+    assert kept
+    assert not memory._keeping
+
+
+def test_a_folder_and_a_file_are_predicted_as_a_table(dogs):
+    files = sorted((dogs.data / "test").glob("*.jpg"))
+    done = predict(dogs.run.folder, dogs.data / "test")
+    assert done.exit_code == 0, done.output
+    table = kagglekit.predict(dogs.run, files, device="cpu")
+    lines = done.output.splitlines()
+    assert lines[0].split() == ["image", "class", "probability"]
+    assert [line.split() for line in lines[1:]] == [
+        [str(file), row.idxmax(), f"{row.max():.4f}"] for file, (_, row) in zip(files, table.iterrows(), strict=True)
+    ]
+    assert predict(dogs.run.folder, files[0]).output.splitlines()[1].split()[0] == str(files[0])
+
+
+def test_folders_are_searched_below_and_no_image_is_taken_twice(dogs):
+    done = predict(dogs.run.folder, dogs.data, dogs.data / "test", "--json")
+    paths = [record["path"] for record in json.loads(done.stdout)]
+    assert sorted(paths) == sorted(map(str, dogs.data.rglob("*.jpg")))
+
+
+def test_json_and_csv_hold_every_class(dogs, tmp_path):
+    done = predict(dogs.run.folder, dogs.data / "test", "--json", "--csv", tmp_path / "all.csv", "--tta")
+    assert done.exit_code == 0, done.output
+    table = kagglekit.predict(dogs.run, sorted((dogs.data / "test").glob("*.jpg")), tta=True, device="cpu")
+    records = json.loads(done.stdout)
+    assert [record["class"] for record in records] == table.idxmax(axis=1).tolist()
+    assert list(records[0]["probabilities"]) == list(table.columns)
+    written = pd.read_csv(tmp_path / "all.csv", index_col="path", dtype={"path": str})
+    assert np.array_equal(written.to_numpy(np.float32), table.to_numpy())
+    plain = json.loads(predict(dogs.run.folder, dogs.data / "test", "--json").stdout)
+    assert plain[0]["probability"] != records[0]["probability"]
+
+
+def test_a_submission_needs_neither_training_images_nor_a_network(dogs, test_only, tmp_path):
+    file = tmp_path / "submission.csv"
+    arguments = ("predict", dogs.run.folder, "--submission", file, "--data", test_only, "--device", "cpu")
+    done = subprocess.run(
+        [sys.executable, "-c", OFFLINE, *map(str, arguments)],
+        env=surroundings(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"submission: {file} with 10 rows, checked" in done.stdout
+    mine, runs = (pd.read_csv(path, index_col="id") for path in (file, dogs.run.submission))
+    pd.testing.assert_frame_equal(mine, runs, atol=1e-5)
+
+
+def test_a_submission_is_for_whatever_test_images_the_sample_names(dogs, test_only, tmp_path):
+    sample = pd.read_csv(test_only / "sample_submission.csv", dtype=str)
+    (test_only / "test" / f"{sample.id[0]}.jpg").rename(test_only / "test" / "a-new-one.jpg")
+    (test_only / "test").rename(test_only / "test_images")
+    sample.loc[0, "id"] = "a-new-one"
+    sample.iloc[:4].to_csv(test_only / "sample_submission.csv", index=False)
+    done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert done.exit_code == 0, done.output
+    assert pd.read_csv(tmp_path / "s.csv")["id"].tolist() == sample.id[:4].tolist()
+
+
+def test_a_test_image_that_cannot_be_read_gets_the_mean_prediction(dogs, test_only, tmp_path):
+    broken = min((test_only / "test").glob("*.jpg"))
+    broken.write_bytes(b"no picture")
+    done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert done.exit_code == 0, done.output
+    assert f"1 test images cannot be decoded and get the mean prediction: {broken.stem}" in done.output
+    table = pd.read_csv(tmp_path / "s.csv", index_col="id", dtype={"id": str})
+    np.testing.assert_allclose(table.loc[broken.stem], table.drop(index=broken.stem).mean(), atol=1e-6)
+
+
+def test_test_images_that_do_not_fit_the_sample_are_refused_and_nothing_is_written(dogs, test_only, tmp_path):
+    next((test_only / "test").glob("*.jpg")).unlink()
+    done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert isinstance(done.exception, SystemExit)
+    assert done.exit_code == 1
+    assert "can't be told apart by id" in done.output
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_a_run_without_its_members_cannot_submit(dogs, test_only, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(dogs.run.folder, copy)
+    Run(copy).snapshot("all-2-cycle1").unlink()
+    done = predict(copy, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert done.exit_code == 1
+    assert "snapshots/all-2-cycle1.safetensors" in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "there are no images to predict"),
+        (("nothing.jpg",), 1, "there is no file or folder nothing.jpg"),
+        (("EMPTY",), 1, "there are no images in"),
+        (("--submission", "s.csv"), 2, "--submission needs --data DIR"),
+        (("--submission", "s.csv", "--data", "nowhere"), 1, "there is no folder nowhere"),
+        (("--submission", "s.csv", "--data", "EMPTY"), 1, "there are no images in"),
+        (("--submission", "s.csv", "--data", "EMPTY", "--tta"), 2, "it takes no PATH, --tta, --json or --csv"),
+        (("--data", "EMPTY"), 2, "--data goes with --submission FILE"),
+    ],
+)
+def test_what_is_typed_wrongly_is_told(dogs, tmp_path, arguments, code, words):
+    done = predict(dogs.run.folder, *(tmp_path if word == "EMPTY" else word for word in arguments))
+    assert done.exit_code == code
+    assert words in done.output
+
+
+def test_a_plugin_that_asks_for_the_network_is_refused(dogs, test_only, tmp_path, monkeypatch):
+    def find(*_):
+        socket.create_connection(("example.org", 443))
+
+    monkeypatch.setattr("kagglekit.prediction.test_folder.find_test_images", find)
+    done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
+    assert done.exit_code == 1
+    assert "something asked for the network (example.org): a submission for a code competition" in done.output
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_offline_lasts_as_long_as_its_block():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        with offline():
+            for connect in (socket.socket.connect, socket.socket.connect_ex):
+                with socket.socket() as own, pytest.raises(UserError, match="asked for the network"):
+                    connect(own, address)
+            near, far = socket.socketpair()
+            near.close()
+            far.close()
+        socket.create_connection(address).close()
+
+
+def test_relative_paths_of_a_plugin_are_below_the_data_folder(test_only, monkeypatch, tmp_path):
+    names = sorted(path.name for path in (test_only / "test").glob("*.jpg"))
+    table = pd.DataFrame({"id": names, "path": [f"test/{name}" for name in names], "label": None, "split": "test"})
+    monkeypatch.chdir(tmp_path)
+    found = find_test_images(SimpleNamespace(labels=lambda data: table), Path("hidden"), None)
+    assert list(found) == names
+    assert all(path.is_absolute() and path.exists() for path in found.values())

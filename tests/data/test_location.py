@@ -1,0 +1,257 @@
+"""Data folders made of fetched files, without a server: kagglekit.kaggle.data_folder, kagglekit.data.location."""
+
+from __future__ import annotations
+
+import io
+import resource
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from kagglekit.data import location
+from kagglekit.data.archive.extract import BadArchive
+from kagglekit.data.location import MARKER, existing_data, workshop
+from kagglekit.kaggle.data_folder import download
+from kagglekit.kaggle.download import Source
+from kagglekit.kaggle.retry import Patience
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UserError
+from kagglekit.types.competition import Competition
+from kagglekit.types.download import Fetching
+
+
+def test_on_kaggle_the_attached_folder_is_used_in_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("KAGGLEKIT_DATA", str(tmp_path / "own"))
+    monkeypatch.setattr(location, "KAGGLE_INPUT", tmp_path / "input")
+    facts = Competition(title="Fish", slug="fish-2026")
+    assert existing_data(facts, "fish") is None
+    for place in (
+        tmp_path / "input" / "fish-2026",
+        tmp_path / "input" / "competitions" / "fish-2026",
+        tmp_path / "own" / "fish",
+    ):
+        place.mkdir(parents=True)
+        (place / "labels.csv").write_text("id,label\n")
+        assert existing_data(facts, "fish") == place
+    shutil.rmtree(tmp_path / "own")
+    assert existing_data(Competition(title="Open"), "fish") is None
+    (tmp_path / "input" / "fish-2026" / "labels.csv").unlink()
+    (tmp_path / "input" / "competitions" / "fish-2026" / "labels.csv").rename(tmp_path / "labels.csv")
+    for name in (".DS_Store", "Thumbs.db", ".gitkeep", MARKER):
+        (tmp_path / "input" / "fish-2026" / name).write_text("no data")
+    assert existing_data(facts, "fish") is None
+
+
+class Asked(Exception):
+    """Somebody was asked for a file."""
+
+
+def nobody() -> str:
+    raise Asked
+
+
+def get(folder: Path, *names: str, keep: bool = False) -> str:
+    """Download files that an earlier call has fetched; return what was said."""
+    said = io.StringIO()
+    fetching = Fetching(Display(Console(file=said, width=1000)), 1, keep)
+    assert download([Source(name, nobody) for name in names], "fish", folder, fetching, Patience(1)) == folder
+    return said.getvalue()
+
+
+def fetched(folder: Path, name: str, content: bytes) -> Path:
+    """Write what a call leaves that was stopped after it had fetched a file."""
+    workshop(folder).mkdir(parents=True, exist_ok=True)
+    file = workshop(folder) / name
+    file.write_bytes(content)
+    return file
+
+
+def zip_of(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
+
+
+def test_a_refused_archive_is_kept_and_refused_again_without_asking(tmp_path):
+    folder = tmp_path / "fish"
+    file = fetched(folder, "fish.zip", zip_of(**{"a.csv": b"1", "a/C:/evil.txt": b"2"}))
+    for _ in range(2):
+        with pytest.raises(BadArchive, match=r"fish\.zip has names that Windows .*: a/C:/evil\.txt") as caught:
+            get(folder, "fish.zip")
+        assert caught.value.hint == f"it is not used; {file} is kept, remove it to have it fetched again"
+    assert file.exists()
+    assert not folder.exists()
+
+
+def test_a_broken_archive_in_the_archive_has_the_outer_one_fetched_anew(tmp_path):
+    folder = tmp_path / "fish"
+    inner = zip_of(**{"1.jpg": bytes(999)})[:-30]
+    fetched(folder, "fish.zip", zip_of(**{"labels.csv": b"1", "train.zip": inner}))
+    with pytest.raises(UserError, match=r"cannot unpack .*train\.zip.*") as caught:
+        get(folder, "fish.zip")
+    assert caught.value.hint == "fish.zip is removed: the same command fetches it again"
+    assert not folder.exists()
+    with pytest.raises(Asked):
+        get(folder, "fish.zip")
+
+
+def test_a_refused_archive_in_the_archive_leaves_the_outer_one(tmp_path):
+    folder = tmp_path / "fish"
+    file = fetched(folder, "fish.zip", zip_of(**{"train.zip": zip_of(**{"../1.jpg": b"1"})}))
+    with pytest.raises(BadArchive, match=r"train\.zip would write outside of its folder"):
+        get(folder, "fish.zip")
+    assert file.exists()
+
+
+def test_remains_that_cannot_be_removed_are_not_the_archives_fault(tmp_path):
+    folder, victim = tmp_path / "fish", tmp_path / "victim"
+    file = fetched(folder, "fish.zip", zip_of(**{"a.csv": b"1"}))
+    victim.mkdir()
+    (victim / "a.csv").write_text("mine")
+    (workshop(folder) / "unpacked").symlink_to(victim)
+    with pytest.raises(UserError, match=r"cannot remove .*unpacked, which a stopped download has left") as caught:
+        get(folder, "fish.zip")
+    assert not isinstance(caught.value, BadArchive)
+    assert file.exists()
+    assert (victim / "a.csv").read_text() == "mine"
+
+
+@contextmanager
+def disk_full_after(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_while_a_file_is_copied_is_told(tmp_path):
+    folder = tmp_path / "fish"
+    fetched(folder, "setid.mat", bytes(50_000))
+    with disk_full_after(40_000), pytest.raises(UserError, match=r"cannot copy .*setid\.mat.*: .*\nfree some disk"):
+        get(folder, "setid.mat")
+    assert "unpacked 1 files" in get(folder, "setid.mat")
+    assert (folder / "setid.mat").stat().st_size == 50_000
+
+
+def root(tmp_path: Path) -> Path:
+    return Path("/")
+
+
+def file_as_workshop(tmp_path: Path) -> Path:
+    (tmp_path / ".fish.download").write_text("")
+    return tmp_path / "fish"
+
+
+def folder_as_lock(tmp_path: Path) -> Path:
+    (tmp_path / ".fish.lock").mkdir()
+    return tmp_path / "fish"
+
+
+def file_as_folder(tmp_path: Path) -> Path:
+    (tmp_path / "fish").write_text("")
+    return tmp_path / "fish"
+
+
+def long_name(tmp_path: Path) -> Path:
+    return tmp_path / ("x" * 300) / "fish"
+
+
+def circle(tmp_path: Path) -> Path:
+    (tmp_path / "fish").symlink_to("fish")
+    return tmp_path / "fish"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (root, "cannot download into /: the root of a disk"),
+        (file_as_workshop, r"cannot make the folder .*\.fish\.download: File exists"),
+        (folder_as_lock, r"cannot lock .*\.fish\.lock: Is a directory"),
+        (file_as_folder, r"cannot write to the folder .*: .*fish is a file"),
+        (long_name, "File name too long"),
+        (circle, "(cannot download into|the name) .*fish"),
+    ],
+)
+def test_a_place_that_cannot_be_is_told_before_anything_is_asked(tmp_path, make, says):
+    with pytest.raises(UserError, match=says) as caught:
+        get(make(tmp_path), "fish.zip")
+    assert "--data DIR" in caught.value.hint
+
+
+def test_a_mount_point_is_told_before_anything_is_asked(tmp_path, monkeypatch):
+    folder = tmp_path / "fish"
+    folder.mkdir()
+
+    def busy(self: Path) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    with pytest.raises(UserError, match=r"the name .*fish: Device or resource busy.*\n.*of a mount point"):
+        get(folder, "fish.zip")
+    assert names_in(folder) == set()
+
+
+def test_a_link_to_an_empty_folder_is_followed(tmp_path):
+    target, link = tmp_path / "large disk" / "fish", tmp_path / "fish"
+    target.mkdir(parents=True)
+    link.symlink_to(target)
+    fetched(link, "fish.zip", zip_of(**{"a.csv": b"1"}))
+    get(link, "fish.zip")
+    assert link.is_symlink()
+    assert names_in(target) == {"a.csv", MARKER}
+    assert names_in(target.parent) == {"fish"}
+    assert "complete" in get(link, "fish.zip")
+
+
+def test_an_empty_folder_stays_where_a_download_fails(tmp_path):
+    folder = tmp_path / "fish"
+    folder.mkdir()
+    with pytest.raises(Asked):
+        get(folder, "fish.zip")
+    assert names_in(folder) == set()
+    assert names_in(workshop(folder)) == set()
+
+
+def test_what_a_file_manager_left_does_not_stop_a_download_and_other_hidden_files_do(tmp_path):
+    folder = tmp_path / "fish"
+    fetched(folder, "fish.zip", zip_of(**{"a.csv": b"1"}))
+    folder.mkdir()
+    for name in (".DS_Store", MARKER, ".gitkeep"):  # of data that somebody has removed
+        (folder / name).write_text("")
+    with pytest.raises(UserError, match=r"has files in it that kagglekit did not download: .*\.gitkeep"):
+        get(folder, "fish.zip")
+    (folder / ".gitkeep").unlink()
+    get(folder, "fish.zip")
+    assert names_in(folder) == {"a.csv", MARKER}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_one_killed_before_it_tidied_is_tidied_by_the_next(tmp_path, keep):
+    folder = tmp_path / "fish"
+    fetched(folder, "fish.ZIP", zip_of(**{"a.csv": b"1"}))
+    get(folder, "fish.ZIP")
+    fetched(folder, "fish.ZIP", b"as large as the data")
+    assert "complete" in get(folder, "fish.ZIP", keep=keep)
+    assert names_in(folder) == {"a.csv", MARKER} | ({"fish.ZIP"} if keep else set())
+    assert names_in(tmp_path) == {"fish"}
+
+
+def test_a_complete_folder_needs_no_place_to_write(tmp_path):
+    (tmp_path / "fish").mkdir()
+    for name in ("a.csv", MARKER):
+        (tmp_path / "fish" / name).write_text("")
+    assert "complete" in get(tmp_path / "fish", "fish.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["fish"]

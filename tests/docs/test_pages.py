@@ -1,0 +1,121 @@
+"""Every command and code block of the documentation works as it stands there, or says why it is not run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import layouts
+import pytest
+from doc_blocks import DOCS, blocks, pages, run_block
+from kaggle_server import KaggleServer
+from kaggle_session import become_customer
+
+from kagglekit.cli import COMMANDS
+from kagglekit.hooks.specs import HOOKS
+from kagglekit.types.competition import Competition
+from kagglekit.types.recipe import Recipe, Stage
+from kagglekit_shapes.drawing import draw_all
+
+MOST_NOT_RUN = 5
+EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/docs/test_hooks_page.py runs each of them
+
+
+def runnable(page: str) -> list:
+    found = [block for block in blocks(page) if not block.reason and block.language != "text"]
+    if page != "hooks.md":
+        return found
+    return [block for block in found if not block.text.startswith("@hookimpl")]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place for the demo's pictures and the cache, so that they are drawn and decoded once."""
+    folder = tmp_path_factory.mktemp("docs")
+    draw_all(folder / "shapes")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kaggle(shared: Path) -> Iterator[KaggleServer]:
+    """Kaggle, with dog breeds and what the tutorial draws."""
+    names: dict[str, Any] = {}
+    with KaggleServer() as server, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shared)
+        run_block(next(block for block in blocks("tutorial.md") if block.language == "python"), names)
+        answers = {name: names["tree_of"][name] for name in names["unknown"]}
+        leaves = {"title": "The Leaf Cup", "metric": "accuracy", "by_name": True, "polls": 0}
+        server.add_competition("leaf-cup", names["data"].absolute(), answers, **leaves)
+        breeds = layouts.write_dog_breed(shared / "dogs")
+        dogs = {"title": "Dog Breed Identification", "teams": [("Ann", 0.21), ("Bob", 0.65), ("Cy", 1.9)], "polls": 0}
+        server.add_competition("dog-breed-identification", shared / "dogs", breeds, **dogs)
+        yield server
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+def test_its_blocks_work_in_order(
+    page: str, shared: Path, kaggle: KaggleServer, plugin_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become_customer(monkeypatch, kaggle, tmp_path)
+    monkeypatch.syspath_prepend(str(plugin_site))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(shared / "cache"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shapes").symlink_to(shared / "shapes")
+    names: dict[str, object] = {}
+    for block in runnable(page):
+        run_block(block, names)
+    assert kaggle.refused == []
+
+
+def test_few_blocks_are_not_run_and_each_says_why() -> None:
+    left_out = [block for page in pages() for block in blocks(page) if block.reason]
+    for block in left_out:
+        print(f"{block.page}:{block.line} not run: {block.reason}")
+        assert len(block.reason) > 10, block
+    assert len(left_out) <= MOST_NOT_RUN
+
+
+def test_every_fence_is_found_as_a_block() -> None:
+    for page in pages():
+        fences = re.findall(r"^```", (DOCS / page).read_text(encoding="utf-8"), re.M)
+        assert len(fences) == 2 * len(blocks(page)), page
+
+
+def test_every_page_is_in_the_site() -> None:
+    site = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in pages():
+        assert re.search(rf":\s+{re.escape(page)}$", site, re.M), page
+
+
+def test_the_pages_blocks_that_are_toml_name_the_groups_that_kagglekit_looks_in() -> None:
+    groups = [
+        group
+        for page in pages()
+        for block in blocks(page)
+        if block.language == "toml"
+        for group in tomllib.loads(block.text).get("project", {}).get("entry-points", {})
+    ]
+    assert groups
+    assert set(groups) <= {"kagglekit", "kagglekit.competitions"}
+
+
+def test_the_reference_is_generated_from_the_code_and_complete() -> None:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "_generate.py")
+    assert spec
+    assert spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    commands, hooks, recipe = (generate.PAGES[name]() for name in ("commands", "hooks-in-short", "recipe"))
+    for name, (_, what) in COMMANDS.items():
+        assert f"## kagglekit {name}\n" in commands
+        assert what in commands
+    for name in HOOKS:
+        assert f"## {name}\n" in hooks
+    meanings = re.findall(r"^\| `\w+` \| [^|]+ \| (.*) \|$", recipe, re.M)
+    assert len(meanings) == sum(len(model.model_fields) for model in (Recipe, Stage, Competition))
+    assert all(meanings), recipe

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from store_parts import SIZES, built, draw_images, read, spec_of
+
+from kagglekit.images.build import build_smaller
+from kagglekit.images.picture import reduced
+from kagglekit.images.store import PICTURES, PIXELS, StoreSpec, bad_images_error, exists, open_store
+from kagglekit.system.errors import UserError
+from kagglekit.system.paths import cache_folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return draw_images(tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    ("fit", "expected"),
+    [
+        ("short", [(30, 45), (45, 30), (30, 30), (20, 90), (30, 31)]),
+        ("long", [(20, 30), (30, 20), (30, 30), (7, 30), (29, 30)]),
+        ("both", [(30, 30), (30, 30), (30, 30), (20, 30), (30, 30)]),
+    ],
+)
+def test_pictures_are_reduced_to_fit_and_never_enlarged(images: Path, fit: str, expected: list) -> None:
+    store = built(spec_of(images, side=30, fit=fit))
+    assert len(store) == 10
+    for row in range(10):
+        assert store.picture(row).shape == (*expected[row % 5], 3)
+        height, width = SIZES[row % 5]
+        assert store.aspects[row] == np.float32(width / height)
+
+
+def test_a_store_never_holds_fewer_pixels_than_asked_unless_the_file_does(images: Path) -> None:
+    for side in (1, 7, 20, 33, 47, 200):
+        store = built(spec_of(images, side=side))
+        for row in range(10):
+            assert min(store.picture(row).shape[:2]) == min(side, *SIZES[row % 5])
+
+
+def test_a_picture_of_full_size_is_stored_as_it_was_read(images: Path) -> None:
+    spec = spec_of(images, side=500)
+    store = built(spec)
+    for row, path in enumerate(spec.files):
+        assert (store.picture(row) == read(path, 0)).all()
+
+
+def test_reducing_gives_what_pillow_gives() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (75, 100, 3), dtype=np.uint8)
+    for height, width in ((30, 40), (74, 99), (10, 100), (1, 1)):
+        expected = Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC)
+        difference = np.abs(reduced(picture, height, width).astype(int) - np.asarray(expected))
+        assert difference.max() <= 1
+
+
+def test_a_picture_is_a_view_of_the_map_and_cannot_be_changed(images: Path) -> None:
+    store = built(spec_of(images))
+    assert np.shares_memory(store.picture(3), store.pixels)
+    with pytest.raises(ValueError, match="read-only"):
+        store.picture(3)[0, 0, 0] = 1
+
+
+def test_rows_follow_the_order_of_the_files(images: Path) -> None:
+    spec = spec_of(images)
+    forwards = built(spec)
+    backwards = built(StoreSpec(spec.files[::-1], images, 32, "short", "test 1"))
+    assert forwards.folder != backwards.folder
+    assert backwards.names == forwards.names[::-1]
+    for row in range(10):
+        assert (forwards.picture(row) == backwards.picture(9 - row)).all()
+
+
+def test_the_key_changes_with_whatever_changes_the_bytes(images: Path) -> None:
+    spec = spec_of(images)
+    keys = {spec.key, spec_of(images, side=33).key, spec_of(images, fit="long").key, spec.smaller(32).key}
+    keys.add(spec_of(images, reader="test 2").key)
+    first = spec.files[0]
+    os.utime(first, ns=(1, first.stat().st_mtime_ns + 1))
+    keys.add(spec_of(images).key)
+    first.rename(images / "0000.jpg")
+    keys.add(spec_of(images).key)
+    (images / "0000.jpg").unlink()
+    keys.add(spec_of(images).key)
+    assert len(keys) == 8
+    assert spec_of(images).key == spec_of(images).key
+
+
+def test_labels_splits_and_the_place_of_the_data_play_no_part(images: Path, tmp_path: Path) -> None:
+    files = tuple(sorted(images.iterdir()))
+    (images / "labels.csv").write_text("id,label,split\n000,cat,train\n")
+    before = StoreSpec(files, images, 32, "short", "test 1").key
+    (images / "labels.csv").write_text("id,label,split\n000,dog,valid\n")
+    assert StoreSpec(files, images, 32, "short", "test 1").key == before
+    moved = images.rename(tmp_path / "elsewhere")
+    files = tuple(sorted(moved.glob("*.jpg")))
+    assert StoreSpec(files, moved, 32, "short", "test 1").key == before
+
+
+def test_files_outside_the_data_folder_keep_their_whole_names(images: Path, tmp_path: Path) -> None:
+    outside = draw_images(tmp_path / "other", 1) / "000.jpg"
+    spec = StoreSpec((images / "001.jpg", outside), images, 32, "short", "test 1")
+    assert spec.names == ("001.jpg", outside.as_posix())
+
+
+def test_a_store_that_is_not_built_cannot_be_opened(images: Path) -> None:
+    assert not exists(spec_of(images))
+    with pytest.raises(FileNotFoundError, match="no complete image store"):
+        open_store(spec_of(images))
+
+
+def test_a_damaged_store_is_refused(images: Path) -> None:
+    store = built(spec_of(images))
+    content = (store.folder / PIXELS).read_bytes()
+    (store.folder / PIXELS).write_bytes(content[:-1])
+    with pytest.raises(UserError, match="damaged"):
+        open_store(spec_of(images))
+    (store.folder / PIXELS).write_bytes(content)
+    lines = (store.folder / PICTURES).read_text().splitlines(keepends=True)
+    (store.folder / PICTURES).write_text("".join(lines[:-1]))
+    with pytest.raises(UserError, match="damaged"):
+        open_store(spec_of(images))
+
+
+def test_a_store_of_no_images_is_empty(tmp_path: Path) -> None:
+    store = built(StoreSpec((), tmp_path, 32, "short", "test 1"))
+    assert (len(store), store.pixels.shape, store.offsets.shape) == (0, (0,), (0,))
+
+
+def test_a_smaller_copy_is_reduced_from_the_larger_store(images: Path) -> None:
+    large = spec_of(images, side=33)
+    store = built(large)
+    for fit in ("short", "long", "both"):
+        small = large.smaller(20, fit)
+        assert list(build_smaller(small, threads=2))[-1] == 10
+        copy, direct = open_store(small), built(spec_of(images, side=20, fit=fit))
+        assert copy.folder != direct.folder
+        assert (copy.aspects == store.aspects).all()
+        for row in range(10):
+            shape = copy.picture(row).shape
+            assert (copy.picture(row) == reduced(store.picture(row), *shape[:2])).all()
+            assert max(abs(a - b) for a, b in zip(shape, direct.picture(row).shape, strict=True)) <= 1
+            if fit == "short":
+                assert min(shape[:2]) == min(20, *SIZES[row % 5])
+
+
+def test_a_smaller_copy_needs_its_source_and_fewer_pixels_than_it_has(images: Path, tmp_path: Path) -> None:
+    large = spec_of(images, side=33)
+    with pytest.raises(FileNotFoundError):
+        list(build_smaller(large.smaller(20)))
+    with pytest.raises(ValueError, match="at least as large"):
+        large.smaller(34)
+    with pytest.raises(ValueError, match="fit 'short'"):
+        spec_of(images, fit="long").smaller(20)
+    with pytest.raises(ValueError, match="same pictures"):
+        StoreSpec(large.files[:3], images, 20, "short", "test 1", source=large)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_files_that_cannot_be_decoded_are_listed_all_at_once(images: Path) -> None:
+    whole = (images / "002.jpg").read_bytes()
+    (images / "002.jpg").write_bytes(whole[: len(whole) // 2])
+    (images / "005.jpg").write_text("<html>not found</html>")
+    (images / "007.jpg").write_bytes(b"")
+    large = spec_of(images)
+    store = built(large)
+    assert sorted(store.bad) == [2, 5, 7]
+    assert (store.picture(5) == np.full((1, 1, 3), 128)).all()
+    assert store.picture(6).shape == (48, 32, 3)
+    error = bad_images_error(store)
+    assert error.what.startswith("3 of 10 images cannot be decoded")
+    for expected in ("002.jpg: image file is truncated", "005.jpg: no known kind", "007.jpg: an empty file"):
+        assert expected in error.what
+    assert "--skip-bad-images" in error.hint
+    list(build_smaller(large.smaller(20)))
+    assert open_store(large.smaller(20)).bad == store.bad
+
+
+def test_of_many_bad_files_the_first_are_named(images: Path) -> None:
+    for path in images.iterdir():
+        path.write_bytes(b"")
+    error = bad_images_error(built(spec_of(images)), most=3)
+    assert "002.jpg" in error.what
+    assert "003.jpg" not in error.what
+    assert "(10 in all)" in error.what
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.setenv("KAGGLEKIT_CACHE", "~/somewhere")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "somewhere"
+    monkeypatch.delenv("KAGGLEKIT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder().name == "kagglekit"

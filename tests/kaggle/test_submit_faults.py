@@ -1,0 +1,170 @@
+"""`kagglekit submit` while the network, Kaggle or its user fails: one submission, or a message."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kaggle_server import KaggleServer
+from kaggle_session import ask, check_nothing_leaked, entries, message
+from submitting import SCORE, SLUG, dog_run, scoring, sent
+
+from kagglekit.runs.folder import Run
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[KaggleServer]:
+    with scoring(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return dog_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "details"),
+    [
+        ("CreateSubmission", "lost answer", {}),
+        ("CreateSubmission", "reset", {}),
+        ("CreateSubmission", 503, {}),
+        ("CreateSubmission", 429, {"retry_after": 1}),
+        ("CreateSubmission", "silence", {}),
+        ("StartSubmissionUpload", 500, {}),
+        ("GetSubmissionLimits", "reset", {}),
+        ("PUT", 500, {}),
+        ("PUT", 401, {}),
+        ("PUT", 503, {}),
+        ("PUT", "lost answer", {}),
+        ("PUT", "cut", {"after": 100}),
+        ("PUT", 404, {}),
+        ("CreateSubmission", "corrupt", {"after": 0}),
+        ("GetSubmission", 429, {"retry_after": 1}),
+        ("GetSubmission", "silence", {}),
+    ],
+)
+def test_whatever_passes_ends_in_exactly_one_submission(server, run, tmp_path, where, kind, details):
+    fault = server.fault(where, kind, **details)
+    done = ask(server, tmp_path, "submit", "--timeout", 10)
+    assert done.returncode == 0, done.stderr
+    assert fault.hits == 1
+    assert "went on after a fault: " in done.stdout or where == "CreateSubmission"
+    assert f"public score {SCORE}" in done.stdout
+    assert sent(server) == 1
+    assert server.submissions[SLUG][0].content == run.submission.read_bytes()
+    assert [entry["status"] for entry in entries(run)] == ["complete"]
+
+
+@pytest.mark.parametrize(
+    ("where", "kind", "says", "status"),
+    [
+        (
+            "CreateSubmission",
+            "ref 0",
+            "Kaggle made no submission of the file: Could not submit to competition",
+            "error",
+        ),
+        ("CreateSubmission", 500, "nobody knows whether .* Kaggle is in trouble .500", "sending"),
+        ("CreateSubmission", "reset", "nobody knows whether .* cannot be reached", "sending"),
+        ("StartSubmissionUpload", 500, "Kaggle is in trouble .500", None),
+        ("PUT", 500, "the upload failed: HTTP 500", None),
+        ("PUT", 401, "the upload failed: HTTP 401", None),
+        ("PUT", 404, "the address that Kaggle gave for the upload is gone", None),
+        ("PUT", "silence", "the upload failed: silence", None),
+        ("PUT", 308, "the upload failed: nothing has arrived", None),
+    ],
+)
+def test_what_lasts_ends_with_a_message_and_without_a_submission(server, run, tmp_path, where, kind, says, status):
+    server.fault(where, kind, None)
+    done = ask(server, tmp_path, "submit", "--timeout", 2)
+    assert done.returncode == 1
+    assert re.search(says, message(done)), message(done)
+    assert sent(server) == 0
+    assert [entry["status"] for entry in run.submissions()] == ([status] if status else [])
+    server.heal()
+    again = ask(server, tmp_path, "submit")
+    assert again.returncode == 0, again.stderr
+    assert sent(server) == 1
+
+
+def test_an_answer_that_stays_lost_is_looked_up_by_the_next_command(server, run, tmp_path):
+    server.fault("CreateSubmission", "lost answer", None)
+    server.fault("ListSubmissions", 500, None)
+    done = ask(server, tmp_path, "submit", "--timeout", 2)
+    assert done.returncode == 1
+    assert "nobody knows whether the file was submitted" in message(done)
+    assert (sent(server), entries(run)[0]["status"]) == (1, "sending")
+    server.heal()
+    again = ask(server, tmp_path, "submit")
+    assert again.returncode == 0, again.stderr
+    assert "an earlier try had reached Kaggle" in again.stdout
+    assert f"public score {SCORE}" in again.stdout
+    assert sent(server) == 1
+
+
+def test_one_killed_while_kaggle_answers_is_not_sent_again(server, run, tmp_path):
+    silent = server.fault("CreateSubmission", "silence", after=0)
+    with server.start("submit", cwd=tmp_path) as process:
+        assert silent.happened.wait(60)
+        while not sent(server):
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    server.heal()
+    found = ask(server, tmp_path, "submit", "--status")
+    assert found.returncode == 0, found.stderr
+    again = ask(server, tmp_path, "submit", "--status", "--wait")
+    assert f"public score {SCORE}" in again.stdout
+    assert sent(server) == 1
+
+
+def test_a_submission_that_appears_late_is_not_made_twice(server, run, tmp_path):
+    """Kaggle may answer that it timed out and make the submission all the same, seconds later."""
+    server.fault("CreateSubmission", "lost answer")
+    server.fault("ListSubmissions", "hidden", times=2)
+    done = ask(server, tmp_path, "submit", "--timeout", 20)
+    assert done.returncode == 0, done.stderr
+    assert (sent(server), server.count("CreateSubmission")) == (1, 1)
+
+
+def test_a_file_from_elsewhere_is_on_record_too(server, run, tmp_path):
+    (tmp_path / "mine.csv").write_bytes(run.submission.read_bytes())
+    server.fault("CreateSubmission", "lost answer", None)
+    server.fault("ListSubmissions", 500, None)
+    lost = ask(server, tmp_path, "submit", "dog-breed", "mine.csv", "--timeout", 2)
+    assert lost.returncode == 1
+    assert "give the same command again later: it looks for the submission before it sends" in message(lost)
+    server.heal()
+    again = ask(server, tmp_path, "submit", "dog-breed", "mine.csv")
+    assert f"public score {SCORE}" in again.stdout, again.stderr
+    assert sent(server) == 1
+    third = ask(server, tmp_path, "submit", "dog-breed", "mine.csv")
+    assert third.returncode == 2
+    assert "was submitted before" in message(third)
+
+
+def test_the_days_last_submission_is_found_though_none_is_left(server, run, tmp_path):
+    server.play.contests[SLUG].used_today = 4
+    server.fault("CreateSubmission", "lost answer", None)
+    server.fault("ListSubmissions", 500, None)
+    assert ask(server, tmp_path, "submit", "--yes", "--timeout", 2).returncode == 1
+    server.heal()
+    done = ask(server, tmp_path, "submit")
+    assert done.returncode == 0, done.stderr
+    assert f"public score {SCORE}" in done.stdout
+
+
+def test_ctrl_c_while_waiting_says_how_to_ask_later(server, run, tmp_path):
+    server.play.contests[SLUG].polls = 10_000
+    process = server.start("submit", cwd=tmp_path)
+    while not any(request.path.endswith("/GetSubmission") for request in server.requests):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    assert f"kagglekit submit --status {run.name}" in out
+    check_nothing_leaked(tmp_path, out + err)
+    assert (sent(server), entries(run)[0]["status"]) == (1, "pending")

@@ -1,0 +1,163 @@
+"""Files sent over real sockets, to a host that fails as told: kagglekit.kaggle.upload."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from fetched_file import Told
+from file_host import (
+    CONTENT,
+    HALF,
+    SECRET,
+    Action,
+    Handler,
+    Host,
+    body,
+    hosting,
+    incomplete,
+    silence,
+    status,
+)
+
+from kagglekit.kaggle.retry import Fault, Patience
+from kagglekit.kaggle.upload import AddressGone, upload
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    with hosting() as host:
+        yield host
+
+
+def stored_then(action: Action, n: int | None = None) -> Action:
+    """Take `n` bytes of what is sent, or all, and fail."""
+
+    def then(handler: Handler) -> None:
+        data = body(handler, n)
+        start = re.match(r"bytes (\d+)-", handler.headers.get("Content-Range", ""))
+        handler.host.received[int(start[1]) if start else 0 :] = data
+        action(handler)
+
+    return then
+
+
+def lost_then(action: Action) -> Action:
+    def then(handler: Handler) -> None:
+        body(handler)
+        action(handler)
+
+    return then
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    (tmp_path / "submission.csv").write_bytes(CONTENT)
+    return tmp_path / "submission.csv"
+
+
+def send(host: Host, file: Path, seconds: float = 3, told: Told | None = None) -> None:
+    upload(f"{host.url}/upload?{SECRET}", file, Patience(seconds, (told or Told()).display.say))
+
+
+def test_a_file_is_sent_in_one_piece(host: Host, csv: Path) -> None:
+    send(host, csv)
+    assert host.received == CONTENT
+    assert host.header("Content-Length") == [str(len(CONTENT))]
+    assert host.header("Content-Range") == host.header("Authorization") == [""]
+
+
+@pytest.mark.parametrize(
+    "fault", [status(500), status(503), status(401), status(403), Handler.close, Handler.reset, silence]
+)
+def test_what_has_arrived_in_spite_of_a_fault_is_not_sent_again(host: Host, csv: Path, fault: Action) -> None:
+    host.script = [stored_then(fault)]
+    told = Told()
+    send(host, csv, told=told)
+    assert host.received == CONTENT
+    assert host.bodies == [len(CONTENT), 0]
+    assert host.header("Content-Range")[-1] == f"bytes */{len(CONTENT)}"
+    assert told.lines[0].startswith("went on after a fault: ")
+
+
+@pytest.mark.parametrize("fault", [status(503), Handler.reset, silence, incomplete])
+def test_a_cut_is_gone_on_with_where_the_host_says(host: Host, csv: Path, fault: Action) -> None:
+    host.script = [stored_then(fault, HALF)]
+    host.received += b"old"
+    send(host, csv)
+    assert host.received == CONTENT
+    assert host.bodies[-1] == len(CONTENT) - HALF
+    assert host.header("Content-Range")[-1] == f"bytes {HALF}-{len(CONTENT) - 1}/{len(CONTENT)}"
+
+
+def test_without_a_range_the_host_has_nothing_and_gets_all(host: Host, csv: Path) -> None:
+    host.script = [lost_then(status(502)), status(308), lost_then(status(401)), status(503), status(308)]
+    send(host, csv)
+    assert host.received == CONTENT
+    assert [int(length) > 0 for length in host.header("Content-Length")] == [True, False, True, False, False, True]
+    assert host.header("Content-Range")[-1] == ""
+
+
+@pytest.mark.parametrize("code", [404, 410])
+def test_an_address_that_is_gone_is_the_callers_to_replace(host: Host, csv: Path, code: int) -> None:
+    host.script = [lost_then(status(503)), status(code)]
+    with pytest.raises(AddressGone, match=f"HTTP {code} from {host.url}/upload$"):
+        send(host, csv)
+
+
+@pytest.mark.parametrize("code", [401, 400, 413])
+def test_a_host_that_refuses_twice_is_believed(host: Host, csv: Path, code: int) -> None:
+    host.script = [lost_then(status(code)), incomplete, lost_then(status(code))]
+    with pytest.raises(requests.HTTPError, match=f"^HTTP {code} from {host.url}/upload$"):
+        send(host, csv)
+    assert len(host.requests) == 3
+
+
+LASTING_UPLOADS: dict[str, tuple[Action, str]] = {
+    "503": (lost_then(status(503)), "HTTP 503"),
+    "nothing arrives": (lost_then(status(308)), "nothing has arrived"),
+    "never finished": (lost_then(status(308, Range=f"bytes=0-{len(CONTENT) - 1}")), "does not finish"),
+    "nonsense": (lost_then(status(308, Range="pages 1-2")), "makes no sense"),
+    "closed": (Handler.close, "Connection aborted"),
+}
+
+
+@pytest.mark.parametrize(("fault", "words"), LASTING_UPLOADS.values(), ids=LASTING_UPLOADS)
+def test_the_last_error_is_raised_when_patience_is_over(host: Host, csv: Path, fault: Action, words: str) -> None:
+    host.script = [fault] * 999
+    started = time.monotonic()
+    with pytest.raises((requests.RequestException, Fault), match=words):
+        send(host, csv, 0.6)
+    assert time.monotonic() - started < 3
+
+
+def test_a_slow_line_is_no_fault(host: Host, tmp_path: Path) -> None:
+    """The host takes longer than the patience lasts, then cuts; the rest is sent all the same."""
+    content = os.urandom(1 << 24)
+    (tmp_path / "large.csv").write_bytes(content)
+
+    def slow(handler: Handler) -> None:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        while len(host.received) < len(content) * 3 // 4:
+            host.received += handler.rfile.read(1 << 18)
+            time.sleep(0.025)
+        handler.close()
+
+    host.script = [slow]
+    started = time.monotonic()
+    send(host, tmp_path / "large.csv", 0.6)
+    assert time.monotonic() - started > 0.6
+    assert host.received == content
+    assert len(host.requests) == 3
+
+
+def test_an_empty_file_is_sent(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    send(host, tmp_path / "empty.csv")
+    assert host.header("Content-Length") == ["0"]

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+import kagglekit_ensembles as ensembles
+import kagglekit_ensembles.fitted as fitted
+from kagglekit import Ensemble, Member, Recipe, Stage, UserError
+from kagglekit.types.predictions import check_predictions, make_predictions, truth_numbers
+
+CLASSES = ["cat", "dog", "emu"]
+NAMES = ("mean", "geometric", "rank", "average", "last", "weighted", "hill-climbing", "stacking", "temperature")
+OF_EQUALS = ("mean", "geometric", "weighted", "average", "last", "hill-climbing")  # is their member again
+FITTED = ("weighted", "hill-climbing", "stacking", "temperature")
+
+
+def recipe(ensemble: str, seed: int = 0) -> Recipe:
+    return Recipe(arch="resnet18", stages=(Stage(name="head", size=32),), ensemble=ensemble, seed=seed)
+
+
+def combine(ensemble: str, members: list[Member], labels: pd.Series, seed: int = 0) -> Ensemble:
+    answer = ensembles.kagglekit_ensemble(members, labels, None, recipe(ensemble, seed))
+    assert answer is not None
+    return answer
+
+
+def drawn_labels(n: int) -> pd.Series:
+    return pd.Series([CLASSES[k % 3] for k in range(n)], index=[f"v{k}" for k in range(n)])
+
+
+def drawn_member(name: str, labels: pd.Series, skill: float, seed: int, n_test: int = 12) -> Member:
+    """A member whose logits hold the truth times `skill` plus noise."""
+    rng = np.random.default_rng(seed)
+    truth = np.array([CLASSES.index(label) for label in labels], np.int64)
+    logits = rng.normal(size=(len(labels), 3)) + skill * np.eye(3)[truth]
+    valid = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    test_ids = [f"t{k}" for k in range(n_test)]
+    test = rng.dirichlet(np.ones(3), n_test) if n_test else np.empty((0, 3))
+    return Member(
+        name,
+        make_predictions(labels.index, CLASSES, valid),
+        make_predictions(test_ids, CLASSES, test),
+        run="run",
+        stage="all",
+        cycle=1,
+    )
+
+
+def of_rows(name: str, valid: list[list[float]], test: list[list[float]]) -> Member:
+    tables = (
+        make_predictions([f"{split}{k}" for k in range(len(rows))], CLASSES[: len(rows[0])], rows)
+        for split, rows in (("v", valid), ("t", test))
+    )
+    return Member(name, *tables, run="run", stage="all", cycle=1)
+
+
+def log_loss(table: pd.DataFrame, labels: pd.Series) -> float:
+    truth = truth_numbers(labels, table)
+    return float(-np.log(table.to_numpy(np.float64)[np.arange(len(truth)), truth]).mean())
+
+
+def shuffled(member: Member, seed: int) -> Member:
+    return dataclasses.replace(
+        member,
+        valid=member.valid.sample(frac=1, random_state=seed),
+        test=member.test.sample(frac=1, random_state=seed),
+    )
+
+
+def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
+    assert set(ensembles.kagglekit_provides().ensemble) == set(NAMES)
+    labels = drawn_labels(6)
+    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, recipe("median")) is None
+
+
+def test_mean_and_geometric_equal_the_values_computed_by_hand() -> None:
+    members = [of_rows("a", [[0.8, 0.2]], [[1.0, 0.0]]), of_rows("b", [[0.2, 0.8]], [[0.5, 0.5]])]
+    labels = pd.Series({"v0": "cat"})
+    mean = combine("mean", members, labels)
+    assert mean.valid.loc["v0"].tolist() == pytest.approx([0.5, 0.5])
+    assert mean.test.loc["t0"].tolist() == [0.75, 0.25]
+    assert mean.fitted == {"weights": {"a": 0.5, "b": 0.5}}
+    geometric = combine("geometric", [*members, of_rows("c", [[0.9, 0.1]], [[0.5, 0.5]])], labels)
+    product = np.cbrt([0.8 * 0.2 * 0.9, 0.2 * 0.8 * 0.1])
+    assert geometric.valid.loc["v0"].tolist() == pytest.approx((product / product.sum()).tolist())
+
+
+def test_members_that_contradict_each_other_with_certainty_still_give_probabilities() -> None:
+    members = [of_rows("a", [[1.0, 0.0]], [[1.0, 0.0]]), of_rows("b", [[0.0, 1.0]], [[0.0, 1.0]])]
+    for name in ("mean", "geometric", "weighted"):
+        both = combine(name, members, pd.Series({"v0": "cat"}))
+        check_predictions(both.valid, CLASSES[:2], ["v0"])
+        check_predictions(both.test, CLASSES[:2], ["t0"])
+
+
+def test_last_and_average_answer_one_member() -> None:
+    labels = drawn_labels(9)
+    members = [drawn_member(name, labels, 1, seed) for seed, name in enumerate(["one", "average", "two"])]
+    for name, member in (("average", members[1]), ("last", members[2])):
+        answer = combine(name, members, labels)
+        assert answer.valid.equals(member.valid)
+        assert answer.test.equals(member.test)
+        assert answer.fitted == {"weights": {member.name: 1.0}}
+
+
+def test_average_without_averaged_weights_says_what_is_missing() -> None:
+    labels = drawn_labels(9)
+    with pytest.raises(
+        UserError, match=r"needs a member named 'average', but there are only one(.|\n)*ensemble .mean."
+    ):
+        combine("average", [drawn_member("one", labels, 1, 0)], labels)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 1000))
+def test_the_ensemble_of_equal_members_is_the_member(copies: int, seed: int) -> None:
+    labels = drawn_labels(10)
+    member = drawn_member("average", labels, 1, seed)
+    members = [dataclasses.replace(member, name=f"m{k}") for k in range(copies - 1)] + [member]
+    for name in OF_EQUALS:
+        answer = combine(name, members, labels)
+        for got, own in ((answer.valid, member.valid), (answer.test, member.test)):
+            pd.testing.assert_frame_equal(got, own, check_exact=False, atol=1e-6, rtol=0)
+            if name in ("mean", "average", "last"):
+                assert got.equals(own)
+
+
+@pytest.mark.parametrize("ensemble", NAMES)
+def test_the_order_of_rows_changes_no_bit(ensemble: str) -> None:
+    labels = drawn_labels(31)
+    members = [drawn_member(name, labels, skill, skill) for skill, name in enumerate(["one", "two", "average"])]
+    straight = combine(ensemble, members, labels)
+    mixed = combine(ensemble, [shuffled(m, k) for k, m in enumerate(members)], labels.sample(frac=1, random_state=7))
+    pd.testing.assert_frame_equal(mixed.valid.loc[straight.valid.index], straight.valid, check_exact=True)
+    pd.testing.assert_frame_equal(mixed.test.loc[straight.test.index], straight.test, check_exact=True)
+    assert mixed.fitted == straight.fitted
+
+
+@pytest.mark.parametrize("ensemble", NAMES)
+def test_every_ensemble_gives_good_tables_with_and_without_test_images(ensemble: str) -> None:
+    labels = drawn_labels(17)
+    for n_test in (0, 12):
+        members = [drawn_member(name, labels, 1, k, n_test) for k, name in enumerate(["one", "two", "average"])]
+        answer = combine(ensemble, members, labels)
+        check_predictions(answer.valid, CLASSES, list(labels.index))
+        check_predictions(answer.test, CLASSES, [f"t{k}" for k in range(n_test)])
+
+
+def test_weights_of_a_mixture_equal_the_optimum_computed_by_hand() -> None:
+    # one image that only a sees, two that only b sees: -(ln w + 2 ln (1 - w)) is least at w = 1/3
+    right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])
+    np.testing.assert_allclose(fitted.mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 6))
+def test_weights_of_a_mixture_reach_what_a_general_solver_finds(seed: int, members: int) -> None:
+    right = np.random.default_rng(seed).beta(2, 1, size=(80, members)).clip(1e-15)
+    weights = fitted.mixture_weights(right)
+    assert weights.min() >= 0
+    assert weights.sum() == pytest.approx(1)
+
+    def loss(free: np.ndarray) -> float:
+        shares = np.exp(free - free.max())
+        return float(-np.log(right @ (shares / shares.sum())).mean())
+
+    best = minimize(loss, np.zeros(members), method="BFGS").fun
+    assert -np.log(right @ weights).mean() <= best + 1e-6
+
+
+def test_weights_prefer_the_better_member_and_beat_the_mean() -> None:
+    labels = drawn_labels(300)
+    members = [drawn_member(name, labels, skill, skill) for skill, name in enumerate(["poor", "fair", "good"])]
+    answer = combine("weighted", members, labels)
+    weights = answer.fitted["weights"]
+    assert weights["good"] > weights["fair"] > weights["poor"]
+    assert sum(weights.values()) == pytest.approx(1)
+    assert log_loss(answer.valid, labels) < log_loss(combine("mean", members, labels).valid, labels)
+    mixed = sum(weights[member.name] * member.test for member in members)
+    np.testing.assert_allclose(answer.test, mixed, atol=1e-6)
+
+
+@pytest.mark.parametrize("ensemble", FITTED)
+def test_the_valid_row_of_an_image_does_not_depend_on_its_label(ensemble: str) -> None:
+    labels = drawn_labels(30).sort_index()
+    members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two", "three"])]
+    tables = [member.valid for member in members]
+    folds = fitted.deal(labels, 0)
+    own = labels.index[folds == folds[0]]
+    changed = labels.copy()
+    changed[own] = [CLASSES[(CLASSES.index(label) + 1) % 3] for label in labels[own]]
+    before, after = (
+        fitted.cross_fitted(fitted.METHODS[ensemble], tables, truth_numbers(named, tables[0]), folds, 0)
+        for named in (labels, changed)
+    )
+    pd.testing.assert_frame_equal(before.loc[own], after.loc[own], check_exact=True)
+    assert not before.drop(own).equals(after.drop(own))
+    answer = combine(ensemble, members, labels)
+    pd.testing.assert_frame_equal(answer.valid, before.loc[labels.index], check_exact=False, atol=1e-6, rtol=0)
+
+
+def test_folds_are_stratified_seeded_and_equal_in_size() -> None:
+    labels = drawn_labels(60)
+    folds = fitted.deal(labels, 0)
+    assert np.bincount(folds).tolist() == [12] * 5
+    assert all((labels[folds == fold].value_counts() == 4).all() for fold in range(5))
+    assert (fitted.deal(labels, 0) == folds).all()
+    assert (fitted.deal(labels, 1) != folds).any()
+
+
+def test_a_group_is_in_one_part_and_images_without_one_are_dealt_by_themselves() -> None:
+    labels = drawn_labels(60)
+    groups = pd.Series({image: f"group {i % 9}" if i < 36 else None for i, image in enumerate(labels.index)})
+    folds = pd.Series(fitted.deal(labels, 0, groups), index=labels.index)
+    assert (folds.groupby(groups).nunique() == 1).all()
+    assert folds.groupby(groups).first().nunique() > 1
+    assert np.bincount(folds[groups.isna()]).min() >= 2
+    alone = pd.Series(None, index=labels.index, dtype=object)
+    assert (fitted.deal(labels, 0, alone) == fitted.deal(labels, 0)).all()
+
+
+def test_weighted_works_with_fewer_images_than_folds() -> None:
+    labels = drawn_labels(1)
+    members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two"])]
+    answer = combine("weighted", members, labels)
+    # nothing is left to find weights on: all are equal
+    expected = (members[0].valid + members[1].valid) / 2
+    np.testing.assert_allclose(answer.valid, expected, atol=1e-7)
+
+
+def test_members_that_do_not_fit_are_named() -> None:
+    labels = drawn_labels(6)
+    one, two = (drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two"]))
+    less = dataclasses.replace(two, valid=two.valid.iloc[1:])
+    other = dataclasses.replace(two, test=two.test.rename(columns={"emu": "fox"}))
+    broken = dataclasses.replace(two, test=two.test * np.float32(np.nan))
+    for ensemble in NAMES:
+        with pytest.raises(UserError, match=r"member 'two' does not fit 'one' \(valid\): .*missing v0"):
+            combine(ensemble, [one, less], labels)
+        with pytest.raises(
+            UserError, match=r"member 'two' does not fit 'one' \(test\): .*missing emu; not expected: fox"
+        ):
+            combine(ensemble, [one, other], labels)
+        with pytest.raises(UserError, match=r"member 'two' .*not finite in 12 of 12 rows"):
+            combine(ensemble, [one, broken], labels)
+        with pytest.raises(UserError, match="two members are named one"):
+            combine(ensemble, [one, dataclasses.replace(two, name="one")], labels)
+        with pytest.raises(UserError, match=r"no member to combine(.|\n)*snapshots"):
+            combine(ensemble, [], labels)
+
+
+def test_hill_climbing_takes_the_steps_computed_by_hand() -> None:
+    # alone: a costs -ln(.8*.2)/2 = 0.916, b 0.916, c -ln(.4*.4)/2 = 0.916 (a is first); a and b together 0.693
+    right = np.array([[0.8, 0.2, 0.4], [0.2, 0.8, 0.4]])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=1), [1, 0, 0])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=2), [0.5, 0.5, 0])
+    np.testing.assert_allclose(fitted.climbed_weights(right, steps=3), [0.5, 0.5, 0])  # a third one only harms
+    np.testing.assert_allclose(fitted.climbed_weights(right[:0]), [1 / 3] * 3)
+
+
+def test_hill_climbing_approaches_the_best_mixture() -> None:
+    right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])  # best at 1/3, 2/3
+    np.testing.assert_allclose(fitted.climbed_weights(right), [1 / 3, 2 / 3], atol=0.01)
+
+
+def test_a_member_that_knows_nothing_is_left_out_by_hill_climbing() -> None:
+    labels = drawn_labels(60)
+    members = [drawn_member("good", labels, 4, 1), drawn_member("noise", labels, 0, 2)]
+    answer = combine("hill-climbing", members, labels)
+    assert answer.fitted["weights"]["good"] > 0.9
+    assert log_loss(answer.valid, labels) < log_loss(combine("mean", members, labels).valid, labels)
+
+
+def test_the_temperature_is_the_one_computed_by_hand() -> None:
+    # always sure to 0.9 and right in 3 of 4: softmax(log p / T) must say 0.75, so 9 ** (1 / T) = 3 and T = 2
+    table = np.array([[0.9, 0.1]] * 4)
+    assert fitted.best_temperature(table, np.array([0, 0, 0, 1])) == pytest.approx(2, abs=1e-3)
+    assert fitted.best_temperature(table[:0], np.array([], np.int64)) == 1
+
+
+def test_temperature_makes_members_that_are_too_sure_honest() -> None:
+    labels = drawn_labels(200)
+    soft = drawn_member("soft", labels, 1.5, 1)
+    raised = soft.valid.to_numpy(np.float64) ** 4
+    sure = make_predictions(soft.valid.index, CLASSES, raised / raised.sum(1, keepdims=True))
+    answer = combine("temperature", [dataclasses.replace(soft, valid=sure)], labels)
+    assert 2.5 < answer.fitted["temperature"] < 6
+    assert log_loss(answer.valid, labels) < log_loss(sure, labels)
+    assert (answer.valid.to_numpy().argmax(1) == sure.to_numpy().argmax(1)).all()
+
+
+def test_the_rank_mean_equals_the_value_computed_by_hand() -> None:
+    sure = of_rows("a", [[0.99, 0.01], [0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5]])
+    shy = of_rows("b", [[0.52, 0.48], [0.53, 0.47], [0.53, 0.47]], [[0.5, 0.5]])
+    answer = combine("rank", [sure, shy], pd.Series({f"v{k}": "cat" for k in range(3)}))
+    # ranks of cat: a 3 2 1, b 1 2.5 2.5; (rank - 1/2) / 3, then the mean
+    expected = [(2.5 + 0.5) / 6, (1.5 + 2) / 6, (0.5 + 2) / 6]
+    np.testing.assert_allclose(answer.valid["cat"], expected, atol=1e-6)
+    np.testing.assert_allclose(answer.valid.sum(axis=1), 1, atol=1e-6)
+    assert answer.test["cat"].tolist() == [0.5]
+
+
+def test_stacking_learns_which_class_to_trust_which_member_with() -> None:
+    labels = drawn_labels(300)
+    truth = np.array([CLASSES.index(label) for label in labels])
+    rng = np.random.default_rng(0)
+
+    def member(name: str, knows: int) -> Member:
+        """Sees only whether an image is of one class; between the others it is swapped at random."""
+        logits = rng.normal(scale=0.3, size=(len(truth), 3))
+        logits[:, knows] += np.where(truth == knows, 3, -3)
+        table = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        return dataclasses.replace(
+            drawn_member(name, labels, 0, 0), valid=make_predictions(labels.index, CLASSES, table)
+        )
+
+    members = [member("cats", 0), member("dogs", 1)]
+    stacked, mixed = combine("stacking", members, labels), combine("weighted", members, labels)
+    assert log_loss(stacked.valid, labels) < 0.5 * log_loss(mixed.valid, labels)
+
+
+def test_stacking_of_images_of_one_class_is_the_mean() -> None:
+    labels = pd.Series(["cat"] * 4, index=[f"v{k}" for k in range(4)])
+    members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two"])]
+    assert combine("stacking", members, labels).test.equals(combine("mean", members, labels).test)
+
+
+@pytest.mark.parametrize("ensemble", FITTED)
+def test_an_ensemble_that_is_fitted_needs_valid_predictions(ensemble: str) -> None:
+    labels = drawn_labels(0)
+    with pytest.raises(UserError, match=r"no valid predictions to fit(.|\n)*ensemble .mean."):
+        combine(ensemble, [drawn_member("one", labels, 1, 0)], labels)

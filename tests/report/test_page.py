@@ -1,0 +1,238 @@
+"""The page of a run: from a real one, and from a made-up one with 120 classes; opened in Chromium where that is."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from pathlib import Path
+
+import browser
+import layouts
+import numpy as np
+import pytest
+from command_line import kagglekit as command
+from rich.console import Console
+
+from kagglekit import Run, UserError
+from kagglekit.report.page import leave_report, write_report
+from kagglekit.system.console import Display
+from kagglekit.types.predictions import make_predictions, save_predictions
+from kagglekit.types.recipe import Recipe, Stage
+
+needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+@pytest.fixture
+def data(dogs) -> Path:
+    return dogs.data
+
+
+@pytest.fixture
+def finished(dogs) -> Run:
+    return dogs.run
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Make up a run with 120 classes of long names, three images each, a third of them taken for the next class."""
+    folder = tmp_path_factory.mktemp("many")
+    run, names = Run(folder / "20260101-000000-net"), [f"a_breed_of_dogs_with_a_long_name_{i}" for i in range(120)]
+    truth = np.repeat(np.arange(120), 3)
+    ids = [f"train/{names[number]}/{i:032x}.jpg" for i, number in enumerate(truth)]
+    for number in range(0, 360, 5):
+        layouts.write_picture(folder / "data" / ids[number], number % 7, ids[number])
+    table = np.random.default_rng(0).uniform(0, 0.01, (360, 120))
+    table[np.arange(360), (truth + (np.arange(360) % 3 == 0)) % 120] += 1
+    save_predictions(
+        make_predictions(ids, names, table / table.sum(1, keepdims=True)), run.predictions("ensemble", "valid")
+    )
+    labels = [names[number] for number in truth]
+    run.write_valid([{"id": i, "file": i, "label": label} for i, label in zip(ids, labels, strict=True)])
+    run.write_recipe(Recipe(arch="net", stages=(Stage(name="head", size=32), Stage(name="a-very-long-stage", size=64))))
+    row = {"cycle": 1, "train_loss": 1.5, "valid_loss": 2.0, "seconds": 2.0, "images_per_s": 9.0, "waited_s": 0.1}
+    places = [("head", 1, 10), ("a-very-long-stage", 1, 2000), ("a-very-long-stage", 2, 4000)]
+    run.write_log([{"stage": stage, "epoch": epoch, "step": step, **row} for stage, epoch, step in places])
+    step = {"lr": 0.1, "momentum": 0.9, "loss": 1.0}
+    run.add_steps([{"stage": "a-very-long-stage", "step": i, **step} for i in range(1, 4001)])
+    keys = ("valid_log_loss", "valid_accuracy", "valid_balanced_accuracy", "test_log_loss", "test_accuracy")
+    scores = [{"member": "ensemble", "views": "mean", **{key: [0.5, 0.1] for key in keys}}]
+    run.update_info(plugin="dog-breed", title="<Dogs> & dogs", metric="log_loss", device="a device", status="finished")
+    run.update_info(scores=scores, classes=names, data=str(folder / "data"))
+    write_report(run)
+    return run
+
+
+def test_a_run_says_where_its_report_is(dogs):
+    assert f"report: {dogs.run.report}" in dogs.said
+
+
+def test_the_report_has_every_panel(finished):
+    text = finished.report.read_text(encoding="utf-8")
+    titles = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
+    assert titles == [
+        *("Scores", "Stages", "Curves", "Confusion", "Top losses", "Most uncertain", "Likely label errors"),
+        *("Random correct", "Random incorrect", "Calibration", "Classes"),
+    ]
+    for words in ("TTA", "Time", "Learning rate of the head", "Momentum", "Most confused pairs", "Most incorrect"):
+        assert words.lower() in text.lower()
+    assert "±" in text
+    assert text.count("data:image/webp;base64,") >= 8
+
+
+def test_every_step_is_recorded_with_rate_momentum_and_loss(finished):
+    steps, log = finished.steps(), finished.log()
+    last = {row["stage"]: int(row["step"]) for row in log}
+    for stage in finished.recipe().stages:
+        rows = [row for row in steps if row["stage"] == stage.name]
+        assert [int(row["step"]) for row in rows] == list(range(1, last[stage.name] + 1))
+    epochs = [row for row in log if row["stage"] == "all-2"]
+    of_first = [float(row["loss"]) for row in steps if row["stage"] == "all-2"][: int(epochs[0]["step"])]
+    assert np.mean(of_first) == pytest.approx(float(epochs[0]["train_loss"]), rel=1e-4)
+    ends = {int(row["step"]): float(row["lr"]) for row in epochs}
+    assert {int(r["step"]): float(r["lr"]) for r in steps if r["stage"] == "all-2" and int(r["step"]) in ends} == ends
+
+
+def test_the_same_run_gives_the_same_bytes_and_names_no_place(finished, data):
+    before = finished.report.read_bytes()
+    write_report(finished)
+    assert finished.report.read_bytes() == before
+    for place in (finished.folder.parent, data, Path.cwd()):
+        assert str(place).encode() not in before
+
+
+def test_without_its_images_the_report_shows_names(finished, data, tmp_path):
+    copy = tmp_path / "moved"
+    data.rename(copy)
+    try:
+        write_report(finished)
+        text = finished.report.read_text(encoding="utf-8")
+        assert "names stand for pictures" in text
+        assert "data:image" not in text
+        assert "Top losses" in text
+        write_report(finished, copy)
+        assert "data:image" in finished.report.read_text(encoding="utf-8")
+    finally:
+        copy.rename(data)
+    write_report(finished)
+
+
+def test_an_image_that_cannot_be_read_any_more_is_left_blank(many):
+    folder = Path(many.info()["data"])
+    broken = next(folder.rglob("*.jpg"))
+    content = broken.read_bytes()
+    broken.write_bytes(b"no picture")
+    write_report(many)
+    blank = many.report.read_text(encoding="utf-8").count('class="none"')
+    broken.write_bytes(content)
+    write_report(many)
+    assert many.report.read_text(encoding="utf-8").count('class="none"') < blank
+
+
+def test_names_are_escaped(many):
+    text = many.report.read_text(encoding="utf-8")
+    assert "<Dogs>" not in text
+    assert "&lt;Dogs&gt; &amp; dogs" in text
+
+
+def test_120_classes_make_a_page_of_less_than_two_megabytes(many):
+    assert many.report.stat().st_size < 2e6
+
+
+def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_path):
+    run = Run(tmp_path / "stopped")
+    run.write_recipe(finished.recipe())
+    run.update_info(status="interrupted", title="Dogs")
+    write_report(run)
+    assert "No epoch was finished" in run.report.read_text(encoding="utf-8")
+    (run.folder / "log.csv").write_bytes(finished.log_file.read_bytes())
+    (run.folder / "steps.csv").write_bytes(finished.steps_file.read_bytes())
+    write_report(run)
+    text = run.report.read_text(encoding="utf-8")
+    assert "<svg" in text
+    assert "no final valid predictions" in text
+    assert "Top losses" not in text
+
+
+def test_a_report_that_fails_loses_no_run(finished, tmp_path):
+    run = Run(tmp_path / "damaged")
+    run.write_recipe(finished.recipe())
+    (run.folder / "log.csv").write_text("stage\nhead\n")
+    said = io.StringIO()
+    leave_report(run, Display(Console(file=said, width=200)))
+    assert "warning: the report could not be written" in said.getvalue()
+    assert not run.report.exists()
+
+
+DAMAGES = {
+    "a column is gone": ("log.csv", "train_loss", "loss", "in line 2 there is no train_loss"),
+    "a stage of another recipe": ("log.csv", "\nhead,", "\nfoot,", "in line 2 stage is 'foot'"),
+    "a row ends early": ("log.csv", r"(\nhead,\d+).*", r"\1", "in line 2 there is no cycle"),
+    "a loss is no number": ("steps.csv", r"[^,\n]*$", "low", "loss is 'low'"),
+    "a byte is no text": ("log.csv", "head", "h\udc92ad", "is damaged: 'utf-8' codec"),
+    "labels are gone": ("valid.csv", "label", "breed", "in line 2 there is no label"),
+}
+
+
+@pytest.mark.parametrize(("name", "old", "new", "said"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_file_is_named(finished, tmp_path, name, old, new, said):
+    folder = Path(shutil.copytree(finished.folder, tmp_path / finished.name))
+    text = (folder / name).read_text(encoding="utf-8").rstrip()
+    (folder / name).write_text(re.sub(old, new, text, count=1), encoding="utf-8", errors="surrogateescape")
+    done = command("report", folder, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {folder / name} is damaged: ")
+    assert said in done.stderr
+    assert (folder / "report.html").read_bytes() == finished.report.read_bytes()
+
+
+def test_a_folder_that_is_no_run_has_no_report(tmp_path):
+    with pytest.raises(UserError, match="is no run"):
+        write_report(Run(tmp_path))
+
+
+def test_the_command_makes_the_report_again(finished, tmp_path):
+    before = finished.report.read_bytes()
+    finished.report.unlink()
+    done = command("report", finished.folder, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(finished.report) in done.stdout
+    assert finished.report.read_bytes() == before
+    missing = command("report", "nothing", cwd=tmp_path)
+    assert missing.returncode == 1
+    assert "there are no runs" in missing.stderr
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("which", ["finished", "many"])
+def test_in_a_browser_nothing_overflows_and_nothing_is_asked_for(which, dark, tmp_path, request):
+    answer = browser.ask(request.getfixturevalue(which).report, tmp_path, dark)
+    assert answer["width"] == browser.WIDTH
+    assert answer["dark"] == dark
+    assert answer["back"] == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
+    assert answer["scroll"] == answer["beyond"] == answer["scrolled"] == answer["broken"] == 0
+    assert answer["pictures"] > 0
+    assert answer["requests"] == []
+    assert answer["cut"] == []
+
+
+@needs_chromium
+def test_on_paper_the_page_is_white_also_for_those_who_like_it_dark(many, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(many.report.read_text(encoding="utf-8").replace("@media print", "@media all"), encoding="utf-8")
+    answer = browser.ask(page, tmp_path, dark=True)
+    assert answer["back"] == "rgb(255, 255, 255)"
+    assert answer["scroll"] == answer["beyond"] == 0
+    assert answer["nav"] == "none"
+
+
+@needs_chromium
+def test_the_browser_test_would_see_an_overflow_and_a_request(many, tmp_path):
+    page = tmp_path / "page.html"
+    wrong = '<div style="width:2000px">.</div><img src="http://localhost:9/x.png">'
+    page.write_text(many.report.read_text(encoding="utf-8").replace("</body>", wrong + "</body>"), encoding="utf-8")
+    answer = browser.ask(page, tmp_path, dark=False)
+    assert answer["scroll"] > 0
+    assert answer["requests"] == ["http://localhost:9/x.png"]
+    assert answer["broken"] == 1

@@ -1,0 +1,417 @@
+"""The ledger of runs and the comparison of two, on run folders as runs write them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import layouts
+import pytest
+from click.testing import CliRunner, Result
+from command_line import surroundings
+
+from kagglekit import Competition, Recipe, Run, progressive_stages
+from kagglekit.cli import cli
+from kagglekit.hooks.calls import Hooks
+from kagglekit.hooks.manager import load
+from kagglekit.runs.history import (
+    COLUMNS,
+    all_entries,
+    compared_scores,
+    differing_facts,
+    differing_recipe,
+    sort_entries,
+)
+from kagglekit.runs.lookup import create_run
+from kagglekit.types.metric import greater_is_better
+
+TINY = (
+    *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
+    *("--set", "stage.*.batch_size=8", "--preset", "quick", "--precision", "fp32", "--device", "cpu"),
+)
+RECIPE = Recipe(arch="resnet18", stages=progressive_stages((64, 96)))
+BEGIN = datetime(2026, 11, 22, 14, 10)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder; return where its runs go."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
+    return tmp_path / "submissions"
+
+
+def make(
+    root: Path,
+    day: int,
+    valid: tuple[float, float] | None = None,
+    competition: str = "dog-breed",
+    metric: str = "log_loss",
+    recipe: Recipe = RECIPE,
+    **facts: Any,
+) -> Run:
+    """Make a run as the runner does, that began on that day of November."""
+    began = BEGIN.replace(day=day)
+    run = create_run(root, competition, recipe.arch, began)
+    run.write_recipe(recipe)
+    known = {"status": "finished", "competition": competition, "metric": metric, "preset": "quick", "stages": [1, 2]}
+    run.update_info(**{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts})
+    if valid:
+        plain = {"member": "all-2-cycle1", "views": "plain", f"valid_{metric}": [9.0, 9.0]}
+        run.update_info(scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}])
+    return run
+
+
+def upload(status: str = "complete", **scores: Any) -> dict[str, Any]:
+    return {"status": status, "public": None, "private": None, **scores}
+
+
+def ask(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["history", *map(str, arguments)])
+
+
+def listed(*arguments: object) -> list[dict[str, Any]]:
+    """Ask for JSON; return its rows."""
+    result = ask("--json", *arguments)
+    assert result.exit_code == 0, result.output
+    rows: list[dict[str, Any]] = json.loads(result.stdout)
+    return rows
+
+
+def shown(result: Result) -> list[list[str]]:
+    """Return the cells of the table that was printed, its head first."""
+    assert result.exit_code == 0, result.output
+    return [re.split(r" {2,}", line) for line in result.stdout.splitlines()]
+
+
+def refused(result: Result, code: int) -> str:
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_real_run_is_listed_with_what_its_folder_says(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    layouts.write_dog_breed(tmp_path / "data")
+    options = ("--data", "data", *TINY, "--epochs", "1", "--stages", "2-2", "--limit", "20")
+    done = CliRunner().invoke(cli, ["run", "dog-breed", *options])
+    assert done.exit_code == 0, done.output
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (row,), (run,) = listed(), map(Run, (root / "dog-breed").iterdir())
+    info = run.info()
+    value, error = info["scores"][-1]["valid_log_loss"]
+    assert row["valid"] == {"value": value, "error": error}
+    assert (row["run"], row["competition"], row["status"]) == (run.name, "dog-breed", "finished")
+    assert (row["arch"], row["px"], row["stages"], row["epochs"], row["limit"]) == (TINY[1], 32, 1, 1, 20)
+    assert (row["time"], row["date"]) == (info["seconds"], info["started"])
+    assert (row["test"], row["public"]) == (None, None)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_the_newest_run_comes_first_and_empty_columns_are_left_out(root: Path) -> None:
+    runs = [make(root, day, (0.5, 0.01)) for day in (3, 5, 4)]
+    head, *rows = shown(ask())
+    assert [row[0] for row in rows] == [runs[1].name, runs[2].name, runs[0].name]
+    assert {"test", "public", "private", "best", "gap", "limit"}.isdisjoint(head)
+    row = dict(zip(head, rows[0], strict=True))
+    assert (row["valid"], row["date"], row["time"]) == ("0.5000 ± 0.0100", "2026-11-05 14:10", "75 s")
+    assert (row["px"], row["stages"], row["epochs"]) == ("64", "2", "1")  # of two stages of four, the first solved
+
+
+@pytest.mark.parametrize(("metric", "order"), [("log_loss", [4, 3, 5]), ("accuracy", [5, 3, 4])])
+def test_sorted_by_a_score_the_best_comes_first_and_none_last(root: Path, metric: str, order: list[int]) -> None:
+    for day, value in ((3, 0.5), (4, 0.25), (5, 0.75)):
+        make(root, day, (value, 0.01), metric=metric)
+    failed = make(root, 6, status="failed")
+    rows = listed("--sort", "valid")
+    assert [datetime.fromisoformat(row["date"]).day for row in rows] == [*order, 6]
+    assert (rows[-1]["run"], rows[-1]["valid"], rows[-1]["status"]) == (failed.name, None, "failed")
+
+
+def test_scores_are_sorted_within_each_competition(root: Path) -> None:
+    for day, competition, metric, value in (
+        (1, "pets", "accuracy", 0.7),
+        (2, "dog-breed", "log_loss", 0.9),
+        (3, "pets", "accuracy", 0.8),
+        (4, "dog-breed", "log_loss", 0.6),
+    ):
+        make(root, day, (value, 0.01), competition, metric)
+    rows = listed("--sort", "valid")
+    assert [(row["competition"], row["valid"]["value"]) for row in rows] == [
+        ("dog-breed", 0.6),
+        ("dog-breed", 0.9),
+        ("pets", 0.8),
+        ("pets", 0.7),
+    ]
+
+
+def test_of_a_metric_of_a_plugin_the_largest_comes_first_and_that_is_said(root: Path) -> None:
+    make(root, 1, (0.4, 0.1), metric="kappa")
+    make(root, 2, (0.3, 0.1), metric="kappa")
+    result = ask("--sort", "valid")
+    assert "warning: whether more is better is not known of kappa: the largest comes first" in result.stdout
+    assert [row["valid"]["value"] for row in listed("--sort", "valid")] == [0.4, 0.3]
+    assert "not known" not in ask("--sort", "arch").stdout
+
+
+def test_every_column_sorts(root: Path) -> None:
+    score = {"test_log_loss": [0.6, 0.1], "valid_log_loss": [0.5, 0.1], "member": "ensemble", "views": "mean"}
+    for day in (1, 2):
+        make(root, day, scores=[score]).write_submissions([upload(public=0.5, private=0.4), upload(public=0.7)])
+    make(root, 3)
+    for column in COLUMNS:
+        assert len(listed("--sort", column)) == 3, column
+
+
+def test_scores_of_kaggle_are_those_of_the_last_submission_that_got_any(root: Path) -> None:
+    run = make(root, 1, (0.5, 0.02))
+    uploads = [
+        upload(public=0.6, private=0.62),
+        upload(public="0.55000", private=""),
+        upload(public=0.58, private=0.57),
+    ]
+    run.write_submissions([*uploads, upload("error", error="rows are missing"), upload("pending")])
+    (row,) = listed()
+    assert (row["public"], row["private"], row["best"]) == (0.58, 0.57, 0.55)
+    assert row["gap"] == pytest.approx(-0.08)
+    head, cells = shown(ask())
+    table = dict(zip(head, cells, strict=True))
+    assert (table["public"], table["best"], table["gap"]) == ("0.58000", "0.55000", "-0.0800")
+
+
+def test_one_submission_is_no_best_and_a_pending_one_no_score(root: Path) -> None:
+    make(root, 1, (0.5, 0.02), metric="accuracy").write_submissions([upload(public=0.6)])
+    make(root, 2, (0.5, 0.02)).write_submissions([upload("pending")])
+    pending, scored = listed()
+    assert (scored["public"], scored["best"]) == (0.6, None)
+    assert (pending["public"], pending["gap"]) == (None, None)
+
+
+def test_a_run_that_is_not_finished_is_listed_without_scores(root: Path) -> None:
+    run = create_run(root, "pets", "resnet18", BEGIN)
+    run.write_recipe(RECIPE)
+    (row,) = listed()
+    assert (row["status"], row["valid"], row["time"]) == ("unknown", None, None)
+    assert datetime.fromisoformat(row["date"]) == BEGIN.astimezone()  # of its name
+    run.update_info(status="running", scores=None)
+    assert listed()[0]["status"] == "running"
+
+
+def test_a_score_that_is_no_number_counts_as_none(root: Path) -> None:
+    make(root, 1, (float("nan"), float("nan")))
+    make(root, 2, (0.5, float("nan")))
+    good, bad = listed("--sort", "valid")
+    assert good["valid"] == {"value": 0.5, "error": 0.0}
+    assert bad["valid"] is None
+
+
+def test_a_recipe_of_another_version_is_listed_all_the_same(root: Path) -> None:
+    run = make(root, 1, (0.5, 0.01))
+    stored = json.loads(run.recipe_file.read_text())
+    stored["colour"] = "green"
+    stored["stages"][0] = {**stored["stages"][0], "momentum": 0.9}
+    del stored["stages"][1]["ema"]
+    run.recipe_file.write_text(json.dumps(stored))
+    assert [row["arch"] for row in listed()] == ["resnet18"]
+
+
+def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
+    good = make(root, 1, (0.5, 0.01))
+    contents = {2: ("recipe.json", "{"), 3: ("run.json", "[1]"), 4: ("score.json", '{"submissions": [{}]}')}
+    contents |= {5: ("recipe.json", "{}"), 6: ("run.json", '{"scores": [7]}'), 7: ("run.json", '{"stages": [9]}')}
+    broken = []
+    for day, (name, content) in contents.items():
+        broken.append(make(root, day, (0.5, 0.01)).folder)
+        (broken[-1] / name).write_text(content)
+    (root / "dog-breed" / "notes").mkdir()
+    (root / "dog-breed" / ".hidden").mkdir()
+    (root / "README.md").write_text("")
+    result = ask("--json")
+    assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
+    warnings = result.stderr.splitlines()
+    assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
+    assert [re.match(r"warning: left out: (\S+) cannot be read: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+        str(folder.relative_to(root.parent)) for folder in broken
+    ]
+    assert f"left out: {broken[0].relative_to(root.parent)}" in ask().stdout
+
+
+def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
+    dogs, pets = make(root, 1), make(root, 2, competition="pets")
+    assert [row["run"] for row in listed("dog-breed")] == [dogs.name]
+    for text in (pets.folder, pets.name, "20261102", "latest"):
+        assert [row["run"] for row in listed(text)] == [pets.name]
+
+
+def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
+    make(root, 1), make(root, 2, competition="pets")
+    told = refused(ask("dog-bred"), 1)
+    assert re.match(r"error: 'dog-bred' is no competition with runs in .*submissions \(those are: dog-breed, ", told)
+    assert "unknown run 'dog-bred'" in told
+    assert "begins the names of several runs" in refused(ask("202611"), 1)
+
+
+def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
+    result = ask()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"there are no runs in {root}\nstart one: kagglekit run COMPETITION\n"
+    assert listed() == []
+    assert "(those are: none), and no run\nthere are no runs in" in refused(ask("pets"), 1)
+
+
+def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
+    run = make(tmp_path / "elsewhere", 1)
+    assert listed() == []
+    assert [row["run"] for row in listed("--out", "elsewhere")] == [run.name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a", "b", "c"], "history compares two runs, not 3"),
+        (["--sort", "score"], "invalid value for '--sort': 'score' is not one of 'run', 'competition'"),
+        (["latest", "latest", "--sort", "valid"], "--sort orders the list of runs"),
+    ],
+)
+def test_what_is_typed_wrongly_exits_with_2(root: Path, arguments: list[str], words: str) -> None:
+    make(root, 1)
+    assert words in refused(ask(*arguments), 2)
+
+
+def test_two_runs_differ_in_fields_of_the_recipe_by_their_dotted_names(root: Path) -> None:
+    first, *others = RECIPE.stages
+    added = others[-1].model_copy(update={"name": "all-3", "size": 128})
+    changed = {
+        "seed": 1,
+        "measured": "80 % on another day",
+        "drop_rate": 0.5,
+        "options": {"mine": {"depth": 2}},
+        "stages": (first.model_copy(update={"drop_rate": 0.1, "size": 48}), *others, added),
+    }
+    assert differing_recipe(make(root, 1), make(root, 2, recipe=RECIPE.model_copy(update=changed))) == {
+        "drop_rate": ("0.0", "0.5"),
+        "seed": ("0", "1"),
+        "options.mine.depth": ("none", "2"),
+        "stage.1.size": ("64", "48"),
+        "stage.1.drop_rate": ("none", "0.1"),
+        "stage.5": ("none", "all-3, 128 px"),
+    }
+
+
+def test_two_runs_differ_in_facts(root: Path) -> None:
+    versions = {"torch": "2.15.0", "timm": "1.0.31"}
+    a = make(root, 1, versions=versions, device="cpu (2 threads)", images={"train": 80, "valid": 20}, command=["a"])
+    b = make(root, 2, versions={**versions, "torch": "2.16.0"}, device="cuda", images={"train": 90, "valid": 20})
+    assert differing_facts(a, b) == {
+        "images.train": ("80", "90"),
+        "versions.torch": ("2.15.0", "2.16.0"),
+        "device": ("cpu (2 threads)", "cuda"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "second", "clear", "verdict"),
+    [
+        ("log_loss", (0.42, 0.02), True, "the second is better"),
+        ("log_loss", (0.60, 0.02), True, "the first is better"),
+        ("accuracy", (0.60, 0.02), True, "the second is better"),
+        ("kappa", (0.60, 0.02), True, "clear"),
+        ("log_loss", (0.44, 0.04), False, "not clear"),
+    ],
+)
+def test_scores_are_compared_by_their_errors(
+    root: Path, metric: str, second: tuple[float, float], clear: bool, verdict: str
+) -> None:
+    a, b = make(root, 1, (0.5, 0.03), metric=metric), make(root, 2, second, metric=metric)
+    (score,) = compared_scores(a, b).values()
+    assert score.change == pytest.approx(second[0] - 0.5)
+    assert score.error == pytest.approx((0.03**2 + second[1] ** 2) ** 0.5)
+    assert score.clear is clear
+    result = ask(a.name, b.name)
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("valid ")]
+    assert line.endswith(f"{score.change:+.4f} ± {score.error:.4f}  {verdict}")
+
+
+def test_scores_of_kaggle_are_compared_without_a_verdict(root: Path) -> None:
+    runs = [make(root, day, (0.5, 0.03)) for day in (1, 2)]
+    for run, score in zip(runs, (0.61, 0.58), strict=True):
+        run.write_submissions([upload(public=score)])
+    compared = compared_scores(*runs)
+    assert list(compared) == ["valid_log_loss", "public"]
+    assert (compared["public"].error, compared["public"].clear) == (None, None)
+    assert re.search(r"^public +0\.61000 +0\.58000 +-0\.0300$", ask(runs[0].name, runs[1].name).stdout, re.M)
+
+
+def test_two_runs_are_shown_side_by_side_and_as_json(root: Path) -> None:
+    a, b = make(root, 1, (0.5, 0.03)), make(root, 2, (0.4, 0.03), recipe=RECIPE.model_copy(update={"seed": 1}))
+    result = ask("20261101", "latest")
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()[:3]] == ["run", a.name, b.name]
+    assert re.search(r"^recipe  first  second\nseed    0      1$", result.stdout, re.M)
+    assert "\nrun: no difference\n" in result.stdout
+    assert "clear: more than 2 standard errors" in result.stdout
+    plain = json.loads(ask("20261101", "latest", "--json").stdout)
+    assert [row["run"] for row in plain["runs"]] == [a.name, b.name]
+    assert (plain["recipe"], plain["facts"]) == ({"seed": ["0", "1"]}, {})
+    assert plain["scores"]["valid_log_loss"]["clear"] is True
+    assert plain["scores"]["valid_log_loss"]["b"] == {"value": 0.4, "error": 0.03}
+
+
+def test_scores_of_two_competitions_or_of_none_are_not_compared(root: Path) -> None:
+    dogs, pets = make(root, 1, (0.5, 0.03)), make(root, 2, (0.4, 0.03), competition="pets")
+    assert compared_scores(dogs, pets) == {}
+    told = ask(dogs.name, pets.name).stdout
+    assert "scores of different competitions say nothing about each other" in told
+    assert re.search(r"^competition +dog-breed +pets$", told, re.M)
+    bare = make(root, 3)
+    assert "there is no score that both have" in ask(dogs.name, bare.name).stdout
+
+
+def test_a_broken_run_cannot_be_compared(root: Path) -> None:
+    a, b = make(root, 1), make(root, 2)
+    b.info_file.write_text("{")
+    assert f"{b.folder.relative_to(root.parent)} cannot be read" in refused(ask(a.name, b.name), 1)
+    assert "unknown run 'b'" in refused(ask(a.name, "b"), 1)
+
+
+def test_the_direction_of_each_built_in_metric_is_known() -> None:
+    hooks = Hooks(load("shapes"))
+    names = hooks.provides().metric
+    assert "log_loss" in names
+    for name in names:
+        metric = hooks.metric(Competition(title="any", metric=name))
+        assert greater_is_better(name) == metric.greater_is_better, name
+    assert greater_is_better("kappa") is None
+
+
+def test_hundreds_of_runs_are_read_and_nothing_heavy_is_loaded(root: Path, tmp_path: Path) -> None:
+    for i in range(200):
+        run = create_run(root, "pets", "resnet18", BEGIN + timedelta(minutes=i))
+        run.write_recipe(RECIPE)
+    entries, warnings = all_entries(root)
+    assert (len(entries), warnings) == (200, [])
+    assert sort_entries(entries, "date") == entries
+    heavy = "{'torch', 'torchvision', 'timm', 'pandas', 'numpy', 'sklearn', 'cv2', 'kaggle', 'requests', 'scipy'}"
+    code = (
+        "import sys\nfrom kagglekit.cli.history import history\nhistory([], standalone_mode=False)\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=surroundings(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

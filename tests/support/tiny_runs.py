@@ -1,0 +1,30 @@
+"""Whole runs of a tiny network on tiny images."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+import kagglekit
+from kagglekit import Run
+from kagglekit.system.console import Display
+
+TINY = {
+    "arch": "test_efficientnet.r160_in1k",
+    "pretrained": "false",
+    "stage.*.batch_size": 8,
+    "stage.*.size": 32,
+    "stage.4.size": 48,
+    "tta": 2,
+}
+
+
+def tiny_run(name: str, data: Path, out: Path, **settings: object) -> tuple[Run, str]:
+    """Run a competition's quick preset with a tiny network; return the run and what it printed."""
+    said = io.StringIO()
+    display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
+    wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
+    run = kagglekit.run(name, data=data, out=out, settings=wanted, display=display, preset="quick", precision="fp32")
+    return run, said.getvalue()

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from kagglekit.system.console import Display, amount, duration, for_people
+
+COLUMNS = ("name", "first", "second", "third")
+ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long name", "x", "y", "z")]
+
+
+def table(width: int, terminal: bool = True) -> list[str]:
+    said = io.StringIO()
+    Display(Console(file=said, force_terminal=terminal, no_color=True, width=width)).table(COLUMNS, ROWS)
+    return [line.replace("\x1b[1m", "").replace("\x1b[0m", "") for line in said.getvalue().splitlines()]
+
+
+def test_a_table_that_fits_is_one_block() -> None:
+    assert table(45) == [
+        "name       first       second      third",
+        "a          1111111111  2222222222  3333333333",
+        "long name  x           y           z",
+    ]
+
+
+def test_columns_beyond_the_terminal_go_on_below_with_the_first_one_repeated() -> None:
+    assert table(44) == [
+        "name       first       second",
+        "a          1111111111  2222222222",
+        "long name  x           y",
+        "name       third",
+        "a          3333333333",
+        "long name  z",
+    ]
+
+
+def test_a_column_wider_than_the_terminal_is_still_not_cut() -> None:
+    assert table(5)[1::3] == ["a          1111111111", "a          2222222222", "a          3333333333"]
+
+
+def test_a_file_is_as_wide_as_it_takes() -> None:
+    assert table(20, terminal=False) == table(45)
+
+
+def test_a_bar_never_goes_beyond_its_end_and_keeps_its_last_note() -> None:
+    display = Display(Console(file=io.StringIO(), force_terminal=True))
+    with display.bar("work", 10) as bar:
+        bar.advance(8, "loss 0.5")
+        bar.advance(8)
+        assert (bar.done, bar.note) == (10, "loss 0.5")
+        assert bar.progress.tasks[0].completed == 10
+
+
+def test_a_letter_the_output_cannot_show_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    for_people(json_output=False).say("0.9 ± 0.1 :dog: [b]")
+    assert raw.getvalue() == b"0.9 ? 0.1 :dog: [b]\n"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(41.6, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+def test_durations_are_worded_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_bar_over_bytes_goes_back_and_knows_no_end() -> None:
+    display = Display(Console(file=io.StringIO(), force_terminal=True))
+    with display.bar("x", None, "bytes") as bar:
+        bar.advance(5_000_000)
+        assert (bar.done, bar.total) == (5_000_000, None)
+        bar.go_on(1_000_000, 3_000_000)
+        bar.started -= 2
+        bar.advance(1_000_000)
+        assert bar.done == bar.progress.tasks[0].completed == 2_000_000
+        assert 400 < float(bar.progress.tasks[0].fields["note"].removesuffix(" kB/s  ")) <= 500  # not 1,000
+        bar.advance(9_000_000)
+        assert bar.done == bar.progress.tasks[0].total == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("n", "text"),
+    [(0, "0.0 kB"), (12_340, "12.3 kB"), (5e6, "5.0 MB"), (812_300_000, "812.3 MB"), (1.234e9, "1.23 GB")],
+)
+def test_bytes_are_worded_for_people(n: float, text: str) -> None:
+    assert amount(n) == text
+    assert amount(1234.5, "images") == "1,234 images"
