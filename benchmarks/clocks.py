@@ -37,7 +37,7 @@ WATCHED = {
     "kagglekit.training.stage.folded": "network",
     "kagglekit.training.trainer.folded": "network",
     "kagglekit.prediction.members._network": "network",
-    "kagglekit.workflows.setup.prepare_pictures": "decode",
+    "kagglekit.workflows.setup.prepare_images": "decode",
     "kagglekit.workflows.setup.choose_formats": "probe",
     "kagglekit.images.loader.Loader._delivered": "copy",
     "kagglekit.training.loop.take_step": "compute",
@@ -51,7 +51,7 @@ WATCHED = {
     "kagglekit.prediction.finalize.save_weights": "saving",
     "kagglekit.prediction.results.save_predictions": "saving",
     "kagglekit.prediction.members.save_predictions": "saving",
-    "kagglekit.prediction.finalize.conclude": "scores",
+    "kagglekit.prediction.finalize.finish_run": "scores",
     "kagglekit.workflows.single.leave_report": "report",
 }
 KINDS = (

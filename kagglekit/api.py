@@ -11,7 +11,7 @@ from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
 from kagglekit.planning.request import Request
 from kagglekit.prediction.load import predict_files, restore
-from kagglekit.prediction.new_images import Unseen, has_parts, predict_unseen
+from kagglekit.prediction.new_images import NewImages, has_parts, predict_new_images
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
@@ -92,8 +92,8 @@ def predict(
     if has_parts(folder):
         by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
         stems = [file.stem for file in by_path.values()]
-        images = Unseen(list(by_path), stems, list(by_path.values()), choose_device(device), tta=tta)
-        return predict_unseen(folder, images).loc[[str(path) for path in paths]]
+        images = NewImages(list(by_path), stems, list(by_path.values()), choose_device(device), tta=tta)
+        return predict_new_images(folder, images).loc[[str(path) for path in paths]]
     restored = restore(folder, choose_device(device))
     found = predict_files(restored, files, [file.stem for file in files], tta=tta)
     return make_predictions([str(path) for path in paths], restored.classes, found.probabilities)

@@ -6,7 +6,7 @@ aspect with room at its sides (``pad``). Augmentation happens in the frame, so t
 way prediction does. Only the frame of ``centre`` leaves a part of the picture outside: there a crop may lie
 anywhere along the longer side.
 
-A crop of a frame is a function ``(keys (B,), reach (B, 2), turn) -> linear (B, 2, 2), centre (B, 2)``, where
+A crop of a frame is a function ``(keys (B,), reach (B, 2), pass_number) -> linear (B, 2, 2), centre (B, 2)``, where
 `reach` says how far the picture extends from the frame's centre in x and y.
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kagglekit.hooks.specs import ViewMode
-    from kagglekit.types.view import Fit
+    from kagglekit.types.view import CropMode
 
     Keys = NDArray[np.uint64]
     Floats = NDArray[np.float64]
     Crop = Callable[[Keys, Floats, int], tuple[Floats, Floats]]
 
-_FITS: dict[str, Fit] = {"centre": "short", "squash": "both", "pad": "long"}
+_FITS: dict[str, CropMode] = {"centre": "short", "squash": "both", "pad": "long"}
 _ANY = ("side_on", "top_down", "random-resized-crop", "none")
 _TTA = (*_ANY, "flip", "crops")
 _CROPS_ZOOM = 256 / 224  # the corner crops of Krizhevsky et al. 2012, section 4.1
@@ -76,55 +76,55 @@ def _view(stage: Stage, crop: Crop, *, lit: bool = False, passes: int | None = N
     )
 
 
-def _maps(plain: str, crop: Crop, keys: Keys, aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+def _maps(plain: str, crop: Crop, keys: Keys, aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
     """Place the crop of a frame in the picture: the frame's own map after the crop's."""
     sides = np.stack([np.maximum(aspects, 1.0), np.maximum(1.0 / aspects, 1.0)], axis=1).astype(np.float64)
     ones = np.ones_like(sides)
     scale = {"centre": ones, "squash": sides, "pad": np.repeat(sides.max(axis=1)[:, None], 2, axis=1)}[plain]
-    linear, shift = crop(keys, sides if plain == "centre" else ones, turn)
+    linear, shift = crop(keys, sides if plain == "centre" else ones, pass_number)
     result: NDArray[np.float32] = np.empty((len(keys), 2, 3), np.float32)
     result[:, :, :2] = scale[:, :, None] * linear
     result[:, :, 2] = scale * shift
     return result
 
 
-def _whole(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+def _whole(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     return np.repeat(np.eye(2)[None], len(keys), axis=0), np.zeros((len(keys), 2))
 
 
-def _mirror(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+def _mirror(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     return _symmetries(np.full(len(keys), 4)), np.zeros((len(keys), 2))
 
 
-def _symmetry(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
-    return _symmetries(np.full(len(keys), turn % 8)), np.zeros((len(keys), 2))
+def _symmetry(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+    return _symmetries(np.full(len(keys), pass_number % 8)), np.zeros((len(keys), 2))
 
 
-def _corner(keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
-    """Show the picture's corner number `turn`, from 1, zoomed so that corners of a square one differ too."""
-    linear, _ = _whole(keys, reach, turn)
-    corner = np.array(_CORNERS[(turn - 1) % len(_CORNERS)])
+def _corner(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+    """Show the picture's corner number `pass_number`, from 1, zoomed so that corners of a square one differ too."""
+    linear, _ = _whole(keys, reach, pass_number)
+    corner = np.array(_CORNERS[(pass_number - 1) % len(_CORNERS)])
     return linear / _CROPS_ZOOM, corner * (reach - 1.0 / _CROPS_ZOOM)
 
 
-def _side_on(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
-    """Mirror half of the pictures, then zoom, turn and shift."""
-    mirrored = uniforms(keys, turn, 1)[:, 0] < 0.5
-    return _turned(stage, _symmetries(np.where(mirrored, 4, 0)), keys, reach, turn)
+def _side_on(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+    """Mirror half of the pictures, then rotate, zoom and shift."""
+    mirrored = uniforms(keys, pass_number, 1)[:, 0] < 0.5
+    return _turned(stage, _symmetries(np.where(mirrored, 4, 0)), keys, reach, pass_number)
 
 
-def _top_down(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
-    """Draw one of the square's eight symmetries, then zoom, turn and shift."""
-    number = (uniforms(keys, turn, 1)[:, 0] * 8).astype(np.int64)
-    return _turned(stage, _symmetries(number), keys, reach, turn)
+def _top_down(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+    """Draw one of the square's eight symmetries, then rotate, zoom and shift."""
+    number = (uniforms(keys, pass_number, 1)[:, 0] * 8).astype(np.int64)
+    return _turned(stage, _symmetries(number), keys, reach, pass_number)
 
 
-def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
-    """Zoom, turn and shift.
+def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+    """Rotate, zoom and shift.
 
     The crop stays inside the picture where there is room; elsewhere the same crop before it was turned does.
     """
-    draws = uniforms(keys, turn, 6)[:, 1:]
+    draws = uniforms(keys, pass_number, 6)[:, 1:]
     half = 1.0 / (1.0 + draws[:, 0] * (stage.max_zoom - 1.0))
     angle = np.where(draws[:, 1] < _ROTATED, np.radians(stage.max_rotate) * (2.0 * draws[:, 2] - 1.0), 0.0)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -134,14 +134,14 @@ def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, turn: int) -
     return half[:, None, None] * rotation @ first, room * (2.0 * draws[:, 3:] - 1.0)
 
 
-def _resized_crop(stage: Stage, keys: Keys, reach: Floats, turn: int) -> tuple[Floats, Floats]:
+def _resized_crop(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     """Crop a part of random size, shape and place, half of them mirrored.
 
     After Szegedy et al. 2015, arXiv:1409.4842, section 6. The area is a uniform share of the largest
     crop of the drawn shape in a square of the frame's size, so that no draw is rejected and none shows more than
     the short side.
     """
-    draws = uniforms(keys, turn, 5)
+    draws = uniforms(keys, pass_number, 5)
     ratio = np.exp(_LONGEST * (2.0 * draws[:, 1] - 1.0))
     height = np.minimum(1.0, 1.0 / ratio)
     share = stage.min_scale + (1.0 - stage.min_scale) * draws[:, 2]
@@ -157,9 +157,9 @@ def _symmetries(numbers: NDArray[np.int64]) -> Floats:
     return np.array([*turns, *(turn @ mirror for turn in turns)], np.float64)[numbers]
 
 
-def _light(most: float, keys: Keys, turn: int) -> NDArray[np.float32]:
+def _light(most: float, keys: Keys, pass_number: int) -> NDArray[np.float32]:
     """Draw contrast (around mid grey, 1 - most to 1 / (1 - most)) and brightness (by `most` of mid grey)."""
-    draws = 2.0 * uniforms(keys, turn, 8)[:, 6:] - 1.0
+    draws = 2.0 * uniforms(keys, pass_number, 8)[:, 6:] - 1.0
     gain = np.exp(-np.log1p(-most) * draws[:, 0])
     offset = 0.5 * (1.0 - gain) + 0.5 * most * draws[:, 1]
     return np.stack([gain, offset], axis=1).astype(np.float32)

@@ -30,7 +30,7 @@ from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
 from kagglekit.system.errors import PluginError, UserError, listing
 from kagglekit.types.competition import Competition
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import load_predictions, make_predictions
 from kagglekit.types.recipe import Recipe
@@ -151,7 +151,7 @@ def _data_folder(report: Report, hooks: Hooks, name: str, data: Path | None) -> 
         for check in ("labels", "submission"):
             report.add(check, "not checked", "there are no data to check it on", "name them: --data DIR")
         return None
-    silent = Fetching(Display(Console(file=io.StringIO())))  # nothing is fetched: they are there
+    silent = DownloadOptions(Display(Console(file=io.StringIO())))  # nothing is fetched: they are there
     return report.tried("labels", "", "", lambda: find_data(hooks, facts, name, data, silent))
 
 
@@ -232,7 +232,7 @@ def _check_training(report: Report, request: Request, data: Path | None, place: 
             "determinism",
             "problem",
             "a second training with the same seed predicts otherwise",
-            "in the plugin's own hooks, draw from recipe.seed or uniforms(keys, turn, n) only",
+            "in the plugin's own hooks, draw from recipe.seed or uniforms(keys, pass_number, n) only",
         )
 
 

@@ -51,9 +51,9 @@ def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int
     from kagglekit.authoring.scaffold import Facts
     from kagglekit.kaggle.client import MOST_FILES
     from kagglekit.kaggle.login import connect
-    from kagglekit.kaggle.retry import Patience
+    from kagglekit.kaggle.retry import RetryPolicy
 
-    kaggle = connect(Patience(SECONDS))
+    kaggle = connect(RetryPolicy(SECONDS))
     facts, files = kaggle.competition(slug), kaggle.files(slug)
     metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
     least = "at least " if len(files) >= MOST_FILES else ""

@@ -9,7 +9,7 @@ from kagglekit._version import __version__
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.layout import Labels, Seen
+from kagglekit.authoring.detect.layout import DataLayout, Labels
 from kagglekit.authoring.scaffold import Facts, plugin_text
 
 
@@ -18,7 +18,7 @@ def module_name(name: str) -> str:
     return f"kagglekit_{name.replace('-', '_')}"
 
 
-def package_files(facts: Facts, seen: Seen) -> dict[str, str]:
+def package_files(facts: Facts, seen: DataLayout) -> dict[str, str]:
     """Return the text of each file of a distribution, by its path in the distribution's folder."""
     names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
     return {
@@ -29,7 +29,7 @@ def package_files(facts: Facts, seen: Seen) -> dict[str, str]:
     }
 
 
-def _tiny(seen: Seen) -> str:
+def _tiny(seen: DataLayout) -> str:
     """Write the body of a function that draws tiny data in the layout that was recognised."""
     classes = list(seen.labels.classes[: None if seen.sample and seen.sample.form == "unknown" else 3])
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
@@ -73,7 +73,7 @@ def _tiny_csv(labels: Table) -> list[str]:
     ]
 
 
-def _tiny_sample(seen: Seen) -> list[str]:
+def _tiny_sample(seen: DataLayout) -> list[str]:
     sample = seen.sample
     if sample is None:
         return []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table
-from kagglekit.authoring.detect.layout import Labels, Sample, Seen, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 
 CLASSES_SHOWN = 6
@@ -40,7 +40,7 @@ class Facts:
     said: str = ""
 
 
-USUAL = Seen(
+USUAL = DataLayout(
     ClassFolders("train", "valid", ("one", "other"), {"one": 0, "other": 0}),
     TestImages("test"),
     None,
@@ -51,7 +51,7 @@ USUAL = Seen(
 """What is written about where no data folder was looked at."""
 
 
-def plugin_text(facts: Facts, seen: Seen) -> str:
+def plugin_text(facts: Facts, seen: DataLayout) -> str:
     """Return the source of a plugin, with comments that say what was recognised and what to check.
 
     Args:
@@ -75,7 +75,7 @@ def _title(facts: Facts) -> str:
     return facts.title or facts.name.replace("-", " ").capitalize()
 
 
-def _imports(seen: Seen) -> list[str]:
+def _imports(seen: DataLayout) -> list[str]:
     own = ["unlabelled_images"] if _apart(seen) else []
     return ["Competition", "Recipe", "hookimpl", _helper(seen.labels), "progressive_stages", *own]
 
@@ -91,7 +91,7 @@ def _notes(notes: list[str]) -> str:
     return "\n".join(["", *(line for note in notes for line in _wrapped(note)), ""]) if notes else ""
 
 
-def _competition(facts: Facts, seen: Seen) -> str:
+def _competition(facts: Facts, seen: DataLayout) -> str:
     metric, why = _metric(facts, seen)
     lines = [f"title={_quoted(_title(facts))},"]
     lines += (
@@ -107,7 +107,7 @@ def _competition(facts: Facts, seen: Seen) -> str:
     return "\n".join(f"        {line}" for line in lines)
 
 
-def _metric(facts: Facts, seen: Seen) -> tuple[str, str]:
+def _metric(facts: Facts, seen: DataLayout) -> tuple[str, str]:
     """Return the metric and a comment that says why it is this one."""
     form = seen.sample.form if seen.sample else "unknown"
     guess = "log_loss" if form in ("a column a class", "probability of one class") else "accuracy"
@@ -133,7 +133,7 @@ def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _labels(seen: Seen) -> Iterator[str]:
+def _labels(seen: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
     if not seen.guessed:
         yield from _wrapped(_recognised(seen))
@@ -168,7 +168,7 @@ def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
             yield name, sample.spelling.get(name, name)
 
 
-def _recognised(seen: Seen) -> str:
+def _recognised(seen: DataLayout) -> str:
     labels, sample = seen.labels, seen.sample
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
@@ -186,7 +186,7 @@ def _where(labels: Labels) -> str:
     return labels.csv if isinstance(labels, Table) else f"the file names in {labels.images or 'DIR'}"
 
 
-def _apart(seen: Seen) -> bool:
+def _apart(seen: DataLayout) -> bool:
     """Tell whether the test images need a line of their own: folder or suffix are not what the labels' helper takes."""
     if seen.test is None or seen.test.prefix:
         return seen.test is not None
@@ -195,11 +195,11 @@ def _apart(seen: Seen) -> bool:
     return not isinstance(seen.labels, ClassFolders) and (seen.test.shared or seen.test.suffix == "")
 
 
-def _renamed(seen: Seen) -> bool:
+def _renamed(seen: DataLayout) -> bool:
     return bool(seen.sample and seen.sample.spelling)
 
 
-def _arguments(seen: Seen) -> Iterator[str]:
+def _arguments(seen: DataLayout) -> Iterator[str]:
     """Yield what the labels' helper is given."""
     labels, test = seen.labels, None if _apart(seen) else seen.test
     if isinstance(labels, ClassFolders):
@@ -236,7 +236,7 @@ def _suffix(test: TestImages) -> str:
     return "None" if test.suffix is None else _quoted(test.suffix)
 
 
-def _recipe(seen: Seen) -> str:
+def _recipe(seen: DataLayout) -> str:
     last = min(160, max(64, -(-seen.side // 32) * 32)) if seen.side else 160
     first = round(last * 0.8 / 32) * 32
     n = sum(seen.labels.counts.values())

@@ -37,7 +37,7 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
     from kagglekit.hooks.calls import Hooks
     from kagglekit.hooks.manager import load
     from kagglekit.system.console import for_people
-    from kagglekit.types.download import Fetching
+    from kagglekit.types.download import DownloadOptions
 
     display = for_people(False)
     plugins = load(competition)
@@ -50,7 +50,7 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
         display.say(f"the data are in {folder}")
     else:
         place = data.absolute() if data else data_place(plugins.competition)
-        folder = hooks.download(facts, place, Fetching(display, timeout, keep_archives))
+        folder = hooks.download(facts, place, DownloadOptions(display, timeout, keep_archives))
     _count(hooks, folder)
     display.say(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
 

@@ -65,9 +65,9 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
 
 def _fetch(slug: str, timeout: float, display: Display) -> bytes:
     from kagglekit.kaggle.login import connect
-    from kagglekit.kaggle.retry import Patience
+    from kagglekit.kaggle.retry import RetryPolicy
 
-    return connect(Patience(timeout, display.say)).leaderboard(slug)
+    return connect(RetryPolicy(timeout, display.say)).leaderboard(slug)
 
 
 def _facts(board: Leaderboard, ours: list[tuple[float, str]], top: int) -> dict[str, Any]:

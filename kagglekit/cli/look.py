@@ -43,7 +43,7 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
     from kagglekit.hooks.manager import load
     from kagglekit.planning.make import find_data
     from kagglekit.system.console import for_people
-    from kagglekit.types.download import Fetching
+    from kagglekit.types.download import DownloadOptions
     from kagglekit.types.image_table import classes_of
 
     plugins, display = load(competition), for_people(False)
@@ -51,7 +51,7 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
         display.warn(line)
     hooks = Hooks(plugins, display.warn)
     facts = hooks.competition()
-    folder = find_data(hooks, facts, plugins.competition, data, Fetching(display))
+    folder = find_data(hooks, facts, plugins.competition, data, DownloadOptions(display))
     table, warnings = check_table(hooks.labels(folder), folder)
     display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)

@@ -14,7 +14,7 @@ from kagglekit.system.errors import UsageError, UserError, listing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kagglekit.authoring.detect.layout import Seen
+    from kagglekit.authoring.detect.layout import DataLayout
     from kagglekit.authoring.scaffold import Facts
     from kagglekit.system.console import Display
 
@@ -63,16 +63,16 @@ def _downloaded(facts: Facts, display: Display) -> Path:
     from kagglekit.data.location import data_place, existing_data
     from kagglekit.kaggle.data_folder import download_from_kaggle
     from kagglekit.types.competition import Competition
-    from kagglekit.types.download import Fetching
+    from kagglekit.types.download import DownloadOptions
 
     competition = Competition(title=facts.title, slug=facts.slug, metric="accuracy")  # the metric does not matter here
     if there := existing_data(competition, facts.name):
         display.say(f"the data are in {there}")
         return there
-    return download_from_kaggle(competition, data_place(facts.name), Fetching(display))
+    return download_from_kaggle(competition, data_place(facts.name), DownloadOptions(display))
 
 
-def _seen(data: Path | None, listed: Mapping[str, int]) -> Seen:
+def _seen(data: Path | None, listed: Mapping[str, int]) -> DataLayout:
     if data:
         from kagglekit.authoring.detect.data_folder import recognise
 
@@ -83,7 +83,7 @@ def _seen(data: Path | None, listed: Mapping[str, int]) -> Seen:
     return guess_layout(list(listed)) if listed else USUAL
 
 
-def _files(facts: Facts, seen: Seen, package: bool) -> dict[Path, str]:
+def _files(facts: Facts, seen: DataLayout, package: bool) -> dict[Path, str]:
     from kagglekit.authoring.package import package_files
     from kagglekit.authoring.scaffold import plugin_text
 

@@ -71,9 +71,9 @@ def predict(
         raise UsageError("there are no images to predict: name files or folders", "what it takes: kagglekit predict -h")
     found = find_run(run, out)
     if submission and data:
-        from kagglekit.prediction.test_folder import submit_unseen
+        from kagglekit.prediction.test_folder import submit_test_folder
 
-        rows = submit_unseen(found, data, submission, device, display)
+        rows = submit_test_folder(found, data, submission, device, display)
         display.say(f"submission: {submission} with {len(rows):,} rows, checked")
         return
     from kagglekit.api import predict as predict_images

@@ -181,9 +181,9 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
 def connected(timeout: float, display: Display) -> Kaggle:
     """Log in to Kaggle."""
     from kagglekit.kaggle.login import connect
-    from kagglekit.kaggle.retry import Patience
+    from kagglekit.kaggle.retry import RetryPolicy
 
-    return connect(Patience(timeout, say=display.say))
+    return connect(RetryPolicy(timeout, say=display.say))
 
 
 def _later(run: Run | None, ref: int) -> str:

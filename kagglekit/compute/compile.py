@@ -28,7 +28,7 @@ def check_compile(asked: str, device: torch.device) -> None:
         return
     if device.type == "mps":
         raise UserError("compiled steps have not been tried on Apple's GPUs", "use --compile auto")
-    with worded():
+    with explain_compile_errors():
         torch.compile(_something)(torch.ones(8, device=device))
 
 
@@ -37,7 +37,7 @@ def _something(numbers: Tensor) -> Tensor:
 
 
 @contextmanager
-def worded() -> Iterator[None]:
+def explain_compile_errors() -> Iterator[None]:
     """Word what goes wrong in torch's compiler.
 
     Raises:

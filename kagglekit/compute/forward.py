@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kagglekit.compute.device import Compute
-from kagglekit.compute.memory import give_back, is_full, memory_told
+from kagglekit.compute.memory import explain_memory_errors, give_back, is_full
 
 FILLED = 16  # images: batches of a multiple of this are as fast as full ones on a CPU
 
@@ -20,12 +20,12 @@ FILLED = 16  # images: batches of a multiple of this are as fast as full ones on
 class Batches(Protocol):
     """Where a network's inputs come from: images under a view, or cached activations."""
 
-    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield the inputs of each array of rows; `turn` is the epoch (from 0), or the pass of a prediction."""
+    def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
+        """Yield the inputs of each array of rows; `pass_number` is the epoch (from 0), or the pass of a prediction."""
 
 
 def predict_pass(
-    model: nn.Module, images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute
+    model: nn.Module, images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
 ) -> Iterator[Tensor]:
     """Yield class probabilities, float32 (B, C) on the CPU, for `rows` in order.
 
@@ -36,12 +36,12 @@ def predict_pass(
         model: Logits (B, C); put into eval mode.
         images: Where its inputs come from.
         rows: (N,) rows of `images`.
-        turn: 0 for the plain view, k for pass k of test-time augmentation.
+        pass_number: 0 for the plain view, k for pass k of test-time augmentation.
         compute: Device, format and images of a forward pass; that number is halved where the device's memory does not
             hold them.
     """
     model.eval()
-    yield from halving(lambda left: _predicted(model, images, left, turn, compute), rows, compute)
+    yield from halving(lambda left: _predicted(model, images, left, pass_number, compute), rows, compute)
 
 
 def halving(
@@ -55,7 +55,11 @@ def halving(
     done, hint = 0, "let nothing else use it, or choose a smaller --size or --arch"
     while done < len(rows):
         try:
-            with memory_told(compute.device, "one image to predict", hint) if compute.batch == 1 else nullcontext():
+            with (
+                explain_memory_errors(compute.device, "one image to predict", hint)
+                if compute.batch == 1
+                else nullcontext()
+            ):
                 for part in passed(rows[done:]):
                     done += len(part)
                     yield part
@@ -67,7 +71,9 @@ def halving(
             give_back()
 
 
-def batches_of(images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute) -> Iterator[tuple[Tensor, int]]:
+def batches_of(
+    images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
+) -> Iterator[tuple[Tensor, int]]:
     """Yield the inputs of batches, in the inference format, and how many of each are not repeated ones.
 
     A GPU gets full batches only: cuDNN times its kernels for each shape it meets. A CPU, where a repeated image takes
@@ -77,16 +83,16 @@ def batches_of(images: Batches, rows: NDArray[np.int64], turn: int, compute: Com
     filled = min(batch, FILLED) if compute.device.type == "cpu" else batch
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
     padded = [np.resize(chunk, -(-len(chunk) // filled) * filled) for chunk in chunks]
-    for chunk, inputs in zip(chunks, images.batches(padded, turn), strict=True):
+    for chunk, inputs in zip(chunks, images.batches(padded, pass_number), strict=True):
         yield inputs.contiguous(memory_format=compute.infer.memory_format), len(chunk)
 
 
 @torch.no_grad()
 def _predicted(
-    model: nn.Module, images: Batches, rows: NDArray[np.int64], turn: int, compute: Compute
+    model: nn.Module, images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
 ) -> Iterator[Tensor]:
     before: Fetched | None = None
-    for inputs, n in batches_of(images, rows, turn, compute):
+    for inputs, n in batches_of(images, rows, pass_number, compute):
         with compute.infer.autocast(compute.device):
             logits = model(inputs)
         fetched = Fetched(logits.float().softmax(1)[:n])

@@ -84,7 +84,7 @@ def give_back() -> None:
 
 
 @contextmanager
-def memory_told(device: torch.device, what: str, hint: str) -> Iterator[None]:
+def explain_memory_errors(device: torch.device, what: str, hint: str) -> Iterator[None]:
     """Say it where the device's memory does not hold what the block does.
 
     Raises:

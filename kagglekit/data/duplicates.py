@@ -84,7 +84,7 @@ def fingerprints(paths: Iterable[Path], hooks: Hooks) -> Iterator[Fingerprint | 
         yield from threads.map(one, remaining)
 
 
-def word_unread(paths: Sequence[Path], found: Sequence[Fingerprint | None]) -> str:
+def describe_unread(paths: Sequence[Path], found: Sequence[Fingerprint | None]) -> str:
     """Say how many images could not be read, and so were not compared; empty where all could."""
     unread = [path for path, one in zip(paths, found, strict=True) if one is None]
     if not unread:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def deal_folds(table: pd.DataFrame, k: int, seed: int) -> NDArray[np.int64]:
+def assign_folds(table: pd.DataFrame, k: int, seed: int) -> NDArray[np.int64]:
     """Deal all labelled images, train and valid ones, to `k` folds.
 
     It depends on ids, classes, groups and seed, not on the order of rows.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit.data.duplicates import fingerprints, near_duplicates, word_unread
+from kagglekit.data.duplicates import describe_unread, fingerprints, near_duplicates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, s
     moved = int((grouped["split"] != table["split"]).sum())
     read = sum(one is not None for one in found)
     words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of train | valid"
-    more = [f"{moved} of them moved from valid to train" if moved else "", word_unread(paths, found)]
+    more = [f"{moved} of them moved from valid to train" if moved else "", describe_unread(paths, found)]
     return grouped, "; ".join([words, *filter(None, more)])
 
 

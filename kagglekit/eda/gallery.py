@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from kagglekit.data.duplicates import fingerprints, near_duplicates, word_unread
+from kagglekit.data.duplicates import describe_unread, fingerprints, near_duplicates
 from kagglekit.eda.canvas import draw_grid
 from kagglekit.eda.plots import draw_counts, draw_histograms
 from kagglekit.hooks.calls import Hooks
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # taken off again: any would do
-TURNS = 8  # of each stage's view
+PASSES = 8  # of each stage's view
 THUMBNAIL = 136  # short side that is needed, px
 MOST_PAIRS = 24  # of duplicates that are drawn
 NOTHING = np.zeros((0, 0, 3), np.uint8)
@@ -80,8 +80,8 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     paths = [Path(str(path)) for path in table["path"]]
     found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
     pairs = near_duplicates(found)
-    display.say(word_duplicates(table, pairs))
-    if unread := word_unread(paths, found):
+    display.say(describe_duplicates(table, pairs))
+    if unread := describe_unread(paths, found):
         display.warn(unread)
     if not pairs:
         return
@@ -97,7 +97,7 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     draw_grid(grid, 8, folder / "near-duplicates.png")
 
 
-def word_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
+def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
     """Say how many pairs of near-duplicates lie where, and how many have two classes."""
     test = (table["split"] == "test").tolist()
     labels = table["label"].tolist()
@@ -123,20 +123,23 @@ def draw_views(recipe: Recipe, path: Path, hooks: Hooks, file: Path) -> None:
     cells = []
     for number, stage in enumerate(recipe.stages, 1):
         seen = list(_seen(recipe, stage, path, hooks))
-        titles = [f"{number} {stage.name}\nplain, {stage.size} px", *(f"\nepoch {turn}" for turn in range(1, TURNS))]
-        seen += [NOTHING] * (TURNS - len(seen))
+        titles = [
+            f"{number} {stage.name}\nplain, {stage.size} px",
+            *(f"\nepoch {pass_number}" for pass_number in range(1, PASSES)),
+        ]
+        seen += [NOTHING] * (PASSES - len(seen))
         cells += [(title if pixels.size else "", pixels) for title, pixels in zip(titles, seen, strict=True)]
-    draw_grid(cells, TURNS, file)
+    draw_grid(cells, PASSES, file)
 
 
 def _seen(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[NDArray[np.uint8]]:
     yield _view_of(recipe, stage, path, hooks, "plain", 0)
     if not stage.precompute:
-        for turn in range(TURNS - 1):
-            yield _view_of(recipe, stage, path, hooks, "train", turn)
+        for pass_number in range(PASSES - 1):
+            yield _view_of(recipe, stage, path, hooks, "train", pass_number)
 
 
-def _view_of(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks, mode: Mode, turn: int) -> NDArray[np.uint8]:
+def _view_of(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks, mode: Mode, pass_number: int) -> NDArray[np.uint8]:
     """Return the square (S, S, 3) that a stage shows of an image."""
     view = hooks.views(recipe, stage, mode, CONFIG)
     spec = StoreSpec((path.absolute(),), Path(path.absolute().anchor), copy_side(stage.size), view.fit, hooks.reader())
@@ -145,6 +148,6 @@ def _view_of(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks, mode: Mode,
         return NOTHING
     keys = image_keys([path.stem], recipe.seed, stage.name)
     loader = Loader(store, view, stage.size, CONFIG, keys, torch.device("cpu"))
-    pixels = loader.batch(np.zeros(1, np.int64), turn)[0].permute(1, 2, 0).numpy()
+    pixels = loader.batch(np.zeros(1, np.int64), pass_number)[0].permute(1, 2, 0).numpy()
     shown: NDArray[np.uint8] = ((pixels * CONFIG.std + CONFIG.mean) * 255).round().clip(0, 255).astype(np.uint8)
     return shown

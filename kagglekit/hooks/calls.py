@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kagglekit.hooks import names
 from kagglekit.hooks.failures import defined_at, one_line, plugin_failure
 from kagglekit.hooks.specs import HOOKS
-from kagglekit.hooks.validation import check_answer, check_layer_groups
+from kagglekit.hooks.validation import check_layer_groups, check_returned
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
 from kagglekit.types.presets import features_recipe
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kagglekit.runs.folder import Run
     from kagglekit.types.competition import Competition, Provides
     from kagglekit.types.data_config import DataConfig
-    from kagglekit.types.download import Fetching
+    from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.recipe import Recipe, Stage
@@ -125,9 +125,11 @@ class Hooks:
             raise UserError(f"this competition has no recipe for the preset {preset!r}", "choose another preset")
         return answer
 
-    def download(self, competition: Competition, folder: Path, fetching: Fetching) -> Path:
+    def download(self, competition: Competition, folder: Path, options: DownloadOptions) -> Path:
         """Ask for the data to be fetched into `folder`; return the unpacked data folder."""
-        answer: Path | None = self._relay.kagglekit_download(competition=competition, folder=folder, fetching=fetching)
+        answer: Path | None = self._relay.kagglekit_download(
+            competition=competition, folder=folder, options=options, fetching=options
+        )
         if answer is None:
             where = f": get them from {competition.url}" if competition.url else ""
             raise UserError(
@@ -273,7 +275,7 @@ class Hooks:
             except Exception as error:
                 raise plugin_failure(plugin, f"in {hook}", error, modules) from error
             if given is not None:
-                check_answer(plugin, hook, place, given)
+                check_returned(plugin, hook, place, given)
                 self._last[hook] = (plugin, place)
                 who[plugin] = None
             return given

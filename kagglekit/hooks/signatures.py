@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from kagglekit.hooks.failures import defined_at
-from kagglekit.hooks.specs import HOOKS
+from kagglekit.hooks.specs import HOOKS, OLD_NAMES
 from kagglekit.system.errors import PluginError, nearest, unknown
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def _check_hook(plugin: Plugin, hook: str, function: Callable[..., Any], options
     if hook not in HOOKS:
         raise PluginError(f"{place}: {unknown('hook', hook, HOOKS)}")
     given = inspect.signature(function).parameters.values()
-    wrong = [p.name for p in given if p.name not in HOOKS[hook] or not _is_plain(p)]
+    known = {*HOOKS[hook], *OLD_NAMES.get(hook, ())}
+    wrong = [p.name for p in given if p.name not in known or not _is_plain(p)]
     if wrong:
         raise PluginError(
             f"{place}: {hook} has no argument {wrong[0]!r}: {nearest(wrong[0], HOOKS[hook])}"

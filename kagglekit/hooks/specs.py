@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kagglekit.runs.folder import Run
     from kagglekit.types.data_config import DataConfig
-    from kagglekit.types.download import Fetching
+    from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.schedule import Schedule
@@ -62,10 +62,12 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 @hookspec(firstresult=True)
-def kagglekit_download(competition: Competition, folder: Path, fetching: Fetching) -> Path | None:
+def kagglekit_download(
+    competition: Competition, folder: Path, options: DownloadOptions, fetching: DownloadOptions
+) -> Path | None:
     """Fetch and unpack the data into `folder`; return the folder that `kagglekit_labels` reads.
 
-    `folder` does not exist yet, or is empty; it should only ever be seen complete. `fetching` says where to show
+    `folder` does not exist yet, or is empty; it should only ever be seen complete. `options` says where to show
     progress (`display`), when to give up (`timeout`, s) and whether archives are kept.
     """
 
@@ -168,8 +170,11 @@ def kagglekit_run_failed(run: Run, error: BaseException) -> None:
     """Watch: the run stopped because of `error`; what it made so far stays."""
 
 
+OLD_NAMES = {"kagglekit_download": {"fetching": "options"}}
+"""Arguments that were renamed: plugins that use the old name get the same value."""
+
 HOOKS = {
-    name: tuple(inspect.signature(value).parameters)
+    name: tuple(each for each in inspect.signature(value).parameters if each not in OLD_NAMES.get(name, ()))
     for name, value in list(globals().items())
     if name.startswith("kagglekit_")
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def check_answer(plugin: str, hook: str, place: str, answer: object) -> None:
+def check_returned(plugin: str, hook: str, place: str, answer: object) -> None:
     """Check the type of what a plugin answered.
 
     Args:

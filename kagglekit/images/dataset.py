@@ -30,7 +30,7 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.image_table import group_numbers
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.view import Fit, View
+from kagglekit.types.view import CropMode, View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class Stream:
         read: Decodes one file, see `kagglekit.images.build.build`.
     """
 
-    specs: Mapping[tuple[Fit, int], StoreSpec]
+    specs: Mapping[tuple[CropMode, int], StoreSpec]
     read: Callable[[Path, int], NDArray[np.uint8] | None]
 
     @property
@@ -62,7 +62,7 @@ class Stream:
         """Return the images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
         return max(1, int(BLOCK_BYTES / self.each) // batch) * batch
 
-    def block(self, start: int, end: int) -> dict[tuple[Fit, int], ImageStore]:
+    def block(self, start: int, end: int) -> dict[tuple[CropMode, int], ImageStore]:
         """Decode the rows from `start` to before `end` into memory, each file once."""
         cut = {where: spec.part(start, end) for where, spec in self.specs.items()}
         largest = next(spec.source or spec for spec in cut.values())
@@ -71,7 +71,7 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """Every image of a run, decoded, with its class and split.
 
     Attributes:
@@ -91,7 +91,7 @@ class Pictures:
 
     tables: dict[Kind, pd.DataFrame]
     classes: tuple[str, ...]
-    stores: dict[tuple[Kind, Fit, int], ImageStore]
+    stores: dict[tuple[Kind, CropMode, int], ImageStore]
     config: DataConfig
     device: torch.device
     seed: int
@@ -140,8 +140,8 @@ class Pictures:
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
-    def test_blocks(self, batch: int) -> Iterator[Pictures]:
-        """Yield these pictures, or, where the test images are streamed, with one block of them after the other.
+    def test_blocks(self, batch: int) -> Iterator[ImageSet]:
+        """Yield these images, or, where the test images are streamed, with one block of them after the other.
 
         A block's decoded images are forgotten once the next one is decoded: two are held at once.
 
@@ -155,10 +155,10 @@ class Pictures:
         for start in range(0, len(self.tables["test"]), n):
             yield self._with_block(self.stream, slice(start, start + n))
 
-    def _with_block(self, stream: Stream, rows: slice) -> Pictures:
+    def _with_block(self, stream: Stream, rows: slice) -> ImageSet:
         began = time.perf_counter()
         of_block = {("test", *where): store for where, store in stream.block(rows.start, rows.stop).items()}
-        stores: dict[tuple[Kind, Fit, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
+        stores: dict[tuple[Kind, CropMode, int], ImageStore] = {**self.stores, **of_block}  # type: ignore[dict-item]
         table = self.tables["test"].iloc[rows].reset_index(drop=True)
         side, seconds = max(side for _, side in stream.specs), time.perf_counter() - began
         self.decoded.append(Decoded("test", "", side, "files", len(table), seconds))
@@ -185,7 +185,7 @@ class Pictures:
             del self._resident[folder]
 
 
-def usable_rows(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageStore]) -> NDArray[np.bool_]:
+def usable_rows(kind: Kind, n: int, stores: dict[tuple[Kind, CropMode, int], ImageStore]) -> NDArray[np.bool_]:
     """Return (N,) bool: which of a kind's `n` images could be decoded into all of their stores."""
     good = np.ones(n, dtype=bool)
     for (of, _, _), store in stores.items():
@@ -194,15 +194,15 @@ def usable_rows(kind: Kind, n: int, stores: dict[tuple[Kind, Fit, int], ImageSto
     return good
 
 
-def bad_ids(pictures: Pictures, kind: Kind) -> list[str]:
+def bad_ids(images: ImageSet, kind: Kind) -> list[str]:
     """Return the ids of the images that could not be decoded."""
-    table = pictures.tables[kind]
-    return [str(image) for image in table["id"].to_numpy()[~pictures.usable[kind]]]
+    table = images.tables[kind]
+    return [str(image) for image in table["id"].to_numpy()[~images.usable[kind]]]
 
 
-def describe_bad(pictures: Pictures) -> str:
+def describe_bad(images: ImageSet) -> str:
     """Word which images are left out, and what becomes of test images among them; empty if none are bad."""
-    labelled, test = bad_ids(pictures, "labelled"), bad_ids(pictures, "test")
+    labelled, test = bad_ids(images, "labelled"), bad_ids(images, "test")
     lines = []
     if labelled:
         lines.append(f"left out {len(labelled)} labelled images that cannot be decoded: {listing(labelled)}")

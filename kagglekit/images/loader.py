@@ -54,12 +54,12 @@ class Loader:
     resident: Tensor | None = None
     waits: list[float] = field(default_factory=list, compare=False, repr=False)
 
-    def batch(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+    def batch(self, rows: NDArray[np.int64], pass_number: int) -> Tensor:
         """Make one batch.
 
         Args:
             rows: (B,) of the store, in any order.
-            turn: The epoch in training, the pass in test-time augmentation.
+            pass_number: The epoch in training, the pass in test-time augmentation.
 
         Returns:
             (B, 3, S, S) float32, normalised, channels last, on the device.
@@ -67,23 +67,23 @@ class Loader:
         Raises:
             UserError: The view's answer has a wrong shape.
         """
-        return self._delivered(self._made(rows, turn))
+        return self._delivered(self._made(rows, pass_number))
 
-    def batches(self, rows: Iterable[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
+    def batches(self, rows: Iterable[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
         """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
-        for made in _ahead(lambda some: self._made(some, turn), rows, self.waits, self.device):
+        for made in _ahead(lambda some: self._made(some, pass_number), rows, self.waits, self.device):
             yield self._delivered(made)
 
     def _delivered(self, images: Tensor) -> Tensor:
         images = images.to(self.device)
         return self.view.pixels(images) if self.view.pixels else images
 
-    def _made(self, rows: NDArray[np.int64], turn: int) -> Tensor:
+    def _made(self, rows: NDArray[np.int64], pass_number: int) -> Tensor:
         """Make a batch, on the device but for Apple's: torch must not use those from two threads at once."""
         keys = self.keys[rows]
-        maps = self.view.maps(keys, self.store.aspects[rows], turn)
+        maps = self.view.maps(keys, self.store.aspects[rows], pass_number)
         _check("maps", maps, (len(rows), 2, 3))
-        colours = self.view.colours(keys, turn) if self.view.colours else None
+        colours = self.view.colours(keys, pass_number) if self.view.colours else None
         if colours is not None:
             _check("colours", colours, (len(rows), 2))
         return self._finished(rows, maps, colours)
@@ -119,8 +119,8 @@ class Passes:
         """(P N,) what there is to ask for: place p is row ``rows[p % N]`` in pass ``p // N``."""
         return np.arange(len(self.passes) * len(self.rows))
 
-    def batches(self, places: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield a batch (B, 3, S, S) of each array of places, in order, like `Loader.batches`; `turn` is not used."""
+    def batches(self, places: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
+        """Yield a batch (B, 3, S, S) of each array of places, like `Loader.batches`; `pass_number` is not used."""
         first = self.passes[0][0]
         for parts in _ahead(self._made, places, first.waits, first.device):
             seen = [loader._delivered(images) for loader, images in parts]
@@ -130,8 +130,8 @@ class Passes:
         numbers = places // len(self.rows)
         parts = []
         for own in np.split(places, np.flatnonzero(np.diff(numbers)) + 1):
-            loader, turn = self.passes[own[0] // len(self.rows)]
-            parts.append((loader, loader._made(self.rows[own % len(self.rows)], turn)))
+            loader, pass_number = self.passes[own[0] // len(self.rows)]
+            parts.append((loader, loader._made(self.rows[own % len(self.rows)], pass_number)))
         return parts
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kagglekit.types.view import Fit
+    from kagglekit.types.view import CropMode
 
 
 class Picture(NamedTuple):
@@ -76,7 +76,7 @@ def _bad(reason: str) -> Picture:
     )
 
 
-def reduced_size(height: int, width: int, side: int, fit: Fit) -> tuple[int, int]:
+def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int, int]:
     """Return the height and width, px, at which a picture is stored: see `StoreSpec.fit`; never enlarged."""
     if fit == "both":
         return min(height, side), min(width, side)

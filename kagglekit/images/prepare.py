@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from kagglekit.hooks.calls import Hooks
-from kagglekit.images.dataset import Pictures, Stream, usable_rows
+from kagglekit.images.dataset import ImageSet, Stream, usable_rows
 from kagglekit.images.decode import Decoded, Kind, made_store
 from kagglekit.images.placement import Keep, describe_kept, in_memory, why_stream, without_measuring
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
@@ -17,7 +17,7 @@ from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.recipe import Recipe, Stage
-from kagglekit.types.view import Fit
+from kagglekit.types.view import CropMode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-def prepare_pictures(
+def prepare_images(
     table: pd.DataFrame,
     classes: tuple[str, ...],
     data: Path,
@@ -38,7 +38,7 @@ def prepare_pictures(
     skip_bad: bool,
     keep: Keep = "auto",
     deterministic: bool = False,
-) -> Pictures:
+) -> ImageSet:
     """Decode what has not been decoded before, and open it; say where it is kept.
 
     With `deterministic`, only ``device`` copies pixels to the device: `without_measuring` says why.
@@ -54,7 +54,7 @@ def prepare_pictures(
     needs = _needs(hooks, recipe, stages, config)
     first = {copy_side(stage.size): stage.name for stage in reversed(stages)}
     decoded: list[Decoded] = []
-    specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]] = {}
+    specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]] = {}
     for kind, rows in tables.items():
         files = tuple(Path(path) for path in rows["path"])
         specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]))) if files else {}
@@ -72,11 +72,11 @@ def prepare_pictures(
     usable = {kind: usable_rows(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
-    return Pictures(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
+    return ImageSet(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
 
 
 def _stream(
-    keep: Keep, specs: dict[Kind, dict[tuple[Fit, int], StoreSpec]], hooks: Hooks, display: Display
+    keep: Keep, specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]], hooks: Hooks, display: Display
 ) -> Stream | None:
     """Decide whether the test images are streamed, and say why."""
     why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
@@ -91,10 +91,12 @@ def _stream(
     return stream
 
 
-def _needs(hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig) -> dict[Kind, set[tuple[int, Fit]]]:
+def _needs(
+    hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig
+) -> dict[Kind, set[tuple[int, CropMode]]]:
     """Find the sides and fits that the stages' views look at; the test images only appear at prediction."""
-    labelled: set[tuple[int, Fit]] = set()
-    test: set[tuple[int, Fit]] = set()
+    labelled: set[tuple[int, CropMode]] = set()
+    test: set[tuple[int, CropMode]] = set()
     for stage in stages:
         plain = hooks.views(recipe, stage, "plain", config).fit
         labelled.add((copy_side(stage.size), plain))
@@ -114,8 +116,8 @@ def predicting_stages(stages: list[Stage]) -> list[Stage]:
 
 
 def _specs(
-    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, Fit]]
-) -> Iterator[tuple[tuple[Fit, int], StoreSpec]]:
+    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, CropMode]]
+) -> Iterator[tuple[tuple[CropMode, int], StoreSpec]]:
     """Name each needed copy: the largest is decoded from the files, the others are reduced from it."""
     largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
     for side, fit in reversed(needs):
@@ -129,15 +131,15 @@ def _refuse_bad(stores: Iterable[ImageStore]) -> None:
         raise UserError("\n".join(error.what for error in errors), errors[0].hint)
 
 
-def require_images(pictures: Pictures, to_validate: bool = True) -> None:
+def require_images(images: ImageSet, to_validate: bool = True) -> None:
     """Check that every class still has a training image and, if asked, that there is something to validate on.
 
     Raises:
         UserError: It has not.
     """
-    seen = set(pictures.labels("train").tolist())
-    missing = [name for number, name in enumerate(pictures.classes) if number not in seen]
+    seen = set(images.labels("train").tolist())
+    missing = [name for number, name in enumerate(images.classes) if number not in seen]
     if missing:
         raise UserError(f"no usable training image is left of: {listing(missing)}")
-    if to_validate and not len(pictures.rows("valid")):
+    if to_validate and not len(images.rows("valid")):
         raise UserError("no usable image is left to validate on", "use a larger share: --set valid=0.3")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kagglekit.types.view import Fit
+    from kagglekit.types.view import CropMode
 
 FORMAT = 1
 PIXELS, PICTURES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
@@ -56,7 +56,7 @@ class StoreSpec:
     files: tuple[Path, ...]
     root: Path
     side: int
-    fit: Fit
+    fit: CropMode
     reader: str
     source: Self | None = None
 
@@ -68,7 +68,7 @@ class StoreSpec:
         if self.source and self.source.files != self.files:
             raise ValueError("a smaller copy holds the same pictures as its source")
 
-    def smaller(self, side: int, fit: Fit = "short") -> Self:
+    def smaller(self, side: int, fit: CropMode = "short") -> Self:
         """Return the same pictures reduced further, made from this store instead of from the files."""
         return replace(self, side=side, fit=fit, source=self)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kagglekit.kaggle.failures import explained
-from kagglekit.kaggle.retry import Patience, call
+from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Kaggle:
     """
 
     api: Any
-    patience: Patience
+    patience: RetryPolicy
 
     def competition(self, slug: str) -> Facts:
         """Ask for a competition's facts.

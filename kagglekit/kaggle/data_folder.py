@@ -16,24 +16,24 @@ from kagglekit.data.location import LITTER, MARKER, is_complete, is_untidy, work
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.login import connect
-from kagglekit.kaggle.retry import Patience
+from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable, write_text
 from kagglekit.types.competition import Competition
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 
 ELSEWHERE = "choose another place with --data DIR, or set KAGGLEKIT_DATA"
 ROOM = f"free some disk, or {ELSEWHERE}"
 
 
-def download_from_kaggle(competition: Competition, folder: Path, fetching: Fetching) -> Path:
+def download_from_kaggle(competition: Competition, folder: Path, options: DownloadOptions) -> Path:
     """Download a competition from Kaggle into `folder` and return it.
 
     Raises:
         UserError: There are no credentials, Kaggle refuses, the transfer fails for good, or the archive is unsafe.
     """
     slug = competition.slug or ""
-    patience = _patience(fetching)
+    patience = _patience(options)
 
     @cache
     def kaggle() -> Kaggle:
@@ -44,24 +44,26 @@ def download_from_kaggle(competition: Competition, folder: Path, fetching: Fetch
             raise UserError(error.what, f"{error.hint}\n{by_hand}") from error
 
     source = Source(f"{slug}.zip", lambda: kaggle().data_address(slug))
-    return download([source], f"Kaggle's {slug}", folder, fetching, patience)
+    return download([source], f"Kaggle's {slug}", folder, options, patience)
 
 
-def download_files(competition: Competition, folder: Path, fetching: Fetching) -> Path:
+def download_files(competition: Competition, folder: Path, options: DownloadOptions) -> Path:
     """Download the files that a competition names into `folder` and return it.
 
     Raises:
         UserError: A transfer fails for good, or an archive is unsafe.
     """
     sources = [Source(file.name, lambda url=file.url: url, file.md5) for file in competition.files]  # type: ignore[misc]
-    return download(sources, competition.title, folder, fetching, _patience(fetching))
+    return download(sources, competition.title, folder, options, _patience(options))
 
 
-def _patience(fetching: Fetching) -> Patience:
-    return Patience(fetching.timeout, say=fetching.display.say)
+def _patience(options: DownloadOptions) -> RetryPolicy:
+    return RetryPolicy(options.timeout, say=options.display.say)
 
 
-def download(sources: Sequence[Source], what: str, folder: Path, fetching: Fetching, patience: Patience) -> Path:
+def download(
+    sources: Sequence[Source], what: str, folder: Path, options: DownloadOptions, patience: RetryPolicy
+) -> Path:
     """Fetch files, unpack the archives among them, and give the result the name `folder`; return that.
 
     Stopped at any moment, the next call goes on from what is there. Two calls at once: one waits for the other. A
@@ -71,7 +73,7 @@ def download(sources: Sequence[Source], what: str, folder: Path, fetching: Fetch
         sources: What to fetch.
         what: How to call it.
         folder: Its place; it must not exist, or be empty. A link is followed.
-        fetching: What the user wants.
+        options: What the user wants.
         patience: How long faults are put up with.
 
     Raises:
@@ -79,18 +81,18 @@ def download(sources: Sequence[Source], what: str, folder: Path, fetching: Fetch
     """
     place = _place(folder)
     if is_complete(place) and not is_untidy(place):  # also where nothing can be written
-        fetching.display.say(f"{what} is in {folder}, complete")
+        options.display.say(f"{what} is in {folder}, complete")
         return folder
     _prepare(place)
-    with _alone(place, fetching):
+    with _alone(place, options):
         if is_complete(place):
-            fetching.display.say(f"{what} is in {folder}, complete")
+            options.display.say(f"{what} is in {folder}, complete")
         else:
             _refuse_full(place)
-            fetching.display.say(f"downloading {what} into {folder}")
-            with _going_on(place, fetching):
-                _complete(sources, place, fetching, patience)
-        _tidy(place, fetching)
+            options.display.say(f"downloading {what} into {folder}")
+            with _going_on(place, options):
+                _complete(sources, place, options, patience)
+        _tidy(place, options)
     return folder
 
 
@@ -122,7 +124,7 @@ def _prepare(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path, fetching: Fetching) -> Iterator[None]:
+def _alone(folder: Path, options: DownloadOptions) -> Iterator[None]:
     """Wait while another process downloads into the same folder."""
     from filelock import FileLock, Timeout
 
@@ -131,7 +133,7 @@ def _alone(folder: Path, fetching: Fetching) -> Iterator[None]:
         try:
             lock.acquire(timeout=0.2)
         except Timeout:
-            fetching.display.say(f"another process is downloading into {folder}: waiting for it")
+            options.display.say(f"another process is downloading into {folder}: waiting for it")
             lock.acquire()
     try:
         yield
@@ -152,7 +154,7 @@ _NOTHING = (*LITTER, MARKER)  # what a folder may have in it before a download; 
 
 
 @contextmanager
-def _going_on(folder: Path, fetching: Fetching) -> Iterator[None]:
+def _going_on(folder: Path, options: DownloadOptions) -> Iterator[None]:
     """Say what a failed or stopped download leaves for the next."""
     try:
         yield
@@ -160,9 +162,7 @@ def _going_on(folder: Path, fetching: Fetching) -> Iterator[None]:
         refused = isinstance(error, BadArchive) and not isinstance(error, BrokenArchive)  # and would be again
         kept = _kept(workshop(folder))
         if kept and not refused:
-            fetching.display.say(
-                f"{kept / 1e6:,.1f} MB stay in {workshop(folder)}: the same command goes on from there"
-            )
+            options.display.say(f"{kept / 1e6:,.1f} MB stay in {workshop(folder)}: the same command goes on from there")
         raise
 
 
@@ -172,14 +172,14 @@ def _kept(room: Path) -> int:
     return 0
 
 
-def _complete(sources: Sequence[Source], folder: Path, fetching: Fetching, patience: Patience) -> None:
+def _complete(sources: Sequence[Source], folder: Path, options: DownloadOptions, patience: RetryPolicy) -> None:
     unpacked = _cleared(workshop(folder), folder)
-    facts = [_fetched(source, unpacked, fetching, patience) for source in sources]
+    facts = [_fetched(source, unpacked, options, patience) for source in sources]
     n_files = sum(path.is_file() for path in unpacked.rglob("*"))
     marker = {"files": facts, "unpacked": n_files, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text(unpacked / MARKER, json.dumps(marker, indent=1) + "\n")
     _give_name(unpacked, folder)
-    fetching.display.say(f"unpacked {n_files:,} files into {folder}")
+    options.display.say(f"unpacked {n_files:,} files into {folder}")
 
 
 def _cleared(room: Path, folder: Path) -> Path:
@@ -209,14 +209,14 @@ def _try_name(trial: Path, folder: Path) -> None:
             folder.rmdir()
 
 
-def _fetched(source: Source, unpacked: Path, fetching: Fetching, patience: Patience) -> dict[str, object]:
+def _fetched(source: Source, unpacked: Path, options: DownloadOptions, patience: RetryPolicy) -> dict[str, object]:
     """Fetch one file, unless an earlier call has, and unpack it, or put it where it belongs."""
     file = unpacked.with_name(source.name)
     if not file.exists():  # it gets its name when it is whole
-        fetch(source, file, patience, fetching.display)
+        fetch(source, file, patience, options.display)
     facts = {"name": source.name, "bytes": file.stat().st_size}
     if _is_archive(file):
-        _unpack(file, unpacked, fetching)
+        _unpack(file, unpacked, options)
     else:
         with _worded(f"cannot copy {file} into {unpacked}", ROOM):
             unpacked.mkdir(exist_ok=True)
@@ -228,14 +228,14 @@ def _is_archive(file: Path) -> bool:
     return file.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def _unpack(file: Path, unpacked: Path, fetching: Fetching) -> None:
+def _unpack(file: Path, unpacked: Path, options: DownloadOptions) -> None:
     """Unpack an archive and those in it. A broken one is removed, else the next call would find it.
 
     One that is refused stays: it was fetched whole, and would come the same again.
     """
     try:
-        extract(file, unpacked, fetching.display, ROOM)
-        extract_nested(unpacked, fetching.display)
+        extract(file, unpacked, options.display, ROOM)
+        extract_nested(unpacked, options.display)
     except BrokenArchive as error:
         with _worded(f"cannot remove {file}, which is broken", "remove it"):
             file.unlink()
@@ -255,13 +255,13 @@ def _give_name(unpacked: Path, folder: Path) -> None:
         unpacked.rename(folder)
 
 
-def _tidy(folder: Path, fetching: Fetching) -> None:
+def _tidy(folder: Path, options: DownloadOptions) -> None:
     """Remove what a completed download leaves beside its folder; it may have been killed before it could."""
     room = workshop(folder)
-    if fetching.keep_archives and room.is_dir():
+    if options.keep_archives and room.is_dir():
         with _worded(f"cannot move the archives from {room} into {folder}", "the data themselves are complete"):
             for file in [path for path in room.iterdir() if path.is_file() and _is_archive(path)]:
                 file.replace(folder / file.name)
     shutil.rmtree(room, ignore_errors=True)
     if room.exists():
-        fetching.display.warn(f"cannot remove {room}: it is no longer needed")
+        options.display.warn(f"cannot remove {room}: it is no longer needed")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.kaggle.partial_file import Part, arriving
-from kagglekit.kaggle.retry import Fault, Patience, fault, passes, retry_after
+from kagglekit.kaggle.retry import Fault, RetryPolicy, fault, passes, retry_after
 from kagglekit.kaggle.transport import (
     content_range,
     http_error,
@@ -63,7 +63,7 @@ class Fetched:
     checked: str
 
 
-def fetch(source: Source, file: Path, patience: Patience, display: Display) -> Fetched:
+def fetch(source: Source, file: Path, patience: RetryPolicy, display: Display) -> Fetched:
     """Fetch a file; one that is there already, with the md5 the source names, is used as it is.
 
     What arrives is kept in ``FILE.part`` and gone on with, also by the next process; the file gets its name when it
@@ -98,7 +98,7 @@ def fetch(source: Source, file: Path, patience: Patience, display: Display) -> F
 class _Transfer:
     source: Source
     part: Part
-    patience: Patience
+    patience: RetryPolicy
     bar: Bar
 
     def run(self) -> None:

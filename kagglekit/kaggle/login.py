@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.credentials import broken_secret, find_credentials, how_to_log_in, masked
 from kagglekit.kaggle.failures import explained
-from kagglekit.kaggle.retry import Patience, call
+from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from requests import Response
 
 
-def connect(patience: Patience) -> Kaggle:
+def connect(patience: RetryPolicy) -> Kaggle:
     """Log in to Kaggle with the credentials that the official client finds.
 
     Raises:
@@ -50,7 +50,7 @@ def check_login(seconds: float) -> str:
         UserError: It does not, or it can't be asked.
     """
     try:
-        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), Patience())
+        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy())
         kaggle._call("list_competitions", page_size=1)
     except UserError:
         raise

@@ -29,7 +29,7 @@ def _silent(text: str) -> None:
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """Waits between attempts, until there was no progress for some time.
 
     The clock runs from its making on. `call`, `fetch` and `upload` take a `fresh` one of their own, so that one
@@ -57,7 +57,7 @@ class Patience:
         """Whether there was no progress for too long."""
         return time.monotonic() - self._since >= self.seconds
 
-    def fresh(self) -> Patience:
+    def fresh(self) -> RetryPolicy:
         """Return the same patience with its own clock, which starts now."""
         return replace(self)
 
@@ -103,11 +103,11 @@ class Patience:
         self.faults.clear()
 
 
-def call(patience: Patience, function: Callable[[], T]) -> T:
+def call(patience: RetryPolicy, function: Callable[[], T]) -> T:
     """Call a function until it succeeds.
 
     Raises:
-        Exception: The function's, if it does not pass or time is over (see `Patience.wait`).
+        Exception: The function's, if it does not pass or time is over (see `RetryPolicy.wait`).
     """
     own = patience.fresh()
     while True:

@@ -12,13 +12,13 @@ from uuid import uuid4
 from kagglekit.kaggle.client import Facts, Kaggle, Limits, Submission
 from kagglekit.kaggle.failures import explained, midnight, refusal
 from kagglekit.kaggle.ledger import alone, find_open, new_entry, note
-from kagglekit.kaggle.retry import Patience, fault
+from kagglekit.kaggle.retry import RetryPolicy, fault
 from kagglekit.kaggle.transport import network_errors, status
 from kagglekit.kaggle.upload import AddressGone, upload
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import Display, amount, duration
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.system.signals import remembered, stop_if_asked
+from kagglekit.system.signals import deferred_stop, stop_if_asked
 
 LONGEST_WAIT = 3600  # s; scoring takes seconds to a few minutes
 LONGEST_PAUSE = 30  # s between two questions for the score
@@ -119,7 +119,7 @@ def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
         UserError: Kaggle can't be asked, or takes more than an hour.
     """
     started, pause = time.monotonic(), 1.0
-    with remembered(), _live(display, f"waiting for the score of {ref}"):
+    with deferred_stop(), _live(display, f"waiting for the score of {ref}"):
         while True:
             found = kaggle.submission(ref)
             stop_if_asked()
@@ -204,7 +204,7 @@ def _unknown(error: UserError) -> UserError:
     )
 
 
-def _paused(error: Exception, patience: Patience) -> Exception | None:
+def _paused(error: Exception, patience: RetryPolicy) -> Exception | None:
     """Pause before the next try; return the error where there should be none."""
     try:
         patience.wait(error)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from kagglekit.kaggle.retry import Fault, Patience, fault, passes
+from kagglekit.kaggle.retry import Fault, RetryPolicy, fault, passes
 from kagglekit.kaggle.transport import http_error, network_errors, plain_session, shown, status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class AddressGone(Fault):
     """The host knows nothing of the address any more: the upload begins anew with another."""
 
 
-def upload(address: str, file: Path, patience: Patience) -> None:
+def upload(address: str, file: Path, patience: RetryPolicy) -> None:
     """Send a file with PUT.
 
     After any fault, also an answer such as 401, the host is asked first, with an empty PUT (Google's resumable
@@ -61,7 +61,7 @@ class _Sending:
     address: str
     file: Path
     size: int
-    patience: Patience
+    patience: RetryPolicy
     furthest: int = 0  # bytes that the host has said it has
     sent: int = 0  # bytes that have left, whether they arrived or not
     refused: bool = False

@@ -12,7 +12,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.types.competition import Competition
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 from kagglekit.types.image_table import data_key
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     check_compile(request.compile, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
-    fetching = Fetching(display)
-    data = find_data(choice.hooks, choice.competition, choice.name, request.data, fetching, downloads)
+    options = DownloadOptions(display)
+    data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
     return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
 
@@ -60,7 +60,7 @@ def find_data(
     competition: Competition,
     name: str,
     asked: Path | None,
-    fetching: Fetching,
+    options: DownloadOptions,
     downloads: Path | None = None,
 ) -> Path:
     """Return the data folder: the one asked for, else the one that is there (`existing_data`), else a download.
@@ -85,7 +85,7 @@ def find_data(
             f"there are no data in {data_place(name)}, and a dry run leaves nothing behind",
             f"fetch them first: kagglekit download {name}, or name their folder with --data DIR",
         )
-    return hooks.download(competition, downloads or data_place(name), fetching)
+    return hooks.download(competition, downloads or data_place(name), options)
 
 
 def image_table(

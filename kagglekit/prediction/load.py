@@ -30,7 +30,7 @@ from kagglekit.types.view import View
 
 
 @dataclass(frozen=True)
-class Restored:
+class LoadedModel:
     """A finished run's network, ready to predict.
 
     Attributes:
@@ -56,7 +56,7 @@ class Restored:
 
 
 @dataclass(frozen=True)
-class Found:
+class FilePredictions:
     """Predictions of image files.
 
     Attributes:
@@ -68,7 +68,7 @@ class Found:
     probabilities: NDArray[np.float32]
 
 
-def restore(folder: Run, device: torch.device, member: str = "final") -> Restored:
+def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedModel:
     """Build a run's network with its final weights, or those of one of its members.
 
     Raises:
@@ -89,12 +89,12 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> Restore
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return Restored(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
+    return LoadedModel(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
 
 
 def predict_files(
-    restored: Restored, files: Sequence[Path], names: Sequence[str], *, tta: bool, skip_bad: bool = False
-) -> Found:
+    restored: LoadedModel, files: Sequence[Path], names: Sequence[str], *, tta: bool, skip_bad: bool = False
+) -> FilePredictions:
     """Predict image files, plain or averaged with the recipe's augmented views.
 
     Args:
@@ -108,7 +108,7 @@ def predict_files(
         UserError: A file can't be decoded.
     """
     loaders, rows = [], np.arange(len(files))
-    for view, turn in _views(restored, tta):
+    for view, pass_number in _views(restored, tta):
         spec = StoreSpec(
             tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
         )
@@ -118,17 +118,17 @@ def predict_files(
         rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
         keys = image_keys(names, restored.recipe.seed, "tta")
         loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
-        loaders.append((loader, turn))
+        loaders.append((loader, pass_number))
     passes = Passes(loaders, rows)
     parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
     found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
-    return Found(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
+    return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
 
 
-def _views(restored: Restored, tta: bool) -> Iterator[tuple[View, int]]:
+def _views(restored: LoadedModel, tta: bool) -> Iterator[tuple[View, int]]:
     """Yield each view with its pass: the plain one, then the augmented ones if asked for."""
     recipe, stage, config = restored.recipe, restored.stage, data_config(restored.model)
     yield restored.hooks.views(recipe, stage, "plain", config), 0
     if tta and recipe.tta:
         view = restored.hooks.views(recipe, stage, "tta", config)
-        yield from ((view, turn) for turn in range(1, n_passes(view, recipe.tta) + 1))
+        yield from ((view, pass_number) for pass_number in range(1, n_passes(view, recipe.tta) + 1))

@@ -18,7 +18,7 @@ from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.decode import Kind
 from kagglekit.images.loader import Passes
 from kagglekit.prediction.tta import mean_over_passes, n_passes
-from kagglekit.training.context import Snapshot, Work
+from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
@@ -42,94 +42,96 @@ class Tables(NamedTuple):
     mean: pd.DataFrame
 
 
-def predict_members(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted]:
+def predict_members(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Predict valid and test images with each snapshot; add the averaged weights' where the recipe asks for them."""
-    if work.plan.recipe.ensemble == "average":
-        snapshots = [*snapshots, averaged_snapshot(work, snapshots)]
-    if work.pictures.stream:
-        return _predict_streamed(work, snapshots)
-    return [predict_member(work, snapshot) for snapshot in snapshots]
+    if context.plan.recipe.ensemble == "average":
+        snapshots = [*snapshots, averaged_snapshot(context, snapshots)]
+    if context.images.stream:
+        return _predict_streamed(context, snapshots)
+    return [predict_member(context, snapshot) for snapshot in snapshots]
 
 
-def predict_member(work: Work, snapshot: Snapshot) -> Predicted:
+def predict_member(context: RunContext, snapshot: Snapshot) -> Predicted:
     """Load a snapshot's weights and predict valid and test images, plain and with test-time augmentation.
 
     What a stopped run has predicted already is read instead.
     """
-    if all(work.run.predictions(snapshot.name, split).exists() for split in SPLITS):
-        return _predicted(work, snapshot)
-    network = _network(work, snapshot)
-    valid, test = (_predict_split(work, network, snapshot, split) for split in SPLITS)
-    return _member(work, snapshot, valid, test)
+    if all(context.run.predictions(snapshot.name, split).exists() for split in SPLITS):
+        return _predicted(context, snapshot)
+    network = _network(context, snapshot)
+    valid, test = (_predict_split(context, network, snapshot, split) for split in SPLITS)
+    return _member(context, snapshot, valid, test)
 
 
-def _predict_streamed(work: Work, snapshots: Sequence[Snapshot]) -> list[Predicted]:
+def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Do what `predict_member` does, block by block of the test images: all members predict a block before the next."""
     valid: list[Tables] = []
     parts: list[list[Tables]] = [[] for _ in snapshots]
     for snapshot in snapshots:
-        valid.append(_predict_split(work, _network(work, snapshot), snapshot, "valid"))
-    for pictures in work.pictures.test_blocks(work.compute.batch):
+        valid.append(_predict_split(context, _network(context, snapshot), snapshot, "valid"))
+    for images in context.images.test_blocks(context.compute.batch):
         for tables, snapshot in zip(parts, snapshots, strict=True):
-            network = _network(work, snapshot)
-            tables.append(_predict_split(replace(work, pictures=pictures), network, snapshot, "test"))
-    if bad_ids(work.pictures, "test"):  # of streamed images that is not known before
-        work.display.warn(describe_bad(work.pictures))
+            network = _network(context, snapshot)
+            tables.append(_predict_split(replace(context, images=images), network, snapshot, "test"))
+    if bad_ids(context.images, "test"):  # of streamed images that is not known before
+        context.display.warn(describe_bad(context.images))
     tests = [Tables(*map(pd.concat, zip(*tables, strict=True))) for tables in parts]
-    return [_member(work, *each) for each in zip(snapshots, valid, tests, strict=True)]
+    return [_member(context, *each) for each in zip(snapshots, valid, tests, strict=True)]
 
 
-def _network(work: Work, snapshot: Snapshot) -> nn.Module:
+def _network(context: RunContext, snapshot: Snapshot) -> nn.Module:
     """Put a snapshot's weights into the network; return it ready to predict."""
-    set_input_size(work.model, snapshot.stage.size)
-    load_weights(work.model, work.run.snapshot(snapshot.name))
-    set_input_size(work.model, _size(work, snapshot))
-    return folded(work.model.eval()).to(memory_format=work.compute.infer.memory_format)
+    set_input_size(context.model, snapshot.stage.size)
+    load_weights(context.model, context.run.snapshot(snapshot.name))
+    set_input_size(context.model, _size(context, snapshot))
+    return folded(context.model.eval()).to(memory_format=context.compute.infer.memory_format)
 
 
-def _size(work: Work, snapshot: Snapshot) -> int:
-    return work.plan.recipe.predict_size or snapshot.stage.size
+def _size(context: RunContext, snapshot: Snapshot) -> int:
+    return context.plan.recipe.predict_size or snapshot.stage.size
 
 
-def _member(work: Work, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
+def _member(context: RunContext, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
     """Keep a snapshot's predictions: first the plain ones, so that a stopped run has all of them or none."""
     for split, tables in zip(SPLITS, (valid, test), strict=True):
-        save_predictions(tables.plain, work.run.plain_predictions(snapshot.name, split))
+        save_predictions(tables.plain, context.run.plain_predictions(snapshot.name, split))
     for split, tables in zip(SPLITS, (valid, test), strict=True):
-        save_predictions(tables.mean, work.run.predictions(snapshot.name, split))
-    return _predicted(work, snapshot)
+        save_predictions(tables.mean, context.run.predictions(snapshot.name, split))
+    return _predicted(context, snapshot)
 
 
-def _predicted(work: Work, snapshot: Snapshot) -> Predicted:
+def _predicted(context: RunContext, snapshot: Snapshot) -> Predicted:
     """Read a snapshot's predictions back."""
-    valid, test = (load_predictions(work.run.predictions(snapshot.name, split)) for split in SPLITS)
-    member = Member(snapshot.name, valid, test, work.run.name, snapshot.stage.name, snapshot.cycle)
-    return Predicted(member, *(load_predictions(work.run.plain_predictions(snapshot.name, split)) for split in SPLITS))
+    valid, test = (load_predictions(context.run.predictions(snapshot.name, split)) for split in SPLITS)
+    member = Member(snapshot.name, valid, test, context.run.name, snapshot.stage.name, snapshot.cycle)
+    return Predicted(
+        member, *(load_predictions(context.run.plain_predictions(snapshot.name, split)) for split in SPLITS)
+    )
 
 
-def _predict_split(work: Work, network: nn.Module, snapshot: Snapshot, split: Split) -> Tables:
+def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, split: Split) -> Tables:
     """Predict the images of a split, plain and with test-time augmentation."""
-    ids = work.pictures.ids(split)
+    ids = context.images.ids(split)
     if not ids:
-        nothing = make_predictions([], work.plan.classes, np.zeros((0, len(work.plan.classes)), np.float32))
+        nothing = make_predictions([], context.plan.classes, np.zeros((0, len(context.plan.classes)), np.float32))
         return Tables(nothing, nothing)
-    size = _size(work, snapshot)
-    stage, hooks, recipe = snapshot.stage, work.plan.hooks, work.plan.recipe
+    size = _size(context, snapshot)
+    stage, hooks, recipe = snapshot.stage, context.plan.hooks, context.plan.recipe
     kind: Kind = "test" if split == "test" else "labelled"
-    plain = hooks.views(recipe, stage, "plain", work.config)
+    plain = hooks.views(recipe, stage, "plain", context.config)
     views = [(plain, 0)]
     if recipe.tta:
-        tta = hooks.views(recipe, stage, "tta", work.config)
-        views += [(tta, turn) for turn in range(1, n_passes(tta, recipe.tta) + 1)]
-    loaders = [(work.pictures.loader(kind, view, size, "tta"), turn) for view, turn in views]
-    passes = Passes(loaders, work.pictures.rows(split))
-    passed = predict_pass(network, passes, passes.places, 0, work.compute)
+        tta = hooks.views(recipe, stage, "tta", context.config)
+        views += [(tta, pass_number) for pass_number in range(1, n_passes(tta, recipe.tta) + 1)]
+    loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
+    passes = Passes(loaders, context.images.rows(split))
+    passed = predict_pass(network, passes, passes.places, 0, context.compute)
     words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if recipe.tta else "")
-    results = _shown(work, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
-    first = make_predictions(ids, work.plan.classes, results[0])
-    return Tables(first, make_predictions(ids, work.plan.classes, mean_over_passes(results)))
+    results = _shown(context, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
+    first = make_predictions(ids, context.plan.classes, results[0])
+    return Tables(first, make_predictions(ids, context.plan.classes, mean_over_passes(results)))
 
 
-def _shown(work: Work, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
-    with work.noted_batch():
-        return np.concatenate([part.numpy() for part in work.display.track(what, n, passed, work.compute.batch)])
+def _shown(context: RunContext, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
+    with context.noted_batch():
+        return np.concatenate([part.numpy() for part in context.display.track(what, n, passed, context.compute.batch)])

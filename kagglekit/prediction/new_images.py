@@ -23,7 +23,7 @@ from kagglekit.types.predictions import average, check_predictions, load_predict
 
 
 @dataclass(frozen=True)
-class Unseen:
+class NewImages:
     """Images to predict.
 
     Attributes:
@@ -57,7 +57,7 @@ def ranks_images(run: Run) -> bool:
     )
 
 
-def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
+def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
     """Let all members of a run predict, and its ensemble, as it was fitted, combine them.
 
     Returns:
@@ -67,13 +67,13 @@ def predict_unseen(run: Run, images: Unseen) -> pd.DataFrame:
         UserError: The run is not finished, weights or predictions of a member are no longer there, or an image can't be
             decoded.
     """
-    info, members = run.info(), members_unseen(run, images)
+    info, members = run.info(), members_of_new_images(run, images)
     ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
     check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
     return ensemble.test
 
 
-def members_unseen(run: Run, images: Unseen) -> list[Member]:
+def members_of_new_images(run: Run, images: NewImages) -> list[Member]:
     """Return a run's members, with the predictions its ensemble is fitted on, and those of the images as test."""
     info = run.info()
     if info.get("blend_of"):
@@ -104,14 +104,14 @@ def _beside(blend: Run, name: str) -> Run:
     return run
 
 
-def _blended(run: Run, images: Unseen) -> list[Member]:
+def _blended(run: Run, images: NewImages) -> list[Member]:
     """Return what a run adds to a blend: its members; of a blend its ensemble alone."""
     if run.info().get("blend_of"):
         valid = load_predictions(run.predictions("ensemble", "valid"))
-        return [Member(f"{run.name}/ensemble", valid, predict_unseen(run, images), run.name, "blend", 1)]
+        return [Member(f"{run.name}/ensemble", valid, predict_new_images(run, images), run.name, "blend", 1)]
     return [
         replace(member, name=f"{run.name}/{member.name}", valid=load_predictions(run.predictions(member.name, "valid")))
-        for member in members_unseen(run, images)
+        for member in members_of_new_images(run, images)
     ]
 
 
@@ -129,7 +129,7 @@ def _check(run: Run, trainings: Sequence[Run], names: Sequence[str]) -> None:
         raise UserError(f"{run.folder} lacks what its ensemble was made of: {what}", hint)
 
 
-def _predicted(training: Run, member: str, images: Unseen) -> pd.DataFrame:
+def _predicted(training: Run, member: str, images: NewImages) -> pd.DataFrame:
     restored = restore(training, images.device, member)
     found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
     if not len(found.rows):

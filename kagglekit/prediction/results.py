@@ -29,7 +29,7 @@ FOR_ONE = ("temperature",)  # what may change a single member's predictions
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Results:
     """Where predictions go, and what they are judged by.
 
     Attributes:
@@ -58,8 +58,8 @@ class Scored:
     test: pd.DataFrame
 
 
-def conclude(
-    outcome: Outcome, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
+def finish_run(
+    outcome: Results, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
 ) -> dict[str, Score]:
     """Combine, score and write the submission; return the ensemble's scores.
 
@@ -84,7 +84,7 @@ def conclude(
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
 
 
-def _plain_ensemble(outcome: Outcome, plain: Sequence[Member]) -> list[Scored]:
+def _plain_ensemble(outcome: Results, plain: Sequence[Member]) -> list[Scored]:
     """Combine the members as they predict without test-time augmentation, whatever is fitted on those predictions."""
     if not plain or not outcome.scored:
         return []
@@ -97,7 +97,7 @@ def _plain_ensemble(outcome: Outcome, plain: Sequence[Member]) -> list[Scored]:
     return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
 
 
-def combine(outcome: Outcome, members: Sequence[Member]) -> Ensemble:
+def combine(outcome: Results, members: Sequence[Member]) -> Ensemble:
     """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
     plan = outcome.plan
     ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe, _groups(plan))
@@ -124,7 +124,7 @@ def metrics_of(plan: Plan) -> list[Metric]:
     return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name})) for name in names]
 
 
-def score_row(outcome: Outcome, table: Scored) -> dict[str, Any]:
+def score_row(outcome: Results, table: Scored) -> dict[str, Any]:
     """Score predictions on every split with labels: ``{"member", "views", "valid_log_loss": [value, error], ...}``."""
     metrics = metrics_of(outcome.plan)
     valid = outcome.labels if outcome.scored else None
@@ -144,7 +144,7 @@ def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series
     return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
 
 
-def write_csv(outcome: Outcome, ensemble: Ensemble) -> None:
+def write_csv(outcome: Results, ensemble: Ensemble) -> None:
     """Write submission.csv, checked, where there are test images."""
     plan, display = outcome.plan, outcome.display
     if not len(ensemble.test):
@@ -186,7 +186,7 @@ def try_form(plan: Plan) -> None:
         submission_rows(plan, make_predictions(ids, plan.classes, even))
 
 
-def _say_clip_gain(outcome: Outcome, ensemble: Ensemble) -> None:
+def _say_clip_gain(outcome: Results, ensemble: Ensemble) -> None:
     if not outcome.scored or not len(ensemble.valid):
         return
     log_loss = [outcome.plan.hooks.metric(outcome.plan.competition.model_copy(update={"metric": "log_loss"}))]
@@ -218,7 +218,7 @@ def _cell(score: list[float] | None) -> str:
     return f"{score[0]:.4f} ± {score[1]:.4f}" if score else ""
 
 
-def candidates(outcome: Outcome, members: Sequence[Member]) -> list[Scored]:
+def candidates(outcome: Results, members: Sequence[Member]) -> list[Scored]:
     """Combine the members in every way that a plugin provides, but the chosen one.
 
     Whatever an ensemble fits, its valid table is honest (see `Ensemble`); still, the best of many scores flatters

@@ -15,7 +15,7 @@ from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
 from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
-from kagglekit.prediction.new_images import Unseen, predict_unseen
+from kagglekit.prediction.new_images import NewImages, predict_new_images
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.offline import offline
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-def submit_unseen(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
+def submit_test_folder(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
     """Predict the test images of a folder as the run did its own, without a network, and write a checked CSV.
 
     All members predict, of all folds or of all runs of a blend, with the recipe's test-time augmentation; the run's
@@ -50,7 +50,7 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display) 
     competition, sample = hooks.competition(), read_sample(data)
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)
-    found = predict_unseen(run, Unseen(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
+    found = predict_new_images(run, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
     test = clip_predictions(with_missing_rows(found, ids), run.recipe().clip)

@@ -24,7 +24,7 @@ from kagglekit.system.files import replacing
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-FORM = b"kagglekit checkpoint 1\n"
+FORM = b"kagglekit checkpoint 2\n"
 DEPTH = 2  # how many are kept
 WITHIN = 3  # times a checkpoint between two stages is one in the middle: with AdamW's two tensors beside each weight
 SHARE = 0.05  # of the time, at most, that goes into checkpoints in the middle of a stage
@@ -71,7 +71,7 @@ class Saver:
         began = time.monotonic()
         write_checkpoint(self.folder, checkpoint)
         self._saved = time.monotonic()
-        self._took = (self._saved - began) * (1 if checkpoint.tensors.get("held") else WITHIN)
+        self._took = (self._saved - began) * (1 if checkpoint.tensors.get("state") else WITHIN)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

@@ -67,7 +67,7 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def remembered() -> Iterator[None]:
+def deferred_stop() -> Iterator[None]:
     """Raise `Stopped` in the block at Ctrl-C, and keep it for `stop_if_asked`.
 
     For loops that ask a server: Python drops what is raised in a finalizer, and those of requests and urllib3, which
@@ -95,7 +95,7 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def patient() -> Iterator[None]:
+def stop_only_when_asked() -> Iterator[None]:
     """In the block only `stop_if_asked` raises `Stopped`."""
     _asked.patient = True
     try:
@@ -106,7 +106,7 @@ def patient() -> Iterator[None]:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
+def stop_anywhere() -> Iterator[None]:
     """In this block inside of a `patient` one, `Stopped` is raised anywhere again."""
     stop_if_asked()
     _asked.patient = False

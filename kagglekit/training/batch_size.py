@@ -19,7 +19,7 @@ from kagglekit.compute.probes import machine_key, recall, remember
 from kagglekit.training.loop import begin, take_step
 
 if TYPE_CHECKING:
-    from kagglekit.training.state import Fit
+    from kagglekit.training.state import StageFit
 
 LEAST, MOST = 8, 512
 STEPS = 16  # an epoch has at least so many
@@ -52,7 +52,7 @@ def doubled(speed: Callable[[int], float | None], least: int, most: int) -> tupl
     return best, speeds
 
 
-def train_batch(fit: Fit, about: tuple[object, ...], remembered: Path) -> tuple[int, str]:
+def train_batch(fit: StageFit, about: tuple[object, ...], remembered: Path) -> tuple[int, str]:
     """Search the batch of a stage by steps at rate 0 on random inputs; return it, and words for the log.
 
     The weights come back as they were; the optimizer is used up.
@@ -76,17 +76,17 @@ def train_batch(fit: Fit, about: tuple[object, ...], remembered: Path) -> tuple[
     return found, f"batch size {found} found ({_words(speeds, fit.compute)}{_bound(found, most)})"
 
 
-def _train_speed(fit: Fit, example: Tensor, size: int) -> float | None:
+def _train_speed(fit: StageFit, example: Tensor, size: int) -> float | None:
     """Return images/s of training steps; None where the device's memory does not hold one, in one piece."""
     device, labels = fit.compute.device, np.resize(fit.labels, size)
 
     def step() -> None:
-        take_step(fit, images, labels, held)
-        if held.parts > 1:
+        take_step(fit, images, labels, state)
+        if state.parts > 1:
             raise torch.OutOfMemoryError
 
     try:
-        images, held = torch.randn(size, *example.shape[1:], device=device), begin(fit)
+        images, state = torch.randn(size, *example.shape[1:], device=device), begin(fit)
         return _speed(step, images, device, loads=images.ndim == 4)
     except RuntimeError as error:
         if not is_full(error):

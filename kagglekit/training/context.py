@@ -12,7 +12,7 @@ from torch import nn
 
 from kagglekit.compute.device import Compute, synchronise
 from kagglekit.compute.network import data_config, frozen_names, head_module, set_modes
-from kagglekit.images.dataset import Pictures
+from kagglekit.images.dataset import ImageSet
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run
@@ -25,7 +25,7 @@ from kagglekit.types.view import View
 
 
 @dataclass(frozen=True)
-class Work:
+class RunContext:
     """A run under way.
 
     Attributes:
@@ -49,7 +49,7 @@ class Work:
     display: Display
     model: nn.Module
     groups: list[list[str]]
-    pictures: Pictures
+    images: ImageSet
     compute: Compute
     log_loss: Metric
     metric: Metric

@@ -43,7 +43,7 @@ class Estimate:
     """Measures the run's first steps and tells the whole from them, once.
 
     Attributes:
-        total: The whole run's work, in forward passes over one pixel; None where it is not known: there is no estimate.
+        total: The whole run's work, in forward passes over one pixel; None where it is unknown: no estimate.
         started: When the run began, by time.perf_counter, s.
         seconds: The estimate of the whole run; None until ten steps are done.
     """

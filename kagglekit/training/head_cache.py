@@ -28,8 +28,8 @@ class CachedActivations:
     features: Tensor
     where: NDArray[np.int64]
 
-    def batches(self, rows: Sequence[NDArray[np.int64]], turn: int) -> Iterator[Tensor]:
-        """Yield the activations of each array of rows; there is no augmentation, `turn` plays no part."""
+    def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
+        """Yield the activations of each array of rows; there is no augmentation, `pass_number` plays no part."""
         for picked in rows:
             yield self.features[to_device(self.where[picked], self.features.device)]
 

@@ -10,27 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kagglekit.images.dataset import Pictures
+from kagglekit.images.dataset import ImageSet
 from kagglekit.runs.folder import Run
-from kagglekit.training.context import Work
+from kagglekit.training.context import RunContext
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
 
-def valid_scores(work: Work, probabilities: NDArray[np.float32]) -> dict[str, float]:
+def valid_scores(context: RunContext, probabilities: NDArray[np.float32]) -> dict[str, float]:
     """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images.
 
     They are not a number where there are no valid images.
     """
-    truth = work.pictures.labels("valid")
-    metrics = {"valid_loss": work.log_loss}
-    if work.metric.name != work.log_loss.name:
-        metrics[f"valid_{work.metric.name}"] = work.metric
+    truth = context.images.labels("valid")
+    metrics = {"valid_loss": context.log_loss}
+    if context.metric.name != context.log_loss.name:
+        metrics[f"valid_{context.metric.name}"] = context.metric
     return {key: m.score(truth, probabilities).value if len(truth) else math.nan for key, m in metrics.items()}
 
 
 def log_epoch(
-    work: Work,
+    context: RunContext,
     stage: Stage,
     place: tuple[int, int, int],
     *,
@@ -44,7 +44,7 @@ def log_epoch(
     """Add an epoch to log.csv, print it, and tell the watchers.
 
     Args:
-        work: The run.
+        context: The run.
         stage: Its stage.
         place: Numbers of the cycle and the epoch in the stage, from 1, and of its steps so far.
         lr: The head's rate in the last step.
@@ -58,22 +58,22 @@ def log_epoch(
     row: dict[str, Any] = {"stage": stage.name, "size": stage.size, "cycle": cycle, "epoch": epoch, "step": step}
     row |= {"lr": lr, "train_loss": train_loss, **scores, "seconds": seconds}
     row |= {"images_per_s": images / seconds, "waited_s": waited}
-    work.log.append(row)
-    work.run.write_log(work.log)
+    context.log.append(row)
+    context.run.write_log(context.log)
     known = {key: value for key, value in scores.items() if not math.isnan(value)}
     shown = "".join(f"  {key.replace('_', ' ')} {value:.4f}" for key, value in known.items())
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
-    work.display.say(
+    context.display.say(
         f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}{shown}  {speed}{seconds:.1f} s"
     )
-    work.plan.hooks.epoch_end(work.run, stage, row)
+    context.plan.hooks.epoch_end(context.run, stage, row)
 
 
-def log_steps(work: Work, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:
+def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:
     """Add an epoch's steps to steps.csv.
 
     Args:
-        work: The run.
+        context: The run.
         stage: Its stage.
         schedule: The stage's.
         last: Number of the epoch's last step in the stage, from 1.
@@ -81,7 +81,7 @@ def log_steps(work: Work, stage: Stage, schedule: Schedule, last: int, losses: N
     """
     first = last - len(losses)
     columns = zip(range(first, last), schedule.lr[first:last], schedule.momentum[first:last], losses, strict=True)
-    work.run.add_steps(
+    context.run.add_steps(
         [
             {"stage": stage.name, "step": step + 1, "lr": float(lr), "momentum": float(momentum), "loss": float(loss)}
             for step, lr, momentum, loss in columns
@@ -89,12 +89,12 @@ def log_steps(work: Work, stage: Stage, schedule: Schedule, last: int, losses: N
     )
 
 
-def record_valid(work: Work) -> None:
+def record_valid(context: RunContext) -> None:
     """Write down which images the valid predictions are of: the report needs their classes and files."""
-    table = work.pictures.tables["labelled"].iloc[work.pictures.rows("valid")]
-    base = f"{work.plan.data}{os.sep}"
+    table = context.images.tables["labelled"].iloc[context.images.rows("valid")]
+    base = f"{context.plan.data}{os.sep}"
     columns = (table[name].astype("str").tolist() for name in ("id", "path", "label"))
-    work.run.write_valid(
+    context.run.write_valid(
         [
             {"id": image, "file": path.removeprefix(base), "label": label}
             for image, path, label in zip(*columns, strict=True)
@@ -102,14 +102,14 @@ def record_valid(work: Work) -> None:
     )
 
 
-def record_decoding(run: Run, pictures: Pictures) -> None:
+def record_decoding(run: Run, images: ImageSet) -> None:
     """Add to run.json what was decoded since this was last asked for."""
-    new = [{**asdict(each), "seconds": round(each.seconds, 3)} for each in pictures.decoded]
-    pictures.decoded.clear()
+    new = [{**asdict(each), "seconds": round(each.seconds, 3)} for each in images.decoded]
+    images.decoded.clear()
     run.update_info(decoded=[*run.info().get("decoded", []), *new])
 
 
-def last_score(work: Work) -> str:
+def last_score(context: RunContext) -> str:
     """Word the last epoch's score, for the progress bar; empty before there is one."""
-    key = "valid_loss" if work.metric.name == work.log_loss.name else f"valid_{work.metric.name}"
-    return f"{key.replace('_', ' ')} {work.log[-1][key]:.3f}" if work.log else ""
+    key = "valid_loss" if context.metric.name == context.log_loss.name else f"valid_{context.metric.name}"
+    return f"{key.replace('_', ' ')} {context.log[-1][key]:.3f}" if context.log else ""

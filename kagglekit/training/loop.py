@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kagglekit.training.state import Progress, batch_of, steps_per_epoch
 
 if TYPE_CHECKING:
-    from kagglekit.training.state import Fit
+    from kagglekit.training.state import StageFit
 
 
 from collections.abc import Iterator, Sequence
@@ -21,49 +21,49 @@ from torch.optim import Optimizer
 from kagglekit.compute.device import seed_device, to_device
 from kagglekit.compute.memory import give_back, is_full
 from kagglekit.training.mixing import mix, smooth_targets
-from kagglekit.training.state import Held, LossWatch, MovingAverage
+from kagglekit.training.state import LossWatch, MovingAverage, TrainState
 from kagglekit.types.schedule import Schedule
 
 CHECK_EVERY = 50  # steps between two looks at the device's loss: each look waits for the device
 
 
-def train_stage(fit: Fit, held: Held | None = None) -> Iterator[Progress]:
+def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Progress]:
     """Train; yield after every step.
 
     The moving average, where there is one, becomes the model's weights at the end.
 
     Args:
         fit: What it works with.
-        held: From `begin`; where it was restored from a checkpoint, the loop goes on behind its step.
+        state: From `begin`; where it was restored from a checkpoint, the loop goes on behind its step.
 
     Raises:
         NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
         RuntimeError: The device does not hold two images of a batch, or the optimizer's state.
     """
-    held = held or begin(fit)
-    if held.again:
-        held.again = False
-        yield _progress(fit, held)
+    state = state or begin(fit)
+    if state.again:
+        state.again = False
+        yield _progress(fit, state)
     per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
-    while held.step < len(fit.schedule.lr):
-        epoch, done = divmod(held.step, per_epoch)
+    while state.step < len(fit.schedule.lr):
+        epoch, done = divmod(state.step, per_epoch)
         if not done:
-            held.watch.begin_epoch()
+            state.watch.begin_epoch()
         order = epoch_order(fit, epoch)[done:]
         for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
-            set_rates(fit.optimizer, held.rates, fit.schedule, held.step)
-            held.watch.add(take_step(fit, inputs, fit.labels[picked], held), held.step)
-            if held.ema:
-                held.ema.update(fit.model)
-            held.step += 1
-            yield _progress(fit, held)
-    if held.ema:
-        fit.model.load_state_dict(held.ema.weights.state_dict())
+            set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
+            state.watch.add(take_step(fit, inputs, fit.labels[picked], state), state.step)
+            if state.ema:
+                state.ema.update(fit.model)
+            state.step += 1
+            yield _progress(fit, state)
+    if state.ema:
+        fit.model.load_state_dict(state.ema.weights.state_dict())
 
 
-def begin(fit: Fit) -> Held:
+def begin(fit: StageFit) -> TrainState:
     """Return what a stage holds before its first step."""
-    return Held(
+    return TrainState(
         forward=fit.model,
         optimizer=fit.optimizer,
         scaler=torch.amp.GradScaler(fit.compute.device.type, enabled=fit.format.precision == "fp16"),
@@ -73,76 +73,76 @@ def begin(fit: Fit) -> Held:
     )
 
 
-def _progress(fit: Fit, held: Held) -> Progress:
-    step, per_epoch = held.step, steps_per_epoch(fit.stage, len(fit.rows))
+def _progress(fit: StageFit, state: TrainState) -> Progress:
+    step, per_epoch = state.step, steps_per_epoch(fit.stage, len(fit.rows))
     last = step % per_epoch == 0
     due = last or step % CHECK_EVERY == 0 or fit.compute.device.type == "cpu"
     return Progress(
         step=step,
         epoch=(step - 1) // per_epoch + 1,
-        loss=held.watch.read(step) if due else None,
-        epoch_loss=held.watch.epoch_loss,
+        loss=state.watch.read(step) if due else None,
+        epoch_loss=state.watch.epoch_loss,
         epoch_ends=last,
         cycle_ends=_cycle_ended(fit.schedule, step),
-        weights=held.ema.weights if held.ema else fit.model,
-        losses=held.watch.losses(last),
+        weights=state.ema.weights if state.ema else fit.model,
+        losses=state.watch.losses(last),
     )
 
 
-def take_step(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor:
+def take_step(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     loss = None
     while loss is None:
-        loss = _gradients(fit, inputs, labels, held)
+        loss = _gradients(fit, inputs, labels, state)
     if fit.stage.clip_norm:
-        held.scaler.unscale_(fit.optimizer)
+        state.scaler.unscale_(fit.optimizer)
         trained = [p for group in fit.optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(trained, fit.stage.clip_norm)
-    held.scaler.step(fit.optimizer)
-    held.scaler.update()
+    state.scaler.step(fit.optimizer)
+    state.scaler.update()
     fit.optimizer.zero_grad(set_to_none=True)
     return loss
 
 
-def _gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor | None:
+def _gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor | None:
     """Add up a batch's gradients part by part; return its loss, or None where it has to be tried again.
 
     That is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
     """
-    compiled = held.forward is not fit.model
+    compiled = state.forward is not fit.model
     try:
-        return _add_gradients(fit, inputs, labels, held)
+        return _add_gradients(fit, inputs, labels, state)
     except RuntimeError as error:
-        if not is_full(error) or (not compiled and held.parts > len(inputs) // 4):  # BatchNorm needs two images
+        if not is_full(error) or (not compiled and state.parts > len(inputs) // 4):  # BatchNorm needs two images
             raise
     fit.optimizer.zero_grad(set_to_none=True)
     if compiled:
-        held.forward = fit.model
+        state.forward = fit.model
         torch.compiler.reset()
     else:
-        held.parts *= 2
+        state.parts *= 2
     give_back()
     return None
 
 
-def _add_gradients(fit: Fit, inputs: Tensor, labels: NDArray[np.int64], held: Held) -> Tensor:
-    seed_device(fit.compute.device, _step_seed(fit, held.step))  # dropout depends on the step, not on what ran before
+def _add_gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor:
+    seed_device(fit.compute.device, _step_seed(fit, state.step))  # dropout depends on the step, not on what ran before
     if inputs.ndim == 4:
         inputs = inputs.contiguous(memory_format=fit.format.memory_format)
     targets = smooth_targets(to_device(labels, inputs.device), fit.n_classes, fit.stage.label_smoothing)
-    draw = np.random.default_rng((fit.seed, fit.number, held.step))
+    draw = np.random.default_rng((fit.seed, fit.number, state.step))
     total = torch.zeros((), device=inputs.device)
-    for some, wanted in zip(inputs.tensor_split(held.parts), targets.tensor_split(held.parts), strict=True):
+    for some, wanted in zip(inputs.tensor_split(state.parts), targets.tensor_split(state.parts), strict=True):
         mixed, mixed_targets = mix(some, wanted, fit.stage, draw)
         with fit.format.autocast(fit.compute.device):
-            logits = held.forward(mixed)
+            logits = state.forward(mixed)
         loss = fit.loss(logits.float(), mixed_targets) * (len(some) / len(inputs))
-        held.scaler.scale(loss).backward()
+        state.scaler.scale(loss).backward()
         total += loss.detach()
     return total
 
 
-def epoch_order(fit: Fit, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_order(fit: StageFit, epoch: int) -> list[NDArray[np.int64]]:
     """Draw the epoch's full batches: positions in `fit.rows`, shuffled, rare classes more often where asked."""
     n = len(fit.rows)
     draw = np.random.default_rng((fit.seed, fit.number, epoch, n))
@@ -151,7 +151,7 @@ def epoch_order(fit: Fit, epoch: int) -> list[NDArray[np.int64]]:
     return [order[i : i + size] for i in range(0, n - size + 1, size)]
 
 
-def _oversampled(fit: Fit, draw: np.random.Generator) -> NDArray[np.int64]:
+def _oversampled(fit: StageFit, draw: np.random.Generator) -> NDArray[np.int64]:
     counts = np.bincount(fit.labels, minlength=fit.n_classes)
     chances = counts[fit.labels].astype(float) ** -fit.stage.oversample
     return draw.choice(len(fit.rows), size=len(fit.rows), p=chances / chances.sum())
@@ -172,5 +172,5 @@ def _cycle_ended(schedule: Schedule, step: int) -> int:
     return schedule.cycle_ends.index(step) + 1 if step in schedule.cycle_ends else 0
 
 
-def _step_seed(fit: Fit, step: int) -> int:
+def _step_seed(fit: StageFit, step: int) -> int:
     return int(np.random.SeedSequence((fit.seed, fit.number, step)).generate_state(1)[0])

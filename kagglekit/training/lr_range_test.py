@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kagglekit.compute.smoothing import centred, smoothed
 from kagglekit.system.errors import UserError
 from kagglekit.training.loop import begin, epoch_order, set_rates, take_step
-from kagglekit.training.state import Fit
+from kagglekit.training.state import StageFit
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
@@ -48,7 +48,7 @@ class Sweep:
         return centred(self.losses)
 
 
-def sweep(fit: Fit) -> Sweep:
+def sweep(fit: StageFit) -> Sweep:
     """Take at most 100 steps with growing rates, then give the weights back as they were.
 
     The optimizer is used up: its state is that of the steps.
@@ -58,13 +58,13 @@ def sweep(fit: Fit) -> Sweep:
     momentum = fit.schedule.momentum[fit.schedule.lr.argmax()]  # that of the step which the found rate is for
     schedule = Schedule(grown, np.full(STEPS, momentum), (STEPS,))
     ratios = tuple(group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups)
-    held = begin(fit)
+    state = begin(fit)
     look_every = 1 if fit.compute.device.type == "cpu" else LOOK_EVERY
     kept: list[Tensor] = []
     for step, (picked, inputs) in zip(range(STEPS), _batches(fit), strict=False):
         set_rates(fit.optimizer, ratios, schedule, step)
-        held.step = step
-        kept.append(take_step(fit, inputs, fit.labels[picked], held))
+        state.step = step
+        kept.append(take_step(fit, inputs, fit.labels[picked], state))
         if (step + 1) % look_every == 0 and _diverged(torch.stack(kept).float().tolist()):
             break
     fit.model.load_state_dict(before)
@@ -73,7 +73,7 @@ def sweep(fit: Fit) -> Sweep:
     return Sweep(grown[:n], losses[:n], _distinct(ratios))
 
 
-def _batches(fit: Fit) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+def _batches(fit: StageFit) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     """Yield the positions and inputs of full batches, epoch after epoch."""
     for epoch in count():
         order = epoch_order(fit, epoch)[:STEPS]
@@ -136,7 +136,7 @@ def with_rate(stage: Stage, lr: float) -> Stage:
     return stage.model_copy(update={"lr": lr, "group_lrs": rates, "find_lr": False})
 
 
-def found_rate(fit: Fit) -> tuple[Stage, str]:
+def found_rate(fit: StageFit) -> tuple[Stage, str]:
     """Return a fit's stage with the rate ``valley``, and words for the log.
 
     Raises:

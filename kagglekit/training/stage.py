@@ -15,11 +15,11 @@ from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
-from kagglekit.training.context import Work
+from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.head_regression import fit_linear_head, linear_layer
 from kagglekit.training.log import log_epoch, valid_scores
-from kagglekit.training.state import Fit, steps_per_epoch
+from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
@@ -28,61 +28,61 @@ if TYPE_CHECKING:
     from kagglekit.images.loader import Loader
 
 
-def set_up(work: Work, stage: Stage) -> None:
+def set_up(context: RunContext, stage: Stage) -> None:
     """Give the network the stage's image size and its dropout."""
-    set_input_size(work.model, stage.size)
-    work.position.size = stage.size
-    set_dropout(work.head, work.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
+    set_input_size(context.model, stage.size)
+    context.position.size = stage.size
+    set_dropout(context.head, context.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
 
 
-def fit_of(work: Work, number: int, stage: Stage) -> tuple[Fit, Loader | None]:
+def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Loader | None]:
     """Return what a stage of gradient steps trains with, its modules in the right modes; and its loader, if any."""
     loader: Loader | None = None
     if stage.precompute:
-        cached = cached_activations(work, number, stage)
-        fit = _fit(work, number, stage, work.head, cached, Format("fp32", channels_last=True))
+        cached = cached_activations(context, number, stage)
+        fit = _fit(context, number, stage, context.head, cached, Format("fp32", channels_last=True))
     else:
-        chosen = work.compute.infer if stage.freeze_to == -1 else work.compute.train
-        work.model.to(memory_format=chosen.memory_format)
-        view = work.plan.hooks.views(work.plan.recipe, stage, "train", work.config)
-        loader = work.pictures.loader("labelled", view, stage.size, salt=(number, "train"))
-        fit = _fit(work, number, stage, work.model, loader, chosen)
-    work.set_modes(stage)  # behind the optimizer, which has frozen what does not train
-    if stage.freeze_to == -1 and not stage.precompute and not _body_learns(work):
-        fit = replace(fit, model=folded(work.model, shared=work.head))
-    return with_found_batch(work, fit), loader
+        chosen = context.compute.infer if stage.freeze_to == -1 else context.compute.train
+        context.model.to(memory_format=chosen.memory_format)
+        view = context.plan.hooks.views(context.plan.recipe, stage, "train", context.config)
+        loader = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
+        fit = _fit(context, number, stage, context.model, loader, chosen)
+    context.set_modes(stage)  # behind the optimizer, which has frozen what does not train
+    if stage.freeze_to == -1 and not stage.precompute and not _body_learns(context):
+        fit = replace(fit, model=folded(context.model, shared=context.head))
+    return with_found_batch(context, fit), loader
 
 
-def _body_learns(work: Work) -> bool:
+def _body_learns(context: RunContext) -> bool:
     """Return whether a parameter outside of the head needs a gradient: a plugin's optimizer may freeze less."""
-    head = {id(parameter) for parameter in work.head.parameters()}
-    return any(each.requires_grad for each in work.model.parameters() if id(each) not in head)
+    head = {id(parameter) for parameter in context.head.parameters()}
+    return any(each.requires_grad for each in context.model.parameters() if id(each) not in head)
 
 
-def _fit(work: Work, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> Fit:
-    plan, rows = work.plan, work.pictures.rows("train")
-    optimizer = plan.hooks.optimizer(work.model, work.groups, stage, plan.recipe)
-    return Fit(
+def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> StageFit:
+    plan, rows = context.plan, context.images.rows("train")
+    optimizer = plan.hooks.optimizer(context.model, context.groups, stage, plan.recipe)
+    return StageFit(
         model=model,
         inputs=inputs,
         rows=rows,
-        labels=work.pictures.labels("train"),
+        labels=context.images.labels("train"),
         n_classes=len(plan.classes),
         stage=stage,
         number=number,
         optimizer=optimizer,
-        schedule=_schedule(work, number, stage, len(rows)),
+        schedule=_schedule(context, number, stage, len(rows)),
         loss=plan.hooks.loss(plan.recipe),
-        compute=work.compute,
+        compute=context.compute,
         format=chosen,
         seed=plan.recipe.seed,
     )
 
 
-def _schedule(work: Work, number: int, stage: Stage, n: int) -> Schedule:
+def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedule:
     """Return a stage's schedule over `n` images, its rates halved where a loss was not finite."""
     per_epoch = steps_per_epoch(stage, n)
-    schedule = work.plan.hooks.schedule(stage, per_epoch, work.plan.recipe)
+    schedule = context.plan.hooks.schedule(stage, per_epoch, context.plan.recipe)
     steps = len(schedule.lr)
     if steps % per_epoch:
         raise UserError(
@@ -90,24 +90,24 @@ def _schedule(work: Work, number: int, stage: Stage, n: int) -> Schedule:
             f"epochs of {per_epoch} steps",
             "the plugin that answers kagglekit_schedule must return a multiple of steps_per_epoch",
         )
-    return replace(schedule, lr=schedule.lr * work.position.rates.get(number, 1.0))
+    return replace(schedule, lr=schedule.lr * context.position.rates.get(number, 1.0))
 
 
-def cached_activations(work: Work, number: int, stage: Stage) -> CachedActivations:
+def cached_activations(context: RunContext, number: int, stage: Stage) -> CachedActivations:
     """Compute the activations at the head's input of all train and valid images, in the plain view."""
     started = time.perf_counter()
-    rows = np.concatenate([work.pictures.rows("train"), work.pictures.rows("valid")])
-    loader = work.pictures.loader("labelled", work.plain_view(stage), stage.size)
-    work.model.to(memory_format=work.compute.infer.memory_format)
-    body = folded(work.model.eval(), shared=work.head)
+    rows = np.concatenate([context.images.rows("train"), context.images.rows("valid")])
+    loader = context.images.loader("labelled", context.plain_view(stage), stage.size)
+    context.model.to(memory_format=context.compute.infer.memory_format)
+    body = folded(context.model.eval(), shared=context.head)
     parts, began = [], time.perf_counter()
-    with work.display.bar(f"{stage.name}: activations", len(rows)) as bar, work.noted_batch():
-        for part in head_inputs(body, work.head, loader, rows, work.compute):
-            work.count_step(len(part) * stage.size**2, began)
+    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.noted_batch():
+        for part in head_inputs(body, context.head, loader, rows, context.compute):
+            context.count_step(len(part) * stage.size**2, began)
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
-    work.display.say(
+    context.display.say(
         f"{number} {stage.name}: cached the activations of {len(rows):,} images at {stage.size} px in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
     )
@@ -116,20 +116,20 @@ def cached_activations(work: Work, number: int, stage: Stage) -> CachedActivatio
     return CachedActivations(torch.cat(parts), where)
 
 
-def regress_head(work: Work, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
+def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
     """Put the regression's solution into the head, and log it as an epoch."""
-    layer, rows, labels = linear_layer(work.head), work.pictures.rows("train"), work.pictures.labels("train")
+    layer, rows, labels = linear_layer(context.head), context.images.rows("train"), context.images.labels("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
-    groups = work.pictures.groups("train")
-    found = fit_linear_head(features, labels, len(work.plan.classes), work.plan.recipe.seed, groups)
+    groups = context.images.groups("train")
+    found = fit_linear_head(features, labels, len(context.plan.classes), context.plan.recipe.seed, groups)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))
-    work.display.say(
+    context.display.say(
         f"{number} {stage.name}: logistic regression, C {found.strength:.2g}, log loss {found.log_loss:.4f} in "
         "cross-validation on the training images"
     )
-    train_loss = work.log_loss.score(labels, head_outputs(work.head, cached, rows)).value
-    scores = valid_scores(work, head_outputs(work.head, cached, work.pictures.rows("valid")))
+    train_loss = context.log_loss.score(labels, head_outputs(context.head, cached, rows)).value
+    scores = valid_scores(context, head_outputs(context.head, cached, context.images.rows("valid")))
     seconds = time.perf_counter() - started
-    log_epoch(work, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)
+    log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)

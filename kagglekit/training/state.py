@@ -21,7 +21,7 @@ from kagglekit.types.schedule import Schedule
 
 
 @dataclass
-class Held:
+class TrainState:
     """What a stage's loop holds from step to step beside the model: with both, it goes on as if never stopped.
 
     Attributes:
@@ -50,7 +50,7 @@ class Held:
     best: tuple[float, dict[str, Tensor]] | None = None
     seconds: float = 0.0
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return it as plain facts and as (nested) tensors.
 
         Raises:
@@ -115,7 +115,7 @@ NEVER = 2**31 - 1  # the number of a step that does not come
 class LossWatch:
     """Sums the loss and remembers the first step whose loss was not finite, on the device until asked."""
 
-    def __init__(self, fit: Fit, per_epoch: int) -> None:
+    def __init__(self, fit: StageFit, per_epoch: int) -> None:
         self.fit = fit
         self.per_epoch = per_epoch
         self.sum = torch.zeros((), device=fit.compute.device)
@@ -185,7 +185,7 @@ class LossWatch:
 
 
 @dataclass(frozen=True)
-class Fit:
+class StageFit:
     """What one stage's training loop works with.
 
     Attributes:

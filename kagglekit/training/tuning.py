@@ -9,58 +9,58 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kagglekit.compute.compile import WARM_UP, Compile, worded
+from kagglekit.compute.compile import WARM_UP, Compile, explain_compile_errors
 from kagglekit.compute.device import synchronise
 from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch
-from kagglekit.training.context import Work
+from kagglekit.training.context import RunContext
 from kagglekit.training.lr_range_test import found_rate, with_rate
-from kagglekit.training.state import Fit, Held, batch_of, steps_per_epoch
+from kagglekit.training.state import StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.types.recipe import Stage
 
 SETTLED, TIMED = 5, 15  # a stage's speed is that of the steps between: before them kernels are set up
 PAYS = 150.0  # s of steps to come from which on compiling them pays: it takes a minute or two itself
 
 
-def with_found_batch(work: Work, fit: Fit) -> Fit:
+def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
     """Search the batch size where the stage asks for it; it is kept in run.json."""
-    found: dict[str, int] = work.run.info().get("found_batches", {})
+    found: dict[str, int] = context.run.info().get("found_batches", {})
     stage = fit.stage
     if not stage.find_batch:
         return fit
     if stage.name in found:  # the stage began before, and is taken up again
         batch = found[stage.name]
     else:
-        recipe = work.plan.recipe
-        network = (recipe.arch, recipe.archs, recipe.head, len(work.plan.classes), stage.size, str(fit.format))
+        recipe = context.plan.recipe
+        network = (recipe.arch, recipe.archs, recipe.head, len(context.plan.classes), stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
         batch, words = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
-        work.display.say(f"{fit.number} {stage.name}: {words}")
-        work.run.update_info(found_batches={**found, stage.name: batch})
-    return _again(work, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
+        context.display.say(f"{fit.number} {stage.name}: {words}")
+        context.run.update_info(found_batches={**found, stage.name: batch})
+    return _again(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
 
 
-def with_found_rate(work: Work, fit: Fit) -> Fit:
+def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
     """Search the learning rate where the stage asks for it; the rate is kept in run.json."""
-    found: dict[str, float] = work.run.info().get("found_lrs", {})
+    found: dict[str, float] = context.run.info().get("found_lrs", {})
     if not fit.stage.find_lr:
         return fit
     if fit.stage.name in found:  # the stage began before, and is taken up again
         stage = with_rate(fit.stage, found[fit.stage.name])
     else:
         stage, words = found_rate(fit)
-        work.display.say(f"{fit.number} {stage.name}: {words}")
-        work.run.update_info(found_lrs={**found, stage.name: stage.lr})
-    return _again(work, fit, stage)
+        context.display.say(f"{fit.number} {stage.name}: {words}")
+        context.run.update_info(found_lrs={**found, stage.name: stage.lr})
+    return _again(context, fit, stage)
 
 
-def _again(work: Work, fit: Fit, stage: Stage) -> Fit:
+def _again(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
     """Return a fit for the stage as it was found to be, with a fresh optimizer and its own schedule."""
-    hooks, recipe = work.plan.hooks, work.plan.recipe
-    optimizer = hooks.optimizer(work.model, work.groups, stage, recipe)
+    hooks, recipe = context.plan.hooks, context.plan.recipe
+    optimizer = hooks.optimizer(context.model, context.groups, stage, recipe)
     schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), recipe)
-    schedule = replace(schedule, lr=schedule.lr * work.position.rates.get(fit.number, 1.0))
+    schedule = replace(schedule, lr=schedule.lr * context.position.rates.get(fit.number, 1.0))
     return replace(fit, stage=stage, optimizer=optimizer, schedule=schedule)
 
 
@@ -69,33 +69,35 @@ class Compiler:
     """Compiles a stage's steps where asked, or where enough of them are to come.
 
     Attributes:
-        work: The run.
+        context: The run.
         choice: ``off``; ``on``, from the first step; ``auto``, once the first steps told how long the stage takes.
         steps: Seen so far.
         spent: Time of those that are timed, s.
         compiled: Whether the steps are compiled now.
     """
 
-    work: Work
+    context: RunContext
     choice: Compile
     steps: int = 0
     spent: float = 0.0
     compiled: bool = False
 
-    def begin(self, fit: Fit, held: Held) -> None:
+    def begin(self, fit: StageFit, state: TrainState) -> None:
         """Compile before the first step, if asked; say it where too few steps are to come to tell whether it pays."""
-        left = len(fit.schedule.lr) - held.step
+        left = len(fit.schedule.lr) - state.step
         if self.choice == "on":
-            self._compile(fit, held, "as asked")
+            self._compile(fit, state, "as asked")
         elif self.choice == "auto" and left < TIMED:
             why = f"{left} are to come, too few to measure whether it pays"
-            self.work.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
+            self.context.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
 
-    def after_step(self, fit: Fit, held: Held, seconds: float) -> None:
+    def after_step(self, fit: StageFit, state: TrainState, seconds: float) -> None:
         """Count a step that took so long to ask for; decide when enough are timed."""
-        if self.compiled and held.forward is fit.model:
+        if self.compiled and state.forward is fit.model:
             self.compiled = False
-            self.work.display.warn(f"{fit.number} {fit.stage.name}: no memory for compiled steps; it goes on without")
+            self.context.display.warn(
+                f"{fit.number} {fit.stage.name}: no memory for compiled steps; it goes on without"
+            )
         if self.choice != "auto" or self.steps > TIMED:
             return
         self.steps += 1
@@ -105,58 +107,58 @@ class Compiler:
         if self.steps > SETTLED:
             self.spent += seconds + time.perf_counter() - waited
         if self.steps == TIMED:
-            self._decide(fit, held)
+            self._decide(fit, state)
 
-    def _decide(self, fit: Fit, held: Held) -> None:
-        left = self.spent / (TIMED - SETTLED) * (len(fit.schedule.lr) - held.step)
+    def _decide(self, fit: StageFit, state: TrainState) -> None:
+        left = self.spent / (TIMED - SETTLED) * (len(fit.schedule.lr) - state.step)
         self.steps += 1
         why = f"about {duration(left)} of steps are to come, and it pays from {duration(PAYS)} on"
         if left < PAYS:
-            self.work.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
+            self.context.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
         else:
-            self._compile(fit, held, why)
+            self._compile(fit, state, why)
 
-    def _compile(self, fit: Fit, held: Held, why: str) -> None:
+    def _compile(self, fit: StageFit, state: TrainState, why: str) -> None:
         """Compile, and say so; where it was not asked for, a failure only warns.
 
         `compiled` puts back what it changed, and the step's own generators are seeded anew. A device that a failure has
         left unusable raises here, when it is asked to finish: then nothing can go on.
         """
-        say, stage = self.work.display.say, f"{fit.number} {fit.stage.name}"
-        if held.parts > 1:
+        say, stage = self.context.display.say, f"{fit.number} {fit.stage.name}"
+        if state.parts > 1:
             say(f"{stage}: steps are not compiled: their gradients are added up from parts")
             return
         try:
-            held.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
+            state.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
         except Exception as error:
             if self.choice == "on" and not isinstance(error, torch.OutOfMemoryError):
                 raise
             synchronise(fit.compute.device)
             torch.compiler.reset()
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            self.work.display.warn(f"{stage}: steps are not compiled: {reason}")
+            self.context.display.warn(f"{stage}: steps are not compiled: {reason}")
             return
         self.compiled = True
         graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""
         say(f"{stage}: steps are compiled{graphs}, in {duration(seconds)}: {why}")
-        self.work.run.update_info(
-            compiled={**self.work.run.info().get("compiled", {}), fit.stage.name: round(seconds, 1)}
+        self.context.run.update_info(
+            compiled={**self.context.run.info().get("compiled", {}), fit.stage.name: round(seconds, 1)}
         )
 
 
-def compiler(work: Work, stage: Stage) -> Compiler:
+def compiler(context: RunContext, stage: Stage) -> Compiler:
     """Return the compiler of a stage's steps: ``auto`` is ``off`` on a CPU, where it gains less than it costs.
 
     Cached activations train a head alone, whose steps are too short to be worth it. Nothing is timed where the run is
     to be deterministic.
     """
-    request = work.plan.request
-    auto = work.compute.device.type == "cuda" and not request.deterministic
+    request = context.plan.request
+    auto = context.compute.device.type == "cuda" and not request.deterministic
     off = stage.precompute or (request.compile == "auto" and not auto)
-    return Compiler(work, "off" if off else request.compile)
+    return Compiler(context, "off" if off else request.compile)
 
 
-def compiled(fit: Fit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
+def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
     """Compile the forward and backward pass of a stage's steps on images.
 
     The weights stay where they are: the model is saved, loaded and validated as ever.
@@ -180,7 +182,7 @@ def compiled(fit: Fit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
     images = torch.zeros(batch, 3, fit.stage.size, fit.stage.size, device=device)
     images = images.contiguous(memory_format=fit.format.memory_format)
     try:
-        with worded():
+        with explain_compile_errors():
             for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread has nothing to do
                 with fit.format.autocast(device):
                     logits = forward(images)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from kagglekit.compute.device import BATCH
 from kagglekit.compute.network import load_weights, save_weights, set_input_size
-from kagglekit.training.context import Snapshot, Work
+from kagglekit.training.context import RunContext, Snapshot
 
 
-def averaged_snapshot(work: Work, snapshots: Sequence[Snapshot]) -> Snapshot:
+def averaged_snapshot(context: RunContext, snapshots: Sequence[Snapshot]) -> Snapshot:
     """Average the snapshots' weights, and re-estimate BatchNorm's statistics on training images.
 
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization", arXiv:1803.05407.
@@ -21,30 +21,30 @@ def averaged_snapshot(work: Work, snapshots: Sequence[Snapshot]) -> Snapshot:
     last = snapshots[-1]
     same = [snapshot for snapshot in snapshots if snapshot.stage.size == last.stage.size]
     sums: dict[str, Tensor] = {}
-    set_input_size(work.model, last.stage.size)
-    work.model.to(memory_format=work.compute.infer.memory_format)
+    set_input_size(context.model, last.stage.size)
+    context.model.to(memory_format=context.compute.infer.memory_format)
     for snapshot in same:
-        load_weights(work.model, work.run.snapshot(snapshot.name))
-        for name, value in work.model.state_dict().items():
+        load_weights(context.model, context.run.snapshot(snapshot.name))
+        for name, value in context.model.state_dict().items():
             share = value.cpu().double() / len(same)  # on the CPU: Apple's GPUs have no float64
             sums[name] = sums[name] + share if name in sums else share
-    work.model.to(memory_format=work.compute.infer.memory_format)
-    work.model.load_state_dict({k: sums[k].to(v.dtype) for k, v in work.model.state_dict().items()})
-    _estimate_batch_norm(work, last)
+    context.model.to(memory_format=context.compute.infer.memory_format)
+    context.model.load_state_dict({k: sums[k].to(v.dtype) for k, v in context.model.state_dict().items()})
+    _estimate_batch_norm(context, last)
     average = Snapshot("average", last.stage, last.cycle)
-    save_weights(work.model, work.run.snapshot("average"))
+    save_weights(context.model, context.run.snapshot("average"))
     return average
 
 
 @torch.no_grad()
-def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
+def _estimate_batch_norm(context: RunContext, snapshot: Snapshot) -> None:
     """Run training images once, shuffled, through the network with BatchNorm layers that average their statistics.
 
     Only those layers whose statistics the stage updated.
     """
-    work.set_modes(snapshot.stage)
-    layers = [m for m in work.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    work.model.eval()
+    context.set_modes(snapshot.stage)
+    layers = [m for m in context.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
+    context.model.eval()
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]
@@ -52,12 +52,12 @@ def _estimate_batch_norm(work: Work, snapshot: Snapshot) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # a plain average over all batches
         layer.train()
-    view = work.plan.hooks.views(work.plan.recipe, snapshot.stage, "train", work.config)
-    loader = work.pictures.loader("labelled", view, snapshot.stage.size, "batch-norm")
-    rows = np.random.default_rng(work.plan.recipe.seed).permutation(work.pictures.rows("train"))
+    view = context.plan.hooks.views(context.plan.recipe, snapshot.stage, "train", context.config)
+    loader = context.images.loader("labelled", view, snapshot.stage.size, "batch-norm")
+    rows = np.random.default_rng(context.plan.recipe.seed).permutation(context.images.rows("train"))
     chunks = [rows[i : i + BATCH] for i in range(0, len(rows) - min(len(rows), BATCH) + 1, BATCH)]
     for inputs in loader.batches(chunks, 0):
-        with work.compute.infer.autocast(work.compute.device):
-            work.model(inputs)
+        with context.compute.infer.autocast(context.compute.device):
+            context.model(inputs)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum

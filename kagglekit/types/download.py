@@ -8,7 +8,7 @@ from kagglekit.system.console import Display
 
 
 @dataclass(frozen=True)
-class Fetching:
+class DownloadOptions:
     """What the user wants of a download.
 
     Attributes:

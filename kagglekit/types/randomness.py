@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
@@ -23,16 +27,32 @@ def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
     return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
 
 
-def uniforms(keys: NDArray[np.uint64], turn: int, n: int) -> NDArray[np.float64]:
-    """Draw `n` uniform numbers in [0, 1) for each key, (B, n), as a pure function of key and turn.
+def _also_called(old: str, new: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let plugins name an argument as it was called before."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if old in kwargs:
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+@_also_called("turn", "pass_number")
+def uniforms(keys: NDArray[np.uint64], pass_number: int, n: int) -> NDArray[np.float64]:
+    """Draw `n` uniform numbers in [0, 1) for each key, (B, n), as a pure function of the key and the pass.
 
     The generator is splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
-    generators"), counted instead of stepped: draw j of turn t is the mixing function of
+    generators"), counted instead of stepped: draw j of pass t is the mixing function of
     ``mix(key + (t + 1) * gamma) + (j + 1) * gamma``.
     """
     gamma = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
-        start = _mix(keys + np.uint64(turn + 1) * gamma)
+        start = _mix(keys + np.uint64(pass_number + 1) * gamma)
         bits = _mix(start[:, None] + np.arange(1, n + 1, dtype=np.uint64) * gamma)
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kagglekit.types.recipe import Border
 
-Fit = Literal["short", "long", "both"]
+CropMode = Literal["short", "long", "both"]
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class View:
     """One way of looking at pictures, for a whole batch at a time.
 
     Attributes:
-        maps: ``(keys (B,) uint64, aspects (B,) float32, turn) -> (B, 2, 3) float32``: output to picture
-            coordinates, as above. `turn` is the epoch (from 0) in training and the pass (from 1) in
-            test-time augmentation. All randomness comes from `uniforms(keys, turn, ...)`.
-        colours: ``(keys, turn) -> (B, 2) float32``: gain and offset, applied to pixels in [0, 1] before they
+        maps: ``(keys (B,) uint64, aspects (B,) float32, pass_number) -> (B, 2, 3) float32``: output to picture
+            coordinates, as above. `pass_number` is the epoch (from 0) in training and the pass (from 1) in
+            test-time augmentation. All randomness comes from `uniforms(keys, pass_number, ...)`.
+        colours: ``(keys, pass_number) -> (B, 2) float32``: gain and offset, applied to pixels in [0, 1] before they
             are normalised; None for no change.
         pixels: An optional function of the finished batch, float (B, 3, S, S), normalised, on the device.
         border: What lies outside of the picture.
@@ -48,5 +48,5 @@ class View:
     colours: Callable[[NDArray[np.uint64], int], NDArray[np.float32]] | None = None
     pixels: Callable[[Tensor], Tensor] | None = None
     border: Border = "reflect"
-    fit: Fit = "short"
+    fit: CropMode = "short"
     passes: int | None = None

@@ -11,7 +11,7 @@ from kagglekit.hooks.manager import disabled_in
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
-from kagglekit.prediction.results import Outcome, Scored, candidates, conclude
+from kagglekit.prediction.results import Results, Scored, candidates, finish_run
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, create_run, find_run
@@ -58,9 +58,9 @@ def blend(request: BlendRequest, display: Display) -> Run:
     with reported_failures(plan, folder, display):
         folder.write_recipe(plan.recipe)
         folder.update_info(status="running", **_facts(plan, runs))
-        outcome = Outcome(plan, folder, display, labels)
+        outcome = Results(plan, folder, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
-        conclude(outcome, members, [*lines, *candidates(outcome, members)])
+        finish_run(outcome, members, [*lines, *candidates(outcome, members)])
         folder.write_valid(runs[0].valid())
         folder.update_info(status="finished")
         leave_report(folder, display)

@@ -38,7 +38,7 @@ from kagglekit.workflows.single import timed_stage
 def dry_run(request: Request, display: Display) -> None:
     """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
 
-    All folds are dealt, one of them is tried and joined as if it were all; of repeats, one is tried.
+    All folds are assigned, one of them is tried and joined as if it were all; of repeats, one is tried.
 
     Args:
         request: What was asked; with `full`, from `kagglekit.workflows.full_data.full_request`.
@@ -62,9 +62,9 @@ def dry_run(request: Request, display: Display) -> None:
 def _one_fold(plan: Plan, display: Display) -> Plan:
     """Deal the folds; return the plan of the first one that would be trained."""
     number = plan.request.only_fold or 1
-    plan, dealt = deal(plan)
-    display.say(f"dry run: {plan.recipe.folds} folds are dealt, and number {number} is tried")
-    return replace(plan, table=fold_table(plan.table, dealt, number))
+    plan, fold_numbers = deal(plan)
+    display.say(f"dry run: {plan.recipe.folds} folds are assigned, and number {number} is tried")
+    return replace(plan, table=fold_table(plan.table, fold_numbers, number))
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
@@ -73,10 +73,10 @@ def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run
     fold = plan.request.only_fold or 1
     trained = folder.fold(fold) if plan.recipe.folds else folder
     trained.write_recipe(plan.recipe)
-    work = prepare(plan, model, trained, display, time.perf_counter())
+    context = prepare(plan, model, trained, display, time.perf_counter())
     for number in plan.stages:
-        timed_stage(work, number)
-    finish(work, work.position.snapshots)
+        timed_stage(context, number)
+    finish(context, context.position.snapshots)
     if plan.recipe.folds:
         join_folds(plan, folder, [fold], display)
     return folder

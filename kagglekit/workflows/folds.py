@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kagglekit.data.folds import deal_folds
+from kagglekit.data.folds import assign_folds
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.identity import start_facts
 from kagglekit.planning.plan import Plan, labels_of
-from kagglekit.prediction.results import Outcome, Scored, candidates, conclude
+from kagglekit.prediction.results import Results, Scored, candidates, finish_run
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lock import locked
@@ -56,7 +56,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     """
     started = time.perf_counter()
     recipe, begun = plan.recipe, start_facts(plan)
-    plan, dealt = deal(plan)
+    plan, fold_numbers = deal(plan)
     folder = _folder(plan, begun["data_key"])
     describe_plan(plan, model, folder, display)
     picked = ", ".join(recipe.picked(plan.stages))
@@ -68,7 +68,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
-            run_fold(plan, dealt, number, folder, display)
+            run_fold(plan, fold_numbers, number, folder, display)
         with locked(folder, JOINING, f"the folds are kept; once it has ended: kagglekit resume {folder.folder}"):
             finished = [number for number in numbers if is_finished(folder.fold(number))]
             scores = join_folds(plan, folder, finished, display)
@@ -88,9 +88,9 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
 
 
 def deal(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
-    """Return the plan with all labelled images to train on, and which fold holds which image out (see `deal_folds`)."""
+    """Return the plan with all labelled images to train on, and each image's fold (see `assign_folds`)."""
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
-    return replace(plan, table=table), deal_folds(table, plan.recipe.folds, plan.recipe.split_by)
+    return replace(plan, table=table), assign_folds(table, plan.recipe.folds, plan.recipe.split_by)
 
 
 def _folder(plan: Plan, data_key: str) -> Run:
@@ -120,14 +120,14 @@ def is_finished(fold: Run) -> bool:
     return fold.info().get("status") == "finished"
 
 
-def run_fold(plan: Plan, dealt: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
+def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
     """Train without a fold's images, unless that was done."""
     fold = folder.fold(number)
     if is_finished(fold):
         fold.remove_checkpoints()  # of a process that was killed just then
         display.say(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
-    own = replace(plan, table=fold_table(plan.table, dealt, number))
+    own = replace(plan, table=fold_table(plan.table, fold_numbers, number))
     counts = own.table["split"].value_counts()
     display.say(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
     fold.update_info(fold=number)
@@ -142,11 +142,11 @@ def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display
         check_predictions(member.valid, plan.classes)
         for split, table in (("valid", member.valid), ("test", member.test)):
             save_predictions(table, folder.predictions(member.name, split))
-    outcome = Outcome(plan, folder, display, labels_of(plan, members[0].valid))
+    outcome = Results(plan, folder, display, labels_of(plan, members[0].valid))
     plain = [_plain(folds, member) for member in members] if plan.recipe.tta else []
     folder.write_valid([row for fold in folds for row in fold.valid()])
     folder.update_info(folds=list(numbers))
-    return conclude(outcome, members, [*_lines(members, plain), *candidates(outcome, members)], plain)
+    return finish_run(outcome, members, [*_lines(members, plain), *candidates(outcome, members)], plain)
 
 
 def _member(folder: Run, folds: Sequence[Run], entry: dict[str, str | int]) -> Member:

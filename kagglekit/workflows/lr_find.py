@@ -63,13 +63,13 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
         folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
         folder.write_recipe(recipe)
-        work = prepare(plan, model, folder, display, time.perf_counter())
-        work.estimate.seconds = 0.0  # an estimate of a whole run would mislead
+        context = prepare(plan, model, folder, display, time.perf_counter())
+        context.estimate.seconds = 0.0  # an estimate of a whole run would mislead
         for before in earlier:
-            timed_stage(work, before)
+            timed_stage(context, before)
         stage = recipe.stages[number - 1].model_copy(update={"find_lr": False})
-        set_up(work, stage)
-        fit, _ = fit_of(work, number, stage)
+        set_up(context, stage)
+        fit, _ = fit_of(context, number, stage)
         found = sweep(fit)
     display.say(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
     return Search(plan.name, number, stage.name, found, suggestions(found))

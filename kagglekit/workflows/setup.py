@@ -13,7 +13,7 @@ from kagglekit.compute.device import Compute
 from kagglekit.compute.network import data_config, head_module, load_weights, round_sizes, set_input_size
 from kagglekit.compute.precision import choose_formats
 from kagglekit.images.dataset import describe_bad
-from kagglekit.images.prepare import prepare_pictures, require_images
+from kagglekit.images.prepare import prepare_images, require_images
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
@@ -25,7 +25,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import for_rows, predict_batch
 from kagglekit.training.checkpoint import saved_compute
-from kagglekit.training.context import Work
+from kagglekit.training.context import RunContext
 from kagglekit.training.eta import Estimate, prediction_cost, stage_cost
 from kagglekit.training.head_regression import linear_layer
 from kagglekit.training.log import record_decoding
@@ -89,7 +89,7 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
 
 def prepare(
     plan: Plan, model: nn.Module, folder: Run, display: Display, started: float, last: Checkpoint | None = None
-) -> Work:
+) -> RunContext:
     """Decode the images, move the network to the device, choose formats.
 
     Args:
@@ -107,7 +107,7 @@ def prepare(
     if any(stage.precompute and stage.solver == "regression" for stage in stages):
         linear_layer(head)  # refuses other heads now, not after minutes of decoding
     decoding = time.perf_counter()
-    pictures = prepare_pictures(
+    images = prepare_images(
         plan.table,
         plan.classes,
         plan.data,
@@ -122,15 +122,15 @@ def prepare(
         plan.request.deterministic,
     )
     folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
-    record_decoding(folder, pictures)
-    if lines := describe_bad(pictures):
+    record_decoding(folder, images)
+    if lines := describe_bad(images):
         display.warn(lines)
-    require_images(pictures, to_validate=plan.fitted_on is None)
+    require_images(images, to_validate=plan.fitted_on is None)
     model.to(plan.device)
     compute = saved_compute(last, plan.device, folder.info()) if last else _formats(plan, model, display)
     if last is None:
         folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
-    n = {split: len(pictures.rows(split)) for split in ("train", "valid", "test")}
+    n = {split: len(images.rows(split)) for split in ("train", "valid", "test")}
     if last is None:
         _predict_batch(plan, model, compute, (n["valid"], n["test"]), display)
         folder.update_info(predict_batch=compute.batch)
@@ -138,7 +138,7 @@ def prepare(
     metric = hooks.metric(plan.competition)
     total = _total_cost(recipe, stages, n, compute.train_cost)
     estimate, saver = Estimate(total, started), Saver(folder.checkpoints, 60 * plan.request.save_every)
-    return Work(plan, folder, display, model, groups, pictures, compute, log_loss, metric, estimate, saver)
+    return RunContext(plan, folder, display, model, groups, images, compute, log_loss, metric, estimate, saver)
 
 
 def _total_cost(recipe: Recipe, stages: list[Stage], n: dict[str, int], train_cost: float | None) -> float | None:

@@ -18,7 +18,7 @@ from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display, duration
 from kagglekit.training.checkpoint import restore, save
-from kagglekit.training.context import Work
+from kagglekit.training.context import RunContext
 from kagglekit.training.trainer import run_stage
 from kagglekit.workflows.facts import facts, reported_failures
 from kagglekit.workflows.setup import base_stage, build_model, prepare
@@ -75,43 +75,43 @@ def _carry_out(
             describe_plan(plan, model, folder, display)
         folder.update_info(status="running", error=None)
         plan.hooks.run_start(folder, plan.recipe)
-        work = prepare(plan, model, folder, display, started, last)
-        _begin(work, last)
-        for number in plan.stages[work.position.done :]:
-            timed_stage(work, number)
-        scores = finish(work, work.position.snapshots)
-        seconds = work.position.seconds + time.perf_counter() - started
+        context = prepare(plan, model, folder, display, started, last)
+        _begin(context, last)
+        for number in plan.stages[context.position.done :]:
+            timed_stage(context, number)
+        scores = finish(context, context.position.snapshots)
+        seconds = context.position.seconds + time.perf_counter() - started
         folder.update_info(status="finished", seconds=round(seconds, 1))
         leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     display.say(f"finished in {duration(seconds)}: {folder.folder}")
 
 
-def _begin(work: Work, last: Checkpoint | None) -> None:
+def _begin(context: RunContext, last: Checkpoint | None) -> None:
     """Go on from a checkpoint, or write the first one."""
     if last is None:
-        if work.plan.base:
-            work.position.size = base_stage(work.plan.base).size
-        work.run.remove_predictions()
-        save(work)
+        if context.plan.base:
+            context.position.size = base_stage(context.plan.base).size
+        context.run.remove_predictions()
+        save(context)
         return
-    restore(work, last)
-    work.estimate.seconds = work.run.info().get("estimate_s", 0.0)  # it was said, and holds no longer
-    if work.position.done == len(work.plan.stages):
+    restore(context, last)
+    context.estimate.seconds = context.run.info().get("estimate_s", 0.0)  # it was said, and holds no longer
+    if context.position.done == len(context.plan.stages):
         where = "all training is done"
     else:
-        number = work.plan.stages[work.position.done]
-        stage, held = work.plan.recipe.stages[number - 1], last.facts["held"]
+        number = context.plan.stages[context.position.done]
+        stage, held = context.plan.recipe.stages[number - 1], last.facts["state"]
         where = f"stage {number} ({stage.name}), {held['step'] if held else 0:,} of its steps are done"
-    work.display.say(f"from the last checkpoint: {where}")
+    context.display.say(f"from the last checkpoint: {where}")
 
 
-def timed_stage(work: Work, number: int) -> None:
+def timed_stage(context: RunContext, number: int) -> None:
     """Run a stage, write a checkpoint at its end, and note in run.json how long it took, s."""
     started = time.perf_counter()
-    stage = work.plan.recipe.stages[number - 1]
-    run_stage(work, number, stage)
-    timings = work.run.info().get("stage_seconds", {})
-    work.run.update_info(stage_seconds={**timings, stage.name: round(time.perf_counter() - started, 2)})
-    work.position.done += 1
-    save(work)
+    stage = context.plan.recipe.stages[number - 1]
+    run_stage(context, number, stage)
+    timings = context.run.info().get("stage_seconds", {})
+    context.run.update_info(stage_seconds={**timings, stage.name: round(time.perf_counter() - started, 2)})
+    context.position.done += 1
+    save(context)

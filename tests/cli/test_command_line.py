@@ -328,7 +328,7 @@ def test_a_dry_run_tries_one_of_the_folds(tmp_path: Path) -> None:
     run = ("run", "dog-breed", "--data", "dogs", *TINY, "--out", str(tmp_path), "--folds", "3", "--dry-run")
     result = ask(*run, "--only-fold", "2", "--repeats", "2")
     assert result.exit_code == 0, result.output
-    assert "dry run: 3 folds are dealt, and number 2 is tried" in result.stdout
+    assert "dry run: 3 folds are assigned, and number 2 is tried" in result.stdout
     assert "everything fits together" in result.stdout
     assert list(tmp_path.iterdir()) == []
 

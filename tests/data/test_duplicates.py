@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kagglekit.data import duplicates
-from kagglekit.data.duplicates import Fingerprint, fingerprint, near_duplicates, word_unread
+from kagglekit.data.duplicates import Fingerprint, describe_unread, fingerprint, near_duplicates
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_shared
 from kagglekit.system.errors import PluginError
@@ -140,7 +140,7 @@ def test_a_reader_that_answers_no_picture_is_told_and_a_file_it_stumbles_over_is
 def test_images_that_could_not_be_read_are_counted(prints):
     (one,) = prints(draw(0))
     paths = ["a", "b", "c"]
-    assert word_unread(paths, [one, None, None]) == (
+    assert describe_unread(paths, [one, None, None]) == (
         "2 of 3 images could not be read and are compared with none, such as b"
     )
-    assert word_unread(paths, [one] * 3) == ""
+    assert describe_unread(paths, [one] * 3) == ""

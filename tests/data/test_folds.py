@@ -9,7 +9,7 @@ import pytest
 from layouts import write_picture
 from plugin_site import Site
 
-from kagglekit.data.folds import deal_folds
+from kagglekit.data.folds import assign_folds
 from kagglekit.data.groups import group_duplicates
 from kagglekit.data.splits import split_valid
 from kagglekit.hooks.calls import Hooks
@@ -38,7 +38,7 @@ def image_table(counts: dict[str, int], test: int = 3, groups: dict[str, str] | 
 
 def test_folds_are_stratified_and_hold_every_labelled_image_out_once():
     table = image_table({"cat": 20, "dog": 10})
-    folds = deal_folds(table, 5, seed=0)
+    folds = assign_folds(table, 5, seed=0)
     counts = pd.crosstab(folds, table["label"].fillna("?"))
     assert counts.loc[1:5, "cat"].tolist() == [4] * 5
     assert counts.loc[1:5, "dog"].tolist() == [2] * 5
@@ -52,16 +52,16 @@ def test_folds_are_stratified_and_hold_every_labelled_image_out_once():
 def test_folds_do_not_depend_on_the_order_of_rows_nor_on_an_earlier_split():
     table = image_table({"cat": 9, "dog": 8})
     mixed = split_valid(table, 0.3, 1).sample(frac=1, random_state=5)
-    by_id = pd.Series(deal_folds(table, 4, 0), index=table["id"])
-    again = pd.Series(deal_folds(mixed, 4, 0), index=mixed["id"])
+    by_id = pd.Series(assign_folds(table, 4, 0), index=table["id"])
+    again = pd.Series(assign_folds(mixed, 4, 0), index=mixed["id"])
     assert again.loc[by_id.index].equals(by_id)
-    assert (deal_folds(table, 4, 1) != by_id.to_numpy()).any()
+    assert (assign_folds(table, 4, 1) != by_id.to_numpy()).any()
 
 
 def test_images_of_one_group_are_in_one_fold():
     groups = {f"{label}{k}": f"{label} {k // 3}" for label in ("cat", "dog") for k in range(9)}
     table = image_table({"cat": 12, "dog": 12}, groups=groups)  # the last three of each class have no group
-    folds = deal_folds(table, 3, 0)
+    folds = assign_folds(table, 3, 0)
     together = pd.Series(folds).groupby(table["group"]).nunique()
     assert (together == 1).all()
     assert set(folds[:24]) == {1, 2, 3}
@@ -69,7 +69,7 @@ def test_images_of_one_group_are_in_one_fold():
 
 def test_a_class_with_fewer_images_than_folds_is_never_held_out_whole():
     table = image_table({"cat": 12, "rare": 2})
-    folds = deal_folds(table, 5, 0)
+    folds = assign_folds(table, 5, 0)
     assert len(set(folds[(table["label"] == "rare").to_numpy()])) == 2
 
 
@@ -83,7 +83,7 @@ def test_a_class_with_fewer_images_than_folds_is_never_held_out_whole():
 )
 def test_too_few_images_for_folds_are_told(counts, groups, words):
     with pytest.raises(UserError, match=words):
-        deal_folds(image_table(counts, groups=groups), 4, 0)
+        assign_folds(image_table(counts, groups=groups), 4, 0)
 
 
 @pytest.fixture(scope="module")

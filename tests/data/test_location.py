@@ -18,11 +18,11 @@ from kagglekit.data.archive.extract import BadArchive
 from kagglekit.data.location import MARKER, existing_data, workshop
 from kagglekit.kaggle.data_folder import download
 from kagglekit.kaggle.download import Source
-from kagglekit.kaggle.retry import Patience
+from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 
 
 def test_on_kaggle_the_attached_folder_is_used_in_place(tmp_path, monkeypatch):
@@ -58,8 +58,8 @@ def nobody() -> str:
 def get(folder: Path, *names: str, keep: bool = False) -> str:
     """Download files that an earlier call has fetched; return what was said."""
     said = io.StringIO()
-    fetching = Fetching(Display(Console(file=said, width=1000)), 1, keep)
-    assert download([Source(name, nobody) for name in names], "fish", folder, fetching, Patience(1)) == folder
+    fetching = DownloadOptions(Display(Console(file=said, width=1000)), 1, keep)
+    assert download([Source(name, nobody) for name in names], "fish", folder, fetching, RetryPolicy(1)) == folder
     return said.getvalue()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import inspect
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people
 from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 from kagglekit.types.ensemble import Member
 from kagglekit.types.metric import Score
 from kagglekit.types.randomness import image_keys
@@ -30,11 +29,7 @@ from kagglekit.types.recipe import Recipe, Stage
 
 PAGE = (DOCS / "hooks.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^### (kagglekit_\w+)(\(.*\))$", re.M)
-SPECS = {
-    name: f"({', '.join(inspect.signature(value).parameters)})"
-    for name, value in vars(specs).items()
-    if hasattr(value, "kagglekit_spec")
-}
+SPECS = {name: f"({', '.join(arguments)})" for name, arguments in specs.HOOKS.items()}
 
 
 def examples() -> dict[str, str]:
@@ -83,7 +78,7 @@ def test_the_examples_of_a_competition_work(hooks: Hooks, tmp_path: Path, monkey
         for path in (tmp_path / "birds").rglob("*.*"):
             archive.write(path, path.relative_to(tmp_path))
     monkeypatch.setenv("BIRDS_ZIP", str(tmp_path / "birds.zip"))
-    data = hooks.download(hooks.competition(), tmp_path / "downloaded", Fetching(for_people(False)))
+    data = hooks.download(hooks.competition(), tmp_path / "downloaded", DownloadOptions(for_people(False)))
     table = hooks.labels(data)
     assert table["split"].tolist() == ["train", "test"]
     assert table["label"].tolist()[0] == "swan"

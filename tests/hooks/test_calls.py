@@ -19,7 +19,7 @@ from kagglekit.system.console import for_people
 from kagglekit.system.errors import PluginError, UsageError, UserError
 from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
-from kagglekit.types.download import Fetching
+from kagglekit.types.download import DownloadOptions
 from kagglekit.types.metric import Score
 from kagglekit.types.recipe import Recipe, Stage
 
@@ -38,7 +38,7 @@ ASKED: dict[str, Callable[[Hooks], object]] = {
     "competition": lambda hooks: hooks.competition(),
     "labels": lambda hooks: hooks.labels(Path("data")),
     "recipe": lambda hooks: hooks.recipe("best"),
-    "download": lambda hooks: hooks.download(COMPETITION, Path("folder"), Fetching(for_people(False))),
+    "download": lambda hooks: hooks.download(COMPETITION, Path("folder"), DownloadOptions(for_people(False))),
     "read_image": lambda hooks: hooks.read_image(Path("fish.jpg"), 64),
     "model": lambda hooks: hooks.model(RECIPE, 3),
     "layer_groups": lambda hooks: hooks.layer_groups(tiny_model(), RECIPE),

@@ -16,7 +16,7 @@ from rich.console import Console
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.planning.request import Request
-from kagglekit.prediction.test_folder import submit_unseen
+from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.system.console import Display
 from kagglekit.workflows.blend import BlendRequest, blend
@@ -68,10 +68,10 @@ def test_new_images_are_read_as_the_run_read_its_own(dogs, tmp_path):
     assert (black.to_numpy() == black.to_numpy()[0]).all()  # the plugin is there, and asked
     seen = kagglekit.predict(left_out, files, device="cpu")
     assert not (seen.to_numpy() == seen.to_numpy()[0]).all()
-    submit_unseen(left_out, dogs.data, tmp_path / "s.csv", "cpu", quiet())
+    submit_test_folder(left_out, dogs.data, tmp_path / "s.csv", "cpu", quiet())
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "s.csv", index_col=0), own, atol=1e-5)
     with pytest.raises(UserError, match="the blind one combines nothing"):
-        submit_unseen(used, dogs.data, tmp_path / "t.csv", "cpu", quiet())
+        submit_test_folder(used, dogs.data, tmp_path / "t.csv", "cpu", quiet())
 
 
 @pytest.mark.usefixtures("blind")

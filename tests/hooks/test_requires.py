@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from plugin_site import Site
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.system.console import for_people
 from kagglekit.system.errors import PluginError
+from kagglekit.types.download import DownloadOptions
+from kagglekit.types.randomness import image_keys, uniforms
 from kagglekit.types.recipe import Recipe, Stage
 
 FACTS = "@hookimpl\ndef kagglekit_competition():\n    return Competition(title='One', metric='accuracy')\n"
@@ -87,3 +91,20 @@ def test_a_plugin_that_asks_for_fewer_arguments_than_a_hook_has_still_runs(site:
     recipe = Recipe(arch="tiny", stages=(STAGE,), options={"warm": 7})
     assert len(hooks.schedule(STAGE, 5, recipe).lr) == 5
     assert len(hooks.schedule(STAGE.model_copy(update={"schedule": "new"}), 5, recipe).lr) == 7
+
+
+def test_a_plugin_that_calls_an_argument_as_it_was_called_before_gets_it_all_the_same(
+    site: Site, tmp_path: Path
+) -> None:
+    code = """
+    @hookimpl
+    def kagglekit_download(competition, folder, fetching):
+        place = folder / str(fetching.timeout)
+        place.mkdir()
+        return place
+    """
+    hooks = Hooks(load(site.write("one.py", FACTS + dedent(code))))
+    options = DownloadOptions(for_people(json_output=True), timeout=7)
+    assert hooks.download(hooks.competition(), tmp_path, options) == tmp_path / "7"
+    keys = image_keys(["a", "b"])
+    assert uniforms(keys, turn=3, n=2).tolist() == uniforms(keys, 3, 2).tolist()

@@ -26,17 +26,17 @@ CPU = torch.device("cpu")
 SIZE = 32
 
 
-def jittered(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
-    draws = 2 * uniforms(keys, turn, 6).reshape(-1, 2, 3) - 1
+def jittered(keys: NDArray[np.uint64], aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
+    draws = 2 * uniforms(keys, pass_number, 6).reshape(-1, 2, 3) - 1
     return (0.5 * draws + [[1, 0, 0], [0, 1, 0]]).astype(np.float32)
 
 
-def identity(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+def identity(keys: NDArray[np.uint64], aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
     return np.tile(np.array([[1, 0, 0], [0, 1, 0]], np.float32), (len(keys), 1, 1))
 
 
-def lit(keys: NDArray[np.uint64], turn: int) -> NDArray[np.float32]:
-    return (uniforms(keys, turn, 8)[:, 6:] * [0.4, 0.2] + [0.8, -0.1]).astype(np.float32)
+def lit(keys: NDArray[np.uint64], pass_number: int) -> NDArray[np.float32]:
+    return (uniforms(keys, pass_number, 8)[:, 6:] * [0.4, 0.2] + [0.8, -0.1]).astype(np.float32)
 
 
 VIEW = View(maps=jittered, colours=lit)
@@ -124,7 +124,7 @@ def test_a_loader_reads_a_built_store(tmp_path: Path, monkeypatch: pytest.Monkey
     *_, n = build(spec, lambda path, size: np.array(Image.open(path)), threads=1)
     assert n == 3
     store = open_store(spec)
-    plain = View(maps=lambda keys, aspects, turn: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0))
+    plain = View(maps=lambda keys, aspects, pass_number: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0))
     config = DataConfig(mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))  # bytes stay what they are
     loader = Loader(store, plain, SIZE, config, image_keys(store.names), CPU)
     batch = loader.batch(np.array([2, 0, 1]), 0).permute(0, 2, 3, 1)
@@ -139,8 +139,8 @@ def test_the_function_of_pixels_comes_last():
 
 @pytest.mark.parametrize("part", ["maps", "colours"])
 def test_an_answer_of_a_wrong_shape_is_named(part: str):
-    wrong = {"maps": lambda keys, aspects, turn: jittered(keys, aspects, turn)[:, :, :2]}
-    wrong["colours"] = lambda keys, turn: lit(keys, turn)[0]
+    wrong = {"maps": lambda keys, aspects, pass_number: jittered(keys, aspects, pass_number)[:, :, :2]}
+    wrong["colours"] = lambda keys, pass_number: lit(keys, pass_number)[0]
     loader = loader_of(4, replace(VIEW, **{part: wrong[part]}))
     with pytest.raises(UserError, match=f"a view's {part} have shape"):
         loader.batch(np.arange(4), 0)
@@ -149,9 +149,9 @@ def test_an_answer_of_a_wrong_shape_is_named(part: str):
 def test_batches_are_made_two_ahead_and_no_further():
     made: list[int] = []
 
-    def counted(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    def counted(keys: NDArray[np.uint64], aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
         made.append(len(keys))
-        return jittered(keys, aspects, turn)
+        return jittered(keys, aspects, pass_number)
 
     batches = loader_of(24, replace(VIEW, maps=counted)).batches(chunks(24, 2), 0)
     assert not made
@@ -175,10 +175,10 @@ def test_leaving_the_loop_early_ends_the_thread():
 
 
 def test_an_error_in_a_view_is_raised_where_its_batch_is_due():
-    def failing(keys: NDArray[np.uint64], aspects: NDArray[np.float32], turn: int) -> NDArray[np.float32]:
+    def failing(keys: NDArray[np.uint64], aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
         if len(keys) == 1:
             raise ZeroDivisionError("in the view")
-        return jittered(keys, aspects, turn)
+        return jittered(keys, aspects, pass_number)
 
     before = threading.active_count()
     batches = loader_of(9, replace(VIEW, maps=failing)).batches(chunks(9, 4), 0)

@@ -55,7 +55,7 @@ from kagglekit.types.randomness import image_keys
 torch.set_num_threads(1)
 files = tuple(Path(sys.argv[1]) / str(i) for i in range(220))
 spec = StoreSpec(files, Path(sys.argv[1]), 500, "short", "drawn 1")
-plain = View(maps=lambda keys, aspects, turn: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0))
+plain = View(maps=lambda keys, aspects, pass_number: np.eye(2, 3, dtype=np.float32)[None].repeat(len(keys), axis=0))
 held = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData:")) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (held + (64 << 20), -1))
 for _ in build(spec, lambda path, size: np.full((500, 500, 3), int(path.name), np.uint8), threads=1):
@@ -280,7 +280,7 @@ stream = dataset.Stream(
 config = DataConfig((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 table = pd.DataFrame({"id": [path.name for path in spec.files]})
 usable = {"test": np.ones(n, bool)}
-run = dataset.Pictures({"test": table}, (), {}, config, torch.device("cpu"), 0, usable, "stream", stream)
+run = dataset.ImageSet({"test": table}, (), {}, config, torch.device("cpu"), 0, usable, "stream", stream)
 stream.block(0, 1), stream.each  # imports, and the name of them all
 before, seen = peak(), 0
 for block in run.test_blocks(64):

@@ -31,7 +31,7 @@ from file_host import (
 from rich.console import Console
 
 from kagglekit.kaggle.download import Fetched, Source, fetch
-from kagglekit.kaggle.retry import Patience
+from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.system.console import Display
 
 
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_written_is_named(host: Host, tmp_path: Path) ->
 def test_proxies_come_from_the_environment(host: Host, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", host.url.replace("//", "//user:5ec4e7@"))
     source = Source("train.zip", lambda: f"http://far.invalid/train.zip?{SECRET}")
-    fetch(source, file, Patience(2), Told().display)
+    fetch(source, file, RetryPolicy(2), Told().display)
     assert is_here(file)
     assert host.requests[0][0].startswith("http://far.invalid/")
 
@@ -199,7 +199,7 @@ def test_a_terminal_shows_bytes_rate_and_size(host: Host, file: Path) -> None:
     said = io.StringIO()
     display = Display(Console(file=said, force_terminal=True, width=150))
     host.script = [some(HALF, silence)]  # time to draw
-    fetch(Source("train.zip", host.address), file, Patience(2), display)
+    fetch(Source("train.zip", host.address), file, RetryPolicy(2), display)
     assert "fetching train.zip" in said.getvalue()
     assert "/1.0 MB" in said.getvalue()
     assert re.search("[kMG]B/s", said.getvalue())

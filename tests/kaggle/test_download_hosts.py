@@ -23,7 +23,7 @@ from file_host import (
 )
 
 from kagglekit.kaggle.download import Source, fetch
-from kagglekit.kaggle.retry import Fault, Patience
+from kagglekit.kaggle.retry import Fault, RetryPolicy
 from kagglekit.system.errors import UserError
 
 
@@ -161,7 +161,7 @@ def test_asking_for_an_address_is_tried_again_too(host: Host, file: Path) -> Non
         return host.address()
 
     told = Told()
-    fetch(Source("train.zip", address), file, Patience(2, told.display.say), told.display)
+    fetch(Source("train.zip", address), file, RetryPolicy(2, told.display.say), told.display)
     assert told.lines[0] == "went on after 2 faults: connection refused, HTTP 503"
 
 
@@ -173,7 +173,7 @@ def test_an_address_that_takes_long_to_get_costs_no_patience(host: Host, file: P
         time.sleep(0.4)
         return host.address()
 
-    fetch(Source("train.zip", slowly), file, Patience(0.3), Told().display)
+    fetch(Source("train.zip", slowly), file, RetryPolicy(0.3), Told().display)
     assert file.read_bytes() == CONTENT[:9999]
 
 
@@ -184,7 +184,7 @@ def test_a_refused_address_is_the_callers_to_word(host: Host, file: Path) -> Non
         raise refusal
 
     with pytest.raises(UserError) as caught:
-        fetch(Source("train.zip", address), file, Patience(2), Told().display)
+        fetch(Source("train.zip", address), file, RetryPolicy(2), Told().display)
     assert caught.value is refusal
     assert not host.requests
 

@@ -203,10 +203,10 @@ def test_a_part_damaged_on_the_disk_is_found_by_its_md5(host: Host, file: Path) 
 FETCH = """
 import sys
 from pathlib import Path
-from kagglekit.kaggle.retry import Patience
+from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.system.console import for_people
-fetch(Source("train.zip", lambda: sys.argv[1]), Path(sys.argv[2]), Patience(60), for_people(False))
+fetch(Source("train.zip", lambda: sys.argv[1]), Path(sys.argv[2]), RetryPolicy(60), for_people(False))
 """
 
 

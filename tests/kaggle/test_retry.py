@@ -11,7 +11,7 @@ import pytest
 import requests
 import urllib3
 
-from kagglekit.kaggle.retry import Fault, Patience, call, fault, passes, retry_after
+from kagglekit.kaggle.retry import Fault, RetryPolicy, call, fault, passes, retry_after
 
 
 @pytest.fixture(autouse=True)
@@ -59,32 +59,32 @@ LASTING = [
 @pytest.mark.parametrize("error", PASSING, ids=repr)
 def test_faults_of_the_way_pass(error: Exception) -> None:
     assert passes(error)
-    assert 0 < Patience().pause(error) <= 0.5
+    assert 0 < RetryPolicy().pause(error) <= 0.5
 
 
 @pytest.mark.parametrize("error", LASTING, ids=repr)
 def test_refusals_and_wrong_settings_are_raised_at_once(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
-        Patience().wait(error)
+        RetryPolicy().wait(error)
     assert caught.value is error
 
 
 def test_pauses_double_from_half_a_second_to_thirty_with_jitter() -> None:
     for _ in range(20):
-        patience = Patience()
+        patience = RetryPolicy()
         pauses = [patience.pause(Fault("x")) for _ in range(9)]
         tops = [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
         assert all(top / 2 <= pause <= top for pause, top in zip(pauses, tops, strict=True))
-    assert Patience().pause(Fault("x")) != Patience().pause(Fault("x"))
+    assert RetryPolicy().pause(Fault("x")) != RetryPolicy().pause(Fault("x"))
 
 
 def test_no_pause_is_longer_than_what_is_left() -> None:
-    patience = Patience(10)
+    patience = RetryPolicy(10)
     assert 9 < max(patience.pause(Fault("x")) for _ in range(12)) <= 10
 
 
 def test_progress_makes_pauses_short_again_and_restarts_the_clock() -> None:
-    patience = Patience(0.2)
+    patience = RetryPolicy(0.2)
     for _ in range(5):
         patience.pause(Fault("x"))
     time.sleep(0.2)
@@ -95,14 +95,14 @@ def test_progress_makes_pauses_short_again_and_restarts_the_clock() -> None:
 
 
 def test_little_time_means_short_time_outs_and_short_first_pauses() -> None:
-    assert Patience().timeouts == (10, 60)
-    assert Patience(3600).timeouts == (10, 60)
-    assert Patience(6).timeouts == (0.2, 1.2)
-    assert Patience(6).pause(Fault("x")) <= 0.06
+    assert RetryPolicy().timeouts == (10, 60)
+    assert RetryPolicy(3600).timeouts == (10, 60)
+    assert RetryPolicy(6).timeouts == (0.2, 1.2)
+    assert RetryPolicy(6).pause(Fault("x")) <= 0.06
 
 
 def test_the_last_pause_ends_when_time_is_over_and_then_the_error_is_raised() -> None:
-    patience, started = Patience(0.3), time.monotonic()
+    patience, started = RetryPolicy(0.3), time.monotonic()
     attempts = 0
 
     def last() -> None:
@@ -118,13 +118,13 @@ def test_the_last_pause_ends_when_time_is_over_and_then_the_error_is_raised() ->
 
 
 def test_the_server_says_when_to_come_back() -> None:
-    assert Patience(100).pause(http_error(503, Retry_After="7")) == 7
-    assert Patience(100).pause(http_error(429, Retry_After="0")) > 0
+    assert RetryPolicy(100).pause(http_error(503, Retry_After="7")) == 7
+    assert RetryPolicy(100).pause(http_error(429, Retry_After="0")) > 0
     then = datetime.now(UTC) + timedelta(seconds=20)
-    assert 18 < Patience(100).pause(http_error(429, Retry_After=format_datetime(then, usegmt=True))) <= 20
+    assert 18 < RetryPolicy(100).pause(http_error(429, Retry_After=format_datetime(then, usegmt=True))) <= 20
     error = http_error(429, Retry_After="101")
     with pytest.raises(requests.HTTPError):
-        Patience(100).wait(error)
+        RetryPolicy(100).wait(error)
     assert retry_after(error) == 101
 
 
@@ -136,14 +136,14 @@ def test_a_date_counts_by_the_servers_own_clock() -> None:
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1e9", "²", "Tue, 99 Nov 2026 10:00:00 GMT", "Tue, 24 Nov"])
 def test_nonsense_about_coming_back_is_passed_over(value: str) -> None:
     assert not retry_after(http_error(503, Retry_After=value))
-    assert Patience(100).pause(http_error(503, Retry_After=value)) <= 0.5
+    assert RetryPolicy(100).pause(http_error(503, Retry_After=value)) <= 0.5
 
 
 def test_a_long_pause_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     said: list[str] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    patience = Patience(100, said.append)
+    patience = RetryPolicy(100, said.append)
     patience.wait(Fault("x"))
     patience.wait(http_error(429, Retry_After="50"))
     assert said == ["HTTP 429; trying again in 50 s"]
@@ -159,14 +159,14 @@ def test_a_call_goes_on_until_it_succeeds_and_says_what_there_was() -> None:
             raise error
         return "done"
 
-    assert call(Patience(2, said.append), flaky) == "done"
+    assert call(RetryPolicy(2, said.append), flaky) == "done"
     assert said == ["went on after 3 faults: HTTP 503, connection reset"]
-    assert call(Patience(2, said.append), lambda: 1) == 1
+    assert call(RetryPolicy(2, said.append), lambda: 1) == 1
     assert len(said) == 1
 
 
 def test_a_call_inside_a_call_with_the_same_patience_ends() -> None:
-    patience, started = Patience(0.2), time.monotonic()
+    patience, started = RetryPolicy(0.2), time.monotonic()
 
     def outer() -> None:
         call(patience, lambda: None)
@@ -178,7 +178,7 @@ def test_a_call_inside_a_call_with_the_same_patience_ends() -> None:
 
 
 def test_a_call_long_after_the_last_has_all_its_time() -> None:
-    patience = Patience(0.2)
+    patience = RetryPolicy(0.2)
     time.sleep(0.25)
     errors = iter([Fault("x")])
 

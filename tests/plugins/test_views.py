@@ -30,9 +30,11 @@ def view_of(mode: ViewMode, tta_views: str = "", **stage: Any) -> View | None:
     return kagglekit_views(recipe=recipe, stage=recipe.stages[0], mode=mode)
 
 
-def maps_of(view: View | None, aspect: float, turn: int = 0, keys: NDArray[np.uint64] = KEYS) -> NDArray[np.float64]:
+def maps_of(
+    view: View | None, aspect: float, pass_number: int = 0, keys: NDArray[np.uint64] = KEYS
+) -> NDArray[np.float64]:
     assert view is not None
-    maps = view.maps(keys, np.full(len(keys), aspect, np.float32), turn)
+    maps = view.maps(keys, np.full(len(keys), aspect, np.float32), pass_number)
     assert maps.dtype == np.float32
     assert maps.shape == (len(keys), 2, 3)
     return maps.astype(np.float64)
@@ -152,8 +154,8 @@ def test_the_passes_of_top_down_are_the_other_seven_symmetries():
     assert view.passes == 7
     picture = np.random.default_rng(0).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     seen = [
-        warp([picture], view.maps(KEYS[:1], np.ones(1, np.float32), turn), np.ones(1, np.float32), 48, "zero")[0]
-        for turn in range(1, 8)
+        warp([picture], view.maps(KEYS[:1], np.ones(1, np.float32), pass_number), np.ones(1, np.float32), 48, "zero")[0]
+        for pass_number in range(1, 8)
     ]
     symmetries = [np.rot90(side, n) for side in (picture, picture[:, ::-1]) for n in range(4)]
     found = [[np.array_equal(one, symmetry) for symmetry in symmetries] for one in seen]
@@ -181,8 +183,8 @@ def test_the_passes_of_crops_are_the_corners_of_what_the_plain_view_can_show(asp
     assert view.passes == 4
     end = reach_of(aspect).max() if plain == "pad" else reach_of(aspect)
     centres = []
-    for turn in range(1, 5):
-        corners = maps_of(view, aspect, turn, KEYS[:1])[0] @ CORNERS
+    for pass_number in range(1, 5):
+        corners = maps_of(view, aspect, pass_number, KEYS[:1])[0] @ CORNERS
         centres.append(corners.mean(axis=1))
         assert np.abs(corners).max(axis=1) == pytest.approx(end * np.ones(2), rel=1e-6)
     signs = {tuple(np.sign(centre)) for centre in centres}
@@ -239,8 +241,8 @@ def test_no_view_reduces_the_copy_that_serves_it_by_more_than_one_and_a_half(
     for size in (8, 64, 100, 299):
         for width, height in ((1500, 500), (1000, 750), (800, 800), (751, 1000), (500, 1500)):
             copy = np.array(reduced_size(height, width, copy_side(size), view.fit), np.int32)
-            for turn in turns:
-                maps = view.maps(KEYS, np.full(len(KEYS), width / height, np.float32), turn)
+            for pass_number in turns:
+                maps = view.maps(KEYS, np.full(len(KEYS), width / height, np.float32), pass_number)
                 heights, widths = np.repeat(copy[:, None], len(KEYS), axis=1)
                 aspects = np.full(len(KEYS), width / height, np.float32)
                 pixels = pixel_maps(maps, heights, widths, aspects, size)

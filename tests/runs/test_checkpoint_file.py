@@ -16,7 +16,7 @@ from fits import fit
 from kagglekit.runs.checkpoint_file import FORM, Checkpoint, Saver, newest_checkpoint, read_checkpoint, write_checkpoint
 from kagglekit.system.errors import NotFinite, UserError
 from kagglekit.training.loop import begin, train_stage
-from kagglekit.training.state import Fit, Held
+from kagglekit.training.state import StageFit, TrainState
 
 
 def checkpoint(number: int, run: str = "mine") -> Checkpoint:
@@ -131,9 +131,9 @@ def test_checkpoints_are_due_at_an_epochs_end_and_after_a_time_but_never_take_mu
 def test_a_checkpoint_between_stages_which_has_no_optimizers_state_is_not_taken_for_one_within(tmp_path, monkeypatch):
     monkeypatch.setattr("kagglekit.runs.checkpoint_file.WITHIN", 1e9)
     saver = Saver(tmp_path, every=0)
-    saver.save(Checkpoint({}, {"model": {}, "held": {}}))
+    saver.save(Checkpoint({}, {"model": {}, "state": {}}))
     assert saver._took > 1e3
-    saver.save(Checkpoint({}, {"model": {}, "held": {"optimizer": {}}}))
+    saver.save(Checkpoint({}, {"model": {}, "state": {"optimizer": {}}}))
     assert saver._took < 1e3
 
 
@@ -149,10 +149,10 @@ MIXED = {
 }
 
 
-def through_a_file(folder: Path, one: Fit, held: Held) -> Fit:
+def through_a_file(folder: Path, one: StageFit, held: TrainState) -> StageFit:
     """Write all there is of a stage to a file, and return a new stage that was restored from it, with what it holds."""
-    facts, tensors = held.state()
-    write_checkpoint(folder, Checkpoint({"run": "", **facts}, {"model": one.model.state_dict(), "held": tensors}))
+    facts, tensors = held.to_checkpoint()
+    write_checkpoint(folder, Checkpoint({"run": "", **facts}, {"model": one.model.state_dict(), "state": tensors}))
     return read_checkpoint(files(folder)[-1])
 
 
@@ -178,7 +178,7 @@ def test_a_stage_stopped_behind_any_step_ends_with_the_same_bytes(tmp_path: Path
     second = fit(**MIXED, optimizer=optimizer)
     second.model.load_state_dict(saved.tensors["model"])
     held = begin(second)
-    held.restore({k: v for k, v in saved.facts.items() if k != "run"}, saved.tensors["held"])
+    held.restore({k: v for k, v in saved.facts.items() if k != "run"}, saved.tensors["state"])
     seen += [(at.step, at.epoch, at.loss, at.epoch_loss, at.cycle_ends) for at in train_stage(second, held)]
     assert seen == straight
     for name, value in whole.model.state_dict().items():
@@ -205,4 +205,4 @@ def test_what_led_to_a_loss_that_is_not_finite_is_not_saved() -> None:
     held.watch.add(torch.tensor(float("nan")), 0)
     held.step = 1
     with pytest.raises(NotFinite):
-        held.state()
+        held.to_checkpoint()

@@ -13,7 +13,7 @@ from file_host import CONTENT, SECRET, Host
 from rich.console import Console
 
 from kagglekit.kaggle.download import Fetched, Source, fetch
-from kagglekit.kaggle.retry import Patience
+from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 
@@ -36,7 +36,7 @@ class Told:
 def get(host: Host, file: Path, seconds: float = 3, md5: str = "", told: Told | None = None) -> Fetched:
     told = told or Told()
     try:
-        return fetch(Source("train.zip", host.address, md5), file, Patience(seconds, told.display.say), told.display)
+        return fetch(Source("train.zip", host.address, md5), file, RetryPolicy(seconds, told.display.say), told.display)
     finally:
         assert SECRET not in told.said.getvalue()
 

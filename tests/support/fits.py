@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from kagglekit import Stage
 from kagglekit.compute.device import Compute, Format
-from kagglekit.training.state import Fit
+from kagglekit.training.state import StageFit
 from kagglekit_schedules import kagglekit_schedule
 from kagglekit_training import kagglekit_optimizer
 
@@ -25,7 +25,7 @@ class Memory:
     def __init__(self, images: torch.Tensor) -> None:
         self.images = images
 
-    def batches(self, rows, turn):
+    def batches(self, rows, pass_number):
         for picked in rows:
             yield self.images[torch.from_numpy(picked)]
 
@@ -38,7 +38,7 @@ def network() -> nn.Module:
     return nn.Sequential(body, nn.Dropout(0.1), nn.Linear(128, 3))
 
 
-def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None = None, **fields: object) -> Fit:
+def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None = None, **fields: object) -> StageFit:
     model = model or network()
     if images is None:
         images = torch.randn(n, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -49,7 +49,7 @@ def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None
     assert optimizer
     assert schedule
     labels = np.arange(n) % 3
-    return Fit(
+    return StageFit(
         model.train(),
         Memory(images),
         np.arange(n),

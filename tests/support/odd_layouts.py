@@ -8,7 +8,7 @@ from pathlib import Path
 import layouts
 
 from kagglekit.authoring.detect.data_folder import recognise
-from kagglekit.authoring.detect.layout import Seen
+from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.scaffold import Facts, plugin_text
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
@@ -168,7 +168,7 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] =
 }
 
 
-def begun(folder: Path, write: Callable[[Path], None]) -> tuple[Seen, Hooks, str]:
+def begun(folder: Path, write: Callable[[Path], None]) -> tuple[DataLayout, Hooks, str]:
     write(folder / "data")
     seen = recognise(folder / "data")
     text = plugin_text(Facts("leaves"), seen)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from kagglekit.images.build import build
 from kagglekit.images.store import ImageStore, StoreSpec, open_store
-from kagglekit.types.view import Fit
+from kagglekit.types.view import CropMode
 from kagglekit_reader import kagglekit_read_image
 
 SIZES = ((40, 60), (60, 40), (48, 48), (20, 90), (33, 34))  # (height, width), px
@@ -28,7 +28,7 @@ def draw_images(folder: Path, n: int = 10, sizes: Sequence[tuple[int, int]] = SI
     return folder
 
 
-def spec_of(root: Path, side: int = 32, fit: Fit = "short", reader: str = "test 1") -> StoreSpec:
+def spec_of(root: Path, side: int = 32, fit: CropMode = "short", reader: str = "test 1") -> StoreSpec:
     """Name the store of all files of a folder, by name."""
     return StoreSpec(tuple(sorted(root.iterdir())), root, side, fit, reader)
 

@@ -12,7 +12,7 @@ import pytest
 LOOP = """
 import io
 import time
-from kagglekit.system.signals import remembered, stop_if_asked
+from kagglekit.system.signals import deferred_stop, stop_if_asked
 
 class Object:  # Python prints a traceback of what its finalizer raises
     def __del__(self):
@@ -23,7 +23,7 @@ class Stream(io.RawIOBase):  # Python says nothing of what its finalizer raises
         {finalize}
 
 try:
-    with remembered():
+    with deferred_stop():
         for _ in range(3):
             {kind}()
             stop_if_asked()

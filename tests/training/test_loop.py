@@ -12,10 +12,10 @@ from kagglekit import Stage
 from kagglekit.compute.device import Format
 from kagglekit.system.errors import UserError
 from kagglekit.training.loop import begin, epoch_order, mix, smooth_targets, train_stage
-from kagglekit.training.state import Fit
+from kagglekit.training.state import StageFit
 
 
-def losses(one: Fit) -> list[float]:
+def losses(one: StageFit) -> list[float]:
     return [at.loss for at in train_stage(one) if at.loss is not None]
 
 

@@ -22,10 +22,10 @@ def test_the_generator_gives_its_published_first_numbers():
 
 def test_draws_are_those_of_the_stepped_generator():
     keys = np.array([0, 1, 2**64 - 1], dtype=np.uint64)
-    for turn in (0, 3):
-        starts = [splitmix64(int(key), turn + 1)[-1] for key in keys]
+    for pass_number in (0, 3):
+        starts = [splitmix64(int(key), pass_number + 1)[-1] for key in keys]
         expected = [[(number >> 11) / 2**53 for number in splitmix64(start, 4)] for start in starts]
-        assert np.array_equal(uniforms(keys, turn, 4), expected)
+        assert np.array_equal(uniforms(keys, pass_number, 4), expected)
 
 
 def test_draws_are_uniform_and_independent():

@@ -174,7 +174,7 @@ from pathlib import Path
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lock import locked
 with locked(Run(Path(sys.argv[1]))):
-    print("held", flush=True)
+    print("state", flush=True)
     os.kill(os.getpid(), 9)
 """
 
@@ -183,7 +183,7 @@ with locked(Run(Path(sys.argv[1]))):
 def test_the_lock_of_a_killed_process_does_not_hold(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
     done = subprocess.run([sys.executable, "-c", HOLDS, str(run.folder)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (-9, "held\n")
+    assert (done.returncode, done.stdout) == (-9, "state\n")
     assert (run.checkpoints / "lock").exists()
     go_on(run)
     assert run.info()["status"] == "finished"
@@ -228,8 +228,8 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
     go_on(run)
     assert run.info()["parts"] == {"head-augmented": 4, "all-1": 4, "all-2": 4}
     assert re.search(
-        r"ran out of memory with 8 images at 32 px: from now on their gradients are added up from 4 parts of 2; this "
-        r"is the same but for BatchNorm statistics and mixup pairs",
+        r"ran out of memory with 8 images at 32 px: from now on gradients are accumulated over 4 parts of 2; "
+        r"the result is the same, except that BatchNorm statistics and mixup pairs",
         said,
     )
     assert [int(row["step"]) for row in run.log() if row["stage"] == "all-2"] == [2, 4]

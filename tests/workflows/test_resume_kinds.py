@@ -87,10 +87,10 @@ def test_a_run_of_folds_stopped_between_two_trains_only_what_is_missing(
 ) -> None:
     real = fold_runs.run_fold
 
-    def first_only(plan, dealt, number, folder, display):
+    def first_only(plan, fold_numbers, number, folder, display):
         if number == 2:
             raise KeyboardInterrupt
-        real(plan, dealt, number, folder, display)
+        real(plan, fold_numbers, number, folder, display)
 
     monkeypatch.setattr(fold_runs, "run_fold", first_only)
     with pytest.raises(KeyboardInterrupt):

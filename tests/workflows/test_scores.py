@@ -155,8 +155,8 @@ def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(dat
     real = fold_runs.run_fold
     other: list[AbstractContextManager[None]] = []
 
-    def run_fold(plan, dealt, number, folder, display):
-        real(plan, dealt, number, folder, display)
+    def run_fold(plan, fold_numbers, number, folder, display):
+        real(plan, fold_numbers, number, folder, display)
         other.append(locked(folder))
         other[0].__enter__()
 

@@ -18,7 +18,7 @@ from kagglekit.authoring.detect.class_folders import (
 )
 from kagglekit.authoring.detect.csv_labels import Table, find_table, match_files
 from kagglekit.authoring.detect.file_names import FileNames, find_names
-from kagglekit.authoring.detect.layout import Form, Labels, Sample, Seen, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Form, Labels, Sample, TestImages
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.data.listing import image_names, subfolders, what_is_there
 from kagglekit.data.submission import read_sample
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_HEADERS = 200  # pictures whose size is looked at
 
 
-def recognise(data: Path) -> Seen:
+def recognise(data: Path) -> DataLayout:
     """Look at a data folder.
 
     Raises:
@@ -41,8 +41,8 @@ def recognise(data: Path) -> Seen:
     labels = _labels(data, _but_for_tests(files, sample), sample)
     test = _test_images(files, labels, sample)
     asked = None if sample is None else _sample(sample, labels.classes)
-    notes = notes_of(data, files, Seen(labels, test, asked, 0, ()), sample)
-    return Seen(labels, test, asked, _short_side(data, files), notes)
+    notes = notes_of(data, files, DataLayout(labels, test, asked, 0, ()), sample)
+    return DataLayout(labels, test, asked, _short_side(data, files), notes)
 
 
 def _image_folders(data: Path) -> dict[str, list[str]]:

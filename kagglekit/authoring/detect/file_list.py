@@ -9,14 +9,14 @@ from pathlib import PurePosixPath
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, class_folders, is_named
 from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.data_folder import names_with_labels
-from kagglekit.authoring.detect.layout import Labels, Seen, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.scaffold import USUAL
 from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
 from kagglekit.data.submission import SAMPLE_NAMES
 from kagglekit.system.errors import listing
 
 
-def guess_layout(names: Sequence[str]) -> Seen:
+def guess_layout(names: Sequence[str]) -> DataLayout:
     """Guess where labels and test images will be once the files are downloaded and unpacked.
 
     Args:
@@ -27,7 +27,7 @@ def guess_layout(names: Sequence[str]) -> Seen:
     labels = _table(names, files) or class_folders(known) or names_with_labels(known) or USUAL.labels
     suffix = labels.suffix if isinstance(labels, Table) else None
     test = next((TestImages(folder, suffix) for folder in files if is_named(folder, TEST)), None)
-    return Seen(labels, test, None, 0, tuple(_notes(names, labels)), guessed=True)
+    return DataLayout(labels, test, None, 0, tuple(_notes(names, labels)), guessed=True)
 
 
 def _folders(names: Sequence[str]) -> dict[str, list[str]]:

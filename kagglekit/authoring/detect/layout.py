@@ -53,7 +53,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Seen:
+class DataLayout:
     """What was recognised in a data folder.
 
     Attributes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table, match_files
 from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.layout import Labels, Sample, Seen, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.system.errors import listing
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 LINES = 50  # of a text file that are looked at
 
 
-def notes_of(data: Path, files: Mapping[str, list[str]], seen: Seen, sample: pd.DataFrame | None) -> tuple[str, ...]:
+def notes_of(
+    data: Path, files: Mapping[str, list[str]], seen: DataLayout, sample: pd.DataFrame | None
+) -> tuple[str, ...]:
     """Return what a person should check.
 
     Args:
@@ -134,7 +136,7 @@ def _names_images(text: Path, files: Mapping[str, list[str]]) -> bool:
     return bool(head) and match_files(head, files, first=[]) is not None
 
 
-def _unused_notes(files: Mapping[str, list[str]], seen: Seen) -> Iterator[str]:
+def _unused_notes(files: Mapping[str, list[str]], seen: DataLayout) -> Iterator[str]:
     """Say which images are neither labelled nor test images."""
     labels, test = seen.labels, seen.test
     roots = {labels.train, labels.valid} if isinstance(labels, ClassFolders) else {labels.images}
