@@ -14,6 +14,7 @@ from kagglekit._version import __version__ as __version__
 if TYPE_CHECKING:
     from kagglekit.api import predict as predict
     from kagglekit.api import run as run
+    from kagglekit.compute.network import round_sizes as round_sizes
     from kagglekit.data.archive.extract import unpacked as unpacked
     from kagglekit.data.labels import labels_from_csv as labels_from_csv
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
@@ -22,27 +23,43 @@ if TYPE_CHECKING:
     from kagglekit.data.labels import labels_from_names as labels_from_names
     from kagglekit.data.labels import unlabelled_images as unlabelled_images
     from kagglekit.data.splits import split_off as split_off
+    from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
+    from kagglekit.kaggle.data_folder import download_files as download_files
+    from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
     from kagglekit.runs.folder import Run as Run
+    from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
+    from kagglekit.system.errors import listing as listing
     from kagglekit.types.competition import Competition as Competition
     from kagglekit.types.competition import Provides as Provides
     from kagglekit.types.competition import RemoteFile as RemoteFile
     from kagglekit.types.data_config import DataConfig as DataConfig
+    from kagglekit.types.download import DownloadOptions as DownloadOptions
     from kagglekit.types.ensemble import Ensemble as Ensemble
     from kagglekit.types.ensemble import Member as Member
+    from kagglekit.types.image_table import group_numbers as group_numbers
     from kagglekit.types.metric import Metric as Metric
     from kagglekit.types.metric import Score as Score
+    from kagglekit.types.predictions import aligned as aligned
+    from kagglekit.types.predictions import average as average
+    from kagglekit.types.predictions import check_predictions as check_predictions
+    from kagglekit.types.predictions import difference as difference
+    from kagglekit.types.predictions import make_predictions as make_predictions
+    from kagglekit.types.predictions import truth_numbers as truth_numbers
     from kagglekit.types.presets import progressive_stages as progressive_stages
+    from kagglekit.types.randomness import image_keys as image_keys
     from kagglekit.types.randomness import uniforms as uniforms
     from kagglekit.types.recipe import Recipe as Recipe
     from kagglekit.types.recipe import Stage as Stage
     from kagglekit.types.schedule import Schedule as Schedule
+    from kagglekit.types.view import CropMode as CropMode
     from kagglekit.types.view import View as View
 
 _HOMES = {
     "predict": "api",
     "run": "api",
+    "round_sizes": "compute.network",
     "unpacked": "data.archive.extract",
     "labels_from_csv": "data.labels",
     "labels_from_folders": "data.labels",
@@ -51,25 +68,41 @@ _HOMES = {
     "labels_from_names": "data.labels",
     "unlabelled_images": "data.labels",
     "split_off": "data.splits",
+    "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",
+    "download_files": "kaggle.data_folder",
+    "download_from_kaggle": "kaggle.data_folder",
     "Run": "runs.folder",
+    "UsageError": "system.errors",
     "UserError": "system.errors",
+    "listing": "system.errors",
     "Competition": "types.competition",
     "Provides": "types.competition",
     "RemoteFile": "types.competition",
     "DataConfig": "types.data_config",
+    "DownloadOptions": "types.download",
     "Ensemble": "types.ensemble",
     "Member": "types.ensemble",
+    "group_numbers": "types.image_table",
     "Metric": "types.metric",
     "Score": "types.metric",
+    "aligned": "types.predictions",
+    "average": "types.predictions",
+    "check_predictions": "types.predictions",
+    "difference": "types.predictions",
+    "make_predictions": "types.predictions",
+    "truth_numbers": "types.predictions",
     "progressive_stages": "types.presets",
+    "image_keys": "types.randomness",
     "uniforms": "types.randomness",
     "Recipe": "types.recipe",
     "Stage": "types.recipe",
     "Schedule": "types.schedule",
+    "CropMode": "types.view",
     "View": "types.view",
 }
-__all__ = sorted(set(_HOMES) - {"predict", "run"})  # these two import torch: not for a plugin's star import
+_HEAVY = ("api", "compute.network", "kaggle.data_folder", "types.predictions")  # not for a plugin's star import
+__all__ = sorted(name for name, home in _HOMES.items() if home not in _HEAVY)
 
 
 def __getattr__(name: str) -> object:

@@ -9,18 +9,18 @@ from kagglekit import Competition, hookimpl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kagglekit.types.download import DownloadOptions
+    from kagglekit import DownloadOptions
 
 
 @hookimpl
 def kagglekit_download(competition: Competition, folder: Path, options: DownloadOptions) -> Path | None:
     """Download by the slug, else the named files."""
     if competition.slug:
-        from kagglekit.kaggle.data_folder import download_from_kaggle
+        from kagglekit import download_from_kaggle
 
         return download_from_kaggle(competition, folder, options)
     if competition.files:
-        from kagglekit.kaggle.data_folder import download_files
+        from kagglekit import download_files
 
         return download_files(competition, folder, options)
     return None

@@ -99,7 +99,7 @@ def _rows(predictions: pd.DataFrame, columns: list[str], values: object) -> pd.D
 
 
 def _in_order_of(sample: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFrame:
-    from kagglekit.types.predictions import difference
+    from kagglekit import difference
 
     ids = sample.iloc[:, 0]
     if words := difference(predictions.index, ids):
@@ -111,7 +111,7 @@ def _in_order_of(sample: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFram
 
 
 def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError:
-    from kagglekit.types.predictions import difference
+    from kagglekit import difference
 
     return UserError(
         "sample_submission.csv has columns that are not the classes (its own against them): "
@@ -121,7 +121,7 @@ def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError
 
 
 def _strange_values(column: str, strange: list[str], classes: list[str]) -> UserError:
-    from kagglekit.system.errors import listing
+    from kagglekit import listing
 
     return UserError(
         f"the column {column!r} of sample_submission.csv holds values that are no class names: "

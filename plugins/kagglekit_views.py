@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from kagglekit.hooks.specs import ViewMode
-    from kagglekit.types.view import CropMode
+    from kagglekit import CropMode, ViewMode
 
     Keys = NDArray[np.uint64]
     Floats = NDArray[np.float64]

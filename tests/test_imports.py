@@ -101,3 +101,8 @@ def test_plugins_and_help_load_nothing_heavy(statement):
     code = f"{statement}\nimport sys\nprint(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_our_plugins_import_the_front_door_alone():
+    for path in [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "competitions").rglob("*.py")]:
+        assert not {name for name in imported(path) if name.startswith("kagglekit.") and name.count(".") > 1}, path

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit.system.errors import UserError
-from kagglekit.types.randomness import image_keys, uniforms
+from kagglekit import UserError, image_keys, uniforms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

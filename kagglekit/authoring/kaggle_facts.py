@@ -43,7 +43,7 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
             raise
         display.warn(f"title, metric and files were not taken from Kaggle: {error.what}")
         if error.hint:
-            display.say(error.hint)
+            display.report(error.hint)
     return Facts(name, slug), {}
 
 
@@ -58,7 +58,7 @@ def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int
     metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
     least = "at least " if len(files) >= MOST_FILES else ""
     many = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
-    display.say(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {_few(list(files))}")
+    display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {_few(list(files))}")
     return Facts(name, slug, facts.title, metric, facts.metric), files
 
 

@@ -50,7 +50,7 @@ def _show(stores: Sequence[CachedStore], archives: Sequence[CachedArchive]) -> N
         display.table(columns, [_store_row(store) for store in stores])
     if archives:
         display.table(("on disk", "unpacked", "", "archive"), [_archive_row(archive) for archive in archives])
-    display.say(f"{_size([*stores, *archives])} in {cache_folder()}")
+    display.report(f"{_size([*stores, *archives])} in {cache_folder()}")
 
 
 def _store_row(store: CachedStore) -> tuple[object, ...]:

@@ -37,13 +37,13 @@ def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
         click.echo(json.dumps([asdict(check) for check in found], indent=1))
     problems = sum(check.status == "problem" for check in found)
     if problems:
-        display.say(f"{problems} problem{'s' * (problems != 1)}")
+        display.report(f"{problems} problem{'s' * (problems != 1)}")
         ctx.exit(1)
 
 
 def _show(check: Check, display: Display) -> None:
     """Print a check on a line, and below it what to do."""
     display.console.print(f"{check.status:8}", style=STYLES[check.status], end=" ")
-    display.say(f"{check.name}: {check.found}")
+    display.report(f"{check.name}: {check.found}")
     for line in check.hint.splitlines():
-        display.say(f"{INDENT}{line}")
+        display.report(f"{INDENT}{line}")

@@ -47,12 +47,12 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
     facts = hooks.competition()
     folder = None if data else existing_data(facts, plugins.competition)
     if folder and not is_untidy(folder):
-        display.say(f"the data are in {folder}")
+        display.report(f"the data are in {folder}")
     else:
         place = data.absolute() if data else data_place(plugins.competition)
         folder = hooks.download(facts, place, DownloadOptions(display, timeout, keep_archives))
     _count(hooks, folder)
-    display.say(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
+    display.report(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
 
 
 def _count(hooks: Hooks, folder: Path) -> None:
@@ -66,4 +66,4 @@ def _count(hooks: Hooks, folder: Path) -> None:
     for line in warnings:
         display.warn(line)
     test = int((table["split"] == "test").sum())
-    display.say(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")
+    display.report(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")

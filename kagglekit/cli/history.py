@@ -94,7 +94,7 @@ def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display
     elif ordered:
         _show(ordered, display)
     else:
-        display.say(f"there are no runs in {out.resolve()}\nstart one: kagglekit run COMPETITION")
+        display.report(f"there are no runs in {out.resolve()}\nstart one: kagglekit run COMPETITION")
 
 
 def _show(entries: Sequence[Entry], display: Display) -> None:
@@ -132,11 +132,11 @@ def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
     _show_differing("recipe", recipe, display)
     _show_differing("run", facts, display)
     if entries[0].competition != entries[1].competition:
-        display.say("scores of different competitions say nothing about each other")
+        display.report("scores of different competitions say nothing about each other")
     elif scores:
         _show_scores(scores, display)
     else:
-        display.say("there is no score that both have")
+        display.report("there is no score that both have")
 
 
 def _plain_comparison(
@@ -150,22 +150,22 @@ def _plain_comparison(
 
 
 def _show_differing(what: str, differing: Mapping[str, tuple[str, str]], display: Display) -> None:
-    display.say("")
+    display.report("")
     if differing:
         display.table((what, "first", "second"), [(name, *pair) for name, pair in differing.items()])
     else:
-        display.say(f"{what}: no difference")
+        display.report(f"{what}: no difference")
 
 
 def _show_scores(scores: Mapping[str, Difference], display: Display) -> None:
-    display.say("")
+    display.report("")
     rows = []
     for name, score in scores.items():
         error = "" if score.error is None else f" ± {score.error:.4f}"
         cells = (_cell("", score.a), _cell("", score.b), f"{score.change:+.4f}{error}", _verdict(name, score))
         rows.append((name.replace("_", " "), *cells))
     display.table(("score", "first", "second", "difference", ""), rows)
-    display.say(
+    display.report(
         "clear: more than 2 standard errors of the difference, the two scores taken as independent; on the same images "
         "they are not, and less may be clear"
     )

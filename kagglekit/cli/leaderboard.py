@@ -53,21 +53,21 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    display.say(f"{facts.title}: {len(board.teams):,} teams, fetched {board.age / 60:.0f} min ago")
+    display.report(f"{facts.title}: {len(board.teams):,} teams, fetched {board.age / 60:.0f} min ago")
     display.table(
         ("rank", "score", "team"), [(team["rank"], f"{team['score']:.5f}", team["name"]) for team in found["top"]]
     )
-    display.say("by Kaggle's rule, where a competition gives medals:")
+    display.report("by Kaggle's rule, where a competition gives medals:")
     for medal, place in found["medals"].items():
-        display.say(f"  {medal}: place {place['place']:,} or better, {place['score']:.5f}")
-    display.say(_place(found))
+        display.report(f"  {medal}: place {place['place']:,} or better, {place['score']:.5f}")
+    display.report(_place(found))
 
 
 def _fetch(slug: str, timeout: float, display: Display) -> bytes:
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy
 
-    return connect(RetryPolicy(timeout, display.say)).leaderboard(slug)
+    return connect(RetryPolicy(timeout, display.report)).leaderboard(slug)
 
 
 def _facts(board: Leaderboard, ours: list[tuple[float, str]], top: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
     facts = hooks.competition()
     folder = find_data(hooks, facts, plugins.competition, data, DownloadOptions(display))
     table, warnings = check_table(hooks.labels(folder), folder)
-    display.say(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
+    display.report(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     _show_splits(table, facts, display)
     _show_balance(table, display)
     headers = _show_sizes(table, hooks, display)
@@ -74,7 +74,7 @@ def _draw(
     draw_data(table, {**quantities, "width / height": _aspects(headers)}, forms, hooks, folder, display)
     recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
     draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
-    display.say(f"pictures: {folder}")
+    display.report(f"pictures: {folder}")
 
 
 def _aspects(headers: Sequence[Header]) -> list[float]:
@@ -89,9 +89,9 @@ def _show_splits(table: pd.DataFrame, facts: Competition, display: Display) -> N
         rows.append((split, f"{len(part):,}", f"{part['label'].notna().sum():,}", len(counts), fewest, most))
     display.table(("split", "images", "labelled", "classes", "fewest of a class", "most"), rows)
     if not (table["split"] == "valid").any():
-        display.say("valid: a stratified part of train, held out by each run")
+        display.report("valid: a stratified part of train, held out by each run")
     if facts.known_test_labels:
-        display.say("the test labels are known: they score finished predictions and nothing else")
+        display.report("the test labels are known: they score finished predictions and nothing else")
 
 
 def _show_balance(table: pd.DataFrame, display: Display) -> None:
@@ -100,7 +100,7 @@ def _show_balance(table: pd.DataFrame, display: Display) -> None:
     counts = labels.value_counts().sort_index().sort_values(kind="stable")
     words = [f"{label} {count:,}" for label, count in counts.items()]
     shown = words if len(words) <= 10 else [*words[:5], "...", *words[-5:]]
-    display.say(f"labelled images of each class, the rarest first: {', '.join(shown)}")
+    display.report(f"labelled images of each class, the rarest first: {', '.join(shown)}")
 
 
 def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Header]:
@@ -109,7 +109,7 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
     step = -(-len(paths) // MOST_HEADERS)
     headers, broken = read_headers(paths[::step], display)
     if broken and not hooks.reads_files_as_they_are():
-        display.say(f"{len(broken):,} files are left to plugins ({hooks.reader()}): their sizes are not shown")
+        display.report(f"{len(broken):,} files are left to plugins ({hooks.reader()}): their sizes are not shown")
         broken = []
     for path, reason in broken[:5]:
         display.warn(f"cannot read {path}: {reason}")
@@ -125,7 +125,7 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
     rows = [(name, *(f"{value:.4g}" for value in _quantiles(values))) for name, values in quantities.items()]
     display.table((f"sizes of {len(headers):,} images", "least", "10 %", "half", "90 %", "most"), rows)
     forms = sorted({h.form for h in headers})
-    display.say(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
+    display.report(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
     return headers
 
 

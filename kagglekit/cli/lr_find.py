@@ -41,5 +41,6 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     rows = [(name, *(f"{rate * ratio:.2g}" for ratio in found.sweep.ratios)) for name, rate in found.rates.items()]
     display.table(("rate", *groups), rows)
     for file in draw(found, pictures or Path("pictures") / found.name):
-        display.say(f"plot: {file}")
-    display.say(f"take one: --set stage.{found.number}.lr={found.rates['valley']:.2g}, or let the run search: lr=auto")
+        display.report(f"plot: {file}")
+    valley = f"{found.rates['valley']:.2g}"
+    display.report(f"hint: use one with --set stage.{found.number}.lr={valley}, or let the run search: lr=auto")

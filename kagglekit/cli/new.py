@@ -67,7 +67,7 @@ def _downloaded(facts: Facts, display: Display) -> Path:
 
     competition = Competition(title=facts.title, slug=facts.slug, metric="accuracy")  # the metric does not matter here
     if there := existing_data(competition, facts.name):
-        display.say(f"the data are in {there}")
+        display.report(f"the data are in {there}")
         return there
     return download_from_kaggle(competition, data_place(facts.name), DownloadOptions(display))
 
@@ -112,7 +112,7 @@ def _write(files: Mapping[Path, str], display: Display) -> None:
     there = [file for file in files if file.exists()]
     for file, text in files.items():
         write_text(file, text)
-        display.say(f"{'replaced' if file in there else 'wrote'} {file}")
+        display.report(f"{'replaced' if file in there else 'wrote'} {file}")
 
 
 def _say_next(facts: Facts, data: Path | None, package: bool, listed: bool, display: Display) -> None:
@@ -120,12 +120,12 @@ def _say_next(facts: Facts, data: Path | None, package: bool, listed: bool, disp
 
     plugin = facts.name if package else f"./{facts.name}.py"
     if listed and not data:
-        display.say("the labels are guessed from file names alone; to have the data looked at:")
-        display.say(f"  kagglekit new {facts.name} --slug {facts.slug}{' --package' * package} --download --force")
-    display.say("next: read the lines marked CHECK, then")
+        display.report("the labels are guessed from file names alone; to have the data looked at:")
+        display.report(f"  kagglekit new {facts.name} --slug {facts.slug}{' --package' * package} --download --force")
+    display.report("next: read the lines marked CHECK, then")
     if package:
-        display.say(f"  pip install -e kagglekit-{facts.name}")
+        display.report(f"  pip install -e kagglekit-{facts.name}")
     usual = data is not None and data.absolute() == data_place(facts.name)
     place = "" if usual else f" --data {data or 'DIR'}"
     for command in ("look", "check", "run"):
-        display.say(f"  kagglekit {command} {plugin}{place}")
+        display.report(f"  kagglekit {command} {plugin}{place}")

@@ -74,7 +74,7 @@ def predict(
         from kagglekit.prediction.test_folder import submit_test_folder
 
         rows = submit_test_folder(found, data, submission, device, display)
-        display.say(f"submission: {submission} with {len(rows):,} rows, checked")
+        display.report(f"submission: {submission} with {len(rows):,} rows, checked")
         return
     from kagglekit.api import predict as predict_images
 
@@ -84,7 +84,7 @@ def predict(
         from kagglekit.data.submission import write_submission
 
         write_submission(table.rename_axis("path").reset_index(), csv)
-        display.say(f"probabilities: {csv}")
+        display.report(f"probabilities: {csv}")
     if as_json:
         click.echo(json.dumps(as_records(table)))
     else:

@@ -27,6 +27,6 @@ def report(run: str, data: Path | None, show: bool, out: Path) -> None:
 
     found = find_run(run, out)
     write_report(found, data)
-    for_people(False).say(f"report: {found.report}")
+    for_people(False).report(f"report: {found.report}")
     if show:
         click.launch(str(found.report.absolute()))

@@ -101,7 +101,7 @@ def submit_target(
     if wait:
         _follow(found.ref, sending.record, target.run, kaggle, display)
     else:
-        display.say(f"ask for its score later: {_later(target.run, found.ref)}")
+        display.report(f"ask for its score later: {_later(target.run, found.ref)}")
 
 
 def show_status(word: str, out: Path, wait: bool, timeout: float, display: Display) -> None:
@@ -149,7 +149,7 @@ def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, displ
         found = wait_for_score(ref, kaggle, display) if wait else kaggle.submission(ref)
     except (UserError, KeyboardInterrupt):
         if wait:
-            display.say(f"it is at Kaggle; ask for its score later: {_later(run, ref)}")
+            display.report(f"it is at Kaggle; ask for its score later: {_later(run, ref)}")
         raise
     keep_score(record, found)
     _show(found, run, display)
@@ -162,18 +162,18 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
             "it usually does not count; mend the file and submit again",
         )
     if found.status != "complete":
-        display.say(f"submission {found.ref}: {found.status}")
+        display.report(f"submission {found.ref}: {found.status}")
         return
     scores = [
         f"{name} score {value:.5f}"
         for name, value in (("public", found.public), ("private", found.private))
         if value is not None
     ]
-    display.say(f"submission {found.ref}: {', '.join(scores) or 'scored; Kaggle does not show the score'}")
+    display.report(f"submission {found.ref}: {', '.join(scores) or 'scored; Kaggle does not show the score'}")
     info = run.info() if run else {}
     valid = (info.get("scores") or [{}])[-1].get(f"valid_{info.get('metric')}")
     if valid and found.public is not None:
-        display.say(
+        display.report(
             f"valid {info['metric']} {valid[0]:.5f} ± {valid[1]:.5f}; public - valid {found.public - valid[0]:+.5f}"
         )
 
@@ -183,7 +183,7 @@ def connected(timeout: float, display: Display) -> Kaggle:
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy
 
-    return connect(RetryPolicy(timeout, say=display.say))
+    return connect(RetryPolicy(timeout, report=display.report))
 
 
 def _later(run: Run | None, ref: int) -> str:
@@ -192,11 +192,11 @@ def _later(run: Run | None, ref: int) -> str:
 
 def _say_not_on_kaggle(target: Target, display: Display) -> None:
     """Show the local test score in the place of an upload."""
-    display.say(f"{target.title} is not on Kaggle: there is nothing to upload to")
+    display.report(f"{target.title} is not on Kaggle: there is nothing to upload to")
     if target.run is None:
-        display.say(f"{target.file} is not scored: only a run is, at its end")
+        display.report(f"{target.file} is not scored: only a run is, at its end")
         return
     scores = target.run.info()["scores"][-1]
     found = [(key.removeprefix("test_"), score) for key, score in scores.items() if key.startswith("test_")]
     tests = [f"{key} {value:.4f} ± {error:.4f}" for key, (value, error) in found]
-    display.say(f"scored here, {target.run.name}: test {', '.join(tests) or 'labels are not known'}")
+    display.report(f"scored here, {target.run.name}: test {', '.join(tests) or 'labels are not known'}")

@@ -80,7 +80,7 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     paths = [Path(str(path)) for path in table["path"]]
     found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
     pairs = near_duplicates(found)
-    display.say(describe_duplicates(table, pairs))
+    display.report(describe_duplicates(table, pairs))
     if unread := describe_unread(paths, found):
         display.warn(unread)
     if not pairs:

@@ -175,7 +175,7 @@ class ImageSet:
             size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
             raise UserError(f"--store device: {self.device} has no room for {size}", "use --store auto")
         if self.display:
-            self.display.say(describe_placed(what, store, self.device, flat is not None))
+            self.display.report(describe_placed(what, store, self.device, flat is not None))
         return flat
 
     def _make_room(self, size: int) -> None:

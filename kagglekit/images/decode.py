@@ -59,7 +59,7 @@ def made_store(
     if spec.source and not exists(spec.source):
         made_store(spec.source, hooks, display, kind, first, decoded)
     if being_built(spec):
-        display.say("another process decodes these images; waiting for it")
+        display.report("another process decodes these images; waiting for it")
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
     steps = build_smaller(spec) if spec.source else build(spec, hooks.read_image)
     with display.bar(what, len(spec.files)) as bar:
@@ -70,7 +70,7 @@ def made_store(
     decoded.append(made)
     if not spec.source:
         rate = made.n / max(1e-9, made.seconds)
-        display.say(f"decoded {made.n:,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
+        display.report(f"decoded {made.n:,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
     return open_store(spec)
 
 

@@ -68,7 +68,7 @@ def prepare_images(
     keep = without_measuring(keep) if deterministic else keep
     if keep == "ram":
         stores = {which: in_memory(store) for which, store in stores.items()}
-    display.say(describe_kept(keep, list(stores.values()), device))
+    display.report(describe_kept(keep, list(stores.values()), device))
     usable = {kind: usable_rows(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
@@ -85,7 +85,7 @@ def _stream(
     stream = Stream(specs["test"], hooks.read_image)
     n = len(next(iter(specs["test"].values())).files)
     rows = min(n, stream.rows())
-    display.say(
+    display.report(
         f"the test images are decoded when they are predicted, in about {-(-n // rows):,} blocks of {rows:,}: {why}"
     )
     return stream

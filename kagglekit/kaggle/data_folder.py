@@ -58,7 +58,7 @@ def download_files(competition: Competition, folder: Path, options: DownloadOpti
 
 
 def _patience(options: DownloadOptions) -> RetryPolicy:
-    return RetryPolicy(options.timeout, say=options.display.say)
+    return RetryPolicy(options.timeout, report=options.display.report)
 
 
 def download(
@@ -81,15 +81,15 @@ def download(
     """
     place = _place(folder)
     if is_complete(place) and not is_untidy(place):  # also where nothing can be written
-        options.display.say(f"{what} is in {folder}, complete")
+        options.display.report(f"{what} is in {folder}, complete")
         return folder
     _prepare(place)
     with _alone(place, options):
         if is_complete(place):
-            options.display.say(f"{what} is in {folder}, complete")
+            options.display.report(f"{what} is in {folder}, complete")
         else:
             _refuse_full(place)
-            options.display.say(f"downloading {what} into {folder}")
+            options.display.report(f"downloading {what} into {folder}")
             with _going_on(place, options):
                 _complete(sources, place, options, patience)
         _tidy(place, options)
@@ -133,7 +133,7 @@ def _alone(folder: Path, options: DownloadOptions) -> Iterator[None]:
         try:
             lock.acquire(timeout=0.2)
         except Timeout:
-            options.display.say(f"another process is downloading into {folder}: waiting for it")
+            options.display.report(f"another process is downloading into {folder}: waiting for it")
             lock.acquire()
     try:
         yield
@@ -162,7 +162,7 @@ def _going_on(folder: Path, options: DownloadOptions) -> Iterator[None]:
         refused = isinstance(error, BadArchive) and not isinstance(error, BrokenArchive)  # and would be again
         kept = _kept(workshop(folder))
         if kept and not refused:
-            options.display.say(f"{kept / 1e6:,.1f} MB stay in {workshop(folder)}: the same command goes on from there")
+            options.display.report(f"{kept / 1e6:,.1f} MB kept in {workshop(folder)}: the same command resumes there")
         raise
 
 
@@ -179,7 +179,7 @@ def _complete(sources: Sequence[Source], folder: Path, options: DownloadOptions,
     marker = {"files": facts, "unpacked": n_files, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text(unpacked / MARKER, json.dumps(marker, indent=1) + "\n")
     _give_name(unpacked, folder)
-    options.display.say(f"unpacked {n_files:,} files into {folder}")
+    options.display.report(f"unpacked {n_files:,} files into {folder}")
 
 
 def _cleared(room: Path, folder: Path) -> Path:

@@ -90,7 +90,7 @@ def fetch(source: Source, file: Path, patience: RetryPolicy, display: Display) -
         _Transfer(source, part, own, bar).run()
         part.finish()
     own.recovered()
-    display.say(_summary(source, part, 0 if part.begun else before, time.monotonic() - started))
+    display.report(_summary(source, part, 0 if part.begun else before, time.monotonic() - started))
     return Fetched(part.size, part.md5, _checked(source, part))
 
 

@@ -37,12 +37,12 @@ class RetryPolicy:
 
     Attributes:
         seconds: Seconds without progress after which it gives up.
-        say: Where lines for people go.
+        report: Where lines for people go.
         faults: What went wrong so far, in a few words each.
     """
 
     seconds: float = 300.0
-    say: Callable[[str], None] = _silent
+    report: Callable[[str], None] = _silent
     faults: list[str] = field(default_factory=list, init=False)
     _since: float = field(default_factory=time.monotonic, init=False)
     _in_a_row: int = field(default=0, init=False)
@@ -74,7 +74,7 @@ class RetryPolicy:
         """
         pause = self.pause(error)
         if pause >= TOLD_FROM:
-            self.say(f"{fault(error)}; trying again in {pause:.0f} s")
+            self.report(f"{fault(error)}; trying again in {pause:.0f} s")
         time.sleep(pause)
 
     def pause(self, error: Exception) -> float:
@@ -99,7 +99,7 @@ class RetryPolicy:
         """Say in a line which faults there were before it went well, if there were any, and forget them."""
         if self.faults:
             many = f"{len(self.faults)} faults" if len(self.faults) > 1 else "a fault"
-            self.say(f"went on after {many}: {', '.join(dict.fromkeys(self.faults))}")
+            self.report(f"went on after {many}: {', '.join(dict.fromkeys(self.faults))}")
         self.faults.clear()
 
 

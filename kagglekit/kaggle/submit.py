@@ -52,13 +52,13 @@ def open_competition(kaggle: Kaggle, slug: str, display: Display) -> Limits:
         UserError: It does not.
     """
     facts = kaggle.competition(slug)
-    display.say(f"{facts.title}: {_deadline(facts)}")
+    display.report(f"{facts.title}: {_deadline(facts)}")
     for closed, meaning in ((facts.disabled, "disabled"), (facts.code_only, "code"), (not facts.entered, "rules")):
         if closed:
             raise refusal(meaning, slug)
     limits = kaggle.limits(slug)
     of = f" of {facts.daily}" if facts.daily else ""
-    display.say(f"submissions left today: {limits.left}{of}; the day ends {midnight()}")
+    display.report(f"submissions left today: {limits.left}{of}; the day ends {midnight()}")
     if limits.left < 1:
         raise refusal("limit", slug)
     return limits
@@ -96,7 +96,7 @@ def submit(sending: Sending, kaggle: Kaggle, ask: Ask | None, display: Display) 
     """
     with alone(sending.record):
         if found := find_open(sending.record, sending.slug, kaggle):
-            display.say(f"an earlier try had reached Kaggle: submission {found.ref}")
+            display.report(f"an earlier try had reached Kaggle: submission {found.ref}")
             return found
         agreed(sending.record, open_competition(kaggle, sending.slug, display), ask)
         blob = _send_bytes(sending, kaggle, display)
@@ -108,7 +108,7 @@ def submit(sending: Sending, kaggle: Kaggle, ask: Ask | None, display: Display) 
             note(sending.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
         note(sending.record, {**entry, "status": "pending", "ref": ref})
-    display.say(f"submitted {sending.file.name} as {ref}: {sending.message}")
+    display.report(f"submitted {sending.file.name} as {ref}: {sending.message}")
     return Submission(ref, sending.message, "pending", None, None, "", sending.file.name, entry["sent"])
 
 
@@ -220,7 +220,7 @@ def _live(display: Display, text: str) -> Iterator[None]:
         with display.console.status(text):
             yield
     else:
-        display.say(text)
+        display.report(text)
         yield
 
 

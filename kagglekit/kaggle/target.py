@@ -120,7 +120,7 @@ def checked(target: Target, data: Path | None, message: str, display: Display) -
             f"name the data folder with --data DIR, or fetch it: kagglekit download {target.plugin}",
         )
     rows = check_file(target.file, sample)
-    display.say(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
+    display.report(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)
     return Sending(slug, target.file, message or _describe(target), record)

@@ -22,20 +22,20 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
 
     competition, recipe, counts = plan.competition, plan.recipe, plan.table["split"].value_counts()
     where = f"Kaggle: {competition.slug}" if competition.slug else "not on Kaggle"
-    display.say(f"{competition.title} ({where}), metric {TITLES.get(competition.metric, competition.metric)}")
+    display.report(f"{competition.title} ({where}), metric {TITLES.get(competition.metric, competition.metric)}")
     images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "valid", "test"))
-    display.say(f"images: {images}; {len(plan.classes)} classes; from {plan.data}")
+    display.report(f"images: {images}; {len(plan.classes)} classes; from {plan.data}")
     if plan.truth is not None:
-        display.say("the test images' labels are known: the finished test predictions are scored with them, here")
+        display.report("the test images' labels are known: the finished test predictions are scored with them, here")
     for warning in plan.warnings:
         display.warn(warning)
-    display.say(f"device: {device_title(plan.device)}")
+    display.report(f"device: {device_title(plan.device)}")
     describe_choice(plan, display)
     weights, licence = weights_and_licence(plan, model)
     if recipe.pretrained:
-        display.say(f"weights: {weights}, licence: {licence or 'not stated'}")
+        display.report(f"weights: {weights}, licence: {licence or 'not stated'}")
     if folder:
-        display.say(f"results: {folder.folder}")
+        display.report(f"results: {folder.folder}")
 
 
 def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
@@ -51,21 +51,23 @@ def describe_choice(choice: Choice, display: Display) -> None:
     """Print where the recipe is from, and the recipe."""
     if choice.preset:
         why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
-        display.say(f"preset: {choice.preset}{why}")
+        display.report(f"preset: {choice.preset}{why}")
     if choice.base:
-        display.say(f"starts from {choice.base.folder}: {'its weights' if choice.preset else 'its recipe and weights'}")
+        what = "its weights" if choice.preset else "its recipe and weights"
+        display.report(f"starts from {choice.base.folder}: {what}")
     recipe = choice.recipe
     start = "that run's weights" if choice.base else "pretrained" if recipe.pretrained else "random weights"
-    display.say(f"recipe: {recipe.arch}, {start}, {recipe.head} head, {recipe.groups} layer groups, seed {recipe.seed}")
+    parts = (recipe.arch, start, f"{recipe.head} head", f"{recipe.groups} layer groups", f"seed {recipe.seed}")
+    display.report(f"recipe: {', '.join(parts)}")
     columns = ("", "stage", "px", "epochs", "schedule", "lr", "trains", "views", "batch", "keeps")
     rows = [(str(number), *_stage_cells(recipe.stages[number - 1], recipe)) for number in choice.stages]
     display.table(columns, rows, keys=2)
-    display.say(f"prediction: {_prediction(recipe)}")
+    display.report(f"prediction: {_prediction(recipe)}")
     if recipe.pretrained and recipe.exposure:  # random weights have seen nothing
-        display.say(f"exposure: {recipe.exposure}")
+        display.report(f"exposure: {recipe.exposure}")
     if recipe.source:
-        display.say(f"source: {recipe.source}")
-    display.say(f"measured: {recipe.measured}")
+        display.report(f"source: {recipe.source}")
+    display.report(f"measured: {recipe.measured}")
 
 
 def _prediction(recipe: Recipe) -> str:

@@ -148,7 +148,7 @@ def write_csv(outcome: Results, ensemble: Ensemble) -> None:
     """Write submission.csv, checked, where there are test images."""
     plan, display = outcome.plan, outcome.display
     if not len(ensemble.test):
-        display.say("no test images: no submission is written")
+        display.report("no test images: no submission is written")
         return
     test = ensemble.test
     if plan.recipe.clip:
@@ -157,7 +157,7 @@ def write_csv(outcome: Results, ensemble: Ensemble) -> None:
     rows = submission_rows(plan, test)
     write_submission(rows, outcome.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.say(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def _say_clip_gain(outcome: Results, ensemble: Ensemble) -> None:
     before = score_table(log_loss, ensemble.valid, outcome.labels)["log_loss"].value
     clipped = clip_predictions(ensemble.valid, outcome.plan.recipe.clip)
     after = score_table(log_loss, clipped, outcome.labels)["log_loss"].value
-    outcome.display.say(f"clipping to {outcome.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
+    outcome.display.report(f"clipping to {outcome.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
 
 
 def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display) -> None:
@@ -204,7 +204,7 @@ def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display
         columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows], keys=2
     )
     if plan.truth is not None and any(key.startswith("test_") for key in keys):
-        display.say(
+        display.report(
             "the test scores are computed here, from labels that were known all along and used for nothing else"
         )
 

@@ -35,7 +35,7 @@ def leave_report(run: Run, display: Display) -> None:
     except Exception as error:  # whatever it is, the run is done and paid for
         display.warn(f"the report could not be written ({type(error).__name__}: {error}); kagglekit report tries again")
         return
-    display.say(f"report: {run.report}")
+    display.report(f"report: {run.report}")
 
 
 def write_report(run: Run, data: Path | None = None) -> None:

@@ -24,9 +24,11 @@ class Display:
 
     console: Console
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, markup=False)
+
+    say = report  # its name in plugins written for the first 0.1
 
     def warn(self, text: str) -> None:
         """Print a warning."""

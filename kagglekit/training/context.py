@@ -88,7 +88,7 @@ class RunContext:
             return
         synchronise(self.compute.device)  # for these first steps only: else the clock would time the asking
         if self.estimate.add(cost, time.perf_counter() - since) and self.estimate.seconds is not None:
-            self.display.say(f"estimated time of the whole run: {duration(self.estimate.seconds)}")
+            self.display.report(f"estimated time of the whole run: {duration(self.estimate.seconds)}")
             self.run.update_info(estimate_s=round(self.estimate.seconds, 1))
 
     @contextmanager

@@ -63,7 +63,7 @@ def log_epoch(
     known = {key: value for key, value in scores.items() if not math.isnan(value)}
     shown = "".join(f"  {key.replace('_', ' ')} {value:.4f}" for key, value in known.items())
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
-    context.display.say(
+    context.display.report(
         f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}{shown}  {speed}{seconds:.1f} s"
     )
     context.plan.hooks.epoch_end(context.run, stage, row)

@@ -107,7 +107,7 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
-    context.display.say(
+    context.display.report(
         f"{number} {stage.name}: cached the activations of {len(rows):,} images at {stage.size} px in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
     )
@@ -125,7 +125,7 @@ def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedA
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))
-    context.display.say(
+    context.display.report(
         f"{number} {stage.name}: logistic regression, C {found.strength:.2g}, log loss {found.log_loss:.4f} in "
         "cross-validation on the training images"
     )

@@ -36,7 +36,7 @@ def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
         network = (recipe.arch, recipe.archs, recipe.head, len(context.plan.classes), stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
         batch, words = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
-        context.display.say(f"{fit.number} {stage.name}: {words}")
+        context.display.report(f"{fit.number} {stage.name}: {words}")
         context.run.update_info(found_batches={**found, stage.name: batch})
     return _again(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
 
@@ -50,7 +50,7 @@ def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
         stage = with_rate(fit.stage, found[fit.stage.name])
     else:
         stage, words = found_rate(fit)
-        context.display.say(f"{fit.number} {stage.name}: {words}")
+        context.display.report(f"{fit.number} {stage.name}: {words}")
         context.run.update_info(found_lrs={**found, stage.name: stage.lr})
     return _again(context, fit, stage)
 
@@ -89,7 +89,7 @@ class Compiler:
             self._compile(fit, state, "as asked")
         elif self.choice == "auto" and left < TIMED:
             why = f"{left} are to come, too few to measure whether it pays"
-            self.context.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
+            self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
 
     def after_step(self, fit: StageFit, state: TrainState, seconds: float) -> None:
         """Count a step that took so long to ask for; decide when enough are timed."""
@@ -114,7 +114,7 @@ class Compiler:
         self.steps += 1
         why = f"about {duration(left)} of steps are to come, and it pays from {duration(PAYS)} on"
         if left < PAYS:
-            self.context.display.say(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
+            self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
         else:
             self._compile(fit, state, why)
 
@@ -124,9 +124,9 @@ class Compiler:
         `compiled` puts back what it changed, and the step's own generators are seeded anew. A device that a failure has
         left unusable raises here, when it is asked to finish: then nothing can go on.
         """
-        say, stage = self.context.display.say, f"{fit.number} {fit.stage.name}"
+        report, stage = self.context.display.report, f"{fit.number} {fit.stage.name}"
         if state.parts > 1:
-            say(f"{stage}: steps are not compiled: their gradients are added up from parts")
+            report(f"{stage}: steps are not compiled: their gradients are added up from parts")
             return
         try:
             state.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
@@ -140,7 +140,7 @@ class Compiler:
             return
         self.compiled = True
         graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""
-        say(f"{stage}: steps are compiled{graphs}, in {duration(seconds)}: {why}")
+        report(f"{stage}: steps are compiled{graphs}, in {duration(seconds)}: {why}")
         self.context.run.update_info(
             compiled={**self.context.run.info().get("compiled", {}), fit.stage.name: round(seconds, 1)}
         )

@@ -54,7 +54,7 @@ def blend(request: BlendRequest, display: Display) -> Run:
     plan = _plan(request, runs[0], display)
     labels = labels_of(plan, members[0].valid)
     folder = create_run(request.out, plan.name, request.name, datetime.now())
-    display.say(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
+    display.report(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
     with reported_failures(plan, folder, display):
         folder.write_recipe(plan.recipe)
         folder.update_info(status="running", **_facts(plan, runs))
@@ -64,7 +64,7 @@ def blend(request: BlendRequest, display: Display) -> Run:
         folder.write_valid(runs[0].valid())
         folder.update_info(status="finished")
         leave_report(folder, display)
-    display.say(f"blended: {folder.folder}")
+    display.report(f"blended: {folder.folder}")
     return folder
 
 

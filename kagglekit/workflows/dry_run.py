@@ -56,14 +56,14 @@ def dry_run(request: Request, display: Display) -> None:
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
-    display.say("dry run: everything fits together; its scores mean nothing, and its files are gone")
+    display.report("dry run: everything fits together; its scores mean nothing, and its files are gone")
 
 
 def _one_fold(plan: Plan, display: Display) -> Plan:
     """Deal the folds; return the plan of the first one that would be trained."""
     number = plan.request.only_fold or 1
     plan, fold_numbers = deal(plan)
-    display.say(f"dry run: {plan.recipe.folds} folds are assigned, and number {number} is tried")
+    display.report(f"dry run: {plan.recipe.folds} folds are assigned, and number {number} is tried")
     return replace(plan, table=fold_table(plan.table, fold_numbers, number))
 
 

@@ -71,7 +71,7 @@ def reported_failures(
         with suppress(UserError), alone():  # of a full disk
             folder.update_info(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(folder, error)
-        display.say(f"{status}; what was made so far stays in {folder.folder}")
+        display.report(f"{status}; what was made so far stays in {folder.folder}")
         if "fold" not in folder.info():  # the whole run says it of itself
-            display.say(f"to go on: kagglekit resume {folder.folder}")
+            display.report(f"to go on: kagglekit resume {folder.folder}")
         raise

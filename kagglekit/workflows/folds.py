@@ -61,7 +61,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     describe_plan(plan, model, folder, display)
     picked = ", ".join(recipe.picked(plan.stages))
     but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
-    display.say(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
+    display.report(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
     with reported_failures(plan, folder, display, partial(locked, folder, TELLING)):
         with locked(folder, JOINING):
             folder.update_info(status="running", error=None, **facts(plan, model), **begun)
@@ -82,8 +82,8 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
         folder.remove_parts()  # of killed processes; before, others may be under way
     else:
         left = ", ".join(map(str, missing))
-        display.say(f"this is of {len(finished)} folds; still to run are {left}: --only-fold N --into {folder.folder}")
-    display.say(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
+        display.report(f"{len(finished)} folds joined; still to run: {left} (--only-fold N --into {folder.folder})")
+    display.report(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
 
 
@@ -125,11 +125,11 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
     fold = folder.fold(number)
     if is_finished(fold):
         fold.remove_checkpoints()  # of a process that was killed just then
-        display.say(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
+        display.report(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
     own = replace(plan, table=fold_table(plan.table, fold_numbers, number))
     counts = own.table["split"].value_counts()
-    display.say(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
+    display.report(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
     fold.update_info(fold=number)
     train(own, fold, display)
 

@@ -71,7 +71,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
         set_up(context, stage)
         fit, _ = fit_of(context, number, stage)
         found = sweep(fit)
-    display.say(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
+    display.report(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
     return Search(plan.name, number, stage.name, found, suggestions(found))
 
 

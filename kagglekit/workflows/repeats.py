@@ -137,7 +137,7 @@ def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
     display.table(columns, rows)
     n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
     for line in verdicts(found, n, len(runs)):
-        display.say(line)
+        display.report(line)
     facts = {"runs": [run.name for run in runs], "scores": [asdict(each) for each in found]}
     for run in runs:
         run.update_info(repeats=facts)

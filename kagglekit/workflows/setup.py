@@ -48,7 +48,7 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     check_base_data(plan)
     try_form(plan)
     if plan.fitted_on:
-        display.say(describe_full(plan, plan.fitted_on))
+        display.report(describe_full(plan, plan.fitted_on))
     return plan
 
 
@@ -154,7 +154,7 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     memory = cache_folder() / "formats.json"
     precision = "fp32" if plan.request.deterministic and plan.request.precision == "auto" else plan.request.precision
     compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, _archs(plan), memory)
-    display.say(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
+    display.report(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
     return compute
 
 
@@ -164,7 +164,7 @@ def _predict_batch(plan: Plan, model: nn.Module, compute: Compute, rows: tuple[i
         return
     why = predict_batch(model, compute, plan.recipe.sizes[-1], _archs(plan), cache_folder() / "formats.json")
     compute.batch = for_rows(compute.batch, *rows)
-    display.say(f"predictions: {compute.batch} images at a time ({why})")
+    display.report(f"predictions: {compute.batch} images at a time ({why})")
 
 
 def _archs(plan: Plan) -> str:

@@ -84,7 +84,7 @@ def _carry_out(
         folder.update_info(status="finished", seconds=round(seconds, 1))
         leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
-    display.say(f"finished in {duration(seconds)}: {folder.folder}")
+    display.report(f"finished in {duration(seconds)}: {folder.folder}")
 
 
 def _begin(context: RunContext, last: Checkpoint | None) -> None:
@@ -103,7 +103,7 @@ def _begin(context: RunContext, last: Checkpoint | None) -> None:
         number = context.plan.stages[context.position.done]
         stage, held = context.plan.recipe.stages[number - 1], last.facts["state"]
         where = f"stage {number} ({stage.name}), {held['step'] if held else 0:,} of its steps are done"
-    context.display.say(f"from the last checkpoint: {where}")
+    context.display.report(f"from the last checkpoint: {where}")
 
 
 def timed_stage(context: RunContext, number: int) -> None:

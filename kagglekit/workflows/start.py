@@ -69,7 +69,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     if info.get("status") == "finished":
         folder.remove_checkpoints()  # of a process that was killed just then
         folder.remove_parts()
-        display.say(f"{folder.folder} is finished")
+        display.report(f"{folder.folder} is finished")
         return folder
     if info.get("fold"):
         whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
@@ -80,7 +80,7 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     request = request_of(folder, data, fresh=last is None)
     with _computing(request):
         plan = planned(request, display)
-        display.say(f"going on with {folder.folder}")
+        display.report(f"going on with {folder.folder}")
         if not plan.recipe.folds:
             return train(plan, folder, display)
         check_same_data(folder, plan)
@@ -101,5 +101,5 @@ def _run(plan: Plan, display: Display, go_on: bool) -> Run:
     if stopped and go_on:
         return resume(stopped, display, plan.data)
     if stopped:
-        display.say(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
+        display.report(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
     return (run_folds if plan.recipe.folds else run_plan)(plan, model, display)

@@ -39,7 +39,7 @@ def kagglekit_ensemble(
 
 def mean(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
     """Take the arithmetic mean of the members' probabilities."""
-    from kagglekit.types.predictions import average
+    from kagglekit import average
 
     valid, test = (average(tables) for tables in _tables(members))
     return Ensemble(valid, test, {"weights": _even(members)})
@@ -83,7 +83,7 @@ def last(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemb
 
 
 def _rank_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    from kagglekit.types.predictions import aligned, make_predictions
+    from kagglekit import aligned, make_predictions
 
     first = tables[0]
     total = np.zeros(first.shape)
@@ -100,7 +100,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _geometric_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    from kagglekit.types.predictions import aligned, make_predictions
+    from kagglekit import aligned, make_predictions
 
     first = tables[0]
     logs = np.zeros(first.shape)
@@ -120,7 +120,7 @@ def _even(members: Sequence[Member]) -> dict[str, float]:
 
 def _check_members(members: Sequence[Member]) -> None:
     """Refuse members that can't be told apart or don't predict the same images and classes."""
-    from kagglekit.types.predictions import check_predictions
+    from kagglekit import check_predictions
 
     if not members:
         raise UserError("there is no member to combine", "let a stage keep snapshots: --set stage.1.snapshots=true")

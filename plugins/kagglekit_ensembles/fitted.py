@@ -51,7 +51,7 @@ def fitted_ensemble(
     Raises:
         UserError: There are no valid predictions to fit it to.
     """
-    from kagglekit.types.predictions import truth_numbers
+    from kagglekit import truth_numbers
 
     valid, test = [member.valid for member in members], [member.test for member in members]
     if not len(valid[0]):
@@ -88,8 +88,7 @@ def deal(labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None
     Returns:
         (N,): the part of each image.
     """
-    from kagglekit.types.image_table import group_numbers
-    from kagglekit.types.randomness import image_keys
+    from kagglekit import group_numbers, image_keys
 
     everyone = np.arange(len(labels))
     numbers = None if groups is None else group_numbers(groups.reindex(labels.index).to_frame("group"), everyone)
@@ -181,7 +180,7 @@ def _right(tables: Tables, truth: Truth) -> NDArray[np.float64]:
 
 
 def _average(weights: NDArray[np.float64], tables: Tables) -> pd.DataFrame:
-    from kagglekit.types.predictions import average
+    from kagglekit import average
 
     return average(tables, weights.tolist())
 
@@ -198,13 +197,13 @@ def _exponents(found: Stack | None, names: list[str]) -> dict[str, Any]:
 
 
 def _fit_temperature(tables: Tables, truth: Truth, seed: int) -> float:
-    from kagglekit.types.predictions import average
+    from kagglekit import average
 
     return best_temperature(average(tables).to_numpy(np.float64), truth)
 
 
 def _apply_temperature(temperature: float, tables: Tables) -> pd.DataFrame:
-    from kagglekit.types.predictions import average, make_predictions
+    from kagglekit import average, make_predictions
 
     mean = average(tables)
     scaled = _softmax(np.log(mean.to_numpy(np.float64).clip(SMALLEST)) / temperature)

@@ -74,7 +74,7 @@ def apply_stack(found: Stack | None, tables: Sequence[pd.DataFrame]) -> pd.DataF
     """Predict with what was found; with the mean where nothing was."""
     from scipy.special import softmax
 
-    from kagglekit.types.predictions import average, make_predictions
+    from kagglekit import average, make_predictions
 
     if found is None:
         return average(tables)
@@ -84,7 +84,7 @@ def apply_stack(found: Stack | None, tables: Sequence[pd.DataFrame]) -> pd.DataF
 
 def _logs(tables: Sequence[pd.DataFrame]) -> Floats:
     """Return the members' log-probabilities, (N, C, K)."""
-    from kagglekit.types.predictions import aligned
+    from kagglekit import aligned
 
     logs: Floats = np.log(np.stack([aligned(table, tables[0]) for table in tables], axis=2).clip(LEAST))
     return logs

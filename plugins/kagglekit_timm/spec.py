@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kagglekit import Recipe
-from kagglekit.compute.network import round_sizes
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit import Recipe, UsageError, UserError, round_sizes
 from kagglekit_timm.weights import quiet
 
 STEPS = (1, 2, 4, 8, 14, 16, 28, 32, 48, 64)  # px; what sides of images have to be multiples of

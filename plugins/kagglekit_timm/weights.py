@@ -20,7 +20,7 @@ from huggingface_hub.errors import EntryNotFoundError
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
-from kagglekit.system.errors import UserError, listing
+from kagglekit import UserError, listing
 
 T = TypeVar("T")
 PATIENCE = 6.0  # s for the hub's first word; with torch's slow import before it, a run gives up within 20 s

@@ -161,7 +161,7 @@ def test_asking_for_an_address_is_tried_again_too(host: Host, file: Path) -> Non
         return host.address()
 
     told = Told()
-    fetch(Source("train.zip", address), file, RetryPolicy(2, told.display.say), told.display)
+    fetch(Source("train.zip", address), file, RetryPolicy(2, told.display.report), told.display)
     assert told.lines[0] == "went on after 2 faults: connection refused, HTTP 503"
 
 

@@ -63,7 +63,7 @@ def csv(tmp_path: Path) -> Path:
 
 
 def send(host: Host, file: Path, seconds: float = 3, told: Told | None = None) -> None:
-    upload(f"{host.url}/upload?{SECRET}", file, RetryPolicy(seconds, (told or Told()).display.say))
+    upload(f"{host.url}/upload?{SECRET}", file, RetryPolicy(seconds, (told or Told()).display.report))
 
 
 def test_a_file_is_sent_in_one_piece(host: Host, csv: Path) -> None:

@@ -36,7 +36,8 @@ class Told:
 def get(host: Host, file: Path, seconds: float = 3, md5: str = "", told: Told | None = None) -> Fetched:
     told = told or Told()
     try:
-        return fetch(Source("train.zip", host.address, md5), file, RetryPolicy(seconds, told.display.say), told.display)
+        policy = RetryPolicy(seconds, told.display.report)
+        return fetch(Source("train.zip", host.address, md5), file, policy, told.display)
     finally:
         assert SECRET not in told.said.getvalue()
 

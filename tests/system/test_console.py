@@ -57,7 +57,7 @@ def test_a_bar_never_goes_beyond_its_end_and_keeps_its_last_note() -> None:
 def test_a_letter_the_output_cannot_show_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
-    for_people(json_output=False).say("0.9 ± 0.1 :dog: [b]")
+    for_people(json_output=False).report("0.9 ± 0.1 :dog: [b]")
     assert raw.getvalue() == b"0.9 ? 0.1 :dog: [b]\n"
 
 

@@ -116,7 +116,7 @@ def test_folds_that_are_run_one_by_one_end_in_the_same_bytes(folds, data, out):
     part, said = tiny_run(data, out, {"folds": 3}, name="part", only_fold=2)
     assert part.info()["status"] == "partial"
     assert not part.fold(1).folder.exists()
-    assert "this is of 1 folds; still to run are 1, 3" in said
+    assert "1 folds joined; still to run: 1, 3" in said
     for number in (1, 3):
         tiny_run(data, out, {"folds": 3}, only_fold=number, into=str(part.folder))
     assert part.info()["status"] == "finished"

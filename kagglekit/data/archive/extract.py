@@ -131,7 +131,7 @@ def extract_nested(folder: Path, display: Display | None = None) -> int:
             _replace_by_content(archive, display)
             done += 1
         elif display:
-            display.say(f"{archive.name} stays packed: {archive.stem} is there already")
+            display.report(f"{archive.name} stays packed: {archive.stem} is there already")
     return done
 
 
