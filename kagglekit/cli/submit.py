@@ -170,12 +170,13 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
         if value is not None
     ]
     display.report(f"submission {found.ref}: {', '.join(scores) or 'scored; Kaggle does not show the score'}")
-    info = run.info() if run else {}
-    valid = (info.get("scores") or [{}])[-1].get(f"valid_{info.get('metric')}")
+    from kagglekit.runs.info import RunInfo
+
+    info = run.info() if run else RunInfo()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
     if valid and found.public is not None:
-        display.report(
-            f"valid {info['metric']} {valid[0]:.5f} ± {valid[1]:.5f}; public - valid {found.public - valid[0]:+.5f}"
-        )
+        gap = found.public - valid.value
+        display.report(f"valid {info.metric} {valid.value:.5f} ± {valid.error:.5f}; public - valid {gap:+.5f}")
 
 
 def connected(timeout: float, display: Display) -> Kaggle:
@@ -196,7 +197,6 @@ def _say_not_on_kaggle(target: Target, display: Display) -> None:
     if target.run is None:
         display.report(f"{target.file} is not scored: only a run is, at its end")
         return
-    scores = target.run.info()["scores"][-1]
-    found = [(key.removeprefix("test_"), score) for key, score in scores.items() if key.startswith("test_")]
-    tests = [f"{key} {value:.4f} ± {error:.4f}" for key, (value, error) in found]
+    scores = target.run.info().ensemble_scores
+    tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
     display.report(f"scored here, {target.run.name}: test {', '.join(tests) or 'labels are not known'}")

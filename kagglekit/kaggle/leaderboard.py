@@ -137,6 +137,6 @@ def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
     for file in sorted(out.glob("*/*/score.json")):
         run = Run(file.parent)
         with suppress(UserError, ValueError, KeyError):  # a broken folder is no reason to show nothing
-            mine = run.submissions() if run.info().get("slug") == slug else []
+            mine = run.submissions() if run.info().slug == slug else []
             scores += [(float(each["public"]), run.name) for each in mine if each["public"] is not None]
     return scores

@@ -22,6 +22,7 @@ from command_line import COMMAND, begin, kagglekit
 import kagglekit as package
 from kagglekit import Recipe, Run
 from kagglekit.cli import COMMANDS, cli
+from kagglekit.runs.info import Record
 
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
@@ -211,7 +212,7 @@ def test_tables_are_not_cut(finished: tuple[Run, str]) -> None:
     assert "…" not in said
     for number, stage in enumerate(run.recipe().stages, 1):
         assert re.search(rf"^{number}  {stage.name} +{stage.size} ", said, re.M)
-    rows = run.info()["scores"]
+    rows = run.info().scores
     cells = r"  ".join([r"\d\.\d{4} ± \d\.\d{4}"] * (len(rows[0]) - 2))
     for row in rows:
         assert re.search(rf"^{row['member']} +{row['views']} +{cells}$", said, re.M)
@@ -244,7 +245,7 @@ def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: P
     result = json.loads(out)
     run = Run(tmp_path / result["run"])
     assert result["status"] == "finished"
-    assert result["scores"] == run.info()["scores"]
+    assert result["scores"] == run.info().scores
     assert result["seconds"] > 0
     assert result["estimate_s"] > 0
     assert "decoded 32 labelled images" in seen
@@ -280,7 +281,7 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
         f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}",
         f"to go on: kagglekit resume {folder.relative_to(tmp_path)}",
     ]
-    assert Run(folder).info()["status"] == "interrupted"
+    assert Run(folder).info().status == "interrupted"
     assert Run(folder).log()[0]["stage"] == "head"
 
 
@@ -342,7 +343,7 @@ def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predicti
     assert result.exit_code == 0, result.output
     assert f"the ensemble's fit come from {run.folder}" in result.stdout
     assert "everything fits together" in result.stdout
-    run.update_info(classes=["another", "class"])
+    Record.of(run.info_file).update(classes=["another", "class"])
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
     assert "has other classes than" in refused(result, 1)
 
@@ -367,7 +368,7 @@ def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple
     result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", *more)
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
-    assert Run(folder).info()["from_run"] == base.name
+    assert Run(folder).info().from_run == base.name
     assert f"starts from {base.folder}: its recipe and weights" in result.stdout
     assert f"recipe: {ARCH}, that run's weights, " in result.stdout
     refused = ask("run", "dog-breed", "--data", "dogs", *more, "--seed", "5")

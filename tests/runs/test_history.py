@@ -27,6 +27,7 @@ from kagglekit.runs.history import (
     differing_recipe,
     sort_entries,
 )
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.types.metric import greater_is_better
 
@@ -60,10 +61,14 @@ def make(
     run = create_run(root, competition, recipe.arch, began)
     run.write_recipe(recipe)
     known = {"status": "finished", "competition": competition, "metric": metric, "preset": "quick", "stages": [1, 2]}
-    run.update_info(**{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts})
+    Record.of(run.info_file).update(
+        **{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts}
+    )
     if valid:
         plain = {"member": "all-2-cycle1", "views": "plain", f"valid_{metric}": [9.0, 9.0]}
-        run.update_info(scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}])
+        Record.of(run.info_file).update(
+            scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}]
+        )
     return run
 
 
@@ -202,7 +207,7 @@ def test_a_run_that_is_not_finished_is_listed_without_scores(root: Path) -> None
     (row,) = listed()
     assert (row["status"], row["valid"], row["time"]) == ("unknown", None, None)
     assert datetime.fromisoformat(row["date"]) == BEGIN.astimezone()  # of its name
-    run.update_info(status="running", scores=None)
+    Record.of(run.info_file).update(status="running", scores=None)
     assert listed()[0]["status"] == "running"
 
 

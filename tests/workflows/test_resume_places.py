@@ -55,7 +55,7 @@ def test_a_clock_set_back_by_a_day_between_stop_and_resumption_changes_nothing(
     assert last.folder == run.folder
     assert "3 of its steps are done" in said
     assert outcome(last) == outcome(other) == outcome(whole)
-    assert float(run.info()["seconds"]) > 0
+    assert float(run.info().seconds) > 0
 
 
 def set_modes(folder: Path, of_folders: int, of_files: int) -> None:
