@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -181,9 +182,10 @@ class RunInfo(BaseModel):
 
     @property
     def ensemble_scores(self) -> dict[str, Score]:
-        """The ensemble's scores by ``SPLIT_METRIC``: those of what the submission holds."""
-        rows = [row for row in self.scores if row.get("member") == "ensemble"][-1:]
-        return {key: Score(*pair) for row in rows for key, pair in row.items() if isinstance(pair, tuple)}
+        """The finite scores of the ensemble, which is what the submission contains, by ``SPLIT_METRIC``."""
+        row = next((row for row in reversed(self.scores) if row.get("member") == "ensemble"), {})
+        pairs = {key: pair for key, pair in row.items() if isinstance(pair, tuple) and math.isfinite(pair[0])}
+        return {key: Score(value, error if math.isfinite(error) else 0.0) for key, (value, error) in pairs.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as plain data, as run.json has it."""

@@ -106,7 +106,7 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
     ("arguments", "words"),
     [
         (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
-        (["run"], r"no competition is named: .kagglekit competitions. lists them"),
+        (["run"], r"no competition given: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
@@ -124,8 +124,8 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
             ["run", "dog-breed", *TINY, "--set", "ensemble=men"],
             r"ensemble: unknown ensemble 'men': did you mean 'mean'\?",
         ),
-        (["run", "dog-breed", *TINY, "--stages", "5-"], r"--stages '5-': the recipe has stages 1 to 4"),
-        (["run", "dog-breed", *TINY, "--stages", "last"], r"--stages 'last': write 3, 2-3 or 3-"),
+        (["run", "dog-breed", *TINY, "--stages", "5-"], r"invalid --stages '5-': the recipe has stages 1 to 4"),
+        (["run", "dog-breed", *TINY, "--stages", "last"], r"invalid --stages 'last': expected 3, 2-3 or 3-"),
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
@@ -141,7 +141,7 @@ def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: li
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "nowhere"], r"the data folder nowhere does not exist\n--data names"),
+        (["--data", "nowhere"], r"the data folder nowhere does not exist\npass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
         (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
@@ -245,7 +245,7 @@ def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: P
     result = json.loads(out)
     run = Run(tmp_path / result["run"])
     assert result["status"] == "finished"
-    assert result["scores"] == run.info().scores
+    assert result["scores"] == run.info().to_dict()["scores"]
     assert result["seconds"] > 0
     assert result["estimate_s"] > 0
     assert "decoded 32 labelled images" in seen
@@ -278,8 +278,8 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
     assert err.strip() == "stopped by Ctrl-C"
     (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
     assert out.splitlines()[-2:] == [
-        f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}",
-        f"to go on: kagglekit resume {folder.relative_to(tmp_path)}",
+        f"interrupted; everything finished so far is kept in {folder.relative_to(tmp_path)}",
+        f"hint: to resume: kagglekit resume {folder.relative_to(tmp_path)}",
     ]
     assert Run(folder).info().status == "interrupted"
     assert Run(folder).log()[0]["stage"] == "head"
@@ -356,8 +356,8 @@ def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
     info = Run(folder).info()
-    assert info["images"]["train"] + info["images"]["valid"] == 8
-    assert (len(info["classes"]), info["images"]["test"]) == (4, 8)
+    assert info.images["train"] + info.images["valid"] == 8
+    assert (len(info.classes), info.images["test"]) == (4, 8)
     assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
     assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
 

@@ -52,7 +52,7 @@ def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def copied(run: Run, folder: Path, *disable: str) -> Run:
     """Copy a run as if it had left out these plugins."""
     copy = Run(Path(shutil.copytree(run.folder, folder)))
-    Record.of(copy.info_file).update(request={**copy.info().request, "disable": list(disable)})
+    Record.of(copy.info_file).update(request={**dict(copy.info().request), "disable": disable})
     return copy
 
 
@@ -99,7 +99,7 @@ def test_a_blend_leaves_out_what_its_first_run_left_out_and_so_does_who_predicts
 @pytest.mark.usefixtures("blind")
 def test_the_same_on_all_images_leaves_out_the_same_plugins_and_bad_images(dogs, tmp_path):
     run = copied(dogs.run, tmp_path / "a", "blind")
-    Record.of(run.info_file).update(request={**run.info().request, "skip_bad_images": True})
+    Record.of(run.info_file).update(request={**dict(run.info().request), "skip_bad_images": True})
     again = full_request(Request("", full=str(run.folder), disable=("tensorboard", "blind")))
     assert again.disable == ("blind", "tensorboard")
     assert again.skip_bad_images

@@ -64,7 +64,7 @@ def test_log_and_facts_are_read_back(tmp_path):
     assert run.log() == [{"stage": "head", "loss": "0.25"}, {"stage": "all", "loss": "0.333333"}]
     Record.of(run.info_file).update(a=1)
     Record.of(run.info_file).update(b=[2])
-    assert run.info() == {"a": 1, "b": [2]}
+    assert run.info().to_dict() == {"a": 1, "b": [2], "schema": 1}
 
 
 def test_a_file_is_whole_or_absent(tmp_path):

@@ -199,7 +199,7 @@ def test_a_run_says_that_predictions_needed_smaller_batches_and_keeps_the_number
     few = TOO_MUCH.format(training=False, images=16, error=FULL["mps"])
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     finished, said = run(request(data, tmp_path / "out", plugin, stages="1-2"))
-    assert said.count("cpu ran out of memory: predictions go on with 16 images at a time") == 1
+    assert said.count("cpu ran out of memory: predictions continue with 16 images at a time") == 1
     assert finished.info().predict_batch == 16
 
 
@@ -324,7 +324,7 @@ def test_the_command_takes_batch_size_auto_but_not_where_nothing_may_be_measured
     assert "3 all-1: batch size 8 " in said
     code, said = command(data, tmp_path / "none", *auto, "--deterministic")
     assert code == 2
-    assert "--deterministic measures nothing, and batch_size=auto would (stage 3)" in said
+    assert "--deterministic cannot be combined with batch_size=auto, which benchmarks (stage 3)" in said
     assert not (tmp_path / "none").exists()
 
 

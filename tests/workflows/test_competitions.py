@@ -40,9 +40,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Run, str, 
 def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
     run, said, data = runs[name]
     info = run.info()
-    assert info["status"] == "finished"
-    assert info["estimate_s"] > 0
-    assert info["seconds"] > 0
+    assert info.status == "finished"
+    assert info.estimate_s > 0
+    assert info.seconds > 0
     assert run.recipe().arch == TINY["arch"]
     assert "augmentation is off in this stage" in said
     assert "checked" in said
@@ -52,7 +52,7 @@ def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
         wanted = pd.read_csv(sample, dtype=str)
         assert list(rows.columns) == list(wanted.columns)
         assert rows["id"].tolist() == wanted["id"].tolist()
-    assert len(rows) == info["images"]["test"]
+    assert len(rows) == info.images["test"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,7 +144,7 @@ def test_a_finished_run_predicts_without_its_data(runs, tmp_path):
         ids = load_predictions(Run(moved).predictions("ensemble", "test")).index
         paths = [data / "images" / f"{name}.jpg" for name in ids]
         table = kagglekit.predict(moved, paths, device="cpu")
-        assert list(table.columns) == Run(moved).info().classes
+        assert tuple(table.columns) == Run(moved).info().classes
         last = Run(moved).recipe().stages[-1]
         member = load_predictions(Run(moved).predictions(f"{last.name}-cycle{last.cycles}", "test"))
         assert abs(kagglekit.predict(moved, paths, tta=True, device="cpu").to_numpy() - member.to_numpy()).max() < 1e-5

@@ -108,8 +108,8 @@ def test_a_report_of_folds_has_stages_time_and_curves_of_each_fold(folds):
     assert loss.count("<polyline") == 4  # training and valid, of two folds
     assert loss.count("valid</span>") == 1
     decoded = [each for fold in (1, 2) for each in folds.fold(fold).info().decoded]
-    assert {each["images"] for each in decoded} == {"labelled", "test"}
-    assert folds.fold(2).info().decoded == []  # the first fold's images serve all
+    assert {each.images for each in decoded} == {"labelled", "test"}
+    assert folds.fold(2).info().decoded == ()  # the first fold's images serve all
 
 
 def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, folds, warm):
@@ -267,14 +267,14 @@ def test_repeats_show_the_scatter_over_seeds_in_each_report(data, tmp_path):
     for folder in (tmp_path / "pets").iterdir():
         text = text_of(Run(folder))
         assert "Over 2 seeds" in text
-        found = last.info().repeats["scores"][0]
-        assert f"valid log loss {found['mean']:.4f} {found['deviation']:.4f} {found['paired_error']:.4f}" in text
+        found = last.info().repeats.scores[0]
+        assert f"valid log loss {found.mean:.4f} {found.deviation:.4f} {found.paired_error:.4f}" in text
 
 
 def test_epochs_that_are_picked_on_the_valid_images_are_told(data, tmp_path, folds):
     settings = {**SNAPSHOTS, "folds": 2, "stage.2.cycle_len": 2, "stage.2.keep": "best"}
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
-    assert "head-augmented: the epoch is picked by the loss on these, so valid scores flatter a little" in said
+    assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
     assert "never saw" not in said + text_of(run)
     words = "The epoch that head-augmented kept was picked by the loss on the images of the valid scores"
     assert f"{words}, in each fold on its own: these scores flatter a little." in text_of(run)

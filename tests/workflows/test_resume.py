@@ -51,8 +51,8 @@ def test_a_run_stopped_within_any_stage_ends_with_the_same_bytes(data: Path, who
     run, said = stopped(data, tmp_path, call)
     assert run.info().status == "interrupted"
     assert said.splitlines()[-2:] == [
-        f"interrupted; what was made so far stays in {run.folder}",
-        f"to go on: kagglekit resume {run.folder}",
+        f"interrupted; everything finished so far is kept in {run.folder}",
+        f"hint: to resume: kagglekit resume {run.folder}",
     ]
     again = go_on(run)
     assert re.search(r"from the last checkpoint: stage \d \([a-z0-9-]+\), \d+ of its steps are done", again)
@@ -106,15 +106,15 @@ def test_members_that_have_predicted_are_not_predicted_again(
 def test_run_names_a_stopped_run_and_with_resume_goes_on_with_it(data: Path, whole: Run, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
     other, said = start(data, tmp_path, seed=1)
-    assert "was stopped" not in said
+    assert "interrupted run" not in said
     assert other.folder != run.folder
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 2)
         with pytest.raises(Stopped) as caught:
             start(data, tmp_path)
-    assert f"to go on: kagglekit resume {run.folder}\n" in caught.value.__notes__[0]
+    assert f"hint: to resume it: kagglekit resume {run.folder}\n" in caught.value.__notes__[0]
     newest, said = start(data, tmp_path, go_on=True)
-    assert f"going on with {newest.folder}" in said
+    assert f"resuming {newest.folder}" in said
     assert newest.folder not in (run.folder, other.folder)
     last, said = start(data, tmp_path, go_on=True)
     assert last.folder == run.folder
@@ -133,7 +133,7 @@ def test_a_run_and_its_data_may_be_moved(data: Path, whole: Run, tmp_path: Path)
     run, _ = stopped(elsewhere / "data", tmp_path / "out")
     run.folder.rename(tmp_path / "moved run")
     (elsewhere / "data").rename(tmp_path / "moved data")
-    with pytest.raises(UserError, match=r"the data folder .* does not exist\n--data names"):
+    with pytest.raises(UserError, match=r"the data folder .* does not exist\npass the folder"):
         go_on(Run(tmp_path / "moved run"))
     go_on(Run(tmp_path / "moved run"), tmp_path / "moved data")
     assert outcome(Run(tmp_path / "moved run")) == outcome(whole)
@@ -146,7 +146,7 @@ def test_other_labels_than_at_the_start_are_refused(data: Path, tmp_path: Path) 
     lines = (changed / "labels.csv").read_text().splitlines()
     other = next(line.split(",")[1] for line in lines[2:] if line.split(",")[1] != lines[1].split(",")[1])
     (changed / "labels.csv").write_text("\n".join([lines[0], f"{lines[1].split(',')[0]},{other}", *lines[2:]]) + "\n")
-    with pytest.raises(UserError, match=r"images, labels or splits in .* are not those it began with\nrestore them"):
+    with pytest.raises(UserError, match=r"images, labels or splits in .* have changed since it began\nrestore them"):
         go_on(run)
 
 
@@ -161,7 +161,7 @@ def test_all_checkpoints_damaged_means_from_the_beginning(data: Path, whole: Run
 
 def test_a_run_is_for_one_process(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
-    with locked(run), pytest.raises(UserError, match=rf"another process works on .*: number {os.getpid()}\nwait"):
+    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. works on .*\nwait"):
         go_on(run)
     with locked(run):
         other, _ = start(data, tmp_path, go_on=True)
@@ -353,7 +353,7 @@ def test_sigterm_saves_stops_and_says_how_to_go_on(data: Path, whole: Run, tmp_p
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err.strip()) == (143, "stopped by SIGTERM")
     run = only(tmp_path)
-    assert out.splitlines()[-1] == f"to go on: kagglekit resume {run.folder}"
+    assert out.splitlines()[-1] == f"hint: to resume: kagglekit resume {run.folder}"
     assert run.info().status == "interrupted"
     assert list(run.checkpoints.glob("*.checkpoint"))
 

@@ -69,7 +69,9 @@ def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
         1: ["interrupted", None],
         2: ["finished", "interrupted"],
     }[fold]
-    assert [line for line in said.splitlines() if "to go on" in line] == [f"to go on: kagglekit resume {run.folder}"]
+    assert [line for line in said.splitlines() if "to resume" in line] == [
+        f"hint: to resume: kagglekit resume {run.folder}"
+    ]
     torn = run.folder / ".run.json.1.part"
     torn.write_text("{")  # as a kill between writing and renaming leaves it
     again = go_on(run)
@@ -100,7 +102,7 @@ def test_a_run_of_folds_stopped_between_two_trains_only_what_is_missing(
     before = run.fold(1).submission.stat().st_mtime_ns
     again, said = start(data, tmp_path, go_on=True, **FOLDS)
     assert again.folder == run.folder
-    assert f"going on with {run.folder}" in said
+    assert f"resuming {run.folder}" in said
     assert run.fold(1).submission.stat().st_mtime_ns == before
     assert outcome(run) == outcome(folds)
 

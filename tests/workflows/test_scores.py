@@ -162,7 +162,7 @@ def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(dat
         other[0].__enter__()
 
     monkeypatch.setattr(fold_runs, "run_fold", run_fold)
-    words = r"another process works on(.|\n)*the folds are kept; .*kagglekit resume"
+    words = r"another process .number(.|\n)*the folds are kept; .*kagglekit resume"
     with pytest.raises(UserError, match=words) as caught:
         tiny_run(data, tmp_path, {"folds": 2}, only_fold=1)
     other[0].__exit__(None, None, None)
@@ -170,7 +170,7 @@ def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(dat
     run = Run(Path(str(caught.value.hint).rpartition("resume ")[2]))
     assert run.fold(1).info().status == "finished"
     resume(run, quiet())
-    assert run.info().folds == [1]
+    assert run.info().folds == (1,)
     assert run.info().status == "partial"
 
 
@@ -200,7 +200,7 @@ def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
     [
         ({"only_fold": 1}, "add --folds"),
         ({"into": "latest"}, "add --folds"),
-        ({"settings": {"folds": 3}, "only_fold": 4}, "there are folds 1 to 3"),
+        ({"settings": {"folds": 3}, "only_fold": 4}, "the folds are 1 to 3"),
         ({"settings": {"folds": 1}}, "folds=1 leaves nothing to train on"),
         ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "can't be repeated"),
     ],
@@ -244,10 +244,10 @@ def plain_loss(run: Run) -> float:
     members = []
     for each in run.info().members:
         tables = [
-            [load_predictions(run.fold(k).plain_predictions(each["name"], split)) for k in run.info().folds]
+            [load_predictions(run.fold(k).plain_predictions(each.name, split)) for k in run.info().folds]
             for split in ("valid", "test")
         ]
-        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **each))
+        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **vars(each)))
     labels = pd.Series({row["id"]: row["label"] for row in run.valid()})
     made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe()).valid
     return float(np.mean([-np.log(made.loc[image, label]) for image, label in labels.items()]))
@@ -297,11 +297,11 @@ def test_repeats_hold_out_the_same_images_and_say_how_far_scores_scatter(data, t
     assert (Run(first).recipe().seed, Run(second).recipe().seed) == (0, 1)
     assert set(table(Run(first)).index) == set(table(Run(second)).index)
     assert not table(Run(first)).equals(table(Run(second)))
-    facts = Run(first).info().repeats
-    assert facts["runs"] == [first.name, second.name]
+    repeats = Run(first).info().repeats
+    assert repeats.runs == (first.name, second.name)
     means = [Run(folder).info().scores[-1]["valid_log_loss"][0] for folder in (first, second)]
-    assert facts["scores"][0]["mean"] == pytest.approx(np.mean(means), abs=1e-5)
-    assert facts["scores"][0]["deviation"] == pytest.approx(np.std(means, ddof=1), abs=1e-5)
+    assert repeats.scores[0].mean == pytest.approx(np.mean(means), abs=1e-5)
+    assert repeats.scores[0].deviation == pytest.approx(np.std(means, ddof=1), abs=1e-5)
     assert "differ by more than chance" in said
 
 
@@ -377,7 +377,7 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
     np.testing.assert_allclose(
         table(made, split="test"), average([table(single, split="test"), table(other, split="test")]), atol=1e-6
     )
-    assert made.info().blend_of == [single.name, other.name]
+    assert made.info().blend_of == (single.name, other.name)
     assert made.info().status == "finished"
     assert len(pd.read_csv(made.submission)) == 24
     names = [row["member"] for row in made.info().scores]
@@ -385,7 +385,7 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
     assert names[-1] == "ensemble"
     again = blend(BlendRequest([made.name, other.name], "hill-climbing", out=out), quiet())
     assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
-    with pytest.raises(UserError, match="is a blend, without a training"):
+    with pytest.raises(UserError, match="is a blend, which trains nothing"):
         do_again(made, out)
 
 
@@ -402,7 +402,7 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
         (single, "two different runs or more"),
         (folds[0], r"has other valid images than(.|\n)*split_seed"),
         (limited, "has other valid images than"),
-        (dogs, "is of dog-breed, .* of pets"),
+        (dogs, "is a run of dog-breed, .* of pets"),
         (partial, "is not finished .its status is partial"),
         (full, "has no valid predictions(.|\n)*--ensemble mean"),
     ]:
@@ -427,7 +427,7 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
     done = ask(cli, ["blend", single.name, other.name, "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     made = Run(Path(json.loads(done.stdout)["run"]))
-    assert made.info().blend_of == [single.name, other.name]
+    assert made.info().blend_of == (single.name, other.name)
     assert made.recipe().ensemble == "hill-climbing"
     done = ask(cli, ["run", "--full", single.name, "--out", str(out), "--precision", "fp32", "--json"])
     assert done.exit_code == 0, done.output
@@ -437,8 +437,8 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["run"], 2, "no competition is named"),
-        (["recipe"], 2, "no competition is named"),
+        (["run"], 2, "no competition given"),
+        (["recipe"], 2, "no competition given"),
         (["run", "pets", "--only-fold", "2"], 2, "add --folds"),
         (["run", "pets", "--folds", "1"], 2, "--folds"),
         (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "leave out --set, --arch"),
@@ -493,7 +493,7 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
 
 def test_no_run_goes_on_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
     full, _ = do_again(single, out)
-    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one of several folds")):
+    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
         with pytest.raises(UserError, match=words):
             tiny_run(data, out, {"folds": base.recipe().folds}, from_run=str(base.folder))
 
@@ -515,7 +515,7 @@ def test_a_run_on_other_data_is_not_gone_on_from(single, fewer, out):
 
 def test_folds_of_other_data_are_not_mixed(folds, fewer, out):
     before = folds[0].info()
-    with pytest.raises(UserError, match="were made of other images, labels or splits"):
+    with pytest.raises(UserError, match="have other images, labels or splits"):
         tiny_run(fewer, out, {"folds": 3}, only_fold=1, into=str(folds[0].folder))
     assert folds[0].info() == before
 
