@@ -27,7 +27,7 @@ from odd_layouts import (
     two_classes,
 )
 
-from kagglekit.authoring.detect.data_folder import recognise
+from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
 from kagglekit.data.submission import check_submission, read_sample
 from kagglekit.data.table import check_table
@@ -41,7 +41,7 @@ def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
     splits, columns = LAYOUTS[write]
-    seen, hooks, _ = begun(tmp_path, write)
+    layout, hooks, _ = begun(tmp_path, write)
     data, facts = tmp_path / "data", hooks.competition()
     table, _ = check_table(hooks.labels(data), data)
     assert table["split"].value_counts().to_dict() == splits
@@ -57,7 +57,7 @@ def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
     rows = hooks.submission(facts, predictions, given)
     check_submission(rows, given, predictions, facts)
     assert list(rows.columns) == columns
-    if seen.sample and seen.sample.form == "class names" and write is not names_as_paths:
+    if layout.sample and layout.sample.form == "class names" and write is not names_as_paths:
         assert rows.iloc[:, 1].tolist() == predictions.idxmax(axis=1).tolist()
 
 
@@ -90,15 +90,15 @@ def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) ->
     ],
 )
 def test_what_is_doubtful_is_said(tmp_path: Path, write: Callable[[Path], None], said: str) -> None:
-    seen, _, text = begun(tmp_path, write)
-    assert any(said in note for note in seen.notes), seen.notes
+    layout, _, text = begun(tmp_path, write)
+    assert any(said in note for note in layout.notes), layout.notes
     assert said in text.replace("\n# ", " ")
 
 
 def test_images_that_are_not_used_are_counted(tmp_path: Path) -> None:
     two_classes(tmp_path)
     pictures(tmp_path, ["extra/1.jpg", "extra/2.jpg", "masks/deep/1.png"])
-    assert "3 images are in folders that are not used: extra, masks/deep" in recognise(tmp_path).notes
+    assert "3 images are in folders that are not used: extra, masks/deep" in detect_layout(tmp_path).notes
 
 
 def test_two_classes_name_the_one_whose_probability_is_asked_for(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_missing_images_and_uneven_classes_are_noted(tmp_path: Path) -> None:
     pictures(tmp_path, [f"train/{i}.jpg" for i in range(30)])
     rows = [(str(i), "rare" if i == 0 else "frequent") for i in range(32)]
     layouts.write_csv(tmp_path / "labels.csv", [("id", "label"), *rows])
-    notes = " ".join(recognise(tmp_path).notes)
+    notes = " ".join(detect_layout(tmp_path).notes)
     assert "about 2 of the 32 images in labels.csv are not in train" in notes
     assert "classes with one image: rare" in notes
     assert "classes have 1 to 31 images: oversample=1.0" in notes
@@ -157,7 +157,7 @@ def test_what_is_not_supported_is_refused_with_the_reason(
 ) -> None:
     write(tmp_path / "data")
     with pytest.raises(UserError) as caught:
-        recognise(tmp_path / "data")
+        detect_layout(tmp_path / "data")
     assert said in str(caught.value)
 
 
@@ -165,11 +165,11 @@ def test_a_csv_file_that_is_not_about_the_images_does_not_hide_the_class_folders
     class_folders(tmp_path / "train")
     layouts.write_csv(tmp_path / "weather.csv", [("day", "rain"), ("1", "yes"), ("2", "no"), ("3", "no")])
     (tmp_path / "broken.csv").write_bytes(b"\xff\xfe\x00")
-    assert recognise(tmp_path).labels.classes == LEAVES
+    assert detect_layout(tmp_path).labels.classes == LEAVES
 
 
 def test_labels_made_of_other_labels_are_asked_about(tmp_path: Path) -> None:
     pictures(tmp_path, [f"train/{i}.jpg" for i in range(12)])
     rows = [(str(i), ("rust", "scab", "rust scab")[i % 3]) for i in range(12)]
     layouts.write_csv(tmp_path / "labels.csv", [("id", "label"), *rows])
-    assert "is 'rust scab' one class or several?" in " ".join(recognise(tmp_path).notes)
+    assert "is 'rust scab' one class or several?" in " ".join(detect_layout(tmp_path).notes)
