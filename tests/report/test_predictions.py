@@ -78,8 +78,8 @@ def test_a_drawn_matrix_has_actual_classes_beside_its_rows_and_predicted_ones_ab
         ("bee", "cat"): ["2"],
         ("cat", "cat"): ["7"],
     }
-    assert found["ant", "bee"]["title"] == "ant taken for bee: 3 of 8"
-    assert found["bee", "cat"]["title"] == "bee taken for cat: 2 of 12"
+    assert found["ant", "bee"]["title"] == "ant predicted as bee: 3 of 8"
+    assert found["bee", "cat"]["title"] == "bee predicted as cat: 2 of 12"
     assert {place for place, cell in found.items() if cell["kind"] == "right"} == {(name, name) for name in CLASSES}
     for (row, column), cell in found.items():  # the share of its row
         i, j = CLASSES.index(row), CLASSES.index(column)
@@ -196,8 +196,8 @@ def test_a_block_of_confused_classes_is_a_part_of_the_matrix_with_its_own_names(
         [("c2", "c2"), ("c2", "c7"), ("c7", "c2"), ("c7", "c7")],
         [("c4", "c4"), ("c4", "c5"), ("c5", "c5")],
     ]
-    assert cells(blocks[0])["c2", "c7"]["title"] == "c2 taken for c7: 2 of 3"
-    assert cells(blocks[0])["c7", "c2"]["title"] == "c7 taken for c2: 1 of 2"
+    assert cells(blocks[0])["c2", "c7"]["title"] == "c2 predicted as c7: 2 of 3"
+    assert cells(blocks[0])["c7", "c2"]["title"] == "c7 predicted as c2: 1 of 2"
     assert not prediction_panels(judged(), blank(), 0)["blocks"]  # few classes are seen at once anyway
     assert len(CLASSES) <= panels.LARGEST_BLOCK
 
@@ -241,8 +241,8 @@ def test_the_page_lists_confused_pairs_as_actual_then_predicted(page):
     assert sorted(rows) == [
         ("ant", "bee", "1", "3"), ("bee", "ant", "1", "3"), ("bee", "cat", "1", "3"), ("cat", "ant", "1", "2"),
     ]  # fmt: skip
-    assert "ant taken for bee: 1 of 3" in unescape(page)
-    assert "ant taken for cat" not in page
+    assert "ant predicted as bee: 1 of 3" in unescape(page)
+    assert "ant predicted as cat" not in page
 
 
 def test_the_page_shows_each_class_with_its_most_correct_images_before_its_most_incorrect_ones(page):
