@@ -107,7 +107,7 @@ def test_wrong_columns_are_refused_by_name(tmp_path: Path) -> None:
         check_table(table.assign(weights=1.0), tmp_path)
     with pytest.raises(UserError, match="found no images"):
         check_table(table[:0], tmp_path)
-    with pytest.raises(UserError, match="answered list, not a pandas DataFrame"):
+    with pytest.raises(UserError, match="returned list, not a pandas DataFrame"):
         check_table([], tmp_path)  # type: ignore[arg-type]
 
 
