@@ -131,7 +131,7 @@ def test_a_report_of_a_training_on_all_images_says_that_its_score_is_unknown(ful
     text = text_of(full)
     assert f"Trained on all labelled images, as {warm.name} was on a part of them" in text
     assert "no valid images" in text  # in the place of a verdict
-    assert f"temperature: {warm.info()['fitted']['temperature']:.4g}" in text
+    assert f"temperature: {warm.info().fitted['temperature']:.4g}" in text
     assert "Top losses" not in text
     assert "nan" not in text
 
@@ -214,7 +214,7 @@ def test_an_ensemble_of_ranks_warns_that_it_ranks_the_images_that_are_named(warm
     ranked = Run(Path(shutil.copytree(warm.folder, tmp_path / "runs" / "pets" / warm.name)))
     ranked.write_recipe(ranked.recipe().model_copy(update={"ensemble": "rank"}))
     file, *_ = test_files(data, warm)
-    words = "ranked among one another, so the numbers are no probabilities, and of a single image all classes are equal"
+    words = "these numbers are ranks among the given images, not probabilities, and a single image gets equal numbers"
     alone = predict(ranked.folder, file)
     assert alone.exit_code == 0, alone.output
     assert alone.output.splitlines()[-1].split()[-1] == "0.2500"
@@ -321,7 +321,7 @@ def test_copies_of_a_picture_are_held_out_together(data, tmp_path, monkeypatch):
         cli, [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
     )
     assert done.exit_code == 0, done.output
-    assert "near-duplicates among 24 labelled images are kept on one side" in done.stderr
+    assert "near-duplicates among 24 labelled images stay together" in done.stderr
     run = Run(Path(json.loads(done.stdout)["run"]))
     held = [set(table(run.fold(number)).index) for number in (1, 2)]
     assert all((first in held[0]) == (second in held[0]) for first, second in pairs)
