@@ -114,7 +114,7 @@ def test_a_report_of_folds_has_stages_time_and_curves_of_each_fold(folds):
 
 def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, folds, warm):
     text = text_of(blended)
-    assert "A blend of 2 runs, without a training of its own" in text
+    assert "A blend of 2 runs; see their reports" in text
     assert "Stages" not in text
     for row in blended.info().scores:
         assert f"{row['member']} {row['views']} {shown(row['valid_log_loss'])}" in text
@@ -129,7 +129,7 @@ def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, f
 
 def test_a_report_of_a_training_on_all_images_says_that_its_score_is_unknown(full, warm):
     text = text_of(full)
-    assert f"Trained on all labelled images, as {warm.name} was on a part of them" in text
+    assert f"{warm.name}, retrained on all labelled images." in text
     assert "no valid images" in text  # in the place of a verdict
     assert f"temperature: {warm.info().fitted['temperature']:.4g}" in text
     assert "Top losses" not in text
@@ -230,7 +230,7 @@ def test_a_blend_with_a_blend_of_ranks_warns_too(folds, warm, data, out):
     inner = blend(BlendRequest([folds.name, warm.name], "rank", out=out, name="inner"), quiet())
     outer = blend(BlendRequest([inner.name, warm.name], "mean", out=out, name="outer"), quiet())
     file, *_ = test_files(data, warm)
-    assert "are ranked among one another" in " ".join(predict(outer.folder, file).output.split())
+    assert "ranks among the given images" in " ".join(predict(outer.folder, file).output.split())
 
 
 def test_a_blend_whose_runs_are_gone_says_which_and_what_to_do(blended, warm, data, tmp_path):
@@ -276,8 +276,8 @@ def test_epochs_that_are_picked_on_the_valid_images_are_told(data, tmp_path, fol
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
     assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
     assert "never saw" not in said + text_of(run)
-    words = "The epoch that head-augmented kept was picked by the loss on the images of the valid scores"
-    assert f"{words}, in each fold on its own: these scores flatter a little." in text_of(run)
+    words = "The epoch kept by head-augmented was chosen by the loss on the same valid images"
+    assert f"{words}, separately in each fold: these scores are slightly optimistic." in text_of(run)
     assert f"{words}: these" in text_of(run.fold(1))
     assert "each image is predicted by the model that never saw it" in text_of(folds)
     assert "picked" not in text_of(folds)

@@ -202,7 +202,7 @@ def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
         ({"into": "latest"}, "add --folds"),
         ({"settings": {"folds": 3}, "only_fold": 4}, "the folds are 1 to 3"),
         ({"settings": {"folds": 1}}, "folds=1 leaves nothing to train on"),
-        ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "can't be repeated"),
+        ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "cannot be combined with --repeats"),
     ],
 )
 def test_options_of_folds_that_do_not_fit_are_told(options, words, data, tmp_path):
@@ -274,7 +274,7 @@ def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, ou
     assert full.submission.exists()
     assert not table(full, split="test").equals(table(single, split="test"))
     assert {row["valid_loss"] for row in full.log()} == {"nan"}
-    with pytest.raises(UserError, match="was trained on all labelled images"):
+    with pytest.raises(UserError, match="was already trained on all labelled images"):
         do_again(full, out)
 
 
@@ -286,7 +286,7 @@ def test_full_takes_the_ensemble_as_it_was_fitted_on_the_finished_run(data, out)
 
 
 def test_full_refuses_another_recipe(single, out):
-    with pytest.raises(UsageError, match=r"leave out --preset, --set"):
+    with pytest.raises(UsageError, match=r"remove --preset, --set"):
         kagglekit.run("", out=out, full=str(single.folder), preset="quick", settings={"seed": 1})
 
 
@@ -399,7 +399,7 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
     limited, _ = tiny_run(data, out, {"limit": 16}, name="limited")
     full, _ = do_again(single, out)
     for other, words in [
-        (single, "two different runs or more"),
+        (single, "at least two different runs"),
         (folds[0], r"has other valid images than(.|\n)*split_seed"),
         (limited, "has other valid images than"),
         (dogs, "is a run of dog-breed, .* of pets"),
@@ -441,7 +441,7 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
         (["recipe"], 2, "no competition given"),
         (["run", "pets", "--only-fold", "2"], 2, "add --folds"),
         (["run", "pets", "--folds", "1"], 2, "--folds"),
-        (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "leave out --set, --arch"),
+        (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "remove --set, --arch"),
         (["run", "--full", "nothing"], 1, "there are no runs"),
         (["blend", "nothing", "more"], 1, "there are no runs"),
         (["blend"], 2, "missing argument"),
@@ -521,7 +521,7 @@ def test_folds_of_other_data_are_not_mixed(folds, fewer, out):
 
 
 def test_full_is_not_repeated(single, out):
-    with pytest.raises(UsageError, match="leave out --repeats"):
+    with pytest.raises(UsageError, match="remove --repeats"):
         kagglekit.run("", out=out, full=str(single.folder), repeats=2)
 
 
