@@ -171,6 +171,7 @@ TREES = [f"{part}/{i}.jpg" for part in ("test", "train/birch", "train/lime") for
         (" ".join(CATS_AND_DOGS), r'r"^(.+)\.\d+\."'),
         ("images/1.png images/2.png train.csv test.csv", 'images=data / "images", suffix=".png"'),
         ("data.tar", 'data / "train"'),
+        ("../up/train.csv /etc/train.csv train.zip", 'data / "train", valid=data / "valid"'),  # never leaves the folder
     ],
 )
 def test_a_layout_is_guessed_from_names(names: str, written: str) -> None:
