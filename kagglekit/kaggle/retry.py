@@ -1,4 +1,4 @@
-"""Retry temporary network errors, and tell them from lasting ones."""
+"""Retry temporary network errors, and distinguish them from lasting ones."""
 
 from __future__ import annotations
 
