@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import yes_option
 from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--clear", is_flag=True, help="Remove all of it.")
-@click.option("--yes", is_flag=True, help="With --clear: do not ask.")
+@yes_option("With --clear: do not ask.")
 def cache(clear: bool, yes: bool) -> None:
     """Show the stores of decoded images and the unpacked archives, or remove them all.
 

@@ -7,26 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, timeout_option
+
 if TYPE_CHECKING:
     from kagglekit.hooks.calls import Hooks
 
 
 @click.command()
 @click.argument("competition")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where to; default $KAGGLEKIT_DATA/NAME, ./data/NAME.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="S",
-    help="Give up after so many seconds without progress.",
-)
+@data_option("Target folder; default $KAGGLEKIT_DATA/NAME, then ./data/NAME.")
+@timeout_option("progress")
 @click.option("--keep-archives", is_flag=True, help="Keep the archives beside what was unpacked from them.")
 def download(competition: str, data: Path | None, timeout: float, keep_archives: bool) -> None:
     """Download COMPETITION's data, check and unpack them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kagglekit.cli.options import data_option, pictures_option, preset_option
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
 
 if TYPE_CHECKING:
@@ -27,12 +28,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("competition")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked download.")
-@click.option(
-    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="For the pictures; default pictures/COMPETITION."
-)
+@data_option("Unpacked data.")
+@pictures_option("the plots")
 @click.option("--no-pictures", is_flag=True, help="Print text only; compare no images.")
-@click.option("--preset", default="auto", metavar="NAME", help="Whose stages' views are drawn.", show_default=True)
+@preset_option("Preset whose views are drawn.")
 def look(competition: str, data: Path | None, pictures: Path | None, no_pictures: bool, preset: str) -> None:
     """Check the images of COMPETITION in a data folder: classes, counts, sizes, and what is odd about them.
 

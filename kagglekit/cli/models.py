@@ -7,13 +7,14 @@ from dataclasses import asdict
 
 import click
 
+from kagglekit.cli.options import json_option
 from kagglekit.compute.pretraining import MOST_COUNTED, describe, matching
 from kagglekit.system.console import for_people
 
 
 @click.command()
 @click.argument("pattern", default="")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option("Print everything as JSON.")
 def models(pattern: str, as_json: bool) -> None:
     """Find timm models with pretrained weights whose name contains PATTERN, or matches it (with * ? [).
 

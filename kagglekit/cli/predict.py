@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, device_option, json_option, out_option
 from kagglekit.data.listing import image_files
 from kagglekit.system.errors import UsageError, UserError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--tta", is_flag=True, help="Average with the recipe's augmented views.")
-@click.option("--json", "as_json", is_flag=True, help="Print every class's probability as JSON.")
+@json_option("Print every class's probability as JSON.")
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write every class's probability.")
 @click.option(
     "--submission",
@@ -32,16 +33,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a checked submission for the test images in --data DIR, as the run did.",
 )
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the test images are.")
-@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
+@data_option("Folder of the test images.")
+@device_option()
+@out_option()
 def predict(
     run: str,
     paths: tuple[Path, ...],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, message_option, out_option, timeout_option, yes_option
 from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -18,32 +19,16 @@ if TYPE_CHECKING:
     from kagglekit.runs.folder import Run
     from kagglekit.system.console import Display
 
-TIMEOUT = 300.0  # s
-
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[COMPETITION] [RUN | FILE.csv]")
-@click.option("-m", "--message", default="", metavar="TEXT", help="Description; default the run's name and score.")
+@message_option("Description; default the run's name and score.")
 @click.option("--wait/--no-wait", default=None, help="Wait for the score (the default), or say how to ask later.")
-@click.option("--yes", is_flag=True, help="Do not ask before a second upload of a run, or the last of the day.")
+@yes_option("Do not ask before a second upload of a run, or the day's last submission.")
 @click.option("--status", is_flag=True, help="Ask what became of a RUN's submission, or of Kaggle's number REF.")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where sample_submission.csv is.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="submissions",
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=TIMEOUT,
-    show_default=True,
-    metavar="S",
-    help="Give up after so many seconds without an answer.",
-)
+@data_option("Folder of sample_submission.csv.")
+@out_option()
+@timeout_option("a response")
 def submit(
     what: tuple[str, ...],
     message: str,

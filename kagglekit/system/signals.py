@@ -24,7 +24,7 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
+        super().__init__(f"interrupted by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
         self.exit_code = 128 + number
 
 

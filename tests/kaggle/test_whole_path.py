@@ -62,7 +62,7 @@ def test_dogs_vs_cats_step_by_step(tmp_path):
         assert server.count("DownloadDataFiles") == 1
         again = ask(server, home, "run", "dogs-vs-cats", *TINY, "--submit", "--limit", 8)
         assert again.returncode == 2
-        assert "--submit and --limit do not go together" in again.stderr
+        assert "--submit cannot be combined with --limit" in again.stderr
 
 
 def test_run_asks_kaggle_before_it_trains(tmp_path):

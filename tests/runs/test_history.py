@@ -265,7 +265,7 @@ def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"there are no runs in {root}\nstart one: kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(those are: none), and no run\nthere are no runs in" in refused(ask("pets"), 1)
+    assert "(those are: none), and no run\nhint: there are no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:

@@ -351,7 +351,7 @@ def test_sigterm_saves_stops_and_says_how_to_go_on(data: Path, whole: Run, tmp_p
     assert next((line for line in process.stdout if "epoch 2/19998" in line), None), process.communicate()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.strip()) == (143, "stopped by SIGTERM")
+    assert (process.returncode, err.strip()) == (143, "interrupted by SIGTERM")
     run = only(tmp_path)
     assert out.splitlines()[-1] == f"to go on: kagglekit resume {run.folder}"
     assert run.info()["status"] == "interrupted"
