@@ -1,4 +1,4 @@
-"""``kagglekit recipe``."""
+"""`kagglekit recipe`: print a recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kagglekit.cli.sections import SectionCommand
 @recipe_options
 @json_option("Print the recipe as JSON, in the form of recipe.json.")
 def recipe(as_json: bool, **options: Any) -> None:
-    """Print COMPETITION's recipe with every override applied, without training."""
+    """Print COMPETITION's recipe with all overrides, without training."""
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
 

@@ -1,4 +1,4 @@
-"""``kagglekit report``."""
+"""`kagglekit report`: write a run's report again."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from kagglekit.cli.options import data_option, out_option
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@data_option("Data folder, if it was moved.")
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@data_option("Data folder, if it moved.")
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @out_option()
 def report(run: str, data: Path | None, show: bool, out: Path) -> None:
-    """Make RUN's report.html again: scores, curves, and what the network gets wrong."""
+    """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
     from kagglekit.report.page import write_report
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
