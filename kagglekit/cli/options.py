@@ -13,8 +13,6 @@ from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, RECIPE,
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 
-TIMEOUT = 300.0  # s
-
 
 def option(section: str, *names: str, **attributes: Any) -> Decorator:
     """Add an option, listed in `section` of the commands that have sections."""
@@ -81,7 +79,7 @@ def timeout_option(without: str) -> Decorator:
     """Add ``--timeout S``: how long to go on `without` something."""
     text = f"Give up after this many seconds without {without}."
     at_least = click.FloatRange(min=1)
-    return option(KAGGLE, "--timeout", type=at_least, default=TIMEOUT, show_default=True, metavar="S", help=text)
+    return option(KAGGLE, "--timeout", type=at_least, default=300.0, show_default=True, metavar="S", help=text)
 
 
 _RECIPE_OPTIONS = (

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagglekit.cli.options import (
-    TIMEOUT,
     data_option,
     json_option,
     message_option,
@@ -122,7 +121,7 @@ def run(as_json: bool, dry_run: bool, resume: bool, and_submit: bool, message: s
 
 def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) -> None:
     """Check that Kaggle would accept a submission, before hours of training."""
-    from kagglekit.cli.submit import asker, connected
+    from kagglekit.cli.submit import confirmation
 
     if dry_run or choice.recipe.limit:
         what = "--dry-run" if dry_run else "--limit"
@@ -130,19 +129,21 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
             f"--submit cannot be combined with {what}", "a submission needs predictions for all test images"
         )
     if choice.competition.slug:
-        from kagglekit.kaggle.submit import agreed, open_competition
+        from kagglekit.kaggle.follow import TIMEOUT, connected
+        from kagglekit.kaggle.submit import check_open, confirm
 
-        limits = open_competition(connected(TIMEOUT, display), choice.competition.slug, display)
-        agreed(None, limits, asker(yes))
+        limits = check_open(connected(TIMEOUT, display), choice.competition.slug, display)
+        confirm(None, limits, confirmation(yes))
 
 
 def _submit(finished: Run, message: str, display: Display) -> None:
     """Submit a run that has just finished; `_check_submit` asked all questions before it started."""
-    from kagglekit.cli.submit import asker, submit_target
+    from kagglekit.cli.submit import confirmation
+    from kagglekit.kaggle.follow import TIMEOUT, submit_target
     from kagglekit.kaggle.target import target_of
 
     try:
-        submit_target(target_of(finished), None, message, True, asker(yes=True), TIMEOUT, display)
+        submit_target(target_of(finished), None, message, True, confirmation(yes=True), TIMEOUT, display)
     except UserError as error:
         raise UserError(
             error.what, f"{error.hint}\nthe run has finished; submit it with: kagglekit submit {finished.folder}"
