@@ -114,7 +114,8 @@ def run(as_json: bool, dry_run: bool, resume: bool, and_submit: bool, message: s
         finished = start(request, display, resume)
         if and_submit:
             _submit(finished, message, display)
-        result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
+        # a short run has no estimate
+        result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:
         click.echo(json.dumps(result))
 
