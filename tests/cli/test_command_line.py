@@ -22,11 +22,8 @@ from command_line import COMMAND, begin, kagglekit
 import kagglekit as package
 from kagglekit import Recipe, Run
 from kagglekit.cli import COMMANDS, cli
-<<<<<<< HEAD
 from kagglekit.cli.run import run
-=======
 from kagglekit.runs.info import Record
->>>>>>> main
 
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
@@ -179,11 +176,7 @@ def test_a_usage_error_exits_with_2_and_says_what_is_right(arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-<<<<<<< HEAD
-        (["--data", "nowhere"], r"the data folder nowhere does not exist\nhint: --data names"),
-=======
-        (["--data", "nowhere"], r"the data folder nowhere does not exist\npass the folder"),
->>>>>>> main
+        (["--data", "nowhere"], r"the data folder nowhere does not exist\nhint: pass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
         (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\nhint: .*sees: .*cpu"),
