@@ -379,7 +379,7 @@ def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predicti
     run.write_recipe(run.recipe().model_copy(update={"ensemble": "weighted"}))
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert f"the ensemble's fit come from {run.folder}" in result.stdout
+    assert f"the ensemble's fit are those of {run.folder}" in result.stdout
     assert "everything fits together" in result.stdout
     Record.of(run.info_file).update(classes=["another", "class"])
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
