@@ -30,7 +30,7 @@ from kagglekit.kaggle.credentials import (
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable
-from kagglekit.system.limits import usable_cores, usable_memory
+from kagglekit.system.limits import cores, usable_memory
 from kagglekit.system.paths import cache_folder
 
 Status = Literal["ok", "warning", "problem", "skipped"]
@@ -93,7 +93,7 @@ def _python() -> Iterator[Check]:
 
 
 def _processor() -> Iterator[Check]:
-    there, usable = os.cpu_count() or 1, usable_cores()
+    there, usable = os.cpu_count() or 1, cores()
     found = f"{there} cores" if usable >= there else f"{usable:g} of {there} cores may be used"
     few = "decoding images will take long, and training without a GPU: use the preset quick" if usable < 2 else ""
     yield _ok_or_warning("processor", found, few)
@@ -117,8 +117,8 @@ def _torch() -> Iterator[Check]:
     except Exception as error:
         yield Check("torch", "problem", f"cannot be imported: {error}", "install it again: pip install torch")
         return
-    threads, cores = torch.get_num_threads(), math.ceil(usable_cores())
-    many = f"set OMP_NUM_THREADS={cores}: more threads than cores slow each other down" if threads > cores else ""
+    threads, most = torch.get_num_threads(), math.ceil(cores())
+    many = f"set OMP_NUM_THREADS={most}: more threads than cores slow each other down" if threads > most else ""
     yield _ok_or_warning("torch", f"{torch.__version__}, {threads} thread{'s' * (threads != 1)}", many)
     device = choose_device("auto")
     yield _device(device_title(device), device.type)

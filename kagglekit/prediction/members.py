@@ -17,7 +17,7 @@ from kagglekit.compute.network import load_weights, set_input_size
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.decode import Kind
 from kagglekit.images.loader import Passes
-from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.ensemble import Member
@@ -116,13 +116,9 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
         nothing = make_predictions([], context.plan.classes, np.zeros((0, len(context.plan.classes)), np.float32))
         return Tables(nothing, nothing)
     size = _size(context, snapshot)
-    stage, hooks, recipe = snapshot.stage, context.plan.hooks, context.plan.recipe
+    recipe = context.plan.recipe
     kind: Kind = "test" if split == "test" else "labelled"
-    plain = hooks.views(recipe, stage, "plain", context.config)
-    views = [(plain, 0)]
-    if recipe.tta:
-        tta = hooks.views(recipe, stage, "tta", context.config)
-        views += [(tta, pass_number) for pass_number in range(1, n_passes(tta, recipe.tta) + 1)]
+    views = predicting_views(context.plan.hooks, recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     passed = predict_pass(network, passes, passes.places, 0, context.compute)

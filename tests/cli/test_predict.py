@@ -171,7 +171,7 @@ def test_a_plugin_that_asks_for_the_network_is_refused(dogs, test_only, tmp_path
     monkeypatch.setattr("kagglekit.prediction.test_folder.find_test_images", find)
     done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
     assert done.exit_code == 1
-    assert "something asked for the network (example.org): a submission for a code competition" in done.output
+    assert "network access refused (example.org): code competitions run offline" in done.output
     assert not (tmp_path / "s.csv").exists()
 
 

@@ -153,7 +153,7 @@ def test_a_network_that_must_be_told_its_size_is_told():
 
 
 def test_a_network_of_one_size_only_is_refused_for_growing_sizes_and_built_at_one():
-    with pytest.raises(UserError, match=r"gmlp_s16_224 keeps the image size .* \(48, 64\)"):
+    with pytest.raises(UserError, match=r"gmlp_s16_224 has a fixed image size .* \(48, 64\)"):
         build("gmlp_s16_224", 48, 64)
     assert build("gmlp_s16_224", 64).eval()(torch.randn(1, 3, 64, 64)).shape == (1, 5)
 
@@ -212,7 +212,7 @@ def test_heads_of_other_plugins_are_left_to_them():
 
 
 def test_an_unknown_network_is_refused_with_the_nearest_names():
-    with pytest.raises(UserError, match=r"no network 'resnet43'; near it are .*resnet34"):
+    with pytest.raises(UserError, match=r"no network 'resnet43'; similar:  .*resnet34"):
         build("resnet43.a1_in1k")
     with pytest.raises(UserError, match="no network 'timm/resnet34'"):
         build("timm/resnet34")
@@ -251,7 +251,7 @@ def test_networks_that_are_not_timms_are_left_to_their_plugin():
 
 
 def test_more_groups_than_layers_are_refused():
-    with pytest.raises(UserError, match=r"30 layer groups are too many: the body has 9 layers"):
+    with pytest.raises(UserError, match=r"too many layer groups \(30\): the body has 9 layers"):
         kagglekit_layer_groups(build("resnet18"), recipe("resnet18", groups=30))
 
 
@@ -297,7 +297,7 @@ def test_a_deeper_networks_file_is_refused_though_every_layer_is_filled(tmp_path
 
 def test_a_shallower_networks_file_is_refused_with_what_is_missing(tmp_path: Path):
     path = file_of(tmp_path / "w.safetensors", "resnet18")
-    with pytest.raises(UserError, match=r"lacks \d+ of the \d+ tensors of resnet34: layer1\.2\.conv1\.weight"):
+    with pytest.raises(UserError, match=r"lacks \d+ of \d+ tensors of resnet34: layer1\.2\.conv1\.weight"):
         build("resnet34", pretrained=True, weights=str(path))
 
 
@@ -448,9 +448,9 @@ def test_weights_come_from_the_hub_and_next_time_from_the_cache_or_are_missed_wi
     assert [line.split(".")[0] for line in Hub.sent].count("/timm/test_resnet") == 1  # the second time from the cache
     assert pickled[0] == "timm/test_byobnet.r160_in1k"  # where there is no safetensors file
     assert seconds < 12
-    for part in ("test_vit.r160_in1k can't be had", "no answer within", hub, str(tmp_path), "--set weights=FILE"):
+    for part in ("cannot get the pretrained weights of test_vit.r160_in1k", "no response within", hub, str(tmp_path), "--set weights=FILE"):
         assert part in silent
-    assert "test_vit2.r160_in1k can't be had" in unknown
+    assert "cannot get the pretrained weights of test_vit2.r160_in1k" in unknown
     [(message, seconds)] = answers_of(refused)
     assert seconds < 12
-    assert "test_vit.r160_in1k can't be had" in message
+    assert "cannot get the pretrained weights of test_vit.r160_in1k" in message
