@@ -1,4 +1,4 @@
-"""Dog Breed Identification: 120 breeds, the pictures of Stanford Dogs."""
+"""Dog Breed Identification: 120 breeds, with images of Stanford Dogs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts."""
+    """Return the competition's facts."""
     return Competition(
         title="Dog Breed Identification",
         slug="dog-breed-identification",
@@ -27,7 +27,7 @@ def kagglekit_competition() -> Competition:
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Read labels.csv (id, breed); the pictures are ID.jpg in train and test."""
+    """Read labels.csv (id, breed); the images are ID.jpg in train and test."""
     return labels_from_csv(data / "labels.csv", images=data / "train", suffix=".jpg", test=data / "test")
 
 
@@ -38,34 +38,34 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 EXPOSURE = (
-    "The images are ImageNet's own (a part of Stanford Dogs): all weights trained on ImageNet with labels have seen "
-    "them, test images included, with their breeds. DINOv2's have seen ImageNet without labels."
+    "The images are part of ImageNet (through Stanford Dogs): all weights trained on ImageNet with labels have seen "
+    "them, test images included, with their breeds. DINOv2 has seen ImageNet without labels."
 )
 with_apache = partial(Recipe, exposure=EXPOSURE, licence="Apache-2.0")
 with_sgd = partial(Stage, freeze_to=-1, schedule="sgdr", lr=1e-2, optimizer="sgd")
 RECIPES = {
-    # A convnet made for small devices, trained at 224 px, so that 160 px is near to what it knows. The breeds are
-    # classes of its pretraining: the body needs little change, hence the low rate and the factor of 10, and the head
-    # is found at the size that predicts.
+    # A convnet for small devices, trained at 224 px, so that 160 px is close to its training size. The breeds are
+    # classes of its pretraining: the body needs little change, hence the low rate and the factor of 10. The head is
+    # fitted at the size that predicts.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages(
             (128, 160), head_size=160, lr=5e-5, body_factor=10, cycle_len=2, batch_norm="keep"
         ),
     ),
-    # A convnet, as 299 px is no multiple of a transformer's patch. 32 images of that size a step fit 16 GB.
+    # A convnet, as 299 px is not a multiple of a transformer's patch. 32 images of that size a step fit in 16 GB.
     "standard": with_apache(
         arch="convnext_small.in12k_ft_in1k",
         stages=progressive_stages((64, 224, 299), lr=1e-4, body_factor=10, batch_size=32, weight_decay=0.05),
         drop_path=0.1,
     ),
-    # Learnt without labels: what it knows of these very images are no breeds. Sizes are multiples of its 14 px patch.
+    # Pretrained without labels, so it knows these images but not their breeds. Sizes are multiples of its 14 px patch.
     "best": with_apache(
         arch="vit_large_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((224, 336, 448), lr=5e-5, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The lesson trains the head alone to the end. `all` is ours: all layers, at rates that spoil nothing.
+    # The lesson trains only the head. `all` is ours: all layers, at low rates.
     "lesson": Recipe(
         arch="resnext101_64x4d.tv_in1k",
         stages=(
@@ -80,7 +80,7 @@ RECIPES = {
         drop_rate=0.5,
         exposure=EXPOSURE,
         licence="BSD-3-Clause",
-        source="fast.ai 2018, lessons 1 and 2: resnext101_64x4d, 224 then 299 px, 92 % of a random fifth. Not measured "
-        "here, and there the head alone was trained.",
+        source="fast.ai 2018, lessons 1 and 2: resnext101_64x4d, 224 then 299 px, 92 % of a random fifth with only the "
+        "head trained. Not measured here.",
     ),
 }  # fmt: skip

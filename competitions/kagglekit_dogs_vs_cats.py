@@ -1,4 +1,4 @@
-"""Dogs vs. Cats Redux: is it a dog?"""
+"""Dogs vs. Cats Redux: the probability of a dog."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts: the CSV's label is P(dog)."""
+    """Return the competition's facts: the CSV's label is P(dog)."""
     return Competition(
         title="Dogs vs. Cats Redux",
         slug="dogs-vs-cats-redux-kernels-edition",
@@ -37,7 +37,7 @@ def kagglekit_competition() -> Competition:
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Read train/cat.0.jpg and the like, or folders train/cats, train/dogs (and valid); test/1.jpg and so on."""
+    """Read files such as train/cat.0.jpg, or the folders train/cats and train/dogs (and valid); test/1.jpg, ..."""
     train, test = _images(data, "train"), _images(data, "test", "test1")
     if not (train / "cats").is_dir():
         return labels_from_names(train, r"^(cat|dog)\.\d+\.", test=test)
@@ -46,7 +46,7 @@ def kagglekit_labels(data: Path) -> pd.DataFrame:
 
 
 def _images(data: Path, *names: str) -> Path:
-    """Find the first of several folders, in the data folder or in a zip file of that name."""
+    """Return the first of several folders that exists in the data folder or in a zip file of that name."""
     for name in names:
         if (data / name).is_dir():
             return data / name
@@ -63,33 +63,33 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 EXPOSURE = (
-    "The images are a part of Asirra's, photographs from Petfinder.com, not collected for ImageNet; whether single "
-    "ones are in ImageNet or in sets gathered from the web is not known. ImageNet-1k has cats and over a hundred "
-    "breeds of dogs among its classes."
+    "The images are part of Asirra, photographs from Petfinder.com, not collected for ImageNet. Whether ImageNet or "
+    "web-scraped datasets contain some of them is unknown. ImageNet-1k has cats and over a hundred breeds of dogs "
+    "among its classes."
 )
-# A clip of 0.002 costs at most 0.002 nats an image, and bounds what a confident mistake costs to 6.2.
+# A clip of 0.002 costs at most 0.002 nats an image, and limits the cost of a confident mistake to 6.2 nats.
 with_apache = partial(Recipe, clip=0.002, exposure=EXPOSURE, licence="Apache-2.0")
 with_sgd = partial(Stage, freeze_to=-1, schedule="sgdr", lr=1e-2, optimizer="sgd")
 RECIPES = {
-    # A convnet made for small devices, trained at 224 px, so that 160 px is near to what it knows. Cats and dogs are
+    # A convnet for small devices, trained at 224 px, so that 160 px is close to its training size. Cats and dogs are
     # classes of its pretraining: the body needs little change, hence the factor of 10.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages((128, 160), body_factor=10, batch_norm="keep"),
     ),
-    # Two classes that it knows already: a small convnet is enough.
+    # Two classes of its pretraining: a small convnet is enough.
     "standard": with_apache(
         arch="convnext_tiny.in12k_ft_in1k",
         stages=progressive_stages((128, 224), lr=1e-4, body_factor=10, weight_decay=0.05),
         drop_path=0.1,
     ),
-    # Log loss is decided by the few odd pictures: a large model, near the images' own size of about 400 px.
+    # A few odd images decide the log loss: a large model, near the images' own size of about 400 px.
     "best": with_apache(
         arch="vit_large_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((224, 392), lr=5e-5, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The lesson is at 224 px throughout; `head`, at 160 px, is ours, so that sizes grow.
+    # The lesson uses 224 px throughout. `head`, at 160 px, is ours, so that sizes grow.
     "lesson": Recipe(
         arch="resnet34.tv_in1k",
         stages=(
@@ -104,7 +104,7 @@ RECIPES = {
         clip=0.002,
         exposure=EXPOSURE,
         licence="BSD-3-Clause",
-        source="fast.ai 2018, lesson 1: resnet34 at 224 px, 99.27 % of valid from the cached head in under 20 s; on "
-        "the split of another of its notebooks 99.25 % after differential rates, with TTA. Not measured here.",
+        source="fast.ai 2018, lesson 1: resnet34 at 224 px, 99.27 % on valid from the cached head in under 20 s; "
+        "99.25 % after differential rates, with TTA, on another notebook's split. Not measured here.",
     ),
 }  # fmt: skip

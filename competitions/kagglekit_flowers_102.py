@@ -1,4 +1,4 @@
-"""Oxford 102 Flowers. Not on Kaggle; the test labels are known."""
+"""Oxford 102 Flowers. It is not on Kaggle, and the test labels are public."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts."""
+    """Return the competition's facts."""
     return Competition(
         title="Oxford 102 Flowers",
         url=PAGE,
@@ -28,14 +28,14 @@ def kagglekit_competition() -> Competition:
             RemoteFile(url=f"{PAGE}setid.mat", md5="a5357ecc9cb78c4bef273ce3793fc85c"),
         ),
         metric="accuracy",
-        licence="none is stated",
+        licence="not stated",
         known_test_labels=True,
     )
 
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Read the official MATLAB files; classes are called by cat_to_name.json where it lies beside, else by number."""
+    """Read the official MATLAB files; cat_to_name.json names the classes if it is there, else they are numbers."""
     names = data / "cat_to_name.json"
     known = {n: name.strip() for n, name in json.loads(names.read_text("utf-8")).items()} if names.exists() else None
     return labels_from_mat(
@@ -55,34 +55,34 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 EXPOSURE = (
-    "Not collected for ImageNet. Hardly any of these flowers is a class of ImageNet-1k, many are of ImageNet-22k; "
-    "whether weights trained on them have seen single images of the set is not known. DINOv2's images were gathered, "
-    "without labels, by their likeness to sets of which this is one."
+    "Not collected for ImageNet. Few of these flowers are classes of ImageNet-1k, many are classes of ImageNet-22k. "
+    "Whether weights trained on them have seen some of these images is unknown. DINOv2's training images were "
+    "retrieved, without labels, by similarity to datasets that include this one."
 )
 with_apache = partial(Recipe, exposure=EXPOSURE, licence="Apache-2.0")
 presized = partial(Stage, views="random-resized-crop", min_scale=0.75)
 RECIPES = {
-    # A convnet made for small devices, trained at 224 px. Flowers are unlike its classes, so the body has much to
-    # learn: a high rate, a factor of only 3 and longer cycles; there are but 20 images a class.
+    # A convnet for small devices, trained at 224 px. Flowers differ from its classes, so the body has much to learn:
+    # a high rate, a factor of only 3 and longer cycles. There are only 20 images a class.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages((128, 160), lr=1e-3, cycle_len=2, batch_norm="keep"),
     ),
-    # With 20 images a class, features learnt from very many pictures count most. Sizes are multiples of its 14 px
-    # patch; 32 images a step fit 16 GB.
+    # With 20 images a class, features learned from very many images matter most. Sizes are multiples of its 14 px
+    # patch. 32 images a step fit in 16 GB.
     "standard": with_apache(
         arch="vit_base_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((154, 224), lr=1e-4, cycle_len=2, batch_size=32, weight_decay=0.05),
         drop_path=0.1,
     ),
-    # The same family, larger, and more pixels.
+    # The same family, larger, at larger sizes.
     "best": with_apache(
         arch="vit_large_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((224, 336, 448), lr=5e-5, cycle_len=2, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The source crops 224 px at random from pictures reduced to 460 px (presizing); the crops here are taken from the
-    # store's copy. The stages at 160 px are ours, so that sizes grow; 2e-3 and 1e-3 are fastai's usual rates.
+    # The source crops 224 px at random from images reduced to 460 px (presizing). The crops here are taken from the
+    # store's copy. The stages at 160 px are ours, so that sizes grow. 2e-3 and 1e-3 are fastai's usual rates.
     "lesson": Recipe(
         arch="resnet50.tv_in1k",
         stages=(

@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet: 37 breeds of cats and dogs. Not on Kaggle; the test labels are known."""
+"""Oxford-IIIT Pet: 37 breeds of cats and dogs. It is not on Kaggle, and the test labels are public."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BREED = r"^(.+)_\d+"
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts."""
+    """Return the competition's facts."""
     return Competition(
         title="Oxford-IIIT Pet",
         url="https://www.robots.ox.ac.uk/~vgg/data/pets/",
@@ -44,7 +44,7 @@ def kagglekit_competition() -> Competition:
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Take the breed from the file name and the split from the official lists; without them, half is for test."""
+    """Take the breed from the file name and the split from the official lists; without them, half is test."""
     images, lists = data / "images", data / "annotations"
     files = {"train": lists / "trainval.txt", "test": lists / "test.txt"}
     if all(file.is_file() for file in files.values()):
@@ -59,32 +59,32 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 
 
 EXPOSURE = (
-    "Not collected for ImageNet, but many of the 37 breeds are classes of ImageNet-1k; whether weights trained on it "
-    "have seen single images of the set is not known. DINOv2's images were gathered, without labels, by their likeness "
-    "to sets of which this is one."
+    "Not collected for ImageNet, but many of the 37 breeds are classes of ImageNet-1k. Whether weights trained on it "
+    "have seen some of these images is unknown. DINOv2's training images were retrieved, without labels, by similarity "
+    "to datasets that include this one."
 )
 with_apache = partial(Recipe, exposure=EXPOSURE, licence="Apache-2.0")
 RECIPES = {
-    # A convnet made for small devices, trained at 224 px, so that 160 px is near to what it knows.
+    # A convnet for small devices, trained at 224 px, so that 160 px is close to its training size.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages((128, 160), batch_norm="keep"),
     ),
-    # About 100 images of each of classes that are much alike: features learnt from very many pictures count most.
-    # Sizes are multiples of its 14 px patch; 32 images a step fit 16 GB.
+    # About 100 images of each of many similar classes: features learned from very many images matter most.
+    # Sizes are multiples of its 14 px patch. 32 images a step fit in 16 GB.
     "standard": with_apache(
         arch="vit_base_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((154, 224), lr=1e-4, batch_size=32, weight_decay=0.05),
         drop_path=0.1,
     ),
-    # The same family, larger, and more pixels.
+    # The same family, larger, at larger sizes.
     "best": with_apache(
         arch="vit_large_patch14_reg4_dinov2.lvd142m",
         stages=progressive_stages((224, 336, 448), lr=5e-5, batch_size=32, weight_decay=0.05),
         drop_path=0.2,
     ),
-    # The lesson is `frozen` and one cycle of `all`. The stages at 160 px are ours, so that sizes grow, and so
-    # is the second cycle, so that there are two snapshots.
+    # The lesson is `frozen` and one cycle of `all`. The stages at 160 px are ours, so that sizes grow. The second
+    # cycle is ours, too, so that there are two snapshots.
     "lesson": Recipe(
         arch="resnet34.tv_in1k",
         stages=(
@@ -97,7 +97,7 @@ RECIPES = {
         drop_rate=0.5,
         exposure=EXPOSURE,
         licence="BSD-3-Clause",
-        source="fast.ai 2019, lesson 1: resnet34, 4 one-cycle epochs of the head (93.5 % of valid), then all layers at "
+        source="fast.ai 2019, lesson 1: resnet34, 4 one-cycle epochs of the head (93.5 % on valid), then all layers at "
         "slice(1e-6, 1e-4). Not measured here.",
     ),
 }  # fmt: skip

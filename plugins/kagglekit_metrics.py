@@ -1,6 +1,6 @@
-"""The built-in metrics: what is reported and what ranks, each with its standard error.
+"""Provide the built-in metrics, each with its standard error.
 
-All are a few lines of numpy: scikit-learn's import would take longer than most runs spend on scoring.
+All are a few lines of numpy: importing scikit-learn would take longer than most runs spend on scoring.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ BOOTSTRAPS = 200
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the metrics."""
+    """Return the metrics' names."""
     return Provides(metric=tuple(_SCORES))
 
 
 @hookimpl
 def kagglekit_metric(competition: Competition) -> Metric | None:
-    """Answer the competition's metric if it is one of these."""
+    """Return the competition's metric if it is one of these."""
     if competition.metric not in _SCORES:
         return None
     score = _SCORES[competition.metric]
 
     def checked(truth: Truth, probabilities: Table) -> Score:
         if not len(truth):
-            raise UserError(f"there are no labelled images to compute {competition.metric} of")
+            raise UserError(f"cannot compute {competition.metric} without labelled images", "hold out more images")
         return score(truth, probabilities)
 
     return Metric(competition.metric, checked, greater_is_better=competition.metric != "log_loss")
@@ -56,12 +56,12 @@ def log_loss(truth: Truth, probabilities: Table) -> Score:
 
 
 def accuracy(truth: Truth, probabilities: Table) -> Score:
-    """Return the share of images whose likeliest class is the true one; of ties the first class counts."""
+    """Return the share of images whose likeliest class is the true one; ties go to the first class."""
     return _mean((probabilities.argmax(axis=1) == truth).astype(np.float64))
 
 
 def balanced_accuracy(truth: Truth, probabilities: Table) -> Score:
-    """Return the mean over the classes present of the share of each one's images that are right."""
+    """Return the mean recall over the classes present: the share of each class's images that are right."""
     right = probabilities.argmax(axis=1) == truth
 
     def value(weights: NDArray[np.float64]) -> float:
@@ -73,32 +73,32 @@ def balanced_accuracy(truth: Truth, probabilities: Table) -> Score:
 
 
 def macro_f1(truth: Truth, probabilities: Table) -> Score:
-    """Return the mean of each class's F1 = 2 hits / (images + guesses).
+    """Return the mean of each class's F1 = 2 hits / (images + predictions).
 
-    Classes that are neither present nor guessed don't count.
+    Classes that are neither present nor predicted do not count.
     """
-    guess, n_classes = probabilities.argmax(axis=1), probabilities.shape[1]
+    predicted, n_classes = probabilities.argmax(axis=1), probabilities.shape[1]
 
     def value(weights: NDArray[np.float64]) -> float:
-        both = np.bincount(truth, weights, n_classes) + np.bincount(guess, weights, n_classes)
-        hits = np.bincount(truth, weights * (guess == truth), n_classes)
+        both = np.bincount(truth, weights, n_classes) + np.bincount(predicted, weights, n_classes)
+        hits = np.bincount(truth, weights * (predicted == truth), n_classes)
         return float((2 * hits[both > 0] / both[both > 0]).mean())
 
     return _bootstrapped(value, len(truth))
 
 
 def roc_auc(truth: Truth, probabilities: Table) -> Score:
-    """Return the area under the ROC curve; beyond two classes the mean of one against the rest.
+    """Return the area under the ROC curve; for more than two classes the mean of one against the rest.
 
-    For two classes it doesn't matter which of them is the positive one. Ranking by the difference of their
-    probabilities keeps that true where float32 rounds the larger one to 1.
+    For two classes it does not matter which of them is the positive one. Ranking by the difference of their
+    probabilities keeps that true if float32 rounds the larger one to 1.
 
     Raises:
         UserError: All images are of one class.
     """
     if len(np.unique(truth)) < 2:
         raise UserError(
-            "roc_auc needs images of two classes, but all are of one", "hold out more images: --set valid=0.3"
+            "roc_auc needs images of two classes, but all are of one class", "hold out more images: --set valid=0.3"
         )
     table = probabilities.astype(np.float64)
     if table.shape[1] == 2:
@@ -109,10 +109,10 @@ def roc_auc(truth: Truth, probabilities: Table) -> Score:
 
 
 def _area(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Value:
-    """Share of (positive, negative) pairs in the right order, ties half, as a function of image weights.
+    """Return the share of (positive, negative) pairs in the right order, ties half, as a function of image weights.
 
-    That is the Mann-Whitney form of the area (Hanley and McNeil 1982, "The meaning and use of the area under
-    a receiver operating characteristic curve"); nan where one side is missing.
+    This is the Mann-Whitney form of the area (Hanley and McNeil 1982, "The meaning and use of the area under
+    a receiver operating characteristic curve"); nan if one side is missing.
     """
     place = np.unique(scores, return_inverse=True)[1]
 
@@ -130,15 +130,15 @@ def _mean_present(values: list[float]) -> float:
 
 
 def _mean(of_images: NDArray[np.float64]) -> Score:
-    """Mean and its standard error sd / sqrt(n), which for hits and misses is the binomial one."""
+    """Return the mean and its standard error sd / sqrt(n), which for hits and misses is the binomial one."""
     return Score(float(of_images.mean()), float(of_images.std() / np.sqrt(len(of_images))))
 
 
 def _bootstrapped(value: Value, n: int) -> Score:
-    """Value with all weights 1; its error is the deviation over images drawn anew with replacement.
+    """Return the value with all weights 1, and its bootstrap error: the deviation over resampled images.
 
-    Efron 1979, "Bootstrap methods: another look at the jackknife": a draw is a multinomial vector of weights.
-    The draws are seeded, so that equal predictions have equal errors.
+    Efron 1979, "Bootstrap methods: another look at the jackknife": a sample is a multinomial vector of weights.
+    The samples are seeded, so that equal predictions have equal errors.
     """
     draws = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=BOOTSTRAPS)
     values = [value(weights.astype(np.float64)) for weights in draws]

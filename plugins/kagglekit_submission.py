@@ -1,4 +1,4 @@
-"""The built-in form of the CSV: recognised from sample_submission.csv."""
+"""Write the submission CSV in the form of sample_submission.csv."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RANKED_BY_PROBABILITY = ("log_loss", "roc_auc")
-RENAME = "name the classes as they are named there, or answer kagglekit_submission in the competition's plugin"
+RENAME = "use its names for the classes, or implement kagglekit_submission in the competition's plugin"
 
 
 @hookimpl
 def kagglekit_submission(
     competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
 ) -> pd.DataFrame:
-    """Write the predictions in the form of the sample: see the functions below for the forms there are."""
+    """Return the predictions in the form of the sample; the functions below list the forms."""
     if sample is None:
         return without_sample(competition, predictions)
     columns = list(sample.columns)
@@ -30,7 +30,7 @@ def kagglekit_submission(
 
 
 def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Choose a form by what the competition says; ids that are all integers are put in their order."""
+    """Choose a form by the competition's facts; sort rows by id if all ids are integers."""
     if all(str(image).isdecimal() for image in predictions.index):
         predictions = predictions.loc[sorted(predictions.index, key=int)]
     if competition.positive is not None and len(predictions.columns) == 2:
@@ -41,31 +41,31 @@ def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.Da
 
 
 def probability_of_each_class(predictions: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Form 1: the id and a column a class, in any order of the classes."""
+    """Return form 1: the id and a column a class, in any order of the classes."""
     rows = predictions[columns[1:]].reset_index(names=columns[0])
     return rows.set_axis(columns, axis="columns")
 
 
 def probability_of_positive(predictions: pd.DataFrame, columns: list[str], competition: Competition) -> pd.DataFrame:
-    """Form 2: the id and the probability of one of two classes.
+    """Return form 2: the id and the probability of one of two classes.
 
     That class is `Competition.positive`, or the one that the column is named after.
 
     Raises:
-        UserError: Neither says which class it is.
+        UserError: Neither names a class.
     """
     classes = list(predictions.columns)
     positive = competition.positive or columns[1]
     if positive not in classes:
         raise UserError(
-            f"{columns[1]!r} takes the probability of one class, but {positive!r} is not among {classes}",
-            "set Competition.positive to the class whose probability it is",
+            f"the column {columns[1]!r} holds the probability of one class, but {positive!r} is not among {classes}",
+            "set Competition.positive to that class",
         )
     return _rows(predictions, columns, predictions[positive].to_numpy())
 
 
 def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.DataFrame:
-    """Forms 3 and 4: the id and the names of the `k` likeliest classes, best first, blanks between them."""
+    """Return forms 3 and 4: the id and the names of the `k` likeliest classes, best first, separated by blanks."""
     likeliest = (-predictions.to_numpy()).argsort(axis=1, kind="stable")[:, :k]
     names = predictions.columns.to_numpy()[likeliest]
     return _rows(predictions, columns, [" ".join(row) for row in names])
@@ -102,10 +102,10 @@ def _in_order_of(sample: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFram
     from kagglekit import difference
 
     ids = sample.iloc[:, 0]
-    if words := difference(predictions.index, ids):
+    if differences := difference(predictions.index, ids):
         raise UserError(
-            f"the test images' ids are not those of sample_submission.csv: {words}",
-            "the labels hook must give the ids as they are written there: look at suffixes and leading zeros",
+            f"the test images' ids differ from those of sample_submission.csv: {differences}",
+            "return the ids from the labels hook as they are written there: compare suffixes and leading zeros",
         )
     return predictions.loc[list(ids)]
 
@@ -114,8 +114,7 @@ def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError
     from kagglekit import difference
 
     return UserError(
-        "sample_submission.csv has columns that are not the classes (its own against them): "
-        f"{difference(columns[1:], predictions.columns)}",
+        f"the columns of sample_submission.csv differ from the classes: {difference(columns[1:], predictions.columns)}",
         RENAME,
     )
 
@@ -124,7 +123,7 @@ def _strange_values(column: str, strange: list[str], classes: list[str]) -> User
     from kagglekit import listing
 
     return UserError(
-        f"the column {column!r} of sample_submission.csv holds values that are no class names: "
+        f"the column {column!r} of sample_submission.csv has values that are not class names: "
         f"{listing(strange)}; the classes are {listing(classes)}",
         RENAME,
     )

@@ -1,4 +1,4 @@
-"""Shapes, the demo: ten kinds of shapes, drawn here and learnt from nothing by a small network."""
+"""Shapes, the demo: ten kinds of drawn shapes, learned from random weights by a small network."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ ARCH = "shapes-net"
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts."""
+    """Return the competition's facts."""
     return Competition(title="Shapes", metric="accuracy", licence="Apache-2.0", known_test_labels=True)
 
 
 @hookimpl
 def kagglekit_download(competition: Competition, folder: Path) -> Path:
-    """Draw the pictures: 1,000 to learn from and 500 for the test."""
+    """Draw the images: 1,000 labelled ones and 500 test images."""
     from kagglekit_shapes.drawing import draw_all
 
     draw_all(folder)
@@ -33,20 +33,20 @@ def kagglekit_download(competition: Competition, folder: Path) -> Path:
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Read the two lists of the drawn pictures."""
+    """Read the two lists of the drawn images."""
     lists = {"train": data / "train.txt", "test": data / "test.txt"}
     return labels_from_list(lists, images=data / "images", suffix=".png")
 
 
 @hookimpl
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
-    """Build the small network, with random weights, where the recipe names it."""
+    """Build the small network with random weights if the recipe names it."""
     if recipe.arch != ARCH:
         return None
     if recipe.pretrained or recipe.weights or recipe.head != "linear":
         raise UserError(
-            f"{ARCH} is trained from nothing, under a linear head",
-            "leave out weights=, or name another --arch; its own settings are pretrained=false head=linear",
+            f"{ARCH} starts from random weights and has a linear head",
+            "remove weights= and set pretrained=false head=linear, or choose another --arch",
         )
     from kagglekit_shapes.network import ShapesNet
 
@@ -55,7 +55,7 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
 
 @hookimpl
 def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
-    """Group the small network's layers."""
+    """Return the small network's layer groups."""
     if recipe.arch != ARCH:
         return None
     from kagglekit_shapes.network import layer_groups
@@ -65,13 +65,13 @@ def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] 
 
 @hookimpl
 def kagglekit_recipe(preset: str) -> Recipe | None:
-    """Return the one recipe: what a GPU could do better is not worth showing here."""
+    """Return the same recipe for each preset: the demo needs no GPU."""
     return RECIPE if preset in ("quick", "standard", "best") else None
 
 
-# Shapes are turned at random in any case, so they may be turned at random once more. No layer knows anything yet:
-# all of them learn at the same rate (body_factor 1). Batches of 16 reach a little less log loss, but take longer and
-# make threads on a busy machine wait for one another twice as often.
+# Shapes have random orientations anyway, so random rotation is a valid augmentation. No layer is pretrained, so all
+# learn at the same rate (body_factor 1). Batches of 16 reach a slightly lower log loss, but take longer and make
+# threads on a busy machine wait for one another twice as often.
 stage = partial(Stage, batch_size=32, lr=8e-3, body_factor=1, max_rotate=180)
 RECIPE = Recipe(
     arch=ARCH,
@@ -83,5 +83,5 @@ RECIPE = Recipe(
         stage(name="all-2", size=64, schedule="sgdr", cycles=2, cycle_len=6, snapshots=True),
     ),
     exposure="none: the network starts from random weights",
-    measured="99.2 to 99.8 % of the test images (seeds 0, 1, 2), 17 to 23 s in all, on two CPU cores of an AMD EPYC",
+    measured="99.2 to 99.8 % of the test images (seeds 0, 1, 2), 17 to 23 s in total, on two cores of an AMD EPYC",
 )

@@ -1,7 +1,7 @@
-"""The pictures of the demo competition: ten kinds of shapes on backgrounds with clutter and noise.
+"""Draw the images of the demo competition: ten kinds of shapes on backgrounds with clutter and noise.
 
-A picture is a pure function of its kind and name, so it looks the same on every machine. Shapes are filled at four
-times the side with whole-number corners and then averaged, which gives smooth edges without depending on a drawing
+An image is a pure function of its kind and name, so it is the same on every machine. Shapes are filled at four
+times the side with integer corners and then averaged, which gives smooth edges without depending on a drawing
 library's anti-aliasing.
 """
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Dice = Callable[[int], Floats]  # the picture's next n random numbers in [0, 1), (n,)
+    Dice = Callable[[int], Floats]  # the image's next n random numbers in [0, 1), (n,)
 
-SIDE = 80  # of a picture, px
+SIDE = 80  # of an image, px
 FINE = 4  # shapes are filled at this many times the side
-PER_KIND = {"train": 100, "test": 50}  # pictures of each kind
+PER_KIND = {"train": 100, "test": 50}  # images of each kind
 
 
 def draw_all(folder: Path) -> None:
-    """Draw every picture as ``folder/images/NAME.png``, unless that was done; two lists say what they show.
+    """Draw every image as ``folder/images/NAME.png``, unless that is done, and write two lists of labels.
 
-    ``train.txt`` and ``test.txt`` have a line ``NAME KIND`` a picture. The folder appears whole or not at all:
-    everything is drawn beside it and renamed. Where two runs draw at once, the first one's pictures stay; they are
+    ``train.txt`` and ``test.txt`` have a line ``NAME KIND`` an image. The folder appears whole or not at all:
+    everything is drawn beside it and renamed. If two runs draw at once, the first one's images stay; they are
     the same.
 
     Raises:
-        UserError: The folder can't be written.
+        UserError: The folder cannot be written.
     """
     if _is_done(folder):
         return
@@ -46,8 +46,8 @@ def draw_all(folder: Path) -> None:
             _move(Path(scratch) / "new", folder)
     except OSError as error:
         raise UserError(
-            f"cannot draw the pictures into {folder}: {error.strerror or error}",
-            "free the disk, or set KAGGLEKIT_DATA to a folder that can be written",
+            f"cannot write the drawn images to {folder}: {error.strerror or error}",
+            "free some disk space, or set KAGGLEKIT_DATA to a writable folder",
         ) from error
 
 
@@ -71,23 +71,23 @@ def _move(new: Path, folder: Path) -> None:
 
 
 def _is_done(folder: Path) -> bool:
-    return (folder / "test.txt").is_file()  # the folder got its name after all files were in it
+    return (folder / "test.txt").is_file()  # the folder gets its name after all files are in it
 
 
 def parts_and_kinds() -> Iterator[tuple[str, str]]:
-    """Yield the part (``train`` or ``test``) and the kind of each picture, in the order of their numbers."""
+    """Yield the part (``train`` or ``test``) and the kind of each image, in the order of their numbers."""
     for part, count in PER_KIND.items():
         yield from ((part, kind) for _ in range(count) for kind in KINDS)
 
 
-def _png(picture: NDArray[np.uint8]) -> bytes:
+def _png(image: NDArray[np.uint8]) -> bytes:
     import cv2
 
-    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
+    return bytes(cv2.imencode(".png", image[..., ::-1])[1])
 
 
 def draw(kind: str, name: str) -> NDArray[np.uint8]:
-    """Draw one picture, uint8 (SIDE, SIDE, 3), RGB: a shape of `kind` in clutter, chosen by `name`."""
+    """Draw one image, uint8 (SIDE, SIDE, 3), RGB: a shape of `kind` in clutter, with `name` as the seed."""
     dice = _dice(name)
     canvas = _background(dice)
     for _ in range(6):
@@ -106,30 +106,30 @@ def _dice(name: str) -> Dice:
 
 
 def _background(dice: Dice) -> Floats:
-    """A straight gradient between two colours, (SIDE, SIDE, 3) in [0, 1]."""
-    turn = 2 * np.pi * dice(1)[0]
+    """Draw a linear gradient between two colours, (SIDE, SIDE, 3) in [0, 1]."""
+    angle = 2 * np.pi * dice(1)[0]
     grid = np.linspace(-1, 1, SIDE)
-    along = (np.cos(turn) * grid[None, :] + np.sin(turn) * grid[:, None] + 2**0.5) / 8**0.5
+    along = (np.cos(angle) * grid[None, :] + np.sin(angle) * grid[:, None] + 2**0.5) / 8**0.5
     one, other = 0.5 * dice(3), 0.5 * dice(3)
     canvas: Floats = one + along[..., None] * (other - one)
     return canvas
 
 
 def _dim(dice: Dice) -> Floats:
-    """The colour of clutter, (3,)."""
+    """Draw a colour for clutter, (3,)."""
     colour: Floats = 0.1 + 0.7 * dice(3)
     return colour
 
 
 def _bright(dice: Dice) -> Floats:
-    """The colour of a shape, (3,): one channel is full."""
+    """Draw a colour for a shape, (3,): one channel is full."""
     colour: Floats = 0.3 + 0.7 * dice(3)
     colour /= colour.max()
     return colour
 
 
 def _placed(outlines: list[Floats], dice: Dice) -> list[Floats]:
-    """Turn, squeeze, scale and move outlines of unit radius; returns px, the whole shape within the picture."""
+    """Rotate, squeeze, scale and move outlines of unit radius to px, so that the whole shape is within the image."""
     turn, squeeze, size, *place = dice(5)
     radius = SIDE * (0.16 + 0.2 * size)
     stretch = np.diag([1, 0.8 + 0.2 * squeeze])
@@ -139,7 +139,7 @@ def _placed(outlines: list[Floats], dice: Dice) -> list[Floats]:
 
 
 def _line(dice: Dice) -> list[Floats]:
-    """A thin straight line from anywhere to anywhere, px."""
+    """Return the outline of a thin straight line between two random points, px."""
     ends, width = dice(4).reshape(2, 2) * SIDE, 0.5 + dice(1)[0]
     along = ends[1] - ends[0]
     across = along[::-1] * (1, -1) / max(float(np.hypot(*along)), 1.0) * width
@@ -147,7 +147,7 @@ def _line(dice: Dice) -> list[Floats]:
 
 
 def _blob(dice: Dice) -> list[Floats]:
-    """A small ellipse anywhere, px."""
+    """Return the outline of a small ellipse at a random place, px."""
     radii = SIDE * (0.02 + 0.04 * dice(2))
     return [_arc(0, 2 * np.pi, 24) * radii @ _rotation(np.pi * dice(1)[0]) + SIDE * dice(2)]
 
@@ -171,27 +171,27 @@ def _noisy(canvas: Floats, name: str, strength: float) -> NDArray[np.uint8]:
     seed = int(image_keys([name], "noise")[0])
     bits = np.random.PCG64(seed).random_raw(canvas.size // 2)  # raw bits are the same in every numpy
     noise = bits.astype("<u8").view(np.uint8).reshape(4, *canvas.shape).sum(axis=0, dtype=np.int16)
-    picture: NDArray[np.uint8] = np.rint(255 * np.clip(canvas + strength * (noise - 510) / 147.8, 0, 1)).astype("u1")
-    return picture
+    image: NDArray[np.uint8] = np.rint(255 * np.clip(canvas + strength * (noise - 510) / 147.8, 0, 1)).astype("u1")
+    return image
 
 
-def _rotation(turn: float) -> Floats:
-    return np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+def _rotation(angle: float) -> Floats:
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def _arc(start: float, end: float, n: int) -> Floats:
-    """Points of the unit circle from angle to angle, (n, 2)."""
+    """Return points of the unit circle from angle to angle, (n, 2)."""
     angles = np.linspace(start, end, n)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 def _corners(n: int) -> Floats:
-    """The n corners of a regular polygon of unit radius, (n, 2)."""
+    """Return the n corners of a regular polygon of unit radius, (n, 2)."""
     return _arc(0, 2 * np.pi, n + 1)[:-1]
 
 
 def _crescent() -> Floats:
-    """The unit disc without a second disc; their circles meet at 55 degrees above and below the axis."""
+    """Return the unit disc minus a second disc; their circles meet at 55 degrees above and below the axis."""
     tip, bend = np.radians(55), np.radians(100)
     inner = _arc(bend, 2 * np.pi - bend, 32) * np.sin(tip) / np.sin(bend)
     inner += _arc(tip, tip, 1) - inner[:1]
@@ -214,7 +214,7 @@ def _heart() -> Floats:
     return np.stack([16 * np.sin(t) ** 3, y + 2.5], axis=1) / 18.2
 
 
-# Outlines within the unit circle; what lies inside an even number of them is hollow.
+# Outlines within the unit circle; what is inside an even number of them is hollow.
 KINDS = {
     "arrow": [_arrow()],
     "circle": [_corners(64)],

@@ -1,4 +1,4 @@
-"""The demo competition's network: small enough to be trained from nothing on two CPU cores in half a minute."""
+"""Define the demo competition's network, small enough to train from scratch on two CPU cores in half a minute."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STRIDES = (2, 2, 1, 2, 1)
 
 
 class ShapesNet(nn.Module):
-    """3x3 convolutions, the largest answer of each channel, one linear layer.
+    """3x3 convolutions, max pooling over the image, one linear layer.
 
     Args:
-        n_classes: Logits for each picture.
+        n_classes: Logits for each image.
         drop_rate: Dropout before the linear layer.
     """
 
@@ -26,17 +26,17 @@ class ShapesNet(nn.Module):
         super().__init__()
         blocks = zip((3, *WIDTHS), WIDTHS, STRIDES, strict=False)
         self.body = nn.Sequential(*(_block(*sizes) for sizes in blocks))
-        self.pool = nn.AdaptiveMaxPool2d(1)  # the one shape counts wherever it is, and clutter does not dilute it
+        self.pool = nn.AdaptiveMaxPool2d(1)  # one shape counts wherever it is, and clutter does not dilute it
         self.head = nn.Sequential(nn.Dropout(drop_rate), nn.Linear(WIDTHS[-1], n_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Take images (B, 3, S, S) to logits (B, n_classes)."""
+        """Return the logits (B, n_classes) of images (B, 3, S, S)."""
         logits: Tensor = self.head(self.pool(self.body(x)).flatten(1))
         return logits
 
 
 def layer_groups(net: nn.Module, n: int) -> list[list[str]]:
-    """Split the parameters' names into `n` groups: runs of equally many convolutions, then the head.
+    """Split the parameters' names into `n` groups: blocks of equally many convolutions, then the head.
 
     Raises:
         UserError: There are fewer convolutions than groups for them.

@@ -1,1 +1,1 @@
-"""From a download to a split image table, and from predictions to a CSV."""
+"""Turn a download into a split image table, and predictions into a CSV."""

@@ -1,4 +1,4 @@
-"""Near-duplicates: images that are one picture, compressed, scaled, brightened, or slightly cropped."""
+"""Find near-duplicates: copies of an image that were recompressed, scaled, brightened or slightly cropped."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
     Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
-SMALL = 64  # side of the copies that are compared, px
-HASH = 8  # side of the perceptual hash
-ALIKE = 0.86  # least correlation of two hashes that are looked at further; a crop by 8 % keeps it in 9 cases of 10
-MOST = 16  # of an image's alike ones are looked at, where it has more: in sets where all images look alike
-SAME = 0.975  # least correlation of two copies, as they lie at half their side, or the middle of one over the other
-WORTH = 0.6  # least correlation of two copies before that
-ROUGH = 0.93  # least correlation of two copies of half the side, laid over one another: a quick look first
-MOST_BENT = 0.3  # of the linear map that lays one over the other, from no map at all
-FLAT = 2.0  # least standard deviation, of 255: there is no picture in anything flatter
+SMALL = 64  # side of the grey copies that are compared, px
+HASH = 8  # side of the perceptual hash, px
+ALIKE = 0.86  # least correlation of two hashes that is examined further; 90 % of crops by 8 % stay above it
+MOST = 16  # candidates that are examined for each image: in some sets all images look alike
+SAME = 0.975  # least correlation of two near-duplicates: unaligned at half the side, or aligned at full size
+WORTH = 0.6  # least unaligned correlation of a pair that is aligned
+ROUGH = 0.93  # least aligned correlation at half the side: a quick test before the one at full size
+MOST_BENT = 0.3  # largest deviation of the alignment's linear part from the identity
+FLAT = 2.0  # least standard deviation, of 255: anything flatter is blank
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1e-3)  # of the alignment
-AT_ONCE = 1024  # rows of the table of correlations
+AT_ONCE = 1024  # rows of the correlation table that are computed at a time
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What is compared of an image.
+    """Hold what is compared of an image.
 
     Attributes:
-        hash: (64,) float32: the picture at 8 x 8 px, less its mean, of length 1; zeros for a flat one.
-        small: (64, 64) uint8: a grey copy, its shape given up.
+        hash: (64,) float32: the image at 8 x 8 px minus its mean, of length 1; zeros for a blank one.
+        small: (64, 64) uint8: a grey copy, stretched to a square.
     """
 
     hash: NDArray[np.float32]
@@ -52,17 +52,17 @@ class Fingerprint:
 def fingerprint(
     path: Path, read: Callable[[Path, int], NDArray[np.uint8]], *, quick: bool = False
 ) -> Fingerprint | None:
-    """Read an image's fingerprint; None where it can't be decoded.
+    """Return an image's fingerprint, or None if it cannot be decoded.
 
-    The hash forgets brightness and contrast, and, as the copy does, size and shape.
+    The hash ignores brightness and contrast. Hash and copy ignore size and aspect ratio.
 
     Args:
         path: The image.
         read: ``(path, size) -> uint8 (H, W, 3)``, the short side not below `size` where the file allows.
-        quick: OpenCV is tried before: it decodes a JPEG to half the side and to grey, in a fraction of the time.
+        quick: Try OpenCV first: it decodes a JPEG to half the side and to grey in a fraction of the time.
 
     Raises:
-        PluginError: `read` answers what is no picture.
+        PluginError: `read` returns something that is no image.
     """
     grey = _grey_by_opencv(path) if quick else None
     if grey is None:
@@ -78,24 +78,24 @@ def fingerprints(paths: Iterable[Path], hooks: Hooks) -> Iterator[Fingerprint | 
     """Yield `fingerprint` of each path, in order, read in threads by the competition's reader."""
     one = partial(fingerprint, read=hooks.read_image, quick=hooks.reads_files_as_they_are())
     remaining = iter(paths)
-    # The first one in this thread: readers import their libraries on first use (see `store_build`).
+    # Read the first one in this thread: readers import their libraries on first use (see `kagglekit.images.build`).
     yield from map(one, islice(remaining, 1))
     with ThreadPoolExecutor() as threads:
         yield from threads.map(one, remaining)
 
 
 def describe_unread(paths: Sequence[Path], found: Sequence[Fingerprint | None]) -> str:
-    """Say how many images could not be read, and so were not compared; empty where all could."""
+    """Return the message that some images could not be read; empty if all could."""
     unread = [path for path, one in zip(paths, found, strict=True) if one is None]
     if not unread:
         return ""
-    return f"{len(unread):,} of {len(paths):,} images could not be read and are compared with none, such as {unread[0]}"
+    return f"{len(unread):,} of {len(paths):,} images cannot be read and are not compared, for example {unread[0]}"
 
 
 def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]]:
     """Return the pairs of positions of near-duplicates, ascending.
 
-    Pairs whose hashes are close are compared pixel by pixel; those that differ are laid over one another first.
+    Pairs whose hashes are close are compared pixel by pixel. Pairs that differ there are aligned and compared again.
     """
     readable = np.array([number for number, one in enumerate(found) if one is not None], dtype=np.int64)
     if not len(readable):
@@ -107,7 +107,7 @@ def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]
     same = likeness >= SAME
     unsure = np.flatnonzero(~same & (likeness >= WORTH))
     with ThreadPoolExecutor() as threads:
-        same[unsure] = list(threads.map(_same_when_laid_over, smalls[first[unsure]], smalls[second[unsure]]))
+        same[unsure] = list(threads.map(_same_when_aligned, smalls[first[unsure]], smalls[second[unsure]]))
     return sorted(zip(readable[first[same]].tolist(), readable[second[same]].tolist(), strict=True))
 
 
@@ -124,12 +124,12 @@ def _grey_by(read: Callable[[Path, int], NDArray[np.uint8]], path: Path) -> NDAr
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     except (PluginError, MemoryError):
         raise
-    except Exception:  # whatever a reader stumbles over in a file; decoding for the run says what it was
+    except Exception:  # readers raise anything on a damaged file; decoding for the run reports what it was
         return None
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Subtract each row's mean and divide by its length; a flat one becomes zeros."""
+    """Subtract each row's mean and divide by its length; blank rows become zeros."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     flat = lengths < FLAT * np.sqrt(rows.shape[1])
@@ -153,7 +153,7 @@ def _alike(hashes: NDArray[np.float32]) -> Pairs:
 
 
 def _likeness(smalls: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.float32]:
-    """Return the correlation of the copies of each pair, as they lie, at half their side."""
+    """Return the correlation of each pair's copies, unaligned, at half their side."""
     half = SMALL // 2
     halves = smalls.reshape(-1, half, 2, half, 2).mean(axis=(2, 4), dtype=np.float32).reshape(-1, half * half)
     units = _unit(halves)
@@ -164,24 +164,25 @@ def _likeness(smalls: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _same_when_laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    """Return whether the middle of one copy, which a slight crop leaves whole, is found in the other one."""
+def _same_when_aligned(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
+    """Return whether the middle of one copy, which a slight crop keeps, is found in the other one."""
     side = (SMALL // 2, SMALL // 2)
     half = [np.asarray(cv2.resize(small, side, interpolation=cv2.INTER_AREA), np.uint8) for small in (one, other)]
-    return _laid_over(half[0], half[1]) >= ROUGH and _laid_over(one, other) >= SAME
+    return _aligned_correlation(half[0], half[1]) >= ROUGH and _aligned_correlation(one, other) >= SAME
 
 
-def _laid_over(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """Return the correlation of the middle of one copy with what lies under it in the other one.
+def _aligned_correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the correlation of the middle of one copy with the matching part of the other one.
 
-    It is moved by the affine map of highest correlation (Evangelidis and Psarakis 2008, "Parametric image alignment
-    using enhanced correlation coefficient maximization", IEEE TPAMI 30(10)); -1 where that is found only far away.
+    The part is found by the affine map of highest correlation (Evangelidis and Psarakis 2008, "Parametric image
+    alignment using enhanced correlation coefficient maximization", IEEE TPAMI 30(10)). Return -1 if the search fails
+    or the map distorts too much.
     """
     edge = len(one) // 10
     middle = np.ascontiguousarray(one[edge:-edge, edge:-edge])
     start, everywhere = np.array([[1, 0, edge], [0, 1, edge]], dtype=np.float32), np.full_like(other, 255)
     try:
         likeness, found = cv2.findTransformECC(middle, other, start, cv2.MOTION_AFFINE, STOP, everywhere, 1)
-    except cv2.error:  # it found no way
+    except cv2.error:  # the search does not converge
         return -1.0
     return float(likeness) if np.abs(found[:, :2] - np.eye(2)).max() <= MOST_BENT else -1.0

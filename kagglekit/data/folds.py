@@ -1,4 +1,4 @@
-"""Which fold holds which image out: stratified by class, images of one group together."""
+"""Assign images to folds: stratified by class, images of one group together."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def assign_folds(table: pd.DataFrame, k: int, seed: int) -> NDArray[np.int64]:
-    """Deal all labelled images, train and valid ones, to `k` folds.
+    """Assign all labelled images, train and valid ones, to `k` folds.
 
-    It depends on ids, classes, groups and seed, not on the order of rows.
+    The result depends on ids, classes, groups and seed, not on the order of rows.
 
     Args:
-        table: The image table; a column ``group`` keeps the images of each group in one fold.
+        table: The image table; images of one value of the column ``group`` stay in one fold.
         k: Number of folds.
-        seed: Another seed deals differently.
+        seed: Of the random assignment.
 
     Returns:
         (rows,) the fold, from 1, that holds each image out; 0 for test images.
 
     Raises:
-        UserError: There are too few images (or groups) of the classes for that many folds.
+        UserError: The classes have too few images (or groups) for that many folds.
     """
     rows = np.flatnonzero((table["split"] != "test").to_numpy())
     rows = rows[np.argsort(table["id"].to_numpy()[rows].astype(str), kind="stable")]
@@ -48,31 +48,33 @@ def _splitter(groups: NDArray[np.int64] | None, k: int, seed: int, labels: NDArr
 
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class")  # its images still go to folds of their own
+        warnings.filterwarnings("ignore", "The least populated class")  # its images still go to different folds
         warnings.filterwarnings("ignore", "The number of unique classes")
         return list(kind(k, shuffle=True, random_state=seed).split(labels, labels, groups))
 
 
 def _check_counts(labels: NDArray[np.str_], groups: NDArray[np.int64] | None, k: int) -> None:
-    """Check that each class has two images (groups) or more, and one class at least `k`."""
+    """Check that each class has at least two images (groups), and one class at least `k`."""
     what = "images" if groups is None else "groups of images"
     names, numbers = np.unique(labels, return_inverse=True)
     pairs = np.stack([numbers, np.arange(len(labels)) if groups is None else groups])
     counts = np.bincount(np.unique(pairs, axis=1)[0])
     if counts.min() < 2:
         raise UserError(
-            f"folds need at least two {what} of each class, but there is one of: {listing(list(names[counts < 2]))}",
-            "add images, or train one model on a held-out part: leave --folds out",
+            f"folds need at least two {what} of each class; only one of: {listing(list(names[counts < 2]))}",
+            "add images, or train one model without --folds",
         )
     if counts.max() < k:
-        raise UserError(f"no class has {k} {what}: at most {counts.max()} folds can be made", f"--folds {counts.max()}")
+        raise UserError(
+            f"no class has {k} {what}: at most {counts.max()} folds are possible", f"use --folds {counts.max()}"
+        )
 
 
 def _check_training(folds: NDArray[np.int64], labels: NDArray[np.str_], k: int) -> None:
-    """Check that no fold holds all images of a class out, and that none is empty."""
+    """Check that no fold is empty or holds out all images of a class."""
     for number in range(1, k + 1):
         held = folds == number
         missing = sorted(set(labels) - set(labels[~held]))
         if missing or not held.any():
-            what = f"would hold all images of {listing(missing)} out" if missing else "would hold no image out"
+            what = f"would hold out all images of {listing(missing)}" if missing else "would hold out no image"
             raise UserError(f"fold {number} of {k} {what}", "use another number of --folds, or another --seed")

@@ -1,4 +1,4 @@
-"""Near-duplicates as groups of the image table, so that no split tears them apart."""
+"""Group near-duplicates in the image table, so that no split separates them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, str]:
-    """Put near-duplicates among the labelled images into one ``group``, together with the groups they had.
+    """Put near-duplicates among the labelled images into one ``group``; groups that the table has are merged in.
 
-    Where the competition gives its own valid split, valid images with a copy among the train images join those.
+    If the competition has its own valid split, valid images with a copy in train move to train.
 
     Args:
-        table: Of images.
-        hooks: Read them.
+        table: The image table.
+        hooks: The plugins, which read the images.
 
     Returns:
-        The table, and a sentence about what was found.
+        The table, and a message about what was found.
     """
     rows = np.flatnonzero((table["split"] != "test").to_numpy())
     paths = [Path(path) for path in table["path"].to_numpy()[rows]]
@@ -40,13 +40,13 @@ def group_duplicates(table: pd.DataFrame, hooks: Hooks) -> tuple[pd.DataFrame, s
     copies = len({number for pair in pairs for number in pair})
     moved = int((grouped["split"] != table["split"]).sum())
     read = sum(one is not None for one in found)
-    words = f"{copies} near-duplicates among {read:,} labelled images are kept on one side of train | valid"
+    message = f"{copies} near-duplicates among {read:,} labelled images stay together in train or in valid"
     more = [f"{moved} of them moved from valid to train" if moved else "", describe_unread(paths, found)]
-    return grouped, "; ".join([words, *filter(None, more)])
+    return grouped, "; ".join([message, *filter(None, more)])
 
 
 def _old_pairs(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Pair each image of a group that the table has already with the first one of it."""
+    """Pair each image of an existing group with the first one of that group."""
     if "group" not in table:
         return []
     first: dict[str, int] = {}
@@ -56,7 +56,7 @@ def _old_pairs(table: pd.DataFrame, rows: NDArray[np.int64]) -> list[tuple[int, 
 
 
 def _parts(n: int, pairs: list[tuple[int, int]]) -> NDArray[np.int64]:
-    """Number the connected parts of a graph of `n` images."""
+    """Number the connected components of a graph of `n` images."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,4 +1,4 @@
-"""Image tables from what competitions really ship: class folders, file names, CSV, MATLAB and list files.
+"""Build image tables from what competitions ship: class folders, file names, CSV, MATLAB and list files.
 
 Each function returns a pandas DataFrame with the columns ``id``, ``path`` (str), ``label`` (None where
 unknown) and ``split``. Files of a folder are in the order of their names, numbers by value.
@@ -27,13 +27,13 @@ def labels_from_folders(
 
     Args:
         train: The folder of class folders. Ids are ``train/CLASS/name.jpg``. `valid` and `test` may lie in it.
-        valid: Likewise, where it exists; else a part of train is held out later.
-        test: Where it exists: class folders too (known test labels), or the test images themselves.
-        suffix: What the ids of test images themselves lack of the file names; empty for whole file names, None
-            for whatever image suffix each has.
+        valid: Another folder of class folders, which need not exist; without it a part of train is held out later.
+        test: A folder, which need not exist: of test images, or of class folders (known test labels).
+        suffix: What is taken off the file names of test images to make their ids: a suffix, empty for nothing, None
+            for each file's own image suffix.
 
     Raises:
-        UserError: `train` is missing, or there is no image in its class folders.
+        UserError: `train` is missing, or its class folders hold no image.
     """
     tables = [_class_folders(train, "train", no_classes=(valid, test))]
     if valid is not None and valid.is_dir():
@@ -50,12 +50,12 @@ def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -
         images: The folder of train images. Ids are file names without suffix.
         pattern: Searched in the file name: ``r"^(.+)_\d+"`` takes ``great_pyrenees`` from
             ``great_pyrenees_12.jpg``.
-        test: The folder of test images, where it exists.
+        test: The folder of test images, which need not exist.
 
     Raises:
-        UserError: The folder is missing or empty, or the pattern fits some file names not.
+        UserError: The folder is missing or empty, or some file names do not match the pattern.
     """
-    names = _some(image_names(images), images)
+    names = _require_some(image_names(images), images)
     table = _table(_stems(names), [str(images / name) for name in names], _matches(names, pattern), "train")
     return _joined([table, _test_rows(test, None)])
 
@@ -78,9 +78,9 @@ def labels_from_csv(
         suffix: What the ids lack of the file names, for example ``.jpg``.
         id_column: Name of the ids' column.
         label_column: Name of the labels' column; None for the only other one.
-        test: The folder of test images, where it exists. Their ids lack `suffix`, too. Where it is `images`, the
-            test images are those without a row.
-        ignore_unlabelled: Leave out train images without a row, instead of refusing them.
+        test: The folder of test images, which need not exist. Their ids lack `suffix`, too. If it is `images`, the
+            images without a row are the test images.
+        ignore_unlabelled: Skip train images without a row instead of refusing them.
 
     Raises:
         UserError: The file or one of the columns is missing, or images have no row.
@@ -91,15 +91,15 @@ def labels_from_csv(
     if unlabelled and not ignore_unlabelled and test != images:
         raise UserError(
             f"{csv} has no row for images in {images}: {listing(unlabelled)}",
-            f"its rows name {listing(names, 2) or 'none'}; add rows, take these images away, or let the plugin leave "
-            "them out: labels_from_csv(..., ignore_unlabelled=True)",
+            f"its rows name {listing(names, 2) or 'none'}; add rows, remove these images, or skip them in the plugin: "
+            "labels_from_csv(..., ignore_unlabelled=True)",
         )
     table, tests = _table(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
     return _joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
 
 
 def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
-    """Return ids and labels, None where there is none."""
+    """Return ids and labels; an empty label is None."""
     import pandas as pd
 
     try:
@@ -112,8 +112,8 @@ def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[l
         if column not in columns:
             raise UserError(f"{csv}: {unknown('column', column, columns)}")
     if label_column is None and len(others) != 1:
-        what = f"{csv} has the columns {listing(columns, 20)}: which one holds the labels?"
-        raise UserError(what, "name it: label_column=...")
+        what = f"{csv} has the columns {listing(columns, 20)}: the labels' column is ambiguous"
+        raise UserError(what, "name it in the plugin: labels_from_csv(..., label_column=NAME)")
     labels = [label.strip() or None for label in rows[label_column or others[0]]]
     return rows[id_column].tolist(), labels
 
@@ -121,14 +121,14 @@ def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[l
 def labels_from_list(
     lists: Mapping[str, Path], *, images: Path, suffix: str = "", pattern: str | None = None
 ) -> pd.DataFrame:
-    """Read labels from list files: a line an image, its name first, words separated by blanks.
+    """Read labels from list files: a line an image, its name first, fields separated by blanks.
 
     Args:
-        lists: The list file of each split: ``{"train": ..., "test": ...}``. Empty lines and those that begin
-            with ``#`` are left out.
-        images: The folder of the images; each is named by the line's first word and `suffix`.
+        lists: The list file of each split: ``{"train": ..., "test": ...}``. Empty lines and lines that begin
+            with ``#`` are skipped.
+        images: The folder of the images; each is named by the line's first field and `suffix`.
         suffix: What the names lack of the file names. Ids are names without suffix.
-        pattern: As in `labels_from_names`; None for the line's second word as the label.
+        pattern: As in `labels_from_names`; None takes the line's second field as the label.
 
     Raises:
         UserError: A list file is missing or empty, or a line has no label.
@@ -136,9 +136,9 @@ def labels_from_list(
     tables = []
     for split, file in lists.items():
         lines = existing_file(file).read_text(encoding="utf-8-sig").splitlines()
-        words = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-        names = _some([line[0] for line in words], file)
-        labels = _second_words(words, file) if pattern is None else _matches(names, pattern)
+        fields = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        names = _require_some([line[0] for line in fields], file)
+        labels = _second_fields(fields, file) if pattern is None else _matches(names, pattern)
         ids = names if suffix else _stems(names)
         tables.append(_table(ids, [str(images / f"{name}{suffix}") for name in names], labels, split))
     return _joined(tables)
@@ -158,11 +158,11 @@ def labels_from_mat(
 
     Args:
         labels: The file with the class number of every image, in `label_variable`.
-        splits: The file with the images' numbers, from 1, of each split.
+        splits: The file with the image numbers, from 1, of each split.
         images: The folder of the images.
         name: File name by number: ``image_{:05d}.jpg``. Ids are file names without suffix.
-        variables: The split that each variable of `splits` makes up: ``{"trnid": "train", "tstid": "test"}``.
-        label_variable: See `labels`.
+        variables: The split of each variable of `splits`: ``{"trnid": "train", "tstid": "test"}``.
+        label_variable: The variable of `labels` that holds the class numbers.
         class_names: Names by number, both text; None for the numbers themselves.
 
     Raises:
@@ -176,7 +176,10 @@ def labels_from_mat(
         wanted = [int(number) for number in images_of]
         beyond = [number for number in wanted if not 1 <= number <= len(numbers)]
         if beyond:
-            raise UserError(f"{splits}: {variable} names images beyond the {len(numbers)} labelled: {listing(beyond)}")
+            raise UserError(
+                f"{splits}: {variable} has image numbers outside 1 to {len(numbers)}, the labelled images: "
+                f"{listing(beyond)}"
+            )
         names = [name.format(number) for number in wanted]
         paths = [str(images / file) for file in names]
         tables.append(_table(_stems(names), paths, [numbers[number - 1] for number in wanted], variables[variable]))
@@ -188,15 +191,15 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
 
     Args:
         folder: Where they are.
-        suffix: Taken off the file names to make the ids (other images are left out); empty for whole file
-            names; None for whatever image suffix each has.
+        suffix: What is taken off the file names to make the ids (images without it are skipped); empty for nothing;
+            None for each file's own image suffix.
 
     Raises:
         UserError: The folder is missing, or holds no such image.
     """
     names = [name for name in image_names(folder) if suffix is None or name.endswith(suffix)]
     ids = _stems(names) if suffix is None else [name.removesuffix(suffix) for name in names]
-    return _table(ids, [str(folder / name) for name in _some(names, folder)], None, "test")
+    return _table(ids, [str(folder / name) for name in _require_some(names, folder)], None, "test")
 
 
 def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
@@ -205,14 +208,14 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] =
     if not images:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
     ids = [f"{folder.name}/{label}/{name}" for label, name in images]
-    if split == "test":  # only they are named in a CSV, by what tells them apart
+    if split == "test":  # only their ids appear in a CSV: the part that identifies each
         ids = [f"{label}/{stem}" for (label, _), stem in zip(images, _stems(name for _, name in images), strict=True)]
     paths = [str(folder / label / name) for label, name in images]
     return _table(ids, paths, [label for label, _ in images], split)
 
 
 def _images_below(folder: Path) -> list[str]:
-    """Return the paths of a folder's images and of those in its folders, from there."""
+    """Return the relative paths of all images in a folder and below."""
     deeper = [f"{group.name}/{name}" for group in subfolders(folder) for name in _images_below(group)]
     return [*image_names(folder), *deeper]
 
@@ -241,18 +244,18 @@ def _stems(names: Iterable[str]) -> list[str]:
 def _matches(names: Sequence[str], pattern: str) -> list[str]:
     expression = re.compile(pattern)
     if not expression.groups:
-        raise UserError(f"the pattern {pattern!r} has no group", "put round brackets around what is the label")
+        raise UserError(f"the pattern {pattern!r} has no group", "put parentheses around the part that is the label")
     found = [expression.search(name) for name in names]
     without = [name for name, match in zip(names, found, strict=True) if match is None or not match[1]]
     if without:
-        raise UserError(f"the pattern {pattern!r} finds no label in the names {listing(without)}")
+        raise UserError(f"the pattern {pattern!r} finds no label in the file names {listing(without)}")
     return [match[1] for match in found if match is not None]
 
 
-def _second_words(lines: Sequence[Sequence[str]], file: Path) -> list[str]:
+def _second_fields(lines: Sequence[Sequence[str]], file: Path) -> list[str]:
     without = [line[0] for line in lines if len(line) < 2]
     if without:
-        raise UserError(f"{file} has lines without a label: {listing(without)}", "a line should be: NAME LABEL")
+        raise UserError(f"{file} has lines without a label: {listing(without)}", "write each line as: NAME LABEL")
     return [line[1] for line in lines]
 
 
@@ -273,7 +276,7 @@ def _mat_variables(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
 def _named(numbers: Sequence[str], class_names: Mapping[str, str]) -> list[str]:
     without = sorted({number for number in numbers if number not in class_names}, key=int)
     if without:
-        raise UserError(f"the class names lack the numbers {listing(without)}")
+        raise UserError(f"class numbers without a name: {listing(without)}")
     used = sorted(class_names[number] for number in set(numbers))
     twice = sorted({name for name, other in pairwise(used) if name == other})
     if twice:
@@ -281,7 +284,7 @@ def _named(numbers: Sequence[str], class_names: Mapping[str, str]) -> list[str]:
     return [class_names[number] for number in numbers]
 
 
-def _some(names: list[str], where: Path) -> list[str]:
+def _require_some(names: list[str], where: Path) -> list[str]:
     if not names:
         raise UserError(f"there are no images in {where}", what_is_there(where / "*"))
     return names

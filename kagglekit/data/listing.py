@@ -1,4 +1,4 @@
-"""What a folder holds: its images and subfolders in order, and how to say that something is missing.
+"""List a folder's images and subfolders in order, and describe what is missing.
 
 Hidden entries, ``__MACOSX`` and files that are no images do not count.
 """
@@ -24,14 +24,14 @@ def image_names(folder: Path) -> list[str]:
     """Return the names of a folder's images: see `in_order`.
 
     Raises:
-        UserError: There is no such folder, or it can't be read.
+        UserError: There is no such folder, or it cannot be read.
     """
     names = (entry.name for entry in _entries(folder) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES)
     return in_order(name for name in names if not name.startswith("."))
 
 
 def other_images(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the images that are not among `names`, in a folder and in those below it that `names` lead into."""
+    """Return the images that are not among `names`, in a folder and in its subfolders that `names` mention."""
     known = set(names)
     found = []
     for below in sorted({name.rpartition("/")[0] for name in known} or {""}):
@@ -54,7 +54,7 @@ _HIDDEN = (".", "__MACOSX")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Sort file names: by value where all are numbers (``2.jpg`` before ``10.jpg``), else as text."""
+    """Sort file names: by value if all are numbers (``2.jpg`` before ``10.jpg``), else as text."""
     ordered = sorted(names)
     stems = [name.partition(".")[0] for name in ordered]
     if not all(stem.isascii() and stem.isdigit() for stem in stems):
@@ -66,7 +66,7 @@ def existing_file(file: Path) -> Path:
     """Return `file`.
 
     Raises:
-        UserError: It does not exist; the message says what is there instead.
+        UserError: It does not exist; the hint lists what is there instead.
     """
     if file.is_dir():
         raise UserError(f"{file} is a folder, not a file", what_is_there(file / "*"))
@@ -76,14 +76,14 @@ def existing_file(file: Path) -> Path:
 
 
 def what_is_there(path: Path) -> str:
-    """Say what the nearest folder above a missing path holds."""
+    """Return a hint that lists the nearest existing folder above a missing path."""
     folder = next((parent for parent in path.absolute().parents if parent.is_dir()), Path("/"))
     names = in_order(entry.name for entry in folder.iterdir())
-    return f"in {folder} there is: {listing(names, 8) or 'nothing'}"
+    return f"{folder} contains: {listing(names, 8) or 'nothing'}"
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return a folder's entries, which know what is a folder without asking for each file."""
+    """Return a folder's entries, which know whether they are folders without a system call each."""
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}", what_is_there(folder))
     try:
@@ -97,7 +97,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     """Return files as they are, and the images in folders and below, in order.
 
     Raises:
-        UserError: One is not there, or a folder holds no image.
+        UserError: A path does not exist, or a folder holds no image.
     """
     files: list[Path] = []
     for path in paths:

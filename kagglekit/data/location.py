@@ -1,4 +1,4 @@
-"""Where a competition's data are."""
+"""Locate a competition's data."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from pathlib import Path
 
 from kagglekit.types.competition import Competition
 
-KAGGLE_INPUT = Path("/kaggle/input")  # what Kaggle's own machines have attached, read-only
-MARKER = ".kagglekit-download.json"  # in a folder whose download was completed
-LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave wherever they have been
+KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own machines attach data, read-only
+MARKER = ".kagglekit-download.json"  # marks the folder of a complete download
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # written by file managers
 
 
 def data_place(name: str) -> Path:
-    """Return where a competition's data belong, and where a download goes: $KAGGLEKIT_DATA/NAME, else ./data/NAME."""
+    """Return the usual place of a competition's data, where a download goes: $KAGGLEKIT_DATA/NAME or ./data/NAME."""
     return Path(os.environ.get("KAGGLEKIT_DATA", "data")).absolute() / name
 
 
 def existing_data(competition: Competition, name: str) -> Path | None:
-    """Return the folder that holds the data; None if there is none. Hidden files alone are no data.
+    """Return the folder that holds the data, or None. Hidden files alone do not count as data.
 
-    On Kaggle's own machines the attached folder is used in place, after the two usual ones.
+    On Kaggle's own machines the attached folder is used in place, after the usual one.
     """
     places = [data_place(name)]
     if competition.slug:
@@ -29,17 +29,17 @@ def existing_data(competition: Competition, name: str) -> Path | None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a download into a folder was completed, and there still is something in it."""
+    """Return whether a download into a folder was completed and its files are still there."""
     return (folder / MARKER).is_file() and _has_data(folder)
 
 
 def is_untidy(folder: Path) -> bool:
-    """Whether a download was completed, and killed before it removed what it left beside the folder."""
+    """Return whether a completed download was killed before it removed its working files."""
     return is_complete(folder) and workshop(folder).exists()
 
 
 def workshop(folder: Path) -> Path:
-    """Return the folder, beside the one that `folder` leads to, in which a download grows."""
+    """Return the working folder of a download: a sibling of `folder`, links resolved."""
     place = folder.resolve()
     return place.with_name(f".{place.name}.download")
 

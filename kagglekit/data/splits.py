@@ -1,4 +1,4 @@
-"""Images held out for validation, and limits to their number."""
+"""Hold images out for validation, and limit their number."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def split_valid(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
-    """Hold out a part of the train images as valid ones, unless the table has some: see `split_off`."""
+    """Hold out a part of the train images as valid ones, unless the table has a valid split: see `split_off`."""
     return table if (table["split"] == "valid").any() else split_off(table, "valid", share, seed)
 
 
 def split_off(table: pd.DataFrame, split: str, share: float, seed: int) -> pd.DataFrame:
     """Move a stratified part of the train images to another split.
 
-    Which ones depends on ids, classes and seed, not on the order of rows. Each class gives its share as
-    nearly as whole images allow, and keeps at least one in train. Images of one ``group`` stay together.
+    The choice depends on ids, classes and seed, not on the order of rows. Each class gives its share, rounded to
+    whole images, and keeps at least one in train. Images of one ``group`` stay together.
 
     Args:
         table: The image table.
         split: Where they go: ``valid`` or ``test``.
         share: Of the train images.
-        seed: Another seed takes others.
+        seed: Of the random choice.
 
     Raises:
-        UserError: Nothing can be moved, since each class has but one image or one group.
+        UserError: Nothing can be moved, since each class has only one image or one group.
     """
     rows = np.flatnonzero(table["split"].to_numpy() == "train")
     train = table.iloc[rows]
@@ -47,7 +47,7 @@ def split_off(table: pd.DataFrame, split: str, share: float, seed: int) -> pd.Da
     if not moved.any():
         raise UserError(
             f"no image can be held out for {split}: each class has only one image (or one group of images)",
-            "add images, or give a valid split of your own",
+            "add images, or set a valid split in the plugin",
         )
     splits = table["split"].to_numpy(dtype=object, copy=True)
     splits[rows[moved]] = split
@@ -57,8 +57,8 @@ def split_off(table: pd.DataFrame, split: str, share: float, seed: int) -> pd.Da
 def limit_images(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     """Keep at most `n` labelled and `n` test images, rows in order.
 
-    Labelled ones are stratified: each class keeps its share, at least two images where `n` allows it, one of
-    them in train. Test images are drawn without regard to what is known of them.
+    Labelled ones are stratified: each class keeps its share, at least two images if `n` allows it, one of
+    them in train. Test images are drawn at random; their labels, where known, play no part.
 
     Raises:
         UserError: `n` is less than the number of classes.
@@ -70,8 +70,8 @@ def limit_images(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     classes, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     if n < len(counts):
         raise UserError(
-            f"a limit of {n} images leaves none of some of the {len(counts)} classes",
-            f"use at least {2 * len(counts)}, two a class",
+            f"a limit of {n} images is too small for {len(counts)} classes",
+            f"use a limit of at least {2 * len(counts)}, two images a class",
         )
     total = min(n, len(rows))
     least = np.minimum(2 if n >= 2 * len(counts) else 1, counts)
@@ -106,20 +106,20 @@ def _rank_within(classes: NDArray[np.int64], keys: NDArray[Any]) -> NDArray[np.i
 
 
 def _interleaved(classes: NDArray[np.int64], splits: NDArray[np.str_], keys: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Return keys that order a class's rows so that any beginning has train and valid in proportion."""
+    """Return keys that order a class's rows so that every prefix has train and valid in proportion."""
     parts = np.unique(np.stack([classes, splits == "valid"]), axis=1, return_inverse=True)[1].ravel()
     ranks = _rank_within(parts, keys)
     positions = (ranks + 0.5) / np.bincount(parts)[parts]
-    first = ranks == 0  # one of each, train before valid, comes before all others
+    first = ranks == 0  # one of each split comes before all others, train before valid
     return np.where(first, np.where(splits == "valid", -1.0, -2.0), positions)
 
 
 def _whole_groups(
     train: pd.DataFrame, classes: NDArray[np.int64], quotas: NDArray[np.float64], total: int, seed: int
 ) -> NDArray[np.bool_]:
-    """Choose groups in random order, each where it brings its classes nearer to their quotas.
+    """Choose groups in random order, each if it brings its classes nearer to their quotas.
 
-    Where all groups are too large for that, the smallest one is chosen.
+    If all groups are too large for that, choose the smallest one.
     """
     alone = train["group"].isna().to_numpy()
     names = np.where(alone, "id " + train["id"].astype(str), "group " + train["group"].astype(str))

@@ -1,4 +1,4 @@
-"""The CSV: reading sample_submission.csv, checking rows against it, clipping, writing."""
+"""Handle the submission CSV: read sample_submission.csv, check rows against it, clip, write."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Competition
 
 SAMPLE_NAMES = ("sample_submission.csv", "sampleSubmission.csv", "SampleSubmission.csv")
-ROWS_AT_ONCE = 4096  # a block of Python floats is some 15 MB at 120 classes
+ROWS_AT_ONCE = 4096  # a block of Python floats takes about 15 MB with 120 classes
 
 
 def read_sample(data: Path) -> pd.DataFrame | None:
     """Read the competition's sample_submission.csv (or sampleSubmission.csv, or either zipped), all as text.
 
     Returns:
-        Its rows; the first column holds the ids. None where the folder has no such file.
+        Its rows; the first column holds the ids. None if the folder has no such file.
 
     Raises:
-        UserError: The file can't be read as a CSV, has a single column, no rows, or an id twice.
+        UserError: The file cannot be read as a CSV, has a single column, no rows, or an id twice.
     """
     names = [name + ending for ending in ("", ".zip") for name in SAMPLE_NAMES]
     path = next((data / name for name in names if (data / name).is_file()), None)
@@ -45,7 +45,7 @@ def read_sample(data: Path) -> pd.DataFrame | None:
     if len(sample.columns) < 2 or sample.empty:
         raise UserError(f"{path} has {len(sample.columns)} columns and {len(sample)} rows", "download it again")
     if not ids.is_unique:
-        raise UserError(f"{path} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+        raise UserError(f"{path} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
     return sample
 
 
@@ -55,64 +55,66 @@ def check_submission(
     """Check the rows of the CSV before they are written.
 
     Args:
-        rows: What the submission hook answered; the first column holds the ids.
-        sample: What `read_sample` gave.
-        predictions: The test predictions that the rows were made of.
-        competition: For the wording.
+        rows: The submission hook's table; the first column holds the ids.
+        sample: The table that `read_sample` returned.
+        predictions: The test predictions that the rows were computed from.
+        competition: Named in messages.
 
     Raises:
-        UserError: Columns or ids are not the sample's, an id of the predictions is missing, or a value can't
-            be right; names the first offenders and their number.
+        UserError: Columns or ids differ from the sample's, an id of the predictions is missing, or a value is
+            invalid. The message names the first offenders and their number.
     """
     whose = f"the submission to {competition.title}"
     if sample is not None and list(rows.columns) != list(sample.columns):
-        words = difference(rows.columns, sample.columns) or f"they must be in the order {listing(list(sample.columns))}"
-        raise UserError(f"{whose} has other columns than sample_submission.csv: {words}")
+        raise UserError(f"{whose} has other columns than sample_submission.csv: {_difference_of_columns(rows, sample)}")
     ids = rows.iloc[:, 0].astype("str")
     if not ids.is_unique:
-        raise UserError(f"{whose} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
+        raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
     if sample is not None:
         _check_order(ids, sample.iloc[:, 0], whose)
-    if words := difference(ids, predictions.index):
-        raise UserError(f"{whose} has other ids than the test predictions: {words}")
+    if differences := difference(ids, predictions.index):
+        raise UserError(f"{whose} has other ids than the test predictions: {differences}")
     _check_values(rows, list(predictions.columns), whose)
 
 
+def _difference_of_columns(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
+    return difference(rows.columns, sample.columns) or f"the right order is {listing(list(sample.columns))}"
+
+
 def check_file(file: Path, sample: pd.DataFrame) -> int:
-    """Check a CSV from anywhere against the sample: columns, ids (in any order), and that nothing is missing.
+    """Check any CSV against the sample: columns, ids (in any order), and that no value is missing.
 
     Args:
-        file: What is to be uploaded.
-        sample: What `read_sample` gave.
+        file: The file to be uploaded.
+        sample: The table that `read_sample` returned.
 
     Returns:
         The number of rows.
 
     Raises:
-        UserError: Kaggle would refuse it; names the first offenders and their number.
+        UserError: Kaggle would refuse it. The message names the first offenders and their number.
     """
     try:
         rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
     except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"cannot read {file}: {error}", "it must be a CSV file like sample_submission.csv") from error
     if list(rows.columns) != list(sample.columns):
-        words = difference(rows.columns, sample.columns) or f"they must be in the order {listing(list(sample.columns))}"
-        raise UserError(f"{file} has other columns than sample_submission.csv: {words}")
+        raise UserError(f"{file} has other columns than sample_submission.csv: {_difference_of_columns(rows, sample)}")
     ids = rows.iloc[:, 0]
     if not ids.is_unique:
-        raise UserError(f"{file} has ids more than once: {listing(list(ids[ids.duplicated()].unique()))}")
-    if words := difference(ids, sample.iloc[:, 0]):
-        raise UserError(f"{file} has other ids than sample_submission.csv: {words}")
+        raise UserError(f"{file} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
+    if differences := difference(ids, sample.iloc[:, 0]):
+        raise UserError(f"{file} has other ids than sample_submission.csv: {differences}")
     for name in rows.columns[1:]:
         _check_like_sample(rows[name], sample[name], ids, f"{file} has in {name!r}")
     return len(rows)
 
 
 def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.Series[str], what: str) -> None:
-    """Check that no value is blank, and that numbers stand where the sample has numbers."""
+    """Check that no value is blank, and that a column of numbers in the sample has finite numbers."""
     wrong = values.str.strip() == ""
     if wrong.any():
-        raise UserError(f"{what} nothing for ids {listing(list(ids[wrong]))}")
+        raise UserError(f"{what} no value for ids {listing(list(ids[wrong]))}")
     if pd.to_numeric(sample, errors="coerce").notna().all():
         wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce"))
         if wrong.any():
@@ -120,10 +122,10 @@ def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.S
 
 
 def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str) -> None:
-    if words := difference(ids, wanted):
+    if differences := difference(ids, wanted):
         raise UserError(
-            f"{whose} has other ids than sample_submission.csv: {words}",
-            "the ids must be written as they are there: look at suffixes and leading zeros",
+            f"{whose} has other ids than sample_submission.csv: {differences}",
+            "write the ids as they are there: compare suffixes and leading zeros",
         )
     moved = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
     if len(moved):
@@ -140,21 +142,21 @@ def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:
     for name in values.columns.difference(numeric.columns):
         blank = values[name].isna() | (values[name].astype("str").str.strip() == "")
         if blank.any():
-            raise UserError(f"{whose} has nothing in {name!r} for ids {listing(list(values.index[blank]))}")
+            raise UserError(f"{whose} has no value in {name!r} for ids {listing(list(values.index[blank]))}")
 
 
 def _numbers(values: pd.DataFrame, whose: str) -> NDArray[np.floating]:
     try:
         return values.to_numpy() if (values.dtypes == np.float32).all() else values.to_numpy(dtype=np.float64)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{whose} has columns of classes that hold no numbers: {error}") from error
+        raise UserError(f"{whose} has values that are no numbers in columns of classes: {error}") from error
 
 
 def clip_predictions(table: pd.DataFrame, clip: float) -> pd.DataFrame:
-    """Keep probabilities within [clip, 1 - clip], then divide each row by its sum.
+    """Clip probabilities to [clip, 1 - clip], then divide each row by its sum.
 
-    It bounds the log loss of a confident mistake near -log(clip). The division lowers a row's smallest values
-    to somewhat less than `clip` where there are many classes. 0 changes nothing.
+    Clipping bounds the log loss of a confident mistake near -log(clip). With many classes the division lowers a
+    row's smallest values to somewhat less than `clip`. 0 changes nothing.
     """
     if not clip:
         return table
@@ -165,11 +167,11 @@ def clip_predictions(table: pd.DataFrame, clip: float) -> pd.DataFrame:
 def write_submission(rows: pd.DataFrame, path: Path) -> None:
     """Write the CSV: UTF-8, lines ending in a line feed, floats with nine significant digits.
 
-    Nine digits give back every float32 exactly, so the file has the same bytes if and only if the predictions
-    have. Fewer would turn 0.9999999 into 1, which log loss punishes far harder when it is wrong.
+    Nine digits restore every float32 exactly, so equal files mean equal predictions. Fewer digits would turn
+    0.9999999 into 1, which log loss punishes far harder when it is wrong.
 
     Raises:
-        UserError: The file can't be written.
+        UserError: The file cannot be written.
     """
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         file.write(",".join(_quoted(str(name)) for name in rows.columns) + "\n")
@@ -178,7 +180,7 @@ def write_submission(rows: pd.DataFrame, path: Path) -> None:
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[str]:
-    """Format blocks of rows; one format for a whole row takes a quarter of the time of `DataFrame.to_csv`."""
+    """Yield formatted blocks of rows; one format for a whole row takes a quarter of `DataFrame.to_csv`'s time."""
     floats = [_is_float(rows.iloc[:, i]) for i in range(rows.shape[1])]
     line = ",".join("%.9g" if is_float else "%s" for is_float in floats) + "\n"
     for start in range(0, len(rows), ROWS_AT_ONCE):
@@ -195,5 +197,5 @@ def _is_float(column: pd.Series) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Quote a field where a CSV needs it (RFC 4180, section 2)."""
+    """Quote a field if a CSV needs it (RFC 4180, section 2)."""
     return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\r\n') else text

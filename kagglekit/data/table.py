@@ -1,4 +1,4 @@
-"""The image table: checked once, limited and split. Labels of test images play no part in any of it."""
+"""Check an image table."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str]]:
-    """Check what a labels hook answered.
+    """Check the table that a labels hook returned.
 
     Args:
         table: The hook's image table.
         data: The data folder; relative paths are relative to it.
 
     Returns:
-        The table with whole paths and text ids and labels (None where unknown), rows in the hook's order,
-        and a sentence about each thing that is odd but no reason to stop.
+        The table with absolute paths and text ids and labels (None where unknown), rows in the hook's order,
+        and a warning for each oddity.
 
     Raises:
-        UserError: Every problem, each with the first few offenders and their number.
+        UserError: Lists every problem, each with the first few offenders and their number.
     """
     import pandas as pd
 
@@ -39,13 +39,13 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
     for column in ("id", "label"):
         known = zip(checked[column], checked[column].notna(), strict=True)
         checked[column] = pd.Series([_as_text(value) if there else None for value, there in known], dtype=object)
-    checked["path"] = pd.Series([_whole_path(path, data.absolute()) for path in checked["path"]], dtype=object)
+    checked["path"] = pd.Series([_absolute_path(path, data.absolute()) for path in checked["path"]], dtype=object)
     problems = [*_bad_rows(checked), *_duplicates(checked), *_missing_files(checked)]
     if problems:
         what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
-            "mend the data folder, or the labels hook of the competition's plugin",
+            "fix the data folder, or the labels hook of the competition's plugin",
         )
     return checked, list(_warnings(checked))
 
@@ -54,27 +54,27 @@ def _check_columns(table: pd.DataFrame, data: Path) -> None:
     import pandas as pd
 
     if not isinstance(table, pd.DataFrame):
-        raise UserError(f"the labels hook answered {type(table).__name__}, not a pandas DataFrame")
+        raise UserError(f"the labels hook returned {type(table).__name__}, not a pandas DataFrame")
     there = [str(column) for column in table.columns]
     lacking = [column for column in COLUMNS if column not in there]
     strange = [column for column in there if column not in COLUMNS + OPTIONAL]
     if lacking or strange or len(set(there)) < len(there):
         raise UserError(
             f"the image table has the columns {', '.join(there) or 'none'}",
-            f"it needs {', '.join(COLUMNS)} and may have {', '.join(OPTIONAL)}, each once",
+            f"it needs {', '.join(COLUMNS)} and optionally {', '.join(OPTIONAL)}, each once",
         )
     if not len(table):
-        raise UserError(f"the labels hook found no images in {data}")
+        raise UserError(f"the labels hook found no images in {data}", "check the data folder")
 
 
 def _as_text(value: object) -> object:
-    """Turn whole numbers into text; pandas makes them floats where some are missing."""
+    """Turn whole numbers into text; pandas turns integers into floats if some are missing."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         return str(value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else value
 
 
-def _whole_path(path: object, data: Path) -> str | None:
+def _absolute_path(path: object, data: Path) -> str | None:
     if not isinstance(path, (str, os.PathLike)) or not str(path):
         return None
     return os.path.join(data, path)  # noqa: PTH118 (10 times faster than pathlib)
@@ -94,37 +94,34 @@ def _bad_rows(table: pd.DataFrame) -> list[str]:
     text = table["label"].map(is_text)
     in_train = set(table.loc[known & (table["split"] == "train"), "label"].astype(str))
     problems = [
-        *_problem("ids that are no text (by path)", table.loc[~table["id"].map(is_text), "path"]),
-        *_problem("paths that are none (by id)", table.loc[table["path"].isna(), "id"]),
+        *_problem("ids that are not text (by path)", table.loc[~table["id"].map(is_text), "path"]),
+        *_problem("invalid paths (by id)", table.loc[table["path"].isna(), "id"]),
         *_problem(f"splits other than {', '.join(SPLITS)}", unknown),
-        *_problem("labels that are no text (by id)", table.loc[known & ~text, "id"]),
+        *_problem("labels that are not text (by id)", table.loc[known & ~text, "id"]),
         *_problem("train or valid images without a label", table.loc[(table["split"] != "test") & ~known, "id"]),
     ]
     if not (table["split"] == "train").any():
         return [*problems, "no train images"]
-    untaught = sorted(set(table.loc[known & (table["split"] == "valid"), "label"].astype(str)) - in_train)
-    return [
-        *problems,
-        *_problem("classes of valid images that train has not", untaught),
-    ]
+    only_valid = sorted(set(table.loc[known & (table["split"] == "valid"), "label"].astype(str)) - in_train)
+    return [*problems, *_problem("classes in valid but not in train", only_valid)]
 
 
 def _duplicates(table: pd.DataFrame) -> list[str]:
     problems = []
     for kind, part in (("labelled", table["split"] != "test"), ("test", table["split"] == "test")):
         ids = table.loc[part, "id"]
-        problems += _problem(f"ids of several {kind} images", ids[ids.duplicated()].drop_duplicates())
+        problems += _problem(f"ids of more than one {kind} image", ids[ids.duplicated()].drop_duplicates())
     return problems
 
 
 def _missing_files(table: pd.DataFrame) -> list[str]:
-    """Look for all files by reading each of their folders once."""
+    """Check that all files exist by reading each of their folders once."""
     paths = table["path"].dropna().tolist()
     there: set[str] = set()
     for folder in {path.rpartition(os.sep)[0] for path in paths}:
         with suppress(OSError), os.scandir(folder) as entries:
             there.update(f"{folder}{os.sep}{entry.name}" for entry in entries if entry.is_file())
-    # a file system may know a file by another spelling of its name, so what is left is asked for
+    # A file system may know a file by another spelling of its name, so check the rest one by one.
     missing = [path for path in paths if path not in there and not Path(path).is_file()]
     return _problem("missing files", missing)
 
@@ -134,6 +131,6 @@ def _warnings(table: pd.DataFrame) -> Iterator[str]:
     counts = labelled["label"].value_counts().sort_index()
     single = counts.index[counts == 1].tolist()
     if single:
-        yield f"only one image of {listing(single)}: too few to learn from and to hold out for valid"
+        yield f"classes with a single image, too few to train and to validate: {listing(single)}"
     if not (table["split"] == "test").any():
-        yield "there are no test images: no CSV is written, and the valid images are what is scored"
+        yield "no test images: no CSV is written, only the valid images are scored"

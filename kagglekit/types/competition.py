@@ -1,4 +1,4 @@
-"""What a competition says of itself, and what a plugin says it provides."""
+"""Define the facts of a competition, and the names that a plugin provides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Task = Literal["single-label", "multi-label", "regression"]
 
 
 class RemoteFile(BaseModel):
-    """A file that anybody may fetch.
+    """A file that anybody may download.
 
     Attributes:
         url: Its address.
@@ -33,16 +33,16 @@ class Competition(BaseModel):
     """The facts of one competition.
 
     Attributes:
-        title: As people know it.
+        title: Its full name.
         slug: Its name in Kaggle addresses; None if it is not on Kaggle.
-        url: Where the data come from and are described.
-        files: What to fetch where the data are not on Kaggle; archives among them are unpacked side by side.
+        url: The page that describes the data and their source.
+        files: The files to download if the data are not on Kaggle; archives among them are unpacked side by side.
         task: What is predicted; only ``single-label`` can be trained so far.
-        metric: The name of what is reported and ranks submissions, for example ``log_loss``.
+        metric: The name of the metric that ranks submissions, for example ``log_loss``.
         positive: For two classes with one probability a row in the CSV: the class whose probability it is.
-        licence: The terms the images come under.
-        known_test_labels: Whether the labels hook also returns the test images' labels. They only ever
-            score finished predictions.
+        licence: The terms of use of the images.
+        known_test_labels: Whether the labels hook also returns the test images' labels. They only score finished
+            predictions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,14 +59,20 @@ class Competition(BaseModel):
 
 
 class Provides(BaseModel):
-    """The names under which a plugin answers, for checks and suggestions before anything starts.
+    """The names that a plugin implements, for checks and suggestions before anything starts.
 
     Attributes:
-        views: Values of `Stage.views`. Likewise `plain` (`Stage.plain`), `tta` (`Recipe.tta_views`),
-            `schedule` (`Stage.schedule`), `optimizer` (`Stage.optimizer`), `head` (`Recipe.head`),
-            `loss` (`Recipe.loss`), `ensemble` (`Recipe.ensemble`), `metric` (`Competition.metric`).
-        options: The plugin's own settings with their defaults; a recipe's `options` may override them, and
-            their types are checked against these.
+        views: Values of `Stage.views`.
+        plain: Values of `Stage.plain`.
+        tta: Values of `Recipe.tta_views`.
+        schedule: Values of `Stage.schedule`.
+        optimizer: Values of `Stage.optimizer`.
+        head: Values of `Recipe.head`.
+        loss: Values of `Recipe.loss`.
+        ensemble: Values of `Recipe.ensemble`.
+        metric: Values of `Competition.metric`.
+        options: The plugin's own settings with their defaults. A recipe's `options` may override them; their types
+            are checked against the defaults'.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

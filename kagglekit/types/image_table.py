@@ -1,4 +1,4 @@
-"""The image table: its columns, classes, groups and folds, and the key of its content."""
+"""Define the image table: its columns, classes, groups and folds, and the key of its content."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
     classes = tuple(sorted(set(table.loc[table["split"] != "test", "label"])))
     if len(classes) < 2:
         raise UserError(
-            f"all labelled images are of one class: {listing(classes) or 'there are none'}",
-            "there is nothing to tell apart; check the labels",
+            f"at least two classes are needed; the labelled images have {listing(classes) or 'none'}",
+            "check the labels",
         )
     return classes
 
@@ -47,13 +47,13 @@ def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:
 
 
 def fold_table(table: pd.DataFrame, folds: NDArray[np.int64], number: int) -> pd.DataFrame:
-    """Return the image table of one fold: its own images are valid, all other labelled ones train."""
+    """Return the image table of one fold: its images are valid, all other labelled ones train."""
     splits = np.where(folds == 0, "test", np.where(folds == number, "valid", "train")).astype(object)
     return table.assign(split=splits)
 
 
 def group_numbers(table: pd.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Number the groups of rows; an image without a group is one by itself. None where there are no groups."""
+    """Number the groups of rows; an image without a group forms its own. Return None if there are no groups."""
     if "group" not in table or not table["group"].notna().any():
         return None
     known, names = table["group"].notna().to_numpy()[rows], table["group"].to_numpy(dtype=object)[rows]

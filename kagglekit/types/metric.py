@@ -1,4 +1,4 @@
-"""What a metric is: a score of a table of predictions, with its standard error."""
+"""Define a metric: a score of a table of predictions, with its standard error."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ class Metric:
 
 
 def greater_is_better(name: str) -> bool | None:
-    """Whether a larger value of a built-in metric wins; None for a metric that only a plugin knows."""
+    """Return whether a larger value of a built-in metric wins; None for a plugin's metric."""
     return {"log_loss": False, "accuracy": True, "balanced_accuracy": True, "roc_auc": True, "macro_f1": True}.get(name)

@@ -1,4 +1,4 @@
-"""The table of predictions, the same from one TTA pass to the final ensemble.
+"""Define the table of predictions, the same from one TTA pass to the final ensemble.
 
 A DataFrame: index ``id`` (str), one column a class in the competition's fixed order, float32 probabilities.
 Rows are found by id, never by position.
@@ -32,7 +32,7 @@ def make_predictions(ids: Iterable[str], classes: Iterable[str], probabilities: 
 
 
 def difference(found: Iterable[str], wanted: Iterable[str]) -> str:
-    """Word how two sets of names differ: ``missing a, b; not expected: c``; empty if they don't."""
+    """Describe how two sets of names differ: ``missing a, b; not expected: c``; empty if they do not."""
     have, want = (pd.Index(list(names), dtype="str").unique() for names in (found, wanted))
     missing, extra = want[~want.isin(have)], have[~have.isin(want)]
     parts = [f"missing {listing(list(missing))}"] if len(missing) else []
@@ -40,10 +40,10 @@ def difference(found: Iterable[str], wanted: Iterable[str]) -> str:
 
 
 def check_predictions(table: pd.DataFrame, classes: Sequence[str], ids: Sequence[str] | None = None) -> None:
-    """Check all that a table of predictions for one label an image must satisfy.
+    """Check a table of predictions for one label an image.
 
     Args:
-        table: What a model or plugin answered.
+        table: The table that a model or plugin returned.
         classes: Its columns, in this order.
         ids: Its ids, in any order; None for no such check.
 
@@ -54,20 +54,20 @@ def check_predictions(table: pd.DataFrame, classes: Sequence[str], ids: Sequence
     _check_index(table, ids)
     if any(dtype != np.float32 for dtype in table.dtypes.unique()):
         found = listing([str(dtype) for dtype in table.dtypes.unique()])
-        raise UserError(f"predictions have columns of dtype {found}", "they must be float32, see make_predictions")
+        raise UserError(f"predictions have columns of dtype {found}, not float32", "use make_predictions")
     check_probabilities(table.to_numpy(), table.index, "predictions", sum_to_1=True)
 
 
 def check_probabilities(values: NDArray[np.floating], ids: pd.Index, whose: str, *, sum_to_1: bool) -> None:
-    """Check that numbers (N, C) are probabilities, of one label a row where they must sum to 1.
+    """Check that numbers (N, C) are probabilities, optionally that each row sums to 1.
 
     Raises:
-        UserError: They are not; names the first of these ids and their number.
+        UserError: They are not. The message names the first ids at fault and their number.
     """
     finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
     inside: NDArray[np.bool_] = np.all((values >= 0) & (values <= 1), axis=1)
     _refuse(ids, ~finite, f"{whose} are not finite", "the training may have diverged: try a lower lr")
-    _refuse(ids, ~inside, f"{whose} are not within [0, 1]", "answer probabilities, not logits or percentages")
+    _refuse(ids, ~inside, f"{whose} are not within [0, 1]", "return probabilities, not logits or percentages")
     if sum_to_1:
         sums: NDArray[np.float64] = values.sum(axis=1, dtype=np.float64)
         off: NDArray[np.bool_] = np.greater(np.abs(sums - 1), SUM_TOLERANCE)
@@ -77,16 +77,16 @@ def check_probabilities(values: NDArray[np.floating], ids: pd.Index, whose: str,
 def _check_columns(table: pd.DataFrame, classes: Sequence[str]) -> None:
     if list(table.columns) == list(classes):
         return
-    words = difference(table.columns, classes) or "all there, but in another order or twice"
-    raise UserError(f"predictions have the wrong classes as columns: {words}", "keep the order of the given classes")
+    differences = difference(table.columns, classes) or "wrong order, or duplicates"
+    raise UserError(f"predictions have the wrong columns: {differences}", "keep the order of the given classes")
 
 
 def _check_index(table: pd.DataFrame, ids: Sequence[str] | None) -> None:
     if not table.index.is_unique:
         twice = table.index[table.index.duplicated()].unique()
-        raise UserError(f"predictions have ids more than once: {listing(list(twice))}", "give each id one row")
-    if ids is not None and (words := difference(table.index, ids)):
-        raise UserError(f"predictions have the wrong ids: {words}", "give each image one row, under its id")
+        raise UserError(f"predictions have duplicate ids: {listing(list(twice))}", "give each id one row")
+    if ids is not None and (differences := difference(table.index, ids)):
+        raise UserError(f"predictions have the wrong ids: {differences}", "give each image one row, under its id")
 
 
 def _refuse(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
@@ -109,24 +109,24 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     """
     known = labels.dropna()
     if not known.index.is_unique:
-        raise UserError(f"ids have two labels: {listing(list(known.index[known.index.duplicated()].unique()))}")
+        raise UserError(f"ids with two labels: {listing(list(known.index[known.index.duplicated()].unique()))}")
     missing = predictions.index[~predictions.index.isin(known.index)]
     if len(missing):
-        raise UserError(f"predicted ids have no label: {listing(list(missing))}", "score labelled images only")
+        raise UserError(f"predicted ids without a label: {listing(list(missing))}", "score labelled images only")
     names = known.loc[predictions.index]
     numbers = predictions.columns.get_indexer(pd.Index(names))
     if (numbers < 0).any():
         strange = names[numbers < 0].unique()
-        raise UserError(f"labels are no class of the predictions: {listing(list(strange))}")
+        raise UserError(f"labels that are not classes of the predictions: {listing(list(strange))}")
     return np.asarray(numbers, dtype=np.int64)
 
 
 def average(tables: Sequence[pd.DataFrame], weights: Sequence[float] | None = None) -> pd.DataFrame:
-    """Average tables by id: summed in float64, in the first one's row order.
+    """Average tables by id: sum in float64, in the first one's row order.
 
     Args:
         tables: Tables of the same ids and classes, at least one.
-        weights: Weight of each table; None for the arithmetic mean (of equal tables: that table, to the bit).
+        weights: Weight of each table; None for the arithmetic mean (of equal tables: that table, bit for bit).
 
     Raises:
         UserError: Two tables differ in ids or classes.
@@ -152,27 +152,27 @@ def aligned(table: pd.DataFrame, like: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def with_missing_rows(table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
-    """Return rows for all `ids`, in their order; those the table lacks get its mean prediction.
+    """Return rows for all `ids`, in their order; ids that the table lacks get its mean prediction.
 
     Raises:
-        UserError: The table holds no row to take the mean of, or rows of other ids.
+        UserError: The table is empty, or has rows of other ids.
     """
     if list(table.index) == list(ids):
         return table
     strange = table.index[~table.index.isin(ids)]
     if len(strange):
-        raise UserError(f"predictions have ids that no image has: {listing(list(strange))}")
+        raise UserError(f"predictions have ids without an image: {listing(list(strange))}")
     if table.empty:
-        raise UserError(f"none of {len(ids)} images has a prediction", "look at the files: none could be read")
+        raise UserError(f"none of {len(ids)} images could be read", "check the files")
     rows = table.reindex(pd.Index(list(ids), dtype="str", name="id"))
     rows.loc[~rows.index.isin(table.index)] = table.to_numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
     return rows
 
 
 def save_predictions(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as .npz, exactly; equal tables give equal bytes.
+    """Write a table as .npz without loss; equal tables give equal bytes.
 
-    It is not compressed: probabilities hardly shrink (4 %), and it would take 50 times as long.
+    It is not compressed: probabilities hardly shrink (4 %), and compression would take 50 times as long.
     """
     ids, classes = (np.array([name.encode() for name in names], "S") for names in (table.index, table.columns))
     with replacing(path) as part, part.open("wb") as file:
@@ -180,10 +180,10 @@ def save_predictions(table: pd.DataFrame, path: Path) -> None:
 
 
 def load_predictions(path: Path) -> pd.DataFrame:
-    """Read what `save_predictions` wrote.
+    """Read a table that `save_predictions` wrote.
 
     Raises:
-        UserError: There is no such file, or it is not of this kind.
+        UserError: The file does not exist, or holds no predictions.
     """
     try:
         with path.open("rb") as file, np.load(file) as stored:
@@ -192,4 +192,4 @@ def load_predictions(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"there are no predictions at {path}", "predict again with that run") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} holds no readable predictions: {error}", "delete it and predict again") from error
+        raise UserError(f"cannot read predictions from {path}: {error}", "delete it and predict again") from error

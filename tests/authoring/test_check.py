@@ -129,7 +129,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
     "one class": (
         ('test=data / "test")', 'test=data / "test").assign(label="leaf")'),
         "labels",
-        "all labelled images are of one class: leaf",
+        "at least two classes are needed; the labelled images have leaf",
         "check the labels",
     ),
     "labels by chance": (
@@ -141,16 +141,16 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
     "classes that the CSV does not know": (
         ('test=data / "test")', 'test=data / "test").replace("beagle", "Beagle")'),
         "submission",
-        "sample_submission.csv has columns that are not the classes",
-        "name the classes as they are named there",
+        "the columns of sample_submission.csv differ from the classes",
+        "use its names for the classes",
     ),
     "ids that the CSV does not know": (
         ('    return labels_from_csv(data / "labels.csv", images=data / "train", suffix=".jpg", test=data / "test")',
          '    t = labels_from_csv(data / "labels.csv", images=data / "train", suffix=".jpg", test=data / "test")\n'
          '    return t.assign(id=t["id"] + ".jpg")'),
         "submission",
-        "the test images' ids are not those of sample_submission.csv",
-        "look at suffixes and leading zeros",
+        "the test images' ids differ from those of sample_submission.csv",
+        "compare suffixes and leading zeros",
     ),
 }  # fmt: skip
 

@@ -319,7 +319,7 @@ def test_a_dry_run_deals_the_folds_and_stops_where_the_run_would(tmp_path: Path)
     others = [line for line in lines if line.endswith(f",{rare}")][1:]
     labels.write_text("\n".join(line.replace(rare, usual) if line in others else line for line in lines) + "\n")
     run = ("run", "dog-breed", "--data", str(tmp_path / "rare"), *TINY, "--out", str(tmp_path / "out"), "--folds", "3")
-    wanted = "folds need at least two images of each class, but there is one of: " + rare
+    wanted = "folds need at least two images of each class; only one of: " + rare
     assert wanted in refused(ask(*run, "--dry-run"), 1)
     assert wanted in refused(ask(*run), 1)
 

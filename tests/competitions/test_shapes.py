@@ -89,7 +89,7 @@ def test_a_folder_that_holds_something_else_is_not_touched(tmp_path: Path, monke
     monkeypatch.setattr(pictures, "PER_KIND", {"train": 1, "test": 1})
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes" / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="cannot draw the pictures into"):
+    with pytest.raises(UserError, match="cannot write the drawn images to"):
         pictures.draw_all(tmp_path / "shapes")
     assert [path.name for path in tmp_path.rglob("*")] == ["shapes", "mine.txt"]
 
@@ -162,7 +162,7 @@ def test_other_networks_are_left_to_other_plugins() -> None:
 
 @pytest.mark.parametrize("change", [{"pretrained": True}, {"weights": "mine.safetensors"}, {"head": "concat-pool"}])
 def test_what_the_small_network_has_not_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="shapes-net is trained from nothing, under a linear head"):
+    with pytest.raises(UserError, match="shapes-net starts from random weights and has a linear head"):
         shapes.kagglekit_model(shapes.RECIPE.model_copy(update=change), 10)
 
 

@@ -141,7 +141,7 @@ def test_the_input_of_a_module_is_taken_without_running_what_follows_and_leaves_
 
 
 def test_a_module_that_is_never_called_is_a_clear_error():
-    with pytest.raises(UserError, match="does not call"):
+    with pytest.raises(UserError, match="never calls its head"):
         input_of(network(), nn.Linear(2, 2), torch.randn(2, 3, 8, 8))
 
 

@@ -100,7 +100,7 @@ def test_where_all_pictures_look_alike_only_the_most_alike_are_looked_at(prints,
     looked = []
     for name, value in {"MOST": most, "ALIKE": 0.0, "WORTH": -1.0, "SAME": 2.0}.items():
         monkeypatch.setattr(duplicates, name, value)
-    monkeypatch.setattr(duplicates, "_laid_over", lambda one, other: looked.append(1) or -1.0)
+    monkeypatch.setattr(duplicates, "_aligned_correlation", lambda one, other: looked.append(1) or -1.0)
     scene = draw(0).astype(float)
     pictures = [np.clip(0.6 * scene + 0.4 * draw(number), 0, 255).astype(np.uint8) for number in range(1, 21)]
     assert near_duplicates(prints(*pictures)) == []
@@ -141,6 +141,6 @@ def test_images_that_could_not_be_read_are_counted(prints):
     (one,) = prints(draw(0))
     paths = ["a", "b", "c"]
     assert describe_unread(paths, [one, None, None]) == (
-        "2 of 3 images could not be read and are compared with none, such as b"
+        "2 of 3 images cannot be read and are not compared, for example b"
     )
     assert describe_unread(paths, [one] * 3) == ""

@@ -76,8 +76,8 @@ def test_a_class_with_fewer_images_than_folds_is_never_held_out_whole():
 @pytest.mark.parametrize(
     ("counts", "groups", "words"),
     [
-        ({"cat": 9, "emu": 1}, None, "at least two images of each class, but there is one of: emu"),
-        ({"cat": 3, "dog": 3}, None, r"no class has 4 images: at most 3 folds can be made\n--folds 3"),
+        ({"cat": 9, "emu": 1}, None, "at least two images of each class; only one of: emu"),
+        ({"cat": 3, "dog": 3}, None, r"no class has 4 images: at most 3 folds are possible\nuse --folds 3"),
         ({"cat": 8, "dog": 8}, {f"dog{k}": "one" for k in range(8)}, "two groups of images of each class.*of: dog"),
     ],
 )
@@ -110,7 +110,7 @@ def groups_in(table: pd.DataFrame) -> list[list[str]]:
 def test_copies_of_a_picture_become_a_group_and_others_do_not(copies):
     grouped, words = group_duplicates(copies, OURS)
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
-    assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
+    assert words == "4 near-duplicates among 10 labelled images stay together in train or in valid"
     for seed in range(5):
         splits = split_valid(grouped, 0.3, seed).set_index("id")["split"]
         assert splits["cat0"] == splits["cat-again"]
@@ -128,7 +128,7 @@ def test_copies_are_found_in_files_that_only_the_competitions_reader_reads(copie
     table = copies.assign(path=[str(tmp_path / f"{image}.npy") for image in copies["id"]])
     grouped, words = group_duplicates(table, Hooks(load(Site(tmp_path).write("inverted.py", INVERTED))))
     assert groups_in(grouped) == [["cat-again", "cat0"], ["dog-less", "dog2"]]
-    assert words == "4 near-duplicates among 10 labelled images are kept on one side of train | valid"
+    assert words == "4 near-duplicates among 10 labelled images stay together in train or in valid"
 
 
 def test_a_reader_of_the_competitions_own_is_asked_for_jpegs_too(copies, tmp_path: Path):
@@ -143,7 +143,7 @@ def test_images_that_cannot_be_read_are_not_said_to_be_compared(copies, tmp_path
     grouped, words = group_duplicates(table, OURS)
     assert groups_in(grouped) == []
     assert "0 near-duplicates among 0 labelled images" in words
-    assert f"10 of 10 images could not be read and are compared with none, such as {tmp_path}/cat0.npy" in words
+    assert f"10 of 10 images cannot be read and are not compared, for example {tmp_path}/cat0.npy" in words
 
 
 def test_a_valid_image_whose_copy_is_in_train_joins_train(copies):

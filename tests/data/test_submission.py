@@ -103,11 +103,11 @@ def test_without_a_sample_the_form_follows_from_the_competition(tmp_path: Path) 
             PETS,
             three(),
             "id,cat,dog,fox\na,0,0,1\nb,0,0,1",
-            r"missing emu; not expected: fox(.|\n)*name the classes",
+            r"missing emu; not expected: fox(.|\n)*use its names",
         ),
         (PETS, three(), "id,cat,Dog,emu\na,0,0,1\nb,0,0,1", "missing dog; not expected: Dog"),
-        (PETS, three(), "id,label\na,0\nb,0", "'label' .* no class names: 0; the classes are cat, dog, emu"),
-        (PETS, three(), "id,label\na,cat\nb,Emu", "no class names: Emu"),
+        (PETS, three(), "id,label\na,0\nb,0", "'label' .* not class names: 0; the classes are cat, dog, emu"),
+        (PETS, three(), "id,label\na,cat\nb,Emu", "not class names: Emu"),
         (
             PETS,
             two(),
@@ -118,7 +118,7 @@ def test_without_a_sample_the_form_follows_from_the_competition(tmp_path: Path) 
             PETS,
             three(),
             "id,label\na,cat\nc,cat",
-            "ids are not those of sample_submission.csv: missing c; not expected: b",
+            "ids differ from those of sample_submission.csv: missing c; not expected: b",
         ),
         (DOGS, two(("1.0", "2.0")), "id,label\n1,0.5\n2,0.5", "missing 1, 2; not expected: 1.0, 2.0"),
     ],
@@ -159,7 +159,7 @@ def test_a_folder_without_a_sample_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"id,label\n1,a\n1,b\n2,c\n", "ids more than once: 1"),
+        (b"id,label\n1,a\n1,b\n2,c\n", "duplicate ids: 1"),
         (b"id\n1\n", "1 columns and 1 rows"),
         (b"id,label\n", "2 columns and 0 rows"),
         (b"", "cannot read"),
@@ -199,15 +199,15 @@ def with_value(value: float) -> pd.DataFrame:
     [
         (good_rows().drop(columns="dog"), "other columns than sample_submission.csv: missing dog"),
         (good_rows().assign(fox=0.0), "other columns than sample_submission.csv: not expected: fox"),
-        (good_rows()[["id", "dog", "cat", "emu"]], "in the order id, cat, dog, emu"),
+        (good_rows()[["id", "dog", "cat", "emu"]], "the right order is id, cat, dog, emu"),
         (good_rows().iloc[:1], "other ids than sample_submission.csv: missing b"),
         (good_rows().assign(id=["a", "b.jpg"]), r"missing b; not expected: b.jpg(.|\n)*suffixes"),
-        (good_rows().assign(id=["a", "a"]), "ids more than once: a"),
+        (good_rows().assign(id=["a", "a"]), "duplicate ids: a"),
         (good_rows().iloc[::-1], "not in the order of sample_submission.csv: row 1 is b, not a"),
         (with_value(np.nan), "not finite in 1 of 2 rows: ids b"),
         (with_value(1.5), r"not within \[0, 1\] in 1 of 2 rows: ids b"),
         (with_value(0.6), "do not sum to 1 over the classes in 1 of 2 rows: ids b"),
-        (good_rows().assign(dog="much"), "hold no numbers"),
+        (good_rows().assign(dog="much"), "are no numbers"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(rows: pd.DataFrame, words: str) -> None:
@@ -228,7 +228,7 @@ def test_a_single_probability_and_labels_are_checked() -> None:
     with pytest.raises(UserError, match=r"not within \[0, 1\] in 1 of 3 rows: ids 1"):
         check_submission(rows, sample, two(), DOGS)
     for blank in ("", " ", None):
-        with pytest.raises(UserError, match="nothing in 'label' for ids 2"):
+        with pytest.raises(UserError, match="no value in 'label' for ids 2"):
             check_submission(rows.assign(label=["cat", blank, "dog"]), sample, two(), DOGS)
 
 

@@ -70,10 +70,10 @@ def test_every_problem_is_reported_with_its_first_offenders_and_their_number(tmp
     lines = caught.value.what.splitlines()
     assert "has 6 problems" in lines[0]
     assert [line for line in lines if "missing files" in line and "(8 in all)" in line]
-    assert "  - ids of several labelled images: a19" in lines
-    assert "  - ids of several test images: t0" in lines
+    assert "  - ids of more than one labelled image: a19" in lines
+    assert "  - ids of more than one test image: t0" in lines
     assert "  - train or valid images without a label: a3" in lines
-    assert "  - labels that are no text (by id): a4" in lines
+    assert "  - labels that are not text (by id): a4" in lines
     assert "  - splits other than train, valid, test: holdout" in lines
 
 
@@ -103,11 +103,11 @@ def test_wrong_columns_are_refused_by_name(tmp_path: Path) -> None:
     table = table_of({"a": 2})
     with pytest.raises(UserError, match=r"has the columns id, split, path\nit needs id, path, label, split"):
         check_table(table.drop(columns="label"), tmp_path)
-    with pytest.raises(UserError, match="may have group, each once"):
+    with pytest.raises(UserError, match="optionally group, each once"):
         check_table(table.assign(weights=1.0), tmp_path)
     with pytest.raises(UserError, match="found no images"):
         check_table(table[:0], tmp_path)
-    with pytest.raises(UserError, match="answered list, not a pandas DataFrame"):
+    with pytest.raises(UserError, match="returned list, not a pandas DataFrame"):
         check_table([], tmp_path)  # type: ignore[arg-type]
 
 
@@ -128,14 +128,14 @@ def test_linked_images_count_as_there(tmp_path: Path) -> None:
 
 def test_classes_that_only_valid_has_are_refused(tmp_path: Path) -> None:
     table = on_disk(table_of({"a": 2, "b": 2}, valid={"a": 1, "c": 2}), tmp_path)
-    with pytest.raises(UserError, match="classes of valid images that train has not: c"):
+    with pytest.raises(UserError, match="classes in valid but not in train: c"):
         check_table(table, tmp_path)
 
 
 def test_single_images_and_no_test_images_are_warnings(tmp_path: Path) -> None:
     _, warnings = check_table(on_disk(table_of({"a": 2, "b": 1, "c": 1}), tmp_path), tmp_path)
     assert len(warnings) == 2
-    assert "only one image of b, c" in warnings[0]
+    assert "too few to train and to validate: b, c" in warnings[0]
     assert "no test images" in warnings[1]
 
 
@@ -154,7 +154,7 @@ def test_a_hundred_thousand_images_are_checked_and_split_in_seconds(tmp_path: Pa
 
 
 def test_one_class_is_nothing_to_tell_apart() -> None:
-    with pytest.raises(UserError, match="all labelled images are of one class: a"):
+    with pytest.raises(UserError, match="at least two classes are needed; the labelled images have a"):
         classes_of(table_of({"a": 3}, test=2))
 
 
@@ -242,7 +242,7 @@ def test_a_test_split_can_be_cut_off_before_the_valid_one() -> None:
 def test_a_limit_keeps_shares_and_two_of_each_class(counts: list[int], n: int, test: int) -> None:
     table = table_of({f"c{i}": count for i, count in enumerate(counts)}, test=test)
     if n < len(counts):
-        with pytest.raises(UserError, match=f"use at least {2 * len(counts)}"):
+        with pytest.raises(UserError, match=f"use a limit of at least {2 * len(counts)}"):
             limit_images(table, n, 0)
         return
     kept = limit_images(table, n, 0)

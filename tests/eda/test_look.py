@@ -83,7 +83,7 @@ def test_many_classes_are_shortened_to_the_rarest_and_the_most_frequent(tmp_path
         file.write("\n".join(",".join(row) for row in rows[1:]) + "\n")
     out = look("dog-breed", tmp_path)
     assert "breed00 1, breed01 1, breed02 1, breed03 1, breed04 1, ..., beagle 3" in out.output
-    assert "warning: only one image of breed00" in out.output
+    assert "warning: classes with a single image, too few to train and to validate: breed00" in out.output
 
 
 def test_pictures_show_counts_sizes_samples_and_views(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_images_that_only_the_competitions_reader_reads_are_compared(tmp_path: P
     assert out.exit_code == 0, out.output
     said = " ".join(out.output.split())
     assert "pairs: 1 among the labelled images (1 of them with two classes)" in said
-    assert f"1 of 6 images could not be read and are compared with none, such as {data}/b4.npy" in said
+    assert f"1 of 6 images cannot be read and are not compared, for example {data}/b4.npy" in said
     assert "6 files are left to plugins" in said
     assert "cannot read" not in said
 

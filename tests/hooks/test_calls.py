@@ -137,7 +137,9 @@ def test_a_right_answer_is_handed_on_and_who_gave_it_is_recorded(site: Site, hoo
 
 @pytest.mark.parametrize("hook", ASKED)
 @pytest.mark.parametrize("answer", ["'cod'", "object()"])
-def test_a_wrong_return_value_is_refused_with_plugin_hook_value_and_expectation(site: Site, hook: str, answer: str) -> None:
+def test_a_wrong_return_value_is_refused_with_plugin_hook_value_and_expectation(
+    site: Site, hook: str, answer: str
+) -> None:
     hooks = asking(site, answering(hook, answer))
     error = failure(hooks, hook)
     assert isinstance(error, PluginError)
@@ -178,7 +180,10 @@ def test_a_return_value_that_is_nearly_right_is_refused(site: Site, hook: str, a
 def test_layer_groups_hold_every_parameter_once_in_as_many_groups_as_asked(site: Site, groups: str, part: str) -> None:
     error = failure(asking(site, answering("layer_groups", groups)), "layer_groups")
     assert isinstance(error, PluginError)
-    assert f"plugin {fish(site)} returned invalid groups from kagglekit_layer_groups at {site.folder / 'fish.py'}:" in str(error)
+    assert (
+        f"plugin {fish(site)} returned invalid groups from kagglekit_layer_groups at {site.folder / 'fish.py'}:"
+        in str(error)
+    )
     assert part in str(error)
 
 

@@ -186,7 +186,7 @@ BAD_HOOKS = {
         "@hookimpl\ndef kagglekit_recipe(preset='quick'): ...",
         ["kagglekit_recipe has no argument 'preset'", "without defaults"],
     ),
-    "keyword-only": ("@hookimpl\ndef kagglekit_recipe(*, preset): ...", ["keyword-only"]),
+    "keyword-only": ("@hookimpl\ndef kagglekit_recipe(*, preset): ...", ["must be positional"]),
     "any arguments": ("@hookimpl\ndef kagglekit_recipe(**rest): ...", ["no argument 'rest'"]),
     "another order": (
         "@hookimpl(tryfirst=True)\ndef kagglekit_recipe(preset): ...",

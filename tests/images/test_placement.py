@@ -251,7 +251,7 @@ def test_a_choice_that_cannot_be_had_is_refused_before_anything_starts(tmp_path,
         check_keep("disk", CPU)
     store = hold(spec_of(draw_images(tmp_path / "images")), read)
     monkeypatch.setattr(placement, "_free_memory", lambda: len(store.pixels) - 1)
-    with pytest.raises(UserError, match=r"--store ram: .* are free"):
+    with pytest.raises(UserError, match=r"--store ram: .* free"):
         in_memory(store)
     write_dog_breed(tmp_path / "data")
     done = kagglekit("run", "dog-breed", "--data", "data", "--store", "device", "--device", "cpu", cwd=tmp_path)

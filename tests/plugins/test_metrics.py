@@ -91,7 +91,7 @@ def test_roc_auc_of_one_class_says_what_to_do() -> None:
 
 def test_a_metric_of_no_images_is_refused() -> None:
     for name in NAMES:
-        with pytest.raises(UserError, match=f"no labelled images to compute {name}"):
+        with pytest.raises(UserError, match=f"cannot compute {name}"):
             score(name, [], np.empty((0, 2)))
 
 

@@ -448,7 +448,13 @@ def test_weights_come_from_the_hub_and_next_time_from_the_cache_or_are_missed_wi
     assert [line.split(".")[0] for line in Hub.sent].count("/timm/test_resnet") == 1  # the second time from the cache
     assert pickled[0] == "timm/test_byobnet.r160_in1k"  # where there is no safetensors file
     assert seconds < 12
-    for part in ("cannot get the pretrained weights of test_vit.r160_in1k", "no response within", hub, str(tmp_path), "--set weights=FILE"):
+    for part in (
+        "cannot get the pretrained weights of test_vit.r160_in1k",
+        "no response within",
+        hub,
+        str(tmp_path),
+        "--set weights=FILE",
+    ):
         assert part in silent
     assert "cannot get the pretrained weights of test_vit2.r160_in1k" in unknown
     [(message, seconds)] = answers_of(refused)

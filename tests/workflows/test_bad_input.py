@@ -183,7 +183,7 @@ def one_image_a_class(data: Path) -> None:
 
 BAD = {
     without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nits rows name",
-    twice: r"1 problem:\n  - ids of several labelled images: 00000000\n",
+    twice: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
     without_an_image: r"1 problem:\n  - missing files: \S+00000001.jpg\n",
     folder_for_a_file: r"labels.csv is a folder, not a file",
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",
@@ -194,7 +194,7 @@ BAD = {
     bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
     empty_sample: r"cannot read \S+sample_submission.csv: No columns to parse",
-    one_class: r"all labelled images are of one class: pug",
+    one_class: r"at least two classes are needed; the labelled images have pug",
     one_image_a_class: r"no image can be held out for valid: each class has only one image",
 }
 
@@ -330,5 +330,5 @@ def test_a_csv_that_would_not_fit_is_known_before_anything_is_trained(here: None
     file.write_text("\n".join([header, *(f"test/{row}" for row in rows)]) + "\n")
     done = ask("run", "dog-breed", "--data", "data", *TINY)
     assert done.exit_code == 1
-    assert "the test images' ids are not those of sample_submission.csv: missing test/00000020" in done.output
+    assert "the test images' ids differ from those of sample_submission.csv: missing test/00000020" in done.output
     assert not Path("submissions").exists()

@@ -320,7 +320,7 @@ def test_copies_of_a_picture_are_held_out_together(data, tmp_path, monkeypatch):
         cli, [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
     )
     assert done.exit_code == 0, done.output
-    assert "near-duplicates among 24 labelled images are kept on one side" in done.stderr
+    assert "near-duplicates among 24 labelled images stay together" in done.stderr
     run = Run(Path(json.loads(done.stdout)["run"]))
     held = [set(table(run.fold(number)).index) for number in (1, 2)]
     assert all((first in held[0]) == (second in held[0]) for first, second in pairs)

@@ -237,9 +237,7 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
 
 def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=1, error=FULL["cuda"]))
-    with pytest.raises(
-        UserError, match=r"out of memory on cpu: not even a fraction of a batch of 8 at 32 px fits"
-    ):
+    with pytest.raises(UserError, match=r"out of memory on cpu: not even a fraction of a batch of 8 at 32 px fits"):
         start(data, tmp_path / "out", plugin=plugin)
 
 

@@ -98,9 +98,7 @@ def test_a_read_only_output_folder_is_told_before_anything_is_computed(data: Pat
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: start(data, tmp_path / "runs", **LAST))
     tmp_path.chmod(0o755)
-    assert str(caught.value).startswith(
-        f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only\n"
-    )
+    assert str(caught.value).startswith(f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only\n")
     assert not caught.value.__notes__[0]
 
 

@@ -1,6 +1,6 @@
-"""What unpacks archives that nobody vouches for: every name is checked, nothing is replaced, nothing leads outside.
+"""Write the members of untrusted archives: check every name, replace nothing, and stay inside the folder.
 
-Links, devices and whatever else is no file and no folder are refused; owners, modes and dates are not taken over.
+Links, devices and other special members are refused. Owners, modes and dates are ignored.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from pathlib import Path
 
 from kagglekit.system.errors import UserError, listing
 
-# Of the sizes that headers tell none is believed. A CSV of equal numbers shrinks to a 600th (5,000 columns, deflate),
-# a file of zeros to a 1,028th: so the ratio says nothing of small files, and little of large ones. What it must catch
-# are kilobytes that become terabytes.
+# Sizes in headers are not trusted. Deflate shrinks a CSV of equal numbers (5,000 columns) by a factor of 600 and a file
+# of zeros by 1,028, so the ratio means nothing for small files and little for large ones. It is there to catch
+# kilobytes that become terabytes.
 RATIO = 500
-LARGE_MEMBER = 10**9  # bytes from which on a member's ratio counts
-LARGE_IN_ALL = 2 * 10**9  # bytes from which on an archive's ratio counts
-CHUNK = 1 << 20  # bytes that are read at once
+LARGE_MEMBER = 10**9  # bytes above which a member's ratio counts
+LARGE_IN_ALL = 2 * 10**9  # bytes above which an archive's ratio counts
+CHUNK = 1 << 20  # bytes that are read at a time
 
 
 class BadArchive(UserError):
-    """An archive is unsafe, and not to be used, or broken."""
+    """An archive is unsafe and must not be used, or is damaged."""
 
 
 class BrokenArchive(BadArchive):
-    """An archive is damaged: it should be fetched again."""
+    """An archive is damaged: download it again."""
 
 
 @dataclass
 class Place:
-    """A folder into which an archive is unpacked.
+    """Hold where an archive is unpacked, and how far.
 
     Attributes:
-        archive: What is unpacked, for messages.
-        folder: Where to. It may have files in it; none is replaced.
-        elsewhere: What to do where there is too little room.
-        member: The name at which it is.
-        n_files: How many files were written.
+        archive: The archive, named in messages.
+        folder: The destination. It may hold files; none is replaced.
+        elsewhere: The hint if the disk has too little room.
+        member: Name of the current member.
+        n_files: Number of files written.
     """
 
     archive: Path
@@ -53,7 +53,7 @@ class Place:
 
     def refuse(self, what: str) -> BadArchive:
         """Return the error for an archive that must not be unpacked."""
-        return BadArchive(f"{self.archive} {what}", "it is not unpacked; get the file from its source again")
+        return BadArchive(f"{self.archive} {what}", "it is not unpacked; get the file again from its source")
 
     def refuse_unsafe(self, names: Iterable[str]) -> None:
         """Refuse an archive for members that are links, or whose paths are not safe.
@@ -65,8 +65,8 @@ class Place:
         outside: list[str] = []
         for name in names:
             (misread if any(map(_is_misread, _inside(name) or ())) else outside).append(name)
-        self.refuse_any("would write outside of its folder, or holds links", outside)
-        self.refuse_any("has names that Windows reads as drives, streams, devices or other names", misread)
+        self.refuse_any("would write outside its folder, or holds links", outside)
+        self.refuse_any("has names that mean drives, streams, devices or other names on Windows", misread)
 
     def refuse_strange(self, names: Iterable[str]) -> None:
         """Refuse an archive for members that are neither files nor folders.
@@ -74,7 +74,7 @@ class Place:
         Raises:
             BadArchive: There are such members.
         """
-        self.refuse_any("holds what is no file", names)
+        self.refuse_any("holds special members that are not files", names)
 
     def refuse_any(self, what: str, names: Iterable[str]) -> None:
         """Refuse an archive for members of which `what` is true.
@@ -90,19 +90,19 @@ class Place:
         """Check that the disk has room for `needed` more bytes.
 
         Raises:
-            UserError: It has not.
+            UserError: The disk is too full.
         """
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             what = f"{self.archive} (at {printable(self.member)})" if self.member else str(self.archive)
-            room = f"{needed / 1e9:.1f} GB and {self.folder} has {free / 1e9:.1f} GB left"
+            room = f"{needed / 1e9:.1f} GB, but {self.folder} has {free / 1e9:.1f} GB left"
             raise UserError(f"unpacking {what} needs {room}", self.elsewhere)
 
     def make_folder(self, parts: Sequence[str]) -> None:
-        """Make a folder and those above it.
+        """Make a folder and its parents.
 
         Raises:
-            BadArchive: There is a file, or a link, in the way.
+            BadArchive: A file or a link is in the way.
         """
         for depth in range(1, len(parts) + 1):
             above = tuple(parts[:depth])
@@ -117,16 +117,16 @@ class Place:
             self._folders.add(above)
 
     def write(self, parts: Sequence[str], chunks: Iterable[bytes]) -> Iterator[int]:
-        """Write a file; yield the size of each piece.
+        """Write a file; yield the size of each chunk.
 
         Raises:
-            BadArchive: There is a file of that name already.
+            BadArchive: A file of that name exists.
         """
         self.make_folder(parts[:-1])
         try:
             handle = os.open(os.path.join(self.folder, *parts), _NEW, 0o666)  # noqa: PTH118 - 25,000 times
         except FileExistsError:
-            raise self.refuse(f"holds {printable(self.member)} twice, or it was there before") from None
+            raise self.refuse(f"holds {printable(self.member)} twice, or it existed before") from None
         try:
             for chunk in chunks:
                 rest = memoryview(chunk)
@@ -142,12 +142,12 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getat
 
 
 def printable(name: str) -> str:
-    """Return a name that can be seen and does nothing to a terminal."""
+    """Return a name as it is, or escaped if it has characters that a terminal would hide or act on."""
     return name if name and name.isprintable() else ascii(name)
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:
-    """Return the parts of a member's path; None if it leads outside, or might on some system. ``./`` has none."""
+    """Return the parts of a member's path, or None if it leads outside on any system. ``./`` has none."""
     parts = _inside(name)
     return None if parts is None or any(map(_is_misread, parts)) else parts
 
@@ -159,7 +159,7 @@ def _inside(name: str) -> tuple[str, ...] | None:
 
 
 def _is_misread(part: str) -> bool:
-    """Whether Windows takes a name for a drive, a stream or a device, or leaves out its end."""
+    """Return whether Windows takes a name for a drive, a stream or a device, or cuts off its end."""
     return ":" in part or part.endswith((".", " ")) or part.partition(".")[0].rstrip(" ").upper() in _DEVICES
 
 

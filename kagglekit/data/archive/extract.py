@@ -1,4 +1,4 @@
-"""Archives, unpacked safely: into a folder, nested ones where they lie, or once into the cache folder."""
+"""Unpack archives safely: into a folder, nested ones in place, or once into the cache folder."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_ELSEWHERE = "free some disk, or choose a folder elsewhere"
-_ELSEWHERE_CACHE = "free some disk, or set KAGGLEKIT_CACHE to a folder elsewhere"
+_ELSEWHERE = "free some disk space, or choose another folder"
+_ELSEWHERE_CACHE = "free some disk space, or set KAGGLEKIT_CACHE to another folder"
 
 
 def extract(archive: Path, folder: Path, display: Display | None = None, elsewhere: str = _ELSEWHERE) -> int:
-    """Unpack a zip or tar file and return how many files that were.
+    """Unpack a zip or tar file and return the number of files.
 
-    Nothing outside `folder` is written, nothing in it replaced, and no link or device is made; the checksum of every
-    member of a zip file is compared. What was written before an error was found stays: unpack into a folder of its
-    own, and rename it at the end.
+    Nothing outside `folder` is written, nothing in it replaced, and no link or device is made. The checksum of every
+    member of a zip file is verified. After an error, files written before it remain: unpack into a new folder, and
+    rename it at the end.
 
     Args:
         archive: ``.zip``, ``.tar``, or the latter with gzip, bzip2 or xz; its content counts, not its name.
         folder: It need not exist.
-        display: Shows a bar.
-        elsewhere: What the user could do where the disk is full.
+        display: Shows a progress bar.
+        elsewhere: The hint if the disk is full.
 
     Raises:
-        BadArchive: It is unsafe; the member is named.
-        BrokenArchive: It is damaged; likewise.
-        UserError: There is no such file, or the folder can't be written, or the disk is too full.
+        BadArchive: It is unsafe; the message names the member.
+        BrokenArchive: It is damaged; the message names the member.
+        UserError: The file does not exist, the folder cannot be written, or the disk is too full.
     """
     place = Place(existing_file(archive), folder, elsewhere)
     if display is None:
@@ -60,13 +60,13 @@ def extract(archive: Path, folder: Path, display: Display | None = None, elsewhe
 
 
 def _steps(place: Place) -> Iterator[int]:
-    """Unpack; yield how many of the archive's bytes that took since the last time."""
+    """Unpack; yield how many of the archive's bytes were consumed since the last time."""
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
         kind = _kind(place.archive)
         yield from zip_steps(place) if kind == "zip" else tar_steps(place, kind)
     except OSError as error:
-        if error.errno is None:  # gzip and bz2 word what is broken so
+        if error.errno is None:  # gzip and bz2 report damage so
             raise _broken(place, error) from error
         at = f" (at {printable(place.member)})" if place.member else ""
         raise UserError(
@@ -84,7 +84,7 @@ def _broken(place: Place, error: Exception) -> BrokenArchive:
 
 
 def _kind(archive: Path) -> str:
-    """Return ``zip``, or the compression of a tar file, by its first bytes: names may lie."""
+    """Return ``zip``, or the compression of a tar file, by its first bytes: names can be wrong."""
     with archive.open("rb") as file:
         start = file.read(512)
     known = next((kind for kind, sign in _SIGNS.items() if start.startswith(sign)), "")
@@ -92,7 +92,7 @@ def _kind(archive: Path) -> str:
         return known
     if start[257:262] == b"ustar":
         return "tar"
-    if zipfile.is_zipfile(archive):  # with something before its first member
+    if zipfile.is_zipfile(archive):  # data may precede its first member
         return "zip"
     raise tarfile.ReadError("it is neither a zip nor a tar file")
 
@@ -113,16 +113,16 @@ _BROKEN = (
 
 
 def extract_nested(folder: Path, display: Display | None = None) -> int:
-    """Unpack the zip files in a folder and below, each where it lies, and remove them; return how many that were.
+    """Unpack the zip files in a folder and below in place, and remove them; return their number.
 
-    What ``train.zip`` holds goes into the folder ``train``, whether its members' names begin with ``train/`` or not;
-    ``labels.csv.zip`` becomes ``labels.csv``. Zip files inside of these stay packed, and so does one whose place is
+    The members of ``train.zip`` go into the folder ``train``, whether their names begin with ``train/`` or not;
+    ``labels.csv.zip`` becomes ``labels.csv``. Zip files inside these stay packed, and so does one whose place is
     taken.
 
     Raises:
         BadArchive: One is unsafe.
         BrokenArchive: One is damaged.
-        UserError: The folder can't be written, or the disk is too full.
+        UserError: The folder cannot be written, or the disk is too full.
     """
     archives = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
     done = 0
@@ -131,7 +131,7 @@ def extract_nested(folder: Path, display: Display | None = None) -> int:
             _replace_by_content(archive, display)
             done += 1
         elif display:
-            display.report(f"{archive.name} stays packed: {archive.stem} is there already")
+            display.report(f"{archive.name} stays packed: {archive.stem} exists already")
     return done
 
 
@@ -149,12 +149,12 @@ def _replace_by_content(archive: Path, display: Display | None) -> None:
 
 
 def unpacked(archive: Path) -> Path:
-    """Unpack a zip or tar file into the cache folder and return that folder; what is there already is used again.
+    """Unpack a zip or tar file into the cache folder, unless that is done, and return that folder.
 
-    A changed file (its place, size or time) is unpacked anew. Two runs at once wait for one another.
+    A changed file (its path, size or time) is unpacked again. Two runs at once wait for one another.
 
     Raises:
-        UserError: The file is missing, broken or unsafe, or the disk is too full.
+        UserError: The file is missing, damaged or unsafe, or the disk is too full.
     """
     from filelock import FileLock
 
@@ -163,7 +163,7 @@ def unpacked(archive: Path) -> Path:
     facts = existing_file(archive).stat()
     key = blake2b(f"{archive.resolve()}|{facts.st_size}|{facts.st_mtime_ns}".encode(), digest_size=8).hexdigest()
     folder = cache_folder() / "unpacked" / f"{archive.stem}-{key}"
-    if folder.is_dir():  # it gets this name when it is complete
+    if folder.is_dir():  # it gets this name once it is complete
         return folder
     check_writable(folder.parent, _ELSEWHERE_CACHE)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def unpacked(archive: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was stopped
+    shutil.rmtree(part, ignore_errors=True)  # of an interrupted run
     try:
         extract(archive, part, elsewhere=_ELSEWHERE_CACHE)
         part.rename(folder)

@@ -1,4 +1,4 @@
-"""Tar files for `kagglekit.data.archive.extract`."""
+"""Unpack tar files for `kagglekit.data.archive.extract`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kagglekit.data.archive.destination import CHUNK, LARGE_IN_ALL, RATIO, Place
 
 
 def tar_steps(place: Place, kind: str) -> Iterator[int]:
-    """Unpack a tar file in one pass; yield, about every MB, how many of the archive's bytes that took.
+    """Unpack a tar file in one pass; yield, about every MB, how many of the archive's bytes were consumed.
 
     Args:
-        place: What and where to.
+        place: The archive and its destination.
         kind: ``tar``, or its compression: ``gz``, ``bz2``, ``xz``.
 
     Raises:
-        BadArchive: It is unsafe. What was written before the member at fault was met stays.
-        UserError: There is not enough room.
-        Exception: One of tarfile and its decompressors: it is broken.
+        BadArchive: It is unsafe. Files written before the unsafe member remain.
+        UserError: The disk is too full.
+        Exception: Of tarfile or its decompressors: the archive is damaged.
     """
     done, size = 0, place.archive.stat().st_size
     with place.archive.open("rb") as file, _expanded(file, kind) as opened:
@@ -34,10 +34,10 @@ def tar_steps(place: Place, kind: str) -> Iterator[int]:
                     if file.tell() >= done + CHUNK:
                         yield file.tell() - done
                         done = file.tell()
-        if content.last != bytes(tarfile.BLOCKSIZE):  # tarfile itself ends at what is no header without a word
+        if content.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes an invalid header for the end, silently
             raise tarfile.ReadError("the archive ends, or is damaged, after it")
         place.member = ""
-        while content.read(CHUNK):  # the checksum of what is compressed comes at the end
+        while content.read(CHUNK):  # to the checksum at the end of the compressed stream
             pass
 
 
@@ -64,7 +64,7 @@ def _write_member(place: Place, member: tarfile.TarInfo, content: _Forward) -> I
 
 
 class _Forward:
-    """A stream that tarfile can read: it goes forward only, counts what it expands to, and holds no giant headers."""
+    """Let tarfile read a stream forward only; count the bytes it expands to, and refuse giant headers."""
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self.last = b""
@@ -75,13 +75,13 @@ class _Forward:
 
     def seek(self, place: int) -> None:
         if place < self._at:
-            raise tarfile.ReadError("a member that begins before the end of the last")
+            raise tarfile.ReadError("a member begins before the end of the last one")
         for _ in self.chunks(place - self._at):
             pass
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= CHUNK:  # tarfile asks for a header's names in one piece, which have some hundreds
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        if not 0 <= size <= CHUNK:  # tarfile reads a header's names at once, which have a few hundred bytes
+            raise tarfile.ReadError(f"a header claims {size:,} bytes")
         self.last = self._stream.read(size)
         self._at += len(self.last)
         if self._at > self._limit:
@@ -93,6 +93,6 @@ class _Forward:
         while size > 0:
             chunk = self.read(min(size, CHUNK))
             if not chunk:
-                raise tarfile.ReadError("the archive ends in the middle")
+                raise tarfile.ReadError("the archive is truncated")
             size -= len(chunk)
             yield chunk

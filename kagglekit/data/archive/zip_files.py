@@ -1,4 +1,4 @@
-"""Zip files for `kagglekit.data.archive.extract`."""
+"""Unpack zip files for `kagglekit.data.archive.extract`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LOCAL_HEADER = 30  # bytes before a member's name and data
 
 
 def zip_steps(place: Place) -> Iterator[int]:
-    """Unpack a zip file; yield, about every MB, how many of the archive's bytes that took.
+    """Unpack a zip file; yield, about every MB, how many of the archive's bytes were consumed.
 
     Raises:
         BadArchive: It is unsafe.
-        UserError: There is not enough room.
-        Exception: One of zipfile and its decompressors: it is broken.
+        UserError: The disk is too full.
+        Exception: Of zipfile or its decompressors: the archive is damaged.
     """
     with zipfile.ZipFile(place.archive) as archive:
         members = archive.infolist()
@@ -42,21 +42,21 @@ def zip_steps(place: Place) -> Iterator[int]:
 
 
 def _check_count(place: Place, archive: zipfile.ZipFile) -> None:
-    """Compare how many members there are with what the archive's end says: zipfile passes over what it can't read."""
+    """Compare the number of members with the end record's: zipfile silently skips what it cannot read."""
     with place.archive.open("rb") as file:
         file.seek(-END - len(archive.comment), 2)
         end = file.read(END)
-    (told,) = struct.unpack_from("<H", end, 10)
+    (expected,) = struct.unpack_from("<H", end, 10)
     found = len(archive.infolist())
-    if end.startswith(b"PK\5\6") and told not in (found % 0x10000, 0xFFFF):
-        raise zipfile.BadZipFile(f"{found:,} members, expected are {told:,}")
+    if end.startswith(b"PK\5\6") and expected not in (found % 0x10000, 0xFFFF):
+        raise zipfile.BadZipFile(f"{found:,} members found, {expected:,} expected")
 
 
 def _check_zip(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse what the table of contents gives away; nothing has been written yet."""
+    """Refuse an archive by its table of contents, before anything is written."""
     size = place.archive.stat().st_size
     if any(member.header_offset < 0 for member in members):
-        raise zipfile.BadZipFile("its table of contents points to nowhere")
+        raise zipfile.BadZipFile("its table of contents points outside the file")
     place.refuse_unsafe(member.filename for member in members if _leads_outside(member))
     place.refuse_strange(member.filename for member in members if not _is_plain(member))
     place.refuse_any("is encrypted", (member.filename for member in members if member.flag_bits & 1))
@@ -69,7 +69,7 @@ def _check_zip(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
 
 
 def _overlapping(members: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
-    """Yield the names of members that share bytes with the next: some bombs do, nothing honest does."""
+    """Yield the names of members that share bytes with the next one, as some zip bombs do."""
     for member, following in pairwise(sorted(members, key=lambda member: member.header_offset)):
         if member.header_offset + LOCAL_HEADER + member.compress_size > following.header_offset:
             yield member.filename
@@ -89,8 +89,8 @@ def _is_plain(member: zipfile.ZipInfo) -> bool:
 
 
 def _zip_chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield a member's bytes, never more than its size says; the last read compares its CRC."""
-    # zipfile expands all that it reads at once, except deflated bytes: 4 kB of bzip2 may become 90 MB.
+    """Yield a member's bytes, never more than its size says; the last read verifies its CRC."""
+    # zipfile expands everything it reads at once, except deflated bytes: 4 kB of bzip2 can become 90 MB.
     step = CHUNK if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 1 << 12
     read = 0
     with archive.open(member) as content:
@@ -98,4 +98,4 @@ def _zip_chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[b
             read += len(chunk)
             yield chunk
     if read != member.file_size:
-        raise zipfile.BadZipFile(f"{read:,} bytes, expected are {member.file_size:,}")
+        raise zipfile.BadZipFile(f"{read:,} bytes found, {member.file_size:,} expected")

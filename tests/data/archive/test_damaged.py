@@ -37,7 +37,7 @@ def test_a_zip_file_whose_table_of_contents_is_damaged_does_not_lose_members_in_
     patched(
         archive, "train/b.jpg", central=(32, (256).to_bytes(2, "little"))
     )  # its comment now swallows those that follow
-    refused(archive, "2 members, expected are 4")
+    refused(archive, "2 members found, 4 expected")
 
 
 @pytest.mark.parametrize("mode", TARS.values(), ids=TARS)
@@ -45,7 +45,7 @@ def test_a_cut_tar_file_is_refused(tmp_path: Path, mode: str) -> None:
     archive = tar_file(tmp_path / "a", {"good": b"1", "bad": os.urandom(9999)}, mode)
     content = archive.read_bytes()
     archive.write_bytes(content[:5000])
-    refused(archive, "cannot unpack .*(ended before|unexpected end|in the middle)")
+    refused(archive, "cannot unpack .*(ended before|unexpected end|truncated)")
 
 
 def test_a_tar_file_that_ends_between_members_is_refused(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monk
     zipped = zip_file(tmp_path / "a.zip", {"a": b"1", "b": b"1"})
     for name in "ab":
         patched(zipped, name, central=(24, size(4 * 10**8)))
-    with pytest.raises(UserError, match=r"a\.zip needs 0\.8 GB and .*out has 0\.5 GB left\nfree some disk") as caught:
+    with pytest.raises(UserError, match=r"a\.zip needs 0\.8 GB, but .*out has 0\.5 GB left\nfree some disk") as caught:
         extract(zipped, tmp_path / "out")
     assert not isinstance(caught.value, BadArchive)
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
@@ -110,7 +110,7 @@ def test_a_disk_that_is_full_all_the_same_is_the_users_to_mend(tmp_path: Path) -
     done = forks.run(["-c", code], tmp_path, {**os.environ, **forks.SET})
     assert done.stdout == (
         "UserError cannot unpack a.zip into out (at large): File too large\n"
-        "free some disk, or choose a folder elsewhere\n"
+        "free some disk space, or choose another folder\n"
     )
 
 
@@ -169,7 +169,7 @@ def test_a_nested_archive_whose_place_is_taken_stays_packed(tmp_path: Path) -> N
     (tmp_path / "train" / "1.jpg").write_bytes(b"here before")
     display, said = terminal()
     assert extract_nested(tmp_path, display) == 0
-    assert "train.zip stays packed: train is there already" in said.getvalue()
+    assert "train.zip stays packed: train exists already" in said.getvalue()
     assert (tmp_path / "train" / "1.jpg").read_bytes() == b"here before"
     assert (tmp_path / "train.zip").exists()
 
@@ -184,6 +184,6 @@ def test_a_hostile_nested_archive_is_refused_and_leaves_nothing(tmp_path: Path) 
 def test_the_cache_takes_tar_files_and_refuses_as_all_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     assert found(unpacked(tar_file(tmp_path / "a.tar.gz", CONTENT, "w:gz"))) == CONTENT
-    with pytest.raises(BadArchive, match="holds what is no file: odd"):
+    with pytest.raises(BadArchive, match="holds special members that are not files: odd"):
         unpacked(special(tmp_path / "b.tgz", tarfile.FIFOTYPE))
     assert len([path for path in (tmp_path / "cache" / "unpacked").iterdir() if path.is_dir()]) == 1
