@@ -1,8 +1,7 @@
-"""Writes a small distribution around a competition's plugin: pyproject.toml, README.md, a test."""
+"""Write a distribution of a competition's plugin: pyproject.toml, README.md, a test."""
 
 from __future__ import annotations
 
-import json
 from string import Template
 
 from kagglekit._version import __version__
@@ -10,6 +9,7 @@ from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels
+from kagglekit.authoring.quoting import list_literal, literal
 from kagglekit.authoring.scaffold import Facts, plugin_text
 
 
@@ -18,44 +18,46 @@ def module_name(name: str) -> str:
     return f"kagglekit_{name.replace('-', '_')}"
 
 
-def package_files(facts: Facts, seen: DataLayout) -> dict[str, str]:
+def package_files(facts: Facts, layout: DataLayout) -> dict[str, str]:
     """Return the text of each file of a distribution, by its path in the distribution's folder."""
-    names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
+    names = {"name": facts.name, "module": module_name(facts.name), "version": __version__}
     return {
-        f"{module_name(facts.name)}.py": plugin_text(facts, seen).replace(f"./{facts.name}.py", facts.name),
+        f"{module_name(facts.name)}.py": plugin_text(facts, layout, called=facts.name),
         "pyproject.toml": _PYPROJECT.substitute(names),
         "README.md": _README.substitute(names),
-        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(seen)),
+        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(layout)),
     }
 
 
-def _tiny(seen: DataLayout) -> str:
-    """Write the body of a function that draws tiny data in the layout that was recognised."""
-    classes = list(seen.labels.classes[: None if seen.sample and seen.sample.form == "unknown" else 3])
-    lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
-    lines += _tiny_labels(seen.labels)
-    if seen.test is None:
+def _tiny(layout: DataLayout) -> str:
+    """Return the body of a function that draws tiny data in the detected layout."""
+    classes = layout.labels.classes[: None if layout.sample and layout.sample.form == "unknown" else 3]
+    lines = [f"classes = {list_literal(classes)}", *_tiny_labels(layout.labels)]
+    test = layout.test
+    if test is None:
         return _indented(lines)
-    if seen.test.labelled:
-        return _indented([*lines, *_each(f'folder / "{seen.test.folder}" / name / f"t{{i}}.png"')])
-    suffix = seen.test.suffix or ".png"
-    ids = '[f"t{i}" for i in range(4)]' if seen.test.suffix != "" else '[f"t{i}.png" for i in range(4)]'
-    lines.append(f"tests = {ids}")
-    lines += ["for i, image in enumerate(tests):"]
-    file = "{image}" if seen.test.suffix == "" else f"{{image}}{suffix}"
-    lines += [f'    draw(folder / "{seen.test.folder}" / f"{file}", i % len(classes))']
-    return _indented([*lines, *_tiny_sample(seen)])
+    if test.labelled:
+        return _indented([*lines, *_each(f'{_folder(test.folder)} / name / f"t{{i}}.png"')])
+    lines.append(f'tests = [f"t{{i}}{"" if test.suffix != "" else ".png"}" for i in range(4)]')
+    lines.append("for i, image in enumerate(tests):")
+    file = "image" if test.suffix == "" else f"(image + {literal(test.suffix or '.png')})"
+    lines.append(f"    draw({_folder(test.folder)} / {file}, i % len(classes))")
+    return _indented([*lines, *_tiny_sample(layout)])
+
+
+def _folder(relative: str) -> str:
+    return f"folder / {literal(relative)}"
 
 
 def _tiny_labels(labels: Labels) -> list[str]:
     if isinstance(labels, FileNames):
-        return _each(f'folder / "{labels.images}" / f"{labels.example}.png"')
+        return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
     return _tiny_folders(labels) if isinstance(labels, ClassFolders) else _tiny_csv(labels)
 
 
 def _tiny_folders(labels: ClassFolders) -> list[str]:
-    lines = _each(f'folder / "{labels.train}" / name / f"{{i}}.png"')
-    return lines if labels.valid is None else [*lines, *_each(f'folder / "{labels.valid}" / name / f"v{{i}}.png"')]
+    lines = _each(f'{_folder(labels.train)} / name / f"{{i}}.png"')
+    return lines if labels.valid is None else [*lines, *_each(f'{_folder(labels.valid)} / name / f"v{{i}}.png"')]
 
 
 def _each(file: str) -> list[str]:
@@ -63,29 +65,29 @@ def _each(file: str) -> list[str]:
 
 
 def _tiny_csv(labels: Table) -> list[str]:
-    file = f"{{kind}}-{{i}}{labels.suffix or '.png'}"
-    image = "{kind}-{i}" if labels.suffix else file
+    suffix = literal(labels.suffix or ".png")
+    image = 'f"{kind}-{i}"'
     return [
-        f"rows = [{json.dumps([labels.id_column, labels.label_column], ensure_ascii=False)}]",
-        *_each(f'folder / "{labels.images}" / f"{file}"'),
-        f'        rows.append([f"{image}", name])',
-        f'write(folder / "{labels.csv}", rows)',
+        f"rows = [{list_literal([labels.id_column, labels.label_column])}]",
+        *_each(f"{_folder(labels.images)} / ({image} + {suffix})"),
+        f"        rows.append([{image if labels.suffix else f'{image} + {suffix}'}, name])",
+        f"write({_folder(labels.csv)}, rows)",
     ]
 
 
-def _tiny_sample(seen: DataLayout) -> list[str]:
-    sample = seen.sample
+def _tiny_sample(layout: DataLayout) -> list[str]:
+    sample = layout.sample
     if sample is None:
         return []
-    spelt = [sample.spelling.get(name, name) for name in seen.labels.classes[:3]]
-    image = f"{json.dumps(seen.test.prefix)} + image" if seen.test and seen.test.prefix else "image"
+    spelt = [sample.spelling.get(name, name) for name in layout.labels.classes[:3]]
+    image = f"{literal(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
     if sample.form == "a column a class":
         columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
     else:
         value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
-        columns, values = list(sample.columns), f"[{json.dumps(value, ensure_ascii=False)}] * {len(sample.columns) - 1}"
-    header = json.dumps(columns, ensure_ascii=False)
-    return [f'write(folder / "sample_submission.csv", [{header}, *([{image}] + {values} for image in tests)])']
+        columns, values = list(sample.columns), f"[{literal(value)}] * {len(sample.columns) - 1}"
+    rows = f"[{list_literal(columns)}, *([{image}] + {values} for image in tests)]"
+    return [f'write(folder / "sample_submission.csv", {rows})']
 
 
 def _indented(lines: list[str]) -> str:
@@ -122,11 +124,11 @@ A plugin for kagglekit.
     kagglekit check $name --data DIR
     kagglekit run $name --data DIR
 
-`pytest` runs the conformance check on tiny drawn pictures in the layout of the data.
+`pytest` runs the conformance check on tiny generated images in the layout of the data.
 """)
 
 _TEST = Template('''\
-"""The plugin passes kagglekit's conformance check, on tiny data in the layout of the real ones."""
+"""The plugin passes kagglekit's conformance check on tiny data in the layout of the real data."""
 
 import csv
 from pathlib import Path

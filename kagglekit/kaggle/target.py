@@ -1,4 +1,4 @@
-"""What the user means to submit: which competition, which run or file; and whether the file is right."""
+"""Find the competition and the run or file that the user wants to submit, and check the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kagglekit.data.location import existing_data
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import competition_names, load
 from kagglekit.kaggle.ledger import record_of_file
-from kagglekit.kaggle.submit import Sending
+from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
@@ -19,14 +19,14 @@ from kagglekit.system.errors import UsageError, UserError
 
 @dataclass(frozen=True)
 class Target:
-    """A file and where it goes.
+    """A file and its competition.
 
     Attributes:
         plugin: The competition's name, or its plugin file.
-        title: As people know it.
-        slug: On Kaggle; None if it is not there.
+        title: The competition's title.
+        slug: Its name on Kaggle; None if it is not there.
         file: The CSV.
-        run: The run that wrote it; None for a file from elsewhere.
+        run: The run that wrote the file; None if no run did.
     """
 
     plugin: str
@@ -37,7 +37,7 @@ class Target:
 
 
 def find_target(what: Sequence[str], out: Path) -> Target:
-    """Find what ``[COMPETITION] [RUN | FILE.csv]`` means.
+    """Resolve ``[COMPETITION] [RUN | FILE.csv]``.
 
     Args:
         what: At most two words.
@@ -45,16 +45,16 @@ def find_target(what: Sequence[str], out: Path) -> Target:
 
     Raises:
         UsageError: A file without its competition.
-        UserError: There is no such run, or it has nothing to submit.
+        UserError: There is no such run, or it has no submission.
     """
     if not what:
         return target_of(latest_finished(out, None))
     first, rest = what[0], what[1:]
     if not is_competition(first):
         if rest:
-            load(first)  # says what is unknown
+            load(first)  # raises: unknown competition
         if _is_foreign_file(first):
-            raise UsageError(f"{first} does not say where it goes", f"kagglekit submit COMPETITION {first}")
+            raise UsageError(f"no competition given for {first}", f"kagglekit submit COMPETITION {first}")
         return target_of(_named_run(first, out, None))
     if not rest:
         return _of_run(first, latest_finished(out, first))
@@ -73,7 +73,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
 
     Args:
         out: Folder of all runs.
-        competition: Whose; None for any that is on Kaggle.
+        competition: Its competition; None for any that is on Kaggle.
 
     Raises:
         UserError: There is none.
@@ -85,30 +85,30 @@ def latest_finished(out: Path, competition: str | None) -> Run:
             return run
     whose = competition or "a Kaggle competition"
     raise UserError(
-        f"there is no finished run of {whose} with a submission in {out.resolve()}",
-        f"kagglekit run {competition or 'COMPETITION'}; runs elsewhere: --out DIR",
+        f"no finished run of {whose} with a submission in {out.resolve()}",
+        f"start one: kagglekit run {competition or 'COMPETITION'}, or name the folder of your runs: --out DIR",
     )
 
 
 def _is_whole(run: Run) -> bool:
-    """Whether a run is finished, with a submission of all test images; one whose folder can't be read is not."""
+    """Whether a run is readable and finished, with a submission of all test images."""
     try:
         return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
     except (UserError, ValueError):
         return False
 
 
-def checked(target: Target, data: Path | None, message: str, display: Display) -> Sending:
-    """Check the file against sample_submission.csv.
+def check_target(target: Target, data: Path | None, message: str, display: Display) -> Package:
+    """Check the file against sample_submission.csv; return it ready to submit.
 
     Args:
-        target: What is to be submitted.
-        data: Where the sample is; None for the run's data folder, or the competition's usual place.
-        message: For the description; empty for the run's name and valid score.
-        display: Shows what was found.
+        target: The file and its competition.
+        data: The folder with the sample; None for the run's data folder, or the competition's usual place.
+        message: The description; empty for the run's name and valid score.
+        display: Shows the result.
 
     Raises:
-        UserError: Kaggle would refuse the file, or there is nothing to check it against.
+        UserError: Kaggle would refuse the file, or there is no sample.
     """
     from kagglekit.data.submission import check_file, read_sample
 
@@ -116,14 +116,14 @@ def checked(target: Target, data: Path | None, message: str, display: Display) -
     sample = read_sample(folder) if folder else None
     if sample is None:
         raise UserError(
-            f"there is no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
-            f"name the data folder with --data DIR, or fetch it: kagglekit download {target.plugin}",
+            f"no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
+            f"pass the data folder with --data DIR, or download it: kagglekit download {target.plugin}",
         )
     rows = check_file(target.file, sample)
     display.report(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)
-    return Sending(slug, target.file, message or _describe(target), record)
+    return Package(slug, target.file, message or _describe(target), record)
 
 
 def target_of(run: Run) -> Target:
@@ -135,14 +135,14 @@ def target_of(run: Run) -> Target:
     info = run.info()
     if not run.submission.exists():
         raise UserError(
-            f"{run.folder} has no submission.csv",
-            f"its status is {info.get('status', 'unknown')}; to go on with it: kagglekit resume {run.folder}",
+            f"{run.folder} has no submission.csv; its status is {info.get('status', 'unknown')}",
+            f"resume it: kagglekit resume {run.folder}",
         )
     return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
 
 
 def _of_run(competition: str, run: Run) -> Target:
-    """Return a run's submission; where its plugin had no slug yet, it goes where the plugin says now."""
+    """Return a run's submission; if its plugin had no slug then, use the plugin's current one."""
     target = target_of(run)
     if target.slug:
         return target
@@ -152,19 +152,19 @@ def _of_run(competition: str, run: Run) -> Target:
 
 def _of_file(competition: str, file: Path) -> Target:
     if not file.is_file():
-        raise UserError(f"there is no file {file}")
+        raise UserError(f"file not found: {file}")
     facts = Hooks(load(competition)).competition()
     return Target(competition, facts.title, facts.slug, file, None)
 
 
 def _is_foreign_file(word: str) -> bool:
-    """Whether a word is a CSV that is no run's own."""
+    """Whether a word names a CSV other than a run's own submission."""
     path = Path(word)
     return path.suffix == ".csv" and not _is_own(path)
 
 
 def _is_own(file: Path) -> bool:
-    """Whether a file is the submission of the run in whose folder it lies."""
+    """Whether a file is the submission of the run in its folder."""
     run = Run(file.parent)
     return run.recipe_file.exists() and file.name == run.submission.name
 
@@ -173,7 +173,7 @@ def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
     run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
     if competition and run.info().get("competition") != competition:
-        raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not of {competition}")
+        raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not {competition}")
     return run
 
 
@@ -183,7 +183,7 @@ def _short_name(competition: str) -> str:
 
 
 def _data_of(target: Target) -> Path | None:
-    """Return the run's own data folder where it still exists, else the competition's usual place."""
+    """Return the run's own data folder if it still exists, else the competition's usual place."""
     if target.run and Path(own := target.run.info().get("data", "")).is_dir() and own:
         return Path(own)
     plugins = load(target.plugin)
