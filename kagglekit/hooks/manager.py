@@ -67,13 +67,13 @@ def load_for(run: Run) -> Plugins:
     Raises:
         UserError: As in `load`.
     """
-    return load(run.info()["plugin"], disabled_in(run))
+    return load(run.info().plugin, disabled_in(run))
 
 
 def disabled_in(run: Run) -> tuple[str, ...]:
     """Return the shared plugins that a run disabled and that are installed here."""
     installed = {entry.name for entry in entry_points(group=GROUPS["shared"])}
-    return tuple(name for name in run.disabled if name in installed)
+    return tuple(name for name in run.info().disabled if name in installed)
 
 
 def load_shared(disable: Sequence[str] = ()) -> Plugins:
