@@ -102,7 +102,8 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
         finished = start(request, display, go_on)
         if and_submit:
             _submit(finished, message, display)
-        result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
+        # a short run has no estimate
+        result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:
         click.echo(json.dumps(result))
 

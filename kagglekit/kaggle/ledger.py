@@ -85,7 +85,8 @@ def last_submission(run: Run, kaggle: Kaggle) -> int:
     Raises:
         UserError: There is none.
     """
-    if run.info().get("slug") and (found := find_open(run, run.info()["slug"], kaggle)):
+    slug = run.info().slug
+    if slug and (found := find_open(run, slug, kaggle)):
         return found.ref
     refs = [int(entry["ref"]) for entry in run.submissions() if entry["ref"]]
     if not refs:

@@ -81,7 +81,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
     name = _short_name(competition) if competition else "*"
     folders = sorted(out.glob(f"{name}/*/run.json"), key=lambda file: file.parent.name, reverse=True)
     for run in (Run(file.parent) for file in folders):
-        if _is_whole(run) and (competition or run.info().get("slug")):
+        if _is_whole(run) and (competition or run.info().slug):
             return run
     whose = competition or "a Kaggle competition"
     raise UserError(
@@ -93,7 +93,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
 def _is_whole(run: Run) -> bool:
     """Whether a run is readable and finished, with a submission of all test images."""
     try:
-        return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
+        return run.info().status == "finished" and run.submission.exists() and not run.recipe().limit
     except (UserError, ValueError):
         return False
 
@@ -135,10 +135,10 @@ def target_of(run: Run) -> Target:
     info = run.info()
     if not run.submission.exists():
         raise UserError(
-            f"{run.folder} has no submission.csv; its status is {info.get('status', 'unknown')}",
+            f"{run.folder} has no submission.csv; its status is {info.status or 'unknown'}",
             f"resume it: kagglekit resume {run.folder}",
         )
-    return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
+    return Target(info.plugin, info.title, info.slug, run.submission, run)
 
 
 def _of_run(competition: str, run: Run) -> Target:
@@ -172,8 +172,8 @@ def _is_own(file: Path) -> bool:
 def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
     run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
-    if competition and run.info().get("competition") != competition:
-        raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not {competition}")
+    if competition and (own := run.info().competition) != competition:
+        raise UserError(f"{run.folder} is a run of {own}, not {competition}")
     return run
 
 
@@ -184,8 +184,8 @@ def _short_name(competition: str) -> str:
 
 def _data_of(target: Target) -> Path | None:
     """Return the run's own data folder if it still exists, else the competition's usual place."""
-    if target.run and Path(own := target.run.info().get("data", "")).is_dir() and own:
-        return Path(own)
+    if target.run and (own := target.run.info().data_folder):
+        return own
     plugins = load(target.plugin)
     return existing_data(Hooks(plugins).competition(), plugins.competition)
 
@@ -193,7 +193,6 @@ def _data_of(target: Target) -> Path | None:
 def _describe(target: Target) -> str:
     if target.run is None:
         return target.file.name
-    scores = target.run.info().get("scores") or [{}]
-    metric = target.run.info().get("metric")
-    valid = scores[-1].get(f"valid_{metric}")
-    return f"{target.run.name}, valid {metric} {valid[0]:.4f}" if valid else target.run.name
+    info = target.run.info()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
+    return f"{target.run.name}, valid {info.metric} {valid.value:.4f}" if valid else target.run.name
