@@ -129,7 +129,7 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
-            r"no network 'resnet43'; near it .*resnet34",
+            r"no network 'resnet43'; similar: .*resnet34",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -145,7 +145,7 @@ def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: li
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
         (["--data", "dogs", "--device", "cuda:99"], r"no device 'cuda:99' on this machine\n.*finds: .*cpu"),
-        (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nuse --precision bf16"),
+        (["--data", "dogs", "--precision", "fp16"], r"fp16 needs a GPU\nuse --precision bf16"),
         (["--data", "dogs", "--out", "a-file/runs"], r"cannot write to the folder .*a-file is a file\n.*--out DIR"),
         (
             ["--data", "dogs", "--from", "20250101"],
