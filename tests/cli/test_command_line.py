@@ -140,13 +140,13 @@ def test_without_a_command_it_shows_the_commands_and_is_a_usage_error() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
+        (["rum"], r"unknown command 'rum': did you mean 'run'\? choose from blend, cache, "),
         (["run"], r"no competition given: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
             ["run", "dog-breed", "--preset", "quik"],
-            r"unknown preset 'quik': did you mean 'quick'\? known are auto, best",
+            r"unknown preset 'quik': did you mean 'quick'\? choose from auto, best",
         ),
         (["run", "dog-breed", "--precision", "fp8"], r"invalid value for '--precision': 'fp8' is not one of 'auto'"),
         (["run", "dog-breed", "--epochs", "0"], r"invalid value for '--epochs': 0 is not in the range"),
@@ -164,7 +164,7 @@ def test_without_a_command_it_shows_the_commands_and_is_a_usage_error() -> None:
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
-            r"no network 'resnet43'; near it .*resnet34",
+            r"no network 'resnet43'; similar: .*resnet34",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -179,8 +179,8 @@ def test_a_usage_error_exits_with_2_and_says_what_is_right(arguments: list[str],
         (["--data", "nowhere"], r"the data folder nowhere does not exist\nhint: pass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
-        (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\nhint: .*sees: .*cpu"),
-        (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nhint: use --precision bf16"),
+        (["--data", "dogs", "--device", "cuda:99"], r"no device 'cuda:99' on this machine\nhint: .*finds: .*cpu"),
+        (["--data", "dogs", "--precision", "fp16"], r"fp16 needs a GPU\nhint: use --precision bf16"),
         (
             ["--data", "dogs", "--out", "a-file/runs"],
             r"cannot write to the folder .*a-file is a file\nhint: .*--out DIR",
@@ -189,7 +189,7 @@ def test_a_usage_error_exits_with_2_and_says_what_is_right(arguments: list[str],
             ["--data", "dogs", "--from", "20250101"],
             r"there are no runs in .*dog-breed\nhint: start one: kagglekit run dog-breed",
         ),
-        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"there is no weights file no\.pt"),
+        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"no weights file no\.pt"),
         (
             ["--data", "dogs", "--set", "pretrained=true", "--set", "weights=other.safetensors"],
             rf"other\.safetensors fills no layer of {ARCH}.*fc\.weight.*\nhint: .*--set weights=FILE",
@@ -229,7 +229,7 @@ def test_unavailable_weights_are_reported_within_twenty_seconds(here: Path, tmp_
     done = kagglekit("run", "dog-breed", "--data", here / "dogs", "--arch", "mobilenetv2_100", cwd=tmp_path)
     assert time.perf_counter() - started < 20
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.match(r"error: the pretrained weights of mobilenetv2_100 can't be had: ", done.stderr)
+    assert re.match(r"error: cannot get the pretrained weights of mobilenetv2_100: ", done.stderr)
     assert "--set weights=FILE" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "submissions").exists()
@@ -426,7 +426,7 @@ def test_a_run_is_named_by_path_name_unique_beginning_or_latest(form: str, finis
 def test_an_unknown_run_is_reported_with_those_that_exist(finished: tuple[Run, str]) -> None:
     run, _ = finished
     message = refused(ask("run", "dog-breed", "--from", "20010101"), 1)
-    assert f"unknown run '20010101': known are {run.name}, latest" in message
+    assert f"unknown run '20010101': choose from {run.name}, latest" in message
     assert "there are no runs in" in refused(ask("run", "pets", "--from", "latest"), 1)  # it is no run of pets
 
 
