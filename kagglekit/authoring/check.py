@@ -17,7 +17,8 @@ from kagglekit.authoring.findings import Finding, Report
 from kagglekit.authoring.sample_images import draw_pictures
 from kagglekit.data.location import existing_data
 from kagglekit.data.splits import split_valid
-from kagglekit.data.submission import check_submission, read_sample
+from kagglekit.data.sample import find_sample, wanted_of
+from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.failures import defined_at
@@ -198,12 +199,13 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
         return
 
     def rows() -> str:
-        sample = read_sample(data)
+        found = find_sample(data, wanted_of(table, data, classes))
+        sample = found.rows if found else None
         drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids))
         predictions = make_predictions(ids, classes, drawn)
         answered = hooks.submission(hooks.competition(), predictions, sample)
         check_submission(answered, sample, predictions, hooks.competition())
-        like = "as in sample_submission.csv" if sample is not None else "there is no sample_submission.csv"
+        like = f"as in {found.file.name}" if found else "there is no sample_submission.csv"
         return f"{len(answered):,} rows, columns {listing(list(answered.columns))}; {like}"
 
     mend = "mend the ids or class names in kagglekit_labels, or answer kagglekit_submission"

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     help="Write a checked submission for the test images in --data DIR, as the run did.",
 )
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the test images are.")
+@click.option(
+    "--sample", type=click.Path(path_type=Path), metavar="FILE", help="With --submission: the sample submission."
+)
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
 @click.option(
     "--out",
@@ -50,6 +53,7 @@ def predict(
     csv: Path | None,
     submission: Path | None,
     data: Path | None,
+    sample: Path | None,
     device: str,
     out: Path,
 ) -> None:
@@ -65,16 +69,15 @@ def predict(
     display = for_people(as_json)
     if submission:
         _check_submission_options(paths, tta or as_json or bool(csv), data)
-    elif data:
-        raise UsageError("--data goes with --submission FILE", "name the images to predict as PATH")
+    elif data or sample:
+        raise UsageError("--data and --sample go with --submission FILE", "name the images to predict as PATH")
     elif not paths:
         raise UsageError("there are no images to predict: name files or folders", "what it takes: kagglekit predict -h")
     found = find_run(run, out)
     if submission and data:
         from kagglekit.prediction.test_folder import submit_test_folder
 
-        rows = submit_test_folder(found, data, submission, device, display)
-        display.report(f"submission: {submission} with {len(rows):,} rows, checked")
+        submit_test_folder(found, data, submission, device, display, sample)
         return
     from kagglekit.api import predict as predict_images
 

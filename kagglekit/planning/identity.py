@@ -35,6 +35,7 @@ def start_facts(plan: Plan) -> dict[str, Any]:
         "competition": plugin_name(plan.request.competition),
         "data": str(plan.data),
         "device": str(plan.device),
+        "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
         "from_run": str(plan.base.folder.absolute()) if plan.base else "",
     }
     return {"request": json.loads(json.dumps(asked)), "data_key": data_key(plan.table, plan.data, plan.classes)}
@@ -67,6 +68,7 @@ def request_of(run: Run, data: Path | None, fresh: bool) -> Request:
     if asked is None:
         raise UserError(f"{run.folder} cannot be resumed: its run.json does not say what was asked", "start it anew")
     known = {**asked, "disable": tuple(asked["disable"]), "data": data or Path(asked["data"])}
+    known["sample"] = Path(asked["sample"]) if asked.get("sample") else None
     request = Request(**known, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.data.submission import check_submission, clip_predictions, write_submission
+from kagglekit.data.sample import checked_against, no_sample
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import Display
@@ -157,20 +158,22 @@ def write_csv(outcome: Results, ensemble: Ensemble) -> None:
     rows = submission_rows(plan, test)
     write_submission(rows, outcome.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows{checked_against(plan.sample)}{limited}")
+    if plan.sample is None and plan.competition.slug:
+        display.warn(no_sample(plan.data))
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
     """Ask for the rows of the CSV, and check them.
 
     Raises:
-        UserError: They are not what sample_submission.csv asks for.
+        UserError: They differ from the sample submission.
     """
-    sample = read_sample(plan.data)
+    sample, name = (plan.sample.rows, plan.sample.file.name) if plan.sample else (None, "")
     if sample is not None and plan.recipe.limit:
         sample = sample[sample.iloc[:, 0].isin(test.index)]
     rows = plan.hooks.submission(plan.competition, test, sample)
-    check_submission(rows, sample, test, plan.competition)
+    check_submission(rows, sample, test, plan.competition, name)
     return rows
 
 

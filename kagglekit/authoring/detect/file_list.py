@@ -11,7 +11,7 @@ from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.data_folder import names_with_labels
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.scaffold import USUAL
-from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
+from kagglekit.data.listing import in_order, is_image
 from kagglekit.data.submission import SAMPLE_NAMES
 from kagglekit.system.errors import listing
 
@@ -36,7 +36,7 @@ def _folders(names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         path = PurePosixPath(name)
         folder = "" if str(path.parent) == "." else path.parent.as_posix()
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if is_image(path.name):
             found.setdefault(folder, []).append(path.name)
         elif path.suffix.lower() == ".zip" and not PurePosixPath(path.stem).suffix:
             found.setdefault(path.with_suffix("").as_posix(), [])
