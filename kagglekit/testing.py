@@ -1,4 +1,4 @@
-"""For tests of plugins: the conformance check as an assertion.
+"""The conformance check as an assertion, for tests of plugins.
 
 from kagglekit.testing import check_competition
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 
 def check_competition(competition: str | Path, data: str | Path | None = None) -> list[Finding]:
-    """Check a competition's plugin as `kagglekit check` does, and fail if there is a problem.
+    """Check a competition's plugin like `kagglekit check`, and fail if there is a problem.
 
     Args:
         competition: An installed competition's name, or the path of a plugin file.
-        data: A data folder in the competition's layout, real or tiny; None for the usual places. Without one,
+        data: A data folder in the competition's layout, real or tiny; None for the default places. Without data,
             labels and submission are not checked.
 
     Returns:
-        Every finding, notes included.
+        All findings, including notes.
 
     Raises:
-        AssertionError: There is a problem; the message says what, where and how to mend it.
+        AssertionError: There is a problem; the message has its place and its fix.
     """
     from kagglekit.authoring.check import examine
-    from kagglekit.authoring.findings import worded
+    from kagglekit.authoring.findings import describe_finding
 
     findings = examine(str(competition), Path(data) if data is not None else None)
-    problems = [worded(finding) for finding in findings if finding.status == "problem"]
+    problems = [describe_finding(finding) for finding in findings if finding.status == "problem"]
     if problems:
         raise AssertionError("\n".join(problems))
     return findings

@@ -1,4 +1,4 @@
-"""The conformance check of a competition's plugin: every part of it, tried on its own, on a few images, on the CPU."""
+"""Check each part of a competition's plugin on its own, with a few images, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from rich.console import Console
 
 from kagglekit.authoring.findings import Finding, Report
-from kagglekit.authoring.sample_images import draw_pictures
+from kagglekit.authoring.sample_images import draw_images
 from kagglekit.data.location import existing_data
+from kagglekit.data.sample import sample_for
 from kagglekit.data.splits import split_valid
-from kagglekit.data.sample import find_sample, wanted_of
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import PRESETS, Hooks
@@ -38,14 +38,14 @@ from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.dry_run import cache_in, rehearse, two_batches
 from kagglekit.workflows.setup import build_model
 
-SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # of a recipe that is only tried
+SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # overrides for a trial
 
 
 def examine(competition: str, data: Path | None = None, disable: Sequence[str] = ()) -> list[Finding]:
-    """Check a competition's plugin; nothing is downloaded, and nothing is left behind.
+    """Check a competition's plugin, without a download; leave no files behind.
 
-    Without a data folder (the one given, else $KAGGLEKIT_DATA/NAME or ./data/NAME), labels and submission can't be
-    checked, and the training is tried on drawn pictures with made-up labels.
+    The data folder is the one given, else $KAGGLEKIT_DATA/NAME or ./data/NAME. Without one, labels and submission
+    are not checked, and the training runs on generated images with generated labels.
 
     Args:
         competition: Its name, or the path of a plugin file.
@@ -53,10 +53,10 @@ def examine(competition: str, data: Path | None = None, disable: Sequence[str] =
         disable: Shared plugins to leave out.
 
     Returns:
-        What each check found, in order; a check that others need ends them.
+        The findings, in order. If a check fails that the following ones need, those are left out.
     """
     report = Report()
-    loaded = report.tried("hooks", "", "", lambda: load(competition, disable))
+    loaded = report.attempt("hooks", "", "", lambda: load(competition, disable))
     if loaded is None:
         return report.findings
     report.places |= _places(loaded)
@@ -84,7 +84,7 @@ def examine(competition: str, data: Path | None = None, disable: Sequence[str] =
 
 
 def _places(loaded: Plugins) -> dict[str, str]:
-    """Where the competition's plugin has each of its hooks: ``FILE:LINE``."""
+    """Return ``FILE:LINE`` of each hook of the competition's plugin."""
     found = {}
     for hook in loaded.plugins[0].hooks:
         for each in getattr(loaded.manager.hook, hook).get_hookimpls():
@@ -94,27 +94,27 @@ def _places(loaded: Plugins) -> dict[str, str]:
 
 
 def _check_facts(report: Report, hooks: Hooks) -> Competition | None:
-    """Check what the competition says of itself; None where there is nothing to go on from."""
+    """Check the competition's facts and return them; None if the hook fails."""
     hook = "kagglekit_competition"
-    facts = report.tried("facts", hook, "answer it with a Competition(title=..., metric=...)", hooks.competition)
+    facts = report.attempt("facts", hook, "return Competition(title=..., metric=...)", hooks.competition)
     if facts is None:
         return None
     if facts.task != "single-label":
-        what = f"the task is {facts.task}; only single-label can be trained so far"
+        what = f"task {facts.task} is not supported: only single-label can be trained so far"
         report.add("facts", "problem", what, f"missing for {facts.task}: {MISSING[facts.task]}", hook)
-    mend = "name one of kagglekit's metrics, or answer kagglekit_metric"
-    metric = report.tried("facts", hook, mend, lambda: hooks.metric(facts))
+    fix = "name one of kagglekit's metrics, or implement kagglekit_metric"
+    metric = report.attempt("facts", hook, fix, lambda: hooks.metric(facts))
     if not (facts.slug or facts.url):
-        report.add("facts", "note", "neither slug nor url: nobody learns where the data come from", "add one", hook)
+        report.add("facts", "note", "no slug or url: users cannot find the data", "add slug=... or url=...", hook)
     if not facts.licence:
-        report.add("facts", "note", "no licence: the terms the images come under", "add licence=...", hook)
+        report.add("facts", "note", "no licence: users cannot see the terms of the data", "add licence=...", hook)
     if not report.problems() and metric is not None:
         report.add("facts", "ok", f"{facts.title}, metric {facts.metric}", hook=hook)
     return facts
 
 
 def _check_recipes(report: Report, hooks: Hooks, facts: Competition) -> bool:
-    """Check the recipe of each preset: its names, and that its network can be built."""
+    """Check each preset's recipe: its names, and that its network can be built."""
     hook, found = "kagglekit_recipe", []
     before = len(report.problems())
     for preset in PRESETS:
@@ -123,10 +123,10 @@ def _check_recipes(report: Report, hooks: Hooks, facts: Competition) -> bool:
         except PluginError as error:
             report.add("recipe", "problem", f"preset {preset}: {error.what}", error.hint, hook)
             continue
-        except UserError:  # a preset need not exist; lesson seldom does
+        except UserError:  # presets are optional; most plugins have no lesson
             continue
-        mend = f"mend the recipe of the preset {preset}"
-        if report.tried("recipe", hook, mend, lambda r=recipe: _check_recipe(hooks, r, facts)):  # type: ignore[misc]
+        fix = f"fix the recipe of the preset {preset}"
+        if report.attempt("recipe", hook, fix, lambda r=recipe: _check_recipe(hooks, r, facts)):  # type: ignore[misc]
             found.append(f"{preset} {recipe.arch}")
     fits = len(report.problems()) == before
     if fits:
@@ -138,44 +138,44 @@ def _check_recipe(hooks: Hooks, recipe: Recipe, facts: Competition) -> bool:
     hooks.check_names(recipe, facts.model_copy(update={"metric": "log_loss"}))  # the metric was checked before
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
     try:
-        with torch.device("meta"):  # no memory, no time: only whether there is such a network
+        with torch.device("meta"):  # shapes only: no memory, no time
             hooks.model(bare, 2)
-    except PluginError:  # its constructor computes something
+    except PluginError:  # a constructor that computes with values cannot run on meta tensors
         hooks.model(bare, 2)
     return True
 
 
 def _data_folder(report: Report, hooks: Hooks, name: str, data: Path | None) -> Path | None:
-    """Return the data folder; without one, labels and submission are not checked."""
+    """Return the data folder; if there is none, note that labels and submission are not checked."""
     facts = hooks.competition()
     if data is None and not existing_data(facts, name):
         for check in ("labels", "submission"):
-            report.add(check, "not checked", "there are no data to check it on", "name them: --data DIR")
+            report.add(check, "not checked", "no data folder found", "name it: --data DIR")
         return None
-    silent = DownloadOptions(Display(Console(file=io.StringIO())))  # nothing is fetched: they are there
-    return report.tried("labels", "", "", lambda: find_data(hooks, facts, name, data, silent))
+    silent = DownloadOptions(Display(Console(file=io.StringIO())))  # downloads nothing: the data exist
+    return report.attempt("labels", "", "", lambda: find_data(hooks, facts, name, data, silent))
 
 
 def _check_labels(report: Report, hooks: Hooks, data: Path) -> pd.DataFrame | None:
-    """Check the image table, and that the hook answers the same twice."""
+    """Check the image table, and that the hook returns the same table twice."""
     hook = "kagglekit_labels"
-    checked = report.tried("labels", hook, "", lambda: check_table(hooks.labels(data), data))
+    checked = report.attempt("labels", hook, "", lambda: check_table(hooks.labels(data), data))
     if checked is None:
         return None
     table, warnings = checked
-    classes = report.tried("labels", hook, "", lambda: classes_of(table))
+    classes = report.attempt("labels", hook, "", lambda: classes_of(table))
     if classes is None:
         return None
     for warning in warnings:
         report.add("labels", "note", warning, hook=hook)
     if not check_table(hooks.labels(data), data)[0].equals(table):
-        mend = "sort what a folder lists, and draw nothing without a fixed seed"
-        report.add("determinism", "problem", "the labels hook answers another table the second time", mend, hook)
+        fix = "sort folder listings, and use a fixed seed for random choices"
+        report.add("determinism", "problem", "the labels hook returns another table the second time", fix, hook)
         return None
     _note_test_labels(report, hooks, table)
     n = table["split"].value_counts()
     splits = ", ".join(f"{n[split]:,} {split}" for split in ("train", "valid", "test") if split in n)
-    report.add("labels", "ok", f"{splits}; {len(classes)} classes ({listing(classes)}); the same twice", hook=hook)
+    report.add("labels", "ok", f"{splits}; {len(classes)} classes ({listing(classes)}); deterministic", hook=hook)
     return table
 
 
@@ -183,67 +183,69 @@ def _note_test_labels(report: Report, hooks: Hooks, table: pd.DataFrame) -> None
     known = bool(table.loc[table["split"] == "test", "label"].notna().any())
     if known != hooks.competition().known_test_labels:
         what = (
-            "test images have labels, and known_test_labels is not set: they are dropped"
+            "test images have labels, but known_test_labels is not set: these labels are ignored"
             if known
-            else ("known_test_labels is set, and no test image has a label")
+            else "known_test_labels is set, but no test image has a label"
         )
-        report.add("labels", "note", what, "set known_test_labels in Competition as it is", "kagglekit_competition")
+        fix = f"set known_test_labels={known} in Competition"
+        report.add("labels", "note", what, fix, "kagglekit_competition")
 
 
 def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFrame) -> None:
-    """Check the rows for all test images, made of random probabilities, against sample_submission.csv."""
+    """Check a submission of random probabilities for all test images against sample_submission.csv."""
     hook = "kagglekit_submission"
     ids, classes = table.loc[table["split"] == "test", "id"].tolist(), classes_of(table)
     if not ids:
-        report.add("submission", "not checked", "there are no test images", "give the labels hook the test images")
+        report.add("submission", "not checked", "no test images", "return rows of split 'test' from kagglekit_labels")
         return
 
     def rows() -> str:
-        found = find_sample(data, wanted_of(table, data, classes))
+        found = sample_for(table, data, classes)
         sample = found.rows if found else None
         drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids))
         predictions = make_predictions(ids, classes, drawn)
-        answered = hooks.submission(hooks.competition(), predictions, sample)
-        check_submission(answered, sample, predictions, hooks.competition())
-        like = f"as in {found.file.name}" if found else "there is no sample_submission.csv"
-        return f"{len(answered):,} rows, columns {listing(list(answered.columns))}; {like}"
+        written = hooks.submission(hooks.competition(), predictions, sample)
+        check_submission(written, sample, predictions, hooks.competition(), found.file.name if found else "")
+        like = f"matches {found.file.name}" if found else "no sample_submission.csv to compare with"
+        return f"{len(written):,} rows, columns {listing(list(written.columns))}; {like}"
 
-    mend = "mend the ids or class names in kagglekit_labels, or answer kagglekit_submission"
-    if said := report.tried("submission", hook, mend, rows):
-        report.add("submission", "ok", said, hook=hook)
+    fix = "fix the ids or class names in kagglekit_labels, or implement kagglekit_submission"
+    if what := report.attempt("submission", hook, fix, rows):
+        report.add("submission", "ok", what, hook=hook)
 
 
 def _check_training(report: Report, request: Request, data: Path | None, place: Path) -> None:
     """Train two steps a stage and predict, twice, and compare the predictions."""
     hook = "kagglekit_recipe"
-    plan = report.tried("training", hook, "", lambda: _small_plan(request, data, place))
+    plan = report.attempt("training", hook, "", lambda: _small_plan(request, data, place))
     if plan is None:
         return
     tables = []
     for number in (1, 2):
-        found = report.tried("training", hook, "", lambda n=number: _predictions(plan, place / str(n)))  # type: ignore[misc]
+        found = report.attempt("training", hook, "", lambda n=number: _predictions(plan, place / str(n)))  # type: ignore[misc]
         if found is None:
             return
         tables.append(found)
-    on = f"{len(plan.table):,} images" if data else "drawn pictures with made-up labels"
-    report.add("training", "ok", f"two steps a stage of {len(plan.stages)} stages, random weights, on {on}", hook=hook)
+    on = f"{len(plan.table):,} images" if data else "generated images with generated labels"
+    what = f"two steps in each of {len(plan.stages)} stages, random weights, on {on}"
+    report.add("training", "ok", what, hook=hook)
     if all(first.equals(second) for first, second in zip(*tables, strict=True)):
-        report.add("determinism", "ok", "the same predictions twice")
+        report.add("determinism", "ok", "two trainings with one seed give the same predictions")
     else:
         report.add(
             "determinism",
             "problem",
-            "a second training with the same seed predicts otherwise",
-            "in the plugin's own hooks, draw from recipe.seed or uniforms(keys, pass_number, n) only",
+            "two trainings with one seed give different predictions",
+            "in the plugin's hooks, take random numbers from recipe.seed or uniforms(keys, pass_number, n) only",
         )
 
 
 def _small_plan(request: Request, data: Path | None, place: Path) -> Plan:
-    """Plan a run with a few images, without fetching anything."""
+    """Plan a run with a few images, without a download."""
     choice = choose(request)
     recipe = choice.recipe
     if data is None:
-        table = split_valid(draw_pictures(place / "drawn"), recipe.valid, recipe.seed)
+        table = split_valid(draw_images(place / "images"), recipe.valid, recipe.seed)
     else:
         table = image_table(choice.hooks, choice.competition, recipe, data)[0]
     device = torch.device("cpu")

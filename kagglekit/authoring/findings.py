@@ -1,4 +1,4 @@
-"""What a check of a plugin finds, and how it is worded."""
+"""Findings of a plugin's check, and how they are printed."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ Status = Literal["ok", "note", "problem", "not checked"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: Its name: ``hooks``, ``facts``, ``recipe``, ``labels``, ``submission``, ``training``, ``determinism``.
-        status: ``ok``, ``note`` (odd, but no mistake), ``problem``, or ``not checked``.
-        what: What was found, in a sentence.
-        where: File and line of the hook's function, as far as that is known.
-        mend: What to do about a problem, or to have it checked.
+        status: ``ok``, ``note`` (unusual, but no mistake), ``problem``, or ``not checked``.
+        what: The result in one sentence.
+        at: File and line of the hook's function, if known.
+        fix: How to fix a problem, or how to have this checked.
     """
 
     check: str
     status: Status
     what: str
-    where: str = ""
-    mend: str = ""
+    at: str = ""
+    fix: str = ""
 
 
 @dataclass
 class Report:
-    """Collects findings, and turns what a check raises into one."""
+    """Collect findings, and turn the errors of a check into findings."""
 
     findings: list[Finding] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
 
-    def add(self, check: str, status: Status, what: str, mend: str = "", hook: str = "") -> None:
+    def add(self, check: str, status: Status, what: str, fix: str = "", hook: str = "") -> None:
         """Add a finding about a hook."""
-        self.findings.append(Finding(check, status, what, self.places.get(hook, ""), mend))
+        self.findings.append(Finding(check, status, what, self.places.get(hook, ""), fix))
 
-    def tried(self, check: str, hook: str, mend: str, action: Callable[[], T]) -> T | None:
-        """Return what `action` does, or None with a problem where it raises an error that the author can mend."""
+    def attempt(self, check: str, hook: str, fix: str, action: Callable[[], T]) -> T | None:
+        """Return the result of `action`; if it raises an error that the author can fix, add a problem, return None."""
         try:
             return action()
         except UserError as error:
-            hint = f"{error.hint}; {mend}" if error.hint and mend else error.hint or mend
+            hint = f"{error.hint}; {fix}" if error.hint and fix else error.hint or fix
             self.add(check, "problem", error.what, hint, hook)
             return None
 
@@ -56,8 +56,8 @@ class Report:
         return [finding for finding in self.findings if finding.status == "problem"]
 
 
-def worded(finding: Finding) -> str:
-    """Word a finding: what on the first line, then where and how to mend it."""
+def describe_finding(finding: Finding) -> str:
+    """Return a finding's lines: the result first, then the place and the fix."""
     lines = [f"{finding.status:<12} {finding.check:<12} {finding.what}"]
-    lines += [f"{'':<26}{word}: {text}" for word, text in (("where", finding.where), ("mend", finding.mend)) if text]
+    lines += [f"{'':<26}{label}: {text}" for label, text in (("at", finding.at), ("fix", finding.fix)) if text]
     return "\n".join(lines if finding.status in ("problem", "note", "not checked") else lines[:1])

@@ -1,4 +1,4 @@
-"""Title, metric and files of a competition, asked of Kaggle."""
+"""Take title, metric and files of a competition from Kaggle."""
 
 from __future__ import annotations
 
@@ -12,21 +12,30 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-METRICS = (  # how Kaggle's names for a metric begin or what they hold, and ours
+METRICS = (  # patterns of Kaggle's names for a metric, and our name
     (r"log\s*loss|multi-?class\s*loss|cross.?entropy", "log_loss"),
     (r"balanced.*accuracy", "balanced_accuracy"),
     (r"accuracy", "accuracy"),
     (r"\bauc\b|roc", "roc_auc"),
     (r"macro.*f1|f1.*macro|f-?score.*macro", "macro_f1"),
 )
-SECONDS = 30  # without an answer of Kaggle
+SECONDS = 30  # to retry for
 
 
 def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Facts, dict[str, int]]:
-    """Ask Kaggle for title, metric and files where a slug was given; unless `needed`, it can do without an answer.
+    """Ask Kaggle for title, metric and files if there is a slug.
+
+    Args:
+        name: The plugin's.
+        slug: The competition's name on Kaggle; empty to ask nothing.
+        needed: Fail if Kaggle cannot be reached, instead of warning.
+        display: Shows what Kaggle returned.
+
+    Returns:
+        The facts, and the size of each file in bytes.
 
     Raises:
-        UserError: There is no such competition, or Kaggle can't be asked though it must.
+        UserError: There is no such competition, or Kaggle is needed and cannot be reached.
     """
     from kagglekit.authoring.scaffold import Facts
 
@@ -35,19 +44,19 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
     from kagglekit.kaggle.failures import UnknownSlug
 
     try:
-        return _asked(name, slug, display)
+        return _ask(name, slug, display)
     except UnknownSlug:
         raise
     except UserError as error:
         if needed:
             raise
-        display.warn(f"title, metric and files were not taken from Kaggle: {error.what}")
+        display.warn(f"title, metric and files are not from Kaggle: {error.what}")
         if error.hint:
-            display.report(error.hint)
+            display.report(f"hint: {error.hint}")
     return Facts(name, slug), {}
 
 
-def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
+def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
     from kagglekit.authoring.scaffold import Facts
     from kagglekit.kaggle.client import MOST_FILES
     from kagglekit.kaggle.login import connect
@@ -57,10 +66,10 @@ def _asked(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int
     facts, files = kaggle.competition(slug), kaggle.files(slug)
     metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
     least = "at least " if len(files) >= MOST_FILES else ""
-    many = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
-    display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'not named'}; {many}: {_few(list(files))}")
+    size = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
+    display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'unknown'}; {size}: {_first_names(list(files))}")
     return Facts(name, slug, facts.title, metric, facts.metric), files
 
 
-def _few(names: list[str]) -> str:
+def _first_names(names: list[str]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -1,4 +1,4 @@
-"""Writes a small distribution around a competition's plugin: pyproject.toml, README.md, a test."""
+"""Write a distribution of a competition's plugin: pyproject.toml, README.md, a test."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ def module_name(name: str) -> str:
     return f"kagglekit_{name.replace('-', '_')}"
 
 
-def package_files(facts: Facts, seen: DataLayout) -> dict[str, str]:
+def package_files(facts: Facts, layout: DataLayout) -> dict[str, str]:
     """Return the text of each file of a distribution, by its path in the distribution's folder."""
     names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
     return {
-        f"{module_name(facts.name)}.py": plugin_text(facts, seen).replace(f"./{facts.name}.py", facts.name),
+        f"{module_name(facts.name)}.py": plugin_text(facts, layout).replace(f"./{facts.name}.py", facts.name),
         "pyproject.toml": _PYPROJECT.substitute(names),
         "README.md": _README.substitute(names),
-        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(seen)),
+        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(layout)),
     }
 
 
-def _tiny(seen: DataLayout) -> str:
-    """Write the body of a function that draws tiny data in the layout that was recognised."""
-    classes = list(seen.labels.classes[: None if seen.sample and seen.sample.form == "unknown" else 3])
+def _tiny(layout: DataLayout) -> str:
+    """Return the body of a function that draws tiny data in the detected layout."""
+    classes = list(layout.labels.classes[: None if layout.sample and layout.sample.form == "unknown" else 3])
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
-    lines += _tiny_labels(seen.labels)
-    if seen.test is None:
+    lines += _tiny_labels(layout.labels)
+    if layout.test is None:
         return _indented(lines)
-    if seen.test.labelled:
-        return _indented([*lines, *_each(f'folder / "{seen.test.folder}" / name / f"t{{i}}.png"')])
-    suffix = seen.test.suffix or ".png"
-    ids = '[f"t{i}" for i in range(4)]' if seen.test.suffix != "" else '[f"t{i}.png" for i in range(4)]'
+    if layout.test.labelled:
+        return _indented([*lines, *_each(f'folder / "{layout.test.folder}" / name / f"t{{i}}.png"')])
+    suffix = layout.test.suffix or ".png"
+    ids = '[f"t{i}" for i in range(4)]' if layout.test.suffix != "" else '[f"t{i}.png" for i in range(4)]'
     lines.append(f"tests = {ids}")
     lines += ["for i, image in enumerate(tests):"]
-    file = "{image}" if seen.test.suffix == "" else f"{{image}}{suffix}"
-    lines += [f'    draw(folder / "{seen.test.folder}" / f"{file}", i % len(classes))']
-    return _indented([*lines, *_tiny_sample(seen)])
+    file = "{image}" if layout.test.suffix == "" else f"{{image}}{suffix}"
+    lines += [f'    draw(folder / "{layout.test.folder}" / f"{file}", i % len(classes))']
+    return _indented([*lines, *_tiny_sample(layout)])
 
 
 def _tiny_labels(labels: Labels) -> list[str]:
@@ -73,12 +73,12 @@ def _tiny_csv(labels: Table) -> list[str]:
     ]
 
 
-def _tiny_sample(seen: DataLayout) -> list[str]:
-    sample = seen.sample
+def _tiny_sample(layout: DataLayout) -> list[str]:
+    sample = layout.sample
     if sample is None:
         return []
-    spelt = [sample.spelling.get(name, name) for name in seen.labels.classes[:3]]
-    image = f"{json.dumps(seen.test.prefix)} + image" if seen.test and seen.test.prefix else "image"
+    spelt = [sample.spelling.get(name, name) for name in layout.labels.classes[:3]]
+    image = f"{json.dumps(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
     if sample.form == "a column a class":
         columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
     else:
@@ -122,11 +122,11 @@ A plugin for kagglekit.
     kagglekit check $name --data DIR
     kagglekit run $name --data DIR
 
-`pytest` runs the conformance check on tiny drawn pictures in the layout of the data.
+`pytest` runs the conformance check on tiny generated images in the layout of the data.
 """)
 
 _TEST = Template('''\
-"""The plugin passes kagglekit's conformance check, on tiny data in the layout of the real ones."""
+"""The plugin passes kagglekit's conformance check on tiny data in the layout of the real data."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures for a check without data: drawn, in three classes that can be told apart."""
+"""Draw images for a check without data, in three classes that are easy to distinguish."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 CLASSES = ("blue", "green", "red")
 
 
-def draw_pictures(folder: Path, per_class: int = 12, side: int = 64) -> pd.DataFrame:
+def draw_images(folder: Path, per_class: int = 12, side: int = 64) -> pd.DataFrame:
     """Draw noise of three colours as PNG files of `side` px and return their image table, all of it train."""
     random, rows = np.random.default_rng(0), []
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Writes a competition's plugin from what was recognised in its data folder."""
+"""Write a competition's plugin from the layout of its data folder."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _ASKS = {
     "a column a class": "the probability of each class, a column a class",
     "probability of one class": "the probability of one of the two classes",
     "class names": "the name of the class",
-    "unknown": "something that was not recognised",
+    "unknown": "an unknown form",
 }
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a competition besides its data.
+    """Facts of a competition besides its data.
 
     Attributes:
-        name: Short name, which is the plugin's.
-        slug: Its name in Kaggle's addresses; empty if it is not there.
-        title: As people know it.
-        metric: One of kagglekit's metrics; empty where it is not known.
-        said: Kaggle's own name for the metric; empty where Kaggle was not asked.
+        name: The plugin's name.
+        slug: Its name in Kaggle's addresses; empty if it is not on Kaggle.
+        title: For people; empty for one derived from the name.
+        metric: One of kagglekit's metrics; empty if unknown.
+        kaggle_metric: Kaggle's own name for the metric; empty if Kaggle was not asked.
     """
 
     name: str
     slug: str = ""
     title: str = ""
     metric: str = ""
-    said: str = ""
+    kaggle_metric: str = ""
 
 
 USUAL = DataLayout(
@@ -45,28 +45,28 @@ USUAL = DataLayout(
     TestImages("test"),
     None,
     0,
-    ("no data folder was looked at: the labels below are for train/CLASS/*.jpg and test/*.jpg",),
+    ("no data folder was given: the labels below are for train/CLASS/*.jpg and test/*.jpg",),
     guessed=True,
 )
-"""What is written about where no data folder was looked at."""
+"""The layout of a plugin that is written without a data folder."""
 
 
-def plugin_text(facts: Facts, seen: DataLayout) -> str:
-    """Return the source of a plugin, with comments that say what was recognised and what to check.
+def plugin_text(facts: Facts, layout: DataLayout) -> str:
+    """Return the source of a plugin; its comments say what was detected and what to check.
 
     Args:
-        facts: Of the competition.
-        seen: In its data folder; `USUAL` where there was none to look at.
+        facts: The competition's.
+        layout: Of its data folder; `USUAL` without one.
     """
     text = PLUGIN.substitute(
         title=_title(facts),
         name=facts.name,
-        notes=_notes([f"CHECK: {note}" for note in seen.notes]),
-        imports=", ".join(_imports(seen)),
-        competition=_competition(facts, seen),
-        labels=textwrap.indent("\n".join(_labels(seen)), "    "),
-        recipe=_recipe(seen),
-        submission=_submission(seen.sample),
+        notes=_notes([f"CHECK: {note}" for note in layout.notes]),
+        imports=", ".join(_imports(layout)),
+        competition=_competition(facts, layout),
+        labels=textwrap.indent("\n".join(_labels(layout)), "    "),
+        recipe=_recipe(layout),
+        submission=_submission(layout.sample),
     )
     return text.rstrip() + "\n"
 
@@ -75,13 +75,13 @@ def _title(facts: Facts) -> str:
     return facts.title or facts.name.replace("-", " ").capitalize()
 
 
-def _imports(seen: DataLayout) -> list[str]:
-    own = ["unlabelled_images"] if _apart(seen) else []
-    return ["Competition", "Recipe", "hookimpl", _helper(seen.labels), "progressive_stages", *own]
+def _imports(layout: DataLayout) -> list[str]:
+    own = ["unlabelled_images"] if _needs_own_test_rows(layout) else []
+    return ["Competition", "Recipe", "hookimpl", _reader(layout.labels), "progressive_stages", *own]
 
 
-def _helper(labels: Labels) -> str:
-    """Return the function of kagglekit that reads such labels."""
+def _reader(labels: Labels) -> str:
+    """Return the name of kagglekit's function that reads these labels."""
     if isinstance(labels, ClassFolders):
         return "labels_from_folders"
     return "labels_from_csv" if isinstance(labels, Table) else "labels_from_names"
@@ -91,89 +91,94 @@ def _notes(notes: list[str]) -> str:
     return "\n".join(["", *(line for note in notes for line in _wrapped(note)), ""]) if notes else ""
 
 
-def _competition(facts: Facts, seen: DataLayout) -> str:
-    metric, why = _metric(facts, seen)
+def _competition(facts: Facts, layout: DataLayout) -> str:
+    metric, why = _metric(facts, layout)
     lines = [f"title={_quoted(_title(facts))},"]
     lines += (
-        [f"slug={_quoted(facts.slug)},"] if facts.slug else ["# slug=...,  its name in Kaggle's addresses, to submit"]
+        [f"slug={_quoted(facts.slug)},"] if facts.slug else ["# slug=...,  the name in Kaggle's addresses, to submit"]
     )
     lines += [*_wrapped(why), f'metric="{metric}",']
-    if seen.sample and seen.sample.form == "probability of one class":
-        lines += _positive(seen.sample, seen.labels.classes)
-    if seen.test and seen.test.labelled:
-        lines += ["# the test images lie in class folders: their labels score finished predictions, nothing else"]
+    if layout.sample and layout.sample.form == "probability of one class":
+        lines += _positive(layout.sample, layout.labels.classes)
+    if layout.test and layout.test.labelled:
+        lines += ["# test images are in class folders: their labels score finished predictions, and nothing else"]
         lines += ["known_test_labels=True,"]
     lines += ['licence="",  # CHECK: the terms that the images come under']
     return "\n".join(f"        {line}" for line in lines)
 
 
-def _metric(facts: Facts, seen: DataLayout) -> tuple[str, str]:
-    """Return the metric and a comment that says why it is this one."""
-    form = seen.sample.form if seen.sample else "unknown"
+def _metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
+    """Return the metric and a comment with the reason."""
+    form = layout.sample.form if layout.sample else "unknown"
     guess = "log_loss" if form in ("a column a class", "probability of one class") else "accuracy"
     others = "others: log_loss, accuracy, balanced_accuracy, roc_auc, macro_f1"
     if facts.metric:
-        return facts.metric, f"Kaggle says {facts.said}"
-    if facts.said:
-        return guess, f"CHECK: Kaggle says {facts.said}, which no plugin computes; this is reported instead ({others})"
+        return facts.metric, f"on Kaggle: {facts.kaggle_metric}"
+    if facts.kaggle_metric:
+        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, which no plugin computes; using this one ({others})"
     if form == "unknown":
-        return guess, f"CHECK: what ranks submissions is not known ({others})"
-    return guess, f"CHECK: a guess, since sample_submission.csv asks for {_ASKS[form]} ({others})"
+        return guess, f"CHECK: the competition's metric is unknown ({others})"
+    return guess, f"CHECK: guessed, because sample_submission.csv asks for {_ASKS[form]} ({others})"
 
 
 def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
     if sample.positive:
         return [
-            f"# the column {sample.columns[1]!r} takes the probability of this class",
+            f"# the column {sample.columns[1]!r} holds the probability of this class",
             f"positive={_quoted(sample.positive)},",
         ]
     return [
-        f"# CHECK: the column {sample.columns[1]!r} takes the probability of one of {classes[0]!r} and {classes[1]!r}",
+        f"# CHECK: the column {sample.columns[1]!r} holds the probability of {classes[0]!r} or of {classes[1]!r}",
         f"positive={_quoted(classes[1])},",
     ]
 
 
-def _labels(seen: DataLayout) -> Iterator[str]:
+def _labels(layout: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
-    if not seen.guessed:
-        yield from _wrapped(_recognised(seen))
-    call = _call(_helper(seen.labels), _arguments(seen))
-    if not (_apart(seen) or _renamed(seen)):
+    if not layout.guessed:
+        yield from _wrapped(_summary(layout))
+    call = _call(_reader(layout.labels), _arguments(layout))
+    if not (_needs_own_test_rows(layout) or _renamed(layout)):
         yield f"return {call}"
         return
     yield f"table = {call}"
-    if _renamed(seen) and seen.sample:
-        yield "# sample_submission.csv spells these classes otherwise"
+    if _renamed(layout) and layout.sample:
+        yield "# sample_submission.csv spells these classes differently"
         yield "spelling = {"
-        yield from (f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in _spelling(seen.sample, seen.labels))
+        yield from (
+            f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels)
+        )
         yield "}"
         yield 'table["label"] = table["label"].replace(spelling)'
-    if not (_apart(seen) and seen.test):
+    if not (_needs_own_test_rows(layout) and layout.test):
         yield "return table"
         return
-    yield f"test = unlabelled_images({_path(seen.test.folder)}, suffix={_suffix(seen.test)})"
-    if seen.test.prefix:
-        yield f'test["id"] = {_quoted(seen.test.prefix)} + test["id"]  # as sample_submission.csv writes them'
-    if seen.test.shared:
-        yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images, too'
+    yield f"test = unlabelled_images({_path(layout.test.folder)}, suffix={_suffix(layout.test)})"
+    if layout.test.prefix:
+        yield f'test["id"] = {_quoted(layout.test.prefix)} + test["id"]  # as in sample_submission.csv'
+    if layout.test.shared:
+        yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images too'
     yield "import pandas as pd"
     yield ""
     yield "return pd.concat([table, test], ignore_index=True)"
 
 
 def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
-    """Yield the classes that are spelt otherwise; those whose spelling is not known, too, where names are written."""
+    """Yield our name and the sample's name of each class to rename.
+
+    Where the CSV holds class names, yield the classes of unknown spelling too.
+    """
     for name in labels.classes:
         if name in sample.spelling or sample.form == "class names":
             yield name, sample.spelling.get(name, name)
 
 
-def _recognised(seen: DataLayout) -> str:
-    labels, sample = seen.labels, seen.sample
+def _summary(layout: DataLayout) -> str:
+    labels, sample = layout.labels, layout.sample
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
-    text = f"Recognised: {n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
-    text += f"test images in {seen.test.folder or 'DIR'}; " if seen.test else "no test images; "
+    text = f"Detected: {n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
+    text += f"test images in {layout.test.folder or 'DIR'}; " if layout.test else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."
     columns = ", ".join(sample.columns[:4]) + (", ..." if len(sample.columns) > 4 else "")
@@ -186,22 +191,22 @@ def _where(labels: Labels) -> str:
     return labels.csv if isinstance(labels, Table) else f"the file names in {labels.images or 'DIR'}"
 
 
-def _apart(seen: DataLayout) -> bool:
-    """Tell whether the test images need a line of their own: folder or suffix are not what the labels' helper takes."""
-    if seen.test is None or seen.test.prefix:
-        return seen.test is not None
-    if isinstance(seen.labels, Table):
-        return seen.test.suffix != seen.labels.suffix
-    return not isinstance(seen.labels, ClassFolders) and (seen.test.shared or seen.test.suffix == "")
+def _needs_own_test_rows(layout: DataLayout) -> bool:
+    """Return whether the test images need their own call: the labels' function cannot take their folder or suffix."""
+    if layout.test is None or layout.test.prefix:
+        return layout.test is not None
+    if isinstance(layout.labels, Table):
+        return layout.test.suffix != layout.labels.suffix
+    return not isinstance(layout.labels, ClassFolders) and (layout.test.shared or layout.test.suffix == "")
 
 
-def _renamed(seen: DataLayout) -> bool:
-    return bool(seen.sample and seen.sample.spelling)
+def _renamed(layout: DataLayout) -> bool:
+    return bool(layout.sample and layout.sample.spelling)
 
 
-def _arguments(seen: DataLayout) -> Iterator[str]:
-    """Yield what the labels' helper is given."""
-    labels, test = seen.labels, None if _apart(seen) else seen.test
+def _arguments(layout: DataLayout) -> Iterator[str]:
+    """Yield the arguments of the labels' function."""
+    labels, test = layout.labels, None if _needs_own_test_rows(layout) else layout.test
     if isinstance(labels, ClassFolders):
         yield _path(labels.train)
         if labels.valid:
@@ -220,7 +225,7 @@ def _arguments(seen: DataLayout) -> Iterator[str]:
 
 
 def _call(function: str, arguments: Iterable[str]) -> str:
-    """Write a call on one line, or with a line for each argument."""
+    """Return a call on one line, or with one line for each argument."""
     arguments = list(arguments)
     short = f"{function}({', '.join(arguments)})"
     if len(short) <= 100:
@@ -236,22 +241,22 @@ def _suffix(test: TestImages) -> str:
     return "None" if test.suffix is None else _quoted(test.suffix)
 
 
-def _recipe(seen: DataLayout) -> str:
-    last = min(160, max(64, -(-seen.side // 32) * 32)) if seen.side else 160
+def _recipe(layout: DataLayout) -> str:
+    last = min(160, max(64, -(-layout.side // 32) * 32)) if layout.side else 160
     first = round(last * 0.8 / 32) * 32
-    n = sum(seen.labels.counts.values())
+    n = sum(layout.labels.counts.values())
     batch = next((size for least, size in ((2000, 64), (500, 32), (100, 16)) if n >= least), 8) if n else 64
     sizes = f"({first}, {last})" if first < last else f"({last},)"
-    shown = f"the network sees {f'{first} px, then {last}' if first < last else last} px"
+    sides = f"the network trains at {f'{first} px, then {last}' if first < last else last} px"
     return RECIPE.substitute(
-        why=f"# The pictures' short side is {seen.side} px in the middle; {shown}." if seen.side else f"# {shown}",
+        why=f"# The images' median short side is {layout.side} px; {sides}." if layout.side else f"# {sides}",
         batch=f"batch_size={batch}, " if batch != 64 else "",
         sizes=sizes,
     )
 
 
 def _submission(sample: Sample | None) -> str:
-    """Write a submission hook only where the form of sample_submission.csv is none that kagglekit knows."""
+    """Return a submission hook if kagglekit does not know the form of sample_submission.csv, else nothing."""
     if sample is None or sample.form != "unknown":
         return ""
     return NAMES if len(sample.columns) == 2 else COLUMNS

@@ -1,14 +1,14 @@
-"""The text of a new plugin, with gaps."""
+"""Templates of a new plugin's source."""
 
 from __future__ import annotations
 
 from string import Template
 
 PLUGIN = Template('''\
-"""$title: begun by `kagglekit new`. Lines marked CHECK are guesses.
+"""$title: created by `kagglekit new`. Lines marked CHECK are guesses.
 
-kagglekit look ./$name.py --data DIR     what the labels below make of the data folder
-kagglekit check ./$name.py --data DIR    every part of this file, tried on a few images
+kagglekit look ./$name.py --data DIR     summarize the images and labels
+kagglekit check ./$name.py --data DIR    check each part of this file on a few images
 kagglekit run ./$name.py --data DIR      train, predict, write submission.csv
 """
 
@@ -26,7 +26,7 @@ $notes
 
 @hookimpl
 def kagglekit_competition() -> Competition:
-    """Return the facts."""
+    """Return the competition's facts."""
     return Competition(
 $competition
     )
@@ -34,13 +34,13 @@ $competition
 
 @hookimpl
 def kagglekit_labels(data: Path) -> pd.DataFrame:
-    """Return a row for each image: id, path, label, split."""
+    """Return one row for each image: id, path, label, split."""
 $labels
 
 
 @hookimpl
 def kagglekit_recipe(preset: str) -> Recipe | None:
-    """Return the recipe of `--preset quick`; `None` leaves the other presets to the default recipes."""
+    """Return the recipe of `--preset quick`; `None` keeps the default recipes of the other presets."""
     if preset != "quick":
         return None
 $recipe
@@ -48,8 +48,8 @@ $submission''')
 
 RECIPE = Template("""\
     $why
-    # Worth trying: views="top_down" for pictures without up and down (satellites, microscopes), plain="pad" where the
-    # edges of long pictures matter, lr=1e-3 for pictures that are unlike photographs, cycles=3 for longer.
+    # Worth trying: views="top_down" for images without up and down (satellites, microscopes), plain="pad" if the
+    # edges of long images matter, lr=1e-3 for images unlike photographs, cycles=3 to train longer.
     return Recipe(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",  # `kagglekit models PATTERN` lists others
         stages=progressive_stages($sizes, ${batch}batch_norm="keep"),
@@ -59,8 +59,8 @@ RECIPE = Template("""\
 NAMES = '''
 @hookimpl
 def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
-    """Write the name of each image's likeliest class."""
-    # CHECK: what sample_submission.csv holds are not the classes' names; is it a placeholder, or another form?
+    """Write each image's predicted class."""
+    # CHECK: sample_submission.csv does not hold class names; are its values placeholders, or is it another form?
     rows = sample.copy()
     rows.iloc[:, 1] = predictions.loc[list(rows.iloc[:, 0])].idxmax(axis=1).to_numpy()
     return rows
@@ -70,7 +70,7 @@ COLUMNS = '''
 @hookimpl
 def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
     """Write the probabilities into the columns of sample_submission.csv."""
-    # CHECK: its columns are not named after the classes. Say which class each one is, here in sorted order.
+    # CHECK: its columns are not class names. Map each class to its column; here both are in sorted order.
     named = dict(zip(sorted(predictions.columns), sample.columns[1:], strict=True))
     rows = predictions.loc[list(sample.iloc[:, 0])].rename(columns=named)[list(sample.columns[1:])]
     return rows.reset_index(names=sample.columns[0])

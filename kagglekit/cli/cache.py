@@ -1,4 +1,4 @@
-"""`kagglekit cache`: what decoded images and unpacked archives take up."""
+"""`kagglekit cache`: show or clear the decoded images and unpacked archives."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--clear", is_flag=True, help="Remove all of it.")
-@click.option("--yes", is_flag=True, help="With --clear: do not ask.")
+@click.option("--clear", is_flag=True, help="Remove everything in the cache.")
+@click.option("--yes", is_flag=True, help="With --clear: do not ask for confirmation.")
 def cache(clear: bool, yes: bool) -> None:
-    """Show the stores of decoded images and the unpacked archives, or remove them all.
+    """Show the decoded images and unpacked archives in the cache, or remove them all.
 
-    They lie in $KAGGLEKIT_CACHE, or in the user's cache folder. What is removed is decoded or unpacked again when
-    it is needed. Do not remove archives while a run reads them.
+    The cache is $KAGGLEKIT_CACHE, or a folder in the user's cache folder. Removed images and archives are decoded or
+    unpacked again when needed. Do not remove archives while a run reads them.
     """
     from kagglekit.images.cache import cached_archives, cached_stores
     from kagglekit.system.paths import cache_folder
 
     if yes and not clear:
-        raise UsageError("--yes answers the question that --clear asks", "kagglekit cache --clear --yes")
+        raise UsageError("--yes needs --clear", "kagglekit cache --clear --yes")
     stores, archives = cached_stores(), cached_archives()
     kept: list[CachedStore | CachedArchive] = [*stores, *archives]
     if not kept:
-        click.echo(f"no image stores and no unpacked archives in {cache_folder()}")
+        click.echo(f"the cache is empty: {cache_folder()}")
         return
     _show(stores, archives)
     if clear and _agreed(kept, yes):
@@ -64,14 +64,14 @@ def _archive_row(archive: CachedArchive) -> tuple[object, ...]:
 
 def _common(kept: CachedStore | CachedArchive) -> tuple[str, str, str]:
     when = datetime.fromtimestamp(kept.used).strftime("%Y-%m-%d %H:%M")
-    return _megabytes(kept.n_bytes), when, "" if kept.complete else "not complete"
+    return _megabytes(kept.n_bytes), when, "" if kept.complete else "incomplete"
 
 
 def _agreed(kept: Sequence[CachedStore | CachedArchive], yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("--clear asks before it removes anything, and there is no terminal to ask on", "add --yes")
+        raise UsageError("--clear needs confirmation, but there is no terminal to ask on", "add --yes")
     return click.confirm(f"Remove {_size(kept)}?")
 
 
@@ -80,12 +80,12 @@ def _remove(kept: Sequence[CachedStore | CachedArchive]) -> None:
 
     in_use = [each for each in kept if not remove(each)]
     for each in in_use:
-        click.echo(f"left alone, a run is making it: {each.folder}")
+        click.echo(f"in use by a run, not removed: {each.folder}")
     click.echo(f"removed {_size([each for each in kept if each not in in_use])}")
 
 
 def _size(kept: Sequence[CachedStore | CachedArchive]) -> str:
-    """Word how many there are and their bytes: ``2 image stores and 1 unpacked archive, 1,024.0 MB``."""
+    """Return number and size: ``2 image stores and 1 unpacked archive, 1,024.0 MB``."""
     from kagglekit.images.cache import CachedStore
 
     n_stores = sum(isinstance(each, CachedStore) for each in kept)

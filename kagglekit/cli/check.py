@@ -11,19 +11,17 @@ import click
 
 @click.command()
 @click.argument("plugin")
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked data; nothing is downloaded."
-)
-@click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a shared plugin out. Repeatable.")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Unpacked data; nothing is downloaded.")
+@click.option("--disable", multiple=True, metavar="PLUGIN", help="Disable a shared plugin. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: bool) -> None:
-    """Check every part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
+    """Check each part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
 
-    Hooks and facts, the recipe of each preset, the labels, the form of the CSV, two training steps a stage on the CPU
-    with random weights, and whether all of it is the same twice. Exit code 1 if there is a problem.
+    Check hooks and facts, each preset's recipe, the labels and the form of the CSV. Train two steps of each stage with
+    random weights on the CPU, twice, and compare. Exit with code 1 if there is a problem.
     """
     from kagglekit.authoring.check import examine
-    from kagglekit.authoring.findings import worded
+    from kagglekit.authoring.findings import describe_finding
 
     findings = examine(plugin, data, disable)
     problems = sum(finding.status == "problem" for finding in findings)
@@ -31,6 +29,6 @@ def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: boo
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
         for finding in findings:
-            click.echo(worded(finding))
+            click.echo(describe_finding(finding))
         click.echo(f"{problems} problem{'s' * (problems != 1)}" if problems else "no problems")
     raise SystemExit(1 if problems else 0)

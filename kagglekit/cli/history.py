@@ -1,4 +1,4 @@
-"""`kagglekit history`: the runs here with their scores, or what two of them differ in."""
+"""`kagglekit history`: list the runs with their scores, or compare two."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
 @click.command()
 @click.argument("which", nargs=-1, metavar="[COMPETITION | RUN RUN]")
 @click.option(
-    "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Any column of the list; default date, newest first."
+    "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Column to sort by; default date, newest first."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
@@ -39,30 +39,30 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
     help="Folder of all runs.",
 )
 def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) -> None:
-    """List the runs, all or one COMPETITION's, the newest first; or show what two runs differ in.
+    """List all runs, or those of COMPETITION, newest first; or compare two runs.
 
-    valid and test are the ensemble's scores with their standard errors, public and private those of the last
-    submission that got any, best is the best public one of several, gap is valid - public. A column that is empty
-    in every run is left out. Sorted by a score, each competition's best comes first.
+    valid and test are the ensemble's scores with standard errors. public and private are the scores of the last scored
+    submission, best is the best public score of several, gap is valid - public. Columns that are empty in all runs are
+    left out. If sorted by a score, each competition's best run comes first.
     """
     from kagglekit.system.console import for_people
 
     display = for_people(as_json)
     if len(which) > 2:
-        raise UsageError(f"history compares two runs, not {len(which)}", "kagglekit history RUN RUN")
+        raise UsageError(f"cannot compare {len(which)} runs: history compares two", "kagglekit history RUN RUN")
     if len(which) == 2:
         if sort:
-            raise UsageError("--sort orders the list of runs; two runs are compared, not sorted")
+            raise UsageError("--sort does not apply to the comparison of two runs")
         _compare(find_run(which[0], out), find_run(which[1], out), as_json, display)
         return
     _list(_listed(which[0] if which else "", out, display), sort or "date", as_json, out, display)
 
 
 def _listed(which: str, out: Path, display: Display) -> list[Entry]:
-    """Return the runs that were asked for: all, a competition's, or one.
+    """Return all runs, a competition's runs, or one run.
 
     Raises:
-        UserError: There is neither a competition with runs nor a run of that name.
+        UserError: There is no competition with runs and no run of that name.
     """
     from kagglekit.runs.history import all_entries, read_entry
 
@@ -77,7 +77,8 @@ def _listed(which: str, out: Path, display: Display) -> list[Entry]:
     except UserError as error:
         there = ", ".join(sorted({entry.competition for entry in entries})) or "none"
         raise UserError(
-            f"{which!r} is no competition with runs in {out.resolve()} (those are: {there}), and no run", error.what
+            f"{which!r} is neither a run nor a competition with runs in {out.resolve()} (competitions: {there})",
+            error.what,
         ) from None
 
 
@@ -87,14 +88,14 @@ def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display
 
     unknown = sorted({entry.metric for entry in entries if greater_is_better(entry.metric) is None})
     if sort in SCORES and unknown:
-        display.warn(f"whether more is better is not known of {', '.join(unknown)}: the largest comes first")
+        display.warn(f"unknown whether a greater {', '.join(unknown)} is better: sorting the largest first")
     ordered = sort_entries(entries, sort)
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in ordered], indent=1))
     elif ordered:
         _show(ordered, display)
     else:
-        display.report(f"there are no runs in {out.resolve()}\nstart one: kagglekit run COMPETITION")
+        display.report(f"no runs in {out.resolve()}\nhint: start one with kagglekit run COMPETITION")
 
 
 def _show(entries: Sequence[Entry], display: Display) -> None:
@@ -132,11 +133,11 @@ def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
     _show_differing("recipe", recipe, display)
     _show_differing("run", facts, display)
     if entries[0].competition != entries[1].competition:
-        display.report("scores of different competitions say nothing about each other")
+        display.report("scores of different competitions cannot be compared")
     elif scores:
         _show_scores(scores, display)
     else:
-        display.report("there is no score that both have")
+        display.report("the runs have no score in common")
 
 
 def _plain_comparison(
@@ -166,13 +167,13 @@ def _show_scores(scores: Mapping[str, Difference], display: Display) -> None:
         rows.append((name.replace("_", " "), *cells))
     display.table(("score", "first", "second", "difference", ""), rows)
     display.report(
-        "clear: more than 2 standard errors of the difference, the two scores taken as independent; on the same images "
-        "they are not, and less may be clear"
+        "clear: more than 2 standard errors of the difference, if the scores were independent; on the same images they "
+        "are not, and a smaller difference may be significant"
     )
 
 
 def _verdict(name: str, score: Difference) -> str:
-    """Say which run is better, if its score is clearly so."""
+    """Return which run is better, or why that is unknown."""
     from kagglekit.types.metric import greater_is_better
 
     if not score.clear:

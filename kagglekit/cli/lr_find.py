@@ -1,4 +1,4 @@
-"""``kagglekit lr-find``."""
+"""`kagglekit lr-find`: a learning-rate range test."""
 
 from __future__ import annotations
 
@@ -18,24 +18,30 @@ from kagglekit.system.errors import UsageError
     "--stage",
     type=click.IntRange(1),
     metavar="N",
-    help="Default the first one with a rate; those before it are run first, unless --from is given.",
+    help="Stage to test; default the first one with a learning rate. Earlier stages run first, except with --from.",
 )
 @click.option(
-    "--pictures", type=click.Path(path_type=Path), metavar="DIR", help="For the plots; default pictures/COMPETITION."
+    "--pictures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder for the plots; default pictures/COMPETITION.",
 )
 def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
-    """Find learning rates for a stage of COMPETITION: the rate grows each step until the loss diverges."""
+    """Suggest learning rates for a stage of COMPETITION by a range test.
+
+    The rate grows with each step until the loss diverges.
+    """
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
 
     if options["stages"]:
-        raise UsageError("lr-find looks at one stage", "name it: --stage N")
+        raise UsageError("lr-find tests one stage: --stages does not apply", "choose it with --stage N")
     request = Request(settings=shorthand_settings(options), **options)
     display = for_people(False)
     from kagglekit.workflows.lr_find import draw, find_rates, stage_number
 
-    stage_number(choose(request).recipe, stage)  # what was typed wrongly is told before anything slow is done
+    stage_number(choose(request).recipe, stage)  # report usage errors before anything slow
     found = find_rates(request, stage, display)
     groups = [*(f"group at 1/{1 / ratio:.3g}" for ratio in found.sweep.ratios[:-1]), "head"]
     rows = [(name, *(f"{rate * ratio:.2g}" for ratio in found.sweep.ratios)) for name, rate in found.rates.items()]
@@ -43,4 +49,4 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     for file in draw(found, pictures or Path("pictures") / found.name):
         display.report(f"plot: {file}")
     valley = f"{found.rates['valley']:.2g}"
-    display.report(f"hint: use one with --set stage.{found.number}.lr={valley}, or let the run search: lr=auto")
+    display.report(f"hint: set a rate with --set stage.{found.number}.lr={valley}, or let the run find it: lr=auto")

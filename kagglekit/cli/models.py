@@ -1,4 +1,4 @@
-"""`kagglekit models`: timm's networks with pretrained weights, what they weigh, allow and have seen."""
+"""`kagglekit models`: timm's pretrained networks with size, licence and pretraining data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from kagglekit.compute.pretraining import MOST_COUNTED, describe, matching
+from kagglekit.compute.pretraining import MOST_COUNTED, find_models
 from kagglekit.system.console import for_people
 
 
@@ -15,21 +15,18 @@ from kagglekit.system.console import for_people
 @click.argument("pattern", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def models(pattern: str, as_json: bool) -> None:
-    """Find timm models with pretrained weights whose name contains PATTERN, or matches it (with * ? [).
+    """List timm's pretrained models whose name contains PATTERN, or matches it if it has a wildcard (* ? [).
 
-    What a model was trained on is read from its name's tag; it says nothing of teachers and of unnamed data.
+    The pretraining data come from the tag in the model's name. The tag does not name teachers and other sources.
     """
-    import timm
-
-    names = matching(pattern, timm.list_pretrained())
-    listed = describe(names)
+    listed = find_models(pattern)
     if as_json:
         click.echo(json.dumps([asdict(model) for model in listed], indent=1))
         return
     rows = [(m.model, _millions(m.parameters), str(m.size), m.licence, m.imagenet_labels, m.trained_on) for m in listed]
     for_people(False).table(("model", "parameters", "px", "licence", "ImageNet labels", "trained on"), rows)
     if listed[0].parameters is None:
-        click.echo(f"parameters are counted where at most {MOST_COUNTED} networks match", err=True)
+        click.echo(f"parameters are counted only if at most {MOST_COUNTED} networks match", err=True)
 
 
 def _millions(parameters: int | None) -> str:

@@ -1,4 +1,4 @@
-"""``kagglekit predict``."""
+"""`kagglekit predict`: predict new images, or a competition's test images."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--tta", is_flag=True, help="Average with the recipe's augmented views.")
-@click.option("--json", "as_json", is_flag=True, help="Print every class's probability as JSON.")
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write every class's probability.")
+@click.option("--tta", is_flag=True, help="Average the predictions over the recipe's augmented views.")
+@click.option("--json", "as_json", is_flag=True, help="Print the probabilities of all classes as JSON.")
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the probabilities of all classes.")
 @click.option(
     "--submission",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write a checked submission for the test images in --data DIR, as the run did.",
+    help="Write a checked submission for the test images in --data DIR, like the run's own.",
 )
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the test images are.")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the test images.")
 @click.option(
-    "--sample", type=click.Path(path_type=Path), metavar="FILE", help="With --submission: the sample submission."
+    "--sample",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The sample submission, if --data DIR has several or none.",
 )
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
 @click.option(
@@ -57,11 +60,11 @@ def predict(
     device: str,
     out: Path,
 ) -> None:
-    """Predict the classes of images with RUN's final weights; a PATH is an image, or a folder of them.
+    """Predict the classes of images with RUN's final weights. A PATH is an image, or a folder of images.
 
-    A run of folds predicts with the members of all folds, a blend with those of its runs, which must still lie beside
-    it. With --submission, all members of RUN predict the test images in --data DIR. Neither training images nor a
-    network are needed for any of it.
+    A cross-validation run predicts with the members of all folds. A blend predicts with those of its runs, which must
+    be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
+    training images nor the internet are needed.
     """
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
@@ -70,9 +73,9 @@ def predict(
     if submission:
         _check_submission_options(paths, tta or as_json or bool(csv), data)
     elif data or sample:
-        raise UsageError("--data and --sample go with --submission FILE", "name the images to predict as PATH")
+        raise UsageError("--data and --sample need --submission FILE", "to predict other images, give them as PATH")
     elif not paths:
-        raise UsageError("there are no images to predict: name files or folders", "what it takes: kagglekit predict -h")
+        raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
     found = find_run(run, out)
     if submission and data:
         from kagglekit.prediction.test_folder import submit_test_folder
@@ -89,7 +92,7 @@ def predict(
         write_submission(table.rename_axis("path").reset_index(), csv)
         display.report(f"probabilities: {csv}")
     if as_json:
-        click.echo(json.dumps(as_records(table)))
+        click.echo(json.dumps(_as_records(table)))
     else:
         display.table(("image", "class", "probability"), _lines(table))
 
@@ -99,25 +102,23 @@ def _warn_of_ranks(found: Run, display: Display) -> None:
 
     if ranks_images(found):
         display.warn(
-            f"{found.name} combines its members by rank: these images are ranked among one another, so the numbers are "
-            "no probabilities, and of a single image all classes are equal; name all images at once, or predict with "
-            "one of its folds or runs"
+            f"{found.name} combines its members by rank, so these numbers are ranks among the given images, not "
+            "probabilities, and a single image gets equal numbers for all classes; give all images at once, or predict "
+            "with one of its folds or runs"
         )
 
 
 def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:
     if paths or others:
-        raise UsageError(
-            "--submission predicts the test images as the run did: it takes no PATH, --tta, --json or --csv"
-        )
+        raise UsageError("--submission predicts the test images like the run: it takes no PATH, --tta, --json or --csv")
     if data is None:
-        raise UsageError("--submission needs --data DIR", "the folder with the test images and sample_submission.csv")
+        raise UsageError("--submission needs --data DIR", "DIR holds the test images and sample_submission.csv")
     if not data.is_dir():
-        raise UserError(f"there is no folder {data}", "--data names the folder with the test images in it")
+        raise UserError(f"the folder {data} does not exist", "--data names the folder of the test images")
 
 
-def as_records(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return a record an image: path, likeliest class, its probability, and all probabilities."""
+def _as_records(table: pd.DataFrame) -> list[dict[str, object]]:
+    """Return one record for each image: path, predicted class, its probability, and all probabilities."""
     return [
         {"path": path, "class": best, "probability": row[best], "probabilities": row}
         for path, best, row in zip(table.index, table.idxmax(axis=1), table.to_dict("records"), strict=True)

@@ -1,4 +1,4 @@
-"""``kagglekit recipe``."""
+"""`kagglekit recipe`: print a recipe."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kagglekit.cli.options import recipe_options, shorthand_settings
 
 @click.command()
 @recipe_options
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, as recipe.json has it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, as in recipe.json.")
 def recipe(as_json: bool, **options: Any) -> None:
-    """Print COMPETITION's recipe with every override applied, without training."""
+    """Print COMPETITION's recipe with all overrides, without training."""
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
 

@@ -1,4 +1,4 @@
-"""``kagglekit report``."""
+"""`kagglekit report`: write a run's report again."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the images are now, if they moved.")
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The images' folder, if it moved.")
+@click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -20,7 +20,7 @@ import click
     help="Folder of all runs.",
 )
 def report(run: str, data: Path | None, show: bool, out: Path) -> None:
-    """Make RUN's report.html again: scores, curves, and what the network gets wrong."""
+    """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
     from kagglekit.report.page import write_report
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     help="The unpacked data; default $KAGGLEKIT_DATA/NAME, ./data/NAME, else a download.",
 )
 @click.option(
+    "--sample",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The sample submission, if the data have several or none.",
+)
+@click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",

@@ -114,6 +114,17 @@ class Listed:
     trained_on: str
 
 
+def find_models(pattern: str) -> list[Listed]:
+    """Describe timm's pretrained models whose name contains or matches a pattern.
+
+    Raises:
+        UserError: No name does; the message has similar names.
+    """
+    import timm
+
+    return describe(matching(pattern, timm.list_pretrained()))
+
+
 def matching(pattern: str, names: list[str]) -> list[str]:
     """Return the names that contain a pattern, or match it where it has wildcards; case does not count.
 

@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
@@ -20,11 +20,7 @@ from kagglekit.system.errors import UserError, listing
 if TYPE_CHECKING:
     import pandas as pd
 
-_COMPRESSED: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda file: cast("IO[bytes]", gzip.open(file)),
-    ".bz2": lambda file: cast("IO[bytes]", bz2.open(file)),
-    ".xz": lambda file: cast("IO[bytes]", lzma.open(file)),
-}
+_COMPRESSED = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -100,7 +96,7 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(file) as archive, archive.open(_only_member(file, archive)) as content:
             yield content
     elif file.suffix.lower() in _COMPRESSED:
-        with _COMPRESSED[file.suffix.lower()](file) as content:
+        with cast("IO[bytes]", _COMPRESSED[file.suffix.lower()](file)) as content:
             yield content
     else:
         with file.open("rb") as content:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from kagglekit.system.errors import UserError, listing
 
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .jif .jfi .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .avifs .jp2 .j2k .j2c .jpc "
-    ".jpf .jpx .ppm .pgm .pbm .pnm .tga .pcx .sgi .dds .qoi .ras".split()
-)
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")
+_JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
+_NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
+_OTHERS = (".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs")
+_RARE = (".tga", ".pcx", ".sgi", ".dds", ".qoi", ".ras")
+IMAGE_SUFFIXES = frozenset({*_JPEG, *_OTHERS, *_JPEG_2000, *_NETPBM, *_RARE})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written by file managers
 DEEPEST = 100  # levels of folders below the one that is listed
 

@@ -42,12 +42,14 @@ class Wanted:
         classes: The class names.
         targets: Names of the columns that hold the labels of training images.
         metadata: Names of the other columns beside training images.
+        itself: A file that is no sample, although it fits.
     """
 
     images: Sequence[frozenset[str]]
     classes: frozenset[str]
     targets: frozenset[str] = field(default_factory=frozenset)
     metadata: frozenset[str] = field(default_factory=frozenset)
+    itself: Path | None = None
 
 
 def is_sample_name(name: str) -> bool:
@@ -99,6 +101,13 @@ def find_sample(data: Path, wanted: Wanted | None, asked: Path | None = None) ->
             "name the right one with --sample FILE",
         )
     return sample_at(file) if file else None
+
+
+def sample_for(table: pd.DataFrame, data: Path, classes: Sequence[str], asked: Path | None = None) -> Sample | None:
+    """Return the sample submission for the test images of a table, if there are any: see `find_sample`."""
+    if not (table["split"] == "test").any():
+        return None
+    return find_sample(data, wanted_of(table, data, classes), asked)
 
 
 def sample_at(file: Path) -> Sample:
@@ -189,7 +198,7 @@ def _read(file: Path) -> pd.DataFrame | None:
 
 def _fits(file: Path, wanted: Wanted) -> bool:
     rows = _read(file)
-    if rows is None or not wanted.images:
+    if rows is None or not wanted.images or (wanted.itself and file.samefile(wanted.itself)):
         return False
     ids, named = set(rows.iloc[:, 0]), is_sample_name(file.name)
     listed = sum(not names.isdisjoint(ids) for names in wanted.images)

@@ -1,1 +1,1 @@
-"""What `kagglekit look` shows."""
+"""Exploratory data analysis: the summary and the plots of `kagglekit look`."""

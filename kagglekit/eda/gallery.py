@@ -1,10 +1,10 @@
-"""The pictures of `kagglekit look`: what is in the data, and what the network will see of it."""
+"""The plots of `kagglekit look`: the data, and the data as the network sees them."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,43 +29,60 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from kagglekit.eda.headers import Header
     from kagglekit.hooks.specs import ViewMode as Mode
     from kagglekit.system.console import Display
 
-CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # taken off again: any would do
-PASSES = 8  # of each stage's view
-THUMBNAIL = 136  # short side that is needed, px
-MOST_PAIRS = 24  # of duplicates that are drawn
+CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # any will do: it is undone
+PASSES = 8  # views of each stage
+COLUMNS = 8  # of a grid
+THUMBNAIL = 136  # minimum short side, px
+MOST_PAIRS = 24  # drawn near-duplicates
 NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
-def draw_data(
-    table: pd.DataFrame,
-    quantities: Mapping[str, Sequence[float]],
-    forms: Mapping[str, int],
-    hooks: Hooks,
-    folder: Path,
-    display: Display,
+def draw_all(
+    table: pd.DataFrame, headers: Sequence[Header], hooks: Hooks, recipe: Recipe, folder: Path, display: Display
 ) -> None:
-    """Draw class counts, sizes and formats, samples of each class, and near-duplicates."""
+    """Draw class counts, sizes, samples of each class, near-duplicates, and one image as each stage sees it.
+
+    Args:
+        table: The image table.
+        headers: Of its images.
+        hooks: The plugins.
+        recipe: Its stages are drawn.
+        folder: Where to write.
+        display: Shows progress and the near-duplicates.
+    """
     labels = table.loc[table["split"] != "test", "label"]
     counts = {str(name): int(n) for name, n in labels.value_counts().items()}
     draw_counts(counts, folder / "classes.png")
-    if forms:
-        draw_histograms(quantities, forms, folder / "sizes.png")
-    columns, samples = _samples(table)
-    draw_grid([(str(row.label), _read(hooks, row.path)) for row in samples], columns, folder / "samples.png")
+    if headers:
+        _draw_sizes(headers, folder / "sizes.png")
+    samples = [(str(row.label), _read(hooks, row.path)) for row in _samples(table)]
+    draw_grid(samples, COLUMNS, folder / "samples.png")
     _draw_duplicates(table, hooks, folder, display)
+    draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
 
 
-def _samples(table: pd.DataFrame) -> tuple[int, list[pd.Series]]:
-    """Choose images of each class, spread over its rows; fewer where there are many classes."""
+def _draw_sizes(headers: Sequence[Header], file: Path) -> None:
+    forms = {form: sum(h.form == form for h in headers) for form in sorted({h.form for h in headers})}
+    quantities: dict[str, list[float]] = {
+        "columns, px": [h.width for h in headers],
+        "rows, px": [h.height for h in headers],
+        "width / height": [h.aspect for h in headers],
+    }
+    draw_histograms(quantities, forms, file)
+
+
+def _samples(table: pd.DataFrame) -> list[pd.Series]:
+    """Choose images of each class, spread over its rows; fewer if there are many classes."""
     labelled = table[table["split"] != "test"]
     each = 8 if labelled["label"].nunique() <= 12 else 4 if labelled["label"].nunique() <= 50 else 2
     chosen = []
     for _, rows in labelled.groupby("label"):
         chosen += [rows.iloc[i] for i in np.linspace(0, len(rows) - 1, each).astype(int)]
-    return 8, chosen
+    return chosen
 
 
 def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
@@ -76,7 +93,7 @@ def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
 
 
 def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: Display) -> None:
-    """Say how many near-duplicates there are, list them in a CSV, and draw some."""
+    """Report the number of near-duplicates, list them in a CSV file, and draw some."""
     paths = [Path(str(path)) for path in table["path"]]
     found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
     pairs = near_duplicates(found)
@@ -94,11 +111,11 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     write_text(folder / "near-duplicates.csv", text.getvalue())
     shown = [n for pair in pairs[:MOST_PAIRS] for n in pair]
     grid = [(f"{ids[n]}\n{splits[n]} {labels[n]}", _read(hooks, paths[n])) for n in shown]
-    draw_grid(grid, 8, folder / "near-duplicates.png")
+    draw_grid(grid, COLUMNS, folder / "near-duplicates.png")
 
 
 def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
-    """Say how many pairs of near-duplicates lie where, and how many have two classes."""
+    """Return a sentence with the number of pairs within and across the labelled and test images."""
     test = (table["split"] == "test").tolist()
     labels = table["label"].tolist()
     across = sum(test[i] != test[j] for i, j in pairs)
@@ -106,33 +123,33 @@ def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -
     differ = sum(not test[i] and not test[j] and labels[i] != labels[j] for i, j in pairs)
     within = len(pairs) - across - both
     return (
-        f"near-duplicates, pairs: {within:,} among the labelled images ({differ:,} of them with two classes), "
-        f"{across:,} between these and the test images, {both:,} among the test images"
+        f"pairs of near-duplicates: {within:,} among labelled images ({differ:,} with different classes), "
+        f"{across:,} between labelled and test images, {both:,} among test images"
     )
 
 
 def draw_views(recipe: Recipe, path: Path, hooks: Hooks, file: Path) -> None:
-    """Draw one image as the network sees it in each stage: plain, then as in the stage's first epochs.
+    """Draw one image as the network sees it in each stage: plain, then in the stage's first epochs.
 
     Args:
-        recipe: Its stages, a row each.
+        recipe: Draw a row for each of its stages.
         path: The image.
         hooks: The plugins.
         file: The PNG to write.
     """
     cells = []
     for number, stage in enumerate(recipe.stages, 1):
-        seen = list(_seen(recipe, stage, path, hooks))
+        squares = list(_squares(recipe, stage, path, hooks))
         titles = [
             f"{number} {stage.name}\nplain, {stage.size} px",
             *(f"\nepoch {pass_number}" for pass_number in range(1, PASSES)),
         ]
-        seen += [NOTHING] * (PASSES - len(seen))
-        cells += [(title if pixels.size else "", pixels) for title, pixels in zip(titles, seen, strict=True)]
+        squares += [NOTHING] * (PASSES - len(squares))
+        cells += [(title if pixels.size else "", pixels) for title, pixels in zip(titles, squares, strict=True)]
     draw_grid(cells, PASSES, file)
 
 
-def _seen(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[NDArray[np.uint8]]:
+def _squares(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[NDArray[np.uint8]]:
     yield _view_of(recipe, stage, path, hooks, "plain", 0)
     if not stage.precompute:
         for pass_number in range(PASSES - 1):
@@ -140,7 +157,7 @@ def _seen(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[ND
 
 
 def _view_of(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks, mode: Mode, pass_number: int) -> NDArray[np.uint8]:
-    """Return the square (S, S, 3) that a stage shows of an image."""
+    """Return one view of an image (S, S, 3) as a stage sees it."""
     view = hooks.views(recipe, stage, mode, CONFIG)
     spec = StoreSpec((path.absolute(),), Path(path.absolute().anchor), copy_side(stage.size), view.fit, hooks.reader())
     store = built_store(spec, hooks.read_image)

@@ -14,15 +14,24 @@ MOST_HEADERS = 20_000  # a few seconds' worth
 
 
 class Header(NamedTuple):
-    """What an image file says of itself: width and height, px, and its format."""
+    """Width and height of an image, px, and its format, as stated by the file."""
 
     width: int
     height: int
     form: str
 
+    @property
+    def aspect(self) -> float:
+        """Width divided by height."""
+        return self.width / self.height
+
 
 def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:
-    """Read what each file says of itself; no pixel is decoded."""
+    """Read the header of each file, without decoding pixels.
+
+    Returns:
+        The headers, and the path of each unreadable file with the reason.
+    """
     import warnings
 
     from PIL import Image

@@ -1,4 +1,4 @@
-"""Pictures for people as PNG files, by matplotlib: imported only where one is drawn."""
+"""Plot class counts and image sizes as PNG files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kagglekit.eda.canvas import new_figure, save_figure
 
 
 def draw_counts(counts: Mapping[str, int], file: Path) -> None:
-    """Draw the number of labelled images of each class, most first."""
+    """Draw the number of labelled images of each class, largest first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     figure = new_figure(8, max(2.0, 0.9 + 0.16 * len(ordered)))
     axes = figure.add_subplot()
@@ -17,12 +17,12 @@ def draw_counts(counts: Mapping[str, int], file: Path) -> None:
     axes.invert_yaxis()
     axes.margins(y=0.005)
     axes.tick_params(axis="y", labelsize=8)
-    axes.set(xlabel="images", title="labelled images of each class")
+    axes.set(xlabel="images", title="labelled images by class")
     save_figure(figure, file)
 
 
 def draw_histograms(quantities: Mapping[str, Sequence[float]], forms: Mapping[str, int], file: Path) -> None:
-    """Draw a histogram of each quantity, and how many files have which format."""
+    """Draw a histogram of each quantity, and the number of files of each format."""
     figure = new_figure(10, 6)
     rows = -(-(len(quantities) + 1) // 2)
     for number, (name, values) in enumerate(quantities.items(), 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,6 @@ from kagglekit.types.image_table import data_key
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagglekit.data.sample import Sample
     from kagglekit.planning.request import Request
     from kagglekit.system.console import Display
     from kagglekit.types.recipe import Recipe
@@ -39,6 +38,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.compile import check_compile
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
+    from kagglekit.data.sample import sample_for
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
 
@@ -54,22 +54,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     options = DownloadOptions(display)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
-    sample = sample_of(table, data, classes, request.sample)
-    facts = {"data": data, "table": table, "classes": classes, "truth": truth, "warnings": warnings}
-    return Plan(**vars(choice), **facts, device=device, sample=sample)
-
-
-def sample_of(table: pd.DataFrame, data: Path, classes: Sequence[str], asked: Path | None) -> Sample | None:
-    """Return the sample submission for the test images of a table, if there are any.
-
-    Raises:
-        UserError: See `kagglekit.data.sample.find_sample`.
-    """
-    from kagglekit.data.sample import find_sample, wanted_of
-
-    if not (table["split"] == "test").any():
-        return None
-    return find_sample(data, wanted_of(table, data, classes), asked)
+    sample = sample_for(table, data, classes, request.sample)
+    plan = Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    return replace(plan, sample=sample)
 
 
 def find_data(

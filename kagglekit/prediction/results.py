@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.data.sample import checked_against, no_sample
+from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import Display
@@ -158,7 +158,8 @@ def write_csv(outcome: Results, ensemble: Ensemble) -> None:
     rows = submission_rows(plan, test)
     write_submission(rows, outcome.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows{checked_against(plan.sample)}{limited}")
+    checked = f"{checked_against(plan.sample)}{limited}"
+    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows{checked}")
     if plan.sample is None and plan.competition.slug:
         display.warn(no_sample(plan.data))
 

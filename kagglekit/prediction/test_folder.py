@@ -55,9 +55,7 @@ def submit_test_folder(
         return _submitted(run, data, file, device, display, sample)
 
 
-def _submitted(
-    run: Run, data: Path, file: Path, device: str, display: Display, asked: Path | None
-) -> pd.DataFrame:
+def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, asked: Path | None) -> pd.DataFrame:
     hooks = Hooks(load_for(run), display.warn)
     competition = hooks.competition()
     found_sample = find_sample(data, _wanted(hooks, data, run.info()["classes"]), asked)
@@ -134,5 +132,7 @@ def _by_name(data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
         for keys in ([p.stem for p in paths], [p.name for p in paths], pool):
             if paths and len(set(keys)) == len(keys) and (ids is None or set(ids) <= set(keys)):
                 return {key: path.absolute() for key, path in zip(keys, paths, strict=True)}
-    asked = "there is no sample submission" if ids is None else f"the sample submission has ids such as {listing(ids, 3)}"
+    asked = (
+        "there is no sample submission" if ids is None else f"the sample submission has ids such as {listing(ids, 3)}"
+    )
     raise UserError(f"the images in {data} cannot be identified: {asked}, files are {listing(pools[-1], 3)}")

@@ -1,1 +1,1 @@
-"""The page that shows what a run learned: computed by `panels` and `curves`, drawn by `svg`, written by `page`."""
+"""A run's report.html: `panels` and `curves` compute it, `svg` draws it, `page` writes it."""

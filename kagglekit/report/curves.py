@@ -1,4 +1,4 @@
-"""What the logs of a run say: curves over all its steps, a verdict and the time of each stage."""
+"""From a run's logs: curves over all steps, a verdict and the time of each stage."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from kagglekit.types.recipe import Stage
 
 Row = Mapping[str, str]
-RISE = 1.05  # of the valid loss over its lowest in the stage: more is over-fitting
-GAP = 1.1  # of the training loss over the valid loss: more is under-fitting
+RISE = 1.05  # ratio of the last to the lowest valid loss of a stage, above which it over-fits
+GAP = 1.1  # ratio of training to valid loss, above which a stage under-fits
 
 RULE = (
     f"Over-fitting: the last valid loss is more than {RISE - 1:.0%} above the stage's lowest, and the training loss "
-    "fell since that epoch; a gap between the two alone is none. Under-fitting: the valid loss fell to the last epoch, "
-    f"and that epoch's training loss is still more than {GAP - 1:.0%} above it; this is not judged with mixup, CutMix, "
-    "label smoothing or another draw of the classes, which change the training loss itself. Else the stage is fitting. "
-    "One epoch is too short to tell, and without valid images nothing is."
+    "fell after that epoch. A gap between the two losses alone is not over-fitting. Under-fitting: the valid loss fell "
+    f"until the last epoch, whose training loss is still more than {GAP - 1:.0%} above it. Under-fitting is not judged "
+    "with mixup, CutMix, label smoothing or oversampling, which change the training loss itself. A single epoch is too "
+    "short for a verdict, and there is none without valid images."
 )
 
 
@@ -38,13 +38,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Span:
-    """Where a stage lies on the axis of steps.
+    """A stage's range on the axis of steps.
 
     Attributes:
-        name: The stage's.
+        name: The stage's name.
         start: Steps before it.
-        end: Steps at its end; `start` for a head found by regression.
-        cycles: Steps at which its cycles but the last one end.
+        end: Steps at its end; equal to `start` for a head found by regression.
+        cycles: Steps at which its cycles end, without the last one.
     """
 
     name: str
@@ -59,10 +59,10 @@ class Curves:
 
     Attributes:
         spans: Its stages, in order.
-        loss: Training loss of every step, nats.
-        lr: The head's rate.
-        momentum: Of SGD, or beta1 of Adam's family.
-        epochs: By the columns of log.csv: the valid scores after each epoch.
+        loss: Training loss of each step, nats.
+        lr: Learning rate of the head.
+        momentum: SGD's momentum, or beta1 of Adam-like optimizers.
+        epochs: The valid scores after each epoch, by column of log.csv.
     """
 
     spans: list[Span]
@@ -77,14 +77,14 @@ class Timing:
     """A stage's time, s.
 
     Attributes:
-        name: The stage's.
-        total: Of the stage, all that follows but decoding.
-        decode: Of the copies that no stage before it needed, all made before the first stage.
-        decoded_per_s: Images a second of that; 0 where none were made.
-        compute: Of its training steps without the waiting.
-        wait: For images, in training.
-        rest: Validation after each epoch, writing weights.
-        images_per_s: In training; 0 where images were not seen one by one.
+        name: The stage's name.
+        total: The whole stage, without decoding.
+        decode: Decoding the copies that this stage is the first to need; done before the first stage.
+        decoded_per_s: Images decoded per second; 0 if none were.
+        compute: Training steps, without waiting.
+        wait: Waiting for images in training.
+        rest: Validation after each epoch, and writing weights.
+        images_per_s: Images trained per second; 0 if the stage did not train image by image.
     """
 
     name: str
@@ -98,7 +98,7 @@ class Timing:
 
 
 def curves(log: Sequence[Row], steps: Sequence[Row]) -> Curves:
-    """Lay the steps of all stages on one axis.
+    """Place the steps of all stages on one axis.
 
     Args:
         log: The rows of log.csv.
@@ -143,17 +143,17 @@ def by_stage(log: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def verdict(rows: Sequence[Row], stage: Stage) -> str:
-    """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting``, or why it can't be told.
+    """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting``, or why there is no verdict.
 
     Args:
-        rows: Of log.csv, of this stage.
+        rows: The stage's rows of log.csv.
         stage: Its settings.
     """
     train, valid = ([float(row[key]) for row in rows] for key in ("train_loss", "valid_loss"))
     if any(math.isnan(value) for value in valid):
         return "no valid images"
     if len(rows) < 2:
-        return "too short to tell"
+        return "too short"
     best = valid.index(min(valid))
     if valid[-1] > RISE * valid[best] and train[-1] < train[best]:
         return "over-fitting"
@@ -164,18 +164,18 @@ def verdict(rows: Sequence[Row], stage: Stage) -> str:
 
 
 def timings(log: Sequence[Row], totals: Mapping[str, float], decoded: Sequence[Mapping[str, Any]]) -> list[Timing]:
-    """Split each stage's time.
+    """Break down each stage's time.
 
     Args:
         log: The rows of log.csv.
         totals: Seconds of each stage, from run.json.
-        decoded: What was decoded, from run.json.
+        decoded: The decoded copies, from run.json.
     """
     return [_timing(name, rows, totals.get(name), decoding(decoded, name)) for name, rows in by_stage(log).items()]
 
 
 def decoding(decoded: Sequence[Mapping[str, Any]], stage: str) -> tuple[float, float]:
-    """Return the seconds, and images a second, of the copies made for a stage; if it has no name, for predictions."""
+    """Return seconds and images per second of decoding for a stage; for the predictions if `stage` is empty."""
     own = [each for each in decoded if each["stage"] == stage]
     seconds = sum(each["seconds"] for each in own)
     return seconds, sum(each["n"] for each in own) / seconds if seconds else 0.0
@@ -191,7 +191,7 @@ def _timing(name: str, rows: Sequence[Row], total: float | None, decode: tuple[f
 
 
 def thinned(line: Line, most: int) -> Line:
-    """Average neighbouring points so that at most `most` are left."""
+    """Average neighbouring points, to leave at most `most`."""
     size = -(-len(line.xs) // most) if line.xs else 1
     parts = range(0, len(line.xs), size)
     means = ([sum(part) / len(part) for part in (v[i : i + size] for i in parts)] for v in (line.xs, line.ys))

@@ -1,4 +1,4 @@
-"""The page: everything computed, filled into `page.html`, written as report.html."""
+"""Compute all parts of a report, fill in `page.html`, and write report.html."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from kagglekit.report import curves as logs
 from kagglekit.report import rows, scores
 from kagglekit.report.panels import Judged
-from kagglekit.report.shown import shown
+from kagglekit.report.predictions import prediction_panels
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
@@ -25,15 +25,15 @@ from kagglekit.types.predictions import load_predictions, truth_numbers
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
-FACTS = ("title", "device", "started", "images", "classes", "status")  # of run.json; a damaged one may lack some
+FACTS = ("title", "device", "started", "images", "classes", "status")  # of run.json; may be missing if it is damaged
 
 
 def leave_report(run: Run, display: Display) -> None:
-    """Write a finished run's report; a report that fails is told of, and costs the run nothing."""
+    """Write a finished run's report; warn if this fails, because the run itself is complete."""
     try:
         write_report(run)
-    except Exception as error:  # whatever it is, the run is done and paid for
-        display.warn(f"the report could not be written ({type(error).__name__}: {error}); kagglekit report tries again")
+    except Exception as error:  # no fault of the report may fail a finished run
+        display.warn(f"cannot write the report ({type(error).__name__}: {error}); retry with kagglekit report")
         return
     display.report(f"report: {run.report}")
 
@@ -42,11 +42,11 @@ def write_report(run: Run, data: Path | None = None) -> None:
     """Write report.html from a run's folder; equal folders and images give equal bytes.
 
     Args:
-        run: Finished, or as far as it came.
-        data: Where its images are; None for where they were when it ran.
+        run: A finished or interrupted run.
+        data: The folder of its images; None for the folder used by the run.
 
     Raises:
-        UserError: The folder is no run, or a file of it can't be read.
+        UserError: The folder is not a run, or one of its files cannot be read.
     """
     recipe, info, ran = run.recipe(), run.info(), trainings(run)
     judged = judge(run)
@@ -78,13 +78,13 @@ def write_report(run: Run, data: Path | None = None) -> None:
         predict_seconds=sum(one.get("predict_seconds", 0.0) for one in infos),
         judged=judged,
         missing=pictures.missing,
-        **(shown(judged, pictures, recipe.seed) if judged else {}),
+        **(prediction_panels(judged, pictures, recipe.seed) if judged else {}),
     )
     write_text(run.report, page)
 
 
 def judge(run: Run) -> Judged | None:
-    """Read the final valid predictions and the images' classes; None where the run did not come so far."""
+    """Read the final valid predictions and the images' classes; return None if the run has no such predictions."""
     valid = rows.valid(run)
     if not valid or not run.predictions("ensemble", "valid").exists():
         return None
@@ -96,11 +96,11 @@ def judge(run: Run) -> Judged | None:
 
 
 def _figure(value: float, form: str = ".3f") -> str:
-    """Format a number; nothing for nan."""
+    """Format a number; return nothing for nan."""
     return "" if value != value else format(value, form)
 
 
 def _breakable(name: str) -> Markup:
-    """Let a name be broken after each underscore and slash."""
+    """Allow a line break after each underscore and slash."""
     parts = re.split(r"(?<=[_/])", name)
     return Markup("<wbr>").join(parts)

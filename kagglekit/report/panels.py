@@ -1,4 +1,4 @@
-"""What the valid predictions say, panel by panel: pure functions of classes and probabilities."""
+"""The report's panels on the valid predictions, as pure functions of classes and probabilities."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]  # (n,) row numbers of a Judged, in the order in which they are shown
+Rows = NDArray[np.int64]  # (n,) row numbers of a Judged, in display order
 LARGEST_BLOCK = 8  # classes
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Predictions for images whose classes are known.
+    """Predictions for images of known classes.
 
     Attributes:
-        ids: (N) of the images.
-        classes: (C) names.
+        ids: (N) image ids.
+        classes: (C) class names.
         truth: (N,) class numbers.
         probabilities: (N, C) float64.
     """
@@ -30,31 +30,31 @@ class Judged:
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """(N,) class numbers of highest probability."""
+        """(N,) number of the predicted class."""
         return np.asarray(self.probabilities.argmax(1), dtype=np.int64)
 
     @cached_property
     def actual(self) -> NDArray[np.float64]:
-        """(N,) probability of each image's own class."""
+        """(N,) probability of each image's actual class."""
         picked: NDArray[np.float64] = self.probabilities[np.arange(len(self.truth)), self.truth]
         return picked
 
     @cached_property
     def loss(self) -> NDArray[np.float64]:
-        """(N,) nats; a probability of 0 counts as the smallest float32 above 0."""
+        """(N,) log loss, nats; a probability of 0 is replaced by the smallest float32 above 0."""
         nats: NDArray[np.float64] = -np.log(self.actual.clip(float(np.finfo(np.float32).tiny)))
         return nats
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,) whether the predicted class is the image's own."""
+        """(N,) whether the predicted class is the actual one."""
         right: NDArray[np.bool_] = self.predicted == self.truth
         return right
 
 
 @dataclass(frozen=True)
 class Pair:
-    """How many images of one class were taken for another one, of how many."""
+    """The number of images of one class predicted as another, and the number of images of the class."""
 
     actual: int
     predicted: int
@@ -67,8 +67,8 @@ class Bin:
     """Images whose highest probability lies in one tenth of [0, 1].
 
     Attributes:
-        n: Their number, at least 1.
-        confidence: Their mean highest probability.
+        n: Number of images, at least 1.
+        confidence: Mean of their highest probabilities.
         accuracy: The share predicted correctly.
     """
 
@@ -82,12 +82,12 @@ class ClassScore:
     """One class's scores.
 
     Attributes:
-        number: Of the class.
-        n: Its images.
-        recall: Share of them that were predicted as it; nan without images.
-        precision: Share of the images predicted as it that are; nan where none was.
+        number: The class's number.
+        n: Number of its images.
+        recall: Share of its images predicted correctly; nan without images.
+        precision: Share of the images predicted as this class that belong to it; nan if there are none.
         loss: Mean over its images, nats; nan without images.
-        mistaken_for: The class its images were most often taken for wrongly; None for none.
+        mistaken_for: The class that its images were most often wrongly predicted as; None if all are correct.
     """
 
     number: int
@@ -99,14 +99,14 @@ class ClassScore:
 
 
 def confusion(judged: Judged) -> NDArray[np.int64]:
-    """Count images: (C, C), a row an actual class, a column a predicted one."""
+    """Count images: (C, C), rows for actual classes, columns for predicted ones."""
     n = len(judged.classes)
     counts = np.bincount(judged.truth * n + judged.predicted, minlength=n * n)
     return np.asarray(counts.reshape(n, n), dtype=np.int64)
 
 
 def confused_pairs(counts: NDArray[np.int64], most: int) -> list[Pair]:
-    """List the pairs of classes that were confused most often; among equals, those of the smaller class first."""
+    """List the most confused pairs of classes; of equal counts, the pair with the smaller actual class comes first."""
     rows, columns = np.nonzero(counts * (1 - np.eye(len(counts), dtype=np.int64)))
     sums = counts.sum(1)
     pairs = [Pair(int(i), int(j), int(counts[i, j]), int(sums[i])) for i, j in zip(rows, columns, strict=True)]
@@ -114,15 +114,15 @@ def confused_pairs(counts: NDArray[np.int64], most: int) -> list[Pair]:
 
 
 def blocks(counts: NDArray[np.int64], most: int, largest: int = LARGEST_BLOCK) -> list[list[int]]:
-    """Group the classes that are confused with one another, most mistakes first.
+    """Group the classes that are confused with each other, most errors first.
 
-    Pairs of classes are joined from the most confused one on, both directions added; two groups are joined as long as
-    the whole has at most `largest` classes.
+    Join pairs of classes, starting with the most confused (both directions added); join two groups if the result has
+    at most `largest` classes.
 
     Args:
         counts: (C, C) from `confusion`.
-        most: Groups to return.
-        largest: Classes of a group.
+        most: Maximum number of groups.
+        largest: Maximum number of classes in a group.
     """
     both = np.triu(counts + counts.T, 1)
     group = {number: [number] for number in range(len(counts))}
@@ -135,50 +135,50 @@ def blocks(counts: NDArray[np.int64], most: int, largest: int = LARGEST_BLOCK) -
             one += other
             group.update(dict.fromkeys(other, one))
     found = {id(members): sorted(members) for members in group.values() if len(members) > 1}.values()
-    return sorted(found, key=lambda members: (-_mistakes(counts, members), members))[:most]
+    return sorted(found, key=lambda members: (-_errors(counts, members), members))[:most]
 
 
-def _mistakes(counts: NDArray[np.int64], members: list[int]) -> int:
+def _errors(counts: NDArray[np.int64], members: list[int]) -> int:
     block = counts[np.ix_(members, members)]
     return int(block.sum() - np.trace(block))
 
 
 def top_losses(judged: Judged, most: int) -> Rows:
-    """Find the images of highest loss."""
+    """Return the images with the highest loss."""
     return _first(-judged.loss, most)
 
 
 def random_rows(judged: Judged, correct: bool, most: int, seed: int) -> Rows:
-    """Draw images among those predicted correctly, or among the others, in the order in which they lie."""
+    """Draw random images from those predicted correctly, or from the others; keep their order."""
     rows = np.flatnonzero(judged.correct == correct)
     return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
 
 
 def most_correct(judged: Judged, number: int, most: int) -> Rows:
-    """Find the images of a class, predicted correctly, whose class has the highest probability."""
+    """Return the correctly predicted images of a class, with the highest probability of it first."""
     rows = np.flatnonzero(judged.correct & (judged.truth == number))
     return np.asarray(rows[_first(-judged.actual[rows], most)], dtype=np.int64)
 
 
 def most_incorrect(judged: Judged, number: int, most: int) -> Rows:
-    """Find the images of a class, predicted wrongly, whose class has the lowest probability."""
+    """Return the wrongly predicted images of a class, with the lowest probability of it first."""
     rows = np.flatnonzero(~judged.correct & (judged.truth == number))
     return np.asarray(rows[_first(judged.actual[rows], most)], dtype=np.int64)
 
 
 def most_uncertain(judged: Judged, most: int) -> Rows:
-    """Find the images with the least difference between the two highest probabilities."""
+    """Return the images with the smallest difference between the two highest probabilities."""
     highest = np.sort(judged.probabilities, axis=1)
     return _first(highest[:, -1] - highest[:, -2], most)
 
 
 def label_errors(judged: Judged, most: int) -> Rows:
-    """Find the images whose label is likely wrong, the likeliest first.
+    """Return the images whose label is probably wrong, most suspect first.
 
-    Confident learning (Northcutt et al. 2021, arXiv:1911.00068, eq. 1 and 2): a class is confidently said of an image
-    where its probability is at least its mean over the images labelled so; where the likeliest of these classes is
-    another one than the label, the label is suspected. They are ranked by the label's probability less the highest
-    other one.
+    Confident learning (Northcutt et al. 2021, arXiv:1911.00068, eq. 1 and 2): an image confidently belongs to a class
+    if its probability is at least the mean over the images with that label. If the most probable of these classes is
+    not the image's label, the label is suspect. Suspects are ranked by the label's probability minus the highest other
+    probability.
     """
     p, rows = judged.probabilities, np.arange(len(judged.truth))
     labelled = np.bincount(judged.truth, minlength=p.shape[1])
@@ -193,7 +193,7 @@ def label_errors(judged: Judged, most: int) -> Rows:
 
 
 def calibration(judged: Judged, bins: int = 10) -> list[Bin]:
-    """Compare confidence and accuracy in equal parts of [0, 1], empty ones left out."""
+    """Compare confidence and accuracy in equal parts of [0, 1]; leave out empty parts."""
     confidence = judged.probabilities.max(1)
     where = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     parts = [np.flatnonzero(where == number) for number in range(bins)]
@@ -210,21 +210,21 @@ def calibration_error(parts: list[Bin]) -> float:
 
 
 def class_scores(judged: Judged) -> list[ClassScore]:
-    """Score each class, the one of lowest recall first; those without an image last."""
+    """Score each class, lowest recall first; classes without images last."""
     counts = confusion(judged)
     scores = [_class_score(judged, counts, number) for number in range(len(judged.classes))]
     return sorted(scores, key=lambda score: (score.n == 0, score.recall if score.n else 0.0, -score.n, score.number))
 
 
 def _class_score(judged: Judged, counts: NDArray[np.int64], number: int) -> ClassScore:
-    n, said, right = int(counts[number].sum()), int(counts[:, number].sum()), int(counts[number, number])
+    n, predicted, right = int(counts[number].sum()), int(counts[:, number].sum()), int(counts[number, number])
     wrong = counts[number].copy()
     wrong[number] = 0
     return ClassScore(
         number,
         n,
         right / n if n else float("nan"),
-        right / said if said else float("nan"),
+        right / predicted if predicted else float("nan"),
         float(judged.loss[judged.truth == number].mean()) if n else float("nan"),
         int(wrong.argmax()) if wrong.any() else None,
     )

@@ -1,4 +1,4 @@
-"""Rows of a run's CSV files, as a report needs them: users may have changed the files."""
+"""Read and check the rows of a run's CSV files, which users may have edited."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def log(run: Run) -> Rows:
     """Read log.csv.
 
     Raises:
-        UserError: A row of it can't be read.
+        UserError: A row cannot be read.
     """
     stages = {stage.name: stage for stage in run.recipe().stages}
     return _checked(run.log_file, run.log(), {"stage": stages.__getitem__, **LOG})
@@ -32,7 +32,7 @@ def steps(run: Run) -> Rows:
     """Read steps.csv.
 
     Raises:
-        UserError: A row of it can't be read.
+        UserError: A row cannot be read.
     """
     return _checked(run.steps_file, run.steps(), STEPS)
 
@@ -41,20 +41,24 @@ def valid(run: Run) -> Rows:
     """Read valid.csv.
 
     Raises:
-        UserError: A row of it can't be read.
+        UserError: A row cannot be read.
     """
     return _checked(run.valid_file, run.valid(), VALID)
 
 
 def _checked(file: Path, rows: Rows, columns: Columns) -> Rows:
-    """Return rows whose columns are there and can be read."""
+    """Return the rows, all of whose columns exist and can be parsed.
+
+    Raises:
+        UserError: A column is missing or cannot be parsed.
+    """
     for number, row in enumerate(rows, 2):
         for column, read in columns.items():
             try:
                 read(row[column])
             except (KeyError, TypeError, ValueError):
-                what = f"{column} is {row[column]!r}" if row.get(column) else f"there is no {column}"
+                what = f"{column} is {row[column]!r}" if row.get(column) else f"{column} is missing"
                 raise UserError(
-                    f"{file} is damaged: in line {number} {what}", "restore it, or remove it: a report can do without"
+                    f"{file} is damaged: in line {number} {what}", "restore or remove it: a report works without it"
                 ) from None
     return rows

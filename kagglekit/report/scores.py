@@ -1,4 +1,4 @@
-"""Tables of scores, of what an ensemble found, and of the seeds."""
+"""The report's tables of scores, of an ensemble's fitted values, and of repeated seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Info = Mapping[str, Any]  # run.json
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text: the heads, the rows."""
+    """A table of text."""
 
     heads: list[str]
     rows: list[list[str]]
@@ -24,8 +24,8 @@ def score_table(scores: Sequence[Mapping[str, Any]], first: str = "") -> Table:
     """Show scores as ``value ± standard error``.
 
     Args:
-        scores: Rows as in run.json, with ``of`` where there is a first column.
-        first: The head of that column.
+        scores: Rows as in run.json, with ``of`` for the first column if there is one.
+        first: Heading of the first column; empty for none.
     """
     keys = list(dict.fromkeys(key for row in scores for key in row if key not in ("of", "member", "views")))
     heads = [*([first] if first else []), "member", "views", *(title(key) for key in keys)]
@@ -38,7 +38,7 @@ def score_table(scores: Sequence[Mapping[str, Any]], first: str = "") -> Table:
 
 
 def parts_table(run: Run, trainings: Sequence[Training]) -> Table | None:
-    """Show the scores of each fold, or of each run of a blend that lies beside it; None where there are no parts."""
+    """Return the scores of each fold, or of each blended run in the same folder; None if there are no parts."""
     names = run.info().get("blend_of", [])
     if names:
         parts = [(name, Run(run.folder.parent / name).info().get("scores", [])[-1:]) for name in names]
@@ -49,22 +49,22 @@ def parts_table(run: Run, trainings: Sequence[Training]) -> Table | None:
 
 
 def found_by_member(info: Info) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return what the ensemble found for each member: its name (``weights``), and the members with a number each."""
+    """Return the ensemble's fitted values for members: their name (``weights``), and each member with its value."""
     found = info.get("fitted", {}).items()
     return [(key, [(name, float(x)) for name, x in value.items()]) for key, value in found if isinstance(value, dict)]
 
 
 def found_else(info: Info) -> list[str]:
-    """Word the single numbers that the ensemble found."""
+    """Return a text for each single number that the ensemble fitted."""
     return [f"{key}: {value:.4g}" for key, value in info.get("fitted", {}).items() if isinstance(value, float)]
 
 
 def seeds_table(info: Info) -> Table | None:
-    """Show how scores scatter over seeds; None where the run was not repeated."""
+    """Return the scatter of the scores over seeds; None if the run was not repeated."""
     spread = info.get("repeats")
     if not spread:
         return None
-    heads = ["over seeds", "mean", "deviation", "error over images, paired", "smallest difference to believe"]
+    heads = ["over seeds", "mean", "deviation", "error over images, paired", "smallest significant difference"]
     keys = ("mean", "deviation", "paired_error", "smallest")
     names = [title(f"valid_{each['name']}") for each in spread["scores"]]
     values = [[f"{each[key]:.4f}" for key in keys] for each in spread["scores"]]
@@ -72,7 +72,7 @@ def seeds_table(info: Info) -> Table | None:
 
 
 def picked_stages(run: Run) -> list[str]:
-    """Name the stages whose epoch was picked on the images of the valid scores; of a blend, those of its runs."""
+    """Return the stages whose epoch was chosen by the valid images; for a blend, those of its runs."""
     info = run.info()
     if names := info.get("blend_of", []):
         parts = [Run(run.folder.parent / name) for name in names]
@@ -82,12 +82,12 @@ def picked_stages(run: Run) -> list[str]:
 
 
 def origin(info: Info) -> str:
-    """Say what a run without a valid score of its own, or without a training, was made of; empty for others."""
+    """Return the origin of a blend or of a run on all labelled images; empty for others."""
     if info.get("blend_of"):
-        return f"A blend of {len(info['blend_of'])} runs, without a training of its own; their reports show theirs."
+        return f"A blend of {len(info['blend_of'])} runs; see their reports for the trainings."
     if info.get("full_of"):
         return (
-            f"Trained on all labelled images, as {info['full_of']} was on a part of them. Its own valid score is "
-            "unknown; that run's report has the score of the recipe."
+            f"{info['full_of']}, retrained on all labelled images. It has no valid images to score; see that run's "
+            "report for the recipe's score."
         )
     return ""

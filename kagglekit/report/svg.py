@@ -1,4 +1,4 @@
-"""Drawings as inline SVG: colours come from the page's style, so that they fit light, dark and paper."""
+"""Inline SVG drawings; their colours come from the page's style, for light and dark screens and paper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kagglekit.report.curves import Line, Span
 from kagglekit.report.panels import Bin
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1160, 64, 24, 20, 24
-LETTER = 6.4  # width of a letter of 11 px, px, on average
+LETTER = 6.4  # average width of a letter of 11 px, px
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Curve:
     """A line of a chart.
 
     Attributes:
-        name: For the legend; empty for none.
+        name: For the legend; empty to leave it out.
         line: Its points.
-        style: A class of the page's style.
-        dots: Whether its points are marked.
+        style: Its CSS class.
+        dots: Mark its points.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Frame:
-    """The rectangle of a chart: values to pixels."""
+    """The rectangle of a chart, which maps values to pixels."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -44,7 +44,7 @@ class Frame:
     height: float
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return a point's pixels."""
+        """Return a point's position, px."""
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return LEFT + across * (self.width - LEFT - RIGHT), self.height - BOTTOM - up * (self.height - TOP - BOTTOM)
@@ -62,7 +62,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def chart(title: str, curves: Sequence[Curve], spans: Sequence[Span], height: float = 200) -> Markup:
-    """Draw curves over steps, with the stages as bands and the ends of cycles as lines."""
+    """Draw curves over steps, with bands for stages and lines at the ends of cycles."""
     drawn = [curve for curve in curves if curve.line.xs]
     end = max([span.end for span in spans] + [1])
     frame = Frame((0.0, float(end)), _range(drawn), WIDTH, height)
@@ -71,7 +71,7 @@ def chart(title: str, curves: Sequence[Curve], spans: Sequence[Span], height: fl
 
 
 def _range(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the least and the greatest finite value; the top 2 % of long noisy curves may be cut."""
+    """Return the smallest and largest finite value with a margin; clip long curves at the 98th percentile."""
     values = np.concatenate([_usual(curve.line.ys) for curve in curves]) if curves else np.zeros(0)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -102,7 +102,7 @@ def _bands(spans: Sequence[Span], frame: Frame) -> str:
 
 
 def _fitting_label(name: str, number: int, room: float) -> str:
-    """Return a stage's name and number, its number alone, or nothing, as the room allows."""
+    """Return a stage's number and name, its number alone, or nothing, whichever fits."""
     labels = (f"{number} {name}", str(number))
     return next((label for label in labels if len(label) * LETTER + 6 < room), "")
 
@@ -135,13 +135,13 @@ def _curve(curve: Curve, frame: Frame) -> str:
 
 
 def matrix(counts: NDArray[np.int64], names: Sequence[str], cell: float, title: str) -> Markup:
-    """Draw a table of counts: rows actual, columns predicted; strength is the share of the row.
+    """Draw a table of counts: rows actual, columns predicted; opacity is the share of the row.
 
     Args:
-        counts: (C, C).
-        names: (C) of the classes.
-        cell: Side of a cell, px; numbers are written from 20 px on.
-        title: For those who cannot see it.
+        counts: (C, C) numbers of images.
+        names: (C) class names.
+        cell: Side of a cell, px; cells from 20 px show their count.
+        title: For screen readers.
     """
     letter = min(11.0, cell - 1)
     edge = max(len(name) for name in names) * letter * 0.58 + 10
@@ -153,24 +153,24 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str], cell: float, title: 
     for i, j in zip(*np.nonzero(counts), strict=True):
         x, y = edge + j * cell, edge + i * cell
         kind, strength = "right" if i == j else "wrong", 0.15 + 0.6 * counts[i, j] / sums[i]
-        words = escape(f"{names[i]} taken for {names[j]}: {counts[i, j]} of {sums[i]}")
+        text = escape(f"{names[i]} predicted as {names[j]}: {counts[i, j]} of {sums[i]}")
         parts.append(
             f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{cell:.1f}" height="{cell:.1f}" '
-            f'fill-opacity="{strength:.2f}"><title>{words}</title></rect>'
+            f'fill-opacity="{strength:.2f}"><title>{text}</title></rect>'
         )
         if cell >= 20:
             parts.append(f'<text class="mid" x="{x + cell / 2:.1f}" y="{y + cell / 2 + 4:.1f}">{counts[i, j]}</text>')
     for number, name in enumerate(names):
         middle = edge + (number + 0.5) * cell
-        style, word = f'style="font-size:{letter:.1f}px"', escape(name)
-        parts.append(f'<text class="end" {style} x="{edge - 4:.1f}" y="{middle + letter / 3:.1f}">{word}</text>')
+        style, text = f'style="font-size:{letter:.1f}px"', escape(name)
+        parts.append(f'<text class="end" {style} x="{edge - 4:.1f}" y="{middle + letter / 3:.1f}">{text}</text>')
         place = f"translate({middle + letter / 3:.1f} {edge - 4:.1f}) rotate(-90)"
-        parts.append(f'<text {style} transform="{place}">{word}</text>')
+        parts.append(f'<text {style} transform="{place}">{text}</text>')
     return _svg(title, side, side, parts)
 
 
 def calibration_chart(bins: Sequence[Bin]) -> Markup:
-    """Draw accuracy over confidence, the ideal diagonal, and each point's number of images as its size."""
+    """Draw accuracy over confidence and the ideal diagonal; a point's size stands for its number of images."""
     frame = Frame((0.0, 1.0), (0.0, 1.0), 460, 380)
     (x1, y1), (x2, y2) = frame.place(0, 0), frame.place(1, 1)
     parts = [_grid(frame), f'<line class="stage" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>']
@@ -179,15 +179,15 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
     most = max(part.n for part in bins)
     for part in bins:
         x, y = frame.place(part.confidence, part.accuracy)
-        words = f"{part.n} images: confidence {part.confidence:.3f}, accuracy {part.accuracy:.3f}"
+        text = f"{part.n} images: confidence {part.confidence:.3f}, accuracy {part.accuracy:.3f}"
         radius = 3 + 7 * math.sqrt(part.n / most)
         parts.append(
-            f'<g class="c1"><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{words}</title></circle></g>'
+            f'<g class="c1"><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{text}</title></circle></g>'
         )
     return _svg("accuracy over confidence", frame.width, frame.height, parts)
 
 
 def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
-    """Put the parts into an image that shrinks with the page; every text in them was escaped."""
+    """Return the parts, whose texts are escaped, as an image that shrinks with the page."""
     head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px" role="img">'
     return Markup(f"{head}<title>{escape(title)}</title>{''.join(parts)}</svg>")

@@ -1,4 +1,4 @@
-"""Small pictures that travel inside the page."""
+"""Thumbnails embedded in the page."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from kagglekit.system.limits import cores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIDE = 128  # of the longer side, px
-QUALITY = 70  # about 3 kB a picture
-METHOD = 2  # of WebP's encoder, 0 to 6: half of the usual one's time for 5 % more bytes
+SIDE = 128  # the longer side, px
+QUALITY = 70  # about 3 kB for each thumbnail
+METHOD = 2  # WebP's effort, 0 to 6: half the time of the default, for 5 % more bytes
 
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Makes pictures of images by id, each once, in threads.
+    """Make thumbnails by image id, each once, in threads.
 
     Attributes:
-        files: The image's files by id; empty where the page must do without pictures.
-        read: Decodes a file to (H, W, 3) uint8, its short side at least so many px.
-        missing: Why there are no pictures; empty where there are.
+        files: The images' files by id; empty if there are no thumbnails.
+        read: Decodes a file to (H, W, 3) uint8, with a short side of at least the given number of px.
+        missing: Why there are no thumbnails; empty if there are.
     """
 
     files: Mapping[str, Path]
@@ -44,8 +44,8 @@ class Thumbnails:
     _made: dict[str, str] = field(default_factory=dict)
 
     def pictures(self, images: Sequence[str]) -> list[str]:
-        """Return a data URI for each; empty where the file is not there or can't be decoded."""
-        if images and not self._made:  # by itself: readers that import at their first use must not do so in threads
+        """Return a data URI for each image; empty if its file is missing or cannot be decoded."""
+        if images and not self._made:  # the first one outside threads: readers import libraries on first use
             self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
         with ThreadPoolExecutor(cores()) as threads:
@@ -57,12 +57,12 @@ class Thumbnails:
             return ""
         try:
             return data_uri(self.read(self.files[image], SIDE))
-        except Exception:  # whatever a reader stumbles over: the page can do without the picture
+        except Exception:  # a plugin's reader may raise anything, and the page works without this thumbnail
             return ""
 
 
 def data_uri(pixels: NDArray[np.uint8]) -> str:
-    """Shrink a picture (H, W, 3) to `SIDE` and return it as a WebP data URI; equal pixels give equal text."""
+    """Shrink an image (H, W, 3) to `SIDE` and return it as a WebP data URI; equal pixels give equal text."""
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     file = io.BytesIO()
@@ -71,18 +71,18 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
 
 
 def thumbnails(run: Run, data: Path | None) -> Thumbnails:
-    """Find the valid images of a run, in `data` or where they were when it ran."""
+    """Find the valid images of a run, in `data` or in the folder used by the run."""
     folder = data or Path(str(run.info().get("data", "")))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
     there = {image: file for image, file in files.items() if file.is_file()}
     if not there:
-        return Thumbnails({}, _nothing, "The images are no longer where they were: names stand for pictures.")
+        return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:
         hooks = Hooks(load_for(run))
     except UserError:
-        return Thumbnails({}, _nothing, "The competition's plugin can't be loaded: names stand for pictures.")
+        return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
     return Thumbnails(there, hooks.read_image)
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:
-    raise UserError(f"{path} is not read")
+    raise UserError(f"{path} cannot be read")

@@ -1,4 +1,4 @@
-"""What trained: one training, or one for each fold; a blend has none."""
+"""A run's trainings: one, or one for each fold; a blend has none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kagglekit.types.recipe import Stage
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-POINTS = 1200  # of a curve: one a pixel
+POINTS = 1200  # of a curve: one for each pixel
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Training:
 
 @dataclass(frozen=True)
 class StageEnd:
-    """How a stage of a training ended.
+    """The end of a stage of a training.
 
     Attributes:
-        label: The training's.
-        number: The stage's in its recipe, from 1.
+        label: The training's label.
+        number: The stage's number in the recipe, from 1.
         stage: Its settings.
         last: The last row of its log.
         verdict: See `kagglekit.report.curves.verdict`.
-        timing: Where its time went.
+        timing: Its time, broken down.
     """
 
     label: str
@@ -56,14 +56,14 @@ class StageEnd:
 
 
 def trainings(run: Run) -> list[Training]:
-    """List a run's trainings, as far as they have begun."""
+    """List a run's trainings that have started."""
     folds = [(number, run.fold(number)) for number in range(1, run.recipe().folds + 1)]
     begun = [Training(f"fold {number}", fold) for number, fold in folds if fold.recipe_file.exists()]
     return begun or ([] if run.info().get("blend_of") else [Training("", run)])
 
 
 def stage_ends(training: Training) -> list[StageEnd]:
-    """Judge a training's stages, those that have finished an epoch."""
+    """Judge a training's stages that have finished an epoch."""
     info, log = training.run.info(), rows.log(training.run)
     stages = {stage.name: (number, stage) for number, stage in enumerate(training.run.recipe().stages, 1)}
     timings = logs.timings(log, info.get("stage_seconds", {}), info.get("decoded", []))
@@ -74,7 +74,11 @@ def stage_ends(training: Training) -> list[StageEnd]:
 
 
 def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
-    """Draw loss, each further metric, learning rate and momentum; a line a training; the curves are for the legends."""
+    """Draw loss, other metrics, learning rate and momentum, with one line for each training.
+
+    Returns:
+        Title, curves (for the legend) and drawing of each chart.
+    """
     found = [logs.curves(rows.log(each.run), rows.steps(each.run)) for each in ran]
     found = [each for each in found if each.spans]
     if not found:
@@ -84,20 +88,20 @@ def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
     for key in longest.epochs:
         if key != "valid_loss":
             drawn.append((title(key).capitalize(), [Curve("", _of(each, key), "c2", dots=True) for each in found]))
-    for words, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
-        drawn.append((words, [Curve("", logs.thinned(line, POINTS), "c1")]))
-    drawn = [(words, _named_once([curve for curve in some if curve.line.xs])) for words, some in drawn]
-    return [(words, some, chart(words, some, longest.spans)) for words, some in drawn if some]
+    for name, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
+        drawn.append((name, [Curve("", logs.thinned(line, POINTS), "c1")]))
+    drawn = [(name, _named_once([curve for curve in some if curve.line.xs])) for name, some in drawn]
+    return [(name, some, chart(name, some, longest.spans)) for name, some in drawn if some]
 
 
 def title(key: str) -> str:
-    """Word the name of a score: ``valid_log_loss`` is ``valid log loss``."""
+    """Return the title of a score: ``valid log loss`` for ``valid_log_loss``."""
     split, _, metric = key.partition("_")
     return f"{split} {TITLES.get(metric, metric)}"
 
 
 def _losses(found: Curves, alone: bool) -> list[Curve]:
-    """Return the curves of a training's loss; each step's is shown only where no other training's lie over it."""
+    """Return the curves of a training's loss; with each step's loss only if there is no other training."""
     smooth = logs.thinned(Line(found.loss.xs, smoothed(found.loss.ys)), POINTS)
     each_step = [Curve("", logs.thinned(found.loss, POINTS), "faint")] if alone else []
     valid = Curve("valid", _of(found, "valid_loss"), "c2", dots=True)
@@ -105,14 +109,14 @@ def _losses(found: Curves, alone: bool) -> list[Curve]:
 
 
 def _of(found: Curves, key: str) -> Line:
-    """Return the scores of the epochs that have one."""
+    """Return a score's points, without the epochs that lack it."""
     line = found.epochs.get(key, Line())
     known = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if y == y]
     return Line([x for x, _ in known], [y for _, y in known])
 
 
 def _named_once(some: Sequence[Curve]) -> list[Curve]:
-    """Leave each name to the first curve that has it, for the legend."""
+    """Remove the name from all but the first curve of each name, for the legend."""
     names: set[str] = set()
     kept = []
     for curve in some:

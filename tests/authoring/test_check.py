@@ -1,4 +1,4 @@
-"""`kagglekit check`: each thing that can be wrong with a plugin is found, placed, and told how to be mended."""
+"""`kagglekit check`: each mistake in a plugin is found, with its place and its fix."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def test_a_good_plugin_has_every_part_checked_and_leaves_nothing_behind(data: Pa
     assert sorted(tmp_path.rglob("*")) + sorted(data.rglob("*")) == before
     said = " ".join(finding.what for finding in findings)
     assert "3 hooks with known names and arguments" in said
-    assert "24 train, 10 test; 3 classes" in said
-    assert "as in sample_submission.csv" in said
+    assert "24 train, 10 test; 3 classes (affenpinscher, beagle, black-and-tan_coonhound); deterministic" in said
+    assert "matches sample_submission.csv" in said
 
 
-WRONG = {  # what is changed, the check that finds it, what it says, and how it is mended
+WRONG = {  # what is changed, the check that finds it, what it says, and its fix
     "a misspelt hook": (
         ("def kagglekit_labels(data)", "def kagglekit_label(data)"),
         "hooks",
@@ -93,7 +93,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
     "another task": (
         ('metric="log_loss"', 'metric="log_loss", task="multi-label"'),
         "facts",
-        "the task is multi-label",
+        "task multi-label is not supported",
         "missing for multi-label: an image table with several labels an image",
     ),
     "an impossible recipe": (
@@ -106,7 +106,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
         ("size=32", "size=32, schedule='sgdrr'"),
         "recipe",
         "unknown schedule 'sgdrr': did you mean 'sgdr'?",
-        "mend the recipe of the preset quick",
+        "fix the recipe of the preset quick",
     ),
     "an unknown network": (
         ("test_efficientnet.r160_in1k", "test_efficientnets"),
@@ -135,8 +135,8 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
     "labels by chance": (
         ('test=data / "test")', 'test=data / "test").sample(frac=1)'),
         "determinism",
-        "the labels hook answers another table the second time",
-        "draw nothing without a fixed seed",
+        "the labels hook returns another table the second time",
+        "use a fixed seed for random choices",
     ),
     "classes that the CSV does not know": (
         ('test=data / "test")', 'test=data / "test").replace("beagle", "Beagle")'),
@@ -156,20 +156,20 @@ WRONG = {  # what is changed, the check that finds it, what it says, and how it 
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_wrong_is_found_placed_and_told_how_to_be_mended(
+def test_each_mistake_is_found_with_its_place_and_its_fix(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("kagglekit.authoring.check._check_training", lambda *arguments: None)  # has tests of its own
-    change, check, what, mend = WRONG[name]
+    change, check, what, fix = WRONG[name]
     found = problems(examine(plugin(tmp_path, *change), data))
     assert {finding.check for finding in found} == {check}
     assert what in found[0].what
-    assert mend in found[0].mend
+    assert fix in found[0].fix
     if name not in ("a misspelt hook", "an unknown argument"):  # they name the place in the sentence
         hook = {"determinism": "labels", "facts": "competition"}.get(check, check)
         if hook != "submission":  # the default's
-            assert found[0].where.startswith(f"{tmp_path}/leaves.py:"), found[0]
-            line = int(found[0].where.rpartition(":")[2])
+            assert found[0].at.startswith(f"{tmp_path}/leaves.py:"), found[0]
+            line = int(found[0].at.rpartition(":")[2])
             assert f"kagglekit_{hook}" in "".join(
                 Path(f"{tmp_path}/leaves.py").read_text().splitlines()[line - 1 : line + 1]
             )
@@ -198,13 +198,13 @@ LOSSES = {
             return torch.optim.SGD(model.parameters(), lr=0.1)
         """,
         "determinism",
-        "a second training with the same seed predicts otherwise",
+        "two trainings with one seed give different predictions",
     ),
 }
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_what_is_wrong_in_training_is_found_by_two_steps_of_it(data: Path, tmp_path: Path, name: str) -> None:
+def test_mistakes_in_training_are_found_by_two_steps(data: Path, tmp_path: Path, name: str) -> None:
     more, check, what = LOSSES[name]
     (found,) = problems(examine(plugin(tmp_path, more=more), data))
     assert found.check == check
@@ -217,7 +217,7 @@ def test_without_data_labels_and_submission_are_not_checked_but_the_training_is(
     monkeypatch.chdir(tmp_path)
     findings = examine(plugin(tmp_path))
     assert {finding.check for finding in findings if finding.status == "not checked"} == {"labels", "submission"}
-    assert "drawn pictures with made-up labels" in " ".join(finding.what for finding in findings)
+    assert "generated images with generated labels" in " ".join(finding.what for finding in findings)
     assert problems(findings) == []
 
 
@@ -228,12 +228,12 @@ def test_the_usual_data_folder_is_found(data: Path, tmp_path: Path, monkeypatch:
     assert ("labels", "ok") in [(finding.check, finding.status) for finding in examine(plugin(tmp_path))]
 
 
-def test_labels_of_test_images_that_are_not_announced_are_noted(
+def test_a_known_test_labels_that_is_wrong_is_noted(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kagglekit.authoring.check._check_training", lambda *arguments: None)
     findings = examine(plugin(tmp_path, 'licence="CC0"', 'licence="CC0", known_test_labels=True'), data)
-    assert "known_test_labels is set, and no test image has a label" in " ".join(f.what for f in findings)
+    assert "known_test_labels is set, but no test image has a label" in " ".join(f.what for f in findings)
 
 
 def test_check_competition_fails_with_what_where_and_how(data: Path, tmp_path: Path) -> None:
@@ -242,8 +242,8 @@ def test_check_competition_fails_with_what_where_and_how(data: Path, tmp_path: P
         check_competition(file, data=data)
     text = str(caught.value)
     assert "problem      facts        unknown metric 'logloss'" in text
-    assert f"where: {file}:" in text
-    assert "mend: " in text
+    assert f"at: {file}:" in text
+    assert "fix: " in text
 
 
 def test_the_command_prints_findings_and_exits_with_1_if_there_is_a_problem(data: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_it_says_what_it_wrote_what_to_check_and_what_comes_next(here: Path) -> 
     done = new("leaves", "--from-data", "data")
     assert done.exit_code == 0
     assert done.output.splitlines() == [
-        "warning: check: meta.csv has several columns with few values: the labels are in 'Art' (Acer rubrum, Betula "
+        "warning: check: meta.csv has several columns with few values: are the labels in 'Art' (Acer rubrum, Betula "
         "pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
         "wrote leaves.py",
         "next: read the lines marked CHECK, then",
@@ -49,13 +49,13 @@ def test_without_data_it_writes_a_plugin_for_the_usual_folders(here: Path) -> No
     assert new("my-leaves").exit_code == 0
     hooks = Hooks(load("./my-leaves.py"))
     assert hooks.competition().title == "My leaves"
-    assert "no data folder was looked at" in (here / "my-leaves.py").read_text()
+    assert "no data folder was given" in (here / "my-leaves.py").read_text()
 
 
-def test_labels_in_file_names_are_said_to_be_checked(here: Path) -> None:
+def test_labels_in_file_names_are_marked_to_be_checked(here: Path) -> None:
     labels_in_names(here / "data")
     done = new("leaves", "--from-data", "data")
-    assert "warning: check: the labels are taken from the file names: Acer rubrum_0.jpg is 'Acer rubrum'" in done.output
+    assert "warning: check: labels are taken from the file names: Acer rubrum_0.jpg is 'Acer rubrum'" in done.output
     assert (
         'labels_from_names(data / "images", r"^(.+)_\\d+\\.", test=data / "to_predict")'
         in (here / "leaves.py").read_text()
@@ -84,22 +84,20 @@ def test_of_a_package_either_all_files_are_written_or_none(here: Path) -> None:
 def test_a_name_that_would_be_none_for_a_plugin_is_a_usage_error(here: Path, name: str) -> None:
     done = new(name)
     assert done.exit_code == 2
-    assert "is no name for a plugin" in done.output
+    assert "is not a plugin name" in done.output
     assert list(here.iterdir()) == []
 
 
-def test_data_that_are_not_recognised_leave_no_file(here: Path) -> None:
+def test_data_in_an_unknown_layout_leave_no_file(here: Path) -> None:
     (here / "data").mkdir()
     done = new("leaves", "--from-data", "data")
     assert done.exit_code == 1
-    assert "there are no images in data" in done.output
+    assert "no images in data" in done.output
     assert not (here / "leaves.py").exists()
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
-def test_a_packages_test_draws_data_in_the_layout_that_was_recognised(
-    here: Path, monkeypatch: pytest.MonkeyPatch, write
-) -> None:
+def test_a_packages_test_draws_data_in_the_detected_layout(here: Path, monkeypatch: pytest.MonkeyPatch, write) -> None:
     write(here / "data")
     assert new("leaves", "--package", "--from-data", "data").exit_code == 0
     folder = here / "kagglekit-leaves"

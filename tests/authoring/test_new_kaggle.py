@@ -61,7 +61,7 @@ def test_title_and_metric_come_from_kaggle(here: Path, server: KaggleServer, sai
 def test_a_metric_that_no_plugin_computes_is_marked_to_be_checked(here: Path, server: KaggleServer) -> None:
     server.add_competition("leaf-cup", here / "kaggles", metric="Quadratic Weighted Kappa")
     assert new(here, "leaves", "--slug", "leaf-cup").exit_code == 0
-    assert "CHECK: Kaggle says Quadratic Weighted Kappa, which no plugin computes" in (here / "leaves.py").read_text()
+    assert "CHECK: on Kaggle: Quadratic Weighted Kappa, which no plugin computes" in (here / "leaves.py").read_text()
 
 
 def test_without_data_the_labels_are_guessed_from_the_names_of_kaggles_files(here: Path) -> None:
@@ -70,7 +70,7 @@ def test_without_data_the_labels_are_guessed_from_the_names_of_kaggles_files(her
     assert "  kagglekit new leaves --slug leaf-cup --download --force" in done.output
     text = (here / "leaves.py").read_text()
     assert "CHECK: nothing was downloaded" in text
-    assert "CHECK: the columns of labels.csv are not known" in text
+    assert "CHECK: the columns of labels.csv are unknown" in text
     assert 'data / "labels.csv",' in text
     assert 'images=data / "train",' in text
     assert 'suffix=".jpg",' in text
@@ -90,7 +90,7 @@ def test_download_fetches_the_data_and_looks_at_them(here: Path, server: KaggleS
     assert table["split"].value_counts().to_dict() == {"train": 32, "test": 10}
     fetched = server.count("DownloadDataFiles")
     again = new(here, "leaves", "--slug", "leaf-cup", "--download", "--force")
-    assert "the data are in" in again.output
+    assert "using the data in" in again.output
     assert "replaced leaves.py" in again.output
     assert server.count("DownloadDataFiles") == fetched
 
@@ -118,7 +118,7 @@ def test_without_a_login_it_warns_once_and_writes_the_plugin(
     done = new(here, "leaves", "--slug", "leaf-cup")
     assert done.exit_code == 0
     assert done.output.count("warning") == 1
-    assert "warning: title, metric and files were not taken from Kaggle: there are no credentials" in done.output
+    assert "warning: title, metric and files are not from Kaggle: there are no credentials" in done.output
     assert 'slug="leaf-cup"' in (here / "leaves.py").read_text()
     assert new(here, "other", "--slug", "leaf-cup", "--download").exit_code == 1
 
@@ -131,7 +131,7 @@ def test_where_kaggle_cannot_be_reached_it_warns_and_writes_the_plugin(
     monkeypatch.setattr("kagglekit.authoring.kaggle_facts.SECONDS", 1)
     done = new(here, "leaves", "--slug", "leaf-cup")
     assert done.exit_code == 0
-    assert "were not taken from Kaggle: Kaggle cannot be reached through the proxy" in done.output
+    assert "are not from Kaggle: Kaggle cannot be reached through the proxy" in done.output
     assert 'slug="leaf-cup"' in (here / "leaves.py").read_text()
 
 
@@ -149,7 +149,7 @@ def test_a_long_list_of_files_is_not_fetched_to_its_end(
     ("arguments", "said"),
     [
         (["--download"], "--download needs the competition's name on Kaggle"),
-        (["--download", "--slug", "leaf-cup", "--from-data", "kaggles"], "exclude each other"),
+        (["--download", "--slug", "leaf-cup", "--from-data", "kaggles"], "cannot be combined with"),
     ],
 )
 def test_options_that_do_not_fit_are_usage_errors(here: Path, arguments: list[str], said: str) -> None:

@@ -43,7 +43,7 @@ def test_many_matches_are_listed_without_building_them():
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) > 100
     assert " M " not in result.stdout
-    assert "parameters are counted where at most" in result.stderr
+    assert "parameters are counted only if at most" in result.stderr
 
 
 @pytest.mark.parametrize(("pattern", "near"), [("resnet43", "resnet34"), ("convnxt_tiny", "convnext_tiny")])

@@ -106,7 +106,7 @@ def test_a_submission_needs_neither_training_images_nor_a_network(dogs, test_onl
     pd.testing.assert_frame_equal(mine, runs, atol=1e-5)
 
 
-def test_a_submission_is_for_whatever_test_images_the_sample_names(dogs, test_only, tmp_path):
+def test_a_submission_is_for_the_test_images_of_the_sample(dogs, test_only, tmp_path):
     sample = pd.read_csv(test_only / "sample_submission.csv", dtype=str)
     (test_only / "test" / f"{sample.id[0]}.jpg").rename(test_only / "test" / "a-new-one.jpg")
     (test_only / "test").rename(test_only / "test_images")
@@ -148,17 +148,17 @@ def test_a_run_without_its_members_cannot_submit(dogs, test_only, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ((), 2, "there are no images to predict"),
+        ((), 2, "no images to predict"),
         (("nothing.jpg",), 1, "there is no file or folder nothing.jpg"),
         (("EMPTY",), 1, "there are no images in"),
         (("--submission", "s.csv"), 2, "--submission needs --data DIR"),
-        (("--submission", "s.csv", "--data", "nowhere"), 1, "there is no folder nowhere"),
+        (("--submission", "s.csv", "--data", "nowhere"), 1, "the folder nowhere does not exist"),
         (("--submission", "s.csv", "--data", "EMPTY"), 1, "there are no images in"),
         (("--submission", "s.csv", "--data", "EMPTY", "--tta"), 2, "it takes no PATH, --tta, --json or --csv"),
-        (("--data", "EMPTY"), 2, "--data goes with --submission FILE"),
+        (("--data", "EMPTY"), 2, "--data needs --submission FILE"),
     ],
 )
-def test_what_is_typed_wrongly_is_told(dogs, tmp_path, arguments, code, words):
+def test_usage_errors_name_the_mistake(dogs, tmp_path, arguments, code, words):
     done = predict(dogs.run.folder, *(tmp_path if word == "EMPTY" else word for word in arguments))
     assert done.exit_code == code
     assert words in done.output

@@ -46,7 +46,7 @@ def test_stores_are_shown_with_data_folder_size_and_bytes(spec: StoreSpec, tmp_p
     assert "24 px short" in shown
     assert "16 px long" in shown
     assert f"2 image stores, 0.0 MB in {tmp_path / 'cache'}" in shown
-    assert "not complete" not in shown
+    assert "incomplete" not in shown
 
 
 def test_the_bytes_shown_are_those_on_the_disk(spec: StoreSpec) -> None:
@@ -60,11 +60,11 @@ def test_a_store_that_is_not_finished_is_shown_as_such(spec: StoreSpec) -> None:
     steps = build(spec, read, threads=1)
     next(steps)
     steps.close()
-    assert "not complete" in run().output
+    assert "incomplete" in run().output
 
 
 def test_an_empty_cache_is_said_to_be_empty(tmp_path: Path) -> None:
-    assert run().output == f"no image stores and no unpacked archives in {tmp_path / 'cache'}\n"
+    assert run().output == f"the cache is empty: {tmp_path / 'cache'}\n"
     assert run("--clear", "--yes").exit_code == 0
 
 
@@ -99,7 +99,7 @@ def test_clear_leaves_a_store_that_is_being_built(spec: StoreSpec) -> None:
     steps = build(spec, read, threads=1)
     next(steps)
     result = run("--clear", "--yes")
-    assert f"left alone, a run is making it: {spec.folder}" in result.output
+    assert f"in use by a run, not removed: {spec.folder}" in result.output
     assert "removed nothing, 0.0 MB" in result.output
     assert list(steps)[-1] == 10
     assert "removed 1 image store," in run("--clear", "--yes").output
@@ -164,7 +164,7 @@ def test_an_archive_that_was_not_unpacked_to_the_end_is_shown_and_removed(archiv
     archive.rename(archive.with_name(f"{archive.name}.part"))
     (found,) = cached_archives()
     assert (found.folder, found.n_bytes, found.complete) == (archive, 3_000_000, False)
-    assert "not complete" in run("--clear", "--yes").output
+    assert "incomplete" in run("--clear", "--yes").output
     assert left_in(archive.parent) == []
 
 
@@ -176,7 +176,7 @@ def test_clear_leaves_an_archive_that_is_being_unpacked_and_folders_of_others(ar
     (archive.parent / f"link-{'0' * 16}").symlink_to(elsewhere)
     (archive / "inner").symlink_to(elsewhere)
     with FileLock(archive.with_name(f"{archive.name}.lock")):
-        assert f"left alone, a run is making it: {archive}" in run("--clear", "--yes").output
+        assert f"in use by a run, not removed: {archive}" in run("--clear", "--yes").output
     assert len(left_in(archive)) == 5
     assert "removed 1 unpacked archive" in run("--clear", "--yes").output
     assert left_in(archive.parent) == [f"link-{'0' * 16}", "thesis"]

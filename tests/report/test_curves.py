@@ -61,7 +61,7 @@ def epochs(train: list[float], valid: list[float]) -> list[dict[str, str]]:
         ([1.0, 0.8, 0.6], [0.9, 0.7, 0.5], "under-fitting"),  # 20 % above the valid loss, which still falls
         ([1.0, 0.8, 0.54], [0.9, 0.7, 0.5], "fitting"),
         ([1.0, 0.8, 0.6], [0.9, 0.49, 0.5], "fitting"),  # the valid loss no longer falls
-        ([1.0], [0.5], "too short to tell"),
+        ([1.0], [0.5], "too short"),
     ],
 )
 def test_a_verdict_follows_the_rule(train, valid, expected):

@@ -35,7 +35,7 @@ def finished(dogs) -> Run:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Make up a run with 120 classes of long names, three images each, a third of them taken for the next class."""
+    """Make up a run with 120 classes of long names, three images each, a third of them predicted as the next class."""
     folder = tmp_path_factory.mktemp("many")
     run, names = Run(folder / "20260101-000000-net"), [f"a_breed_of_dogs_with_a_long_name_{i}" for i in range(120)]
     truth = np.repeat(np.arange(120), 3)
@@ -107,7 +107,7 @@ def test_without_its_images_the_report_shows_names(finished, data, tmp_path):
     try:
         write_report(finished)
         text = finished.report.read_text(encoding="utf-8")
-        assert "names stand for pictures" in text
+        assert "No thumbnails: the images have moved" in text
         assert "data:image" not in text
         assert "Top losses" in text
         write_report(finished, copy)
@@ -144,13 +144,13 @@ def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_pa
     run.write_recipe(finished.recipe())
     run.update_info(status="interrupted", title="Dogs")
     write_report(run)
-    assert "No epoch was finished" in run.report.read_text(encoding="utf-8")
+    assert "No epoch is finished" in run.report.read_text(encoding="utf-8")
     (run.folder / "log.csv").write_bytes(finished.log_file.read_bytes())
     (run.folder / "steps.csv").write_bytes(finished.steps_file.read_bytes())
     write_report(run)
     text = run.report.read_text(encoding="utf-8")
     assert "<svg" in text
-    assert "no final valid predictions" in text
+    assert "No final valid predictions" in text
     assert "Top losses" not in text
 
 
@@ -160,17 +160,17 @@ def test_a_report_that_fails_loses_no_run(finished, tmp_path):
     (run.folder / "log.csv").write_text("stage\nhead\n")
     said = io.StringIO()
     leave_report(run, Display(Console(file=said, width=200)))
-    assert "warning: the report could not be written" in said.getvalue()
+    assert "warning: cannot write the report" in said.getvalue()
     assert not run.report.exists()
 
 
 DAMAGES = {
-    "a column is gone": ("log.csv", "train_loss", "loss", "in line 2 there is no train_loss"),
+    "a column is gone": ("log.csv", "train_loss", "loss", "in line 2 train_loss is missing"),
     "a stage of another recipe": ("log.csv", "\nhead,", "\nfoot,", "in line 2 stage is 'foot'"),
-    "a row ends early": ("log.csv", r"(\nhead,\d+).*", r"\1", "in line 2 there is no cycle"),
+    "a row ends early": ("log.csv", r"(\nhead,\d+).*", r"\1", "in line 2 cycle is missing"),
     "a loss is no number": ("steps.csv", r"[^,\n]*$", "low", "loss is 'low'"),
     "a byte is no text": ("log.csv", "head", "h\udc92ad", "is damaged: 'utf-8' codec"),
-    "labels are gone": ("valid.csv", "label", "breed", "in line 2 there is no label"),
+    "labels are gone": ("valid.csv", "label", "breed", "in line 2 label is missing"),
 }
 
 

@@ -158,7 +158,7 @@ def test_of_a_metric_of_a_plugin_the_largest_comes_first_and_that_is_said(root: 
     make(root, 1, (0.4, 0.1), metric="kappa")
     make(root, 2, (0.3, 0.1), metric="kappa")
     result = ask("--sort", "valid")
-    assert "warning: whether more is better is not known of kappa: the largest comes first" in result.stdout
+    assert "warning: unknown whether a greater kappa is better: sorting the largest first" in result.stdout
     assert [row["valid"]["value"] for row in listed("--sort", "valid")] == [0.4, 0.3]
     assert "not known" not in ask("--sort", "arch").stdout
 
@@ -255,7 +255,10 @@ def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
 def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
     make(root, 1), make(root, 2, competition="pets")
     told = refused(ask("dog-bred"), 1)
-    assert re.match(r"error: 'dog-bred' is no competition with runs in .*submissions \(those are: dog-breed, ", told)
+    assert re.match(
+        r"error: 'dog-bred' is neither a run nor a competition with runs in .*submissions \(competitions: dog-breed, ",
+        told,
+    )
     assert "unknown run 'dog-bred'" in told
     assert "begins the names of several runs" in refused(ask("202611"), 1)
 
@@ -263,9 +266,9 @@ def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
 def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     result = ask()
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == f"there are no runs in {root}\nstart one: kagglekit run COMPETITION\n"
+    assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(those are: none), and no run\nthere are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nthere are no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
@@ -277,9 +280,9 @@ def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["a", "b", "c"], "history compares two runs, not 3"),
+        (["a", "b", "c"], "cannot compare 3 runs: history compares two"),
         (["--sort", "score"], "invalid value for '--sort': 'score' is not one of 'run', 'competition'"),
-        (["latest", "latest", "--sort", "valid"], "--sort orders the list of runs"),
+        (["latest", "latest", "--sort", "valid"], "--sort does not apply to the comparison of two runs"),
     ],
 )
 def test_what_is_typed_wrongly_exits_with_2(root: Path, arguments: list[str], words: str) -> None:
@@ -371,10 +374,10 @@ def test_scores_of_two_competitions_or_of_none_are_not_compared(root: Path) -> N
     dogs, pets = make(root, 1, (0.5, 0.03)), make(root, 2, (0.4, 0.03), competition="pets")
     assert compared_scores(dogs, pets) == {}
     told = ask(dogs.name, pets.name).stdout
-    assert "scores of different competitions say nothing about each other" in told
+    assert "scores of different competitions cannot be compared" in told
     assert re.search(r"^competition +dog-breed +pets$", told, re.M)
     bare = make(root, 3)
-    assert "there is no score that both have" in ask(dogs.name, bare.name).stdout
+    assert "the runs have no score in common" in ask(dogs.name, bare.name).stdout
 
 
 def test_a_broken_run_cannot_be_compared(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import layouts
 
-from kagglekit.authoring.detect.data_folder import recognise
+from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.scaffold import Facts, plugin_text
 from kagglekit.hooks.calls import Hooks
@@ -170,7 +170,7 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] =
 
 def begun(folder: Path, write: Callable[[Path], None]) -> tuple[DataLayout, Hooks, str]:
     write(folder / "data")
-    seen = recognise(folder / "data")
-    text = plugin_text(Facts("leaves"), seen)
+    layout = detect_layout(folder / "data")
+    text = plugin_text(Facts("leaves"), layout)
     (folder / "leaves.py").write_text(text)
-    return seen, Hooks(load(str(folder / "leaves.py"))), text
+    return layout, Hooks(load(str(folder / "leaves.py"))), text

@@ -174,7 +174,7 @@ def test_from_a_run_no_stage_is_run_first(dogs, tmp_path):
     [
         (("--stage", 1), "stage 1 finds its head by regression: stages with a learning rate are 2, 3, 4"),
         (("--stage", 9), "stage 9 does not exist"),
-        (("--stages", "2-3"), "lr-find looks at one stage"),
+        (("--stages", "2-3"), "lr-find tests one stage"),
     ],
 )
 def test_a_stage_without_a_rate_is_refused_at_once(dogs, arguments, words):

@@ -213,7 +213,7 @@ def test_an_ensemble_of_ranks_warns_that_it_ranks_the_images_that_are_named(warm
     ranked = Run(Path(shutil.copytree(warm.folder, tmp_path / "runs" / "pets" / warm.name)))
     ranked.write_recipe(ranked.recipe().model_copy(update={"ensemble": "rank"}))
     file, *_ = test_files(data, warm)
-    words = "ranked among one another, so the numbers are no probabilities, and of a single image all classes are equal"
+    words = "these numbers are ranks among the given images, not probabilities, and a single image gets equal numbers"
     alone = predict(ranked.folder, file)
     assert alone.exit_code == 0, alone.output
     assert alone.output.splitlines()[-1].split()[-1] == "0.2500"

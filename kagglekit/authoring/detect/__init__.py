@@ -1,1 +1,1 @@
-"""Recognize the layout of a data folder that kagglekit has never seen."""
+"""Detect the layout of an unknown data folder."""

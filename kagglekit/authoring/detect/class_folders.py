@@ -1,4 +1,4 @@
-"""Finds folders that are named after the class of their images, and those that are called train, valid or test."""
+"""Find folders named after the class of their images, and folders called train, valid or test."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ClassFolders:
     """Folders that are named after the class of the images in them.
 
     Attributes:
-        train: The folder of them, relative to the data folder; empty for that itself.
-        valid: Likewise; None where there is none.
+        train: The folder that holds them, relative to the data folder; empty for the data folder itself.
+        valid: The same for the valid images; None if there are none.
         classes: Their names, sorted.
         counts: Number of labelled images of each class.
     """
@@ -32,9 +32,9 @@ class ClassFolders:
 
 
 def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
-    """Find the folder with most images in folders of classes; one called train is preferred, and what lies below it.
+    """Find the folder with most images in class folders, preferably one called train.
 
-    Right below a folder called train are the classes, however deep the images lie: ``train/birch/site-1/3.jpg``.
+    The classes are right below a folder called train, however deep the images lie: ``train/birch/site-1/3.jpg``.
     """
     groups: dict[str, Counter[str]] = {}
     own = {f: len(names) for f, names in files.items() if f and not is_named(f, TEST) and not is_named(f, VALID)}
@@ -51,13 +51,13 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
 
 
 def is_class_folder(folder: str, labels: ClassFolders) -> bool:
-    """Tell whether the images of a folder are labelled."""
+    """Return whether the images of a folder are labelled."""
     roots = [root for root in (labels.train, labels.valid) if root is not None]
     return any(_is_below(root, folder) and _first_below(root, folder) in labels.counts for root in roots)
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
-    """Return what the folders right below each folder are called, on the way to all of `folders`."""
+    """Return the names of the folders right below each folder on the paths to `folders`."""
     found: dict[str, set[str]] = {}
     for parts in (folder.split("/") for folder in folders):
         for end in range(len(parts)):
@@ -66,7 +66,7 @@ def _children(folders: Iterable[str]) -> dict[str, set[str]]:
 
 
 def _train_above(folder: str, children: Mapping[str, set[str]]) -> str:
-    """Return the nearest folder above that is called train, then down to where there are several; empty if none is."""
+    """Return the first folder with several subfolders, from the nearest one called train down; empty if none is."""
     parts = folder.split("/")
     called = [i for i, part in enumerate(parts[:-1], start=1) if TRAIN.fullmatch(part.lower())]
     ways = ("/".join(parts[:end]) for end in range(called[-1] if called else len(parts), len(parts)))
@@ -89,5 +89,5 @@ def _first_below(above: str, folder: str) -> str:
 
 
 def is_named(folder: str, kind: re.Pattern[str]) -> bool:
-    """Tell whether a part of a folder's path says what it holds: ``test1``, ``train_images``."""
+    """Return whether a part of a folder's path names its kind: ``test1``, ``train_images``."""
     return any(kind.fullmatch(part.lower()) for part in folder.split("/"))

@@ -1,4 +1,4 @@
-"""Finds the CSV file that labels images: one of its columns names files, another one has few different values."""
+"""Find the CSV file that labels images: one column names files, another one has few distinct values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HINTS = ("label", "class", "category", "species", "target", "breed", "diagnosis"
 
 
 class Column(NamedTuple):
-    """A column of image names: the folder they are in, what they lack of the file names, how many of them exist."""
+    """A column of image names: the images' folder, the suffix that the names leave out, the share that exists."""
 
     images: str
     suffix: str
@@ -29,18 +29,18 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file with an image and a label a row.
+    """A CSV file with one image and one label in each row.
 
     Attributes:
         csv: Its path, relative to the data folder, as are the `images`.
         images: The folder of the images.
-        suffix: What the ids lack of the file names.
+        suffix: The part of the file names that the ids leave out.
         id_column: Name of the images' column.
         label_column: Name of the labels' column.
         classes: The labels, sorted.
         counts: Number of rows of each class.
-        unlabelled: Images beside those of the rows.
-        notes: What a person should check.
+        unlabelled: Images without a row, in the same folders.
+        notes: Doubts that a person should resolve.
     """
 
     csv: str
@@ -55,15 +55,15 @@ class Table:
 
 
 def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str] = frozenset()) -> Table | None:
-    """Find the CSV file that labels most images, in the data folder or one below it.
+    """Find the CSV file that labels most images, in the data folder or its subfolders.
 
     Args:
         data: The data folder.
         files: The names of the images in each folder, by its path relative to `data`.
-        asked: Words of sample_submission.csv: a column that holds some of them is the labels' one.
+        asked: Values of sample_submission.csv; the column of labels is one that holds some of them.
 
     Raises:
-        UserError: A file names images, but each has several labels, or a number, or a column a class.
+        UserError: A file names images, but with several labels for each, numbers, or a column for each class.
     """
     tables = []
     for csv in sorted([*data.glob("*.csv"), *data.glob("*/*.csv")]):
@@ -78,15 +78,15 @@ def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str]
 def match_files(
     values: Sequence[str] | pd.Series, files: Mapping[str, list[str]], first: Sequence[str]
 ) -> Column | None:
-    """Find the folder whose images most of the values name, with or without suffix.
+    """Find the folder with most of the images that the values name, with or without suffix.
 
     Args:
-        values: Of a column.
+        values: The values of a column.
         files: As in `find_table`.
-        first: Folders that are preferred where several fit equally well.
+        first: Folders to prefer if several match equally well.
 
     Returns:
-        None where fewer than half of the values are names of images in any folder.
+        The match; None if no folder has images for at least half of the values.
     """
     wanted, best, best_key = set(values), None, (LEAST_SHARE, -1)
     for folder, names in files.items():
@@ -111,7 +111,7 @@ def _read(csv: Path) -> pd.DataFrame | None:
 
 
 def _image_column(rows: pd.DataFrame, files: Mapping[str, list[str]]) -> tuple[str, Column] | None:
-    """Return the column most of whose values are names of images, in one folder or as paths from one above."""
+    """Return the column with most names of images in one folder, or paths of images from a folder above."""
     below = {above: _paths_below(above, files) for above in sorted(_above(files))}
     found = [(str(name), match_files(rows[name], {**below, **files}, first=[])) for name in rows.columns]
     fitting = [(name, column) for name, column in found if column is not None]
@@ -134,22 +134,21 @@ def _table(
     others = [str(other) for other in rows.columns if other != id_column]
     if twice := list(rows.loc[rows[id_column].duplicated(), id_column].unique()):
         raise UserError(
-            f"{csv} has several rows for one image ({id_column}: {listing(twice, 3)}): that is a multi-label or "
-            "detection task",
-            "only one label an image is supported; keep one row an image, and begin again",
+            f"{csv} has several rows for one image ({id_column}: {listing(twice, 3)}): a multi-label or detection task",
+            "only one label for each image is supported: keep one row for each image and try again",
         )
     candidates = [other for other in others if _few_values(rows[other])]
     flags = [other for other in candidates if set(rows[other]) <= {"0", "1", "0.0", "1.0"}]
     if len(flags) > 1:
         raise UserError(
             f"{csv} has a column of 0 and 1 for each class ({listing(flags)})",
-            "write one CSV with the name of the class instead; several classes an image are not supported",
+            "write a CSV with one column of class names instead; several classes for one image are not supported",
         )
     if not candidates:
         if any(_many_numbers(rows[other]) for other in others):
             raise UserError(
-                f"{csv} names images, but its other columns hold numbers, of which few are alike: a regression task",
-                "only classes are supported",
+                f"{csv} names images, but its other columns hold numbers with few repeats: a regression task",
+                "only classification is supported",
             )
         return None
     label = _likeliest(candidates, rows, asked)
@@ -171,7 +170,7 @@ def _many_numbers(values: pd.Series[str]) -> bool:
 
 
 def _likeliest(candidates: Sequence[str], rows: pd.DataFrame, asked: frozenset[str]) -> str:
-    """Take the column that holds what is asked for, else that is called like labels, else with the fewest values."""
+    """Return the column with values of `asked`, else the one named like labels, else the one with fewest values."""
 
     def rank(column: str) -> tuple[bool, int, int]:
         hints = [i for i, hint in enumerate(HINTS) if hint in column.lower()]
@@ -186,7 +185,7 @@ def _notes(name: str, rows: pd.DataFrame, column: Column, label: str, candidates
         values = {each: listing(sorted(set(rows[each])), 3) for each in (label, *others)}
         more = ", ".join(f"{each!r} ({values[each]})" for each in others)
         yield (
-            f"{name} has several columns with few values: the labels are in {label!r} ({values[label]}), or in {more}?"
+            f"{name} has several columns with few values: are the labels in {label!r} ({values[label]}), or in {more}?"
         )
     if column.share < 1:
         missing = round((1 - column.share) * len(rows))

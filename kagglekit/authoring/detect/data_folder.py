@@ -1,4 +1,4 @@
-"""What a data folder that kagglekit has never seen holds: where the labels are, the test images, the CSV's form."""
+"""Detect the layout of an unknown data folder: labels, test images, the form of the CSV."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from kagglekit.system.errors import UserError, listing
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_HEADERS = 200  # pictures whose size is looked at
+MOST_HEADERS = 200  # images whose size is read
 
 
-def recognise(data: Path) -> DataLayout:
-    """Look at a data folder.
+def detect_layout(data: Path) -> DataLayout:
+    """Detect the layout of a data folder.
 
     Raises:
-        UserError: It holds no images, or no labels that are recognised; says what it holds and what is supported.
+        UserError: It holds no images, or no labels in a supported layout; the message says which are supported.
     """
     files = _image_folders(data)
     sample = read_sample(data)
-    labels = _labels(data, _but_for_tests(files, sample), sample)
+    labels = _labels(data, _without_tests(files, sample), sample)
     test = _test_images(files, labels, sample)
     asked = None if sample is None else _sample(sample, labels.classes)
     notes = notes_of(data, files, DataLayout(labels, test, asked, 0, ()), sample)
@@ -48,7 +48,7 @@ def recognise(data: Path) -> DataLayout:
 def _image_folders(data: Path) -> dict[str, list[str]]:
     """Return the names of the images in each folder that has some, by its path relative to `data` (``.`` is ``""``)."""
     if not data.is_dir():
-        raise UserError(f"there is no data folder {data}", what_is_there(data))
+        raise UserError(f"the data folder {data} does not exist", what_is_there(data))
     waiting, found = [data], {}
     while waiting:
         folder = waiting.pop(0)
@@ -58,12 +58,12 @@ def _image_folders(data: Path) -> dict[str, list[str]]:
     if not found:
         zipped = [path.name for path in sorted(data.glob("*.zip"))]
         hint = f"unzip {listing(zipped)} first" if zipped else what_is_there(data / "*")
-        raise UserError(f"there are no images in {data}", hint)
+        raise UserError(f"no images in {data}", hint)
     return found
 
 
-def _but_for_tests(files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> dict[str, list[str]]:
-    """Leave out the folders whose images are exactly those that sample_submission.csv asks for, whatever their name."""
+def _without_tests(files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> dict[str, list[str]]:
+    """Leave out the folders whose images are exactly those of sample_submission.csv, whether called test or not."""
     ids = set() if sample is None else {PurePosixPath(image).stem for image in sample.iloc[:, 0]}
     left = {f: names for f, names in files.items() if {PurePosixPath(name).stem for name in names} != ids}
     return left or dict(files)
@@ -74,7 +74,7 @@ def _relative(folder: Path, data: Path) -> str:
 
 
 def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> Labels:
-    """Find the labels; a CSV that names the images says more than folders do, and these more than file names."""
+    """Find the labels: a CSV that names images comes before class folders, and these before file names."""
     folders = class_folders(files)
     no_tests = {folder: names for folder, names in files.items() if not is_named(folder, TEST)}
     try:
@@ -86,20 +86,20 @@ def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | N
     if labels := found or names_with_labels(files):
         return labels
     raise UserError(
-        f"no labels were recognised in {data}: {what_is_there(data / '*')}",
-        "recognised are folders of classes (train/CLASS/1.jpg), a CSV file with a column of image names and one of "
-        "labels, and file names that hold the class (birch_12.jpg); for anything else begin without --from-data and "
-        f"write kagglekit_labels yourself{with_helpers(data, files)}",
+        f"no labels detected in {data}: {what_is_there(data / '*')}",
+        "supported are class folders (train/CLASS/1.jpg), a CSV file with a column of image names and one of labels, "
+        "and file names with the class (birch_12.jpg); for anything else leave out --from-data and write "
+        f"kagglekit_labels yourself{with_helpers(data, files)}",
     )
 
 
 def _asked_names(sample: pd.DataFrame | None) -> frozenset[str]:
-    """Return the words of sample_submission.csv that may be names of classes."""
+    """Return the column names and values of sample_submission.csv that may be class names."""
     return frozenset() if sample is None else frozenset((*map(str, sample.columns[1:]), *sample.iloc[:, 1]))
 
 
 def names_with_labels(files: Mapping[str, list[str]]) -> FileNames | None:
-    """Find the folder whose file names hold labels; one called train is preferred, then the one with most images."""
+    """Find the folder whose file names hold labels, preferably one called train, then the one with most images."""
     own = [folder for folder in files if not (is_named(folder, TEST) or is_named(folder, VALID))]
     likely = sorted(own, key=lambda folder: (not is_named(folder, TRAIN), -len(files[folder])))
     parts = (TRAIN, VALID, TEST)
@@ -107,7 +107,7 @@ def names_with_labels(files: Mapping[str, list[str]]) -> FileNames | None:
 
 
 def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.DataFrame | None) -> TestImages | None:
-    """Find the test images by the ids of sample_submission.csv, else by their folder's name."""
+    """Find the test images by the ids in sample_submission.csv, else by the folder's name."""
     own = None if isinstance(labels, ClassFolders) else labels.images
     named = [folder for folder in files if is_named(folder, TEST)]
     if sample is not None:
@@ -115,7 +115,7 @@ def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.Data
             f: n for f, n in files.items() if not isinstance(labels, ClassFolders) or not is_class_folder(f, labels)
         }
         first = [*named, *(folder for folder in files if folder != own)]
-        for prefix, ids in _ways_to_read(sample.iloc[:, 0]):
+        for prefix, ids in _readings_of_ids(sample.iloc[:, 0]):
             if match := match_files(ids, folders, first):
                 return TestImages(match.images, match.suffix, shared=match.images == own, prefix=prefix)
     if len(named) > 1 and isinstance(labels, ClassFolders):
@@ -125,8 +125,8 @@ def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.Data
     return TestImages(named[0], labels.suffix if isinstance(labels, Table) else None) if named else None
 
 
-def _ways_to_read(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]]:
-    """Yield the ids as they are; then, if all begin with the same folder, that and the rest of them."""
+def _readings_of_ids(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]]:
+    """Yield no prefix and the ids; then, if all ids begin with the same folder, this prefix and the rest of each id."""
     yield "", ids
     parts = ids.str.rpartition("/")
     if parts[0].nunique() == 1 and parts[0].iloc[0]:
@@ -155,7 +155,7 @@ def _sample(sample: pd.DataFrame, classes: Sequence[str]) -> Sample:
 
 
 def _spelling(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Match names that differ in case, blanks, hyphens and underscores only."""
+    """Match names that differ only in case, blanks, hyphens and underscores."""
     plain = {re.sub(r"[\W_]+", "", name).lower(): name for name in wanted}
     found = {name: plain.get(re.sub(r"[\W_]+", "", name).lower(), name) for name in classes}
     return {name: other for name, other in found.items() if other != name} if len(set(found.values())) > 1 else {}
@@ -171,5 +171,5 @@ def _short_side(data: Path, files: Mapping[str, list[str]]) -> int:
             with Image.open(path) as image:
                 sides.append(min(image.size))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # `kagglekit look` names the broken ones
+            continue  # `kagglekit look` names unreadable images
     return sorted(sides)[len(sides) // 2] if sides else 0

@@ -1,4 +1,4 @@
-"""Guesses a layout from nothing but the names of a competition's files: what Kaggle lists before any download."""
+"""Guess a layout from the names of a competition's files, as Kaggle lists them before a download."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kagglekit.authoring.detect.data_folder import names_with_labels
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.scaffold import USUAL
 from kagglekit.data.listing import in_order, is_image
-from kagglekit.data.submission import SAMPLE_NAMES
+from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import listing
 
 
 def guess_layout(names: Sequence[str]) -> DataLayout:
-    """Guess where labels and test images will be once the files are downloaded and unpacked.
+    """Guess where labels and test images will be after downloading and unpacking.
 
     Args:
-        names: Of the files, with their folders; zip files stand for the folders that they will become.
+        names: File names with their folders; a zip file stands for the folder that it unpacks to.
     """
     files = _folders(names)
     known = {folder: images for folder, images in files.items() if images}
@@ -31,7 +31,7 @@ def guess_layout(names: Sequence[str]) -> DataLayout:
 
 
 def _folders(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the images of each folder; a zip file becomes a folder whose images are not known."""
+    """Return the images of each folder; a zip file becomes a folder of unknown images."""
     found: dict[str, list[str]] = {}
     for name in names:
         path = PurePosixPath(name)
@@ -44,9 +44,9 @@ def _folders(names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _table(names: Sequence[str], files: Mapping[str, list[str]]) -> Table | None:
-    """Take the CSV file that is not the sample for the labels; its columns are not known."""
+    """Take a CSV file other than the sample for the labels; its columns are unknown."""
     plain = [name.removesuffix(".zip") for name in names]
-    tables = [name for name in plain if name.endswith(".csv") and PurePosixPath(name).name not in SAMPLE_NAMES]
+    tables = [name for name in plain if name.endswith(".csv") and not is_sample_name(PurePosixPath(name).name)]
     tables = [name for name in tables if not is_named(name.removesuffix(".csv"), TEST)]
     if not tables:
         return None
@@ -59,9 +59,9 @@ def _table(names: Sequence[str], files: Mapping[str, list[str]]) -> Table | None
 
 
 def _notes(names: Sequence[str], labels: Labels) -> list[str]:
-    notes = [f"nothing was downloaded: the labels are guessed from the names of Kaggle's files ({listing(names, 6)})"]
+    notes = [f"nothing was downloaded: labels are guessed from the names of Kaggle's files ({listing(names, 6)})"]
     if isinstance(labels, Table):
         notes.append(
-            f"the columns of {labels.csv} are not known: id (file names without {labels.suffix}) and label are guesses"
+            f"the columns of {labels.csv} are unknown: id (file names without {labels.suffix}) and label are guesses"
         )
     return notes

@@ -1,4 +1,4 @@
-"""Finds labels in file names: ``cat.0.jpg``, ``great_pyrenees_12.jpg``, ``0012-birch.png``."""
+"""Find labels in file names: ``cat.0.jpg``, ``great_pyrenees_12.jpg``, ``0012-birch.png``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-LEAST_IMAGES = 4  # of a class, on average: what names fewer is a number or a photographer's series
-PATTERNS = (  # a regular expression, and names that it fits; the first is the simplest
+LEAST_IMAGES = 4  # of a class, on average: names with fewer hold a number or a camera's series
+PATTERNS = (  # a regular expression and an example that it matches, the simplest first
     (r"^(.+)_\d+\.", "{name}_{i}"),
     (r"^(.+)\.\d+\.", "{name}.{i}"),
     (r"^(.+)-\d+\.", "{name}-{i}"),
@@ -24,15 +24,15 @@ PATTERNS = (  # a regular expression, and names that it fits; the first is the s
 
 @dataclass(frozen=True)
 class FileNames:
-    """Images whose names hold their class.
+    """Images whose file names hold their class.
 
     Attributes:
         images: Their folder, relative to the data folder.
         pattern: A regular expression; its first group is the class.
-        example: Such a name without suffix, with ``{name}`` and ``{i}`` for class and number.
+        example: A matching name without suffix, with ``{name}`` and ``{i}`` for class and number.
         classes: The labels, sorted.
         counts: Number of images of each class.
-        notes: What a person should check.
+        notes: Doubts that a person should resolve.
     """
 
     images: str
@@ -44,24 +44,24 @@ class FileNames:
 
 
 def find_names(files: Mapping[str, list[str]], is_class: Callable[[str], bool]) -> FileNames | None:
-    """Find the first folder whose images all have a class in their names.
+    """Find the first folder whose file names all hold a class.
 
     Args:
-        files: The names of the images in each folder, the likeliest folder first.
-        is_class: Tells whether a name may be a class.
+        files: The names of the images in each folder, the most likely folder first.
+        is_class: Returns whether a name may be a class.
     """
     for folder, names in files.items():
         for pattern, example in PATTERNS:
             if counts := _classes(names, pattern, is_class):
                 label = re.search(pattern, names[0])
                 assert label is not None
-                note = f"the labels are taken from the file names: {names[0]} is {label[1]!r}"
+                note = f"labels are taken from the file names: {names[0]} is {label[1]!r}"
                 return FileNames(folder, pattern, example, tuple(sorted(counts)), counts, (note,))
     return None
 
 
 def _classes(names: Sequence[str], pattern: str, is_class: Callable[[str], bool]) -> Counter[str] | None:
-    """Count the classes; None where they are too few or too many, or none that people would name so."""
+    """Count the classes; return None if they are too few, too many, or do not look like names."""
     found = [re.search(pattern, name) for name in names]
     if not all(found):
         return None

@@ -1,4 +1,4 @@
-"""What is known of a data folder that kagglekit has never seen, as plain data."""
+"""The layout of a data folder, as plain data."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class TestImages:
     """The test images.
 
     Attributes:
-        folder: Where they are, relative to the data folder.
-        suffix: What their ids lack of the file names; None for whatever image suffix each has.
+        folder: Their folder, relative to the data folder.
+        suffix: The part of the file names that the ids leave out; None for any image suffix.
         labelled: They lie in class folders.
-        shared: The folder holds the train images, too.
-        prefix: What stands before the file names in their ids: ``test/``.
+        shared: The folder holds the train images too.
+        prefix: The part of the ids before the file names: ``test/``.
     """
 
     folder: str
@@ -35,14 +35,14 @@ class TestImages:
 
 @dataclass(frozen=True)
 class Sample:
-    """What sample_submission.csv asks for.
+    """The form of sample_submission.csv.
 
     Attributes:
-        form: How its columns are to be filled.
-        columns: All of them, the ids' first.
-        positive: The class whose probability is asked for, where the file says it.
-        spelling: Its name of each class that is spelt otherwise in the labels.
-        values: What stands in its second column, the first few.
+        form: How to fill its columns.
+        columns: All columns, the ids' first.
+        positive: The class whose probability it asks for, if the file says so.
+        spelling: Its name of each class that the labels spell differently.
+        values: The first few values of its second column.
     """
 
     form: Form
@@ -54,15 +54,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class DataLayout:
-    """What was recognised in a data folder.
+    """The layout of a data folder.
 
     Attributes:
-        labels: Where the labels come from.
-        test: The test images; None where none were found.
-        sample: What sample_submission.csv asks for; None where there is none.
-        side: The pictures' short side, px, in the middle; 0 where no picture could be read.
-        notes: What a person should check.
-        guessed: The classes and columns are made up: nothing but names of files was known, if at all.
+        labels: The source of the labels.
+        test: The test images; None if there are none.
+        sample: The form of sample_submission.csv; None without one.
+        side: Median short side of the images, px; 0 if none could be read.
+        notes: Doubts that a person should resolve.
+        guessed: Classes and columns are placeholders: at most the names of files were known.
     """
 
     labels: Labels

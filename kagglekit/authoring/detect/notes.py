@@ -1,4 +1,4 @@
-"""What a person should check of what was recognised in a data folder, in words."""
+"""Doubts about a detected layout, as notes for a person."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from kagglekit.system.errors import listing
 if TYPE_CHECKING:
     import pandas as pd
 
-LINES = 50  # of a text file that are looked at
+LINES = 50  # of a text file that are read
 
 
 def notes_of(
-    data: Path, files: Mapping[str, list[str]], seen: DataLayout, sample: pd.DataFrame | None
+    data: Path, files: Mapping[str, list[str]], layout: DataLayout, sample: pd.DataFrame | None
 ) -> tuple[str, ...]:
-    """Return what a person should check.
+    """Return the doubts that a person should resolve.
 
     Args:
         data: The data folder.
         files: The names of the images in each folder, by its path relative to `data`.
-        seen: What was recognised so far.
-        sample: What `read_sample` gave.
+        layout: The layout detected so far.
+        sample: The result of `read_sample`.
     """
     return (
-        *_labels_notes(seen.labels),
-        *_unlabelled_notes(seen.labels, seen.test),
-        *_test_notes(seen.test, sample, files),
-        *_sample_notes(seen.sample, seen.labels.classes),
-        *_list_notes(data, files, seen.labels),
-        *_unused_notes(files, seen),
+        *_labels_notes(layout.labels),
+        *_unlabelled_notes(layout.labels, layout.test),
+        *_test_notes(layout.test, sample, files),
+        *_sample_notes(layout.sample, layout.labels.classes),
+        *_list_notes(data, files, layout.labels),
+        *_unused_notes(files, layout),
     )
 
 
 def with_helpers(data: Path, files: Mapping[str, list[str]]) -> str:
-    """Name the functions that read the labels which are not recognised, as the end of a sentence."""
-    helpers = [f"{helper} of kagglekit reads {listing(names)}" for helper, names in _unread(data, files).items()]
+    """Return the end of a sentence: the functions that read label files which `kagglekit new` does not support."""
+    helpers = [f"kagglekit's {helper} reads {listing(names)}" for helper, names in _unread(data, files).items()]
     return f": {'; '.join(helpers)}" if helpers else " (docs/how-to/competition.md shows how)"
 
 
 def _labels_notes(labels: Labels) -> list[str]:
-    """Say what is odd about the labels."""
+    """Return what is unusual about the labels."""
     notes = [] if isinstance(labels, ClassFolders) else list(labels.notes)
     fewest, most = min(labels.counts.values()), max(labels.counts.values())
     if fewest < 2:
         single = [name for name, n in labels.counts.items() if n < 2]
-        notes.append(f"classes with one image: {listing(single)}; none of it can be held out for validation")
+        notes.append(f"classes with a single image cannot be validated: {listing(single)}")
     if most > 10 * fewest:
-        notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages draws classes evenly")
+        notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages balances them")
     parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
     several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
     if isinstance(labels, Table) and several:
-        notes.append(f"is {several[0]!r} one class or several? An image has one label; several are not supported")
+        notes.append(f"is {several[0]!r} one class or several? Only one label for each image is supported")
     return notes
 
 
@@ -72,7 +72,7 @@ def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:
 
 def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Mapping[str, list[str]]) -> list[str]:
     if test is None:
-        return ["no test images were found, so that no submission.csv can be written"]
+        return ["no test images found: submission.csv cannot be written"]
     notes = []
     if sample is not None and not test.labelled:
         ids = sample.iloc[:, 0].str.removeprefix(test.prefix)
@@ -87,14 +87,14 @@ def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Map
 
 def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
     if sample is None:
-        return ["there is no sample_submission.csv, so that the form of the CSV is a guess from the metric"]
+        return ["no sample_submission.csv: the form of the submission is guessed from the metric"]
     if sample.form == "unknown":
         return [
             f"sample_submission.csv has the columns {listing(sample.columns)} with values such as "
-            f"{', '.join(map(repr, sample.values[:3]))}, which are not the classes {listing(classes)}"
+            f"{', '.join(map(repr, sample.values[:3]))}, which do not match the classes {listing(classes)}"
         ]
     if sample.form == "probability of one class" and sample.positive is None:
-        return [f"whose probability does {sample.columns[1]!r} take, that of {classes[0]!r} or of {classes[1]!r}?"]
+        return [f"does {sample.columns[1]!r} hold the probability of {classes[0]!r} or of {classes[1]!r}?"]
     if sample.form == "class names":
         return list(_name_notes(sample, classes))
     return []
@@ -102,24 +102,24 @@ def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
 
 def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
     if not any(sample.values):
-        yield f"sample_submission.csv leaves {sample.columns[1]!r} empty: the names of the classes are written there"
+        yield f"sample_submission.csv leaves {sample.columns[1]!r} empty: class names are written there"
     if sample.spelling and len(sample.spelling) < len(classes):
         ours, theirs = next(iter(sample.spelling.items()))
         yield f"sample_submission.csv spells {ours!r} as {theirs!r}: how does it spell the other classes?"
 
 
 def _list_notes(data: Path, files: Mapping[str, list[str]], labels: Labels) -> list[str]:
-    """Say which files may know labels, or what is train and what is test, better than file names do."""
+    """Name the files that may hold labels or splits, if the labels are taken from file names."""
     if not isinstance(labels, FileNames):
         return []
     return [
-        f"{listing(names)} may say what is train and what is test, which is not recognised: {helper} reads such files"
+        f"{listing(names)} may list the train and test images, but is not used: {helper} reads such files"
         for helper, names in _unread(data, files).items()
     ]
 
 
 def _unread(data: Path, files: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """List the files that may hold labels in forms that are not recognised, by the function that reads them."""
+    """Return the files that may hold labels in other forms, by the function that reads them."""
     texts = [path for path in _beside(data, "*.txt") if _names_images(path, files)]
     matlab = [path for path in _beside(data, "*.mat") if path.parent.relative_to(data).as_posix() not in files]
     found = {"labels_from_list": texts, "labels_from_mat": matlab}
@@ -136,13 +136,13 @@ def _names_images(text: Path, files: Mapping[str, list[str]]) -> bool:
     return bool(head) and match_files(head, files, first=[]) is not None
 
 
-def _unused_notes(files: Mapping[str, list[str]], seen: DataLayout) -> Iterator[str]:
-    """Say which images are neither labelled nor test images."""
-    labels, test = seen.labels, seen.test
+def _unused_notes(files: Mapping[str, list[str]], layout: DataLayout) -> Iterator[str]:
+    """Count the images that are neither labelled nor test images."""
+    labels, test = layout.labels, layout.test
     roots = {labels.train, labels.valid} if isinstance(labels, ClassFolders) else {labels.images}
     roots |= {test.folder} if test else set()
     used = tuple(f"{root}/" for root in roots if root)
     unused = [folder for folder in files if "" not in roots and not f"{folder}/".startswith(used)]
     if unused:
         n = sum(len(files[folder]) for folder in unused)
-        yield f"{n:,} images are in folders that are not used: {listing([folder or '.' for folder in unused])}"
+        yield f"{n:,} images are in unused folders: {listing([folder or '.' for folder in unused])}"

@@ -1,4 +1,4 @@
-"""Data folders that kagglekit has never seen: what is recognised makes an image table and a CSV that are right."""
+"""Data folders that kagglekit has never seen: the detected layout gives a correct image table and CSV."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from odd_layouts import (
     two_classes,
 )
 
-from kagglekit.authoring.detect.data_folder import recognise
+from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
 from kagglekit.data.submission import check_submission, read_sample
 from kagglekit.data.table import check_table
@@ -37,11 +37,11 @@ from kagglekit.types.predictions import make_predictions
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__)
-def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
+def test_a_detected_layout_gives_a_table_and_a_csv_like_the_sample(
     tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
     splits, columns = LAYOUTS[write]
-    seen, hooks, _ = begun(tmp_path, write)
+    layout, hooks, _ = begun(tmp_path, write)
     data, facts = tmp_path / "data", hooks.competition()
     table, _ = check_table(hooks.labels(data), data)
     assert table["split"].value_counts().to_dict() == splits
@@ -57,16 +57,16 @@ def test_what_is_recognised_becomes_a_table_and_a_csv_like_the_sample(
     rows = hooks.submission(facts, predictions, given)
     check_submission(rows, given, predictions, facts)
     assert list(rows.columns) == columns
-    if seen.sample and seen.sample.form == "class names" and write is not names_as_paths:
+    if layout.sample and layout.sample.form == "class names" and write is not names_as_paths:
         assert rows.iloc[:, 1].tolist() == predictions.idxmax(axis=1).tolist()
 
 
-def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) -> None:
+def test_the_plugin_says_what_was_detected_and_is_formatted(tmp_path: Path) -> None:
     for write, (splits, _) in LAYOUTS.items():
         folder = tmp_path / write.__name__
         folder.mkdir()
         text = begun(folder, write)[2]
-        assert f"Recognised: {splits['train']} labelled images" in text
+        assert f"Detected: {splits['train']} labelled images" in text
         assert "CHECK" in text
     (tmp_path / "guessed.py").write_text(plugin_text(Facts("guessed"), USUAL))
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--check", "--line-length", "120", str(tmp_path)]
@@ -77,28 +77,28 @@ def test_the_plugin_says_what_was_recognised_and_is_formatted(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (placeholder, "values such as '?', which are not the classes"),
-        (labelled_test, "there is no sample_submission.csv"),
-        (paths_in_the_table, "no test images were found"),
+        (placeholder, "values such as '?', which do not match the classes"),
+        (labelled_test, "no sample_submission.csv: the form of the submission is guessed"),
+        (paths_in_the_table, "no test images found"),
         (
             odd_columns,
-            "the labels are in 'Art' (Acer rubrum, Betula pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
+            "are the labels in 'Art' (Acer rubrum, Betula pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
         ),
-        (blank_sample, "leaves 'Category' empty: the names of the classes are written there"),
+        (blank_sample, "leaves 'Category' empty: class names are written there"),
         (one_spelling, "spells 'Acer rubrum' as 'acer_rubrum': how does it spell the other classes?"),
         (images_without_a_row, "images in train without a row in train.csv are left out: 12.jpg, 13.jpg, 14.jpg"),
     ],
 )
 def test_what_is_doubtful_is_said(tmp_path: Path, write: Callable[[Path], None], said: str) -> None:
-    seen, _, text = begun(tmp_path, write)
-    assert any(said in note for note in seen.notes), seen.notes
+    layout, _, text = begun(tmp_path, write)
+    assert any(said in note for note in layout.notes), layout.notes
     assert said in text.replace("\n# ", " ")
 
 
 def test_images_that_are_not_used_are_counted(tmp_path: Path) -> None:
     two_classes(tmp_path)
     pictures(tmp_path, ["extra/1.jpg", "extra/2.jpg", "masks/deep/1.png"])
-    assert "3 images are in folders that are not used: extra, masks/deep" in recognise(tmp_path).notes
+    assert "3 images are in unused folders: extra, masks/deep" in detect_layout(tmp_path).notes
 
 
 def test_two_classes_name_the_one_whose_probability_is_asked_for(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_missing_images_and_uneven_classes_are_noted(tmp_path: Path) -> None:
     pictures(tmp_path, [f"train/{i}.jpg" for i in range(30)])
     rows = [(str(i), "rare" if i == 0 else "frequent") for i in range(32)]
     layouts.write_csv(tmp_path / "labels.csv", [("id", "label"), *rows])
-    notes = " ".join(recognise(tmp_path).notes)
+    notes = " ".join(detect_layout(tmp_path).notes)
     assert "about 2 of the 32 images in labels.csv are not in train" in notes
-    assert "classes with one image: rare" in notes
+    assert "classes with a single image cannot be validated: rare" in notes
     assert "classes have 1 to 31 images: oversample=1.0" in notes
 
 
@@ -143,12 +143,12 @@ def zipped(data: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (several_rows, "several rows for one image (id: 0, 1): that is a multi-label or detection task"),
+        (several_rows, "several rows for one image (id: 0, 1): a multi-label or detection task"),
         (column_a_class, "a column of 0 and 1 for each class (rust, scab)"),
         (numbers, "a regression task"),
-        (no_labels, "no labels were recognised"),
+        (no_labels, "no labels detected"),
         (zipped, "unzip train.zip first"),
-        (lambda data: None, "there is no data folder"),
+        (lambda data: None, "does not exist"),
     ],
     ids=["several rows", "column a class", "numbers", "no labels", "zipped", "missing"],
 )
@@ -157,7 +157,7 @@ def test_what_is_not_supported_is_refused_with_the_reason(
 ) -> None:
     write(tmp_path / "data")
     with pytest.raises(UserError) as caught:
-        recognise(tmp_path / "data")
+        detect_layout(tmp_path / "data")
     assert said in str(caught.value)
 
 
@@ -165,11 +165,11 @@ def test_a_csv_file_that_is_not_about_the_images_does_not_hide_the_class_folders
     class_folders(tmp_path / "train")
     layouts.write_csv(tmp_path / "weather.csv", [("day", "rain"), ("1", "yes"), ("2", "no"), ("3", "no")])
     (tmp_path / "broken.csv").write_bytes(b"\xff\xfe\x00")
-    assert recognise(tmp_path).labels.classes == LEAVES
+    assert detect_layout(tmp_path).labels.classes == LEAVES
 
 
 def test_labels_made_of_other_labels_are_asked_about(tmp_path: Path) -> None:
     pictures(tmp_path, [f"train/{i}.jpg" for i in range(12)])
     rows = [(str(i), ("rust", "scab", "rust scab")[i % 3]) for i in range(12)]
     layouts.write_csv(tmp_path / "labels.csv", [("id", "label"), *rows])
-    assert "is 'rust scab' one class or several?" in " ".join(recognise(tmp_path).notes)
+    assert "is 'rust scab' one class or several?" in " ".join(detect_layout(tmp_path).notes)

@@ -1,4 +1,4 @@
-"""Labels in file names, and the four real layouts: what is recognised agrees with our own plugins."""
+"""Labels in file names, and the four real layouts: detected like in our own plugins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from odd_layouts import begun
 
-from kagglekit.authoring.detect.data_folder import names_with_labels, recognise
+from kagglekit.authoring.detect.data_folder import detect_layout, names_with_labels
 from kagglekit.authoring.detect.file_names import PATTERNS
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
@@ -68,8 +68,8 @@ def test_pets_labels_are_those_of_our_own_plugin_and_the_lists_are_pointed_to(tm
     ours, theirs = both_tables("pets", layouts.write_pets, tmp_path)
     labels = [table.set_index("path")["label"].sort_index() for table in (ours, theirs)]
     pd.testing.assert_series_equal(*labels)
-    said = " ".join(recognise(tmp_path / "data").notes)
-    assert "annotations/test.txt, annotations/trainval.txt may say what is train and what is test" in said
+    said = " ".join(detect_layout(tmp_path / "data").notes)
+    assert "annotations/test.txt, annotations/trainval.txt may list the train and test images" in said
     assert "labels_from_list reads such files" in said
 
 
@@ -81,5 +81,5 @@ def both_tables(competition: str, write: Callable[[Path], object], folder: Path)
 
 def test_labels_in_matlab_files_are_refused_with_the_function_that_reads_them(tmp_path: Path) -> None:
     layouts.write_flowers_102(tmp_path)
-    with pytest.raises(UserError, match=r"labels_from_mat of kagglekit reads imagelabels.mat, setid.mat"):
-        recognise(tmp_path)
+    with pytest.raises(UserError, match=r"kagglekit's labels_from_mat reads imagelabels.mat, setid.mat"):
+        detect_layout(tmp_path)

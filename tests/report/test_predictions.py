@@ -21,7 +21,7 @@ from kagglekit import Run
 from kagglekit.report import panels
 from kagglekit.report.page import write_report
 from kagglekit.report.panels import Bin
-from kagglekit.report.shown import cards, shown
+from kagglekit.report.predictions import cards, prediction_panels
 from kagglekit.report.svg import calibration_chart, matrix
 from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.types.predictions import make_predictions, save_predictions
@@ -78,8 +78,8 @@ def test_a_drawn_matrix_has_actual_classes_beside_its_rows_and_predicted_ones_ab
         ("bee", "cat"): ["2"],
         ("cat", "cat"): ["7"],
     }
-    assert found["ant", "bee"]["title"] == "ant taken for bee: 3 of 8"
-    assert found["bee", "cat"]["title"] == "bee taken for cat: 2 of 12"
+    assert found["ant", "bee"]["title"] == "ant predicted as bee: 3 of 8"
+    assert found["bee", "cat"]["title"] == "bee predicted as cat: 2 of 12"
     assert {place for place, cell in found.items() if cell["kind"] == "right"} == {(name, name) for name in CLASSES}
     for (row, column), cell in found.items():  # the share of its row
         i, j = CLASSES.index(row), CLASSES.index(column)
@@ -113,7 +113,7 @@ def test_a_calibration_dot_is_at_its_confidence_and_accuracy_and_as_large_as_it_
 
 def test_images_are_in_the_tenth_of_their_confidence():
     table = [(0, (p, 1 - p)) for p in (0.55, 0.59, 0.72, 0.81, 0.89)] + [(1, (0.85, 0.15)), (1, (1.0, 0.0))]
-    found = points(shown(judged(table, ("a", "b")), blank(), 0)["calibration"])
+    found = points(prediction_panels(judged(table, ("a", "b")), blank(), 0)["calibration"])
     assert {place: words for place, (words, _) in found.items()} == {
         (0.57, 1.0): "2 images: confidence 0.570, accuracy 1.000",
         (0.72, 1.0): "1 images: confidence 0.720, accuracy 1.000",
@@ -169,7 +169,7 @@ def images(made: list) -> list[str]:
 
 
 def test_each_class_shows_its_most_correct_images_first_and_then_its_most_incorrect_ones():
-    per_class = shown(judged(), grey(), 0)["per_class"]
+    per_class = prediction_panels(judged(), grey(), 0)["per_class"]
     assert [(name, images(right), images(wrong)) for name, right, wrong in per_class] == [
         ("ant", ["i0", "i2"], ["i1"]),
         ("bee", ["i3"], ["i4", "i5"]),
@@ -180,7 +180,7 @@ def test_each_class_shows_its_most_correct_images_first_and_then_its_most_incorr
 
 
 def test_each_panel_shows_what_its_title_says():
-    found = {panel.title: panel.cards for panel in shown(judged(), grey(), 0)["panels"]}
+    found = {panel.title: panel.cards for panel in prediction_panels(judged(), grey(), 0)["panels"]}
     assert images(found["Top losses"])[:3] == ["i7", "i1", "i4"]
     assert images(found["Most uncertain"])[:3] == ["i4", "i2", "i5"]
     assert images(found["Random correct"]) == ["i0", "i2", "i3", "i6"]
@@ -191,14 +191,14 @@ def test_a_block_of_confused_classes_is_a_part_of_the_matrix_with_its_own_names(
     names = tuple(f"c{number}" for number in range(10))
     said = [(number, number) for number in range(10)] + [(2, 7), (2, 7), (7, 2), (4, 5)]  # actual, predicted
     table = [(actual, tuple(np.eye(10)[predicted])) for actual, predicted in said]
-    blocks = shown(judged(table, names), blank(), 0)["blocks"]
+    blocks = prediction_panels(judged(table, names), blank(), 0)["blocks"]
     assert [sorted(cells(block)) for block in blocks] == [
         [("c2", "c2"), ("c2", "c7"), ("c7", "c2"), ("c7", "c7")],
         [("c4", "c4"), ("c4", "c5"), ("c5", "c5")],
     ]
-    assert cells(blocks[0])["c2", "c7"]["title"] == "c2 taken for c7: 2 of 3"
-    assert cells(blocks[0])["c7", "c2"]["title"] == "c7 taken for c2: 1 of 2"
-    assert not shown(judged(), blank(), 0)["blocks"]  # few classes are seen at once anyway
+    assert cells(blocks[0])["c2", "c7"]["title"] == "c2 predicted as c7: 2 of 3"
+    assert cells(blocks[0])["c7", "c2"]["title"] == "c7 predicted as c2: 1 of 2"
+    assert not prediction_panels(judged(), blank(), 0)["blocks"]  # few classes are seen at once anyway
     assert len(CLASSES) <= panels.LARGEST_BLOCK
 
 
@@ -241,8 +241,8 @@ def test_the_page_lists_confused_pairs_as_actual_then_predicted(page):
     assert sorted(rows) == [
         ("ant", "bee", "1", "3"), ("bee", "ant", "1", "3"), ("bee", "cat", "1", "3"), ("cat", "ant", "1", "2"),
     ]  # fmt: skip
-    assert "ant taken for bee: 1 of 3" in unescape(page)
-    assert "ant taken for cat" not in page
+    assert "ant predicted as bee: 1 of 3" in unescape(page)
+    assert "ant predicted as cat" not in page
 
 
 def test_the_page_shows_each_class_with_its_most_correct_images_before_its_most_incorrect_ones(page):

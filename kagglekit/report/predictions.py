@@ -1,4 +1,4 @@
-"""What the page shows of the valid predictions: every panel, computed and drawn."""
+"""Compute and draw the report's panels on the valid predictions."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from kagglekit.report.thumbnails import Thumbnails
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-SHOWN = 12  # images of a panel
+SHOWN = 12  # images in a panel
 PAIRS = 20
 BLOCKS = 6
 
 
 @dataclass(frozen=True)
 class Card:
-    """An image as the page shows it.
+    """An image on the page.
 
     Attributes:
         image: Its id.
-        picture: A data URI; empty for none.
+        picture: Its thumbnail as a data URI; empty if there is none.
         predicted: Its predicted class.
-        actual: Its class.
-        loss: nats.
-        probability: Of its class.
-        right: Whether the two classes are the same.
+        actual: Its actual class.
+        loss: Log loss, nats.
+        probability: Probability of its actual class.
+        right: Whether it is predicted correctly.
     """
 
     image: str
@@ -49,12 +49,12 @@ class Panel:
     """A titled row of images."""
 
     title: str
-    words: str
+    text: str
     cards: list[Card]
 
 
-def shown(judged: Judged, pictures: Thumbnails, seed: int) -> dict[str, Any]:
-    """Compute every panel of the valid predictions."""
+def prediction_panels(judged: Judged, pictures: Thumbnails, seed: int) -> dict[str, Any]:
+    """Compute all panels on the valid predictions."""
     counts, bins = panels.confusion(judged), panels.calibration(judged)
     names = judged.classes
     return {
@@ -71,30 +71,30 @@ def shown(judged: Judged, pictures: Thumbnails, seed: int) -> dict[str, Any]:
 
 
 def _cell(n: int) -> float:
-    """Choose a matrix's cell, px, so that the whole is as wide as the page at most."""
+    """Return the side of a matrix's cell, px, so that the matrix fits the page."""
     return max(2.0, min(34.0, 960 / n))
 
 
 def _blocks(counts: Any, names: Sequence[str]) -> list[Markup]:
     groups = panels.blocks(counts, BLOCKS)
-    return [matrix(counts[np.ix_(of, of)], [names[i] for i in of], 30, "confused with one another") for of in groups]
+    return [matrix(counts[np.ix_(of, of)], [names[i] for i in of], 30, "confused with each other") for of in groups]
 
 
 def _panels(judged: Judged, pictures: Thumbnails, seed: int) -> list[Panel]:
     chosen = {
-        "Top losses": ("The images of highest loss.", panels.top_losses(judged, SHOWN)),
+        "Top losses": ("The highest loss.", panels.top_losses(judged, SHOWN)),
         "Most uncertain": (
-            "The least difference between the two highest probabilities.",
+            "The smallest difference between the two highest probabilities.",
             panels.most_uncertain(judged, SHOWN),
         ),
         "Likely label errors": (
-            "Another class is confidently said than the label (confident learning, Northcutt et al. 2021).",
+            "Confidently predicted as another class than the label (confident learning, Northcutt et al. 2021).",
             panels.label_errors(judged, SHOWN),
         ),
-        "Random correct": ("Drawn among the correct ones.", panels.random_rows(judged, True, SHOWN, seed)),
-        "Random incorrect": ("Drawn among the wrong ones.", panels.random_rows(judged, False, SHOWN, seed)),
+        "Random correct": ("Drawn from the correct predictions.", panels.random_rows(judged, True, SHOWN, seed)),
+        "Random incorrect": ("Drawn from the wrong predictions.", panels.random_rows(judged, False, SHOWN, seed)),
     }
-    return [Panel(title, words, cards(judged, rows, pictures)) for title, (words, rows) in chosen.items()]
+    return [Panel(title, text, cards(judged, rows, pictures)) for title, (text, rows) in chosen.items()]
 
 
 def _per_class(judged: Judged, pictures: Thumbnails) -> list[tuple[str, list[Card], list[Card]]]:
@@ -111,7 +111,7 @@ def _per_class(judged: Judged, pictures: Thumbnails) -> list[tuple[str, list[Car
 
 
 def cards(judged: Judged, rows: Rows, pictures: Thumbnails) -> list[Card]:
-    """Show images of `judged` by their row numbers."""
+    """Return the cards of images by their row numbers in `judged`."""
     ids = [judged.ids[row] for row in rows]
     return [
         Card(

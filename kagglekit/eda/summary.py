@@ -1,0 +1,112 @@
+"""The text of `kagglekit look`: splits, class balance, image sizes, mismatches with the sample submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.data.sample import Sample, no_sample, sample_for
+from kagglekit.eda.headers import MOST_HEADERS, read_headers
+from kagglekit.system.errors import listing
+from kagglekit.types.image_table import classes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from kagglekit.eda.headers import Header
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.system.console import Display
+    from kagglekit.types.competition import Competition
+
+MOST_NAMED = 5  # unreadable files
+
+
+def show_summary(
+    table: pd.DataFrame, folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
+) -> list[Header]:
+    """Print a summary of an image table; return the headers of its images.
+
+    Args:
+        table: As checked by `check_table`.
+        folder: The data folder.
+        hooks: The plugins.
+        display: Where to print.
+        sample: The sample submission; None to look for one.
+
+    Raises:
+        UserError: The sample submission cannot be read, or several files could be it.
+    """
+    _show_splits(table, hooks.competition(), display)
+    _show_balance(table, display)
+    headers = _show_sizes(table, hooks, display)
+    if found := sample_for(table, folder, classes_of(table), sample):
+        _show_sample(table, found, display)
+    elif (table["split"] == "test").any() and hooks.competition().slug:
+        display.warn(no_sample(folder))
+    return headers
+
+
+def _show_splits(table: pd.DataFrame, facts: Competition, display: Display) -> None:
+    rows = []
+    for split, part in table.groupby("split", sort=False):
+        counts = part["label"].value_counts()
+        fewest, most = (counts.min(), counts.max()) if len(counts) else ("", "")
+        rows.append((split, f"{len(part):,}", f"{part['label'].notna().sum():,}", len(counts), fewest, most))
+    display.table(("split", "images", "labelled", "classes", "smallest class", "largest class"), rows)
+    if not (table["split"] == "valid").any():
+        display.report("valid: each run holds out a stratified part of train")
+    if facts.known_test_labels:
+        display.report("test labels are known: they score finished predictions, and nothing else")
+
+
+def _show_balance(table: pd.DataFrame, display: Display) -> None:
+    """Print the number of labelled images of each class, rarest first; leave out the middle if there are many."""
+    labels = table.loc[table["split"] != "test", "label"]
+    counts = labels.value_counts().sort_index().sort_values(kind="stable")
+    parts = [f"{label} {count:,}" for label, count in counts.items()]
+    shown = parts if len(parts) <= 10 else [*parts[:5], "...", *parts[-5:]]
+    display.report(f"labelled images of each class, rarest first: {', '.join(shown)}")
+
+
+def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Header]:
+    """Print the images' sizes and formats; return their headers."""
+    paths = table["path"].tolist()
+    step = -(-len(paths) // MOST_HEADERS)
+    headers, broken = read_headers(paths[::step], display)
+    if broken and not hooks.reads_files_as_they_are():
+        display.report(f"{len(broken):,} files are read by plugins ({hooks.reader()}): their sizes are not shown")
+        broken = []
+    for path, reason in broken[:MOST_NAMED]:
+        display.warn(f"cannot read {path}: {reason}")
+    if len(broken) > MOST_NAMED:
+        display.warn(f"cannot read {len(broken) - MOST_NAMED} more images")
+    if not headers:
+        return headers
+    quantities: dict[str, Sequence[float]] = {
+        "short side, px": [min(h.width, h.height) for h in headers],
+        "long side, px": [max(h.width, h.height) for h in headers],
+        "width / height": [h.aspect for h in headers],
+    }
+    rows = [(name, *(f"{value:.4g}" for value in _quantiles(values))) for name, values in quantities.items()]
+    display.table((f"sizes of {len(headers):,} images", "min", "10 %", "median", "90 %", "max"), rows)
+    forms = sorted({h.form for h in headers})
+    display.report(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
+    return headers
+
+
+def _quantiles(values: Sequence[float]) -> Iterator[float]:
+    ordered = sorted(values)
+    return (ordered[round(share * (len(ordered) - 1))] for share in (0, 0.1, 0.5, 0.9, 1))
+
+
+def _show_sample(table: pd.DataFrame, sample: Sample, display: Display) -> None:
+    """Print the sample submission's form; warn if it is about other images."""
+    name, rows = sample.file.name, sample.rows
+    display.report(f"sample submission: {name}, {len(rows):,} rows, columns {listing(list(rows.columns))}")
+    wanted, there = set(rows.iloc[:, 0]), set(table.loc[table["split"] == "test", "id"])
+    if wanted - there:
+        display.warn(f"ids in {name} without a test image: {listing(sorted(wanted - there))}")
+    if there - wanted:
+        display.warn(f"test images missing from {name}: {listing(sorted(there - wanted))}")
