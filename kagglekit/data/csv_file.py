@@ -46,6 +46,8 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
     with naming_damage(file, hint):
         with _opened(file) as content:
             width = _width(content)
+            if not width:
+                raise ValueError("it is empty")
         with _opened(file) as content:
             rows = pd.read_csv(
                 content,
@@ -63,9 +65,9 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
 
 def _with_header(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
     """Take the first row as names of the columns, without columns that have neither a name nor a value."""
-    header = [] if rows.empty else [str(name) for name in rows.iloc[0]]
+    header = [str(name) for name in rows.iloc[0]]
     body = rows.iloc[1:].reset_index(drop=True)
-    beyond = body[body.iloc[:, -1] != ""] if header else body[:0]
+    beyond = body[body.iloc[:, -1] != ""]
     if len(beyond):
         raise UserError(
             f"{file} has rows with more fields than its header ({listing(header[:-1])}): those that begin with "

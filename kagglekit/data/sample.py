@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.csv_file import read_csv
+from kagglekit.data.listing import is_hidden
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -169,11 +170,16 @@ def _alone(files: Sequence[Path]) -> Path | None:
 
 def _tables(data: Path) -> list[Path]:
     """Return the CSV files in a folder, in order; a zipped one only if it is not unpacked beside."""
-    files = [file for file in sorted(data.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    files = [file for file in data.iterdir() if file.is_file() and not is_hidden(file.name)]
     plain = [file for file in files if file.suffix.lower() == ".csv"]
-    names = {file.name for file in plain}
-    zipped = [file for file in files if file.name.lower().endswith(".csv.zip") and file.stem not in names]
-    return sorted([*plain, *zipped])
+    names = {file.stem for file in plain}
+    zipped = [file for file in files if file.suffix.lower() == ".zip" and _is_table(file.stem, file.name)]
+    return sorted([*plain, *(file for file in zipped if file.stem.partition(".")[0] not in names)])
+
+
+def _is_table(stem: str, name: str) -> bool:
+    """Return whether a zip file holds a CSV, by its name: the training images may have gigabytes."""
+    return stem.lower().endswith(".csv") or is_sample_name(name)
 
 
 def _asked(data: Path, asked: Path) -> Path:

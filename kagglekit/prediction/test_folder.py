@@ -107,12 +107,13 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
 
 def _listed(hooks: Hooks, data: Path) -> dict[str, Path]:
     """Return the test images by id that the competition's plugin lists; none if it needs files that are not there."""
+    data = data.absolute()  # the plugin's paths may begin with it, or be relative to it
     try:
         table = hooks.labels(data)
     except UserError:
         return {}
     listed = table[table["split"] == "test"]
-    return {str(row.id): data.absolute() / str(row.path) for row in listed.itertuples()}
+    return {str(row.id): data / str(row.path) for row in listed.itertuples()}
 
 
 def _pools(data: Path) -> list[list[str]]:

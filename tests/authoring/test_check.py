@@ -141,7 +141,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
     "classes that the CSV does not know": (
         ('test=data / "test")', 'test=data / "test").replace("beagle", "Beagle")'),
         "submission",
-        "the columns of sample_submission.csv differ from the classes",
+        "the columns of the sample submission differ from the classes",
         "use its names for the classes",
     ),
     "ids that the CSV does not know": (
@@ -149,7 +149,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
          '    t = labels_from_csv(data / "labels.csv", images=data / "train", suffix=".jpg", test=data / "test")\n'
          '    return t.assign(id=t["id"] + ".jpg")'),
         "submission",
-        "the test images' ids differ from those of sample_submission.csv",
+        "the test images' ids differ from those of the sample submission",
         "compare suffixes and leading zeros",
     ),
 }  # fmt: skip
