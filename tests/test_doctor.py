@@ -24,7 +24,7 @@ from kagglekit.system.limits import usable_cores
 
 KEY, TOKEN, PASSWORD = "5d1f00dc0ffee0123456789abcdef012", "KGAT_planted-0123456789", "p4ssw0rd"
 NAMES = ("Python", "kagglekit", "processor", "memory", "torch", "device", "precision", "data", "cache", "runs")
-NAMES = (*NAMES, "kaggle client", "credentials", "Kaggle's answer", "proxy", "certificates")
+NAMES = (*NAMES, "kaggle client", "credentials", "Kaggle login", "proxy", "certificates")
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def examined(code: int = 0) -> dict[str, list[Check]]:
     return found
 
 
-def test_everything_is_looked_at_and_nothing_secret_is_told(home: Path) -> None:
+def test_everything_is_checked_and_no_secret_is_shown(home: Path) -> None:
     write_key(home)
     proxy = f"http://ada:{PASSWORD}@127.0.0.1:9"
     environment = {"KAGGLE_API_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "https_proxy": proxy, "KAGGLE_PROXY": proxy}
@@ -79,7 +79,7 @@ def test_everything_is_looked_at_and_nothing_secret_is_told(home: Path) -> None:
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert set(NAMES) == {line[9:].partition(":")[0] for line in lines}
     assert {line.split()[0] for line in lines} == {"ok", "warning"}
-    assert "warning  Kaggle's answer: could not ask: " in done.stdout
+    assert "warning  Kaggle login: could not be checked: " in done.stdout
     assert "HTTPS_PROXY=http://***@127.0.0.1:9" in done.stdout
     for secret in (KEY, TOKEN, PASSWORD):
         assert secret not in done.stdout + done.stderr
@@ -93,18 +93,18 @@ def test_as_json_it_is_a_list_of_checks(home: Path) -> None:
     assert {check["name"] for check in checks} == set(NAMES)
     assert all(set(check) == {"name", "status", "found", "hint"} for check in checks)
     assert {check["status"] for check in checks} <= {"ok", "warning", "skipped"}
-    (answer,) = [check for check in checks if check["name"] == "Kaggle's answer"]
-    assert (answer["status"], answer["found"]) == ("skipped", "not asked: --offline")
+    (answer,) = [check for check in checks if check["name"] == "Kaggle login"]
+    assert (answer["status"], answer["found"]) == ("skipped", "not checked: --offline")
     assert KEY not in result.output
 
 
 @pytest.mark.usefixtures("no_client")
-def test_without_credentials_the_three_ways_to_log_in_are_told_and_kaggle_is_not_asked() -> None:
+def test_without_credentials_the_three_ways_to_log_in_are_shown_and_kaggle_is_not_asked() -> None:
     result = ask()
     assert result.exit_code == 0
     for words in ("access_token", "kaggle.json", "kaggle auth login"):
         assert words in result.stdout
-    assert "skipped  Kaggle's answer: not asked: there are no credentials" in result.stdout
+    assert "skipped  Kaggle login: not checked: no credentials" in result.stdout
 
 
 @pytest.mark.usefixtures("no_client")
@@ -115,9 +115,9 @@ def test_a_token_over_a_good_key_is_a_warning_that_names_both(home: Path, monkey
     assert (used.status, used.found) == ("ok", "in use: the access token, $KAGGLE_API_TOKEN")
     assert (beside.status, beside.found) == (
         "warning",
-        "not in use beside it: user name and key (~/.kaggle/kaggle.json)",
+        "also found, not in use: user name and key (~/.kaggle/kaggle.json)",
     )
-    assert "a token that Kaggle refuses wins over a good key" in beside.hint
+    assert "a token takes precedence over a key, even if Kaggle refuses it" in beside.hint
 
 
 @pytest.mark.usefixtures("no_client")
@@ -134,7 +134,7 @@ def test_a_broken_key_file_is_a_problem_where_nothing_else_is_found(
     write_key(home)
     (home / ".kaggle" / "kaggle.json").write_text(f'{{"username": "ada", "key": "{KEY}')
     problem, _ = examined(1)["credentials"]
-    assert (problem.status, "no valid JSON" in problem.found) == ("problem", True)
+    assert (problem.status, "not valid JSON" in problem.found) == ("problem", True)
     result = ask("--offline")
     assert result.exit_code == 1
     assert result.stdout.endswith("\n1 problem\n")
@@ -186,9 +186,9 @@ def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: 
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        ((True, "ada"), "ok", "the credentials are accepted, as ada"),
+        ((True, "ada"), "ok", "Kaggle accepts the credentials of ada"),
         ((False, f"refused {KEY}\nmake a new one"), "problem", "refused ***"),
-        ((None, "Kaggle cannot be reached"), "warning", "could not ask: Kaggle cannot be reached"),
+        ((None, "Kaggle cannot be reached"), "warning", "could not be checked: Kaggle cannot be reached"),
     ],
 )
 @pytest.mark.usefixtures("no_client")
@@ -199,7 +199,7 @@ def test_only_a_refusal_is_a_problem(
     monkeypatch.setattr("kagglekit.doctor.kaggle_accepts", lambda _: answer)
     result = ask()
     assert result.exit_code == (status == "problem")
-    assert f"{status:8} Kaggle's answer: {words}\n" in result.stdout
+    assert f"{status:8} Kaggle login: {words}\n" in result.stdout
 
 
 def test_the_client_is_imported_without_the_credentials_and_leaves_nothing(
@@ -238,7 +238,7 @@ def test_a_client_whose_import_hangs_is_a_problem(tmp_path: Path, monkeypatch: p
     (tmp_path / "kaggle.py").write_text("import time; time.sleep(600)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (check,) = check_client(seconds=0.5)
-    assert (check.status, check.found.partition(": ")[2]) == ("problem", "its import takes more than 0.5 s")
+    assert (check.status, check.found.partition(": ")[2]) == ("problem", "the import takes more than 0.5 s")
 
 
 def test_a_folder_that_the_client_cannot_make_is_a_problem(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +268,7 @@ def test_a_disk_with_little_room_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(total, used, 10**9))  # type: ignore[attr-defined]
     (check,) = examined()["runs"]
     assert (check.status, check.found.endswith("1.0 GB free")) == ("warning", True)
-    assert check.hint == "free the disk, or choose another place with --out DIR"
+    assert check.hint == "free some disk space, or choose another place with --out DIR"
 
 
 @pytest.mark.usefixtures("no_client")
@@ -278,28 +278,32 @@ def test_a_check_that_fails_itself_does_not_stop_the_others(monkeypatch: pytest.
 
     monkeypatch.setattr(shutil, "disk_usage", fail)
     found = examined(1)
-    assert [check.found for check in found["disk"]] == ["could not be checked: OSError: [Errno 5] Input/output error"]
+    assert [check.found for check in found["disk"]] == ["the check failed: OSError: [Errno 5] Input/output error"]
     assert "certificates" in found
 
 
 @pytest.mark.parametrize(
     ("variables", "status", "words"),
     [
-        ({}, "ok", "calls to Kaggle go straight to it"),
-        ({"https_proxy": "http://p:1"}, "ok", "https_proxy=http://p:1; calls to Kaggle go through it"),
-        ({"ALL_PROXY": "http://u:secret@p:1"}, "ok", "ALL_PROXY=http://***@p:1; calls to Kaggle go through it"),
-        ({"HTTP_PROXY": "http://p:1"}, "ok", "HTTP_PROXY=http://p:1; calls to Kaggle go straight to it"),
+        ({}, "ok", "none: direct connection"),
+        ({"https_proxy": "http://p:1"}, "ok", "https_proxy=http://p:1; used for Kaggle"),
+        ({"ALL_PROXY": "http://u:secret@p:1"}, "ok", "ALL_PROXY=http://***@p:1; used for Kaggle"),
+        ({"HTTP_PROXY": "http://p:1"}, "ok", "HTTP_PROXY=http://p:1; not used for Kaggle"),
         (
             {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "localhost,.kaggle.com"},
             "warning",
-            "HTTPS_PROXY=http://p:1, NO_PROXY=localhost,.kaggle.com; NO_PROXY covers Kaggle: its calls go past",
+            "HTTPS_PROXY=http://p:1, NO_PROXY=localhost,.kaggle.com; not used for Kaggle, because NO_PROXY covers it",
         ),
         ({"KAGGLE_PROXY": "http://p:1"}, "warning", "KAGGLE_PROXY is set, but the client ignores it"),
-        ({"KAGGLE_API_ENVIRONMENT": "LOCALHOST"}, "warning", "KAGGLE_API_ENVIRONMENT=LOCALHOST: Kaggle itself is not"),
+        (
+            {"KAGGLE_API_ENVIRONMENT": "LOCALHOST"},
+            "warning",
+            "KAGGLE_API_ENVIRONMENT=LOCALHOST: calls do not reach Kaggle",
+        ),
     ],
 )
 @pytest.mark.usefixtures("no_client")
-def test_proxies_are_told_as_the_client_takes_them(
+def test_proxies_are_shown_as_the_client_takes_them(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], status: str, words: str
 ) -> None:
     for name, value in variables.items():
@@ -320,16 +324,16 @@ def test_certificates_that_are_not_there_are_a_problem(home: Path, monkeypatch: 
 
 @pytest.mark.usefixtures("no_client")
 def test_remembered_probes_are_counted(home: Path) -> None:
-    assert "no probe is remembered" in examined()["precision"][0].found
+    assert "no stored probes" in examined()["precision"][0].found
     (home / "cache").mkdir()
     probes = {
         name: {"train": [precision, True], "infer": ["fp32", True], "cost": 3.0}
         for name, precision in (("a", "bf16"), ("b", "fp32"), ("c", "bf16"))
     }
     (home / "cache" / "formats.json").write_text(json.dumps(probes))
-    assert "probes remembered: 3, which train in bf16 or fp32" in examined()["precision"][0].found
+    assert "3 stored probes, training in bf16 or fp32" in examined()["precision"][0].found
     (home / "cache" / "formats.json").write_text('{"a": 1}')
-    assert "no probe is remembered" in examined()["precision"][0].found
+    assert "no stored probes" in examined()["precision"][0].found
 
 
 @pytest.mark.usefixtures("no_client")

@@ -58,14 +58,14 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
 
 def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
     from kagglekit.authoring.scaffold import Facts
-    from kagglekit.kaggle.client import MOST_FILES
+    from kagglekit.kaggle.client import MAX_FILES
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy
 
     kaggle = connect(RetryPolicy(SECONDS))
     facts, files = kaggle.competition(slug), kaggle.files(slug)
     metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
-    least = "at least " if len(files) >= MOST_FILES else ""
+    least = "at least " if len(files) >= MAX_FILES else ""
     size = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
     display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'unknown'}; {size}: {_first_names(list(files))}")
     return Facts(name, slug, facts.title, metric, facts.metric), files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from string import Template
 
 from kagglekit._version import __version__
@@ -10,6 +9,7 @@ from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels
+from kagglekit.authoring.quoting import list_literal, literal
 from kagglekit.authoring.scaffold import Facts, plugin_text
 
 
@@ -20,9 +20,9 @@ def module_name(name: str) -> str:
 
 def package_files(facts: Facts, layout: DataLayout) -> dict[str, str]:
     """Return the text of each file of a distribution, by its path in the distribution's folder."""
-    names = {"name": facts.name, "module": module_name(facts.name), "version": __version__, "title": facts.title}
+    names = {"name": facts.name, "module": module_name(facts.name), "version": __version__}
     return {
-        f"{module_name(facts.name)}.py": plugin_text(facts, layout).replace(f"./{facts.name}.py", facts.name),
+        f"{module_name(facts.name)}.py": plugin_text(facts, layout, called=facts.name),
         "pyproject.toml": _PYPROJECT.substitute(names),
         "README.md": _README.substitute(names),
         f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(layout)),
@@ -31,31 +31,33 @@ def package_files(facts: Facts, layout: DataLayout) -> dict[str, str]:
 
 def _tiny(layout: DataLayout) -> str:
     """Return the body of a function that draws tiny data in the detected layout."""
-    classes = list(layout.labels.classes[: None if layout.sample and layout.sample.form == "unknown" else 3])
-    lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}"]
-    lines += _tiny_labels(layout.labels)
-    if layout.test is None:
+    classes = layout.labels.classes[: None if layout.sample and layout.sample.form == "unknown" else 3]
+    lines = [f"classes = {list_literal(classes)}", *_tiny_labels(layout.labels)]
+    test = layout.test
+    if test is None:
         return _indented(lines)
-    if layout.test.labelled:
-        return _indented([*lines, *_each(f'folder / "{layout.test.folder}" / name / f"t{{i}}.png"')])
-    suffix = layout.test.suffix or ".png"
-    ids = '[f"t{i}" for i in range(4)]' if layout.test.suffix != "" else '[f"t{i}.png" for i in range(4)]'
-    lines.append(f"tests = {ids}")
-    lines += ["for i, image in enumerate(tests):"]
-    file = "{image}" if layout.test.suffix == "" else f"{{image}}{suffix}"
-    lines += [f'    draw(folder / "{layout.test.folder}" / f"{file}", i % len(classes))']
+    if test.labelled:
+        return _indented([*lines, *_each(f'{_folder(test.folder)} / name / f"t{{i}}.png"')])
+    lines.append(f'tests = [f"t{{i}}{"" if test.suffix != "" else ".png"}" for i in range(4)]')
+    lines.append("for i, image in enumerate(tests):")
+    file = "image" if test.suffix == "" else f"(image + {literal(test.suffix or '.png')})"
+    lines.append(f"    draw({_folder(test.folder)} / {file}, i % len(classes))")
     return _indented([*lines, *_tiny_sample(layout)])
+
+
+def _folder(relative: str) -> str:
+    return f"folder / {literal(relative)}"
 
 
 def _tiny_labels(labels: Labels) -> list[str]:
     if isinstance(labels, FileNames):
-        return _each(f'folder / "{labels.images}" / f"{labels.example}.png"')
+        return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
     return _tiny_folders(labels) if isinstance(labels, ClassFolders) else _tiny_csv(labels)
 
 
 def _tiny_folders(labels: ClassFolders) -> list[str]:
-    lines = _each(f'folder / "{labels.train}" / name / f"{{i}}.png"')
-    return lines if labels.valid is None else [*lines, *_each(f'folder / "{labels.valid}" / name / f"v{{i}}.png"')]
+    lines = _each(f'{_folder(labels.train)} / name / f"{{i}}.png"')
+    return lines if labels.valid is None else [*lines, *_each(f'{_folder(labels.valid)} / name / f"v{{i}}.png"')]
 
 
 def _each(file: str) -> list[str]:
@@ -63,13 +65,13 @@ def _each(file: str) -> list[str]:
 
 
 def _tiny_csv(labels: Table) -> list[str]:
-    file = f"{{kind}}-{{i}}{labels.suffix or '.png'}"
-    image = "{kind}-{i}" if labels.suffix else file
+    suffix = literal(labels.suffix or ".png")
+    image = 'f"{kind}-{i}"'
     return [
-        f"rows = [{json.dumps([labels.id_column, labels.label_column], ensure_ascii=False)}]",
-        *_each(f'folder / "{labels.images}" / f"{file}"'),
-        f'        rows.append([f"{image}", name])',
-        f'write(folder / "{labels.csv}", rows)',
+        f"rows = [{list_literal([labels.id_column, labels.label_column])}]",
+        *_each(f"{_folder(labels.images)} / ({image} + {suffix})"),
+        f"        rows.append([{image if labels.suffix else f'{image} + {suffix}'}, name])",
+        f"write({_folder(labels.csv)}, rows)",
     ]
 
 
@@ -78,14 +80,14 @@ def _tiny_sample(layout: DataLayout) -> list[str]:
     if sample is None:
         return []
     spelt = [sample.spelling.get(name, name) for name in layout.labels.classes[:3]]
-    image = f"{json.dumps(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
+    image = f"{literal(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
     if sample.form == "a column a class":
         columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
     else:
         value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
-        columns, values = list(sample.columns), f"[{json.dumps(value, ensure_ascii=False)}] * {len(sample.columns) - 1}"
-    header = json.dumps(columns, ensure_ascii=False)
-    return [f'write(folder / "sample_submission.csv", [{header}, *([{image}] + {values} for image in tests)])']
+        columns, values = list(sample.columns), f"[{literal(value)}] * {len(sample.columns) - 1}"
+    rows = f"[{list_literal(columns)}, *([{image}] + {values} for image in tests)]"
+    return [f'write(folder / "sample_submission.csv", {rows})']
 
 
 def _indented(lines: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.quoting import comment, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 
 CLASSES_SHOWN = 6
@@ -51,16 +51,17 @@ USUAL = DataLayout(
 """The layout of a plugin that is written without a data folder."""
 
 
-def plugin_text(facts: Facts, layout: DataLayout) -> str:
+def plugin_text(facts: Facts, layout: DataLayout, called: str = "") -> str:
     """Return the source of a plugin; its comments say what was detected and what to check.
 
     Args:
         facts: The competition's.
         layout: Of its data folder; `USUAL` without one.
+        called: What commands call the plugin; empty for ``./NAME.py``.
     """
     text = PLUGIN.substitute(
-        title=_title(facts),
         name=facts.name,
+        called=called or f"./{facts.name}.py",
         notes=_notes([f"CHECK: {note}" for note in layout.notes]),
         imports=", ".join(_imports(layout)),
         competition=_competition(facts, layout),
@@ -88,16 +89,16 @@ def _reader(labels: Labels) -> str:
 
 
 def _notes(notes: list[str]) -> str:
-    return "\n".join(["", *(line for note in notes for line in _wrapped(note)), ""]) if notes else ""
+    return "\n".join(["", *(line for note in notes for line in comment(note)), ""]) if notes else ""
 
 
 def _competition(facts: Facts, layout: DataLayout) -> str:
     metric, why = _metric(facts, layout)
-    lines = [f"title={_quoted(_title(facts))},"]
+    lines = [f"title={literal(_title(facts))},"]
     lines += (
-        [f"slug={_quoted(facts.slug)},"] if facts.slug else ["# slug=...,  the name in Kaggle's addresses, to submit"]
+        [f"slug={literal(facts.slug)},"] if facts.slug else ["# slug=...,  the name in Kaggle's addresses, to submit"]
     )
-    lines += [*_wrapped(why), f'metric="{metric}",']
+    lines += [*comment(why), f"metric={literal(metric)},"]
     if layout.sample and layout.sample.form == "probability of one class":
         lines += _positive(layout.sample, layout.labels.classes)
     if layout.test and layout.test.labelled:
@@ -123,20 +124,16 @@ def _metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
 
 def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
     if sample.positive:
-        return [
-            f"# the column {sample.columns[1]!r} holds the probability of this class",
-            f"positive={_quoted(sample.positive)},",
-        ]
-    return [
-        f"# CHECK: the column {sample.columns[1]!r} holds the probability of {classes[0]!r} or of {classes[1]!r}",
-        f"positive={_quoted(classes[1])},",
-    ]
+        why = f"the column {sample.columns[1]!r} holds the probability of this class"
+        return [*comment(why), f"positive={literal(sample.positive)},"]
+    why = f"CHECK: the column {sample.columns[1]!r} holds the probability of {classes[0]!r} or of {classes[1]!r}"
+    return [*comment(why), f"positive={literal(classes[1])},"]
 
 
 def _labels(layout: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
     if not layout.guessed:
-        yield from _wrapped(_summary(layout))
+        yield from comment(_summary(layout))
     call = _call(_reader(layout.labels), _arguments(layout))
     if not (_needs_own_test_rows(layout) or _renamed(layout)):
         yield f"return {call}"
@@ -146,7 +143,7 @@ def _labels(layout: DataLayout) -> Iterator[str]:
         yield "# sample_submission.csv spells these classes differently"
         yield "spelling = {"
         yield from (
-            f"    {_quoted(ours)}: {_quoted(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels)
+            f"    {literal(ours)}: {literal(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels)
         )
         yield "}"
         yield 'table["label"] = table["label"].replace(spelling)'
@@ -155,7 +152,7 @@ def _labels(layout: DataLayout) -> Iterator[str]:
         return
     yield f"test = unlabelled_images({_path(layout.test.folder)}, suffix={_suffix(layout.test)})"
     if layout.test.prefix:
-        yield f'test["id"] = {_quoted(layout.test.prefix)} + test["id"]  # as in sample_submission.csv'
+        yield f'test["id"] = {literal(layout.test.prefix)} + test["id"]  # as in sample_submission.csv'
     if layout.test.shared:
         yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images too'
     yield "import pandas as pd"
@@ -212,8 +209,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
         if labels.valid:
             yield f"valid={_path(labels.valid)}"
     elif isinstance(labels, Table):
-        yield from (_path(labels.csv), f"images={_path(labels.images)}", f'suffix="{labels.suffix}"')
-        yield from (f"id_column={_quoted(labels.id_column)}", f"label_column={_quoted(labels.label_column)}")
+        yield from (_path(labels.csv), f"images={_path(labels.images)}", f"suffix={literal(labels.suffix)}")
+        yield from (f"id_column={literal(labels.id_column)}", f"label_column={literal(labels.label_column)}")
     else:
         yield from (_path(labels.images), f'r"{labels.pattern}"')
     if test:
@@ -234,11 +231,11 @@ def _call(function: str, arguments: Iterable[str]) -> str:
 
 
 def _path(relative: str) -> str:
-    return f"data / {_quoted(relative)}" if relative else "data"
+    return f"data / {literal(relative)}" if relative else "data"
 
 
 def _suffix(test: TestImages) -> str:
-    return "None" if test.suffix is None else _quoted(test.suffix)
+    return "None" if test.suffix is None else literal(test.suffix)
 
 
 def _recipe(layout: DataLayout) -> str:
@@ -260,11 +257,3 @@ def _submission(sample: Sample | None) -> str:
     if sample is None or sample.form != "unknown":
         return ""
     return NAMES if len(sample.columns) == 2 else COLUMNS
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_long_words=False)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from string import Template
 
 PLUGIN = Template('''\
-"""$title: created by `kagglekit new`. Lines marked CHECK are guesses.
+"""The competition $name. Created by `kagglekit new`; lines marked CHECK are guesses.
 
-kagglekit look ./$name.py --data DIR     summarize the images and labels
-kagglekit check ./$name.py --data DIR    check each part of this file on a few images
-kagglekit run ./$name.py --data DIR      train, predict, write submission.csv
+kagglekit look $called --data DIR     summarize the images and labels
+kagglekit check $called --data DIR    check each part of this file on a few images
+kagglekit run $called --data DIR      train, predict, write submission.csv
 """
 
 from __future__ import annotations

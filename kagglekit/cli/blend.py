@@ -43,4 +43,4 @@ def blend(as_json: bool, **options: Any) -> None:
 
     run = make(BlendRequest(**options), for_people(as_json))
     if as_json:
-        click.echo(json.dumps({"run": str(run.folder), **run.info()}))
+        click.echo(json.dumps({"run": str(run.folder), **run.info().to_dict()}))

@@ -1,4 +1,4 @@
-"""`kagglekit doctor`: whether this machine can train and can talk to Kaggle, and what to do where it can't."""
+"""`kagglekit doctor`: check whether this machine can train and reach Kaggle, with a hint for each problem."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ INDENT = " " * 9
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Do not ask Kaggle whether it accepts the credentials.")
+@click.option("--offline", is_flag=True, help="Do not check with Kaggle whether it accepts the credentials.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context
 def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
     """Check this machine: versions, device, disk, the kaggle client, credentials, proxies.
 
-    It exits with 1 if something is a problem. No secret is printed.
+    Exits with 1 if there is a problem. Prints no secret.
     """
     from kagglekit.doctor import examine
     from kagglekit.system.console import for_people
@@ -42,7 +42,7 @@ def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
 
 
 def _show(check: Check, display: Display) -> None:
-    """Print a check on a line, and below it what to do."""
+    """Print a check on one line, and its hint below."""
     display.console.print(f"{check.status:8}", style=STYLES[check.status], end=" ")
     display.report(f"{check.name}: {check.found}")
     for line in check.hint.splitlines():

@@ -1,14 +1,10 @@
-"""`kagglekit download`: from nothing to labelled images."""
+"""`kagglekit download`: download a competition's data."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from kagglekit.hooks.calls import Hooks
 
 
 @click.command()
@@ -17,7 +13,7 @@ if TYPE_CHECKING:
     "--data",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where to; default $KAGGLEKIT_DATA/NAME, ./data/NAME.",
+    help="Target folder; default $KAGGLEKIT_DATA/NAME or ./data/NAME.",
 )
 @click.option(
     "--timeout",
@@ -25,17 +21,17 @@ if TYPE_CHECKING:
     default=300,
     show_default=True,
     metavar="S",
-    help="Give up after so many seconds without progress.",
+    help="Give up after S seconds without progress.",
 )
-@click.option("--keep-archives", is_flag=True, help="Keep the archives beside what was unpacked from them.")
+@click.option("--keep-archives", is_flag=True, help="Keep the archives beside the unpacked files.")
 def download(competition: str, data: Path | None, timeout: float, keep_archives: bool) -> None:
     """Download COMPETITION's data, check and unpack them.
 
-    A download that was stopped goes on where it stopped; one that is complete is not asked for again.
+    Resumes an interrupted download; a complete one is not requested again.
     """
-    from kagglekit.data.location import data_place, existing_data, is_untidy
     from kagglekit.hooks.calls import Hooks
     from kagglekit.hooks.manager import load
+    from kagglekit.kaggle.competition_data import ensure_data, report_counts
     from kagglekit.system.console import for_people
     from kagglekit.types.download import DownloadOptions
 
@@ -44,26 +40,6 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
     for line in plugins.warnings:
         display.warn(line)
     hooks = Hooks(plugins, display.warn)
-    facts = hooks.competition()
-    folder = None if data else existing_data(facts, plugins.competition)
-    if folder and not is_untidy(folder):
-        display.report(f"the data are in {folder}")
-    else:
-        place = data.absolute() if data else data_place(plugins.competition)
-        folder = hooks.download(facts, place, DownloadOptions(display, timeout, keep_archives))
-    _count(hooks, folder)
+    folder = ensure_data(hooks, plugins.competition, data, DownloadOptions(display, timeout, keep_archives))
+    report_counts(hooks, folder, display)
     display.report(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")
-
-
-def _count(hooks: Hooks, folder: Path) -> None:
-    """Say what the image table holds: the proof that the plugin can read what was downloaded."""
-    from kagglekit.data.table import check_table
-    from kagglekit.system.console import for_people
-    from kagglekit.types.image_table import classes_of
-
-    table, warnings = check_table(hooks.labels(folder), folder)
-    display = for_people(False)
-    for line in warnings:
-        display.warn(line)
-    test = int((table["split"] == "test").sum())
-    display.report(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")

@@ -34,4 +34,4 @@ def resume(run: str, data: Path | None, out: Path, as_json: bool) -> None:
         from kagglekit.workflows import start
     finished = start.resume(folder, display, data)
     if as_json:
-        click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info()}))
+        click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}))

@@ -108,32 +108,35 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
         finished = start(request, display, go_on)
         if and_submit:
             _submit(finished, message, display)
-        result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
+        # a short run has no estimate
+        result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:
         click.echo(json.dumps(result))
 
 
 def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) -> None:
     """Ask Kaggle whether it would take a submission, before hours of training."""
-    from kagglekit.cli.submit import TIMEOUT, asker, connected
+    from kagglekit.cli.submit import confirmation
 
     if dry_run or choice.recipe.limit:
         what = "--dry-run" if dry_run else "--limit"
         raise UsageError(f"--submit and {what} do not go together", "a submission needs all test images")
     if choice.competition.slug:
-        from kagglekit.kaggle.submit import agreed, open_competition
+        from kagglekit.kaggle.follow import TIMEOUT, connected
+        from kagglekit.kaggle.submit import check_open, confirm
 
-        limits = open_competition(connected(TIMEOUT, display), choice.competition.slug, display)
-        agreed(None, limits, asker(yes))
+        limits = check_open(connected(TIMEOUT, display), choice.competition.slug, display)
+        confirm(None, limits, confirmation(yes))
 
 
 def _submit(finished: Run, message: str, display: Display) -> None:
     """Submit a run that was just finished; what there was to ask was asked before it began."""
-    from kagglekit.cli.submit import TIMEOUT, asker, submit_target
+    from kagglekit.cli.submit import confirmation
+    from kagglekit.kaggle.follow import TIMEOUT, submit_target
     from kagglekit.kaggle.target import target_of
 
     try:
-        submit_target(target_of(finished), None, message, True, asker(yes=True), TIMEOUT, display)
+        submit_target(target_of(finished), None, message, True, confirmation(yes=True), TIMEOUT, display)
     except UserError as error:
         raise UserError(
             error.what, f"{error.hint}\nthe run is finished; to submit it: kagglekit submit {finished.folder}"

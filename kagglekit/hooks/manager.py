@@ -67,13 +67,13 @@ def load_for(run: Run) -> Plugins:
     Raises:
         UserError: What `load` raises.
     """
-    return load(run.info()["plugin"], disabled_in(run))
+    return load(run.info().plugin, disabled_in(run))
 
 
 def disabled_in(run: Run) -> tuple[str, ...]:
     """Return what a run left out of the shared plugins; what is not even installed here needs no leaving out."""
     there = {entry.name for entry in entry_points(group=GROUPS["shared"])}
-    return tuple(name for name in run.disabled if name in there)
+    return tuple(name for name in run.info().disabled if name in there)
 
 
 def load_shared(disable: Sequence[str] = ()) -> Plugins:

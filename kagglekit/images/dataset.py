@@ -15,7 +15,6 @@ from torch import Tensor
 
 from kagglekit.compute.device import BATCH
 from kagglekit.images.build import hold
-from kagglekit.images.decode import Decoded, Kind
 from kagglekit.images.loader import Loader, place
 from kagglekit.images.placement import (
     Keep,
@@ -28,6 +27,7 @@ from kagglekit.images.store import ImageStore, StoreSpec
 from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
+from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.image_table import group_numbers
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.view import CropMode, View

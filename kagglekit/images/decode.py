@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,32 +12,10 @@ from numpy.typing import NDArray
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.build import being_built, build, build_smaller
 from kagglekit.images.store import ImageStore, StoreSpec, exists, open_store
+from kagglekit.types.decoded import Decoded, Kind
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
-
-Kind = Literal["labelled", "test"]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Copies of images that were made for this run, and how long that took.
-
-    Attributes:
-        images: ``labelled`` or ``test``.
-        stage: The first stage that looks at copies of this size; empty where only predictions do.
-        side: Of the copies, px.
-        source: ``files``, or larger ``copies``.
-        n: Number of images.
-        seconds: Of the wall clock.
-    """
-
-    images: Kind
-    stage: str
-    side: int
-    source: Literal["files", "copies"]
-    n: int
-    seconds: float
 
 
 def made_store(

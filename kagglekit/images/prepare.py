@@ -10,12 +10,13 @@ import torch
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.dataset import ImageSet, Stream, usable_rows
-from kagglekit.images.decode import Decoded, Kind, made_store
+from kagglekit.images.decode import made_store
 from kagglekit.images.placement import Keep, describe_kept, in_memory, why_stream, without_measuring
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
+from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import CropMode
 

@@ -1,1 +1,1 @@
-"""Everything that talks to Kaggle and other hosts."""
+"""Talk to Kaggle and to other file hosts: credentials, downloads, submissions, leaderboards."""

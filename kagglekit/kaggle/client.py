@@ -1,4 +1,4 @@
-"""What can be asked of Kaggle through its official client, with patience; what lasts is a `UserError`."""
+"""Calls to Kaggle through its official client: temporary errors are retried, lasting ones become a `UserError`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kagglekit.kaggle.failures import explained
+from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from requests import Response
 
-Answer = TypeVar("Answer")
-PAGE = 100  # entries of a list in one call; the client's own default of 20 cuts lists off
-MOST_FILES = 1000  # of a competition that are listed: enough to see what lies where
+T = TypeVar("T")
+PAGE = 100  # list entries per call; the client's own default of 20 truncates lists
+MAX_FILES = 1000  # files listed per competition: enough to see the layout
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What Kaggle says of a competition.
+    """A competition as Kaggle describes it.
 
     Attributes:
-        slug: Its name in addresses.
-        title: As people know it.
-        metric: Kaggle's name of it.
+        slug: The name in its address.
+        title: The name on its page.
+        metric: Kaggle's name of the metric.
         deadline: In UTC; None if there is none.
         entered: Whether the account has accepted the rules.
-        daily: Submissions allowed in a day; 0 if unknown.
+        daily: Submissions allowed per day; 0 if unknown.
         code_only: Whether only notebooks can be submitted.
-        disabled: Whether no submissions are taken.
+        disabled: Whether submissions are disabled.
     """
 
     slug: str
@@ -51,7 +51,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Limits:
-    """Submissions of today, UTC: how many were made, and how many more are allowed."""
+    """Submissions on the current UTC day: the number made and the number left."""
 
     today: int
     left: int
@@ -59,17 +59,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission as Kaggle has it.
+    """A submission as Kaggle describes it.
 
     Attributes:
         ref: Kaggle's number.
-        description: What was sent with it.
+        description: The text that was sent with it.
         status: ``pending``, ``complete`` or ``error``.
         public: Score on the public part; None until it is known.
-        private: Score on the private part; None while Kaggle keeps it back.
+        private: Score on the private part; None while Kaggle hides it.
         error: Kaggle's reason; empty if there is none.
-        file_name: Of the file that was sent.
-        date: When, ISO, UTC.
+        file_name: The name of the uploaded file.
+        date: The time of submission, ISO, UTC.
     """
 
     ref: int
@@ -88,74 +88,74 @@ class Kaggle:
 
     Attributes:
         api: The official client.
-        patience: How long faults are put up with.
+        retry: How long temporary errors are retried.
     """
 
     api: Any
-    patience: RetryPolicy
+    retry: RetryPolicy
 
     def competition(self, slug: str) -> Facts:
-        """Ask for a competition's facts.
+        """Fetch a competition's facts.
 
         Raises:
-            UserError: There is no such competition, or Kaggle can't be asked.
+            UserError: There is no such competition, or the call fails.
         """
-        answer = self._ask("get_competition", slug, competition_name=slug)
+        response = self._ask("get_competition", slug, competition_name=slug)
         return Facts(
             slug=slug,
-            title=answer.title or slug,
-            metric=answer.evaluation_metric or "",
-            deadline=answer.deadline.replace(tzinfo=UTC) if answer.deadline else None,
-            entered=bool(answer.user_has_entered),
-            daily=answer.max_daily_submissions or 0,
-            code_only=bool(answer.is_kernels_submissions_only),
-            disabled=bool(answer.submissions_disabled),
+            title=response.title or slug,
+            metric=response.evaluation_metric or "",
+            deadline=response.deadline.replace(tzinfo=UTC) if response.deadline else None,
+            entered=bool(response.user_has_entered),
+            daily=response.max_daily_submissions or 0,
+            code_only=bool(response.is_kernels_submissions_only),
+            disabled=bool(response.submissions_disabled),
         )
 
     def files(self, slug: str) -> dict[str, int]:
-        """Ask for the names and sizes, bytes, of a competition's files: the first `MOST_FILES`.
+        """List the names and sizes (bytes) of a competition's files, at most `MAX_FILES`.
 
         Raises:
-            UserError: Kaggle can't be asked.
+            UserError: The call fails.
         """
         found: dict[str, int] = {}
         token = ""
-        while len(found) < MOST_FILES:
-            answer = self._ask("list_data_files", slug, competition_name=slug, page_size=PAGE, page_token=token)
-            found |= {each.name: each.total_bytes for each in answer.files or []}
-            token = answer.next_page_token
+        while len(found) < MAX_FILES:
+            response = self._ask("list_data_files", slug, competition_name=slug, page_size=PAGE, page_token=token)
+            found |= {each.name: each.total_bytes for each in response.files or []}
+            token = response.next_page_token
             if not token:
                 break
         return found
 
     def data_address(self, slug: str) -> str:
-        """Ask for the signed address of the zip file with all of a competition's data; it expires.
+        """Fetch the signed address, which expires, of the zip file with all of a competition's data.
 
         Raises:
-            UserError: The data are refused; the message says why.
+            UserError: Kaggle refuses the download, or the call fails.
         """
-        answer: Response = self._ask("download_data_files", slug, redirects=False, competition_name=slug)
-        with answer:
-            if "Location" not in answer.headers:
-                raise UserError(f"Kaggle gives no address for the data of {slug}", "try again later")
-            return str(answer.headers["Location"])
+        response: Response = self._ask("download_data_files", slug, redirects=False, competition_name=slug)
+        with response:
+            if "Location" not in response.headers:
+                raise UserError(f"Kaggle returned no download address for {slug}", "try again later")
+            return str(response.headers["Location"])
 
     def limits(self, slug: str) -> Limits:
-        """Ask how many submissions are left today.
+        """Fetch the number of submissions made and left today.
 
         Raises:
-            UserError: Kaggle can't be asked.
+            UserError: The call fails.
         """
-        answer = self._ask("get_submission_limits", slug, competition_name=slug)
-        return Limits(answer.num_today, answer.num_allowed_now)
+        response = self._ask("get_submission_limits", slug, competition_name=slug)
+        return Limits(response.num_today, response.num_allowed_now)
 
     def start_upload(self, slug: str, file_name: str, n_bytes: int, modified: int) -> tuple[str, str]:
-        """Announce a file; return the token that names it afterwards, and the address for its bytes.
+        """Announce an upload; return the token that identifies it and the address for its bytes.
 
         Raises:
-            UserError: It is refused.
+            UserError: Kaggle refuses it, or the call fails.
         """
-        answer = self._ask(
+        response = self._ask(
             "start_submission_upload",
             slug,
             competition_name=slug,
@@ -163,78 +163,79 @@ class Kaggle:
             content_length=n_bytes,
             last_modified_epoch_seconds=modified,
         )
-        return answer.token, answer.create_url
+        return response.token, response.create_url
 
     def create_submission(self, slug: str, blob: str, description: str) -> tuple[int, str]:
-        """Make an uploaded file a submission, in one attempt; return its ref (0: it failed) and Kaggle's words.
+        """Turn an upload into a submission, in one attempt; return its ref (0 on failure) and Kaggle's message.
 
         Raises:
-            requests.RequestException: What went wrong. The submission may exist all the same.
+            requests.RequestException: The call failed. The submission may exist anyway.
         """
-        answer = self._call(
+        response = self._call(
             "create_submission", competition_name=slug, blob_file_tokens=blob, submission_description=description
         )
-        return answer.ref, answer.message
+        return response.ref, response.message
 
     def submission(self, ref: int) -> Submission:
-        """Ask for one submission.
+        """Fetch one submission.
 
         Raises:
-            UserError: There is none with this number, or Kaggle can't be asked.
+            UserError: There is none with this number, or the call fails.
         """
         from requests import HTTPError
 
         try:
-            return _submission(call(self.patience, lambda: self._call("get_submission", ref=ref)))
+            return _submission(call(self.retry, lambda: self._call("get_submission", ref=ref)))
         except HTTPError as error:
             if error.response is not None and error.response.status_code in (403, 404):
-                raise UserError(f"Kaggle knows no submission {ref} of this account", "kagglekit history") from error
-            raise explained(error, "", lambda _: None) from error
+                what = f"Kaggle has no submission {ref} for this account"
+                raise UserError(what, "kagglekit history lists your runs and their submissions") from error
+            raise explain(error, "", lambda _: None) from error
         except Exception as error:
-            raise explained(error, "", lambda _: None) from error
+            raise explain(error, "", lambda _: None) from error
 
     def find_submission(self, slug: str, token: str) -> Submission | None:
-        """Look for the submission whose description holds `token`, among the newest.
+        """Return the submission whose description contains `token`; None if it is not among the newest.
 
         Raises:
-            UserError: Kaggle can't be asked.
+            UserError: The call fails.
         """
-        answer = self._ask("list_submissions", slug, competition_name=slug, page_size=PAGE)
-        return next((_submission(each) for each in answer.submissions or [] if token in each.description), None)
+        response = self._ask("list_submissions", slug, competition_name=slug, page_size=PAGE)
+        return next((_submission(each) for each in response.submissions or [] if token in each.description), None)
 
     def leaderboard(self, slug: str) -> bytes:
         """Fetch the public leaderboard: the bytes of a zip file with a CSV.
 
         Raises:
-            UserError: Kaggle can't be asked.
+            UserError: The call fails.
         """
 
         def whole() -> bytes:
-            with self._call("download_leaderboard", competition_name=slug) as answer:
-                return bytes(answer.content)
+            with self._call("download_leaderboard", competition_name=slug) as response:
+                return bytes(response.content)
 
-        return self._patiently(whole, slug)
+        return self._retried(whole, slug)
 
     def _ask(self, rpc: str, slug: str, redirects: bool = True, **fields: Any) -> Any:
-        return self._patiently(lambda: self._call(rpc, redirects, **fields), slug)
+        return self._retried(lambda: self._call(rpc, redirects, **fields), slug)
 
-    def _patiently(self, ask: Callable[[], Answer], slug: str) -> Answer:
+    def _retried(self, ask: Callable[[], T], slug: str) -> T:
         try:
-            return call(self.patience, ask)
+            return call(self.retry, ask)
         except UserError:
             raise
         except Exception as error:
-            raise explained(error, slug, self._entered) from error
+            raise explain(error, slug, self._entered) from error
 
     def _entered(self, slug: str) -> bool | None:
-        """Ask, once, whether the rules are accepted: what a bare 403 does not say. None if the slug is unknown."""
+        """Ask once whether the rules are accepted, which a bare 403 does not say; None if the slug is unknown."""
         try:
             return bool(self._call("get_competition", competition_name=slug).user_has_entered)
         except Exception:
             return None
 
     def _call(self, rpc: str, redirects: bool = True, **fields: Any) -> Any:
-        """Make one call, in one attempt."""
+        """Make one call in one attempt."""
         from kagglesdk.competitions.types import competition_api_service as types
 
         request = getattr(types, "Api" + "".join(word.capitalize() for word in rpc.split("_")) + "Request")()
@@ -246,21 +247,21 @@ class Kaggle:
             return getattr(client.competitions.competition_api_client, rpc)(request)
 
 
-def _submission(answer: Any) -> Submission:
+def _submission(response: Any) -> Submission:
     return Submission(
-        ref=answer.ref,
-        description=answer.description,
-        status=answer.status.name.lower(),
-        public=_score(answer.public_score),
-        private=_score(answer.private_score),
-        error=answer.error_description,
-        file_name=answer.file_name,
-        date=answer.date.isoformat(timespec="seconds") + "Z" if answer.date else "",
+        ref=response.ref,
+        description=response.description,
+        status=response.status.name.lower(),
+        public=_score(response.public_score),
+        private=_score(response.private_score),
+        error=response.error_description,
+        file_name=response.file_name,
+        date=response.date.isoformat(timespec="seconds") + "Z" if response.date else "",
     )
 
 
 def _score(text: str) -> float | None:
-    """Read a score, which is a text; empty while it is not known."""
+    """Parse a score; None while it is unknown and its text empty."""
     try:
         return float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What goes wrong with Kaggle and on the way to it, each in a sentence that says what to do."""
+"""Turn failed calls to Kaggle into a `UserError` with a reason and a hint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.kaggle.credentials import find_credentials, masked
-from kagglekit.kaggle.retry import fault, retry_after
+from kagglekit.kaggle.retry import retry_after, short_reason
 from kagglekit.system.console import duration
 from kagglekit.system.errors import UserError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Entered = Callable[[str], bool | None]
 
-# What Kaggle's words of refusal contain, and what they mean: asked in this order.
+# Parts of Kaggle's refusals and their meaning, checked in this order.
 REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("phone", "verify your", "verified", "identity"), "phone"),
     (("rules",), "rules"),
@@ -29,47 +29,49 @@ REFUSALS: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 class UnknownSlug(UserError):
-    """Kaggle has no such competition, or not for this account."""
+    """Kaggle has no such competition, or this account has no access to it."""
 
 
-def explained(error: Exception, slug: str, entered: Entered) -> UserError:
-    """Word a failure of a call to Kaggle, or of a transfer.
+def explain(error: Exception, slug: str, entered: Entered) -> UserError:
+    """Return a failed call to Kaggle, or a failed transfer, as a `UserError`.
 
     Args:
-        error: What was raised, most often by requests.
-        slug: The competition it was about; empty if none.
+        error: The exception, most often of requests.
+        slug: The competition of the call; empty if none.
         entered: Asks Kaggle whether the rules of a competition are accepted, None if there is no such
-            competition; only called where the answer itself does not say why it refuses.
+            competition; only called if the response gives no reason.
     """
     import requests
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return _refused(error, error.response, slug, entered)
     if isinstance(error, requests.exceptions.ProxyError):
-        return UserError(f"Kaggle cannot be reached through the proxy: {fault(error)}", _proxy_hint())
+        return UserError(f"Kaggle cannot be reached through the proxy: {short_reason(error)}", _proxy_hint())
     if isinstance(error, requests.exceptions.SSLError):
         return UserError(
-            f"the certificate of the other side is not accepted: {fault(error)}",
-            "behind a proxy that opens connections, name its certificate: REQUESTS_CA_BUNDLE=FILE",
+            f"the TLS connection to Kaggle failed: {short_reason(error)}",
+            "behind a TLS-inspecting proxy, set REQUESTS_CA_BUNDLE to its certificate file",
         )
     if isinstance(error, requests.Timeout):
-        return UserError("Kaggle did not answer in time", "look whether www.kaggle.com is up, and try again later")
+        return UserError("Kaggle did not respond in time", "check whether www.kaggle.com is up, and try again later")
     if isinstance(error, requests.ConnectionError):
         return UserError(
-            f"Kaggle cannot be reached: {fault(error)}",
-            f"check the network; if you need a proxy, set HTTPS_PROXY{_unheard()}",
+            f"Kaggle cannot be reached: {short_reason(error)}",
+            f"check the network; if you need a proxy, set HTTPS_PROXY{_ignored_proxy()}",
         )
-    return UserError(f"the call to Kaggle failed: {type(error).__name__}: {masked(str(error))}", "kagglekit doctor")
+    return UserError(
+        f"the call to Kaggle failed: {type(error).__name__}: {masked(str(error))}", "check with kagglekit doctor"
+    )
 
 
 def _refused(error: HTTPError, response: Response, slug: str, entered: Entered) -> UserError:
-    said, status = words(error), response.status_code
+    said, status = server_message(error), response.status_code
     if status == 401:
         return _wrong_credentials(said)
     if status == 429:
-        return UserError(f"Kaggle takes no more calls for now (429): {said}", come_back(error))
+        return UserError(f"Kaggle limits the number of calls (429): {said}", when_to_retry(error))
     if status >= 500:
-        return UserError(f"Kaggle is in trouble ({status}): {said}", "try again later; nothing here is lost")
+        return UserError(f"Kaggle has a server error ({status}): {said}", "try again later; nothing is lost here")
     if (meaning := _meaning(said)) or not slug:
         return refusal(meaning, slug, said, status)
     if status == 403:
@@ -78,37 +80,40 @@ def _refused(error: HTTPError, response: Response, slug: str, entered: Entered) 
 
 
 def refusal(meaning: str, slug: str, said: str = "", status: int = 403) -> UserError:
-    """Word a refusal.
+    """Return a refusal as a `UserError`.
 
     Args:
-        meaning: One of `REFUSALS`, ``slug``, or empty where nobody knows.
+        meaning: One of `REFUSALS`, ``slug``, or empty if unknown.
         slug: The competition.
-        said: Kaggle's own words.
+        said: Kaggle's own message.
         status: The HTTP status.
     """
     page = f"https://www.kaggle.com/c/{slug}" if slug else "https://www.kaggle.com"
     known = {
-        "phone": ("Kaggle wants the account verified by phone first", "do so: https://www.kaggle.com/settings"),
-        "rules": (f"the rules of {slug} are not accepted yet", f"accept them, and try again: {page}/rules"),
-        "limit": (f"no more submissions to {slug} are allowed today", f"the day ends {midnight()}: come back then"),
-        "deadline": (f"the deadline of {slug} is over, and it takes no late submissions", f"{page}/overview"),
-        "code": (
-            f"{slug} is a code competition: it takes notebooks, no files",
-            f"kagglekit predict in a notebook writes the CSV; submit that notebook on {page}",
+        "phone": ("Kaggle requires phone verification of the account", "verify it: https://www.kaggle.com/settings"),
+        "rules": (f"the rules of {slug} are not accepted yet", f"accept them and try again: {page}/rules"),
+        "limit": (f"no submissions to {slug} are left today", f"try again after the day ends {midnight()}"),
+        "deadline": (
+            f"the deadline of {slug} has passed, and late submissions are disabled",
+            f"see {page}/overview",
         ),
-        "disabled": (f"{slug} takes no submissions", f"{page}/overview says why"),
+        "code": (
+            f"{slug} is a code competition: it accepts notebooks, not files",
+            f"write the CSV with kagglekit predict in a notebook, and submit the notebook on {page}",
+        ),
+        "disabled": (f"submissions to {slug} are disabled", f"see {page}/overview"),
         "slug": (
-            f"there is no competition {slug!r} on Kaggle, or it is not open to this account",
-            f"the name is what stands in its address: {page}",
+            f"there is no competition {slug!r} on Kaggle, or this account has no access to it",
+            f"use the name in the competition's address: {page}",
         ),
     }
-    what, hint = known.get(meaning, (f"Kaggle refused ({status})", f"look at {page}, and whether you are logged in"))
+    what, hint = known.get(meaning, (f"Kaggle refused ({status})", f"check {page} and your login"))
     kind = UnknownSlug if meaning == "slug" else UserError
     return kind(f"{what} (Kaggle says: {said})" if said else what, hint)
 
 
-def words(error: HTTPError) -> str:
-    """Return the server's own words for an HTTP error, on one line, without credentials."""
+def server_message(error: HTTPError) -> str:
+    """Return the server's own message of an HTTP error, on one line, without credentials."""
     if error.response is None:
         return masked(str(error))
     try:
@@ -120,17 +125,17 @@ def words(error: HTTPError) -> str:
     return " ".join(masked(text).split())[:300]
 
 
-def come_back(error: Exception) -> str:
-    """Say when a call may be tried again."""
+def when_to_retry(error: Exception) -> str:
+    """Return the hint when to try a call again."""
     after = retry_after(error)
     if after is None or after > 7 * 86400:
-        return "try again in a quarter of an hour"
+        return "try again in 15 minutes"
     when = datetime.now().astimezone() + timedelta(seconds=after)
     return f"try again after {when:%H:%M:%S} (in {duration(after)})"
 
 
 def midnight() -> str:
-    """Say when Kaggle's day ends."""
+    """Return when Kaggle's day ends."""
     now = datetime.now(UTC)
     left = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0) - now
     return f"at midnight UTC, in {left.seconds // 3600} h {left.seconds % 3600 // 60:02} min"
@@ -138,10 +143,10 @@ def midnight() -> str:
 
 def _wrong_credentials(said: str) -> UserError:
     found = find_credentials()
-    used = f"the {found[0].kind} of {found[0].source}" if found else "none were found"
-    hint = "make a new token on https://www.kaggle.com/settings/api"
+    used = f"the {found[0].kind} from {found[0].source}" if found else "none were found"
+    hint = "create a new token on https://www.kaggle.com/settings/api"
     if len(found) > 1:
-        hint += f", or remove that one: {found[1].source} would count then"
+        hint += f", or remove the one in use: {found[1].source} would then take effect"
     return UserError(f"Kaggle does not accept the credentials (401: {said}); in use: {used}", hint)
 
 
@@ -152,9 +157,9 @@ def _meaning(said: str) -> str:
 
 def _proxy_hint() -> str:
     names = [name for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy") if os.environ.get(name)]
-    where = "it may be the proxy or Kaggle itself"
-    return f"{where}: look at {' and '.join(names) or 'the proxy of this system'}{_unheard()}, and see kagglekit doctor"
+    used = " and ".join(names) or "this system's proxy settings"
+    return f"the proxy or Kaggle may be down: check {used}{_ignored_proxy()}, then run kagglekit doctor"
 
 
-def _unheard() -> str:
-    return " (KAGGLE_PROXY is not heard by the client)" if os.environ.get("KAGGLE_PROXY") else ""
+def _ignored_proxy() -> str:
+    return " (the client ignores KAGGLE_PROXY)" if os.environ.get("KAGGLE_PROXY") else ""

@@ -1,4 +1,4 @@
-"""The public leaderboard: fetched once an hour, our place on it, and what medals would need."""
+"""The public leaderboard: fetch it at most once an hour, find our place, and compute what medals need."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
@@ -17,8 +18,8 @@ from kagglekit.system.files import write_text
 from kagglekit.system.paths import cache_folder
 from kagglekit.types.metric import greater_is_better
 
-FRESH = 3600  # s for which a fetched leaderboard is taken as it is
-LARGEST = 500_000_000  # bytes of the CSV; the largest competitions have some 20 MB
+FRESH = 3600  # s during which a fetched leaderboard is used again
+MAX_SIZE = 500_000_000  # bytes of the CSV; the largest competitions have about 20 MB
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Leaderboard:
     Attributes:
         teams: Best first; at least one.
         age: Seconds since it was fetched.
-        greater_is_better: Whether larger scores win.
+        greater_is_better: Whether higher scores rank higher.
     """
 
     teams: tuple[Team, ...]
@@ -45,24 +46,24 @@ class Leaderboard:
     greater_is_better: bool
 
     def better(self, score: float, other: float) -> bool:
-        """Whether a score beats another."""
+        """Whether a score is better than another."""
         return score > other if self.greater_is_better else score < other
 
     def best(self, scores: Sequence[float]) -> float:
-        """Return the best of some scores."""
+        """Return the best of several scores."""
         return max(scores) if self.greater_is_better else min(scores)
 
     def place(self, score: float) -> int:
-        """Return the place of a score: behind all teams that are strictly better."""
+        """Return the place of a score: right behind all teams that are strictly better."""
         return 1 + sum(self.better(team.score, score) for team in self.teams)
 
 
 def medal_places(n_teams: int) -> dict[str, int]:
     """Return the last place that gets each medal, by Kaggle's rule for the number of teams.
 
-    Source: https://www.kaggle.com/progression: gold for the top 10 % below 100 teams, the top 10 from there on, and
-    one more for every 500 teams from 250 teams on; silver and bronze for the top 20 % and 40 % below 250 teams, the
-    top 50 and 100 below 1,000, the top 5 % and 10 % from there on. Shares are rounded down here, to at least one.
+    Source: https://www.kaggle.com/progression. Gold: the top 10 % below 100 teams, else the top 10, and one more per
+    500 teams from 250 teams on. Silver and bronze: the top 20 % and 40 % below 250 teams, the top 50 and 100 below
+    1,000, else the top 5 % and 10 %. Shares are rounded down, to at least one.
     """
     if n_teams < 250:
         gold = n_teams // 10 if n_teams < 100 else 10
@@ -76,17 +77,17 @@ def medal_places(n_teams: int) -> dict[str, int]:
 def get_leaderboard(
     slug: str, metric: str, fetch: Callable[[], bytes], refresh: bool, warn: Callable[[str], None]
 ) -> Leaderboard:
-    """Return the leaderboard from the cache where it is fresh, else fetch it.
+    """Return the leaderboard from the cache if it is fresh, else fetch it.
 
     Args:
         slug: The competition.
-        metric: Its metric's name: which way it goes; of one that is not known the order of the teams tells.
+        metric: Name of its metric, which gives the direction; for an unknown one, the order of the teams does.
         fetch: Fetches the zip file.
-        refresh: Fetch it even if it is fresh.
-        warn: Told when an old one is used since a new one can't be had.
+        refresh: Fetch it even if the cached one is fresh.
+        warn: Receives a warning if fetching fails and an old one is used.
 
     Raises:
-        UserError: It can't be had, or is empty.
+        UserError: It cannot be fetched or read, or is empty.
     """
     kept = cache_folder() / "leaderboards" / f"{slug}.csv"
     age = time.time() - kept.stat().st_mtime if kept.exists() else None
@@ -97,7 +98,7 @@ def get_leaderboard(
         except UserError as error:
             if age is None:
                 raise
-            warn(f"{error.what}; this leaderboard is {age / 3600:.1f} h old")
+            warn(f"{error.what}; using the leaderboard of {age / 3600:.1f} h ago")
     teams, greater = _read(kept), greater_is_better(metric)
     return Leaderboard(teams, age or 0.0, teams[0].score > teams[-1].score if greater is None else greater)
 
@@ -106,13 +107,13 @@ def _unzipped(content: bytes, slug: str) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             member = next(each for each in archive.infolist() if each.filename.endswith(".csv"))
-            if member.file_size > LARGEST:
+            if member.file_size > MAX_SIZE:
                 raise UserError(
-                    f"the leaderboard of {slug} would be {member.file_size / 1e6:,.0f} MB", "it is not unpacked"
+                    f"the leaderboard of {slug} is too large: {member.file_size / 1e6:,.0f} MB", _see_site(slug)
                 )
             return archive.read(member).decode("utf-8-sig")
     except (zipfile.BadZipFile, StopIteration, UnicodeDecodeError) as error:
-        raise UserError(f"Kaggle's leaderboard of {slug} cannot be read: {error}", "try again later") from error
+        raise UserError(f"cannot read the leaderboard of {slug}: {error}", "try again later") from error
 
 
 def _read(file: Path) -> tuple[Team, ...]:
@@ -123,20 +124,46 @@ def _read(file: Path) -> tuple[Team, ...]:
     except (KeyError, ValueError) as error:
         file.unlink()
         raise UserError(
-            f"Kaggle's leaderboard has another form than expected: {error}", "look at it on the site"
+            f"the leaderboard of {file.stem} has an unexpected format: {error}", _see_site(file.stem)
         ) from error
     if not teams:
         file.unlink()
-        raise UserError("the leaderboard is empty", "nobody has a score yet")
+        raise UserError(f"the leaderboard of {file.stem} is empty: no team has a score yet", "try again later")
     return teams
 
 
+def _see_site(slug: str) -> str:
+    return f"see https://www.kaggle.com/c/{slug}/leaderboard"
+
+
 def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
-    """Return the public scores of the runs here, with the runs' names."""
+    """Return the public scores of the local runs of a competition, with the runs' names."""
     scores = []
     for file in sorted(out.glob("*/*/score.json")):
         run = Run(file.parent)
-        with suppress(UserError, ValueError, KeyError):  # a broken folder is no reason to show nothing
-            mine = run.submissions() if run.info().get("slug") == slug else []
+        with suppress(UserError, ValueError, KeyError):  # a damaged run must not hide the others
+            mine = run.submissions() if run.info().slug == slug else []
             scores += [(float(each["public"]), run.name) for each in mine if each["public"] is not None]
     return scores
+
+
+def standing(board: Leaderboard, ours: Sequence[tuple[float, str]], top: int) -> dict[str, Any]:
+    """Return what people ask of a leaderboard: its head, the places and scores of medals, our best score's place.
+
+    Args:
+        board: The leaderboard.
+        ours: Our scores with the names of their runs.
+        top: How many teams its head has.
+    """
+    best = board.best([score for score, _ in ours]) if ours else None
+    return {
+        "teams": len(board.teams),
+        "top": [vars(team) for team in board.teams[:top]],
+        "medals": {
+            medal: {"place": place, "score": board.teams[place - 1].score}
+            for medal, place in medal_places(len(board.teams)).items()
+        },
+        "best": best,
+        "run": next((run for score, run in ours if score == best), None),
+        "place": board.place(best) if best is not None else None,
+    }

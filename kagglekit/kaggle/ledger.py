@@ -1,4 +1,4 @@
-"""What became of uploads: the entries of score.json, in a run's folder or, for a file from elsewhere, in the cache."""
+"""The record of submissions: score.json in a run's folder, or in the cache for a file that no run wrote."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from kagglekit.system.paths import cache_folder
 
 
 def record_of_file(slug: str, file: Path) -> Run:
-    """Return the folder whose score.json is about a file that no run wrote, by its content."""
+    """Return the folder of the record for a file that no run wrote; its name follows from the file's content."""
     return Run(cache_folder() / "submitted" / f"{slug}-{digest(file)[:16]}")
 
 
 def digest(file: Path) -> str:
-    """Hash a file."""
+    """Return the SHA-256 of a file."""
     return sha256(file.read_bytes()).hexdigest()
 
 
 def new_entry(file: Path, message: str, token: str) -> dict[str, Any]:
-    """Return what score.json says of a submission before Kaggle has answered."""
+    """Return the entry of a submission before Kaggle has responded."""
     return {
         "token": token,
         "ref": None,
@@ -42,8 +42,8 @@ def new_entry(file: Path, message: str, token: str) -> dict[str, Any]:
     }
 
 
-def note(record: Run, entry: Mapping[str, Any]) -> None:
-    """Write an entry into score.json, in the place of the one with its token, else behind all others."""
+def write_entry(record: Run, entry: Mapping[str, Any]) -> None:
+    """Write an entry to score.json: replace the one with the same token, else append it."""
     entries = record.submissions()
     tokens = [each["token"] for each in entries]
     place = tokens.index(entry["token"]) if entry["token"] in tokens else len(entries)
@@ -51,41 +51,42 @@ def note(record: Run, entry: Mapping[str, Any]) -> None:
 
 
 def keep_score(record: Run | None, found: Submission) -> None:
-    """Write what Kaggle said of a submission into score.json, if it is about that one."""
+    """Write the state and the scores of a submission to the entry with its number, if there is one."""
     if record is None:
         return
     facts = asdict(found)
-    with alone(record, wait=True):
+    with locked(record, wait=True):
         for entry in record.submissions():
             if entry["ref"] == found.ref:
-                note(record, {**entry, **{key: facts[key] for key in ("status", "public", "private", "error")}})
+                write_entry(record, {**entry, **{key: facts[key] for key in ("status", "public", "private", "error")}})
 
 
 def find_open(record: Run, slug: str, kaggle: Kaggle) -> Submission | None:
-    """Return the submission of an earlier call that was stopped before it had heard Kaggle's answer.
+    """Return the submission of an earlier call that ended before Kaggle's response arrived.
 
-    An entry whose submission is not there was never made; that is noted.
+    An entry without a submission never arrived, and is marked so.
 
     Raises:
-        UserError: Kaggle can't be asked.
+        UserError: A call to Kaggle fails.
     """
     for entry in record.submissions():
         if entry["status"] == "sending":
             found = kaggle.find_submission(slug, entry["token"])
             if found:
-                note(record, {**entry, "status": found.status, "ref": found.ref})
+                write_entry(record, {**entry, "status": found.status, "ref": found.ref})
                 return found
-            note(record, {**entry, "status": "error", "error": "it never arrived"})
+            write_entry(record, {**entry, "status": "error", "error": "it never arrived"})
     return None
 
 
 def last_submission(run: Run, kaggle: Kaggle) -> int:
-    """Return the number of a run's latest submission, looked up by its token where the answer was lost.
+    """Return the number of a run's latest submission; look it up by its token if Kaggle's response was lost.
 
     Raises:
         UserError: There is none.
     """
-    if run.info().get("slug") and (found := find_open(run, run.info()["slug"], kaggle)):
+    slug = run.info().slug
+    if slug and (found := find_open(run, slug, kaggle)):
         return found.ref
     refs = [int(entry["ref"]) for entry in run.submissions() if entry["ref"]]
     if not refs:
@@ -94,28 +95,28 @@ def last_submission(run: Run, kaggle: Kaggle) -> int:
 
 
 def run_of(ref: int, out: Path) -> Run | None:
-    """Return the run that a submission belongs to; None if none here says so."""
+    """Return the local run that a submission belongs to; None if there is none."""
     runs = (Run(file.parent) for file in out.glob("*/*/score.json"))
     return next((run for run in runs if any(each["ref"] == ref for each in run.submissions())), None)
 
 
 @contextmanager
-def alone(record: Run, wait: bool = False) -> Iterator[None]:
-    """Keep others from writing the same score.json, and from submitting the same file, meanwhile.
+def locked(record: Run, wait: bool = False) -> Iterator[None]:
+    """Lock a record, so that no other process writes it or submits the same file.
 
     Raises:
-        UserError: Another process does so, or the folder can't be written.
+        UserError: Another process holds the lock, or the folder is not writable.
     """
     from filelock import FileLock, Timeout
 
-    check_writable(record.folder, "choose a folder that you may write to, or copy the run there")
+    check_writable(record.folder, "copy the run to a writable folder")
     try:
         record.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(record.folder / ".submit.lock", timeout=30 if wait else 0):
             yield
     except Timeout:
-        raise UserError(f"{record.name} is being submitted by another process", "wait for it") from None
+        raise UserError(f"another process is submitting {record.name}", "wait until it has finished") from None
     except OSError as error:
         raise UserError(
-            f"cannot write into {record.folder}: {error.strerror or error}", "look at its rights"
+            f"cannot write into {record.folder}: {error.strerror or error}", "check the folder's permissions"
         ) from error

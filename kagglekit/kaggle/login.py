@@ -1,7 +1,7 @@
-"""Logging in to Kaggle with its official client: the only module that imports it, and only inside functions.
+"""Log in to Kaggle with its official client, which only this module imports, and only inside functions.
 
-The client hangs without a time-out, prints to standard output and exits while it is imported or logs in. All of that
-is kept in here, and every session that it opens gets time-outs.
+During import and login, the client can hang without a timeout, print to standard output, and exit. This module
+contains all of that, and gives every session of the client timeouts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.credentials import broken_secret, find_credentials, how_to_log_in, masked
-from kagglekit.kaggle.failures import explained
+from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.system.errors import UserError
 
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
     from requests import Response
 
 
-def connect(patience: RetryPolicy) -> Kaggle:
+def connect(retry: RetryPolicy) -> Kaggle:
     """Log in to Kaggle with the credentials that the official client finds.
 
     Raises:
-        UserError: There are none, Kaggle refuses them, or it can't be reached.
+        UserError: There are none, Kaggle refuses them, or it cannot be reached.
     """
     found = find_credentials()
     if not found:
-        raise UserError("there are no credentials for Kaggle", how_to_log_in())
+        raise UserError("no Kaggle credentials found", how_to_log_in())
     if broken := broken_secret():
-        raise UserError(f"the credentials cannot be used: {broken}", f"save them anew; in use is {found[0].source}")
+        raise UserError(f"the credentials cannot be used: {broken}", f"save them again to {found[0].source}")
     try:
-        return Kaggle(call(patience, lambda: _logged_in(patience.timeouts)), patience)
+        return Kaggle(call(retry, lambda: _logged_in(retry.timeouts)), retry)
     except UserError:
         raise
     except Exception as error:
-        raise explained(error, "", lambda _: None) from error
+        raise explain(error, "", lambda _: None) from error
 
 
 def check_login(seconds: float) -> str:
-    """Ask Kaggle, in one attempt, whether it accepts the credentials; return the user's name.
+    """Check, in one attempt, that Kaggle accepts the credentials; return the user's name.
 
     Args:
-        seconds: How long each of the few calls may take.
+        seconds: Limit of each of the few calls.
 
     Raises:
-        UserError: It does not, or it can't be asked.
+        UserError: Kaggle refuses them, or cannot be reached.
     """
     try:
         kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy())
@@ -55,29 +55,29 @@ def check_login(seconds: float) -> str:
     except UserError:
         raise
     except Exception as error:
-        raise explained(error, "", lambda _: None) from error
+        raise explain(error, "", lambda _: None) from error
     return str(kaggle.api.config_values.get("username") or "")
 
 
 def _logged_in(timeouts: tuple[float, float]) -> Any:
-    """Import the client and log in; nothing it prints is shown, and nothing it does takes for ever."""
-    with redirect_stdout(StringIO()), _time_outs_for_all(timeouts):
+    """Import the client and log in, with its output hidden and every request bounded in time."""
+    with redirect_stdout(StringIO()), _timeouts_everywhere(timeouts):
         try:
             api = _api_class(timeouts)()
         except (Exception, SystemExit) as error:
             raise UserError(
                 masked(f"the kaggle client cannot be imported: {type(error).__name__}: {error}"),
-                "install it again (pip install --upgrade kaggle six), and see kagglekit doctor",
+                "reinstall it (pip install --upgrade kaggle six), and check with kagglekit doctor",
             ) from error
         try:
             api.authenticate()
         except SystemExit:
-            raise UserError("the kaggle client takes none of the credentials it finds", how_to_log_in()) from None
+            raise UserError("the kaggle client accepts none of the credentials it finds", how_to_log_in()) from None
     return api
 
 
 def _api_class(timeouts: tuple[float, float]) -> Any:
-    """Return the official client's class, with time-outs on every call."""
+    """Return the official client's class, with timeouts on every call."""
     from kaggle.api.kaggle_api_extended import KaggleApi
     from requests.adapters import HTTPAdapter
 
@@ -98,8 +98,8 @@ def _api_class(timeouts: tuple[float, float]) -> Any:
 
 
 @contextmanager
-def _time_outs_for_all(timeouts: tuple[float, float]) -> Iterator[None]:
-    """Give every request of this process time-outs: importing the client sends one before any session is ours."""
+def _timeouts_everywhere(timeouts: tuple[float, float]) -> Iterator[None]:
+    """Give every request of this process timeouts: importing the client sends one before our session exists."""
     from requests.adapters import HTTPAdapter
 
     send = HTTPAdapter.send

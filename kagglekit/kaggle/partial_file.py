@@ -1,4 +1,4 @@
-"""A file on its way: FILE.part holds what has arrived, FILE.part.json says what it is a part of."""
+"""A partly fetched file: FILE.part contains the received bytes, FILE.part.json describes the whole file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from kagglekit.system.files import write_text
 
 @dataclass(frozen=True)
 class Origin:
-    """What a host says of a file; empty where it says nothing.
+    """What a host says about a file; fields are empty where it says nothing.
 
     Attributes:
         total: Its size in bytes.
         etag: A strong entity tag.
-        modified: Its date, as the host writes it.
+        modified: Its date, in the host's format.
         md5: 32 hexadecimal digits.
     """
 
@@ -34,83 +34,83 @@ class Origin:
 
     @property
     def validator(self) -> str:
-        """What If-Range takes to know the file again."""
+        """The value for If-Range, which identifies this version of the file."""
         return self.etag or self.modified
 
     def contradicts(self, other: Origin) -> bool:
-        """Whether both say something, and not the same."""
+        """Whether any field has two different values."""
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
         return any(mine != theirs for mine, theirs in pairs if mine not in ("", None) and theirs not in ("", None))
 
 
-class Part:
-    """What has arrived of a file, open for more. Every byte is in the file as soon as `append` returns.
+class PartialFile:
+    """The received bytes of a file, open for more. `append` returns once the bytes are written.
 
     Attributes:
-        file: Its final name, which it gets in `finish`.
-        size: Bytes that have arrived.
-        origin: What the host said of the file.
-        begun: How often it was begun from the first byte, by this process.
-        settled: Whether its end was taken for granted, since the host did not say how long it is.
+        file: Its final name, which `finish` gives it.
+        size: Number of received bytes.
+        origin: What the host said about the file.
+        starts: How often this process started from the first byte.
+        size_assumed: Whether the end of the transfer was taken as the end of the file: the host gave no size.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.size = 0
         self.origin = Origin()
-        self.begun = 0
-        self.settled = False
+        self.starts = 0
+        self.size_assumed = False
         self._path = file.with_name(f"{file.name}.part")
-        self._note = file.with_name(f"{file.name}.part.json")
+        self._description = file.with_name(f"{file.name}.part.json")
         self._digest = hashlib.md5(usedforsecurity=False)
         self._handle: int | None = None
 
     @property
     def md5(self) -> str:
-        """Of the bytes that have arrived, 32 hexadecimal digits."""
+        """The md5 of the received bytes, 32 hexadecimal digits."""
         return self._digest.hexdigest()
 
     @property
-    def whole(self) -> bool:
-        """Whether nothing is missing."""
+    def complete(self) -> bool:
+        """Whether all bytes were received."""
         return self.origin.total is not None and self.size >= self.origin.total
 
-    def begin(self, origin: Origin) -> None:
-        """Throw away what has arrived and begin from the first byte.
+    def start(self, origin: Origin) -> None:
+        """Discard the received bytes and start from the first byte.
 
         Raises:
-            UserError: There is not enough room on the disk, or it can't be written to.
+            UserError: The disk is too full, or not writable.
         """
         self.clear()
         self.origin = origin
-        self.check_room()
-        with _words_errors(self._path):
-            write_text(self._note, json.dumps(asdict(origin)) + "\n")
+        self.check_disk_space()
+        with _system_errors(self._path):
+            write_text(self._description, json.dumps(asdict(origin)) + "\n")
             self._handle = os.open(self._path, _WRITE | os.O_CREAT | os.O_EXCL, 0o666)
-        self.begun += 1
+        self.starts += 1
 
-    def check_room(self) -> None:
-        """Check that the disk has room for what is missing.
+    def check_disk_space(self) -> None:
+        """Check that the disk has space for the missing bytes.
 
         Raises:
-            UserError: It has not.
+            UserError: It does not.
         """
         needed = (self.origin.total or 0) - self.size
         free = shutil.disk_usage(self.file.parent).free
         if needed > free:
             raise UserError(
-                f"fetching {self.file.name} needs {amount(needed)} more and {self.file.parent} has {amount(free)} left",
+                f"{self.file.name} needs {amount(needed)} more, but {self.file.parent} has only {amount(free)} free",
                 _ELSEWHERE,
             )
 
     def append(self, data: bytes) -> None:
-        """Write what came next.
+        """Write the next bytes.
 
         Raises:
-            UserError: The disk is full, or it can't be written to.
+            UserError: The disk is full, or not writable.
         """
         rest = memoryview(data)
-        with _words_errors(self._path):
+        with _system_errors(self._path):
             if self._handle is None:
                 self._handle = os.open(self._path, _WRITE | os.O_APPEND)
             while rest:
@@ -119,37 +119,37 @@ class Part:
                 self.size += written
                 rest = rest[written:]
 
-    def settle(self) -> None:
-        """Take the file as whole as it is: the host did not say how long it is, and has sent all."""
-        self.settled = True
+    def assume_complete(self) -> None:
+        """Take the file as complete: the host gave no size and ended the transfer."""
+        self.size_assumed = True
         self.origin = replace(self.origin, total=self.size)
-        write_text(self._note, json.dumps(asdict(self.origin)) + "\n")
+        write_text(self._description, json.dumps(asdict(self.origin)) + "\n")
 
     def finish(self) -> None:
         """Give the file its final name.
 
         Raises:
-            UserError: The disk is full, or it can't be written to.
+            UserError: The disk is full, or not writable.
         """
         self.close()
-        with _words_errors(self.file):
+        with _system_errors(self.file):
             with self._path.open("rb+") as file:
                 os.fsync(file.fileno())
             self._path.replace(self.file)
-            self._note.unlink(missing_ok=True)
+            self._description.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Throw away what has arrived.
+        """Discard the received bytes.
 
         Raises:
-            UserError: It can't be removed.
+            UserError: They cannot be removed.
         """
         self.close()
-        self.settled = False
+        self.size_assumed = False
         self.size, self.origin, self._digest = 0, Origin(), hashlib.md5(usedforsecurity=False)
-        with _words_errors(self._path):
-            self._path.unlink(missing_ok=True)  # first, since a note without its part does no harm
-            self._note.unlink(missing_ok=True)
+        with _system_errors(self._path):
+            self._path.unlink(missing_ok=True)  # first: a description without its bytes does no harm
+            self._description.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""
@@ -157,10 +157,10 @@ class Part:
             os.close(self._handle)
         self._handle = None
 
-    def take_up(self) -> None:
-        """Read what an earlier process left, if it can be gone on with."""
-        with suppress(OSError, ValueError, TypeError):  # no part, no note, or not of ours
-            origin = Origin(**json.loads(self._note.read_text(encoding="utf-8")))
+    def load(self) -> None:
+        """Read what an earlier process left, if it can be resumed."""
+        with suppress(OSError, ValueError, TypeError):  # no bytes, no description, or not ours
+            origin = Origin(**json.loads(self._description.read_text(encoding="utf-8")))
             with self._path.open("rb") as file:
                 digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
                 size = file.tell()
@@ -169,14 +169,14 @@ class Part:
 
 
 _WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
-_ELSEWHERE = "free some disk or choose a folder elsewhere; what has arrived is kept"
+_ELSEWHERE = "free some disk space, or choose another folder; received bytes are kept"
 
 
 @contextmanager
-def arriving(file: Path) -> Iterator[Part]:
-    """Open what has arrived of a file, close it at the end."""
-    part = Part(file)
-    part.take_up()
+def opened(file: Path) -> Iterator[PartialFile]:
+    """Open the received bytes of a file; close them at the end."""
+    part = PartialFile(file)
+    part.load()
     try:
         yield part
     finally:
@@ -184,7 +184,7 @@ def arriving(file: Path) -> Iterator[Part]:
 
 
 @contextmanager
-def _words_errors(path: Path) -> Iterator[None]:
+def _system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

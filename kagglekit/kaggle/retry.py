@@ -1,4 +1,4 @@
-"""How long faults of a network are put up with, and which of them pass by themselves."""
+"""Retry temporary network errors, and distinguish them from lasting ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
-LONGEST_PAUSE = 30.0
-TOLD_FROM = 10.0  # a pause of that many seconds is said, or the program would seem to hang
+TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
+MAX_PAUSE = 30.0  # s
+REPORTED_FROM = 10.0  # s; shorter pauses are silent, longer ones would look like a hang
 
 
 class Fault(Exception):
-    """Something went wrong on the way that may not happen again; its text is a few words."""
+    """A transfer failed and may succeed when retried; the message is a few words."""
 
 
 def _silent(text: str) -> None:
@@ -30,15 +30,15 @@ def _silent(text: str) -> None:
 
 @dataclass
 class RetryPolicy:
-    """Waits between attempts, until there was no progress for some time.
+    """Waits between attempts, and gives up after some time without progress.
 
-    The clock runs from its making on. `call`, `fetch` and `upload` take a `fresh` one of their own, so that one
-    patience may serve many of them, one inside another.
+    The clock starts when the object is created. `call`, `fetch` and `upload` use a `fresh` copy, so that one policy
+    can serve many calls, also nested ones.
 
     Attributes:
         seconds: Seconds without progress after which it gives up.
-        report: Where lines for people go.
-        faults: What went wrong so far, in a few words each.
+        report: Receives lines for the user.
+        faults: The errors so far, a few words each.
     """
 
     seconds: float = 300.0
@@ -49,67 +49,66 @@ class RetryPolicy:
 
     @property
     def timeouts(self) -> tuple[float, float]:
-        """Seconds that one attempt may take to connect, and to bring the next bytes."""
+        """Seconds that one attempt may take to connect, and to receive the next bytes."""
         return min(10.0, self.seconds / 30), min(60.0, self.seconds / 5)
 
     @property
     def over(self) -> bool:
-        """Whether there was no progress for too long."""
+        """Whether the time without progress is used up."""
         return time.monotonic() - self._since >= self.seconds
 
     def fresh(self) -> RetryPolicy:
-        """Return the same patience with its own clock, which starts now."""
+        """Return the same policy with its own clock, which starts now."""
         return replace(self)
 
     def progressed(self) -> None:
-        """Start the clock again."""
+        """Restart the clock."""
         self._since, self._in_a_row = time.monotonic(), 0
 
     def wait(self, error: Exception) -> None:
         """Sleep until the next attempt.
 
         Raises:
-            Exception: `error` itself, if it does not pass, the time is over, or the server asks to come back later
-                than that.
+            Exception: `error` itself, if it is lasting, the time is used up, or the server asks to retry even later.
         """
         pause = self.pause(error)
-        if pause >= TOLD_FROM:
-            self.report(f"{fault(error)}; trying again in {pause:.0f} s")
+        if pause >= REPORTED_FROM:
+            self.report(f"{short_reason(error)}; retrying in {pause:.0f} s")
         time.sleep(pause)
 
     def pause(self, error: Exception) -> float:
-        """Return the seconds to sleep: 0.5 s, doubled at each fault in a row to 30 s, up to half less by chance.
+        """Return the seconds to sleep: 0.5 s, doubled at each error in a row up to 30 s, minus a random 0 to 50 %.
 
-        A Retry-After of the server is kept. The first pause is shorter where there is little time in all.
+        The server's Retry-After is respected. The first pause is shorter if `seconds` is small.
 
         Raises:
             Exception: See `wait`.
         """
-        self.faults.append(fault(error))
+        self.faults.append(short_reason(error))
         left = self.seconds - (time.monotonic() - self._since)
         asked = retry_after(error) or 0.0
-        if not passes(error) or left <= 0 or asked > left:
+        if not is_temporary(error) or left <= 0 or asked > left:
             raise error
         first = min(0.5, self.seconds / 100)
-        pause = min(LONGEST_PAUSE, first * 2.0 ** min(self._in_a_row, 16)) * random.uniform(0.5, 1.0)
+        pause = min(MAX_PAUSE, first * 2.0 ** min(self._in_a_row, 16)) * random.uniform(0.5, 1.0)
         self._in_a_row += 1
         return min(max(pause, asked), left)
 
     def recovered(self) -> None:
-        """Say in a line which faults there were before it went well, if there were any, and forget them."""
+        """Report the errors before a success in one line, if there were any, and clear them."""
         if self.faults:
-            many = f"{len(self.faults)} faults" if len(self.faults) > 1 else "a fault"
-            self.report(f"went on after {many}: {', '.join(dict.fromkeys(self.faults))}")
+            many = f"{len(self.faults)} errors" if len(self.faults) > 1 else "an error"
+            self.report(f"recovered from {many}: {', '.join(dict.fromkeys(self.faults))}")
         self.faults.clear()
 
 
-def call(patience: RetryPolicy, function: Callable[[], T]) -> T:
+def call(retry: RetryPolicy, function: Callable[[], T]) -> T:
     """Call a function until it succeeds.
 
     Raises:
-        Exception: The function's, if it does not pass or time is over (see `RetryPolicy.wait`).
+        Exception: The function's, if it is lasting or the time is used up (see `RetryPolicy.wait`).
     """
-    own = patience.fresh()
+    own = retry.fresh()
     while True:
         try:
             result = function()
@@ -120,23 +119,23 @@ def call(patience: RetryPolicy, function: Callable[[], T]) -> T:
             return result
 
 
-def passes(error: Exception) -> bool:
-    """Whether an error may be gone at the next attempt."""
+def is_temporary(error: Exception) -> bool:
+    """Whether another attempt may succeed."""
     from requests import exceptions as of_requests
     from urllib3 import exceptions as of_urllib3
 
     if isinstance(error, of_requests.HTTPError):
-        return error.response is not None and error.response.status_code in PASSING
+        return error.response is not None and error.response.status_code in TEMPORARY
     if _permanent(error):
         return False
     return isinstance(
         error,
         (
             Fault,
-            of_requests.ConnectionError,  # its subclasses: refused, reset, proxy, TLS, time-out of connecting
+            of_requests.ConnectionError,  # its subclasses: refused, reset, proxy, TLS, connect timeout
             of_requests.Timeout,
             of_requests.ChunkedEncodingError,
-            of_urllib3.ProtocolError,  # the following three: while a body is read
+            of_urllib3.ProtocolError,  # this one and the next two: while a body is read
             of_urllib3.TimeoutError,
             of_urllib3.SSLError,
         ),
@@ -144,13 +143,13 @@ def passes(error: Exception) -> bool:
 
 
 def _permanent(error: Exception) -> bool:
-    """Whether a failure to connect is one of settings, which no waiting mends."""
+    """Whether a failure to connect is due to settings, which waiting does not fix."""
     text = _texts(error)
     return "certificate verify failed" in text or "407 proxy authentication" in text
 
 
-def fault(error: Exception) -> str:
-    """Word an error in a few words without addresses: those of requests hold signed query strings."""
+def short_reason(error: Exception) -> str:
+    """Describe an error in a few words, without addresses: those of requests contain signed query strings."""
     from requests import exceptions as of_requests
     from urllib3 import exceptions as of_urllib3
 
@@ -161,24 +160,24 @@ def fault(error: Exception) -> str:
     text = _texts(error)
     known = next((words for sign, words in _SIGNS.items() if sign in text), "")
     if isinstance(error, of_requests.ProxyError):
-        return f"the proxy fails ({known})" if known else "the proxy fails"
+        return f"proxy error ({known})" if known else "proxy error"
     if known:
         return known
     silent = isinstance(error, (of_requests.Timeout, of_urllib3.TimeoutError))
-    return "silence" if silent else f"{type(error).__name__}"
+    return "no response" if silent else f"{type(error).__name__}"
 
 
-_SIGNS = {  # in the texts of an error and its causes, lower case, the first that fits
-    "certificate verify failed": "the certificate is not trusted",
-    "407 proxy authentication": "it asks for a name and a password",
+_SIGNS = {  # parts of the lower-case messages of an error and its causes; the first match wins
+    "certificate verify failed": "untrusted certificate",
+    "407 proxy authentication": "it requires a user name and a password",
     "name resolution": "unknown host",
     "name or service not known": "unknown host",
     "failed to resolve": "unknown host",
     "connection refused": "connection refused",
     "actively refused": "connection refused",
-    "timed out": "silence",
-    "incompleteread": "cut in the middle",
-    "ended prematurely": "cut in the middle",
+    "timed out": "no response",
+    "incompleteread": "transfer cut off",
+    "ended prematurely": "transfer cut off",
     "closed connection without response": "connection closed",
     "connection reset": "connection reset",
     "broken pipe": "connection reset",
@@ -192,7 +191,7 @@ def _texts(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what caused it; a loop among causes ends it."""
+    """Yield an error and its causes, each once."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
@@ -202,7 +201,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def retry_after(error: Exception) -> float | None:
-    """Return the seconds after which the server asks to come back, from seconds or a date; None if it does not."""
+    """Return the seconds of a Retry-After header, which holds seconds or a date; None without one."""
     response: Response | None = getattr(error, "response", None)
     value = response.headers.get("Retry-After", "").strip() if response is not None else ""
     if value.isascii() and value.isdigit():

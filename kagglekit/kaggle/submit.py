@@ -1,4 +1,4 @@
-"""A submission to Kaggle: uploaded and created once, whatever the network does, then followed until it has a score."""
+"""Submit a file to Kaggle exactly once, in spite of network errors."""
 
 from __future__ import annotations
 
@@ -10,33 +10,30 @@ from pathlib import Path
 from uuid import uuid4
 
 from kagglekit.kaggle.client import Facts, Kaggle, Limits, Submission
-from kagglekit.kaggle.failures import explained, midnight, refusal
-from kagglekit.kaggle.ledger import alone, find_open, new_entry, note
-from kagglekit.kaggle.retry import RetryPolicy, fault
+from kagglekit.kaggle.failures import explain, midnight, refusal
+from kagglekit.kaggle.ledger import find_open, locked, new_entry, write_entry
+from kagglekit.kaggle.retry import RetryPolicy, short_reason
 from kagglekit.kaggle.transport import network_errors, status
-from kagglekit.kaggle.upload import AddressGone, upload
+from kagglekit.kaggle.upload import AddressExpired, upload
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display, amount, duration
+from kagglekit.system.console import Display, amount
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.system.signals import deferred_stop, stop_if_asked
 
-LONGEST_WAIT = 3600  # s; scoring takes seconds to a few minutes
-LONGEST_PAUSE = 30  # s between two questions for the score
-LONGEST_MESSAGE = 400  # characters of a description
-AGAIN = "nothing was submitted; try again later"
+MAX_MESSAGE = 400  # characters of a description
+TRY_AGAIN = "try again later; nothing was submitted"
 
 Ask = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
-class Sending:
-    """What is to be submitted.
+class Package:
+    """A checked file, ready to submit.
 
     Attributes:
         slug: The competition on Kaggle.
         file: The CSV.
         message: The description, without the token.
-        record: Whose score.json is kept: the run's, or one for this file.
+        record: The folder of its score.json: the run's, or one for this file.
     """
 
     slug: str
@@ -45,8 +42,8 @@ class Sending:
     record: Run
 
 
-def open_competition(kaggle: Kaggle, slug: str, display: Display) -> Limits:
-    """Check that a competition takes files from this account today; show its deadline and what is left.
+def check_open(kaggle: Kaggle, slug: str, display: Display) -> Limits:
+    """Check that a competition accepts files from this account today; show its deadline and the submissions left.
 
     Raises:
         UserError: It does not.
@@ -64,131 +61,112 @@ def open_competition(kaggle: Kaggle, slug: str, display: Display) -> Limits:
     return limits
 
 
-def agreed(record: Run | None, limits: Limits, ask: Ask | None) -> None:
-    """Ask before what can't be taken back: a second upload of a run, the day's last submission.
+def confirm(record: Run | None, limits: Limits, ask: Ask | None) -> None:
+    """Ask before a second upload of a run and before the day's last submission: neither can be undone.
 
     Args:
-        record: Of what is to be submitted; None before there is anything.
-        limits: Of today.
-        ask: Asks the user; None where there is nobody to ask.
+        record: The record of the file; None before there is a file.
+        limits: Today's limits.
+        ask: Asks the user; None without a terminal.
 
     Raises:
-        UsageError: There is nobody to ask.
+        UsageError: A question is due, and there is no terminal.
         UserError: The user says no.
     """
     sent = [str(each["ref"]) for each in (record.submissions() if record else []) if each["ref"]]
     reasons = [f"{record.name} was submitted before ({', '.join(sent)})"] if record and sent else []
     if limits.left == 1:
-        reasons.append("this is the last submission of today")
+        reasons.append("this is today's last submission")
     why = " and ".join(reasons)
     if why and ask is None:
-        raise UsageError(f"{why}, and there is no terminal to ask on", "add --yes to submit all the same")
+        raise UsageError(f"{why}, and there is no terminal to confirm it", "to submit anyway, add --yes")
     if why and ask and not ask(f"{why}: submit?"):
         raise UserError("nothing was submitted")
 
 
-def submit(sending: Sending, kaggle: Kaggle, ask: Ask | None, display: Display) -> Submission:
-    """Upload a file and make it a submission, once; return it as Kaggle has it, scored or not.
+def submit(package: Package, kaggle: Kaggle, ask: Ask | None, display: Display) -> Submission:
+    """Upload a file and create exactly one submission; return it, scored or not.
 
     Raises:
-        UserError: It was not submitted; or nobody knows, and the message says how to find out.
-        UsageError: See `agreed`.
+        UserError: It was not submitted; or that is unknown, and the message says how to find out.
+        UsageError: See `confirm`.
     """
-    with alone(sending.record):
-        if found := find_open(sending.record, sending.slug, kaggle):
-            display.report(f"an earlier try had reached Kaggle: submission {found.ref}")
+    with locked(package.record):
+        if found := find_open(package.record, package.slug, kaggle):
+            display.report(f"an earlier attempt had reached Kaggle: submission {found.ref}")
             return found
-        agreed(sending.record, open_competition(kaggle, sending.slug, display), ask)
-        blob = _send_bytes(sending, kaggle, display)
-        entry = new_entry(sending.file, sending.message, uuid4().hex[:12])
-        note(sending.record, entry)
+        confirm(package.record, check_open(kaggle, package.slug, display), ask)
+        blob = _send_bytes(package, kaggle, display)
+        entry = new_entry(package.file, package.message, uuid4().hex[:12])
+        write_entry(package.record, entry)
         try:
-            ref = _create(sending, kaggle, blob, entry["token"])
+            ref = _create(package, kaggle, blob, entry["token"])
         except _Refused as error:
-            note(sending.record, {**entry, "status": "error", "error": str(error)})
+            write_entry(package.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
-        note(sending.record, {**entry, "status": "pending", "ref": ref})
-    display.report(f"submitted {sending.file.name} as {ref}: {sending.message}")
-    return Submission(ref, sending.message, "pending", None, None, "", sending.file.name, entry["sent"])
-
-
-def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
-    """Ask for a submission, at growing intervals, until it is scored or refused.
-
-    Raises:
-        UserError: Kaggle can't be asked, or takes more than an hour.
-    """
-    started, pause = time.monotonic(), 1.0
-    with deferred_stop(), _live(display, f"waiting for the score of {ref}"):
-        while True:
-            found = kaggle.submission(ref)
-            stop_if_asked()
-            if found.status != "pending":
-                return found
-            if time.monotonic() - started > LONGEST_WAIT:
-                raise UserError(f"Kaggle has no score for {ref} after {duration(LONGEST_WAIT)}")
-            time.sleep(pause)
-            pause = min(LONGEST_PAUSE, pause * 1.5)
+        write_entry(package.record, {**entry, "status": "pending", "ref": ref})
+    display.report(f"submitted {package.file.name} as {ref}: {package.message}")
+    return Submission(ref, package.message, "pending", None, None, "", package.file.name, entry["sent"])
 
 
 class _Refused(Exception):
-    """Kaggle made no submission of the file, for certain."""
+    """Kaggle certainly created no submission."""
 
     def __init__(self, reason: UserError) -> None:
         super().__init__(reason.what)
         self.reason = reason
 
 
-def _send_bytes(sending: Sending, kaggle: Kaggle, display: Display) -> str:
-    """Upload the file; return the token that names it."""
-    facts, patience = sending.file.stat(), kaggle.patience.fresh()
+def _send_bytes(package: Package, kaggle: Kaggle, display: Display) -> str:
+    """Upload the file; return the token that identifies it."""
+    facts, retry = package.file.stat(), kaggle.retry.fresh()
     while True:
-        blob, address = kaggle.start_upload(sending.slug, sending.file.name, facts.st_size, int(facts.st_mtime))
+        blob, address = kaggle.start_upload(package.slug, package.file.name, facts.st_size, int(facts.st_mtime))
         try:
-            with _live(display, f"uploading {amount(facts.st_size)}"):
-                upload(address, sending.file, patience)
-        except AddressGone as error:
-            if _paused(error, patience):
-                raise UserError(f"the address that Kaggle gave for the upload is gone: {error}", AGAIN) from error
+            with live(display, f"uploading {amount(facts.st_size)}"):
+                upload(address, package.file, retry)
+        except AddressExpired as error:
+            if _pause(error, retry):
+                raise UserError(f"the upload address that Kaggle gave has expired: {error}", TRY_AGAIN) from error
         except network_errors() as error:
-            raise UserError(f"the upload failed: {fault(error)}", AGAIN) from error
+            raise UserError(f"the upload failed: {short_reason(error)}", TRY_AGAIN) from error
         else:
-            patience.recovered()
+            retry.recovered()
             return blob
 
 
-def _create(sending: Sending, kaggle: Kaggle, blob: str, token: str) -> int:
-    """Create the submission; after an answer that was lost, look for it before anything is sent again.
+def _create(package: Package, kaggle: Kaggle, blob: str, token: str) -> int:
+    """Create the submission; if Kaggle's response is lost, look for it before sending anything again.
 
-    Only a clear refusal is taken as one: whatever else goes wrong, the submission may have been made.
+    Only a clear refusal counts as one: after any other error the submission may exist.
     """
-    patience = kaggle.patience.fresh()
-    description = f"[{token}] {sending.message}"[:LONGEST_MESSAGE]
+    retry = kaggle.retry.fresh()
+    description = f"[{token}] {package.message}"[:MAX_MESSAGE]
     while True:
         try:
-            ref, said = kaggle.create_submission(sending.slug, blob, description)
+            ref, said = kaggle.create_submission(package.slug, blob, description)
         except Exception as error:
             if 400 <= status(error) < 500 and status(error) not in (408, 429):
-                raise _Refused(explained(error, sending.slug, lambda _: True)) from error
-            last = _paused(error, patience)
-            if found := _search(sending, kaggle, token):
-                patience.recovered()
+                raise _Refused(explain(error, package.slug, lambda _: True)) from error
+            last = _pause(error, retry)
+            if found := _search(package, kaggle, token):
+                retry.recovered()
                 return found.ref
             if last:
-                raise _unknown(explained(last, sending.slug, lambda _: True)) from last
+                raise _unknown(explain(last, package.slug, lambda _: True)) from last
             continue
-        patience.recovered()
+        retry.recovered()
         if ref:
             return ref
-        raise _Refused(UserError(f"Kaggle made no submission of the file: {said}", AGAIN))
+        raise _Refused(UserError(f"Kaggle created no submission: {said}", TRY_AGAIN))
 
 
-def _search(sending: Sending, kaggle: Kaggle, token: str) -> Submission | None:
-    """Look for a submission again and again, a fifth of the patience long: Kaggle may still be at work on it."""
-    until, pause = time.monotonic() + min(60.0, kaggle.patience.seconds / 5), kaggle.patience.seconds / 300
+def _search(package: Package, kaggle: Kaggle, token: str) -> Submission | None:
+    """Look for a submission repeatedly, for a fifth of the timeout: Kaggle may still be processing it."""
+    until, pause = time.monotonic() + min(60.0, kaggle.retry.seconds / 5), kaggle.retry.seconds / 300
     while True:
         try:
-            found = kaggle.find_submission(sending.slug, token)
+            found = kaggle.find_submission(package.slug, token)
         except UserError as error:
             raise _unknown(error) from error
         if found or time.monotonic() + pause > until:
@@ -199,23 +177,23 @@ def _search(sending: Sending, kaggle: Kaggle, token: str) -> Submission | None:
 
 def _unknown(error: UserError) -> UserError:
     return UserError(
-        f"nobody knows whether the file was submitted: Kaggle's answer was lost, and now: {error.what}",
-        "give the same command again later: it looks for the submission before it sends anything",
+        f"unknown whether the file was submitted: Kaggle's response was lost ({error.what})",
+        "run the same command again later: it looks for the submission before it sends anything",
     )
 
 
-def _paused(error: Exception, patience: RetryPolicy) -> Exception | None:
-    """Pause before the next try; return the error where there should be none."""
+def _pause(error: Exception, retry: RetryPolicy) -> Exception | None:
+    """Pause before the next attempt; return the error if there should be none."""
     try:
-        patience.wait(error)
+        retry.wait(error)
     except Exception as last:
         return last
     return None
 
 
 @contextmanager
-def _live(display: Display, text: str) -> Iterator[None]:
-    """Show a moving line on a terminal, or one plain line elsewhere."""
+def live(display: Display, text: str) -> Iterator[None]:
+    """Show an animated line on a terminal, or one plain line elsewhere."""
     if display.console.is_terminal:
         with display.console.status(text):
             yield
@@ -228,4 +206,4 @@ def _deadline(facts: Facts) -> str:
     if facts.deadline is None:
         return "no deadline"
     when = f"deadline {facts.deadline:%Y-%m-%d %H:%M} UTC"
-    return f"{when}, over: what is sent now is scored, but not ranked" if facts.over else when
+    return f"{when}, passed: late submissions are scored but not ranked" if facts.over else when

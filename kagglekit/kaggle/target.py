@@ -1,4 +1,4 @@
-"""What the user means to submit: which competition, which run or file; and whether the file is right."""
+"""Find the competition and the run or file that the user wants to submit, and check the file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from kagglekit.data.location import existing_data
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import competition_names, load
 from kagglekit.kaggle.ledger import record_of_file
-from kagglekit.kaggle.submit import Sending
+from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """A file and where it goes.
+    """A file and its competition.
 
     Attributes:
         plugin: The competition's name, or its plugin file.
-        title: As people know it.
-        slug: On Kaggle; None if it is not there.
+        title: The competition's title.
+        slug: Its name on Kaggle; None if it is not there.
         file: The CSV.
-        run: The run that wrote it; None for a file from elsewhere.
+        run: The run that wrote the file; None if no run did.
     """
 
     plugin: str
@@ -41,7 +42,7 @@ class Target:
 
 
 def find_target(what: Sequence[str], out: Path) -> Target:
-    """Find what ``[COMPETITION] [RUN | FILE.csv]`` means.
+    """Resolve ``[COMPETITION] [RUN | FILE.csv]``.
 
     Args:
         what: At most two words.
@@ -49,16 +50,16 @@ def find_target(what: Sequence[str], out: Path) -> Target:
 
     Raises:
         UsageError: A file without its competition.
-        UserError: There is no such run, or it has nothing to submit.
+        UserError: There is no such run, or it has no submission.
     """
     if not what:
         return target_of(latest_finished(out, None))
     first, rest = what[0], what[1:]
     if not is_competition(first):
         if rest:
-            load(first)  # says what is unknown
+            load(first)  # raises: unknown competition
         if _is_foreign_file(first):
-            raise UsageError(f"{first} does not say where it goes", f"kagglekit submit COMPETITION {first}")
+            raise UsageError(f"no competition given for {first}", f"kagglekit submit COMPETITION {first}")
         return target_of(_named_run(first, out, None))
     if not rest:
         return _of_run(first, latest_finished(out, first))
@@ -77,7 +78,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
 
     Args:
         out: Folder of all runs.
-        competition: Whose; None for any that is on Kaggle.
+        competition: Its competition; None for any that is on Kaggle.
 
     Raises:
         UserError: There is none.
@@ -85,34 +86,34 @@ def latest_finished(out: Path, competition: str | None) -> Run:
     name = _short_name(competition) if competition else "*"
     folders = sorted(out.glob(f"{name}/*/run.json"), key=lambda file: file.parent.name, reverse=True)
     for run in (Run(file.parent) for file in folders):
-        if _is_whole(run) and (competition or run.info().get("slug")):
+        if _is_whole(run) and (competition or run.info().slug):
             return run
     whose = competition or "a Kaggle competition"
     raise UserError(
-        f"there is no finished run of {whose} with a submission in {out.resolve()}",
-        f"kagglekit run {competition or 'COMPETITION'}; runs elsewhere: --out DIR",
+        f"no finished run of {whose} with a submission in {out.resolve()}",
+        f"start one: kagglekit run {competition or 'COMPETITION'}, or name the folder of your runs: --out DIR",
     )
 
 
 def _is_whole(run: Run) -> bool:
-    """Whether a run is finished, with a submission of all test images; one whose folder can't be read is not."""
+    """Whether a run is readable and finished, with a submission of all test images."""
     try:
-        return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
+        return run.info().status == "finished" and run.submission.exists() and not run.recipe().limit
     except (UserError, ValueError):
         return False
 
 
-def checked(target: Target, data: Path | None, message: str, display: Display) -> Sending:
-    """Check the file against sample_submission.csv.
+def check_target(target: Target, data: Path | None, message: str, display: Display) -> Package:
+    """Check the file against sample_submission.csv; return it ready to submit.
 
     Args:
-        target: What is to be submitted.
-        data: Where the sample is; None for the run's data folder, or the competition's usual place.
-        message: For the description; empty for the run's name and valid score.
-        display: Shows what was found.
+        target: The file and its competition.
+        data: The folder with the sample; None for the run's data folder, or the competition's usual place.
+        message: The description; empty for the run's name and valid score.
+        display: Shows the result.
 
     Raises:
-        UserError: Kaggle would refuse the file, or there is nothing to check it against.
+        UserError: Kaggle would refuse the file, or there is no sample.
     """
     from kagglekit.data.sample import find_sample
     from kagglekit.data.submission import check_file
@@ -121,14 +122,14 @@ def checked(target: Target, data: Path | None, message: str, display: Display) -
     sample = find_sample(folder, *_wanted(target)) if folder else None
     if sample is None:
         raise UserError(
-            f"there is no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
-            f"name the data folder with --data DIR, or fetch it: kagglekit download {target.plugin}",
+            f"no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
+            f"pass the data folder with --data DIR, or download it: kagglekit download {target.plugin}",
         )
     rows = check_file(target.file, sample.rows, sample.file.name)
     display.report(f"{target.file}: {rows:,} rows, checked against {sample.file.name}")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)
-    return Sending(slug, target.file, message or _describe(target), record)
+    return Package(slug, target.file, message or _describe(target), record)
 
 
 def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
@@ -136,12 +137,11 @@ def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
     from kagglekit.data.csv_file import read_csv
     from kagglekit.data.sample import Wanted
 
-    rows, info = read_csv(target.file), target.run.info() if target.run else {}
-    asked = info.get("request", {}).get("sample")
+    rows, info = read_csv(target.file), target.run.info() if target.run else RunInfo()
     images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
-    classes = frozenset(info.get("classes", ()))
+    classes = frozenset(info.classes)
     columns = frozenset(map(str, rows.columns[1:]))
-    return Wanted(images, classes, columns, itself=target.file), Path(asked) if asked else None
+    return Wanted(images, classes, columns, itself=target.file), info.sample_file
 
 
 def target_of(run: Run) -> Target:
@@ -153,14 +153,14 @@ def target_of(run: Run) -> Target:
     info = run.info()
     if not run.submission.exists():
         raise UserError(
-            f"{run.folder} has no submission.csv",
-            f"its status is {info.get('status', 'unknown')}; to go on with it: kagglekit resume {run.folder}",
+            f"{run.folder} has no submission.csv; its status is {info.status or 'unknown'}",
+            f"resume it: kagglekit resume {run.folder}",
         )
-    return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
+    return Target(info.plugin, info.title, info.slug, run.submission, run)
 
 
 def _of_run(competition: str, run: Run) -> Target:
-    """Return a run's submission; where its plugin had no slug yet, it goes where the plugin says now."""
+    """Return a run's submission; if its plugin had no slug then, use the plugin's current one."""
     target = target_of(run)
     if target.slug:
         return target
@@ -170,19 +170,19 @@ def _of_run(competition: str, run: Run) -> Target:
 
 def _of_file(competition: str, file: Path) -> Target:
     if not file.is_file():
-        raise UserError(f"there is no file {file}")
+        raise UserError(f"file not found: {file}")
     facts = Hooks(load(competition)).competition()
     return Target(competition, facts.title, facts.slug, file, None)
 
 
 def _is_foreign_file(word: str) -> bool:
-    """Whether a word is a CSV that is no run's own."""
+    """Whether a word names a CSV other than a run's own submission."""
     path = Path(word)
     return path.suffix == ".csv" and not _is_own(path)
 
 
 def _is_own(file: Path) -> bool:
-    """Whether a file is the submission of the run in whose folder it lies."""
+    """Whether a file is the submission of the run in its folder."""
     run = Run(file.parent)
     return run.recipe_file.exists() and file.name == run.submission.name
 
@@ -190,8 +190,8 @@ def _is_own(file: Path) -> bool:
 def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
     run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
-    if competition and run.info().get("competition") != competition:
-        raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not of {competition}")
+    if competition and (own := run.info().competition) != competition:
+        raise UserError(f"{run.folder} is a run of {own}, not {competition}")
     return run
 
 
@@ -201,9 +201,9 @@ def _short_name(competition: str) -> str:
 
 
 def _data_of(target: Target) -> Path | None:
-    """Return the run's own data folder where it still exists, else the competition's usual place."""
-    if target.run and Path(own := target.run.info().get("data", "")).is_dir() and own:
-        return Path(own)
+    """Return the run's own data folder if it still exists, else the competition's usual place."""
+    if target.run and (own := target.run.info().data_folder):
+        return own
     plugins = load(target.plugin)
     return existing_data(Hooks(plugins).competition(), plugins.competition)
 
@@ -211,7 +211,6 @@ def _data_of(target: Target) -> Path | None:
 def _describe(target: Target) -> str:
     if target.run is None:
         return target.file.name
-    scores = target.run.info().get("scores") or [{}]
-    metric = target.run.info().get("metric")
-    valid = scores[-1].get(f"valid_{metric}")
-    return f"{target.run.name}, valid {metric} {valid[0]:.4f}" if valid else target.run.name
+    info = target.run.info()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
+    return f"{target.run.name}, valid {info.metric} {valid.value:.4f}" if valid else target.run.name

@@ -1,4 +1,4 @@
-"""HTTP as transfers need it: sessions, errors that keep secrets, and what headers say."""
+"""HTTP for transfers: sessions, errors without secrets, and parsed headers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def plain_session() -> Session:
-    """Return a session that takes proxies and certificates from the environment, and no passwords from ~/.netrc."""
+    """Return a session with proxies and certificates from the environment, but without passwords from ~/.netrc."""
     import requests
 
     session = requests.Session()
@@ -24,18 +24,18 @@ def plain_session() -> Session:
     return session
 
 
-def shown(url: str) -> str:
-    """Return an address without what may be secret in it: user, password, query, fragment."""
+def without_secrets(url: str) -> str:
+    """Return an address without user, password, query and fragment."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def network_errors() -> tuple[type[Exception], ...]:
-    """Return the kinds of errors that have to do with the way to a host and with its answers."""
+    """Return the classes of errors that connections and responses raise."""
     from requests import RequestException
     from urllib3.exceptions import HTTPError
 
@@ -43,20 +43,20 @@ def network_errors() -> tuple[type[Exception], ...]:
 
 
 def http_error(response: Response) -> Exception:
-    """Return the error of an answer, worded without its signed address."""
+    """Return the error of a response; its message hides the signed address."""
     from requests import HTTPError
 
-    return HTTPError(f"HTTP {response.status_code} from {shown(response.url)}", response=response)
+    return HTTPError(f"HTTP {response.status_code} from {without_secrets(response.url)}", response=response)
 
 
 def status(error: Exception) -> int:
-    """Return the HTTP status that an error is about; 0 if there was no answer."""
+    """Return the HTTP status of an error; 0 if there was no response."""
     response = getattr(error, "response", None)
     return 0 if response is None else int(response.status_code)
 
 
-def told_origin(response: Response) -> Origin:
-    """Read what an answer says of the file it brings, or of which it brings a part."""
+def origin_of(response: Response) -> Origin:
+    """Return what a response says about its file, also if it holds only a part of it."""
     headers = response.headers
     length = headers.get("Content-Length", "")
     total = int(length) if response.status_code == 200 and re.fullmatch(r"[0-9]{1,18}", length) else None
@@ -65,14 +65,14 @@ def told_origin(response: Response) -> Origin:
         total=content_range(response)[2] if response.status_code == 206 else total,
         etag=etag if etag.startswith('"') else "",
         modified=headers.get("Last-Modified", ""),
-        md5=_told_md5(response),
+        md5=_md5_of(response),
     )
 
 
-def _told_md5(response: Response) -> str:
+def _md5_of(response: Response) -> str:
     """Return the md5 of ``x-goog-hash: crc32c=...,md5=...``; several such headers arrive joined."""
     if response.headers.get("x-goog-stored-content-encoding", "identity") != "identity":
-        return ""  # it is that of the compressed file, which is not what comes
+        return ""  # the md5 of the compressed file, which is not what is sent
     for entry in response.headers.get("x-goog-hash", "").split(","):
         kind, _, value = entry.strip().partition("=")
         try:

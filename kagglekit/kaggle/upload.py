@@ -1,4 +1,4 @@
-"""Send a file to a resumable address: after a fault the host is asked what has arrived, and gets the rest."""
+"""Upload a file to a resumable address: after an error, ask the host what has arrived and send the rest."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from kagglekit.kaggle.retry import Fault, RetryPolicy, fault, passes
-from kagglekit.kaggle.transport import http_error, network_errors, plain_session, shown, status
+from kagglekit.kaggle.retry import Fault, RetryPolicy, is_temporary, short_reason
+from kagglekit.kaggle.transport import http_error, network_errors, plain_session, status, without_secrets
 
 if TYPE_CHECKING:
     from requests import Response
@@ -20,33 +20,33 @@ INCOMPLETE = 308
 GONE = frozenset({404, 410})
 
 
-class AddressGone(Fault):
-    """The host knows nothing of the address any more: the upload begins anew with another."""
+class AddressExpired(Fault):
+    """The host no longer knows the address: the upload must start again at a new one."""
 
 
-def upload(address: str, file: Path, patience: RetryPolicy) -> None:
+def upload(address: str, file: Path, retry: RetryPolicy) -> None:
     """Send a file with PUT.
 
-    After any fault, also an answer such as 401, the host is asked first, with an empty PUT (Google's resumable
-    uploads, "Check the status of a resumable upload"): what it has already is not sent again.
+    After any error, also a status such as 401, an empty PUT asks the host what it has (Google's resumable uploads,
+    "Check the status of a resumable upload"). Bytes that have arrived are not sent again.
 
     Args:
-        address: For this file alone; signed.
+        address: The signed address for this file.
         file: It must not change meanwhile.
-        patience: How long faults are put up with.
+        retry: How long temporary errors are retried.
 
     Raises:
-        AddressGone: The address is not valid any more (404, 410).
-        Exception: The last error of requests, where time is over or the host refuses twice. Its text may hold the
-            address: `patience.fault` words it without.
+        AddressExpired: The address is no longer valid (404, 410).
+        Exception: The last error of requests, if the time is used up or the host refuses twice. Its message may
+            contain the address; `retry.short_reason` hides it.
     """
-    own = patience.fresh()
-    _Sending(address, file, file.stat().st_size, own).run()
+    own = retry.fresh()
+    _Upload(address, file, file.stat().st_size, own).run()
     own.recovered()
 
 
 class _Content(io.FileIO):
-    """A file that says how far it was read."""
+    """A file that reports how far it was read."""
 
     read_to: Callable[[int], None]
 
@@ -57,28 +57,28 @@ class _Content(io.FileIO):
 
 
 @dataclass
-class _Sending:
+class _Upload:
     address: str
     file: Path
     size: int
-    patience: RetryPolicy
-    furthest: int = 0  # bytes that the host has said it has
-    sent: int = 0  # bytes that have left, whether they arrived or not
+    retry: RetryPolicy
+    confirmed: int = 0  # bytes that the host has confirmed
+    sent: int = 0  # bytes that were sent, whether they arrived or not
     refused: bool = False
 
     def run(self) -> None:
-        """Send what is missing, ask after each fault what that is, until all has arrived."""
+        """Send the missing bytes until all have arrived; after each error, ask which are missing."""
         start: int | None = 0
         while True:
             try:
-                answer = self._ask() if start is None else self._send(start)
-                if answer.status_code in DONE:
+                response = self._ask() if start is None else self._send(start)
+                if response.status_code in DONE:
                     return
-                start = self._next(answer, asked=start is None)
-            except AddressGone:
+                start = self._next(response, asked=start is None)
+            except AddressExpired:
                 raise
             except network_errors() as error:
-                self._bear(error)
+                self._wait(error)
                 start = None
 
     def _send(self, start: int) -> Response:
@@ -89,54 +89,54 @@ class _Sending:
             return self._put(headers, content if self.size else b"")
 
     def _read_to(self, place: int) -> None:
-        """Take bytes that left for the first time as progress: a slow line is no fault."""
+        """Count bytes that are sent for the first time as progress: a slow connection is no error."""
         if place > self.sent:
             self.sent = place
-            self.patience.progressed()
+            self.retry.progressed()
 
     def _ask(self) -> Response:
         return self._put({"Content-Range": f"bytes */{self.size}"}, b"")
 
     def _put(self, headers: dict[str, str], data: BinaryIO | bytes) -> Response:
-        connect, read = self.patience.timeouts
-        timeouts = (read if data else connect, read)  # urllib3 lets a stall in sending last as long as connecting
-        with plain_session() as session:  # a new one: connections are not used again after a fault
-            answer = session.put(self.address, data=data, headers=headers, timeout=timeouts, allow_redirects=False)
-        if answer.status_code in GONE:
-            raise AddressGone(f"HTTP {answer.status_code} from {shown(self.address)}")
-        if answer.status_code not in DONE and answer.status_code != INCOMPLETE:
-            raise http_error(answer)
-        return answer
+        connect, read = self.retry.timeouts
+        timeouts = (read if data else connect, read)  # urllib3 applies the connect timeout to stalled sending
+        with plain_session() as session:  # a new one: connections are not reused after a fault
+            response = session.put(self.address, data=data, headers=headers, timeout=timeouts, allow_redirects=False)
+        if response.status_code in GONE:
+            raise AddressExpired(f"HTTP {response.status_code} from {without_secrets(self.address)}")
+        if response.status_code not in DONE and response.status_code != INCOMPLETE:
+            raise http_error(response)
+        return response
 
-    def _next(self, answer: Response, asked: bool) -> int:
-        """Return from where the host wants more.
+    def _next(self, response: Response, asked: bool) -> int:
+        """Return the position from which the host needs more bytes.
 
         Raises:
-            Fault: It wants none, though the file is not finished, or what was sent has not arrived.
+            Fault: The host needs none but does not finish, or the bytes just sent have not arrived.
         """
-        start = _arrived(answer)
-        if start > self.furthest:
-            self.furthest, self.refused = start, False
-            self.patience.progressed()
+        start = _received(response)
+        if start > self.confirmed:
+            self.confirmed, self.refused = start, False
+            self.retry.progressed()
         elif not asked:
-            raise Fault("nothing has arrived")
+            raise Fault("the host received nothing")
         if start >= self.size:
-            raise Fault("the host has all and does not finish")
+            raise Fault("the host does not confirm the complete file")
         return start
 
-    def _bear(self, error: Exception) -> None:
-        """Wait after a fault. A refusal is borne once: the file may have arrived all the same."""
-        if passes(error) or self.refused or not status(error):
-            self.patience.wait(error)
+    def _wait(self, error: Exception) -> None:
+        """Wait after an error. One refusal is tolerated: the file may have arrived anyway."""
+        if is_temporary(error) or self.refused or not status(error):
+            self.retry.wait(error)
         else:
             self.refused = True
-            self.patience.faults.append(fault(error))
+            self.retry.faults.append(short_reason(error))
 
 
-def _arrived(answer: Response) -> int:
+def _received(response: Response) -> int:
     """Return how many bytes the host has, from ``Range: bytes=0-K``; without that header it has none."""
-    text = answer.headers.get("Range", "").strip()
+    text = response.headers.get("Range", "").strip()
     found = re.fullmatch(r"(?:bytes=)?0-(\d{1,18})", text, re.ASCII)
     if text and not found:
-        raise Fault("an answer that makes no sense")
+        raise Fault("invalid Range header")
     return int(found[1]) + 1 if found else 0

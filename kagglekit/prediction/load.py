@@ -45,7 +45,7 @@ class LoadedModel:
     hooks: Hooks
     recipe: Recipe
     stage: Stage
-    classes: list[str]
+    classes: tuple[str, ...]
     model: nn.Module
     compute: Compute
 
@@ -81,15 +81,15 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
             f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
         )
     hooks = Hooks(load_for(folder))
-    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
-    last = recipe.stages[info["stages"][-1] - 1]
+    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info.classes))
+    last = recipe.stages[info.stages[-1] - 1]
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
     load_weights(model, weights)
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return LoadedModel(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
+    return LoadedModel(hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as weights are kept"))
 
 
 def predict_files(

@@ -58,7 +58,7 @@ def submit_test_folder(
 def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, asked: Path | None) -> pd.DataFrame:
     hooks = Hooks(load_for(run), display.warn)
     competition = hooks.competition()
-    found_sample = find_sample(data, _wanted(hooks, data, run.info()["classes"]), asked)
+    found_sample = find_sample(data, _wanted(hooks, data, run.info().classes), asked)
     sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)

@@ -72,7 +72,7 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
 
 def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
-    folder = data or Path(str(run.info().get("data", "")))
+    folder = data or Path(str(run.info().data))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
     there = {image: file for image, file in files.items() if file.is_file()}
     if not there:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.metric import Score, greater_is_better
 from kagglekit.types.recipe import Stage
 
 CLEAR = 2.0  # a difference counts from so many of its standard errors on
-FACTS = (  # of run.json: what may explain that two runs differ; the seed is in the recipe
+FACTS = (  # of run.json: what may explain a difference between two runs; the seed is in the recipe
     *("competition", "plugin", "metric", "preset", "status", "stages", "from_run", "data", "images", "versions"),
     *("device", "cpu", "train_format", "infer_format", "weights", "licence"),
 )
@@ -153,8 +154,8 @@ def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     Raises:
         UserError: A run can't be read.
     """
-    infos = [_read(run)[1] for run in (a, b)]
-    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info.get(name))} for info in infos))
+    infos = [_read(run)[1].model_dump(mode="json") for run in (a, b)]
+    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info[name])} for info in infos))
 
 
 def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
@@ -167,7 +168,7 @@ def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
     if entries[0].competition != entries[1].competition:
         return {}
     first, second = (
-        {**_ensemble(_read(run)[1]), **{name: getattr(entry, name) for name in ("public", "private")}}
+        {**_read(run)[1].ensemble_scores, **{name: getattr(entry, name) for name in ("public", "private")}}
         for run, entry in zip((a, b), entries, strict=True)
     )
     both = [name for name in first if first[name] is not None and second.get(name) is not None]
@@ -183,10 +184,10 @@ def _value(score: Score | float) -> float:
     return score.value if isinstance(score, Score) else score
 
 
-def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """Read recipe, facts and submissions as they stand: a recipe of an older version may not be valid any more."""
+def _read(run: Run) -> tuple[dict[str, Any], RunInfo, list[dict[str, Any]]]:
+    """Read recipe, info and submissions; the recipe unchecked, since an older version's may no longer be valid."""
     if not run.recipe_file.is_file():
-        raise UserError(f"{run.folder} is no run: it has no {run.recipe_file.name}")
+        raise UserError(f"{run.folder} is not a run: it has no {run.recipe_file.name}")
     try:
         return dict(json.loads(run.recipe_file.read_text(encoding="utf-8"))), run.info(), run.submissions()
     except _BROKEN as error:
@@ -194,14 +195,13 @@ def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]
 
 
 def _unreadable(run: Run, error: Exception) -> UserError:
-    return UserError(f"{run.folder} cannot be read: {type(error).__name__}: {error}")
+    return UserError(f"cannot read {run.folder}: {type(error).__name__}: {error}")
 
 
-def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submissions: list[dict[str, Any]]) -> Entry:
+def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list[dict[str, Any]]) -> Entry:
     stages = [Stage.model_construct(**stage) for stage in recipe["stages"]]
-    done = [stages[number - 1] for number in info.get("stages") or range(1, len(stages) + 1)]
-    metric = str(info.get("metric") or "")
-    scores = _ensemble(info)
+    done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
+    metric, scores = info.metric, info.ensemble_scores
     valid = scores.get(f"valid_{metric}")
     complete = [each for each in submissions if each["status"] == "complete"]
     public, private = (_number(complete[-1].get(name)) if complete else None for name in ("public", "private"))
@@ -213,9 +213,9 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submiss
         px=int(done[-1].size),
         stages=len(done),
         epochs=sum(stage.epochs for stage in done if stage.by_gradient),
-        preset=str(info.get("preset") or ""),
+        preset=info.preset,
         limit=recipe.get("limit") or None,
-        status=str(info.get("status") or "unknown"),
+        status=info.status or "unknown",
         metric=metric,
         valid=valid,
         test=scores.get(f"test_{metric}"),
@@ -223,19 +223,8 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submiss
         private=private,
         best=_best([_number(each.get("public")) for each in complete], metric),
         gap=valid.value - public if valid and public is not None else None,
-        time=_number(info.get("seconds")),
+        time=info.seconds,
     )
-
-
-def _ensemble(info: Mapping[str, Any]) -> dict[str, Score | None]:
-    """Return the ensemble's scores, by ``SPLIT_METRIC``: of what the submission holds, which is the last row."""
-    rows = [row for row in info.get("scores") or [] if row["member"] == "ensemble"][-1:]
-    return {name: _score(pair) for row in rows for name, pair in row.items() if isinstance(pair, list)}
-
-
-def _score(pair: Sequence[object]) -> Score | None:
-    value, error = map(_number, pair)
-    return None if value is None else Score(value, error or 0.0)
 
 
 def _number(value: object) -> float | None:
@@ -251,11 +240,11 @@ def _best(scores: Sequence[float | None], metric: str) -> float | None:
     return max(known) if greatest else min(known)
 
 
-def _date(run: Run, info: Mapping[str, Any]) -> datetime | None:
+def _date(run: Run, info: RunInfo) -> datetime | None:
     """Return when a run began: by run.json, else by its folder's name, which is in local time."""
     try:
-        if "started" in info:
-            return datetime.fromisoformat(info["started"]).astimezone()
+        if info.started:
+            return datetime.fromisoformat(info.started).astimezone()
         return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S").astimezone()
     except ValueError:
         return None

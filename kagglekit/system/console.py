@@ -1,4 +1,4 @@
-"""What a person sees of a run: lines, tables, and a bar where there is a terminal."""
+"""Output for people: lines, tables, and progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Display:
-    """Prints to a console; long work shows a bar on a terminal and nothing but its result elsewhere."""
+    """Prints to a console; long work shows a bar on a terminal, and elsewhere only its result."""
 
     console: Console
 
@@ -35,7 +35,7 @@ class Display:
         self.console.print(f"warning: {text}", style="yellow", markup=False)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
-        """Print a table; what is wider than the terminal goes on below, its first `keys` columns repeated."""
+        """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated."""
         lines = [[str(cell) for cell in line] for line in (columns, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         for block in _blocks(widths, keys, self.console.width if self.console.is_terminal else sys.maxsize):
@@ -48,9 +48,9 @@ class Display:
         """Show a bar while the block runs.
 
         Args:
-            what: What is being done.
-            total: Where it ends; None if nobody knows.
-            unit: What is counted. ``bytes`` are shown as kB, MB or GB.
+            what: Description of the work.
+            total: Its end; None if unknown.
+            unit: The unit of the count. ``bytes`` are shown as kB, MB or GB.
         """
         columns = (
             TextColumn("{task.description}"),
@@ -73,7 +73,7 @@ class Display:
 
 @dataclass
 class Bar:
-    """A running progress bar over images, or over whatever `unit` says."""
+    """A running progress bar, which counts in `unit`."""
 
     progress: RichProgress
     task: TaskID
@@ -86,16 +86,16 @@ class Bar:
 
     @property
     def seconds(self) -> float:
-        """Seconds since it began, or since `go_on`."""
+        """Seconds since the start, or since `restart`."""
         return time.perf_counter() - self.started
 
-    def go_on(self, done: int, total: int | None) -> None:
-        """Count from `done` on, forwards or backwards; what was done before is no part of the rate."""
+    def restart(self, done: int, total: int | None) -> None:
+        """Continue at `done`, forwards or backwards; the rate counts from here."""
         self.done, self.total, self._first, self.started = done, total, done, time.perf_counter()
         self.progress.reset(self.task, total=total, completed=done)
 
     def advance(self, n: int, note: str = "") -> None:
-        """Move on by `n`, at most to the end; show the rate and the last `note` that was not empty."""
+        """Advance by `n`, at most to the end; show the rate and the last `note` that was not empty."""
         self.done = self.done + n if self.total is None else min(self.done + n, self.total)
         self.note = note or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
@@ -105,14 +105,14 @@ class Bar:
 def for_people(json_output: bool) -> Display:
     """Return a display on standard output, or on standard error where standard output carries JSON."""
     stream = sys.stderr if json_output else sys.stdout
-    if isinstance(stream, TextIOWrapper):  # no run may fail since a terminal cannot show a letter
+    if isinstance(stream, TextIOWrapper):  # no run may fail because a terminal cannot show a character
         stream.reconfigure(errors="replace")
-    terminal = stream.isatty()  # rich alone would believe FORCE_COLOR, and fill log files with bars
+    terminal = stream.isatty()  # rich alone would obey FORCE_COLOR, and write bars to log files
     return Display(Console(file=stream, force_terminal=terminal, soft_wrap=True, highlight=False, emoji=False))
 
 
 def amount(n: float, unit: str = "bytes") -> str:
-    """Word how much: ``1,234 images``; bytes as ``12.3 MB`` or ``1.23 GB`` (10^9 bytes)."""
+    """Format an amount: ``1,234 images``; bytes as ``12.3 MB`` or ``1.23 GB`` (10^9 bytes)."""
     if unit != "bytes":
         return f"{n:,.0f} {unit}"
     if n < 1e6:
@@ -121,7 +121,7 @@ def amount(n: float, unit: str = "bytes") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Word a duration: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Format a duration: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -131,7 +131,7 @@ def duration(seconds: float) -> str:
 
 
 def _blocks(widths: Sequence[int], keys: int, room: int) -> Iterator[list[int]]:
-    """Share columns out to tables no wider than `room`, with the first `keys` columns in each."""
+    """Distribute columns over tables no wider than `room`, with the first `keys` columns in each."""
     block = first = list(range(keys))
     for column in range(keys, len(widths)):
         wider = [*block, column]

@@ -13,6 +13,7 @@ from kagglekit.compute.memory import memory_returned
 from kagglekit.eda.canvas import new_figure, save_figure
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, listing
@@ -63,7 +64,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
         folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
         folder.write_recipe(recipe)
-        context = prepare(plan, model, folder, display, time.perf_counter())
+        context = prepare(plan, model, folder, Record(folder.info_file), display, time.perf_counter())
         context.estimate.seconds = 0.0  # an estimate of a whole run would mislead
         for before in earlier:
             timed_stage(context, before)

@@ -121,10 +121,10 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
         "choose one of them",
     ),
     "images that are not there": (
-        ('suffix=".jpg"', 'suffix=".png"'),
+        ('suffix=".jpg"', 'suffix="_x.jpg"'),
         "labels",
         "has no row for images in",
-        "its rows name 00000000.png",
+        "its rows name 00000000_x.jpg",
     ),
     "one class": (
         ('test=data / "test")', 'test=data / "test").assign(label="leaf")'),

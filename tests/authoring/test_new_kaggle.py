@@ -98,7 +98,7 @@ def test_download_fetches_the_data_and_looks_at_them(here: Path, server: KaggleS
 def test_a_typing_mistake_in_the_slug_is_one_message_and_leaves_no_file(here: Path) -> None:
     done = new(here, "leaves", "--slug", "laef-cup")
     assert done.exit_code == 1
-    assert "there is no competition 'laef-cup' on Kaggle, or it is not open to this account" in done.output
+    assert "there is no competition 'laef-cup' on Kaggle, or this account has no access to it" in done.output
     assert not (here / "leaves.py").exists()
 
 
@@ -118,7 +118,7 @@ def test_without_a_login_it_warns_once_and_writes_the_plugin(
     done = new(here, "leaves", "--slug", "leaf-cup")
     assert done.exit_code == 0
     assert done.output.count("warning") == 1
-    assert "warning: title, metric and files are not from Kaggle: there are no credentials" in done.output
+    assert "warning: title, metric and files are not from Kaggle: no Kaggle credentials found" in done.output
     assert 'slug="leaf-cup"' in (here / "leaves.py").read_text()
     assert new(here, "other", "--slug", "leaf-cup", "--download").exit_code == 1
 
@@ -139,7 +139,7 @@ def test_a_long_list_of_files_is_not_fetched_to_its_end(
     here: Path, server: KaggleServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kagglekit.kaggle.client.PAGE", 5)
-    monkeypatch.setattr("kagglekit.kaggle.client.MOST_FILES", 20)
+    monkeypatch.setattr("kagglekit.kaggle.client.MAX_FILES", 20)
     before = server.count("ListDataFiles")
     assert "at least 20 files" in new(here, "leaves", "--slug", "leaf-cup").output
     assert server.count("ListDataFiles") - before == 4
@@ -171,6 +171,7 @@ TREES = [f"{part}/{i}.jpg" for part in ("test", "train/birch", "train/lime") for
         (" ".join(CATS_AND_DOGS), r'r"^(.+)\.\d+\."'),
         ("images/1.png images/2.png train.csv test.csv", 'images=data / "images", suffix=".png"'),
         ("data.tar", 'data / "train"'),
+        ("../up/train.csv /etc/train.csv train.zip", 'data / "train", valid=data / "valid"'),  # never leaves the folder
     ],
 )
 def test_a_layout_is_guessed_from_names(names: str, written: str) -> None:

@@ -22,6 +22,7 @@ from command_line import COMMAND, begin, kagglekit
 import kagglekit as package
 from kagglekit import Recipe, Run
 from kagglekit.cli import COMMANDS, cli
+from kagglekit.runs.info import Record
 
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
@@ -105,7 +106,7 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
     ("arguments", "words"),
     [
         (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
-        (["run"], r"no competition is named: .kagglekit competitions. lists them"),
+        (["run"], r"no competition given: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
@@ -123,8 +124,8 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
             ["run", "dog-breed", *TINY, "--set", "ensemble=men"],
             r"ensemble: unknown ensemble 'men': did you mean 'mean'\?",
         ),
-        (["run", "dog-breed", *TINY, "--stages", "5-"], r"--stages '5-': the recipe has stages 1 to 4"),
-        (["run", "dog-breed", *TINY, "--stages", "last"], r"--stages 'last': write 3, 2-3 or 3-"),
+        (["run", "dog-breed", *TINY, "--stages", "5-"], r"invalid --stages '5-': the recipe has stages 1 to 4"),
+        (["run", "dog-breed", *TINY, "--stages", "last"], r"invalid --stages 'last': expected 3, 2-3 or 3-"),
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
@@ -140,7 +141,7 @@ def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: li
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "nowhere"], r"the data folder nowhere does not exist\n--data names"),
+        (["--data", "nowhere"], r"the data folder nowhere does not exist\npass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
         (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
@@ -211,7 +212,7 @@ def test_tables_are_not_cut(finished: tuple[Run, str]) -> None:
     assert "…" not in said
     for number, stage in enumerate(run.recipe().stages, 1):
         assert re.search(rf"^{number}  {stage.name} +{stage.size} ", said, re.M)
-    rows = run.info()["scores"]
+    rows = run.info().scores
     cells = r"  ".join([r"\d\.\d{4} ± \d\.\d{4}"] * (len(rows[0]) - 2))
     for row in rows:
         assert re.search(rf"^{row['member']} +{row['views']} +{cells}$", said, re.M)
@@ -244,7 +245,7 @@ def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: P
     result = json.loads(out)
     run = Run(tmp_path / result["run"])
     assert result["status"] == "finished"
-    assert result["scores"] == run.info()["scores"]
+    assert result["scores"] == run.info().to_dict()["scores"]
     assert result["seconds"] > 0
     assert result["estimate_s"] > 0
     assert "decoded 32 labelled images" in seen
@@ -277,10 +278,10 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
     assert err.strip() == "stopped by Ctrl-C"
     (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
     assert out.splitlines()[-2:] == [
-        f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}",
-        f"to go on: kagglekit resume {folder.relative_to(tmp_path)}",
+        f"interrupted; everything finished so far is kept in {folder.relative_to(tmp_path)}",
+        f"hint: to resume: kagglekit resume {folder.relative_to(tmp_path)}",
     ]
-    assert Run(folder).info()["status"] == "interrupted"
+    assert Run(folder).info().status == "interrupted"
     assert Run(folder).log()[0]["stage"] == "head"
 
 
@@ -342,7 +343,7 @@ def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predicti
     assert result.exit_code == 0, result.output
     assert f"the ensemble's fit come from {run.folder}" in result.stdout
     assert "everything fits together" in result.stdout
-    run.update_info(classes=["another", "class"])
+    Record.of(run.info_file).update(classes=["another", "class"])
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
     assert "has other classes than" in refused(result, 1)
 
@@ -355,10 +356,13 @@ def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
     info = Run(folder).info()
-    assert info["images"]["train"] + info["images"]["valid"] == 8
-    assert (len(info["classes"]), info["images"]["test"]) == (4, 8)
+    assert info.images["train"] + info.images["valid"] == 8
+    assert (len(info.classes), info.images["test"]) == (4, 8)
     assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
-    assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
+    assert (
+        "submission.csv with 8 rows, checked against sample_submission.csv (of a limited run: not for upload)"
+        in result.stdout
+    )
 
 
 def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple[Run, str], tmp_path: Path) -> None:
@@ -367,7 +371,7 @@ def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple
     result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", *more)
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
-    assert Run(folder).info()["from_run"] == base.name
+    assert Run(folder).info().from_run == base.name
     assert f"starts from {base.folder}: its recipe and weights" in result.stdout
     assert f"recipe: {ARCH}, that run's weights, " in result.stdout
     refused = ask("run", "dog-breed", "--data", "dogs", *more, "--seed", "5")

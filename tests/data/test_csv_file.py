@@ -103,6 +103,14 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
         read_csv(tmp_path / name)
 
 
+def refusal(file: Path) -> str | None:
+    try:
+        read_csv(file)
+    except UserError as error:
+        return error.what
+    return None
+
+
 @settings(max_examples=150, deadline=None)
 @given(content=st.binary(max_size=200), name=st.sampled_from(["a.csv", "a.csv.zip", "a.csv.gz", "a.csv.xz"]))
 def test_any_bytes_are_read_or_refused_by_name(
@@ -110,10 +118,7 @@ def test_any_bytes_are_read_or_refused_by_name(
 ) -> None:
     file = tmp_path_factory.mktemp("any") / name
     file.write_bytes(content)
-    try:
-        read_csv(file)
-    except UserError as error:
-        assert name in error.what
+    assert refusal(file) is None or name in refusal(file)
 
 
 @settings(max_examples=100, deadline=None)
@@ -128,7 +133,4 @@ def test_damage_anywhere_in_a_zip_file_is_read_or_refused_by_name(
     raw[where : where + len(new)] = new
     file = tmp_path_factory.mktemp("damaged") / "a.csv.zip"
     file.write_bytes(raw)
-    try:
-        read_csv(file)
-    except UserError as error:
-        assert "a.csv.zip" in error.what
+    assert refusal(file) is None or "a.csv.zip" in refusal(file)

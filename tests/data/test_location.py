@@ -89,7 +89,7 @@ def test_a_refused_archive_is_kept_and_refused_again_without_asking(tmp_path):
     for _ in range(2):
         with pytest.raises(BadArchive, match=r"fish\.zip has names that mean .* on Windows: a/C:/evil\.txt") as caught:
             get(folder, "fish.zip")
-        assert caught.value.hint == f"it is not used; {file} is kept, remove it to have it fetched again"
+        assert caught.value.hint == f"the archive is kept but not used; to fetch it again, remove {file}"
     assert file.exists()
     assert not folder.exists()
 
@@ -100,7 +100,7 @@ def test_a_broken_archive_in_the_archive_has_the_outer_one_fetched_anew(tmp_path
     fetched(folder, "fish.zip", zip_of(**{"labels.csv": b"1", "train.zip": inner}))
     with pytest.raises(UserError, match=r"cannot unpack .*train\.zip.*") as caught:
         get(folder, "fish.zip")
-    assert caught.value.hint == "fish.zip is removed: the same command fetches it again"
+    assert caught.value.hint == "run the same command again: it fetches fish.zip anew"
     assert not folder.exists()
     with pytest.raises(Asked):
         get(folder, "fish.zip")
@@ -120,7 +120,7 @@ def test_remains_that_cannot_be_removed_are_not_the_archives_fault(tmp_path):
     victim.mkdir()
     (victim / "a.csv").write_text("mine")
     (workshop(folder) / "unpacked").symlink_to(victim)
-    with pytest.raises(UserError, match=r"cannot remove .*unpacked, which a stopped download has left") as caught:
+    with pytest.raises(UserError, match=r"cannot remove .*unpacked, left by an interrupted download") as caught:
         get(folder, "fish.zip")
     assert not isinstance(caught.value, BadArchive)
     assert file.exists()
@@ -177,8 +177,8 @@ def circle(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (root, "cannot download into /: the root of a disk"),
-        (file_as_workshop, r"cannot make the folder .*\.fish\.download: File exists"),
+        (root, "cannot download into /: it is the root of a disk"),
+        (file_as_workshop, r"cannot create the folder .*\.fish\.download: File exists"),
         (folder_as_lock, r"cannot lock .*\.fish\.lock: Is a directory"),
         (file_as_folder, r"cannot write to the folder .*: .*fish is a file"),
         (long_name, "File name too long"),
@@ -199,7 +199,7 @@ def test_a_mount_point_is_told_before_anything_is_asked(tmp_path, monkeypatch):
         raise OSError(16, "Device or resource busy")
 
     monkeypatch.setattr(Path, "rmdir", busy)
-    with pytest.raises(UserError, match=r"the name .*fish: Device or resource busy.*\n.*of a mount point"):
+    with pytest.raises(UserError, match=r"to .*fish: Device or resource busy.*\n.*if it is a mount point"):
         get(folder, "fish.zip")
     assert names_in(folder) == set()
 
@@ -231,7 +231,7 @@ def test_what_a_file_manager_left_does_not_stop_a_download_and_other_hidden_file
     folder.mkdir()
     for name in (".DS_Store", MARKER, ".gitkeep"):  # of data that somebody has removed
         (folder / name).write_text("")
-    with pytest.raises(UserError, match=r"has files in it that kagglekit did not download: .*\.gitkeep"):
+    with pytest.raises(UserError, match=r"contains files that kagglekit did not download: .*\.gitkeep"):
         get(folder, "fish.zip")
     (folder / ".gitkeep").unlink()
     get(folder, "fish.zip")

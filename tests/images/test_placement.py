@@ -210,13 +210,13 @@ def test_a_streamed_test_set_gets_the_same_predictions_and_leaves_nothing_on_the
     assert "MB, memory-mapped" in said_mapped
     assert len(blocks) == 3  # each is decoded once, for both members and all passes
     for run in (mapped, streamed):  # whose time is told
-        own = [each for each in run.info()["decoded"] if each["images"] == "test" and each["source"] == "files"]
-        assert sum(each["n"] for each in own) == 150
-        assert all(each["seconds"] > 0 and each["stage"] == "" for each in own)
+        own = [each for each in run.info().decoded if each.images == "test" and each.source == "files"]
+        assert sum(each.n for each in own) == 150
+        assert all(each.seconds > 0 and each.stage == "" for each in own)
     assert most <= 2  # the next one is decoded while the last one's name still holds it
     assert set((cache_folder() / "stores").iterdir()) < stores
     assert streamed.submission.read_bytes() == mapped.submission.read_bytes()
-    member = next(row["member"] for row in streamed.info()["scores"])
+    member = next(row["member"] for row in streamed.info().scores)
     for split in ("valid", "test"):
         one, other = (load_predictions(run.predictions(member, split)) for run in (streamed, mapped))
         assert one.equals(other)

@@ -129,22 +129,22 @@ def test_without_a_kaggle_folder_linux_looks_in_the_config_folder(home: Path) ->
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("kaggle.json", '{"username": "ada", "key": "x', "~/.kaggle/kaggle.json is no valid JSON"),
-        ("kaggle.json", ["ada"], "~/.kaggle/kaggle.json holds no JSON object"),
-        ("kaggle.json", {"username": "ada"}, "there is no key in ~/.kaggle/kaggle.json, nor in $KAGGLE_KEY"),
-        ("kaggle.json", {"key": "k" * 32}, "there is no username in ~/.kaggle/kaggle.json, nor in $KAGGLE_USERNAME"),
+        ("kaggle.json", '{"username": "ada", "key": "x', "~/.kaggle/kaggle.json is not valid JSON"),
+        ("kaggle.json", ["ada"], "~/.kaggle/kaggle.json contains no JSON object"),
+        ("kaggle.json", {"username": "ada"}, "neither ~/.kaggle/kaggle.json nor $KAGGLE_KEY provides a key"),
+        ("kaggle.json", {"key": "k" * 32}, "neither ~/.kaggle/kaggle.json nor $KAGGLE_USERNAME provides a user name"),
         ("access_token", " \n", "~/.kaggle/access_token is empty"),
         ("credentials.json", {"username": "ada"}, "~/.kaggle/credentials.json has no refresh_token"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told(home: Path, name: str, content: object, problem: str) -> None:
+def test_a_file_that_cannot_be_used_is_reported(home: Path, name: str, content: object, problem: str) -> None:
     write(home, name, content)
     assert find_credentials() == []
     (told,) = credential_problems()
     assert told.startswith(problem)
 
 
-def test_a_token_file_that_cannot_be_read_is_told_and_counts(home: Path) -> None:
+def test_a_token_file_that_cannot_be_read_is_reported_and_in_effect(home: Path) -> None:
     write_all(home)
     (home / ".kaggle" / "access_token").unlink()
     (home / ".kaggle" / "access_token").mkdir()
@@ -160,21 +160,23 @@ def test_a_token_file_that_cannot_be_read_is_told_and_counts(home: Path) -> None
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="later versions of Python may take any name for a path")
-def test_a_variable_too_long_for_the_client_is_told_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_too_long_for_the_client_is_reported_and_in_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", "t" * 5000)
     assert [found.source for found in find_credentials()] == ["$KAGGLE_API_TOKEN"]
     assert credential_problems() == [
-        "the client cannot take $KAGGLE_API_TOKEN: save the token to ~/.kaggle/access_token instead"
+        "the client cannot use $KAGGLE_API_TOKEN: save the token to ~/.kaggle/access_token instead"
     ]
     assert "ttt" not in masked("t" * 5000)
 
 
 @pytest.mark.parametrize("name", ["access_token", "kaggle.json", "credentials.json"])
 @needs_modes
-def test_a_secret_that_others_can_read_is_told_and_counts(home: Path, name: str) -> None:
+def test_a_secret_that_others_can_read_is_reported_and_in_effect(home: Path, name: str) -> None:
     write_all(home)
     (home / ".kaggle" / name).chmod(0o640)
-    assert credential_problems() == [f"other users of this machine can read it: chmod 600 ~/.kaggle/{name}"]
+    assert credential_problems() == [
+        f"other users of this machine can read ~/.kaggle/{name}: chmod 600 ~/.kaggle/{name}"
+    ]
     assert len(find_credentials()) == 4
 
 
@@ -189,12 +191,12 @@ def test_a_variable_may_name_a_file_with_the_token(home: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("~/.kaggle/no_token", "$KAGGLE_API_TOKEN looks like a path, but there is no such file"),
-        ("KGAT_first second", "$KAGGLE_API_TOKEN has blanks or several lines in it"),
-        ('{"username": "ada"}', "$KAGGLE_API_TOKEN holds JSON, no token"),
+        ("~/.kaggle/no_token", "$KAGGLE_API_TOKEN looks like a path, but the file does not exist"),
+        ("KGAT_first second", "$KAGGLE_API_TOKEN contains whitespace or several lines"),
+        ('{"username": "ada"}', "$KAGGLE_API_TOKEN contains JSON, not a token"),
     ],
 )
-def test_a_variable_that_holds_no_token_is_told_and_counts(
+def test_a_variable_that_holds_no_token_is_reported_and_in_effect(
     monkeypatch: pytest.MonkeyPatch, value: str, problem: str
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", value)
@@ -212,20 +214,20 @@ def test_a_variable_that_names_an_empty_file_hides_the_other_tokens(
     assert credential_problems() == ["$KAGGLE_API_TOKEN, the file ~/.kaggle/empty is empty"]
 
 
-def test_an_empty_variable_hides_the_key_and_is_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_hides_the_key_and_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(home, "kaggle.json", {"username": "ada", "key": KEYS["stored"]})
     monkeypatch.setenv("KAGGLE_KEY", "")
     assert find_credentials() == []
-    assert credential_problems() == ["$KAGGLE_KEY is empty, and counts all the same: unset it"]
+    assert credential_problems() == ["$KAGGLE_KEY is set but empty, which overrides ~/.kaggle/kaggle.json: unset it"]
 
 
-def test_a_variable_with_a_name_alone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_with_a_name_alone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_USERNAME", "ada")
     assert find_credentials() == []
-    assert credential_problems() == ["there is no key in ~/.kaggle/kaggle.json, nor in $KAGGLE_KEY"]
+    assert credential_problems() == ["neither ~/.kaggle/kaggle.json nor $KAGGLE_KEY provides a key"]
 
 
-def test_a_token_under_the_wrong_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_under_the_wrong_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_TOKEN", TOKENS["misnamed"])
     assert find_credentials() == []
     (told,) = credential_problems()

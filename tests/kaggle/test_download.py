@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fetched_file import Told, fails, get, is_here, note
+from fetched_file import Output, fails, get, is_here, note
 from file_host import (
     CONTENT,
     HALF,
@@ -35,34 +35,29 @@ from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.system.console import Display
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "train.zip"
-
-
 def test_a_file_is_fetched_and_its_size_checked(host: Host, file: Path) -> None:
-    told = Told()
-    assert get(host, file, told=told) == Fetched(len(CONTENT), MD5, "size")
+    output = Output()
+    assert get(host, file, output=output) == Fetched(len(CONTENT), MD5, "size")
     assert is_here(file)
     assert host.header("Accept-Encoding") == ["identity"]
     assert host.header("Range") == [""]
-    assert len(told.lines) == 1
-    assert re.fullmatch(r"fetched train\.zip: 1\.0 MB in 0 s \([0-9.]+ [kMG]B/s\)", told.lines[0])
+    assert len(output.lines) == 1
+    assert re.fullmatch(r"fetched train\.zip: 1\.0 MB in 0 s \([0-9.]+ [kMG]B/s\)", output.lines[0])
 
 
 @pytest.mark.parametrize("joined", [True, False])
-def test_the_md5_that_the_host_tells_is_checked(host: Host, file: Path, joined: bool) -> None:
+def test_the_md5_that_the_host_sends_is_checked(host: Host, file: Path, joined: bool) -> None:
     value = base64.b64encode(bytes.fromhex(MD5)).decode()
     hashes = [f"crc32c=n03x6A==,md5={value}"] if joined else ["crc32c=n03x6A==", f"md5={value}"]
     host.headers = [("x-goog-hash", each) for each in hashes]
     assert get(host, file).checked == "md5"
     file.unlink()
     host.content = CONTENT[:-1] + b"!"
-    fails(host, file, f"train.zip came damaged twice: its md5 is {md5(host.content).hexdigest()}, expected is {MD5}")
+    fails(host, file, f"train.zip arrived damaged twice: md5 {md5(host.content).hexdigest()} instead of {MD5}")
     assert not list(file.parent.iterdir())
 
 
-def test_what_is_no_md5_in_a_header_is_passed_over(host: Host, file: Path) -> None:
+def test_anything_but_an_md5_in_a_header_is_ignored(host: Host, file: Path) -> None:
     host.headers = [("x-goog-hash", "crc32c=abc,md5=short,md5=,what,md5=!!!")]
     assert get(host, file).checked == "size"
 
@@ -82,7 +77,7 @@ def test_bytes_are_kept_as_they_are_stored(host: Host, file: Path) -> None:
 def test_the_md5_known_beforehand_is_checked(host: Host, file: Path) -> None:
     assert get(host, file, md5=MD5).checked == "md5"
     file.unlink()
-    fails(host, file, f"its md5 is {MD5}, expected is {'0' * 32}", md5="0" * 32)
+    fails(host, file, f"md5 {MD5} instead of {'0' * 32}", md5="0" * 32)
     assert len(host.requests) == 3  # one, then one and one more
     assert not list(file.parent.iterdir())
 
@@ -92,14 +87,14 @@ def test_a_file_damaged_once_is_fetched_once_more_from_the_start(host: Host, fil
         handler.send(200, [("Content-Length", str(len(CONTENT))), *facts(host)], bytes(len(CONTENT)))
 
     host.script = [damaged]
-    told = Told()
-    get(host, file, md5=MD5, told=told)
+    output = Output()
+    get(host, file, md5=MD5, output=output)
     assert is_here(file)
     assert host.header("Range") == ["", ""]
-    assert told.lines[0] == "went on after a fault: a damaged file"
+    assert output.lines[0] == "recovered from an error: damaged file"
 
 
-def test_a_slow_line_needs_no_patience(host: Host, file: Path) -> None:
+def test_a_slow_transfer_is_not_given_up(host: Host, file: Path) -> None:
     """It takes longer than the patience lasts, then is cut; the rest is fetched all the same."""
 
     def slow(handler: Handler) -> None:
@@ -118,10 +113,10 @@ def test_a_slow_line_needs_no_patience(host: Host, file: Path) -> None:
 
 def test_a_file_of_unknown_size_is_fetched(host: Host, file: Path) -> None:
     host.script = [chunked(HALF, end=False), chunked(len(CONTENT))]
-    told = Told()
-    assert get(host, file, told=told).checked == "nothing"
+    output = Output()
+    assert get(host, file, output=output).checked == "nothing"
     assert is_here(file)
-    assert told.lines[0] == "went on after a fault: cut in the middle"
+    assert output.lines[0] == "recovered from an error: transfer cut off"
 
 
 def test_an_empty_file_is_fetched(host: Host, file: Path) -> None:
@@ -142,11 +137,11 @@ def full(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - free, free))
 
 
-def test_too_little_room_is_said_before_a_byte_is_written(
+def test_too_little_space_is_reported_before_a_byte_is_written(
     host: Host, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full(monkeypatch, len(CONTENT) - 1000)
-    fails(host, file, r"fetching train\.zip needs 1\.0 MB more and .*/data has 1\.0 MB left\nfree some disk")
+    fails(host, file, r"train\.zip needs 1\.0 MB more, but .*/data has only 1\.0 MB free\nfree some disk")
     assert not list(file.parent.iterdir())
 
 
@@ -162,7 +157,11 @@ def test_only_what_is_missing_needs_room(host: Host, file: Path, monkeypatch: py
 
 def test_a_folder_that_cannot_be_written_is_named(host: Host, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    fails(host, tmp_path / "file" / "data" / "train.zip", "cannot write to the folder .* is a file\nchoose a folder")
+    fails(
+        host,
+        tmp_path / "file" / "data" / "train.zip",
+        "cannot write to the folder .* is a file\nchoose a writable folder",
+    )
     (tmp_path / "train.zip.part").mkdir()
     fails(host, tmp_path / "train.zip", r"cannot write .*train\.zip\.part: Is a directory")
 
@@ -170,7 +169,7 @@ def test_a_folder_that_cannot_be_written_is_named(host: Host, tmp_path: Path) ->
 def test_proxies_come_from_the_environment(host: Host, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", host.url.replace("//", "//user:5ec4e7@"))
     source = Source("train.zip", lambda: f"http://far.invalid/train.zip?{SECRET}")
-    fetch(source, file, RetryPolicy(2), Told().display)
+    fetch(source, file, RetryPolicy(2), Output().display)
     assert is_here(file)
     assert host.requests[0][0].startswith("http://far.invalid/")
 
@@ -179,9 +178,7 @@ def test_trouble_with_a_proxy_says_where_to_look(file: Path, monkeypatch: pytest
     with socket.create_server(("127.0.0.1", 0)) as closed:
         monkeypatch.setenv("HTTP_PROXY", f"http://user:5ec4e7@127.0.0.1:{closed.getsockname()[1]}")
         monkeypatch.setenv("NO_PROXY", "")
-    error = fails(
-        Host(url="http://far.invalid"), file, r"the proxy fails \(connection refused\), for 1 s\nlook at HTTPS_"
-    )
+    error = fails(Host(url="http://far.invalid"), file, r"proxy error \(connection refused\), for 1 s\ncheck HTTPS_")
     assert "5ec4e7" not in str(error)
 
 

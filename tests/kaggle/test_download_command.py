@@ -7,43 +7,34 @@ import json
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
 
 import pytest
-from downloading import SLUG, dog_breed, is_complete, left, serving
-from kaggle_server import KaggleServer
-from kaggle_session import QUICK, ask, message
+from downloading import SLUG, dog_breed, is_complete, left
+from kaggle_session import QUICK, fail, succeed
 from layouts import write_dogs_vs_cats, write_pets
 
 from kagglekit.data.location import MARKER, workshop
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 
-
-@pytest.fixture
-def server() -> Iterator[KaggleServer]:
-    with serving() as server:
-        yield server
+pytestmark = pytest.mark.usefixtures("download_server")
 
 
 def test_from_nothing_to_labelled_images_and_never_asked_again(server, tmp_path):
-    done = ask(server, tmp_path, "download", "dog-breed")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "download", "dog-breed")
     assert "32 labelled images of 4 classes, 10 test images" in done.stdout
     assert is_complete(tmp_path)
     asked = len(server.requests)
-    again = ask(server, tmp_path, "download", "dog-breed", "--data", tmp_path / "data" / "dog-breed")
-    assert again.returncode == 0
+    again = succeed(server, tmp_path, "download", "dog-breed", "--data", tmp_path / "data" / "dog-breed")
     assert "complete" in again.stdout
     assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize("credentials", ["token", "oauth", "key variables"])
 def test_every_way_to_log_in_works(server, tmp_path, credentials):
-    done = ask(server, tmp_path, "download", "dog-breed", credentials=credentials)
-    assert done.returncode == 0, done.stderr
+    succeed(server, tmp_path, "download", "dog-breed", credentials=credentials)
     assert is_complete(tmp_path)
 
 
@@ -74,7 +65,7 @@ def bare_403(server):
     ("happens", "says"),
     [
         (refuse_rules, f"the rules of {SLUG} are not accepted yet .*https://www.kaggle.com/c/{SLUG}/rules"),
-        (refuse_phone, "Kaggle wants the account verified by phone first .*https://www.kaggle.com/settings"),
+        (refuse_phone, "Kaggle requires phone verification of the account .*https://www.kaggle.com/settings"),
         (forget_it, f"there is no competition '{SLUG}' on Kaggle"),
         (forget_it_with_404, f"there is no competition '{SLUG}' on Kaggle"),
         (bare_403, f"the rules of {SLUG} are not accepted yet"),
@@ -83,26 +74,22 @@ def bare_403(server):
 def test_a_refusal_says_what_to_do(server, tmp_path, form, happens, says):
     server.play.form = form
     happens(server)
-    done = ask(server, tmp_path, "download", "dog-breed", *QUICK)
-    assert done.returncode == 1
-    assert re.search(says, message(done), re.S), message(done)
+    fail(server, tmp_path, "download", "dog-breed", *QUICK, says=says)
     assert not (tmp_path / "data" / "dog-breed").exists()
 
 
 @pytest.mark.parametrize(
     ("credentials", "says"),
     [
-        ("none", "there are no credentials for Kaggle.*kaggle auth login.*--data DIR"),
-        ("stale key", "does not accept the credentials .401.*user name and key of ~/.kaggle/kaggle.json"),
-        ("stale token over key", r"access token of \$KAGGLE_API_TOKEN.*~/.kaggle/kaggle.json would count then"),
-        ("stale token", "access token of ~/.kaggle/access_token|none of the credentials"),
+        ("none", "no Kaggle credentials found.*kaggle auth login.*--data DIR"),
+        ("stale key", "does not accept the credentials .401.*user name and key from ~/.kaggle/kaggle.json"),
+        ("stale token over key", r"access token from \$KAGGLE_API_TOKEN.*~/.kaggle/kaggle.json would then take effect"),
+        ("stale token", "access token from ~/.kaggle/access_token|none of the credentials"),
         ("stale oauth", "credentials"),
     ],
 )
 def test_credentials_that_do_not_work_are_named(server, tmp_path, credentials, says):
-    done = ask(server, tmp_path, "download", "dog-breed", *QUICK, credentials=credentials)
-    assert done.returncode == 1
-    assert re.search(says, message(done), re.S), message(done)
+    fail(server, tmp_path, "download", "dog-breed", *QUICK, credentials=credentials, says=says)
     assert not (tmp_path / "data" / "dog-breed").exists()
 
 
@@ -124,21 +111,19 @@ def bad_member(archive: bytes) -> bytes:
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/kagglekit-evil.txt", "..\\evil.txt", "C:/evil.txt"])
 def test_a_hostile_archive_writes_nothing(server, tmp_path, name):
     server.add_competition(SLUG, hostile(name))
-    done = ask(server, tmp_path, "download", "dog-breed")
-    assert done.returncode == 1
-    assert name.replace("\\", "\\\\") in message(done) or name in message(done)
+    error = fail(server, tmp_path, "download", "dog-breed")
+    assert name.replace("\\", "\\\\") in error or name in error
     assert not [path for path in [*tmp_path.rglob("*evil*"), Path("/tmp/kagglekit-evil.txt")] if path.exists()]
     assert not (tmp_path / "data" / "dog-breed").exists()
 
 
-def test_a_bad_member_is_named_and_the_archive_fetched_anew_the_next_time(server, tmp_path):
+def test_a_bad_member_is_named_and_the_archive_fetched_again_the_next_time(server, tmp_path):
     server.add_competition(SLUG, bad_member(dog_breed()))
-    done = ask(server, tmp_path, "download", "dog-breed")
-    assert done.returncode == 1
-    assert re.search(r"cannot unpack .*labels\.csv", message(done))
+    error = fail(server, tmp_path, "download", "dog-breed")
+    assert re.search(r"cannot unpack .*labels\.csv", error)
     assert not (tmp_path / "data" / "dog-breed").exists()
     server.add_competition(SLUG, dog_breed())
-    assert ask(server, tmp_path, "download", "dog-breed").returncode == 0
+    succeed(server, tmp_path, "download", "dog-breed")
     assert is_complete(tmp_path)
 
 
@@ -148,8 +133,7 @@ def test_archives_in_the_archive_are_unpacked_and_the_outer_one_is_kept_on_reque
     server.add_competition("dogs-vs-cats-redux-kernels-edition", source)
     home = tmp_path / "home"
     home.mkdir()
-    done = ask(server, home, "download", "dogs-vs-cats", "--keep-archives")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, home, "download", "dogs-vs-cats", "--keep-archives")
     assert "24 labelled images of 2 classes, 12 test images" in done.stdout
     names = {path.name for path in (home / "data" / "dogs-vs-cats").iterdir()}
     kept = "dogs-vs-cats-redux-kernels-edition.zip"
@@ -160,18 +144,16 @@ def test_files_that_are_there_already_are_left_alone(server, tmp_path):
     own = tmp_path / "elsewhere" / "notes.txt"
     own.parent.mkdir()
     own.write_text("mine")
-    done = ask(server, tmp_path, "download", "dog-breed", "--data", own.parent)
-    assert done.returncode == 1
-    assert "has files in it that kagglekit did not download: notes.txt" in message(done)
+    error = fail(server, tmp_path, "download", "dog-breed", "--data", own.parent)
+    assert "contains files that kagglekit did not download: notes.txt" in error
     assert own.read_text() == "mine"
     assert not server.requests
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_asked(server, tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported_before_any_request(server, tmp_path):
     (tmp_path / "file").write_text("")
-    done = ask(server, tmp_path, "download", "dog-breed", KAGGLEKIT_DATA=str(tmp_path / "file"))
-    assert done.returncode == 1
-    assert "is a file" in message(done)
+    error = fail(server, tmp_path, "download", "dog-breed", KAGGLEKIT_DATA=str(tmp_path / "file"))
+    assert "is a file" in error
     assert not server.requests
 
 
@@ -202,10 +184,9 @@ def test_open_files_need_no_account(server, tmp_path):
     server.add_file("https://www.robots.ox.ac.uk/fish/notes.txt", b"fish")
     (tmp_path / "fish.py").write_text(FISH.format(md5=md5(buffer.getvalue()).hexdigest()))
     server.fault("images.tar.gz", "cut", after=10_000)
-    done = ask(server, tmp_path, "download", "./fish.py", credentials="none")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "download", "./fish.py", credentials="none")
     assert "48 labelled images of 4 classes" in done.stdout
-    assert "went on after a fault: cut in the middle" in done.stdout
+    assert "recovered from an error: transfer cut off" in done.stdout
     marker = json.loads((tmp_path / "data" / "fish" / ".kagglekit-download.json").read_text())
     assert [file["name"] for file in marker["files"]] == ["images.tar.gz", "notes.txt"]
 
@@ -219,9 +200,8 @@ def test_open_files_need_no_account(server, tmp_path):
 )
 def test_oxfords_files_are_asked_for_at_their_addresses_and_their_checksums_count(server, tmp_path, name, address):
     server.add_file(address, b"not these")
-    done = ask(server, tmp_path, "download", name, credentials="none")
-    assert done.returncode == 1
-    assert "came damaged twice: its md5 is" in message(done)
+    error = fail(server, tmp_path, "download", name, credentials="none")
+    assert "arrived damaged twice: md5" in error
     assert left(tmp_path) == [f".{name}.download"]
     assert not list((tmp_path / "data" / f".{name}.download").iterdir())
     official = {
@@ -234,9 +214,8 @@ def test_oxfords_files_are_asked_for_at_their_addresses_and_their_checksums_coun
 
 
 def test_a_dry_run_downloads_nothing(server, tmp_path):
-    done = ask(server, tmp_path, "run", "dog-breed", "--dry-run")
-    assert done.returncode == 1
-    assert "kagglekit download dog-breed" in message(done)
+    error = fail(server, tmp_path, "run", "dog-breed", "--dry-run")
+    assert "kagglekit download dog-breed" in error
     assert not server.requests
     assert not (tmp_path / "data").exists()
 
@@ -248,8 +227,7 @@ def test_the_command_line_tidies_too(server, tmp_path):
     (folder / MARKER).write_text("{}")
     workshop(folder).mkdir(parents=True)
     (workshop(folder) / f"{SLUG}.zip").write_bytes(dog_breed())
-    done = ask(server, tmp_path, "download", "dog-breed", "--keep-archives", credentials="none")
-    assert done.returncode == 0, done.stderr
+    succeed(server, tmp_path, "download", "dog-breed", "--keep-archives", credentials="none")
     assert is_complete(tmp_path)
     assert (folder / f"{SLUG}.zip").read_bytes() == dog_breed()
     assert not server.requests

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +10,13 @@ import pytest
 import requests
 import urllib3
 from kaggle_contest import zipped
-from kaggle_https import SLUG, add_dog_breed, announced, call, md5_header, signed, speaking, submit
+from kaggle_https import SLUG, announced, call, md5_header, signed, submit
 from kaggle_server import API, KaggleServer
 
 OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/images.tar.gz"
 
 
-@pytest.fixture
-def server() -> Iterator[KaggleServer]:
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def solution(server: KaggleServer, tmp_path: Path) -> dict[str, str]:
-    return add_dog_breed(server, tmp_path)
-
-
-@pytest.fixture
-def session(server: KaggleServer, tmp_path: Path) -> Iterator[requests.Session]:
-    with speaking(server, tmp_path) as session:
-        yield session
-
-
-def test_a_cut_download_goes_on_from_where_it_was(
+def test_a_cut_download_is_resumed(
     server: KaggleServer, solution: dict[str, str], session: requests.Session, tmp_path: Path
 ) -> None:
     whole = zipped(tmp_path / "real")
@@ -89,7 +71,7 @@ def test_bytes_and_hashes_can_be_wrong(
     assert (good.content, right in good.headers["x-goog-hash"]) == (whole, True)
 
 
-def test_an_upload_that_breaks_goes_on_after_the_question(
+def test_a_broken_upload_is_resumed_after_a_query(
     server: KaggleServer, solution: dict[str, str], session: requests.Session
 ) -> None:
     content = b"0123456789" * 1000
@@ -107,7 +89,7 @@ def test_an_upload_that_breaks_goes_on_after_the_question(
     server.fault("PUT", 503)
     assert session.put(address, data=content[4000:], headers=rest, timeout=10).status_code == 503
     assert session.put(address, headers=question, timeout=10).status_code == 308
-    server.fault("PUT", "lost answer")
+    server.fault("PUT", "lost response")
     with pytest.raises(requests.ConnectionError):
         session.put(address, data=content[4000:], headers=rest, timeout=10)
     assert session.put(address, headers=question, timeout=10).status_code == 200
@@ -116,7 +98,7 @@ def test_an_upload_that_breaks_goes_on_after_the_question(
     assert session.put(address.replace(token, "nothing"), data=b"x", timeout=10).status_code == 404
 
 
-def test_a_lost_answer_leaves_a_submission_and_ref_0_does_not(
+def test_a_lost_response_leaves_a_submission_and_ref_0_does_not(
     server: KaggleServer, solution: dict[str, str], session: requests.Session
 ) -> None:
     server.fault("CreateSubmission", "ref 0")
@@ -126,13 +108,13 @@ def test_a_lost_answer_leaves_a_submission_and_ref_0_does_not(
     with pytest.raises(requests.ConnectionError):
         submit(session, b"x")
     assert server.submissions[SLUG] == []
-    server.fault("CreateSubmission", "lost answer")
+    server.fault("CreateSubmission", "lost response")
     with pytest.raises(requests.ConnectionError):
         submit(session, b"x", "lost")
     assert [made.description for made in server.submissions[SLUG]] == ["lost"]
 
 
-def test_faults_pass_after_their_times_and_tell_when_to_come_back(
+def test_faults_end_after_their_times_and_say_when_to_retry(
     server: KaggleServer, solution: dict[str, str], session: requests.Session
 ) -> None:
     fault = server.fault("GetCompetition", 429, times=2, skip=1, retry_after=7, message="Too many requests")
@@ -167,13 +149,13 @@ def test_the_proxy_itself_can_refuse(
 
 
 @pytest.mark.parametrize("where", ["GetCompetition", f"CONNECT {API}"])
-def test_silence_ends_when_the_client_leaves_and_when_the_server_does(
+def test_an_unanswered_request_ends_when_the_client_leaves_and_when_the_server_does(
     server: KaggleServer, session: requests.Session, where: str
 ) -> None:
-    server.fault(where, "silence")
+    server.fault(where, "no response")
     with pytest.raises((requests.Timeout, requests.ConnectionError), match="timed out"):
         session.post(f"https://{API}/v1/GetCompetition", json={}, timeout=0.2)
-    lasting = server.fault(where, "silence")
+    lasting = server.fault(where, "no response")
 
     def wait() -> None:
         with pytest.raises(requests.ConnectionError):

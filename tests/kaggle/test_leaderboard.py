@@ -79,7 +79,7 @@ def test_an_old_leaderboard_is_better_than_none(cache):
     os.utime(file, (0, 0))
     warnings: list[str] = []
     assert len(get_leaderboard("fish", "log_loss", refused, False, warnings.append).teams) == 2
-    assert "Kaggle cannot be reached; this leaderboard is" in warnings[0]
+    assert "Kaggle cannot be reached; using the leaderboard of" in warnings[0]
     with pytest.raises(UserError, match="cannot be reached"):
         get_leaderboard("birds", "log_loss", refused, False, warnings.append)
 
@@ -87,11 +87,11 @@ def test_an_old_leaderboard_is_better_than_none(cache):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no zip", "cannot be read"),
-        (zipped(HEAD, "readme.txt"), "cannot be read"),
-        (zipped(HEAD), "the leaderboard is empty"),
-        (zipped("Rank,Team,Score\n1,Ann,0.5\n"), "has another form"),
-        (zipped(HEAD + "1,7,Ann,2026-01-02,none,3,ann\n"), "has another form"),
+        (b"no zip", "cannot read the leaderboard of fish"),
+        (zipped(HEAD, "readme.txt"), "cannot read the leaderboard of fish"),
+        (zipped(HEAD), "the leaderboard of fish is empty"),
+        (zipped("Rank,Team,Score\n1,Ann,0.5\n"), "has an unexpected format"),
+        (zipped(HEAD + "1,7,Ann,2026-01-02,none,3,ann\n"), "has an unexpected format"),
     ],
 )
 def test_a_leaderboard_that_cannot_be_read_says_so(content, message):

@@ -11,7 +11,7 @@ from typing import Any
 
 import forks
 import pytest
-from fetched_file import Told, fails, get, is_here, note
+from fetched_file import Output, fails, get, is_here, note
 from file_host import (
     CONTENT,
     HALF,
@@ -29,11 +29,6 @@ from file_host import (
 from kagglekit.kaggle.download import Fetched
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "train.zip"
-
-
 def changed(how: Action | None = None) -> Action:
     """Cut the file in the middle, and replace it by another at the host."""
 
@@ -48,19 +43,19 @@ def changed(how: Action | None = None) -> Action:
     return action
 
 
-def test_a_file_that_changes_meanwhile_is_begun_anew(host: Host, file: Path) -> None:
+def test_a_file_that_changes_meanwhile_is_started_again(host: Host, file: Path) -> None:
     host.script = [changed()]
     get(host, file)
     assert is_here(file)
     assert host.header("If-Range") == ["", '"one"']
 
 
-def test_a_host_that_does_not_hear_if_range_is_seen_through(host: Host, file: Path) -> None:
+def test_a_host_that_ignores_if_range_is_detected(host: Host, file: Path) -> None:
     host.script = [changed(lambda handler: rest(handler, HALF))]
-    told = Told()
-    get(host, file, told=told)
+    output = Output()
+    get(host, file, output=output)
     assert is_here(file)
-    assert told.lines[0] == "went on after 2 faults: cut in the middle, the file has changed"
+    assert output.lines[0] == "recovered from 2 errors: transfer cut off, file changed on the host"
 
 
 def test_a_host_without_ranges_sends_all_again(host: Host, file: Path) -> None:
@@ -70,10 +65,10 @@ def test_a_host_without_ranges_sends_all_again(host: Host, file: Path) -> None:
     assert len(host.requests) == 2
 
 
-def test_a_host_without_ranges_that_always_cuts_is_left_after_five_beginnings(host: Host, file: Path) -> None:
+def test_a_host_without_ranges_that_always_cuts_is_given_up_after_five_starts(host: Host, file: Path) -> None:
     host.etag = host.modified = ""
     host.script = [some(HALF, Handler.close)] * 99
-    fails(host, file, "cut in the middle\ntry again later", seconds=30)
+    fails(host, file, "transfer cut off\ntry again later", seconds=30)
     assert len(host.requests) == 5
     assert set(host.header("Range")) == {""}
 
@@ -104,11 +99,11 @@ def test_parts_without_a_byte_end_with_a_message(host: Host, file: Path) -> None
         handler.close()
 
     host.script = [some(HALF, Handler.close), *[empty] * 999]
-    fails(host, file, "cut in the middle, for 1 s\n502.0 kB")
+    fails(host, file, "transfer cut off, for 1 s\n502.0 kB")
     assert len(host.requests) < 30
 
 
-def test_a_file_that_is_cut_down_to_what_has_arrived_is_begun_anew(host: Host, file: Path) -> None:
+def test_a_file_that_is_cut_down_to_what_has_arrived_is_started_again(host: Host, file: Path) -> None:
     note(file, CONTENT[:HALF])
     host.content = bytes(HALF)
     get(host, file)
@@ -122,7 +117,7 @@ def test_more_than_there_should_be_is_refused(host: Host, file: Path) -> None:
         handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (HALF + 99, bytes(HALF + 99)))
 
     host.script = [some(HALF, Handler.close), endless] * 2
-    fails(host, file, "train.zip came damaged twice: it has 1,004,099 bytes, expected are 1,004,000")
+    fails(host, file, "train.zip arrived damaged twice: 1,004,099 bytes instead of 1,004,000")
     assert not list(file.parent.iterdir())
 
 
@@ -134,7 +129,7 @@ def test_a_weak_tag_does_not_count_but_the_date_does(host: Host, file: Path) -> 
     assert host.header("If-Range") == ["", host.modified]
 
 
-def test_without_tag_and_date_a_file_is_begun_anew(host: Host, file: Path) -> None:
+def test_without_tag_and_date_a_file_is_started_again(host: Host, file: Path) -> None:
     host.etag = host.modified = ""
     host.script = [some(HALF, Handler.close)]
     get(host, file)
@@ -158,7 +153,7 @@ LEFT: dict[str, tuple[bytes, dict[str, Any], str]] = {  # what a killed process 
 
 
 @pytest.mark.parametrize(("content", "facts", "asked"), LEFT.values(), ids=LEFT)
-def test_whatever_a_killed_process_left_the_file_gets_right(
+def test_the_file_is_right_whatever_a_killed_process_left(
     host: Host, file: Path, content: bytes, facts: dict[str, Any], asked: str
 ) -> None:
     note(file, content, **facts)
@@ -168,7 +163,7 @@ def test_whatever_a_killed_process_left_the_file_gets_right(
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '"x"', '{"total": "1", "etag": "\\"one\\""}'])
-def test_a_part_without_a_proper_note_is_begun_anew(host: Host, file: Path, text: str | None) -> None:
+def test_a_part_without_a_proper_note_is_started_again(host: Host, file: Path, text: str | None) -> None:
     note(file, bytes(HALF))
     if text is None:
         file.with_name("train.zip.part.json").unlink()
@@ -245,7 +240,7 @@ def test_a_disk_that_gets_full_keeps_what_has_arrived(host: Host, file: Path) ->
     with fetching(host, file, limit) as process:
         _, errors = process.communicate()
     assert "UserError: cannot write" in errors
-    assert "train.zip.part: File too large\nfree some disk or choose a folder elsewhere" in errors
+    assert "train.zip.part: File too large\nfree some disk space, or choose another folder" in errors
     get(host, file)
     assert is_here(file)
     assert host.header("Range") == ["", "bytes=99999-"]

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from kaggle_https import SLUG, add_dog_breed, announced, call, speaking, submit
+from kaggle_https import SLUG, announced, call, submit
 from kaggle_play import KEY, USER
 from kaggle_server import KaggleServer
 from layouts import write_dogs_vs_cats
-
-
-@pytest.fixture
-def server() -> Iterator[KaggleServer]:
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def solution(server: KaggleServer, tmp_path: Path) -> dict[str, str]:
-    return add_dog_breed(server, tmp_path)
-
-
-@pytest.fixture
-def session(server: KaggleServer, tmp_path: Path) -> Iterator[requests.Session]:
-    with speaking(server, tmp_path) as session:
-        yield session
 
 
 @pytest.mark.parametrize("login", ["", f"Basic {base64.b64encode(f'{USER}:wrong'.encode()).decode()}", "Bearer wrong"])

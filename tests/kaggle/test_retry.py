@@ -11,7 +11,7 @@ import pytest
 import requests
 import urllib3
 
-from kagglekit.kaggle.retry import Fault, RetryPolicy, call, fault, passes, retry_after
+from kagglekit.kaggle.retry import Fault, RetryPolicy, call, is_temporary, retry_after, short_reason
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def real_error(url: str, **options: object) -> requests.RequestException:
     return caught.value
 
 
-PASSING = [
+TEMPORARY = [
     *(http_error(status) for status in (408, 429, 500, 502, 503, 504)),
     requests.ConnectionError("reset"),
     requests.Timeout(),
@@ -43,7 +43,7 @@ PASSING = [
     requests.exceptions.ChunkedEncodingError(),
     urllib3.exceptions.ProtocolError("cut"),
     urllib3.exceptions.ReadTimeoutError(None, None, "Read timed out."),  # type: ignore[arg-type]
-    Fault("cut in the middle"),
+    Fault("transfer cut off"),
 ]
 LASTING = [
     *(http_error(status) for status in (400, 401, 403, 404, 410, 501)),
@@ -56,9 +56,9 @@ LASTING = [
 ]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_faults_of_the_way_pass(error: Exception) -> None:
-    assert passes(error)
+@pytest.mark.parametrize("error", TEMPORARY, ids=repr)
+def test_network_errors_are_temporary(error: Exception) -> None:
+    assert is_temporary(error)
     assert 0 < RetryPolicy().pause(error) <= 0.5
 
 
@@ -71,27 +71,27 @@ def test_refusals_and_wrong_settings_are_raised_at_once(error: Exception) -> Non
 
 def test_pauses_double_from_half_a_second_to_thirty_with_jitter() -> None:
     for _ in range(20):
-        patience = RetryPolicy()
-        pauses = [patience.pause(Fault("x")) for _ in range(9)]
+        retry = RetryPolicy()
+        pauses = [retry.pause(Fault("x")) for _ in range(9)]
         tops = [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
         assert all(top / 2 <= pause <= top for pause, top in zip(pauses, tops, strict=True))
     assert RetryPolicy().pause(Fault("x")) != RetryPolicy().pause(Fault("x"))
 
 
 def test_no_pause_is_longer_than_what_is_left() -> None:
-    patience = RetryPolicy(10)
-    assert 9 < max(patience.pause(Fault("x")) for _ in range(12)) <= 10
+    retry = RetryPolicy(10)
+    assert 9 < max(retry.pause(Fault("x")) for _ in range(12)) <= 10
 
 
 def test_progress_makes_pauses_short_again_and_restarts_the_clock() -> None:
-    patience = RetryPolicy(0.2)
+    retry = RetryPolicy(0.2)
     for _ in range(5):
-        patience.pause(Fault("x"))
+        retry.pause(Fault("x"))
     time.sleep(0.2)
-    assert patience.over
-    patience.progressed()
-    assert not patience.over
-    assert patience.pause(Fault("x")) <= 0.002
+    assert retry.over
+    retry.progressed()
+    assert not retry.over
+    assert retry.pause(Fault("x")) <= 0.002
 
 
 def test_little_time_means_short_time_outs_and_short_first_pauses() -> None:
@@ -102,14 +102,14 @@ def test_little_time_means_short_time_outs_and_short_first_pauses() -> None:
 
 
 def test_the_last_pause_ends_when_time_is_over_and_then_the_error_is_raised() -> None:
-    patience, started = RetryPolicy(0.3), time.monotonic()
+    retry, started = RetryPolicy(0.3), time.monotonic()
     attempts = 0
 
     def last() -> None:
         nonlocal attempts
         while attempts < 1000:
             attempts += 1
-            patience.wait(Fault("again"))
+            retry.wait(Fault("again"))
 
     with pytest.raises(Fault, match="again"):
         last()
@@ -117,7 +117,7 @@ def test_the_last_pause_ends_when_time_is_over_and_then_the_error_is_raised() ->
     assert attempts >= 5
 
 
-def test_the_server_says_when_to_come_back() -> None:
+def test_the_servers_retry_after_is_respected() -> None:
     assert RetryPolicy(100).pause(http_error(503, Retry_After="7")) == 7
     assert RetryPolicy(100).pause(http_error(429, Retry_After="0")) > 0
     then = datetime.now(UTC) + timedelta(seconds=20)
@@ -134,23 +134,23 @@ def test_a_date_counts_by_the_servers_own_clock() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1e9", "²", "Tue, 99 Nov 2026 10:00:00 GMT", "Tue, 24 Nov"])
-def test_nonsense_about_coming_back_is_passed_over(value: str) -> None:
+def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     assert not retry_after(http_error(503, Retry_After=value))
     assert RetryPolicy(100).pause(http_error(503, Retry_After=value)) <= 0.5
 
 
-def test_a_long_pause_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_pause_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     said: list[str] = []
     monkeypatch.setattr(time, "sleep", slept.append)
-    patience = RetryPolicy(100, said.append)
-    patience.wait(Fault("x"))
-    patience.wait(http_error(429, Retry_After="50"))
-    assert said == ["HTTP 429; trying again in 50 s"]
+    retry = RetryPolicy(100, said.append)
+    retry.wait(Fault("x"))
+    retry.wait(http_error(429, Retry_After="50"))
+    assert said == ["HTTP 429; retrying in 50 s"]
     assert slept[1] == 50
 
 
-def test_a_call_goes_on_until_it_succeeds_and_says_what_there_was() -> None:
+def test_a_call_is_retried_until_it_succeeds_and_reports_the_errors() -> None:
     errors = iter([http_error(503), requests.ConnectionError("Connection reset by peer"), http_error(503)])
     said: list[str] = []
 
@@ -160,25 +160,25 @@ def test_a_call_goes_on_until_it_succeeds_and_says_what_there_was() -> None:
         return "done"
 
     assert call(RetryPolicy(2, said.append), flaky) == "done"
-    assert said == ["went on after 3 faults: HTTP 503, connection reset"]
+    assert said == ["recovered from 3 errors: HTTP 503, connection reset"]
     assert call(RetryPolicy(2, said.append), lambda: 1) == 1
     assert len(said) == 1
 
 
-def test_a_call_inside_a_call_with_the_same_patience_ends() -> None:
-    patience, started = RetryPolicy(0.2), time.monotonic()
+def test_a_call_inside_a_call_with_the_same_policy_ends() -> None:
+    retry, started = RetryPolicy(0.2), time.monotonic()
 
     def outer() -> None:
-        call(patience, lambda: None)
+        call(retry, lambda: None)
         raise Fault("outer")
 
     with pytest.raises(Fault, match="outer"):
-        call(patience, outer)
+        call(retry, outer)
     assert time.monotonic() - started < 0.5
 
 
 def test_a_call_long_after_the_last_has_all_its_time() -> None:
-    patience = RetryPolicy(0.2)
+    retry = RetryPolicy(0.2)
     time.sleep(0.25)
     errors = iter([Fault("x")])
 
@@ -186,10 +186,10 @@ def test_a_call_long_after_the_last_has_all_its_time() -> None:
         for error in errors:
             raise error
 
-    call(patience, once)
+    call(retry, once)
 
 
-def test_errors_are_worded_without_addresses() -> None:
+def test_short_reasons_contain_no_addresses() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     refused = real_error(f"http://127.0.0.1:{port}/?signature=SECRET")
@@ -198,11 +198,11 @@ def test_errors_are_worded_without_addresses() -> None:
     unknown = requests.ConnectionError(
         "/?signature=SECRET (Failed to resolve 'h' ([Errno -2] Name or service not known)"
     )
-    assert [fault(error) for error in (refused, no_proxy)] == [
+    assert [short_reason(error) for error in (refused, no_proxy)] == [
         "connection refused",
-        "the proxy fails (connection refused)",
+        "proxy error (connection refused)",
     ]
-    assert fault(unknown) == "unknown host"
-    assert fault(http_error(404)) == "HTTP 404"
-    assert fault(real_error("nonsense?signature=SECRET")) == "MissingSchema"
-    assert fault(requests.ReadTimeout("https://host/?signature=SECRET")) == "silence"
+    assert short_reason(unknown) == "unknown host"
+    assert short_reason(http_error(404)) == "HTTP 404"
+    assert short_reason(real_error("nonsense?signature=SECRET")) == "MissingSchema"
+    assert short_reason(requests.ReadTimeout("https://host/?signature=SECRET")) == "no response"

@@ -8,12 +8,11 @@ import json
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from kaggle_https import SLUG, TEAMS, add_dog_breed, call, speaking
+from kaggle_https import SLUG, TEAMS, call
 from kaggle_play import USER
 from kaggle_server import API, KaggleServer
 
@@ -68,23 +67,6 @@ for address in ("https://example.com/", "http://example.com/", "http://localhost
     except requests.exceptions.ProxyError as error:
         print("403 Forbidden" in str(error))
 """
-
-
-@pytest.fixture
-def server() -> Iterator[KaggleServer]:
-    with KaggleServer() as server:
-        yield server
-
-
-@pytest.fixture
-def solution(server: KaggleServer, tmp_path: Path) -> dict[str, str]:
-    return add_dog_breed(server, tmp_path)
-
-
-@pytest.fixture
-def session(server: KaggleServer, tmp_path: Path) -> Iterator[requests.Session]:
-    with speaking(server, tmp_path) as session:
-        yield session
 
 
 @pytest.mark.parametrize("credentials", ["key", "token"])
@@ -144,7 +126,7 @@ def test_a_stale_token_wins_over_a_good_key_and_is_refused(
     assert asked == [("IntrospectToken", "Bearer"), ("ListDataFiles", "Bearer")]
 
 
-def test_the_real_client_hears_why_it_is_refused(
+def test_the_real_client_gets_the_reason_of_a_refusal(
     server: KaggleServer, solution: dict[str, str], tmp_path: Path
 ) -> None:
     server.play.contests[SLUG].entered = False

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from kaggle_server import KaggleServer
-from kaggle_session import ask, entries, finished_run, message
-from submitting import ROWS, SCORE, SLUG, dog_run, scoring, sent
-
-from kagglekit.runs.folder import Run
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[KaggleServer]:
-    with scoring(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return dog_run(tmp_path)
+from kaggle_session import ask, entries, fail, finished_run, succeed
+from submitting import ROWS, SCORE, SLUG, dog_run, sent
 
 
 def test_the_latest_run_is_checked_uploaded_and_scored(server, run, tmp_path):
@@ -32,10 +16,9 @@ def test_the_latest_run_is_checked_uploaded_and_scored(server, run, tmp_path):
     dog_run(tmp_path, name="20250101-000000-older")
     finished_run(tmp_path, "pets", None, ROWS, name="20270101-000000-newer")
     dog_run(tmp_path, name="20270101-000000-broken", status="failed")
-    done = ask(server, tmp_path, "submit", "-m", "first try")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit", "-m", "first try")
     assert "12 rows, checked against sample_submission.csv" in done.stdout
-    assert "Dog Breed Identification: deadline 2018-02-27 23:59 UTC, over" in done.stdout
+    assert "Dog Breed Identification: deadline 2018-02-27 23:59 UTC, passed" in done.stdout
     assert re.search("submissions left today: 5 of 5; the day ends at midnight UTC, in .* h", done.stdout)
     assert f"public score {SCORE}, private score {SCORE}" in done.stdout
     assert "valid log_loss 0.25000 ± 0.01000; public - valid +0.03768" in done.stdout
@@ -51,12 +34,10 @@ def test_the_latest_run_is_checked_uploaded_and_scored(server, run, tmp_path):
 def test_a_file_needs_its_competition(server, run, tmp_path):
     file = tmp_path / "mine.csv"
     file.write_bytes(run.submission.read_bytes())
-    alone = ask(server, tmp_path, "submit", "mine.csv")
-    assert alone.returncode == 2
-    assert "kagglekit submit COMPETITION mine.csv" in message(alone)
+    error = fail(server, tmp_path, "submit", "mine.csv", code=2)
+    assert "kagglekit submit COMPETITION mine.csv" in error
     assert not server.requests
-    done = ask(server, tmp_path, "submit", "dog-breed", "mine.csv", "--no-wait")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit", "dog-breed", "mine.csv", "--no-wait")
     (made,) = server.submissions[SLUG]
     assert (made.file_name, made.content) == ("mine.csv", file.read_bytes())
     assert f"kagglekit submit --status {made.ref}" in done.stdout
@@ -67,8 +48,7 @@ def test_a_file_needs_its_competition(server, run, tmp_path):
 
 def test_without_waiting_the_score_is_asked_for_later(server, run, tmp_path):
     server.play.contests[SLUG].polls = 1
-    done = ask(server, tmp_path, "submit", "dog-breed", run.name[:8], "--no-wait")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit", "dog-breed", run.name[:8], "--no-wait")
     assert f"kagglekit submit --status {run.name}" in done.stdout
     assert entries(run)[0]["status"] == "pending"
     pending = ask(server, tmp_path, "submit", "--status")
@@ -82,8 +62,7 @@ def test_without_waiting_the_score_is_asked_for_later(server, run, tmp_path):
 def test_a_competition_that_is_not_on_kaggle_shows_its_own_score(server, tmp_path):
     scores = [{"member": "ensemble", "test_accuracy": [0.8801, 0.0041]}]
     finished_run(tmp_path, "pets", None, ROWS, scores=scores, title="Oxford-IIIT Pet")
-    done = ask(server, tmp_path, "submit", "pets")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit", "pets")
     assert "Oxford-IIIT Pet is not on Kaggle" in done.stdout
     assert "test accuracy 0.8801 ± 0.0041" in done.stdout
     assert not server.requests
@@ -93,54 +72,49 @@ def test_a_broken_run_does_not_keep_the_others_from_being_submitted(server, run,
     broken = run.folder.with_name("20990101-000000-broken")
     broken.mkdir()
     (broken / "run.json").write_text("{")
-    done = ask(server, tmp_path, "submit", "--no-wait")
-    assert done.returncode == 0, done.stderr
+    succeed(server, tmp_path, "submit", "--no-wait")
 
 
 def test_status_finds_a_run_by_the_beginning_of_its_name_and_knows_the_last_scored(server, run, tmp_path):
-    assert ask(server, tmp_path, "submit").returncode == 0
+    succeed(server, tmp_path, "submit")
     server.fault("CreateSubmission", "ref 0")
-    assert ask(server, tmp_path, "submit", "--yes").returncode == 1
+    fail(server, tmp_path, "submit", "--yes")
     assert [entry["status"] for entry in entries(run)] == ["complete", "error"]
     done = ask(server, tmp_path, "submit", "--status", run.name[:8])
     assert f"public score {SCORE}" in done.stdout, done.stderr
-    assert ask(server, tmp_path, "submit", "--status", "²").returncode == 1
+    fail(server, tmp_path, "submit", "--status", "²")
 
 
 def test_a_second_upload_of_a_run_is_asked_about(server, run, tmp_path):
-    assert ask(server, tmp_path, "submit").returncode == 0
-    done = ask(server, tmp_path, "submit")
-    assert done.returncode == 2
-    assert f"{run.name} was submitted before" in message(done)
+    succeed(server, tmp_path, "submit")
+    error = fail(server, tmp_path, "submit", code=2)
+    assert f"{run.name} was submitted before" in error
     assert sent(server) == 1
-    assert ask(server, tmp_path, "submit", "--yes").returncode == 0
+    succeed(server, tmp_path, "submit", "--yes")
     assert (sent(server), len(entries(run))) == (2, 2)
 
 
 def test_the_last_submission_of_the_day_is_asked_about(server, run, tmp_path):
     server.play.contests[SLUG].used_today = 4
-    done = ask(server, tmp_path, "submit")
-    assert done.returncode == 2
-    assert "this is the last submission of today" in message(done)
+    error = fail(server, tmp_path, "submit", code=2)
+    assert "this is today's last submission" in error
     assert sent(server) == 0
-    assert ask(server, tmp_path, "submit", "--yes").returncode == 0
+    succeed(server, tmp_path, "submit", "--yes")
     assert sent(server) == 1
 
 
 def test_an_open_competition_shows_its_deadline_and_no_private_score(server, run, tmp_path):
     server.play.contests[SLUG].deadline = datetime.now(UTC) + timedelta(days=3)
-    done = ask(server, tmp_path, "submit")
-    assert done.returncode == 0, done.stderr
-    assert "over" not in done.stdout
+    done = succeed(server, tmp_path, "submit")
+    assert "passed" not in done.stdout
     assert "private" not in done.stdout
     assert entries(run)[0]["private"] is None
 
 
 def test_the_leaderboard_shows_our_place(server, run, tmp_path):
     server.play.contests[SLUG].teams = [("Ann", 0.1), ("Ben", 0.2), ("Cem, Inc.", 0.4), ("Dee", 0.5)]
-    assert ask(server, tmp_path, "submit").returncode == 0
-    done = ask(server, tmp_path, "leaderboard", "dog-breed", "--top", 3)
-    assert done.returncode == 0, done.stderr
+    succeed(server, tmp_path, "submit")
+    done = succeed(server, tmp_path, "leaderboard", "dog-breed", "--top", 3)
     assert "Dog Breed Identification: 4 teams" in done.stdout
     assert "Cem, Inc." in done.stdout
     assert "Dee" not in done.stdout
@@ -148,7 +122,7 @@ def test_the_leaderboard_shows_our_place(server, run, tmp_path):
     again = ask(server, tmp_path, "leaderboard", "dog-breed", "--json", credentials="none")
     assert json.loads(again.stdout)["place"] == 3
     assert server.count("DownloadLeaderboard") == 1
-    assert ask(server, tmp_path, "leaderboard", "pets").returncode == 1
+    fail(server, tmp_path, "leaderboard", "pets")
 
 
 @pytest.mark.parametrize(

@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from kaggle_server import KaggleServer
-from kaggle_session import ask, check_nothing_leaked, entries, message
-from submitting import SCORE, SLUG, dog_run, scoring, sent
-
-from kagglekit.runs.folder import Run
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[KaggleServer]:
-    with scoring(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return dog_run(tmp_path)
+from kaggle_session import ask, check_nothing_leaked, entries, fail, succeed
+from submitting import SCORE, SLUG, sent
 
 
 @pytest.mark.parametrize(
     ("where", "kind", "details"),
     [
-        ("CreateSubmission", "lost answer", {}),
+        ("CreateSubmission", "lost response", {}),
         ("CreateSubmission", "reset", {}),
         ("CreateSubmission", 503, {}),
         ("CreateSubmission", 429, {"retry_after": 1}),
-        ("CreateSubmission", "silence", {}),
+        ("CreateSubmission", "no response", {}),
         ("StartSubmissionUpload", 500, {}),
         ("GetSubmissionLimits", "reset", {}),
         ("PUT", 500, {}),
         ("PUT", 401, {}),
         ("PUT", 503, {}),
-        ("PUT", "lost answer", {}),
+        ("PUT", "lost response", {}),
         ("PUT", "cut", {"after": 100}),
         ("PUT", 404, {}),
         ("CreateSubmission", "corrupt", {"after": 0}),
         ("GetSubmission", 429, {"retry_after": 1}),
-        ("GetSubmission", "silence", {}),
+        ("GetSubmission", "no response", {}),
     ],
 )
-def test_whatever_passes_ends_in_exactly_one_submission(server, run, tmp_path, where, kind, details):
+def test_a_temporary_error_ends_in_exactly_one_submission(server, run, tmp_path, where, kind, details):
     fault = server.fault(where, kind, **details)
-    done = ask(server, tmp_path, "submit", "--timeout", 10)
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit", "--timeout", 10)
     assert fault.hits == 1
-    assert "went on after a fault: " in done.stdout or where == "CreateSubmission"
+    assert "recovered from an error: " in done.stdout or where == "CreateSubmission"
     assert f"public score {SCORE}" in done.stdout
     assert sent(server) == 1
     assert server.submissions[SLUG][0].content == run.submission.read_bytes()
@@ -65,57 +47,51 @@ def test_whatever_passes_ends_in_exactly_one_submission(server, run, tmp_path, w
         (
             "CreateSubmission",
             "ref 0",
-            "Kaggle made no submission of the file: Could not submit to competition",
+            "Kaggle created no submission: Could not submit to competition",
             "error",
         ),
-        ("CreateSubmission", 500, "nobody knows whether .* Kaggle is in trouble .500", "sending"),
-        ("CreateSubmission", "reset", "nobody knows whether .* cannot be reached", "sending"),
-        ("StartSubmissionUpload", 500, "Kaggle is in trouble .500", None),
+        ("CreateSubmission", 500, "unknown whether .*Kaggle has a server error .500", "sending"),
+        ("CreateSubmission", "reset", "unknown whether .*cannot be reached", "sending"),
+        ("StartSubmissionUpload", 500, "Kaggle has a server error .500", None),
         ("PUT", 500, "the upload failed: HTTP 500", None),
         ("PUT", 401, "the upload failed: HTTP 401", None),
-        ("PUT", 404, "the address that Kaggle gave for the upload is gone", None),
-        ("PUT", "silence", "the upload failed: silence", None),
-        ("PUT", 308, "the upload failed: nothing has arrived", None),
+        ("PUT", 404, "the upload address that Kaggle gave has expired", None),
+        ("PUT", "no response", "the upload failed: no response", None),
+        ("PUT", 308, "the upload failed: the host received nothing", None),
     ],
 )
-def test_what_lasts_ends_with_a_message_and_without_a_submission(server, run, tmp_path, where, kind, says, status):
+def test_a_lasting_error_ends_with_a_message_and_without_a_submission(server, run, tmp_path, where, kind, says, status):
     server.fault(where, kind, None)
-    done = ask(server, tmp_path, "submit", "--timeout", 2)
-    assert done.returncode == 1
-    assert re.search(says, message(done)), message(done)
+    fail(server, tmp_path, "submit", "--timeout", 2, says=says)
     assert sent(server) == 0
     assert [entry["status"] for entry in run.submissions()] == ([status] if status else [])
     server.heal()
-    again = ask(server, tmp_path, "submit")
-    assert again.returncode == 0, again.stderr
+    succeed(server, tmp_path, "submit")
     assert sent(server) == 1
 
 
-def test_an_answer_that_stays_lost_is_looked_up_by_the_next_command(server, run, tmp_path):
-    server.fault("CreateSubmission", "lost answer", None)
+def test_a_response_that_stays_lost_is_looked_up_by_the_next_command(server, run, tmp_path):
+    server.fault("CreateSubmission", "lost response", None)
     server.fault("ListSubmissions", 500, None)
-    done = ask(server, tmp_path, "submit", "--timeout", 2)
-    assert done.returncode == 1
-    assert "nobody knows whether the file was submitted" in message(done)
+    error = fail(server, tmp_path, "submit", "--timeout", 2)
+    assert "unknown whether the file was submitted" in error
     assert (sent(server), entries(run)[0]["status"]) == (1, "sending")
     server.heal()
-    again = ask(server, tmp_path, "submit")
-    assert again.returncode == 0, again.stderr
-    assert "an earlier try had reached Kaggle" in again.stdout
+    again = succeed(server, tmp_path, "submit")
+    assert "an earlier attempt had reached Kaggle" in again.stdout
     assert f"public score {SCORE}" in again.stdout
     assert sent(server) == 1
 
 
-def test_one_killed_while_kaggle_answers_is_not_sent_again(server, run, tmp_path):
-    silent = server.fault("CreateSubmission", "silence", after=0)
+def test_one_killed_while_kaggle_responds_is_not_sent_again(server, run, tmp_path):
+    silent = server.fault("CreateSubmission", "no response", after=0)
     with server.start("submit", cwd=tmp_path) as process:
         assert silent.happened.wait(60)
         while not sent(server):
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
     server.heal()
-    found = ask(server, tmp_path, "submit", "--status")
-    assert found.returncode == 0, found.stderr
+    succeed(server, tmp_path, "submit", "--status")
     again = ask(server, tmp_path, "submit", "--status", "--wait")
     assert f"public score {SCORE}" in again.stdout
     assert sent(server) == 1
@@ -123,37 +99,33 @@ def test_one_killed_while_kaggle_answers_is_not_sent_again(server, run, tmp_path
 
 def test_a_submission_that_appears_late_is_not_made_twice(server, run, tmp_path):
     """Kaggle may answer that it timed out and make the submission all the same, seconds later."""
-    server.fault("CreateSubmission", "lost answer")
+    server.fault("CreateSubmission", "lost response")
     server.fault("ListSubmissions", "hidden", times=2)
-    done = ask(server, tmp_path, "submit", "--timeout", 20)
-    assert done.returncode == 0, done.stderr
+    succeed(server, tmp_path, "submit", "--timeout", 20)
     assert (sent(server), server.count("CreateSubmission")) == (1, 1)
 
 
 def test_a_file_from_elsewhere_is_on_record_too(server, run, tmp_path):
     (tmp_path / "mine.csv").write_bytes(run.submission.read_bytes())
-    server.fault("CreateSubmission", "lost answer", None)
+    server.fault("CreateSubmission", "lost response", None)
     server.fault("ListSubmissions", 500, None)
-    lost = ask(server, tmp_path, "submit", "dog-breed", "mine.csv", "--timeout", 2)
-    assert lost.returncode == 1
-    assert "give the same command again later: it looks for the submission before it sends" in message(lost)
+    error = fail(server, tmp_path, "submit", "dog-breed", "mine.csv", "--timeout", 2)
+    assert "run the same command again later: it looks for the submission before it sends" in error
     server.heal()
     again = ask(server, tmp_path, "submit", "dog-breed", "mine.csv")
     assert f"public score {SCORE}" in again.stdout, again.stderr
     assert sent(server) == 1
-    third = ask(server, tmp_path, "submit", "dog-breed", "mine.csv")
-    assert third.returncode == 2
-    assert "was submitted before" in message(third)
+    error = fail(server, tmp_path, "submit", "dog-breed", "mine.csv", code=2)
+    assert "was submitted before" in error
 
 
 def test_the_days_last_submission_is_found_though_none_is_left(server, run, tmp_path):
     server.play.contests[SLUG].used_today = 4
-    server.fault("CreateSubmission", "lost answer", None)
+    server.fault("CreateSubmission", "lost response", None)
     server.fault("ListSubmissions", 500, None)
-    assert ask(server, tmp_path, "submit", "--yes", "--timeout", 2).returncode == 1
+    fail(server, tmp_path, "submit", "--yes", "--timeout", 2)
     server.heal()
-    done = ask(server, tmp_path, "submit")
-    assert done.returncode == 0, done.stderr
+    done = succeed(server, tmp_path, "submit")
     assert f"public score {SCORE}" in done.stdout
 
 

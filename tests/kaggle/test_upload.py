@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from fetched_file import Told
+from fetched_file import Output
 from file_host import (
     CONTENT,
     HALF,
@@ -27,7 +27,7 @@ from file_host import (
 )
 
 from kagglekit.kaggle.retry import Fault, RetryPolicy
-from kagglekit.kaggle.upload import AddressGone, upload
+from kagglekit.kaggle.upload import AddressExpired, upload
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def csv(tmp_path: Path) -> Path:
     return tmp_path / "submission.csv"
 
 
-def send(host: Host, file: Path, seconds: float = 3, told: Told | None = None) -> None:
-    upload(f"{host.url}/upload?{SECRET}", file, RetryPolicy(seconds, (told or Told()).display.report))
+def send(host: Host, file: Path, seconds: float = 3, output: Output | None = None) -> None:
+    upload(f"{host.url}/upload?{SECRET}", file, RetryPolicy(seconds, (output or Output()).display.report))
 
 
 def test_a_file_is_sent_in_one_piece(host: Host, csv: Path) -> None:
@@ -78,16 +78,16 @@ def test_a_file_is_sent_in_one_piece(host: Host, csv: Path) -> None:
 )
 def test_what_has_arrived_in_spite_of_a_fault_is_not_sent_again(host: Host, csv: Path, fault: Action) -> None:
     host.script = [stored_then(fault)]
-    told = Told()
-    send(host, csv, told=told)
+    output = Output()
+    send(host, csv, output=output)
     assert host.received == CONTENT
     assert host.bodies == [len(CONTENT), 0]
     assert host.header("Content-Range")[-1] == f"bytes */{len(CONTENT)}"
-    assert told.lines[0].startswith("went on after a fault: ")
+    assert output.lines[0].startswith("recovered from an error: ")
 
 
 @pytest.mark.parametrize("fault", [status(503), Handler.reset, silence, incomplete])
-def test_a_cut_is_gone_on_with_where_the_host_says(host: Host, csv: Path, fault: Action) -> None:
+def test_a_cut_upload_is_resumed_where_the_host_says(host: Host, csv: Path, fault: Action) -> None:
     host.script = [stored_then(fault, HALF)]
     host.received += b"old"
     send(host, csv)
@@ -105,9 +105,9 @@ def test_without_a_range_the_host_has_nothing_and_gets_all(host: Host, csv: Path
 
 
 @pytest.mark.parametrize("code", [404, 410])
-def test_an_address_that_is_gone_is_the_callers_to_replace(host: Host, csv: Path, code: int) -> None:
+def test_an_expired_address_is_the_callers_to_replace(host: Host, csv: Path, code: int) -> None:
     host.script = [lost_then(status(503)), status(code)]
-    with pytest.raises(AddressGone, match=f"HTTP {code} from {host.url}/upload$"):
+    with pytest.raises(AddressExpired, match=f"HTTP {code} from {host.url}/upload$"):
         send(host, csv)
 
 
@@ -121,15 +121,18 @@ def test_a_host_that_refuses_twice_is_believed(host: Host, csv: Path, code: int)
 
 LASTING_UPLOADS: dict[str, tuple[Action, str]] = {
     "503": (lost_then(status(503)), "HTTP 503"),
-    "nothing arrives": (lost_then(status(308)), "nothing has arrived"),
-    "never finished": (lost_then(status(308, Range=f"bytes=0-{len(CONTENT) - 1}")), "does not finish"),
-    "nonsense": (lost_then(status(308, Range="pages 1-2")), "makes no sense"),
+    "nothing arrives": (lost_then(status(308)), "the host received nothing"),
+    "never finished": (
+        lost_then(status(308, Range=f"bytes=0-{len(CONTENT) - 1}")),
+        "does not confirm the complete file",
+    ),
+    "nonsense": (lost_then(status(308, Range="pages 1-2")), "invalid Range header"),
     "closed": (Handler.close, "Connection aborted"),
 }
 
 
 @pytest.mark.parametrize(("fault", "words"), LASTING_UPLOADS.values(), ids=LASTING_UPLOADS)
-def test_the_last_error_is_raised_when_patience_is_over(host: Host, csv: Path, fault: Action, words: str) -> None:
+def test_the_last_error_is_raised_when_time_is_used_up(host: Host, csv: Path, fault: Action, words: str) -> None:
     host.script = [fault] * 999
     started = time.monotonic()
     with pytest.raises((requests.RequestException, Fault), match=words):
@@ -137,7 +140,7 @@ def test_the_last_error_is_raised_when_patience_is_over(host: Host, csv: Path, f
     assert time.monotonic() - started < 3
 
 
-def test_a_slow_line_is_no_fault(host: Host, tmp_path: Path) -> None:
+def test_a_slow_connection_is_no_error(host: Host, tmp_path: Path) -> None:
     """The host takes longer than the patience lasts, then cuts; the rest is sent all the same."""
     content = os.urandom(1 << 24)
     (tmp_path / "large.csv").write_bytes(content)

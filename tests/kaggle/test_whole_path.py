@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kaggle_server import KaggleServer
-from kaggle_session import ask, entries
+from kaggle_session import ask, entries, fail, succeed
 from layouts import write_dog_breed, write_dogs_vs_cats
 
 from kagglekit.runs.lookup import find_run
@@ -34,8 +34,7 @@ def test_dog_breed_in_one_command(tmp_path):
     home.mkdir()
     with KaggleServer() as server:
         server.add_competition("dog-breed-identification", tmp_path / "source", solution, title="Dog Breeds")
-        done = ask(server, home, "run", "dog-breed", *TINY, "--submit", "-m", "all at once")
-        assert done.returncode == 0, done.stderr
+        done = succeed(server, home, "run", "dog-breed", *TINY, "--submit", "-m", "all at once")
         run = find_run("latest", home / "submissions")
         (entry,) = entries(run)
         assert entry["public"] == pytest.approx(log_loss(run.submission, solution, None), abs=1e-4)
@@ -52,29 +51,25 @@ def test_dogs_vs_cats_step_by_step(tmp_path):
     slug = "dogs-vs-cats-redux-kernels-edition"
     with KaggleServer() as server:
         server.add_competition(slug, tmp_path / "source", solution, positive="dog")
-        assert ask(server, home, "download", "dogs-vs-cats").returncode == 0
-        assert ask(server, home, "run", "dogs-vs-cats", *TINY, credentials="none").returncode == 0
-        done = ask(server, home, "submit", "dogs-vs-cats")
-        assert done.returncode == 0, done.stderr
+        succeed(server, home, "download", "dogs-vs-cats")
+        succeed(server, home, "run", "dogs-vs-cats", *TINY, credentials="none")
+        succeed(server, home, "submit", "dogs-vs-cats")
         run = find_run("latest", home / "submissions")
         (entry,) = entries(run)
         assert entry["public"] == pytest.approx(log_loss(run.submission, solution, "dog"), abs=1e-4)
         assert server.count("DownloadDataFiles") == 1
-        again = ask(server, home, "run", "dogs-vs-cats", *TINY, "--submit", "--limit", 8)
-        assert again.returncode == 2
-        assert "--submit and --limit do not go together" in again.stderr
+        error = fail(server, home, "run", "dogs-vs-cats", *TINY, "--submit", "--limit", 8, code=2)
+        assert "--submit and --limit do not go together" in error
 
 
 def test_run_asks_kaggle_before_it_trains(tmp_path):
     with KaggleServer() as server:
         contest = server.add_competition("dog-breed-identification")
         contest.used_today = contest.max_daily
-        done = ask(server, tmp_path, "run", "dog-breed", *TINY, "--submit")
-        assert done.returncode == 1
-        assert re.search("no more submissions to .* are allowed today", done.stderr)
+        error = fail(server, tmp_path, "run", "dog-breed", *TINY, "--submit")
+        assert re.search("no submissions to .* are left today", error)
         assert not (tmp_path / "submissions").exists()
         contest.used_today = contest.max_daily - 1
-        done = ask(server, tmp_path, "run", "dog-breed", *TINY, "--submit")
-        assert done.returncode == 2
-        assert "this is the last submission of today" in done.stderr
+        error = fail(server, tmp_path, "run", "dog-breed", *TINY, "--submit", code=2)
+        assert "this is today's last submission" in error
         assert not (tmp_path / "submissions").exists()

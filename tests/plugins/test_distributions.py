@@ -155,7 +155,7 @@ def test_merely_installed_they_answer_nothing(
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     plain = dict(setting.split("=") for setting in [*TINY, "arch=test_efficientnet.r160_in1k"])
     done = kagglekit.run("dog-breed", data=place / "jpeg", out=tmp_path, settings=plain, preset="quick", stages="4")
-    folder, answered = done.folder, done.info()["answered"]
+    folder, answered = done.folder, done.info().answered
     assert set(LISTED) <= {plugin.name for plugin in load("dog-breed").plugins}
     assert answered.keys() >= {"kagglekit_model", "kagglekit_schedule", "kagglekit_read_image"}
     assert not [who for hook, who in answered.items() if hook != "kagglekit_provides" and "(kagglekit-" in who]

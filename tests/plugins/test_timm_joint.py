@@ -74,6 +74,6 @@ def test_the_features_preset_takes_several_networks_and_its_run_predicts(tmp_pat
         display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
     assert run.recipe().archs == ARCHS[1:]
-    assert run.info()["scores"][-1]["test_accuracy"][0] > 0.5
+    assert run.info().scores[-1]["test_accuracy"][0] > 0.5
     paths = sorted((tmp_path / "data" / "images").glob("*.jpg"))[:3]
     assert kagglekit.predict(run, paths, device="cpu").shape == (3, 4)

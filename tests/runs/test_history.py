@@ -27,6 +27,7 @@ from kagglekit.runs.history import (
     differing_recipe,
     sort_entries,
 )
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.types.metric import greater_is_better
 
@@ -60,10 +61,14 @@ def make(
     run = create_run(root, competition, recipe.arch, began)
     run.write_recipe(recipe)
     known = {"status": "finished", "competition": competition, "metric": metric, "preset": "quick", "stages": [1, 2]}
-    run.update_info(**{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts})
+    Record.of(run.info_file).update(
+        **{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts}
+    )
     if valid:
         plain = {"member": "all-2-cycle1", "views": "plain", f"valid_{metric}": [9.0, 9.0]}
-        run.update_info(scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}])
+        Record.of(run.info_file).update(
+            scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}]
+        )
     return run
 
 
@@ -108,11 +113,11 @@ def test_a_real_run_is_listed_with_what_its_folder_says(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     (row,), (run,) = listed(), map(Run, (root / "dog-breed").iterdir())
     info = run.info()
-    value, error = info["scores"][-1]["valid_log_loss"]
+    value, error = info.scores[-1]["valid_log_loss"]
     assert row["valid"] == {"value": value, "error": error}
     assert (row["run"], row["competition"], row["status"]) == (run.name, "dog-breed", "finished")
     assert (row["arch"], row["px"], row["stages"], row["epochs"], row["limit"]) == (TINY[1], 32, 1, 1, 20)
-    assert (row["time"], row["date"]) == (info["seconds"], info["started"])
+    assert (row["time"], row["date"]) == (info.seconds, info.started)
     assert (row["test"], row["public"]) == (None, None)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
@@ -202,7 +207,7 @@ def test_a_run_that_is_not_finished_is_listed_without_scores(root: Path) -> None
     (row,) = listed()
     assert (row["status"], row["valid"], row["time"]) == ("unknown", None, None)
     assert datetime.fromisoformat(row["date"]) == BEGIN.astimezone()  # of its name
-    run.update_info(status="running", scores=None)
+    Record.of(run.info_file).update(status="running")
     assert listed()[0]["status"] == "running"
 
 
@@ -239,10 +244,10 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
     assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: (\S+) cannot be read: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/run\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
-    assert f"left out: {broken[0].relative_to(root.parent)}" in ask().stdout
+    assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
 
 
 def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
@@ -383,7 +388,7 @@ def test_scores_of_two_competitions_or_of_none_are_not_compared(root: Path) -> N
 def test_a_broken_run_cannot_be_compared(root: Path) -> None:
     a, b = make(root, 1), make(root, 2)
     b.info_file.write_text("{")
-    assert f"{b.folder.relative_to(root.parent)} cannot be read" in refused(ask(a.name, b.name), 1)
+    assert f"cannot read {b.info_file.relative_to(root.parent)}" in refused(ask(a.name, b.name), 1)
     assert "unknown run 'b'" in refused(ask(a.name, "b"), 1)
 
 

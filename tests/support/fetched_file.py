@@ -1,4 +1,4 @@
-"""Fetches the file of a `Host`, and looks at what became of it."""
+"""Fetch the file of a `Host`, and check the result."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from kagglekit.system.errors import UserError
 
 
 @dataclass
-class Told:
-    """A display to a file, and what was said."""
+class Output:
+    """A display that writes to memory, and the lines it shows."""
 
     said: io.StringIO = field(default_factory=io.StringIO)
 
@@ -33,17 +33,17 @@ class Told:
         return self.said.getvalue().splitlines()
 
 
-def get(host: Host, file: Path, seconds: float = 3, md5: str = "", told: Told | None = None) -> Fetched:
-    told = told or Told()
+def get(host: Host, file: Path, seconds: float = 3, md5: str = "", output: Output | None = None) -> Fetched:
+    output = output or Output()
     try:
-        policy = RetryPolicy(seconds, told.display.report)
-        return fetch(Source("train.zip", host.address, md5), file, policy, told.display)
+        policy = RetryPolicy(seconds, output.display.report)
+        return fetch(Source("train.zip", host.address, md5), file, policy, output.display)
     finally:
-        assert SECRET not in told.said.getvalue()
+        assert SECRET not in output.said.getvalue()
 
 
 def fails(host: Host, file: Path, words: str, seconds: float = 0.6, md5: str = "") -> UserError:
-    """Check that a file can't be fetched, that the message has these words and no secret, and there is no such file."""
+    """Check that fetching fails with these words, shows no secret, and leaves no file."""
     with pytest.raises(UserError, match=words) as caught:
         get(host, file, seconds, md5)
     assert SECRET not in str(caught.value)
@@ -54,12 +54,12 @@ def fails(host: Host, file: Path, words: str, seconds: float = 0.6, md5: str = "
 
 
 def is_here(file: Path) -> bool:
-    """Whether the file is right and alone."""
+    """Whether the file is right and the only one in its folder."""
     return file.read_bytes() == CONTENT and [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def note(file: Path, content: bytes, **facts: Any) -> None:
-    """Leave what a killed process leaves."""
+    """Write what a killed process leaves."""
     file.parent.mkdir(exist_ok=True)
     file.with_name(f"{file.name}.part").write_bytes(content)
     known = {"total": len(CONTENT), "etag": '"one"', "modified": "", "md5": ""}

@@ -1,4 +1,4 @@
-"""A host of one file, over a real socket, that fails as told."""
+"""A host of one file, over a real socket, that fails as a script says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Action = Callable[["Handler"], None]
 
 @dataclass
 class Host:
-    """A host of one file. Each request takes the next entry of `script`; after those it is answered properly."""
+    """A host of one file. Each request takes the next entry of `script`; later ones get the right response."""
 
     content: bytes = CONTENT
     etag: str = '"one"'
@@ -39,7 +39,7 @@ class Host:
     url: str = ""
 
     def address(self) -> str:
-        """Give out a new signed address each time."""
+        """Return a new signed address each time."""
         self.asked += 1
         return f"{self.url}/data/train.zip?token={self.asked}&{SECRET}"
 
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def reset(self) -> None:
-        """End the connection as a crashing host does."""
+        """Reset the connection, as a crashing host does."""
         self.wfile.flush()
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
@@ -94,7 +94,7 @@ def facts(host: Host) -> list[tuple[str, str]]:
 
 
 def serve(handler: Handler) -> None:
-    """Answer as hosts should: the rest where it is asked for and the file is the same, else all."""
+    """Respond as hosts should: send the requested range if the file is the same, else all."""
     host = handler.host
     start = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
     if not start or handler.headers.get("If-Range") not in (host.etag, host.modified):
@@ -118,7 +118,7 @@ def status(code: int, **headers: str) -> Action:
 
 
 def some(n: int, then: Action) -> Action:
-    """Send the first `n` bytes of what was asked for, then fail."""
+    """Send the first `n` bytes of the requested ones, then fail."""
 
     def action(handler: Handler) -> None:
         start = int((handler.headers.get("Range") or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
@@ -158,7 +158,7 @@ def body(handler: Handler, n: int | None = None) -> bytes:
 
 
 def store(handler: Handler) -> None:
-    """Answer as resumable addresses should."""
+    """Respond as resumable addresses should."""
     received = handler.host.received
     where = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)", handler.headers.get("Content-Range", ""))
     data = body(handler)
@@ -181,7 +181,7 @@ def incomplete(handler: Handler) -> None:
 
 @contextmanager
 def hosting() -> Iterator[Host]:
-    """Serve `CONTENT` on a port of this machine, to be reached without a proxy."""
+    """Serve `CONTENT` on a local port, without a proxy."""
     host = Host()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"host": host}))
     server.daemon_threads = False

@@ -30,9 +30,9 @@ class Submission:
         description: What the client sent with it.
         content: Its bytes.
         date: When it was made.
-        polls: How many more times it is told to be pending.
+        polls: How many more times it is reported as pending.
         public: The score on the public part; None if the file is wrong.
-        private: Likewise on the rest.
+        private: The score on the rest; None if the file is wrong.
         error: What is wrong with the file.
     """
 
@@ -53,7 +53,7 @@ class Submission:
 
 @dataclass
 class Contest:
-    """A competition; a test may change anything but the files and the solution at any time.
+    """A competition; a test may change everything but the files and the solution at any time.
 
     Attributes:
         slug: Its name in addresses.
@@ -63,14 +63,14 @@ class Contest:
         metric: The name of one of kagglekit's.
         positive: For two classes with one probability a row: the class whose probability it is.
         by_name: Whether a row has the name of a class instead of probabilities.
-        deadline: In UTC; None if there is none. Private scores are told after it.
-        late: Whether submissions are taken after the deadline.
+        deadline: In UTC; None if there is none. Private scores are visible after it.
+        late: Whether submissions are accepted after the deadline.
         max_daily: Submissions allowed in a day.
         used_today: How many were made today before the server was started.
-        polls: How often a new submission is told to be pending.
+        polls: How often a new submission is reported as pending.
         entered: Whether the account has accepted the rules.
         verified: Whether its phone is.
-        disabled: Whether no submissions are taken.
+        disabled: Whether submissions are disabled.
         code_only: Whether only notebooks are.
         medals: Whether it counts for the ranking.
         teams: Names and scores on the leaderboard, best first.
@@ -103,7 +103,7 @@ class Contest:
 
     @property
     def today(self) -> int:
-        """How many submissions were made today."""
+        """The number of submissions made today."""
         here = sum(each.date.date() == datetime.now(UTC).date() for each in self.submissions)
         return self.used_today + here
 
@@ -122,7 +122,7 @@ class Contest:
             return {}
 
     def submit(self, ref: int, file_name: str, description: str, content: bytes) -> Submission:
-        """Take a file, and score it; that is told after `polls` questions."""
+        """Accept a file and score it; the score is visible after `polls` requests."""
         made = Submission(ref, file_name, description, content, datetime.now(UTC), self.polls)
         try:
             made.public, made.private = self.scores(content)

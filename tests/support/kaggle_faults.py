@@ -1,4 +1,4 @@
-"""What can go wrong between a client and Kaggle, to be ordered by a test."""
+"""Faults between a client and Kaggle, which a test can request."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from threading import Event, Lock
 
 from kaggle_wire import STORAGE, Answer, Request, json_answer, refusal, xml_refusal
 
-HANG_UPS = {"reset": "reset", "cut": "cut", "silence": "silence", "lost answer": "reset", "expired": "cut"}
-"""How the connection ends, for the kinds of faults that end it."""
+HANG_UPS = {"reset": "reset", "cut": "cut", "no response": "no response", "lost response": "reset", "expired": "cut"}
+"""How the connection ends, for those kinds of faults that end it."""
 
 
 @dataclass
 class Fault:
-    """Something that goes wrong.
+    """A fault of the server or the network.
 
     Attributes:
-        where: A part of ``METHOD host/path``; calls of a proxy (``CONNECT host``) are meant only if it begins so, or if
-            the kind is ``refuse``.
+        where: A part of ``METHOD host/path``; proxy calls (``CONNECT host``) match only if it begins with ``CONNECT``,
+            or if the kind is ``refuse``.
         kind: An HTTP status, or
 
-            - ``refuse``: the proxy does not connect: it closes the connection, or answers `status`.
-            - ``reset``, ``cut``, ``silence``: instead of an answer the connection is reset, is closed, or nothing is
-              said any more. With `after`, that many bytes of the answer's body come first; of an upload, that many
-              arrive and are kept.
-            - ``lost answer``: what is asked is done, then the connection is reset.
-            - ``short``: the last `after` bytes (1) of the body are missing, and the length agrees with what is there.
-            - ``corrupt``: the byte at `after` (the middle) is another one.
-            - ``wrong md5``, ``no md5``: the header tells another md5, or none.
-            - ``no range``: a range is not heeded, the whole body comes.
-            - ``expired``: the signed address's time is over; with `after`, in the middle: the connection is cut.
-            - ``hidden``: a list of submissions is empty, since what was made is not to be seen yet.
-            - ``ref 0``: a submission that Kaggle does not make, although it answers 200.
-        times: How often; None for ever.
-        skip: How many requests pass before.
+            - ``refuse``: the proxy does not connect; it closes the connection, or returns `status`.
+            - ``reset``, ``cut``, ``no response``: instead of a response, the connection is reset, is closed, or stays
+              silent. With `after`, that many bytes of the body are sent first; of an upload, that many are received
+              and kept.
+            - ``lost response``: the request is executed, then the connection is reset.
+            - ``short``: the last `after` bytes (1) of the body are missing, and the length agrees with the rest.
+            - ``corrupt``: the byte at `after` (the middle) is wrong.
+            - ``wrong md5``, ``no md5``: the header contains another md5, or none.
+            - ``no range``: a range is ignored, and the whole body is sent.
+            - ``expired``: the signed address has expired; with `after`, it expires then, and the connection is cut.
+            - ``hidden``: the list of submissions is empty, because new ones are not visible yet.
+            - ``ref 0``: Kaggle returns 200 but creates no submission.
+        times: How often it happens; None for always.
+        skip: The number of requests before the first.
         after: See the kinds.
         status: See ``refuse``.
-        retry_after: That header's value.
-        message: The words of a status.
-        form: That of a status's body, see `kaggle_wire.refusal`; empty for the server's own.
+        retry_after: The value of that header.
+        message: The message of a status.
+        form: The format of a status's body, see `kaggle_wire.refusal`; empty for the server's default.
         hits: How often it has happened.
         happened: Set the first time.
     """
@@ -64,7 +64,7 @@ class Fault:
         if not isinstance(self.kind, int) and self.kind not in kinds:
             raise ValueError(f"no such fault: {self.kind}; there are {sorted(kinds)}")
 
-    def meets(self, request: Request) -> bool:
+    def matches(self, request: Request) -> bool:
         if self.kind == "refuse" or self.where.startswith("CONNECT"):
             return request.method == "CONNECT" and self.where.removeprefix("CONNECT ") in request.host
         return request.method != "CONNECT" and self.where in str(request)
@@ -76,11 +76,11 @@ class Fault:
 
     @property
     def undone(self) -> bool:
-        """Whether nothing of what is asked is done."""
-        return self.kind in {"reset", "cut", "silence"} and self.after is None
+        """Whether the request is not executed."""
+        return self.kind in {"reset", "cut", "no response"} and self.after is None
 
     def asked(self, request: Request) -> Request:
-        """Return the request as the server hears it."""
+        """Return the request as the server receives it."""
         if self.kind != "no range":
             return request
         headers = Message()
@@ -90,7 +90,7 @@ class Fault:
         return replace(request, headers=headers)
 
     def instead(self, request: Request, form: str) -> Answer | None:
-        """Return the answer given in place of the right one, if it is such a fault."""
+        """Return the response that replaces the right one, if this fault has one."""
         if self.kind == "ref 0":
             return json_answer({"message": "Could not submit to competition"})
         if not isinstance(self.kind, int):
@@ -102,13 +102,13 @@ class Fault:
         return answer if self.retry_after is None else answer.with_headers(Retry_After=str(self.retry_after))
 
     def changed(self, answer: Answer) -> Answer:
-        """Return the right answer as this fault leaves it."""
+        """Return the right response as changed by this fault."""
         change = _CHANGES.get(str(self.kind))
         return change(self, answer) if change else answer
 
 
 class Faults:
-    """The faults ordered; the first that meets a request happens."""
+    """The requested faults; the first one that matches a request happens."""
 
     def __init__(self) -> None:
         self._all: list[Fault] = []
@@ -123,11 +123,11 @@ class Faults:
 
     def take(self, request: Request) -> Fault | None:
         with self._lock:
-            return next((fault for fault in self._all if fault.meets(request) and _due(fault)), None)
+            return next((fault for fault in self._all if fault.matches(request) and _due(fault)), None)
 
 
 def _due(fault: Fault) -> bool:
-    """Count a request that a fault meets; whether it happens to it."""
+    """Count a request that matches a fault; return whether the fault happens."""
     if fault.skip > 0:
         fault.skip -= 1
         return False

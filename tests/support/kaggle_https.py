@@ -1,4 +1,4 @@
-"""Speaks HTTPS with the server that plays Kaggle, as its user, within the test's own process."""
+"""HTTPS with the server that plays Kaggle, as its user, within the test's process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def call(session: requests.Session, rpc: str, **ask: Any) -> requests.Response:
 
 
 def signed(session: requests.Session) -> str:
-    """Ask for the address of the data."""
+    """Return the signed address of the data."""
     return call(session, "DownloadDataFiles", competitionName=SLUG).headers["Location"]
 
 
@@ -63,5 +63,5 @@ def submit(session: requests.Session, content: bytes, message: str = "") -> requ
 
 
 def md5_header(content: bytes) -> str:
-    """Return what x-goog-hash says of a file."""
+    """Return the md5 part of x-goog-hash for a file."""
     return f"md5={base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()}"

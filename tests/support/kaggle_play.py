@@ -1,4 +1,4 @@
-"""Kaggle's side of its calls, as far as competitions need it: which exist, what they say, and whom they refuse."""
+"""Kaggle's side of the calls for competitions: responses and refusals."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ COLUMNS = ("Rank", "TeamId", "TeamName", "LastSubmissionDate", "Score", "Submiss
 
 
 class Play:
-    """What Kaggle knows, and how it answers.
+    """What Kaggle knows, and how it responds.
 
     Attributes:
         contests: The competitions by slug.
         storage: Where files are fetched from and sent to.
         form: Of refusals, see `kaggle_wire.refusal`.
-        unknown_status: What is answered to a slug that doesn't exist: 403 or 404.
+        unknown_status: The status for a slug that does not exist: 403 or 404.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -60,7 +60,7 @@ class Play:
         }
 
     def answer(self, request: Request, content: bytes) -> Answer:
-        """Answer a call."""
+        """Return the response to a call."""
         rpc = request.path.rpartition("/")[2]
         try:
             call = self._logins.get(rpc) or self._rpcs.get(rpc)
@@ -89,7 +89,7 @@ class Play:
         return contest
 
     def _open(self, ask: Ask) -> Contest:
-        """Return a competition that takes files."""
+        """Return a competition that accepts files."""
         contest = self._entered(ask, "make submissions")
         if contest.disabled:
             raise Refused(400, "Submissions are disabled for this competition.")
@@ -143,13 +143,13 @@ class Play:
     def _list_submissions(self, ask: Ask) -> Ask:
         contest = self._contest(ask)
         page, token = _page(contest.submissions[::-1], ask)
-        return {"submissions": [_told(contest, each) for each in page], "nextPageToken": token}
+        return {"submissions": [_described(contest, each) for each in page], "nextPageToken": token}
 
     def _get_submission(self, ask: Ask) -> Ask:
         for contest in self.contests.values():
             for made in contest.submissions:
                 if made.ref == ask.get("ref"):
-                    return _told(contest, made)
+                    return _described(contest, made)
         raise Refused(404, "Not found")
 
     def _limits(self, ask: Ask) -> Ask:
@@ -189,7 +189,7 @@ def _logged_in(request: Request) -> bool:
 
 
 def _introspect(ask: Ask) -> Ask:
-    """RFC 7662: a token that isn't valid is no error, but not active."""
+    """Check a token; by RFC 7662 an invalid one is not an error, but not active."""
     active = ask.get("token") in {TOKEN, ACCESS}
     return {"active": True, "username": USER, "userId": 1} if active else {"active": False}
 
@@ -230,8 +230,8 @@ def _facts(contest: Contest) -> Ask:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _told(contest: Contest, made: Submission) -> Ask:
-    """Return what is said of a submission; each time brings it nearer to its score."""
+def _described(contest: Contest, made: Submission) -> Ask:
+    """Describe a submission; each call brings it nearer to its score."""
     status = made.status
     made.polls -= 1
     known = status == "COMPLETE"

@@ -1,4 +1,4 @@
-"""The transport of the server that plays Kaggle: a proxy whose other end is here, with TLS of its own authority."""
+"""The transport of the server that plays Kaggle: a proxy that terminates TLS with its own certificate authority."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class Proxy(ThreadingMixIn, TCPServer):
             self._open.discard(connection)
 
     def hang_up(self) -> None:
-        """End all connections: threads that wait for a client go on."""
+        """End all connections, so that threads that wait for a client continue."""
         with self._lock:
             self._closing = True
             for connection in self._open:
                 _shut(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep an error, unless it is a client's that went away."""
+        """Keep an error, unless a client just disconnected."""
         error = sys.exception()
         if isinstance(error, Exception) and not isinstance(error, (ConnectionError, ssl.SSLError, TimeoutError)):
             self.errors.append(error)
@@ -148,13 +148,13 @@ class _Handler(BaseHTTPRequestHandler):
         content, whole = self._content(fault.after if uploading else None)
         if not fault.undone:
             answer = self.server.host.answer(request, content, whole, fault)
-            self._send(answer, stop=0 if uploading or fault.kind == "lost answer" else fault.after)
+            self._send(answer, stop=0 if uploading or fault.kind == "lost response" else fault.after)
         self._hang_up(fault.hang_up)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _content(self, stop: int | None = None) -> tuple[bytes, bool]:
-        """Read a request's body, at most `stop` bytes; also tell whether that is all of it."""
+        """Read a request's body, at most `stop` bytes; also return whether that is all of it."""
         length = int(self.headers.get("Content-Length") or 0)
         wanted = length if stop is None else min(stop, length)
         content = bytearray()
@@ -166,7 +166,7 @@ class _Handler(BaseHTTPRequestHandler):
         return bytes(content), len(content) == length
 
     def _send(self, answer: Answer, stop: int | None = None, close: bool = False) -> None:
-        """Send an answer; with `stop` only that many bytes of its body, and without any not even the headers."""
+        """Send a response; with `stop` only that many bytes of its body, and if 0, not even the headers."""
         if stop == 0:
             return
         self.send_response(answer.status)
@@ -180,9 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.sendall(answer.body[:stop])
 
     def _hang_up(self, how: str) -> None:
-        """End the connection: ``cut`` closes it, ``reset`` breaks it, ``silence`` waits until the client has left."""
+        """End the connection: ``cut`` closes it, ``reset`` resets it, ``no response`` waits until the client leaves."""
         self.close_connection = True
-        if how == "silence":
+        if how == "no response":
             while self.rfile.read(1):
                 pass
         if how == "reset":  # with unsent bytes thrown away, closing sends RST
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def _shut(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""A local server that plays Kaggle, to be reached by the unmodified client through variables alone.
+"""A local server that plays Kaggle; environment variables alone direct the unmodified client to it.
 
 It is a proxy: a connection to one of Kaggle's hosts ends here, with a certificate of an authority that the variables
 name. Every other host is refused, and listed. Example::
@@ -34,7 +34,7 @@ HOSTS = frozenset({API, "www.kaggle.com", STORAGE, "www.robots.ox.ac.uk"})
 
 STALE = {"key": "dead0000dead0000dead0000dead0000", "token": "KGAT_stale-0123456789abcdef", "oauth": "stale-0123456789"}
 SECRETS = (KEY, TOKEN, ACCESS, REFRESH, *STALE.values())
-"""What must never be shown or written anywhere."""
+"""Strings that must never be shown or written anywhere."""
 
 Files = dict[str, object]
 
@@ -91,7 +91,7 @@ class KaggleServer:
         self.close()
 
     def close(self) -> None:
-        """End all connections and threads; called again it does nothing.
+        """End all connections and threads; a second call does nothing.
 
         Raises:
             ExceptionGroup: The server itself did something wrong.
@@ -106,7 +106,7 @@ class KaggleServer:
 
     @property
     def address(self) -> str:
-        """Of the proxy."""
+        """The address of the proxy."""
         return f"http://127.0.0.1:{self._proxy.server_address[1]}"
 
     @property
@@ -117,21 +117,21 @@ class KaggleServer:
     def add_competition(
         self, slug: str, files: Path | bytes = b"", solution: Mapping[str, str] | None = None, **facts: Any
     ) -> Contest:
-        """Add a competition, or put another in its place; `facts` are attributes of `Contest`."""
+        """Add or replace a competition; `facts` are attributes of `Contest`."""
         contest = Contest(slug, files, dict(solution or {}), **facts)
         self.play.contests[slug] = contest
         return contest
 
     def add_file(self, url: str, content: bytes) -> None:
-        """Put a file where anybody may fetch it; its host is played from now on."""
+        """Offer a file to everybody; its host is played from now on."""
         self.storage.add_file(url, content)
 
     def fault(self, where: str, kind: int | str, times: int | None = 1, **details: Any) -> Fault:
-        """Let something go wrong: see `Fault`."""
+        """Request a fault: see `Fault`."""
         return self._faults.add(Fault(where, kind, times, **details))
 
     def heal(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def count(self, where: str) -> int:
@@ -169,28 +169,28 @@ class KaggleServer:
     def start(
         self, *arguments: object, cwd: Path, credentials: str = "key", **variables: str
     ) -> forks.Process | subprocess.Popen[str]:
-        """Start ``kagglekit`` likewise, without waiting for its end."""
+        """Start ``kagglekit`` in the same way, without waiting for its end."""
         return forks.start(["-m", "kagglekit", *arguments], cwd, self.environment(cwd, credentials, **variables))
 
     def kaggle(self, *arguments: object, cwd: Path, **how: Any) -> subprocess.CompletedProcess[str]:
-        """Run the official command ``kaggle`` likewise."""
+        """Run the official command ``kaggle`` in the same way."""
         return self.run("-m", "kaggle", *arguments, cwd=cwd, **how)
 
     def run(
         self, *arguments: object, cwd: Path, credentials: str = "key", **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run Python in the folder `cwd`, which is its home too."""
+        """Run Python in the folder `cwd`, which is also its home."""
         return forks.run(arguments, cwd, self.environment(cwd, credentials, **variables))
 
     def plays(self, host: str) -> bool:
-        """Whether a host is played here; else it is listed as refused."""
+        """Return whether a host is played here; else list it as refused."""
         if host in HOSTS | self.storage.hosts:
             return True
         self.refused.append(host)
         return False
 
     def hear(self, request: Request) -> Fault | None:
-        """Note a request; return the fault that happens to it, if any."""
+        """Record a request; return its fault, if any."""
         if request.method != "CONNECT":
             self.requests.append(request)
         fault = self._faults.take(request)
@@ -199,13 +199,13 @@ class KaggleServer:
         return fault
 
     def answer(self, request: Request, content: bytes, whole: bool, fault: Fault | None) -> Answer:
-        """Answer a request.
+        """Return the response to a request.
 
         Args:
-            request: What is asked.
+            request: The request.
             content: Its body, or the beginning of it.
             whole: Whether all of the body has arrived.
-            fault: What goes wrong.
+            fault: Its fault, if any.
         """
         with self._lock:
             if fault and (instead := fault.instead(request, self.play.form)):
@@ -224,7 +224,7 @@ class KaggleServer:
 
 
 def _without_kaggle(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what the developer has set for himself."""
+    """Return an environment without the developer's own settings."""
     own = {"KAGGLEKIT_CACHE"}
     return {
         name: value

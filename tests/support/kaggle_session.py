@@ -1,9 +1,10 @@
-"""The command line against the server that plays Kaggle; whatever it does, no credential may be seen afterwards."""
+"""The command line against the server that plays Kaggle; no credential may ever be shown or written."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import pytest
 from kaggle_server import SECRETS, KaggleServer
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.types.presets import progressive_stages
 from kagglekit.types.recipe import Recipe
 
@@ -23,7 +25,7 @@ QUICK = ("--timeout", 5)  # seconds without progress: the time-outs of single at
 def ask(
     server: KaggleServer, home: Path, *arguments: object, credentials: str = "key", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``kagglekit``; check that it showed and wrote no credential, no traceback, and asked no other host."""
+    """Run ``kagglekit``; check that it showed no traceback, leaked no credential and contacted no other host."""
     done = server.kagglekit(*arguments, cwd=home, credentials=credentials, **variables)
     assert "Traceback" not in done.stderr, done.stderr
     check_nothing_leaked(home, done.stdout + done.stderr)
@@ -31,10 +33,26 @@ def ask(
     return done
 
 
+def succeed(server: KaggleServer, home: Path, *arguments: object, **how: str) -> subprocess.CompletedProcess[str]:
+    """Run ``kagglekit`` as `ask` does; check that it succeeds."""
+    done = ask(server, home, *arguments, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def fail(server: KaggleServer, home: Path, *arguments: object, code: int = 1, says: str = "", **how: str) -> str:
+    """Run ``kagglekit`` as `ask` does; check its exit code, and that its error matches `says`; return the error."""
+    done = ask(server, home, *arguments, **how)
+    assert done.returncode == code, done.stdout + done.stderr
+    error = message(done)
+    assert re.search(says, error, re.S), error
+    return error
+
+
 def become_customer(
     patch: pytest.MonkeyPatch, server: KaggleServer, home: Path, credentials: str = "token variable"
 ) -> None:
-    """Let this process know the server as Kaggle; credentials are variables, since the client looks for files once."""
+    """Direct this process to the server; credentials are variables, because the client reads files only once."""
     environment = server.environment(home, credentials)
     for name in os.environ.keys() - environment.keys():
         patch.delenv(name)
@@ -63,12 +81,12 @@ def finished_run(
     name: str = "20260101-000000-net",
     **facts: Any,
 ) -> Run:
-    """Write the folder that a finished run leaves, without training one."""
+    """Write the folder of a finished run, without training."""
     run = Run(home / "submissions" / competition / name)
     run.folder.mkdir(parents=True)
     run.write_recipe(Recipe(arch="resnet10t", stages=progressive_stages((32,))))
     scores = [{"member": "ensemble", "views": "mean", "valid_log_loss": [0.25, 0.01], "valid_accuracy": [0.9, 0.02]}]
-    run.update_info(
+    Record.of(run.info_file).update(
         **{
             "competition": competition,
             "plugin": competition,

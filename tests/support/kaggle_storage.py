@@ -34,7 +34,7 @@ class Stored:
 
     @cached_property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """The headers that don't depend on what is asked."""
+        """The headers that do not depend on the request."""
         etag = ("ETag", f'"{self.md5.hex()}"')
         every = (etag, ("Last-Modified", MODIFIED), ("Accept-Ranges", "bytes"), ("Content-Type", "application/zip"))
         crc = b64encode(crc32c(self.content).to_bytes(4, "big")).decode() if self.signed else ""
@@ -42,7 +42,7 @@ class Stored:
         return (*every, *hashes) if self.signed else every
 
     def answer(self, request: Request) -> Answer:
-        """Answer the whole file, or the range asked for if it is still this file's."""
+        """Return the whole file, or the requested range if the file is still the same."""
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
         if not asked or request.headers.get("If-Range", self.facts[0][1]) not in {self.facts[0][1], MODIFIED}:
             return Answer(200, self.content, self.facts)
@@ -56,7 +56,7 @@ class Stored:
 
 @dataclass
 class Upload:
-    """A resumable upload; `content` is what has arrived."""
+    """A resumable upload; `content` holds the received bytes."""
 
     name: str
     size: int
@@ -87,12 +87,12 @@ class Storage:
         return {host for host, _ in self._files}
 
     def add_file(self, url: str, content: bytes) -> None:
-        """Put a file where anybody may fetch it."""
+        """Offer a file to everybody."""
         parts = urlsplit(url)
         self._files[parts.hostname or "", parts.path] = Stored(content, signed=False)
 
     def signed_url(self, path: str, content: bytes, name: str) -> str:
-        """Put a file into the storage; return an address that lets it be fetched."""
+        """Store a file; return a signed address for it."""
         path = quote(path)
         self._files[STORAGE, path] = Stored(content, signed=True)
         signature = secrets.token_urlsafe(32)
@@ -106,7 +106,7 @@ class Storage:
         return f"https://{STORAGE}{path}?{urlencode(query)}"
 
     def expire(self, signature: str | None = None) -> None:
-        """End the time of one signed address, or of all there are."""
+        """Expire one signed address, or all."""
         self._valid -= {signature} if signature else set(self._valid)
 
     def start_upload(self, name: str, size: int) -> tuple[str, str]:
@@ -127,7 +127,7 @@ class Storage:
         return xml_refusal(403, "AccessDenied", "Access denied.")
 
     def put(self, request: Request, content: bytes, whole: bool) -> Answer:
-        """Take a part of an upload, or a question how much of it has arrived (``bytes */SIZE``)."""
+        """Accept a part of an upload, or a query for the received bytes (``bytes */SIZE``)."""
         upload = self.uploads.get(request.query.get("upload_id", ""))
         if upload is None:
             return Answer(404, b"Not Found", (("Content-Type", "text/html; charset=UTF-8"),))

@@ -1,4 +1,4 @@
-"""What goes over the wire between a client and the server that plays Kaggle: requests, answers, refusals."""
+"""Requests and responses between a client and the server that plays Kaggle."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORAGE = "storage.googleapis.com"
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked; `str` of it is what the place of a fault is looked for in."""
+    """A client's request; the `where` of a fault is matched against its `str`."""
 
     method: str
     host: str
@@ -32,27 +32,27 @@ class Request:
 
     @property
     def login(self) -> str:
-        """The kind of credential sent along: Basic, Bearer or none."""
+        """The kind of credential sent with it: Basic, Bearer or none."""
         return self.headers.get("Authorization", "").partition(" ")[0]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server says; the length is added when it is sent."""
+    """A response of the server; the length is added when it is sent."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
     def with_headers(self, **values: str) -> Answer:
-        """Add headers, ``_`` for ``-``; those of the same name go."""
+        """Add headers, ``_`` for ``-``, and replace those of the same name."""
         added = {name.replace("_", "-"): value for name, value in values.items()}
         kept = [each for each in self.headers if each[0].lower() not in {name.lower() for name in added}]
         return replace(self, headers=(*kept, *added.items()))
 
 
 class Refused(Exception):
-    """A call that Kaggle refuses, with its words."""
+    """A call that Kaggle refuses, with its message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ def json_answer(content: dict[str, Any], status: int = 200) -> Answer:
 
 
 def refusal(status: int, message: str, form: str) -> Answer:
-    """Word a refusal in one of the forms in which Kaggle words its own.
+    """Return a refusal in one of Kaggle's formats.
 
     Args:
         status: Of HTTP.
@@ -84,6 +84,6 @@ def refusal(status: int, message: str, form: str) -> Answer:
 
 
 def xml_refusal(status: int, code: str, message: str) -> Answer:
-    """Word a refusal as Google's storage does."""
+    """Return a refusal in the format of Google's storage."""
     text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return Answer(status, text.encode(), (("Content-Type", "application/xml; charset=UTF-8"),))

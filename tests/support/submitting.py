@@ -1,9 +1,7 @@
-"""A tiny dog-breed that takes submissions, and what is sent to it."""
+"""A tiny dog-breed that accepts submissions, and runs of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kaggle_server import KaggleServer
@@ -25,15 +23,12 @@ ROWS = [
 SCORE = 0.28768  # -log(0.75)
 
 
-@contextmanager
-def scoring(home: Path) -> Iterator[KaggleServer]:
-    """Play Kaggle with this competition, which scores at once; write its sample where `home` keeps the data."""
+def accept_submissions(server: KaggleServer, home: Path) -> None:
+    """Add this competition, which scores at once, to a server; write its sample to the data folder in `home`."""
     data = home / "data" / "dog-breed"
     data.mkdir(parents=True)
     write_csv(data / "sample_submission.csv", [HEAD, *((image, "0.5", "0.5") for image in SOLUTION)])
-    with KaggleServer() as server:
-        server.add_competition(SLUG, data, SOLUTION, title="Dog Breed Identification", polls=0)
-        yield server
+    server.add_competition(SLUG, data, SOLUTION, title="Dog Breed Identification", polls=0)
 
 
 def dog_run(home: Path, **facts: str) -> Run:
@@ -42,4 +37,5 @@ def dog_run(home: Path, **facts: str) -> Run:
 
 
 def sent(server: KaggleServer) -> int:
+    """Return the number of submissions that the server has."""
     return len(server.submissions[SLUG])

@@ -71,7 +71,7 @@ def test_a_bar_over_bytes_goes_back_and_knows_no_end() -> None:
     with display.bar("x", None, "bytes") as bar:
         bar.advance(5_000_000)
         assert (bar.done, bar.total) == (5_000_000, None)
-        bar.go_on(1_000_000, 3_000_000)
+        bar.restart(1_000_000, 3_000_000)
         bar.started -= 2
         bar.advance(1_000_000)
         assert bar.done == bar.progress.tasks[0].completed == 2_000_000

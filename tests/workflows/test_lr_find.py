@@ -119,7 +119,7 @@ def test_a_run_searches_its_rate_and_trains_as_if_it_had_been_given(dogs, tmp_pa
         return kagglekit.run("dog-breed", data=dogs.data, out=tmp_path, settings=changed, **options)
 
     auto = run(**{"stage.2.lr": "auto"})
-    rate = auto.info()["found_lrs"]["head-augmented"]
+    rate = auto.info().found_lrs["head-augmented"]
     assert f"2 head-augmented: learning rate {rate:.3g} found (valley" in said.getvalue()
     assert max(float(row["lr"]) for row in auto.steps()) <= rate
     given = run(**{"stage.2.lr": rate})

@@ -22,6 +22,7 @@ def guess_layout(names: Sequence[str]) -> DataLayout:
     Args:
         names: File names with their folders; a zip file stands for the folder that it unpacks to.
     """
+    names = [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
     files = _folders(names)
     known = {folder: images for folder, images in files.items() if images}
     labels = _table(names, files) or class_folders(known) or names_with_labels(known) or USUAL.labels

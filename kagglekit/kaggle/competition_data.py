@@ -1,0 +1,45 @@
+"""Find or download the data of a competition, and count what its plugin reads from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kagglekit.data.location import data_place, existing_data, is_untidy
+from kagglekit.data.table import check_table
+from kagglekit.hooks.calls import Hooks
+from kagglekit.system.console import Display
+from kagglekit.types.download import DownloadOptions
+from kagglekit.types.image_table import classes_of
+
+
+def ensure_data(hooks: Hooks, name: str, asked: Path | None, options: DownloadOptions) -> Path:
+    """Return the data folder of a competition; download it if it does not exist or is not complete.
+
+    Args:
+        hooks: The competition's.
+        name: The competition's name.
+        asked: The folder that the user named; None for the usual places.
+        options: Of the download.
+
+    Raises:
+        UserError: The download fails.
+    """
+    competition = hooks.competition()
+    existing = None if asked else existing_data(competition, name)
+    if existing and not is_untidy(existing):
+        options.display.report(f"the data are in {existing}")
+        return existing
+    return hooks.download(competition, asked.absolute() if asked else data_place(name), options)
+
+
+def report_counts(hooks: Hooks, folder: Path, display: Display) -> None:
+    """Show how many images and classes the plugin finds in a data folder: the proof that it can read them.
+
+    Raises:
+        UserError: It cannot.
+    """
+    table, warnings = check_table(hooks.labels(folder), folder)
+    for line in warnings:
+        display.warn(line)
+    test = int((table["split"] == "test").sum())
+    display.report(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")

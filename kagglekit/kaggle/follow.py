@@ -1,0 +1,163 @@
+"""Submit a run or a file, follow the submission until it is scored, and show its scores."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+from kagglekit.kaggle.client import Kaggle, Submission
+from kagglekit.kaggle.ledger import keep_score, last_submission, run_of
+from kagglekit.kaggle.login import connect
+from kagglekit.kaggle.retry import RetryPolicy
+from kagglekit.kaggle.submit import Ask, live, submit
+from kagglekit.kaggle.target import Target, check_target
+from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
+from kagglekit.runs.lookup import find_run
+from kagglekit.system.console import Display, duration
+from kagglekit.system.errors import UserError
+from kagglekit.system.signals import deferred_stop, stop_if_asked
+
+TIMEOUT = 300.0  # s without a response
+MAX_WAIT = 3600  # s; scoring takes seconds to a few minutes
+MAX_PAUSE = 30  # s between two requests for the score
+
+
+def submit_target(
+    target: Target, data: Path | None, message: str, wait: bool, ask: Ask | None, timeout: float, display: Display
+) -> None:
+    """Check a file, upload it, wait for its scores and show them; or report that its competition is not on Kaggle.
+
+    Args:
+        target: The file and its competition.
+        data: The folder with sample_submission.csv; None for the usual place.
+        message: The description; empty for the run's name and valid score.
+        wait: Wait for the score.
+        ask: Asks the user; None without a terminal.
+        timeout: Seconds without a response after which it gives up.
+        display: Shows progress and scores.
+
+    Raises:
+        UserError: It was not submitted, or Kaggle found an error in it.
+    """
+    if target.slug is None:
+        _report_local_score(target, display)
+        return
+    package = check_target(target, data, message, display)
+    kaggle = connected(timeout, display)
+    found = submit(package, kaggle, ask, display)
+    keep_score(package.record, found)
+    if wait:
+        _follow(found.ref, package.record, target.run, kaggle, display)
+    else:
+        display.report(f"get its score later: {_status_command(target.run, found.ref)}")
+
+
+def show_status(word: str, out: Path, wait: bool, timeout: float, display: Display) -> None:
+    """Show the state of a submission.
+
+    Args:
+        word: A run, or Kaggle's number of the submission.
+        out: Folder of all runs.
+        wait: Wait for the score.
+        timeout: Seconds without a response after which it gives up.
+        display: Shows the state.
+
+    Raises:
+        UserError: There is no such submission, or Kaggle found an error in it.
+    """
+    run, ref = _run_or_ref(word, out)
+    kaggle = connected(timeout, display)
+    if run:
+        ref = last_submission(run, kaggle)
+    else:
+        run = run_of(ref, out)
+    _follow(ref, run, run, kaggle, display, wait)
+
+
+def connected(timeout: float, display: Display) -> Kaggle:
+    """Log in to Kaggle; report what is retried.
+
+    Raises:
+        UserError: See `connect`.
+    """
+    return connect(RetryPolicy(timeout, report=display.report))
+
+
+def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
+    """Request a submission, at growing intervals, until it is scored or refused.
+
+    Raises:
+        UserError: A call to Kaggle fails, or scoring takes more than an hour.
+    """
+    started, pause = time.monotonic(), 1.0
+    with deferred_stop(), live(display, f"waiting for the score of {ref}"):
+        while True:
+            found = kaggle.submission(ref)
+            stop_if_asked()
+            if found.status != "pending":
+                return found
+            if time.monotonic() - started > MAX_WAIT:
+                raise UserError(f"Kaggle has no score for {ref} after {duration(MAX_WAIT)}")
+            time.sleep(pause)
+            pause = min(MAX_PAUSE, pause * 1.5)
+
+
+def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
+    """Interpret a word as a run, else as Kaggle's number."""
+    try:
+        return find_run(word, out), 0
+    except UserError:
+        if not re.fullmatch("[0-9]{1,18}", word):
+            raise
+        return None, int(word)
+
+
+def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, display: Display, wait: bool = True) -> None:
+    """Show a submission once it is scored, or, without `wait`, as it is; keep its scores."""
+    try:
+        found = wait_for_score(ref, kaggle, display) if wait else kaggle.submission(ref)
+    except (UserError, KeyboardInterrupt):
+        if wait:
+            display.report(f"Kaggle has the submission; get its score later: {_status_command(run, ref)}")
+        raise
+    keep_score(record, found)
+    _show(found, run, display)
+
+
+def _show(found: Submission, run: Run | None, display: Display) -> None:
+    if found.status == "error":
+        raise UserError(
+            f"Kaggle could not score submission {found.ref}: {found.error or 'no reason given'}",
+            "fix the file and submit again; a failed submission usually does not count",
+        )
+    if found.status != "complete":
+        display.report(f"submission {found.ref}: {found.status}")
+        return
+    scores = [
+        f"{name} score {value:.5f}"
+        for name, value in (("public", found.public), ("private", found.private))
+        if value is not None
+    ]
+    display.report(f"submission {found.ref}: {', '.join(scores) or 'scored, but Kaggle does not show the score'}")
+    info = run.info() if run else RunInfo()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
+    if valid and found.public is not None:
+        gap = found.public - valid.value
+        display.report(f"valid {info.metric} {valid.value:.5f} ± {valid.error:.5f}; public - valid {gap:+.5f}")
+
+
+def _status_command(run: Run | None, ref: int) -> str:
+    return f"kagglekit submit --status {run.name if run else ref}"
+
+
+def _report_local_score(target: Target, display: Display) -> None:
+    """Show the local test score in place of an upload."""
+    display.report(f"{target.title} is not on Kaggle: nothing to upload")
+    if target.run is None:
+        display.report(f"{target.file} is not scored: only runs are, when they finish")
+        return
+    scores = target.run.info().ensemble_scores
+    tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
+    display.report(f"local score of {target.run.name}: test {', '.join(tests) or 'labels are unknown'}")
