@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.sample import Sample, no_sample, sample_for
+from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
 from kagglekit.system.errors import listing
+from kagglekit.system.printable import printable
 from kagglekit.types.image_table import classes_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def show_summary(
     _show_splits(table, hooks.competition(), display)
     _show_balance(table, display)
     headers = _show_sizes(table, hooks, display)
+    warn_of_thin(headers, display)
+    warn_of_blank(table["path"].tolist(), hooks, display)
     if found := sample_for(table, folder, classes_of(table), sample):
         _show_sample(table, found, display)
     elif (table["split"] == "test").any() and hooks.competition().slug:
@@ -65,7 +69,7 @@ def _show_balance(table: pd.DataFrame, display: Display) -> None:
     """Print the number of labelled images of each class, rarest first; leave out the middle if there are many."""
     labels = table.loc[table["split"] != "test", "label"]
     counts = labels.value_counts().sort_index().sort_values(kind="stable")
-    parts = [f"{label} {count:,}" for label, count in counts.items()]
+    parts = [f"{printable(str(label))} {count:,}" for label, count in counts.items()]
     shown = parts if len(parts) <= 10 else [*parts[:5], "...", *parts[-5:]]
     display.report(f"labelled images of each class, rarest first: {', '.join(shown)}")
 
@@ -79,7 +83,7 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
         display.report(f"{len(broken):,} files are read by plugins ({hooks.reader()}): their sizes are not shown")
         broken = []
     for path, reason in broken[:MOST_NAMED]:
-        display.warn(f"cannot read {path}: {reason}")
+        display.warn(f"cannot read {printable(path)}: {reason}")
     if len(broken) > MOST_NAMED:
         display.warn(f"cannot read {len(broken) - MOST_NAMED} more images")
     if not headers:
