@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.printable import shortened
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")
 _JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
@@ -93,7 +94,7 @@ def folders_below(folder: Path) -> Iterator[Path]:
         here, depth = waiting.pop()
         if depth > DEEPEST:
             raise UserError(
-                f"{folder} has folders nested more than {DEEPEST} deep, such as {shortened(here)}",
+                f"{folder} has folders nested more than {DEEPEST} deep, such as {shortened(str(here), 80)}",
                 "remove them, or a link that leads back",
             )
         deeper = subfolders(here)
@@ -103,12 +104,6 @@ def folders_below(folder: Path) -> Iterator[Path]:
         known.add((facts.st_dev, facts.st_ino))
         yield here
         waiting += [(below, depth + 1) for below in reversed(deeper)]
-
-
-def shortened(path: Path, most: int = 80) -> str:
-    """Return a path's beginning and end, where it is long."""
-    text = str(path)
-    return text if len(text) <= most else f"{text[: most // 2]}...{text[-most // 2 :]}"
 
 
 def images_below(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kagglekit.system.errors import UserError
+from kagglekit.system.printable import printable
 
 BROKEN = (
     zipfile.BadZipFile,
@@ -55,5 +56,4 @@ def reason(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 text (byte {error.object[error.start]:#04x})"
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    line = " ".join(text.split())
-    return line if line.isprintable() else ascii(line)[1:-1]
+    return printable(" ".join(text.split()))

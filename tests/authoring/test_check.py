@@ -81,7 +81,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
         ("def kagglekit_labels(data)", "def kagglekit_labels(folder)"),
         "hooks",
         "kagglekit_labels has no argument 'folder'",
-        "leave out what is not needed",
+        "omit unused arguments",
     ),
     "impossible facts": (('title="Leaves", ', ""), "facts", "Competition: title: Field required", "Competition(title"),
     "an unknown metric": (

@@ -105,13 +105,13 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
+        (["rum"], r"unknown command 'rum': did you mean 'run'\? choose from blend, cache, "),
         (["run"], r"no competition given: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
             ["run", "dog-breed", "--preset", "quik"],
-            r"unknown preset 'quik': did you mean 'quick'\? known are auto, best",
+            r"unknown preset 'quik': did you mean 'quick'\? choose from auto, best",
         ),
         (["run", "dog-breed", "--precision", "fp8"], r"invalid value for '--precision': 'fp8' is not one of 'auto'"),
         (["run", "dog-breed", "--epochs", "0"], r"invalid value for '--epochs': 0 is not in the range"),
@@ -129,7 +129,7 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
-            r"no network 'resnet43'; near it .*resnet34",
+            r"no network 'resnet43'; similar: .*resnet34",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -144,14 +144,14 @@ def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: li
         (["--data", "nowhere"], r"the data folder nowhere does not exist\npass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
-        (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
-        (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nuse --precision bf16"),
+        (["--data", "dogs", "--device", "cuda:99"], r"no device 'cuda:99' on this machine\n.*finds: .*cpu"),
+        (["--data", "dogs", "--precision", "fp16"], r"fp16 needs a GPU\nuse --precision bf16"),
         (["--data", "dogs", "--out", "a-file/runs"], r"cannot write to the folder .*a-file is a file\n.*--out DIR"),
         (
             ["--data", "dogs", "--from", "20250101"],
             r"there are no runs in .*dog-breed\nstart one: kagglekit run dog-breed",
         ),
-        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"there is no weights file no\.pt"),
+        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"no weights file no\.pt"),
         (
             ["--data", "dogs", "--set", "pretrained=true", "--set", "weights=other.safetensors"],
             rf"other\.safetensors fills no layer of {ARCH}.*fc\.weight.*\n.*--set weights=FILE",
@@ -191,7 +191,7 @@ def test_weights_that_cannot_be_had_are_told_within_twenty_seconds(here: Path, t
     done = kagglekit("run", "dog-breed", "--data", here / "dogs", "--arch", "mobilenetv2_100", cwd=tmp_path)
     assert time.perf_counter() - started < 20
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.match(r"error: the pretrained weights of mobilenetv2_100 can't be had: ", done.stderr)
+    assert re.match(r"error: cannot get the pretrained weights of mobilenetv2_100: ", done.stderr)
     assert "--set weights=FILE" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "submissions").exists()
@@ -275,7 +275,7 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "stopped by Ctrl-C"
+    assert err.strip() == "interrupted by Ctrl-C"
     (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
     assert out.splitlines()[-2:] == [
         f"interrupted; everything finished so far is kept in {folder.relative_to(tmp_path)}",
@@ -391,7 +391,7 @@ def test_a_run_is_named_by_path_name_unique_beginning_or_latest(form: str, finis
 def test_an_unknown_run_is_told_with_those_that_are_there(finished: tuple[Run, str]) -> None:
     run, _ = finished
     told = refused(ask("run", "dog-breed", "--from", "20010101"), 1)
-    assert f"unknown run '20010101': known are {run.name}, latest" in told
+    assert f"unknown run '20010101': choose from {run.name}, latest" in told
     assert "there are no runs in" in refused(ask("run", "pets", "--from", "latest"), 1)  # it is no run of pets
 
 

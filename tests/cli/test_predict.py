@@ -171,7 +171,7 @@ def test_a_plugin_that_asks_for_the_network_is_refused(dogs, test_only, tmp_path
     monkeypatch.setattr("kagglekit.prediction.test_folder.find_test_images", find)
     done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
     assert done.exit_code == 1
-    assert "something asked for the network (example.org): a submission for a code competition" in done.output
+    assert "network access refused (example.org): code competitions run offline" in done.output
     assert not (tmp_path / "s.csv").exists()
 
 
@@ -180,7 +180,7 @@ def test_offline_lasts_as_long_as_its_block():
         address = server.getsockname()
         with offline():
             for connect in (socket.socket.connect, socket.socket.connect_ex):
-                with socket.socket() as own, pytest.raises(UserError, match="asked for the network"):
+                with socket.socket() as own, pytest.raises(UserError, match="network access refused"):
                     connect(own, address)
             near, far = socket.socketpair()
             near.close()

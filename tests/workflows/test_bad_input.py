@@ -189,7 +189,7 @@ BAD = {
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",
     dangling_link: r"missing files: \S+00000001.jpg\n",
     empty_table: r"cannot read \S+labels.csv: it is empty",
-    empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*an empty file",
+    empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*the file is empty",
     truncated: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*truncated",
     bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
