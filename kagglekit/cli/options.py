@@ -24,6 +24,12 @@ def data_option(text: str) -> Decorator:
     return option(DATA, "--data", type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
+def sample_option() -> Decorator:
+    """Add ``--sample FILE``."""
+    text = "Sample submission, if the data have several or none."
+    return option(DATA, "--sample", type=click.Path(path_type=Path), metavar="FILE", help=text)
+
+
 def pictures_option(what: str) -> Decorator:
     """Add ``--pictures DIR``, where `what` is drawn to."""
     text = f"Folder for {what}; default pictures/COMPETITION."

@@ -15,6 +15,7 @@ from kagglekit.cli.options import (
     name_option,
     option,
     recipe_options,
+    sample_option,
     shorthand_settings,
     yes_option,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.command(cls=SectionCommand)
 @data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
+@sample_option()
 @option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
 @option(
     MACHINE,

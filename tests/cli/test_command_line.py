@@ -112,7 +112,7 @@ def test_the_help_text_of_run_groups_its_options() -> None:
     assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle"]
     names = [name for options in found.values() for name in options]
     assert len(names) == len(set(names)) == len(run.params)  # the argument is no option, --help is no parameter
-    assert found["Data"] == ["--data", "--limit", "--group-duplicates", "--skip-bad-images"]
+    assert found["Data"] == ["--data", "--limit", "--group-duplicates", "--sample", "--skip-bad-images"]
     assert {"--folds", "--only-fold", "--into", "--resume"} < set(found["Folds and resuming"])
 
 
@@ -397,7 +397,10 @@ def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     assert info.images["train"] + info.images["valid"] == 8
     assert (len(info.classes), info.images["test"]) == (4, 8)
     assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
-    assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
+    assert (
+        "submission.csv with 8 rows, checked against sample_submission.csv (of a limited run: not for upload)"
+        in result.stdout
+    )
 
 
 def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple[Run, str], tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_test_images_that_do_not_fit_the_sample_are_refused_and_nothing_is_writt
     done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
     assert isinstance(done.exception, SystemExit)
     assert done.exit_code == 1
-    assert "can't be told apart by id" in done.output
+    assert "cannot be identified" in done.output
     assert not (tmp_path / "s.csv").exists()
 
 
@@ -155,7 +155,7 @@ def test_a_run_without_its_members_cannot_submit(dogs, test_only, tmp_path):
         (("--submission", "s.csv", "--data", "nowhere"), 1, "the folder nowhere does not exist"),
         (("--submission", "s.csv", "--data", "EMPTY"), 1, "there are no images in"),
         (("--submission", "s.csv", "--data", "EMPTY", "--tta"), 2, "it takes no PATH, --tta, --json or --csv"),
-        (("--data", "EMPTY"), 2, "--data needs --submission FILE"),
+        (("--data", "EMPTY"), 2, "--data and --sample need --submission FILE"),
     ],
 )
 def test_usage_errors_name_the_mistake(dogs, tmp_path, arguments, code, words):

@@ -188,12 +188,12 @@ BAD = {
     folder_for_a_file: r"labels.csv is a folder, not a file",
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",
     dangling_link: r"missing files: \S+00000001.jpg\n",
-    empty_table: r"cannot read \S+labels.csv: No columns to parse",
+    empty_table: r"cannot read \S+labels.csv: it is empty",
     empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*the file is empty",
     truncated: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*truncated",
     bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
-    empty_sample: r"cannot read \S+sample_submission.csv: No columns to parse",
+    empty_sample: r"cannot read \S+sample_submission.csv: it is empty",
     one_class: r"at least two classes are needed; the labelled images have pug",
     one_image_a_class: r"no image can be held out for valid: each class has only one image",
 }
@@ -332,5 +332,5 @@ def test_a_csv_that_would_not_fit_is_known_before_anything_is_trained(here: None
     file.write_text("\n".join([header, *(f"test/{row}" for row in rows)]) + "\n")
     done = ask("run", "dog-breed", "--data", "data", *TINY)
     assert done.exit_code == 1
-    assert "the test images' ids differ from those of sample_submission.csv: missing test/00000020" in done.output
+    assert "the test images' ids differ from those of the sample submission: missing test/00000020" in done.output
     assert not Path("submissions").exists()
