@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Thumbnails:
             self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
         if new:
-            with ThreadPoolExecutor(cores()) as threads:
+            with ThreadPoolExecutor(math.ceil(cores())) as threads:
                 self._made.update(zip(new, threads.map(self._picture, new), strict=True))
         return [self._made[image] for image in images]
 
