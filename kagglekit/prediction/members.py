@@ -128,5 +128,5 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
 
 
 def _shown(context: RunContext, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
-    with context.noted_batch():
+    with context.recorded_batch():
         return np.concatenate([part.numpy() for part in context.display.track(what, n, passed, context.compute.batch)])
