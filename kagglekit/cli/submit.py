@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     default=300,
     show_default=True,
     metavar="S",
-    help="Give up after S seconds without a response.",
+    help="Give up after S seconds without a response; does not limit the scoring, which may take an hour.",
 )
 def submit(
     what: tuple[str, ...],
