@@ -11,6 +11,7 @@ import click
 
 from kagglekit._version import __version__
 from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.printable import printable_lines
 from kagglekit.system.signals import Stopped
 
 COMMANDS = {  # name: (module, what it does)
@@ -83,7 +84,7 @@ class _Commands(click.Group):
 def _fail(message: str, code: int, kind: str = "error: ") -> NoReturn:
     from kagglekit.kaggle.credentials import masked
 
-    click.echo(f"{kind}{masked(message)}", err=True)
+    click.echo(f"{kind}{printable_lines(masked(message))}", err=True)
     sys.exit(code)
 
 
