@@ -1,4 +1,4 @@
-"""Write the submission CSV in the form of sample_submission.csv."""
+"""Write the submission CSV in the form of the sample submission."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _in_order_of(sample: pd.DataFrame, predictions: pd.DataFrame) -> pd.DataFram
     ids = sample.iloc[:, 0]
     if differences := difference(predictions.index, ids):
         raise UserError(
-            f"the test images' ids differ from those of sample_submission.csv: {differences}",
+            f"the test images' ids differ from those of the sample submission: {differences}",
             "return the ids from the labels hook as they are written there: compare suffixes and leading zeros",
         )
     return predictions.loc[list(ids)]
@@ -114,7 +114,7 @@ def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError
     from kagglekit import difference
 
     return UserError(
-        f"the columns of sample_submission.csv differ from the classes: {difference(columns[1:], predictions.columns)}",
+        f"the columns of the sample submission differ from the classes: {difference(columns[1:], predictions.columns)}",
         RENAME,
     )
 
@@ -123,7 +123,7 @@ def _strange_values(column: str, strange: list[str], classes: list[str]) -> User
     from kagglekit import listing
 
     return UserError(
-        f"the column {column!r} of sample_submission.csv has values that are not class names: "
+        f"the column {column!r} of the sample submission has values that are not class names: "
         f"{listing(strange)}; the classes are {listing(classes)}",
         RENAME,
     )

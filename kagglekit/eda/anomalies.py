@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -70,7 +71,7 @@ def _blank(paths: Sequence[str], hooks: Hooks) -> Iterator[bool]:
 
     remaining = iter(paths)
     yield from map(one, islice(remaining, 1))  # the first outside threads: readers import libraries on first use
-    with ThreadPoolExecutor(cores()) as threads:
+    with ThreadPoolExecutor(math.ceil(cores())) as threads:
         yield from threads.map(one, remaining)
 
 

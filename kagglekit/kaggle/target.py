@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagglekit.data.location import existing_data
 from kagglekit.hooks.calls import Hooks
@@ -12,9 +13,13 @@ from kagglekit.hooks.manager import competition_names, load
 from kagglekit.kaggle.ledger import record_of_file
 from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from kagglekit.data.sample import Wanted
 
 
 @dataclass(frozen=True)
@@ -110,20 +115,33 @@ def check_target(target: Target, data: Path | None, message: str, display: Displ
     Raises:
         UserError: Kaggle would refuse the file, or there is no sample.
     """
-    from kagglekit.data.submission import check_file, read_sample
+    from kagglekit.data.sample import find_sample
+    from kagglekit.data.submission import check_file
 
     folder = data or _data_of(target)
-    sample = read_sample(folder) if folder else None
+    sample = find_sample(folder, *_wanted(target)) if folder else None
     if sample is None:
         raise UserError(
             f"no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
             f"pass the data folder with --data DIR, or download it: kagglekit download {target.plugin}",
         )
-    rows = check_file(target.file, sample)
-    display.report(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
+    rows = check_file(target.file, sample.rows, sample.file.name)
+    display.report(f"{target.file}: {rows:,} rows, checked against {sample.file.name}")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)
     return Package(slug, target.file, message or _describe(target), record)
+
+
+def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
+    """Return what the sample submission must be about, by the file and its run, and the one that the run named."""
+    from kagglekit.data.csv_file import read_csv
+    from kagglekit.data.sample import Wanted
+
+    rows, info = read_csv(target.file), target.run.info() if target.run else RunInfo()
+    images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
+    classes = frozenset(info.classes)
+    columns = frozenset(map(str, rows.columns[1:]))
+    return Wanted(images, classes, columns, itself=target.file), info.sample_file
 
 
 def target_of(run: Run) -> Target:

@@ -35,6 +35,7 @@ class Identity:
             "competition": plugin_name(plan.request.competition),
             "data": str(plan.data),
             "device": str(plan.device),
+            "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
         }
         return cls(Asked.model_validate(asked), data_key(plan.table, plan.data, plan.classes))
@@ -63,7 +64,7 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
     """
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
-    asked = {**dict(info.request), "data": data or Path(info.request.data)}
+    asked = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
     request = Request(**asked, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.compile import check_compile
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
+    from kagglekit.data.sample import sample_for
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
 
@@ -52,7 +54,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     options = DownloadOptions(display)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
-    return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    sample = sample_for(table, data, classes, request.sample)
+    plan = Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    return replace(plan, sample=sample)
 
 
 def find_data(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from kagglekit.data.sample import Sample
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -59,6 +61,7 @@ class Plan(Choice):
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: Anomalies of the data that do not prevent a run.
         device: Where to compute.
+        sample: The sample submission; None if there is none, or no test images.
         fitted_on: The finished run whose valid images this one trains on: the ensemble is fitted to that run's valid
             predictions, and this one has no valid score.
     """
@@ -69,6 +72,7 @@ class Plan(Choice):
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
+    sample: Sample | None = None
     fitted_on: FinishedRun | None = None
 
 

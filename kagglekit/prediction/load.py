@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,11 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
-from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
-from kagglekit.types.view import View
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ def predict_files(
         UserError: A file can't be decoded.
     """
     loaders, rows = [], np.arange(len(files))
-    for view, pass_number in _views(restored, tta):
+    config = data_config(restored.model)
+    for view, pass_number in predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta):
         spec = StoreSpec(
             tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
         )
@@ -117,18 +117,9 @@ def predict_files(
             raise bad_images_error(store, "leave them out of the list")
         rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
         keys = image_keys(names, restored.recipe.seed, "tta")
-        loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
+        loader = Loader(store, view, restored.size, config, keys, restored.compute.device)
         loaders.append((loader, pass_number))
     passes = Passes(loaders, rows)
     parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
     found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
     return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
-
-
-def _views(restored: LoadedModel, tta: bool) -> Iterator[tuple[View, int]]:
-    """Yield each view with its pass: the plain one, then the augmented ones if asked for."""
-    recipe, stage, config = restored.recipe, restored.stage, data_config(restored.model)
-    yield restored.hooks.views(recipe, stage, "plain", config), 0
-    if tta and recipe.tta:
-        view = restored.hooks.views(recipe, stage, "tta", config)
-        yield from ((view, pass_number) for pass_number in range(1, n_passes(view, recipe.tta) + 1))

@@ -16,7 +16,7 @@ from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import load_weights, set_input_size
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
-from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.decoded import Kind
@@ -116,17 +116,12 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
         nothing = make_predictions([], context.classes, np.zeros((0, len(context.classes)), np.float32))
         return Tables(nothing, nothing)
     size = _size(context, snapshot)
-    stage, hooks, recipe = snapshot.stage, context.hooks, context.recipe
     kind: Kind = "test" if split == "test" else "labelled"
-    plain = hooks.views(recipe, stage, "plain", context.config)
-    views = [(plain, 0)]
-    if recipe.tta:
-        tta = hooks.views(recipe, stage, "tta", context.config)
-        views += [(tta, pass_number) for pass_number in range(1, n_passes(tta, recipe.tta) + 1)]
+    views = predicting_views(context.hooks, context.recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     passed = predict_pass(network, passes, passes.places, 0, context.compute)
-    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if recipe.tta else "")
+    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
     results = _shown(context, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
     first = make_predictions(ids, context.classes, results[0])
     return Tables(first, make_predictions(ids, context.classes, mean_over_passes(results)))

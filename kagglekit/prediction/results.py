@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.data.sample import checked_against, no_sample
+from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
@@ -160,20 +161,23 @@ def write_csv(results: Results, ensemble: Ensemble) -> None:
     rows = submission_rows(plan, test)
     write_submission(rows, results.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.report(f"submission: {results.run.submission} with {len(rows):,} rows, checked{limited}")
+    checked = f"{checked_against(plan.sample)}{limited}"
+    display.report(f"submission: {results.run.submission} with {len(rows):,} rows{checked}")
+    if plan.sample is None and plan.competition.slug:
+        display.warn(no_sample(plan.data))
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
     """Ask for the rows of the CSV, and check them.
 
     Raises:
-        UserError: They are not what sample_submission.csv asks for.
+        UserError: They differ from the sample submission.
     """
-    sample = read_sample(plan.data)
+    sample, name = (plan.sample.rows, plan.sample.file.name) if plan.sample else (None, "")
     if sample is not None and plan.recipe.limit:
         sample = sample[sample.iloc[:, 0].isin(test.index)]
     rows = plan.hooks.submission(plan.competition, test, sample)
-    check_submission(rows, sample, test, plan.competition)
+    check_submission(rows, sample, test, plan.competition, name)
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Thumbnails:
         if images and not self._made:  # the first one outside threads: readers import libraries on first use
             self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
-        with ThreadPoolExecutor(cores()) as threads:
+        with ThreadPoolExecutor(math.ceil(cores())) as threads:
             self._made.update(zip(new, threads.map(self._picture, new), strict=True))
         return [self._made[image] for image in images]
 

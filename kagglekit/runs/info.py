@@ -35,6 +35,7 @@ class Asked(BaseModel):
     competition: str
     data: str
     device: str
+    sample: str = ""
     preset: str = "auto"
     precision: str = "auto"
     compile: str = "auto"
@@ -174,6 +175,11 @@ class RunInfo(BaseModel):
     def disabled(self) -> tuple[str, ...]:
         """Names of the shared plugins that were left out."""
         return self.request.disable if self.request else self.disable
+
+    @property
+    def sample_file(self) -> Path | None:
+        """The sample submission that the request named; None if it named none."""
+        return Path(self.request.sample) if self.request and self.request.sample else None
 
     @property
     def data_folder(self) -> Path | None:

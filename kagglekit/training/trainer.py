@@ -56,7 +56,7 @@ def _train(context: RunContext, number: int, stage: Stage) -> None:
     set_up(context, stage)
     with explain_memory_errors(
         context.compute.device,
-        f"a batch of {stage.batch_size} at {stage.size} px, nor a small part of it (stage {number}, {stage.name})",
+        f"not even a fraction of a batch of {stage.batch_size} at {stage.size} px fits (stage {number}, {stage.name})",
         f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
     ):
         (_train_on_activations if stage.precompute else _train_on_images)(context, number, stage)

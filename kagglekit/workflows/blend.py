@@ -88,6 +88,7 @@ def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
         Request(
             first.info.plugin,
             data=request.data or first.info.data_folder,
+            sample=first.info.sample_file,
             recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
             device="cpu",
             out=request.out,

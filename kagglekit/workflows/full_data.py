@@ -43,6 +43,7 @@ def full_request(request: Request) -> Request:
         request,
         competition=request.competition or info.plugin,
         data=request.data or info.data_folder,
+        sample=request.sample or info.sample_file,
         recipe=full_recipe(as_found(finished)),
         stages=f"{info.stages[0]}-{info.stages[-1]}",
         from_run=info.from_run or "",

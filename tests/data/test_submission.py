@@ -13,7 +13,8 @@ from places import SHARED
 
 import kagglekit_submission as plugin
 from kagglekit import Competition, UserError
-from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.data.sample import read_sample
+from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
 PETS = Competition(title="Pets", metric="log_loss")
@@ -118,7 +119,7 @@ def test_without_a_sample_the_form_follows_from_the_competition(tmp_path: Path) 
             PETS,
             three(),
             "id,label\na,cat\nc,cat",
-            "ids differ from those of sample_submission.csv: missing c; not expected: b",
+            "ids differ from those of the sample submission: missing c; not expected: b",
         ),
         (DOGS, two(("1.0", "2.0")), "id,label\n1,0.5\n2,0.5", "missing 1, 2; not expected: 1.0, 2.0"),
     ],

@@ -89,7 +89,7 @@ def test_a_blend_leaves_out_what_its_first_run_left_out_and_so_does_who_predicts
     first = copied(dogs.run, tmp_path / "dog-breed" / "a", "blind")
     second = copied(dogs.run, tmp_path / "dog-breed" / "b", "blind")
     made = blend(BlendRequest([str(first.folder), str(second.folder)], "mean", data=dogs.data, out=tmp_path), quiet())
-    assert made.disabled == ("blind",)
+    assert made.info().disabled == ("blind",)
     files = sorted((dogs.data / "test").glob("*.jpg"))[:3]
     found = kagglekit.predict(made, files, device="cpu")
     assert np.isfinite(found.to_numpy()).all()

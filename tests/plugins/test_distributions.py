@@ -199,5 +199,5 @@ def test_switched_off_the_network_and_the_reader_are_not_asked(plugin_python: st
 
 def test_without_the_reader_the_files_are_none_that_kagglekit_reads(place: Path) -> None:
     hooks = Hooks(load(str(place / "colours.py")))
-    with pytest.raises(ValueError, match="no known kind of image file"):
+    with pytest.raises(ValueError, match="not a known image format"):
         hooks.read_image(place / "tiff" / "train" / "a" / "0.tif", 32)

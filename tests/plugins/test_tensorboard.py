@@ -136,6 +136,6 @@ def test_a_missing_package_is_told_and_stops_nothing(tmp_path, monkeypatch):
     hooks.run_start(Run(tmp_path), recipe)
     hooks.epoch_end(Run(tmp_path), recipe.stages[0], {"stage": "s", "step": 1, "valid_loss": 0.5})
     assert len(said) == 1
-    assert "the package tensorboard can't be imported" in said[0]
+    assert "the package tensorboard cannot be imported" in said[0]
     assert "pip install 'kagglekit[tensorboard]'" in said[0]
     assert "failed in" not in said[0]

@@ -61,7 +61,7 @@ def test_each_network_has_its_own_file_of_weights(tmp_path: Path):
     assert str(files[1]) in joined.data_config.weights
     with pytest.raises(UserError, match=r"2 networks .* need 2 files of weights, not 1"):
         kagglekit_model(recipe(pretrained=True, weights=str(files[0])), 3)
-    with pytest.raises(UserError, match="share a linear head"):
+    with pytest.raises(UserError, match="need a linear head"):
         kagglekit_model(recipe(head="concat-pool"), 3)
 
 

@@ -151,7 +151,7 @@ def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_goes_on(dat
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     asked = {"stages": "4", "precision": "auto", "settings": {"stage.4.cycle_len": 8}}
     finished, said = run(request(data, tmp_path / "out", plugin, **asked))
-    assert "(cpu has no room to probe 8 images at 32 px)" in said
+    assert "(not probed: out of memory on cpu with 8 images at 32 px)" in said
     assert "estimated time" not in said
     assert finished.info().parts == {"all-2": 4}
     assert int(finished.log()[-1]["step"]) > 11
@@ -191,7 +191,7 @@ def test_predictions_go_on_with_half_the_batch_and_miss_no_image():
     assert torch.equal(halved, whole)
     assert small.seen[:3] == [64, 32, 16]
     assert compute.batch == 16  # for all later passes
-    with pytest.raises(UserError, match="the memory of cpu does not hold one image to predict"):
+    with pytest.raises(UserError, match="out of memory on cpu: not even one image fits for prediction"):
         list(predict_pass(Small(0), Memory(images), rows, 0, compute))
 
 

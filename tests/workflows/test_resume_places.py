@@ -70,7 +70,7 @@ def test_a_read_only_run_says_so_and_its_copy_goes_on(data: Path, whole: Run, tm
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: go_on(run))
     assert str(caught.value) == (
-        f"cannot write to the folder {run.folder}: {run.folder} is read-only for you\n"
+        f"cannot write to the folder {run.folder}: {run.folder} is read-only\n"
         "make it writable, or copy it to another place and resume it there"
     )
     other, said = as_ordinary_user(lambda: start(data, tmp_path, **LAST))  # a new run is not kept from starting
@@ -98,9 +98,7 @@ def test_a_read_only_output_folder_is_told_before_anything_is_computed(data: Pat
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: start(data, tmp_path / "runs", **LAST))
     tmp_path.chmod(0o755)
-    assert str(caught.value).startswith(
-        f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only for you\n"
-    )
+    assert str(caught.value).startswith(f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only\n")
     assert not caught.value.__notes__[0]
 
 

@@ -201,7 +201,7 @@ def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
         ({"only_fold": 1}, "add --folds"),
         ({"into": "latest"}, "add --folds"),
         ({"settings": {"folds": 3}, "only_fold": 4}, "the folds are 1 to 3"),
-        ({"settings": {"folds": 1}}, "folds=1 leaves nothing to train on"),
+        ({"settings": {"folds": 1}}, "folds=1 leaves no training images"),
         ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "cannot be combined with --repeats"),
     ],
 )
@@ -416,7 +416,7 @@ def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single,
     first, second = do_again(single, out)[0], do_again(single, out)[0]
     made = blend(BlendRequest([first.name, second.name], "mean", out=out), quiet())
     assert made.submission.read_bytes() == first.submission.read_bytes()
-    with pytest.raises(UserError, match="no valid predictions to fit"):
+    with pytest.raises(UserError, match="this ensemble needs valid predictions"):
         blend(BlendRequest([first.name, second.name], "weighted", out=out), quiet())
 
 
