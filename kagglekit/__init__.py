@@ -1,6 +1,6 @@
 """kagglekit: from an image competition to a checked submission.
 
-Everything a plugin or a notebook needs is imported from here; each name is loaded when it is first used, so
+Plugins and notebooks import everything from here. A name is loaded at its first use, so that
 ``from kagglekit import hookimpl, Competition, Recipe, Stage`` imports neither torch nor pandas.
 """
 

@@ -6,24 +6,16 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, pictures_option, preset_option, sample_option
+
 
 @click.command()
 @click.argument("competition")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked data.")
-@click.option(
-    "--sample",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The sample submission, if the data have several or none.",
-)
-@click.option(
-    "--pictures",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder for the plots; default pictures/COMPETITION.",
-)
+@data_option("Unpacked data.")
+@sample_option()
+@pictures_option("the plots")
 @click.option("--no-pictures", is_flag=True, help="Print text only: no plots, no search for near-duplicates.")
-@click.option("--preset", default="auto", metavar="NAME", help="Preset whose stages are drawn.", show_default=True)
+@preset_option("Preset whose stages are drawn.")
 def look(
     competition: str,
     data: Path | None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, device_option, json_option, out_option, sample_option
 from kagglekit.data.listing import image_files
 from kagglekit.system.errors import UsageError, UserError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--tta", is_flag=True, help="Average the predictions over the recipe's augmented views.")
-@click.option("--json", "as_json", is_flag=True, help="Print the probabilities of all classes as JSON.")
+@json_option("Print the probabilities of all classes as JSON.")
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the probabilities of all classes.")
 @click.option(
     "--submission",
@@ -32,22 +33,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a checked submission for the test images in --data DIR, like the run's own.",
 )
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the test images.")
-@click.option(
-    "--sample",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The sample submission, if --data DIR has several or none.",
-)
-@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
+@data_option("Folder of the test images.")
+@sample_option()
+@device_option()
+@out_option()
 def predict(
     run: str,
     paths: tuple[Path, ...],

@@ -273,7 +273,7 @@ def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nthere are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nhint: there are no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:

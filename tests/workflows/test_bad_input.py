@@ -182,7 +182,7 @@ def one_image_a_class(data: Path) -> None:
 
 
 BAD = {
-    without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nits rows name",
+    without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nhint: its rows name",
     twice: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
     without_an_image: r"1 problem:\n  - missing files: \S+00000001.jpg\n",
     folder_for_a_file: r"labels.csv is a folder, not a file",
@@ -250,7 +250,9 @@ def test_weights_of_another_number_of_classes_fill_the_body_and_a_run_of_others_
     assert done.exit_code == 0, done.output
     refused = ask("run", "dog-breed", "--data", "three", "--from", str(run), "--stages", "1")
     assert refused.exit_code == 1
-    assert re.match(r"error: \S+ was trained on other classes\nstart from a run of this competition", refused.stderr)
+    assert re.match(
+        r"error: \S+ was trained on other classes\nhint: start from a run of this competition", refused.stderr
+    )
 
 
 def fails(*_: object) -> None:
