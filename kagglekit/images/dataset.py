@@ -101,6 +101,7 @@ class ImageSet:
     decoded: list[Decoded] = field(default_factory=list)
     display: Display | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
+    _labels: dict[Split, NDArray[np.int64]] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Return the store rows of a split's usable images."""
@@ -114,9 +115,11 @@ class ImageSet:
 
     def labels(self, split: Split) -> NDArray[np.int64]:
         """Return the class numbers of `rows`, for ``train`` or ``valid``."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
-        return np.array([numbers[label] for label in labels], dtype=np.int64)
+        if split not in self._labels:  # asked for after each epoch
+            numbers = {name: number for number, name in enumerate(self.classes)}
+            labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
+            self._labels[split] = np.array([numbers[label] for label in labels], dtype=np.int64)
+        return self._labels[split]
 
     def groups(self, split: Split) -> NDArray[np.int64] | None:
         """Return the group numbers of `rows`; None where each image is a group of its own."""

@@ -49,8 +49,9 @@ class Thumbnails:
         if images and not self._made:  # the first one outside threads: readers import libraries on first use
             self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
-        with ThreadPoolExecutor(math.ceil(cores())) as threads:
-            self._made.update(zip(new, threads.map(self._picture, new), strict=True))
+        if new:
+            with ThreadPoolExecutor(math.ceil(cores())) as threads:
+                self._made.update(zip(new, threads.map(self._picture, new), strict=True))
         return [self._made[image] for image in images]
 
     def _picture(self, image: str) -> str:

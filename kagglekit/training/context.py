@@ -87,7 +87,7 @@ class RunContext:
     log: list[dict[str, Any]] = field(default_factory=list)
     position: Position = field(default_factory=lambda: Position())
 
-    @property
+    @cached_property
     def config(self) -> DataConfig:
         """What the network expects of its input."""
         return data_config(self.model)
@@ -97,7 +97,7 @@ class RunContext:
         """What the run's checkpoints must have in common with it: see `run_key`."""
         return run_key(self.run, self.record.info)
 
-    @property
+    @cached_property
     def head(self) -> nn.Module:
         """The module of the last layer group."""
         return head_module(self.model, self.groups)[1]

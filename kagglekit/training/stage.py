@@ -47,6 +47,7 @@ def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Lo
         view = context.hooks.views(context.recipe, stage, "train", context.config)
         loader = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(context, number, stage, context.model, loader, chosen)
+        fit = replace(fit, valid=context.images.loader("labelled", context.plain_view(stage), stage.size))
     context.set_modes(stage)  # behind the optimizer, which has frozen what does not train
     if stage.freeze_to == -1 and not stage.precompute and not _body_learns(context):
         fit = replace(fit, model=folded(context.model, shared=context.head))

@@ -172,9 +172,8 @@ def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module)
         return np.zeros((0, len(context.classes)), np.float32)
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows)
-    loader = context.images.loader("labelled", context.plain_view(fit.stage), fit.stage.size)
     with context.noted_batch():
-        passed = predict_pass(folded(weights.eval()), loader, rows, 0, context.compute)
+        passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute)
         return np.concatenate([part.numpy() for part in passed])
 
 
