@@ -150,7 +150,7 @@ def lines(features: Done, steps: Done, blend: Done, data: Path) -> Iterator[Step
     truth = image_table(hooks, hooks.competition(), steps.run.recipe(), data.absolute())[2]
     folds = [steps.run.fold(number) for number in info["folds"]]
     names = [member["name"] for member in info["members"]]
-    one = mean(fold.info()["seconds"] for fold in folds)
+    one = mean(fold.info().seconds for fold in folds)
     whole = features.seconds + steps.seconds + blend.seconds
 
     def ensemble(done: Done, label: str, seconds: float) -> Step:

@@ -56,7 +56,7 @@ def ours(asked: argparse.Namespace, data: Path, preset: str, keep_formats: bool 
                 out=place / "runs",
                 display=for_people(json_output=True),
             )
-            scores = done.info()["scores"][-1]
+            scores = done.info().scores[-1]
         return Scores(scores["test_log_loss"][0], scores["test_accuracy"][0])
 
     return run

@@ -1,45 +1,71 @@
-"""Writes the pages of the reference from the code; mkdocs calls `on_files` (mkdocs.yml, hooks)."""
+"""Writes the pages of the reference, docs/reference, from the code: ``python docs/_generate.py``."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
+REFERENCE = Path(__file__).parent / "reference"
 
-def on_files(files: Any, config: Any) -> Any:
-    """Add the generated pages to the site."""
-    from mkdocs.structure.files import File
 
+def main() -> None:
+    """Write all pages."""
     for name, page in PAGES.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=page()))
-    return files
+        (REFERENCE / f"{name}.md").write_text(page(), encoding="utf-8")
 
 
 def commands_page() -> str:
-    """Return every command's ``--help``."""
+    """Return every command's usage, help text and options."""
     import click
 
-    from kagglekit.cli import COMMANDS, cli
+    from kagglekit.cli import SECTIONS, cli
 
-    parts = ["# Commands\n\nGenerated from the code: what `--help` says.\n"]
-    for name in ("", *COMMANDS):
-        with click.Context(cli, info_name="kagglekit", max_content_width=100, terminal_width=100) as above:
-            command = cli.get_command(above, name) if name else cli
+    above = click.Context(cli, info_name="kagglekit")
+    parts = ["# Commands\n\nGenerated from the code. `kagglekit COMMAND --help` prints the same.\n"]
+    for title, commands in SECTIONS.items():
+        parts.append(f"## {title}\n")
+        for name in commands:
+            command = cli.get_command(above, name)
             assert command is not None
-            parent = above if name else None
-            with click.Context(command, info_name=name or "kagglekit", parent=parent, terminal_width=100) as context:
-                parts.append(
-                    f"## kagglekit {name}\n\n```text\n{command.get_help(context)}\n```\n".replace(
-                        "## kagglekit \n", "## kagglekit\n"
-                    )
-                )
+            parts += _command(command, click.Context(command, info_name=name, parent=above))
     return "\n".join(parts)
 
 
+def _command(command: Any, context: Any) -> list[str]:
+    from kagglekit.cli.sections import SectionCommand
+
+    usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
+    parts = [f"### kagglekit {command.name}\n", f"`{usage}`\n", f"{inspect.cleandoc(command.help)}\n"]
+    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    return [*parts, *_options_table(options, context, isinstance(command, SectionCommand)), ""]
+
+
+def _options_table(options: list[Any], context: Any, in_sections: bool) -> list[str]:
+    from kagglekit.cli.sections import ORDER
+
+    if not options:
+        return []
+    rows = ["| option | meaning |", "| --- | --- |"]
+    if not in_sections:
+        return rows + [_option(option, context) for option in options]
+    for title in ORDER:
+        found = [_option(option, context) for option in options if option.section == title]
+        rows += [f"| **{title}** | |", *found] if found else []
+    return rows
+
+
+def _option(option: Any, context: Any) -> str:
+    value = "" if option.is_flag else f" {option.make_metavar(context)}"
+    names = ", ".join(f"`{name}{value}`" for name in (*option.opts, *option.secondary_opts))
+    default = f" Default: `{option.default}`." if option.show_default else ""
+    return f"| {names} | {_cell(option.help)}{default} |"
+
+
 def hooks_page() -> str:
-    """Return every hook's arguments and what it answers, with a link to its example."""
+    """Return every hook's arguments and return value, with a link to its example."""
     from kagglekit.hooks import specs as hookspecs
     from kagglekit.hooks.specs import HOOKS
 
@@ -49,7 +75,7 @@ def hooks_page() -> str:
         heading = f"{name}({', '.join(arguments)})"
         anchor = re.sub(r"[^\w\s-]", "", heading).replace(" ", "-").lower()
         returns = str(inspect.signature(spec).return_annotation)
-        parts.append(f"## {name}\n\n[`{heading}`](../hooks.md#{anchor}) answers `{returns}`.\n\n{_text(spec)}\n")
+        parts.append(f"## {name}\n\n[`{heading}`](../hooks.md#{anchor}) returns `{returns}`.\n\n{_text(spec)}\n")
     return "\n".join(parts)
 
 
@@ -78,7 +104,7 @@ def _text(spec: Any) -> str:
 
 
 def _attributes(doc: str) -> dict[str, str]:
-    """Read the section Attributes of a Google style docstring: each name's text, on one line."""
+    """Return the section Attributes of a Google style docstring: each name's text, on one line."""
     section = doc.partition("Attributes:\n")[2]
     found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.M)
     return {name: " ".join(text.split()) for name, text in found}
@@ -86,3 +112,7 @@ def _attributes(doc: str) -> dict[str, str]:
 
 def _cell(text: str) -> str:
     return text.replace("``", "`").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""kagglekit from Python, for notebooks: the same runs as from the command line."""
+"""The Python interface, for notebooks: the same runs as from the command line."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def run(
 ) -> Run:
     """Train on a competition's images and write a checked submission: ``kagglekit run`` from Python.
 
-    On a CPU this process keeps freed memory meanwhile; what is kept is given back at the end (`memory_returned`).
+    On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`).
 
     Args:
         competition: A competition's name or a plugin file.
-        data: The unpacked data; None for the usual places, or a download.
-        settings: Recipe fields to change, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
+        data: The unpacked data; None for the default folders, then a download.
+        settings: Recipe fields to set, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
         out: Folder of all runs.
-        display: Where it shows itself; None for standard output.
+        display: Where to report progress; None for standard output.
         **options: Further fields of `kagglekit.planning.request.Request`, for example ``preset`` or ``device``.
 
     Returns:
         The finished run's folder.
 
     Raises:
-        UserError: Something the user can mend.
+        UserError: The user can fix it: the message says how.
     """
     from kagglekit.workflows.start import start
 
@@ -69,24 +69,24 @@ def predict(
 ) -> pd.DataFrame:
     """Predict the classes of image files with a finished run's final weights.
 
-    A run of folds predicts with the members of all folds, a blend with those of its runs, whose folders must still lie
-    beside it; the run's ensemble combines them, with what it has found (an ensemble of ranks ranks these files among
-    each other). Needs nothing but the run's folder and the plugins: no training data, no hub.
+    A cross-validated run predicts with the members of all folds. A blend predicts with the members of its runs, whose
+    folders must still be beside its own. The run's fitted ensemble combines them; an ensemble of ranks ranks these
+    files among one another. Only the run's folder and the plugins are needed: no training data, no hub.
 
     Args:
         run: A run, its folder, or its name in ``submissions``.
         paths: Image files.
         tta: Average the plain view with the recipe's augmented ones.
-        device: Where to compute.
+        device: Device to compute on.
 
     Returns:
-        A row a file, named by its path, a column a class, float32 probabilities.
+        Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
 
     Raises:
-        UserError: The run is not finished, or a file can't be decoded.
+        UserError: The run has not finished, or a file cannot be decoded.
     """
     if not paths:
-        raise UserError("there are no images to predict", "name at least one file")
+        raise UserError("no images to predict", "name at least one file")
     folder = run if isinstance(run, Run) else find_run(str(run))
     files = [Path(path).absolute() for path in paths]
     if has_parts(folder):

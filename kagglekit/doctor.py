@@ -30,7 +30,7 @@ from kagglekit.kaggle.credentials import (
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable
-from kagglekit.system.limits import usable_cores, usable_memory
+from kagglekit.system.limits import cores, usable_memory
 from kagglekit.system.paths import cache_folder
 
 Status = Literal["ok", "warning", "problem", "skipped"]
@@ -93,8 +93,8 @@ def _python() -> Iterator[Check]:
 
 
 def _processor() -> Iterator[Check]:
-    cores, usable = os.cpu_count() or 1, usable_cores()
-    found = f"{cores} cores" if usable >= cores else f"{usable:g} of {cores} cores usable"
+    total, usable = os.cpu_count() or 1, cores()
+    found = f"{total} cores" if usable >= total else f"{usable:g} of {total} cores usable"
     few = "decoding, and training without a GPU, will be slow: use --preset quick" if usable < 2 else ""
     yield _ok_or_warning("processor", found, few)
 
@@ -117,8 +117,8 @@ def _torch() -> Iterator[Check]:
     except Exception as error:
         yield Check("torch", "problem", f"cannot be imported: {error}", "reinstall it: pip install torch")
         return
-    threads, cores = torch.get_num_threads(), math.ceil(usable_cores())
-    many = f"set OMP_NUM_THREADS={cores}: more threads than cores are slower" if threads > cores else ""
+    threads, most = torch.get_num_threads(), math.ceil(cores())
+    many = f"set OMP_NUM_THREADS={most}: more threads than cores are slower" if threads > most else ""
     yield _ok_or_warning("torch", f"{torch.__version__}, {threads} thread{'s' * (threads != 1)}", many)
     device = choose_device("auto")
     yield _device(device_title(device), device.type)

@@ -1,4 +1,4 @@
-"""Where data come from unless a competition says otherwise: Kaggle, or the open addresses that it names."""
+"""The default download: from Kaggle, or from the public addresses that a competition names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_download(competition: Competition, folder: Path, options: DownloadOptions) -> Path | None:
-    """Download by the slug, else the named files."""
+    """Download by slug from Kaggle, else the files that the competition names."""
     if competition.slug:
         from kagglekit import download_from_kaggle
 

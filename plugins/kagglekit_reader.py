@@ -1,4 +1,4 @@
-"""Reads image files: JPEG by libjpeg-turbo through OpenCV, everything else by Pillow."""
+"""Read image files: JPEG by libjpeg-turbo through OpenCV, all others by Pillow."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of ITU-T T.8
 def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
     """Decode all pixels of a file, upright.
 
-    What is transparent is shown on white, 16-bit grey is scaled to 8 bits, an animation is its first frame.
+    Transparent pixels are blended with white, 16-bit grey is scaled to 8 bits, an animation gives its first frame.
 
     Raises:
-        ValueError: The file is no picture, or one that cannot be shown as it is, with the reason.
-        OSError: It cannot be read, or ends early.
-        PIL.Image.DecompressionBombError: It has more pixels than Pillow's limit allows.
+        ValueError: The file is not an image, or an unsupported one, with the reason.
+        OSError: It cannot be read, or is truncated.
+        PIL.Image.DecompressionBombError: It has more pixels than Pillow's limit.
     """
     from PIL import Image, UnidentifiedImageError
 
     data = _content(path)
     try:
-        with Image.open(BytesIO(data)) as image:  # reads the header only, and refuses decompression bombs
+        with Image.open(BytesIO(data)) as image:  # reads only the header, and refuses decompression bombs
             jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
             pixels = _by_libjpeg(data) if jpeg else None
             return _by_pillow(image) if pixels is None else pixels
     except UnidentifiedImageError:
-        raise ValueError("no known kind of image file") from None
+        raise ValueError("not a known image format") from None
 
 
 def _content(path: Path) -> bytes:
@@ -46,26 +46,26 @@ def _content(path: Path) -> bytes:
     except IsADirectoryError:
         raise ValueError("a folder, not a file") from None
     if not data:
-        raise ValueError("an empty file")
+        raise ValueError("the file is empty")
     return data
 
 
 def _by_libjpeg(data: bytes) -> NDArray[np.uint8] | None:
-    """Decode a JPEG, (H, W, 3) uint8; None for one that is better left to Pillow."""
+    """Decode a JPEG, (H, W, 3) uint8; return None to leave it to Pillow."""
     import cv2
     import numpy as np
 
     if data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
-        return None  # it ends early: older OpenCVs fill the rest with grey, Pillow says so
-    picture = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
-    return None if picture is None else picture.astype(np.uint8, copy=False)
+        return None  # truncated: older OpenCVs fill the rest with grey, Pillow raises
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
+    return None if image is None else image.astype(np.uint8, copy=False)
 
 
 def _by_pillow(image: Image.Image) -> NDArray[np.uint8]:
-    """Decode what `image` opened, (H, W, 3) uint8."""
+    """Decode an opened image, (H, W, 3) uint8."""
     import numpy as np
 
-    image.load()  # before the orientation is looked up: of a TIFF it is applied here
+    image.load()  # before the orientation is read: for a TIFF, it is applied here
     return np.array(_upright(_as_rgb(image), _orientation(image)))
 
 
@@ -99,13 +99,13 @@ def _orientation(image: Image.Image) -> int:
 
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged EXIF block raises whatever its parser stumbles over; the picture may be fine
+    except Exception:  # a damaged EXIF block may raise anything, while the image is fine
         return 1
     return value if isinstance(value, int) else 1
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Undo what an EXIF orientation says (CIPA DC-008, tag 274)."""
+    """Undo an EXIF orientation (CIPA DC-008, tag 274)."""
     from PIL.Image import Transpose
 
     undo = {

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the schedules."""
+    """Return the names of the schedules."""
     return Provides(schedule=("one-cycle", "sgdr", "flat-cosine", "constant"))
 
 
 @hookimpl
 def kagglekit_schedule(stage: Stage, steps_per_epoch: int) -> Schedule | None:
-    """Lay the stage's cycles one after another, each of the form that `stage.schedule` names."""
+    """Join the stage's cycles, each of the form that `stage.schedule` names."""
     import numpy as np
 
     forms: dict[str, Cycle] = {

@@ -1,4 +1,4 @@
-"""TensorBoard as a watcher, for a recipe with ``options.tensorboard=true``: curves in the run's folder."""
+"""Write TensorBoard curves into the run's folder, for recipes with ``options.tensorboard=true``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class _Board:
 
     Attributes:
         writer: TensorBoard's SummaryWriter.
-        resumed: Whether the folder has curves of an earlier process, some perhaps beyond the checkpoint gone on from.
+        resumed: Whether the folder has curves of an earlier process, which may extend beyond the checkpoint.
         before: Optimizer steps of the stages before this one.
-        done: Steps of this stage that are written.
+        done: Steps of this stage that have been written.
     """
 
     writer: Any
@@ -30,25 +30,25 @@ class _Board:
     done: int = 0
 
 
-_open: dict[Path, _Board] = {}  # by run folder: hooks are functions, and several runs may go on in one process
+_open: dict[Path, _Board] = {}  # by run folder: hooks are functions, and one process may have several runs
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the option, off by default."""
+    """Return the option, off by default."""
     return Provides(options={"tensorboard": False})
 
 
 @hookimpl
 def kagglekit_run_start(run: Run, recipe: Recipe) -> None:
-    """Open a log in the run's folder, if the recipe asks for it."""
+    """Open a log in the run's folder, if the recipe has the option."""
     if not recipe.options.get("tensorboard"):
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UserError(
-            f"options.tensorboard=true, but the package tensorboard can't be imported ({error})",
+            f"options.tensorboard=true, but the package tensorboard cannot be imported ({error})",
             "pip install 'kagglekit[tensorboard]'",
         ) from error
     place = run.folder / "tensorboard"
@@ -60,13 +60,13 @@ def kagglekit_run_start(run: Run, recipe: Recipe) -> None:
 
 @hookimpl
 def kagglekit_stage_start(run: Run, stage: Stage) -> None:
-    """Count on from the last epoch of log.csv, which a resumed run has put back to where its checkpoint was."""
+    """Continue after the last epoch of log.csv, which a resumed run has truncated to its checkpoint."""
     if not (board := _open.get(run.folder)):
         return
     ends = _ends(run)
     board.done = ends.pop(stage.name, 0)
     board.before = sum(ends.values())
-    if board.resumed:  # what is done again would be there twice
+    if board.resumed:  # repeated steps would appear twice
         board.writer.close()
         board.writer = type(board.writer)(board.writer.log_dir, purge_step=board.before + board.done + 1)
         board.resumed = False

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the optimizers and the loss."""
+    """Return the names of the optimizers and the loss."""
     return Provides(optimizer=("adamw", "sgd"), loss=("cross-entropy",))
 
 
 @hookimpl
 def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage) -> Optimizer | None:
-    """Freeze what is before `stage.freeze_to`; give each other layer group its own rate.
+    """Freeze the layer groups before `stage.freeze_to`; give each of the others its own rate.
 
     Differential rates: Howard and Ruder 2018, arXiv:1801.06146, section 3.2.
     """
@@ -38,10 +38,10 @@ def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage)
 
 
 def group_rates(stage: Stage, n: int) -> list[float]:
-    """Highest learning rate of each of `n` layer groups, earliest first.
+    """Return the highest learning rate of each of `n` layer groups, earliest first.
 
-    The head has lr, the group before it lr / factor, the first lr / factor^2, those between spaced
-    multiplicatively; explicit rates overrule it.
+    The head has lr, the group before it lr / factor, the first lr / factor^2, with geometric spacing between them.
+    Explicit rates override them.
     """
     if stage.group_lrs is not None:
         return list(stage.group_lrs)
@@ -73,7 +73,7 @@ def _optimizer(name: str, param_groups: list[dict[str, Any]]) -> Optimizer:
 
 @hookimpl
 def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Cross-entropy with probabilities as targets, in nats, the mean over the batch."""
+    """Return cross-entropy with probabilities as targets, in nats, averaged over the batch."""
     if recipe.loss != "cross-entropy":
         return None
     from torch.nn.functional import cross_entropy

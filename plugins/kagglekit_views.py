@@ -1,13 +1,12 @@
-"""Kagglekit's own views: what the network sees of a picture in training, in prediction and in its passes.
+"""Kagglekit's own views: the part of an image that the network sees in training, prediction and augmented passes.
 
-Every view works in a *frame*, the square that the plain view shows, spanning [-1, 1] on both axes: the
-largest centred square (``centre``), the whole picture squashed (``squash``), or the whole picture at its own
-aspect with room at its sides (``pad``). Augmentation happens in the frame, so training shows pictures in the
-way prediction does. Only the frame of ``centre`` leaves a part of the picture outside: there a crop may lie
-anywhere along the longer side.
+Every view works in a *frame*, the square that the plain view shows, spanning [-1, 1] on both axes. It is the largest
+centred square (``centre``), the whole image squashed (``squash``), or the whole image at its own aspect with padding
+(``pad``). Augmentation happens in the frame, so training shows images in the same way as prediction. Only the frame of
+``centre`` leaves a part of the image outside; there a crop may lie anywhere along the longer side.
 
 A crop of a frame is a function ``(keys (B,), reach (B, 2), pass_number) -> linear (B, 2, 2), centre (B, 2)``, where
-`reach` says how far the picture extends from the frame's centre in x and y.
+`reach` is the extent of the image from the frame's centre in x and y.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ _ANY = ("side_on", "top_down", "random-resized-crop", "none")
 _TTA = (*_ANY, "flip", "crops")
 _CROPS_ZOOM = 256 / 224  # the corner crops of Krizhevsky et al. 2012, section 4.1
 _CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
-_ROTATED = 0.75  # share of pictures that are rotated at all
-_LONGEST = np.log(4 / 3)  # of a random resized crop's sides' ratio
+_ROTATED = 0.75  # share of images that are rotated
+_LONGEST = np.log(4 / 3)  # largest log ratio of the sides of a random resized crop
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """List the views."""
+    """Return the names of the views."""
     return Provides(views=_ANY, plain=tuple(_FITS), tta=_TTA)
 
 
 @hookimpl
 def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode) -> View | None:
-    """Answer the views listed above; the frame is that of ``centre`` if `stage.plain` is another plugin's."""
+    """Return one of these views; the frame is that of ``centre`` if `stage.plain` is another plugin's."""
     if mode == "plain":
         return _view(stage, _whole, passes=0) if stage.plain in _FITS else None
     name = stage.views if mode == "train" else recipe.tta_views or stage.views
@@ -76,7 +75,7 @@ def _view(stage: Stage, crop: Crop, *, lit: bool = False, passes: int | None = N
 
 
 def _maps(plain: str, crop: Crop, keys: Keys, aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
-    """Place the crop of a frame in the picture: the frame's own map after the crop's."""
+    """Compose the map of the crop with the map of the frame."""
     sides = np.stack([np.maximum(aspects, 1.0), np.maximum(1.0 / aspects, 1.0)], axis=1).astype(np.float64)
     ones = np.ones_like(sides)
     scale = {"centre": ones, "squash": sides, "pad": np.repeat(sides.max(axis=1)[:, None], 2, axis=1)}[plain]
@@ -100,28 +99,28 @@ def _symmetry(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floa
 
 
 def _corner(keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
-    """Show the picture's corner number `pass_number`, from 1, zoomed so that corners of a square one differ too."""
+    """Show corner number `pass_number`, from 1, zoomed so that the corners of a square image differ, too."""
     linear, _ = _whole(keys, reach, pass_number)
     corner = np.array(_CORNERS[(pass_number - 1) % len(_CORNERS)])
     return linear / _CROPS_ZOOM, corner * (reach - 1.0 / _CROPS_ZOOM)
 
 
 def _side_on(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
-    """Mirror half of the pictures, then rotate, zoom and shift."""
+    """Mirror half of the images, then rotate, zoom and shift."""
     mirrored = uniforms(keys, pass_number, 1)[:, 0] < 0.5
-    return _turned(stage, _symmetries(np.where(mirrored, 4, 0)), keys, reach, pass_number)
+    return _rotated(stage, _symmetries(np.where(mirrored, 4, 0)), keys, reach, pass_number)
 
 
 def _top_down(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     """Draw one of the square's eight symmetries, then rotate, zoom and shift."""
     number = (uniforms(keys, pass_number, 1)[:, 0] * 8).astype(np.int64)
-    return _turned(stage, _symmetries(number), keys, reach, pass_number)
+    return _rotated(stage, _symmetries(number), keys, reach, pass_number)
 
 
-def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
+def _rotated(stage: Stage, first: Floats, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     """Rotate, zoom and shift.
 
-    The crop stays inside the picture where there is room; elsewhere the same crop before it was turned does.
+    The crop stays inside the image if there is room; otherwise the same crop without the rotation does.
     """
     draws = uniforms(keys, pass_number, 6)[:, 1:]
     half = 1.0 / (1.0 + draws[:, 0] * (stage.max_zoom - 1.0))
@@ -136,9 +135,8 @@ def _turned(stage: Stage, first: Floats, keys: Keys, reach: Floats, pass_number:
 def _resized_crop(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> tuple[Floats, Floats]:
     """Crop a part of random size, shape and place, half of them mirrored.
 
-    After Szegedy et al. 2015, arXiv:1409.4842, section 6. The area is a uniform share of the largest
-    crop of the drawn shape in a square of the frame's size, so that no draw is rejected and none shows more than
-    the short side.
+    After Szegedy et al. 2015, arXiv:1409.4842, section 6. The area is a uniform share of the largest crop of the drawn
+    shape in a square of the frame's size. So no draw is rejected, and none shows more than the short side.
     """
     draws = uniforms(keys, pass_number, 5)
     ratio = np.exp(_LONGEST * (2.0 * draws[:, 1] - 1.0))
@@ -150,7 +148,7 @@ def _resized_crop(stage: Stage, keys: Keys, reach: Floats, pass_number: int) -> 
 
 
 def _symmetries(numbers: NDArray[np.int64]) -> Floats:
-    """Return symmetries of the square, (B, 2, 2): 0 to 3 are its quarter turns, 4 to 7 its mirror image's."""
+    """Return symmetries of the square, (B, 2, 2): 0 to 3 are quarter turns, 4 to 7 those of the mirror image."""
     quarter, mirror = np.array([[0, -1], [1, 0]]), np.diag([-1, 1])
     turns = [np.linalg.matrix_power(quarter, n) for n in range(4)]
     return np.array([*turns, *(turn @ mirror for turn in turns)], np.float64)[numbers]

@@ -17,7 +17,7 @@ import forks
 import pytest
 from places import DISTRIBUTIONS
 
-from kagglekit.system.limits import usable_cores
+from kagglekit.system.limits import cores
 
 if TYPE_CHECKING:
     from file_host import Host
@@ -34,8 +34,8 @@ PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """All tests: a worker a core, at most `MOST_WORKERS`. Those that are named: none, since its start takes longer."""
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    cores = min(int(usable_cores()), MOST_WORKERS)
-    return 0 if named or cores < 2 else cores
+    workers = min(int(cores()), MOST_WORKERS)
+    return 0 if named or workers < 2 else workers
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -306,11 +306,11 @@ def test_each_step_is_scored_out_of_fold_and_on_the_test_images_and_nothing_is_d
         Run(Path(done["run"])) for done in json.loads((tmp_path / "out/score_steps.json").read_text()).values()
     )
     for row, run in ((rows[0], features), (rows[5], steps), (rows[6], blend)):
-        scores = run.info()["scores"][-1]
+        scores = run.info().scores[-1]
         shown = [float(row[k].split(" ± ")[0]) for k in (2, 4, 5, 7)]
         keys = ("valid_log_loss", "valid_accuracy", "test_log_loss", "test_accuracy")
         assert shown == pytest.approx([scores[key][0] for key in keys], abs=1e-4)
-    by_name = {(row["member"], row["views"]): row for row in steps.info()["scores"]}
+    by_name = {(row["member"], row["views"]): row for row in steps.info().scores}
     assert float(rows[1][2].split()[0]) == pytest.approx(
         by_name["all-2-cycle2", "plain"]["valid_log_loss"][0], abs=1e-4
     )

@@ -20,7 +20,7 @@ from command_line import kagglekit, surroundings
 
 from kagglekit.cli import cli
 from kagglekit.doctor import Check, check_client
-from kagglekit.system.limits import usable_cores
+from kagglekit.system.limits import cores
 
 KEY, TOKEN, PASSWORD = "5d1f00dc0ffee0123456789abcdef012", "KGAT_planted-0123456789", "p4ssw0rd"
 NAMES = ("Python", "kagglekit", "processor", "memory", "torch", "device", "precision", "data", "cache", "runs")
@@ -342,9 +342,9 @@ def test_more_threads_than_cores_are_a_warning() -> None:
 
     threads = torch.get_num_threads()
     try:
-        torch.set_num_threads(math.ceil(usable_cores()) + 1)
+        torch.set_num_threads(math.ceil(cores()) + 1)
         (check,) = examined()["torch"]
     finally:
         torch.set_num_threads(threads)
     assert check.status == "warning"
-    assert check.hint.startswith(f"set OMP_NUM_THREADS={math.ceil(usable_cores())}: ")
+    assert check.hint.startswith(f"set OMP_NUM_THREADS={math.ceil(cores())}: ")

@@ -16,8 +16,9 @@ from rich.console import Console
 from kagglekit.authoring.findings import Finding, Report
 from kagglekit.authoring.sample_images import draw_images
 from kagglekit.data.location import existing_data
+from kagglekit.data.sample import sample_for
 from kagglekit.data.splits import split_valid
-from kagglekit.data.submission import check_submission, read_sample
+from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.failures import defined_at
@@ -199,12 +200,13 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
         return
 
     def rows() -> str:
-        sample = read_sample(data)
+        found = sample_for(table, data, classes)
+        sample = found.rows if found else None
         drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids))
         predictions = make_predictions(ids, classes, drawn)
         written = hooks.submission(hooks.competition(), predictions, sample)
-        check_submission(written, sample, predictions, hooks.competition())
-        like = "matches sample_submission.csv" if sample is not None else "no sample_submission.csv to compare with"
+        check_submission(written, sample, predictions, hooks.competition(), found.file.name if found else "")
+        like = f"matches {found.file.name}" if found else "no sample_submission.csv to compare with"
         return f"{len(written):,} rows, columns {listing(list(written.columns))}; {like}"
 
     fix = "fix the ids or class names in kagglekit_labels, or implement kagglekit_submission"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from kagglekit.system.printable import printable
+
 WIDTH = 100  # of a comment
 
 
@@ -25,8 +27,3 @@ def comment(text: str) -> list[str]:
     return textwrap.wrap(
         printable(" ".join(text.split())), WIDTH, initial_indent="# ", subsequent_indent="# ", break_long_words=False
     )
-
-
-def printable(text: str) -> str:
-    r"""Escape line breaks, control characters, marks that reorder text, and lone surrogates: ``\n``, ``\u202e``."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

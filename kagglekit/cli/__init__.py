@@ -1,4 +1,4 @@
-"""The command line: one module a command, imported when it is used, so that ``--help`` answers at once."""
+"""The command line: one module a command, imported when it is used, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -10,34 +10,52 @@ from typing import Any, NoReturn
 import click
 
 from kagglekit._version import __version__
+from kagglekit.cli.sections import write_sections
 from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.printable import printable_lines
 from kagglekit.system.signals import Stopped
 
-COMMANDS = {  # name: (module, what it does)
-    "run": ("run", "Train on a competition's images and write a checked submission."),
-    "download": ("download", "Download a competition's data, check and unpack them."),
-    "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
-    "leaderboard": ("leaderboard", "Show the public leaderboard, our place, and what medals need."),
-    "history": ("history", "List the runs with their scores, or show what two runs differ in."),
-    "resume": ("resume", "Go on with a run that was stopped, from its last checkpoint."),
-    "blend": ("blend", "Combine finished runs into a new one with its own submission."),
-    "recipe": ("recipe", "Print a competition's recipe, overrides applied, without training."),
-    "competitions": ("listing", "List the competitions."),
-    "plugins": ("listing", "List the plugins and the hooks they answer."),
-    "models": ("models", "Find timm models by name, with size, licence and exposure."),
-    "new": ("new", "Begin a competition's plugin from a look at its data."),
-    "check": ("check", "Check a competition's plugin, part by part."),
-    "predict": ("predict", "Predict the classes of new images with a finished run."),
-    "report": ("report", "Make a run's report.html again."),
-    "lr-find": ("lr_find", "Find learning rates for a stage, by a range test."),
-    "look": ("look", "Check a data folder: classes, counts, sizes."),
-    "cache": ("cache", "Show or clear the cache of decoded images."),
-    "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
+SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
+    "Train": {
+        "run": ("run", "Train on a competition's images and write a checked submission."),
+        "resume": ("resume", "Resume an interrupted run from its last checkpoint."),
+        "blend": ("blend", "Combine finished runs into a new run with its own submission."),
+        "recipe": ("recipe", "Print a competition's recipe with overrides applied, without training."),
+        "lr-find": ("lr_find", "Find a stage's learning rate with a range test."),
+        "models": ("models", "Find timm models by name, with size, licence and pretraining data."),
+    },
+    "Data": {
+        "competitions": ("listing", "List the installed competitions."),
+        "look": ("look", "Summarize a competition's images: classes, counts, sizes, duplicates."),
+    },
+    "Kaggle": {
+        "download": ("download", "Download, check and unpack a competition's data."),
+        "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
+        "leaderboard": ("leaderboard", "Show the public leaderboard, your place and the medal thresholds."),
+    },
+    "Results": {
+        "history": ("history", "List runs with their scores, or compare two runs."),
+        "report": ("report", "Write a run's report.html again."),
+        "predict": ("predict", "Predict the classes of new images with a finished run."),
+    },
+    "Authoring": {
+        "new": ("new", "Create a competition plugin from a data folder."),
+        "check": ("check", "Check a competition plugin part by part."),
+        "plugins": ("listing", "List the installed plugins and the hooks they implement."),
+    },
+    "Machine": {
+        "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
+        "cache": ("cache", "Show or clear the cache of decoded images."),
+    },
 }
+COMMANDS = {name: command for commands in SECTIONS.values() for name, command in commands.items()}
+
+
+CTRL_C = "interrupted by Ctrl-C"
 
 
 class _Commands(click.Group):
-    """Commands that are imported when they are called."""
+    """Commands, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -57,41 +75,50 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, what) for name, (_, what) in COMMANDS.items()])
+        write_sections(
+            formatter,
+            {title: [(name, text) for name, (_, text) in commands.items()] for title, commands in SECTIONS.items()},
+        )
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Run a command and exit with its code: an error is one message, whoever found it, and no traceback.
+        """Run a command and exit with its code.
 
-        A bug has its traceback. No secret is shown in either.
+        An error that the user can fix is one message without a traceback, a bug a traceback. Neither shows a secret.
         """
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
-            _fail(str(error), error.exit_code)
+            _fail(_message(error.what, error.hint), error.exit_code)
         except click.ClickException as error:
-            _fail(_worded(error), error.exit_code)
-        except (click.Abort, KeyboardInterrupt) as error:  # click makes one of the other
+            _fail(_usage_message(error), error.exit_code)
+        except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
             stopped = error if isinstance(error, Stopped) else error.__cause__
-            click.echo(str(stopped) if isinstance(stopped, Stopped) else "stopped by Ctrl-C", err=True)
-            sys.exit(stopped.exit_code if isinstance(stopped, Stopped) else 130)
-        except Exception:  # nothing that a user could mend
-            _fail(traceback.format_exc(), 1, "")
+            message, code = (str(stopped), stopped.exit_code) if isinstance(stopped, Stopped) else (CTRL_C, 130)
+            _fail(message, code)
+        except Exception:  # a bug
+            _fail(traceback.format_exc(), 1)
         sys.exit(code)
 
 
-def _fail(message: str, code: int, kind: str = "error: ") -> NoReturn:
+def _fail(message: str, code: int) -> NoReturn:
+    """Print a message without the secrets in it, and exit."""
     from kagglekit.kaggle.credentials import masked
 
-    click.echo(f"{kind}{masked(message)}", err=True)
+    click.echo(printable_lines(masked(message)), err=True)
     sys.exit(code)
 
 
-def _worded(error: click.ClickException) -> str:
-    """Word click's own errors as all others are."""
+def _message(what: str, hint: str) -> str:
+    """Return the lines that report an error: what happened, then what to do about it."""
+    first, *more = hint.splitlines() or [""]
+    return "\n".join([f"error: {what}", *([f"hint: {first}"] if hint else []), *(f"      {line}" for line in more)])
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """Return click's own message in the form of all others."""
     text = error.format_message().rstrip(".")
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
-    return f"{text[:1].lower()}{text[1:]}\nwhat it takes: {command} --help"
+    return _message(f"{text[:1].lower()}{text[1:]}", f"see {command} --help")
 
 
 @click.command(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
+
+from kagglekit.cli.options import data_option, json_option, name_option, out_option
 
 
 @click.command()
@@ -16,26 +17,17 @@ import click
     default="hill-climbing",
     show_default=True,
     metavar="NAME",
-    help="How to combine them: a recipe's value.",
+    help="How to combine the members: any `ensemble` of a recipe.",
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="DIR", help="The data; default those of the first run."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
-@click.option("--name", default="blend", show_default=True, metavar="TEXT", help="Label of the new run's folder.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
+@data_option("Data folder; default that of the first run.")
+@out_option()
+@name_option("Suffix of the new run folder's name.", default="blend")
+@json_option()
 def blend(as_json: bool, **options: Any) -> None:
-    """Make a new run, with its own submission, out of the members of finished RUNs.
+    """Combine the members of finished RUNs into a new run with its own submission.
 
-    The runs must have held out the same images. Every ensemble's score on them is shown beside the chosen one's;
-    whatever an ensemble fits, it is scored on images that were not used for the fit.
+    The runs must have held out the same images. The score of every ensemble on them is shown beside that of the
+    chosen one. A fitted ensemble is scored on images that it was not fitted on.
     """
     from kagglekit.system.console import for_people
     from kagglekit.workflows.blend import BlendRequest
@@ -43,4 +35,4 @@ def blend(as_json: bool, **options: Any) -> None:
 
     run = make(BlendRequest(**options), for_people(as_json))
     if as_json:
-        click.echo(json.dumps({"run": str(run.folder), **run.info()}))
+        click.echo(json.dumps({"run": str(run.folder), **run.info().to_dict()}))

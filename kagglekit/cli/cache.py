@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import yes_option
 from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--clear", is_flag=True, help="Remove everything in the cache.")
-@click.option("--yes", is_flag=True, help="With --clear: do not ask for confirmation.")
+@yes_option("With --clear: do not ask for confirmation.")
 def cache(clear: bool, yes: bool) -> None:
     """Show the decoded images and unpacked archives in the cache, or remove them all.
 

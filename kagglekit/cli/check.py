@@ -8,12 +8,14 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, disable_option, json_option
+
 
 @click.command()
 @click.argument("plugin")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Unpacked data; nothing is downloaded.")
-@click.option("--disable", multiple=True, metavar="PLUGIN", help="Disable a shared plugin. Repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@data_option("Unpacked data; nothing is downloaded.")
+@disable_option()
+@json_option("Print the findings as JSON.")
 def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: bool) -> None:
     """Check each part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
 

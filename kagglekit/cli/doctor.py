@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import json_option
+
 if TYPE_CHECKING:
     from kagglekit.doctor import Check
     from kagglekit.system.console import Display
@@ -18,7 +20,7 @@ INDENT = " " * 9
 
 @click.command()
 @click.option("--offline", is_flag=True, help="Do not check with Kaggle whether it accepts the credentials.")
-@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@json_option("Print the checks as JSON.")
 @click.pass_context
 def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
     """Check this machine: versions, device, disk, the kaggle client, credentials, proxies.

@@ -6,23 +6,13 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, timeout_option
+
 
 @click.command()
 @click.argument("competition")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Target folder; default $KAGGLEKIT_DATA/NAME or ./data/NAME.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="S",
-    help="Give up after S seconds without progress.",
-)
+@data_option("Target folder; default $KAGGLEKIT_DATA/NAME, then ./data/NAME.")
+@timeout_option("progress")
 @click.option("--keep-archives", is_flag=True, help="Keep the archives beside the unpacked files.")
 def download(competition: str, data: Path | None, timeout: float, keep_archives: bool) -> None:
     """Download COMPETITION's data, check and unpack them.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kagglekit.cli.options import json_option, out_option
 from kagglekit.runs.folder import Run
 from kagglekit.runs.history import COLUMNS, SCORES, Entry
-from kagglekit.runs.lookup import RUNS, find_run
+from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -29,15 +30,8 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
 @click.option(
     "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Column to sort by; default date, newest first."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=RUNS,
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
+@json_option("Print everything as JSON.")
+@out_option()
 def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) -> None:
     """List all runs, or those of COMPETITION, newest first; or compare two runs.
 

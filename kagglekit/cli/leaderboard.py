@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kagglekit.cli.options import json_option, out_option, timeout_option
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,23 +20,9 @@ if TYPE_CHECKING:
 @click.argument("competition")
 @click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Teams to show.")
 @click.option("--refresh", is_flag=True, help="Fetch the leaderboard again even if it is less than an hour old.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="submissions",
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="S",
-    help="Give up after S seconds without a response.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@out_option()
+@timeout_option("a response")
+@json_option("Print everything as JSON.")
 def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: float, as_json: bool) -> None:
     """Show COMPETITION's public leaderboard: the top teams, the place of our best score, and what medals need."""
     from kagglekit.hooks.calls import Hooks

@@ -1,4 +1,4 @@
-"""The commands that list what is installed: `kagglekit competitions` and `kagglekit plugins`."""
+"""``kagglekit competitions`` and ``kagglekit plugins``: what is installed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import json_option
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.failures import one_line
 from kagglekit.hooks.manager import survey
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
 
     from kagglekit.types.competition import Competition
 
-    Answer = TypeVar("Answer")
+    Returned = TypeVar("Returned")
 
 
 @click.command()
 def competitions() -> None:
     """List the installed competitions."""
-    listed = list(_surveyed("competition", Hooks.competition))
+    listed = list(_survey("competition", Hooks.competition))
     rows = [(plugin.name, *_facts(plugin, facts), plugin.origin) for plugin, facts in listed]
     for_people(False).table(("name", "title", "metric", "data", "plugin"), rows)
     _print_problems([plugin for plugin, _ in listed])
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option("Print everything as JSON.")
 def plugins(as_json: bool) -> None:
     """List the installed plugins and the hooks they implement."""
-    listed = [*_surveyed("shared", Hooks.provides), *_surveyed("competition", Hooks.provides)]
+    listed = [*_survey("shared", Hooks.provides), *_survey("competition", Hooks.provides)]
     found = [plugin for plugin, _ in listed]
     if as_json:
         rows = [
@@ -54,15 +55,15 @@ def plugins(as_json: bool) -> None:
     _print_problems(found)
 
 
-def _surveyed(kind: Kind, ask: Callable[[Hooks], Answer]) -> Iterator[tuple[Plugin, Answer | None]]:
-    """Yield each plugin with its answer, or with its problem and None."""
+def _survey(kind: Kind, call: Callable[[Hooks], Returned]) -> Iterator[tuple[Plugin, Returned | None]]:
+    """Yield each plugin with what it returns, or with its problem and None."""
     for loaded in survey(kind):
         plugin = loaded.plugins[0]
         if plugin.problem:
             yield plugin, None
             continue
         try:
-            yield plugin, ask(Hooks(loaded))
+            yield plugin, call(Hooks(loaded))
         except UserError as error:
             yield replace(plugin, problem=str(error)), None
 

@@ -6,19 +6,24 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, pictures_option, preset_option, sample_option
+
 
 @click.command()
 @click.argument("competition")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked data.")
-@click.option(
-    "--pictures",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder for the plots; default pictures/COMPETITION.",
-)
+@data_option("Unpacked data.")
+@sample_option()
+@pictures_option("the plots")
 @click.option("--no-pictures", is_flag=True, help="Print text only: no plots, no search for near-duplicates.")
-@click.option("--preset", default="auto", metavar="NAME", help="Preset whose stages are drawn.", show_default=True)
-def look(competition: str, data: Path | None, pictures: Path | None, no_pictures: bool, preset: str) -> None:
+@preset_option("Preset whose stages are drawn.")
+def look(
+    competition: str,
+    data: Path | None,
+    sample: Path | None,
+    pictures: Path | None,
+    no_pictures: bool,
+    preset: str,
+) -> None:
     """Summarize the images of COMPETITION: classes, counts, sizes, near-duplicates, anomalies.
 
     The plots show class counts, sizes, samples of each class, near-duplicates, and one image as each stage sees it.
@@ -41,7 +46,7 @@ def look(competition: str, data: Path | None, pictures: Path | None, no_pictures
     folder = find_data(hooks, facts, plugins.competition, data, DownloadOptions(display))
     table, warnings = check_table(hooks.labels(folder), folder)
     display.report(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
-    headers = show_summary(table, folder, hooks, display)
+    headers = show_summary(table, folder, hooks, display, sample)
     for warning in warnings:
         display.warn(warning)
     if no_pictures:

@@ -7,25 +7,22 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.options import recipe_options, shorthand_settings
+from kagglekit.cli.options import data_option, option, pictures_option, recipe_options, shorthand_settings
+from kagglekit.cli.sections import RECIPE, SectionCommand
 from kagglekit.system.errors import UsageError
 
 
-@click.command("lr-find")
+@click.command("lr-find", cls=SectionCommand)
+@data_option("Unpacked data.")
 @recipe_options
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The unpacked data.")
-@click.option(
+@option(
+    RECIPE,
     "--stage",
     type=click.IntRange(1),
     metavar="N",
     help="Stage to test; default the first one with a learning rate. Earlier stages run first, except with --from.",
 )
-@click.option(
-    "--pictures",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Folder for the plots; default pictures/COMPETITION.",
-)
+@pictures_option("the plots")
 def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     """Suggest learning rates for a stage of COMPETITION by a range test.
 

@@ -7,13 +7,14 @@ from dataclasses import asdict
 
 import click
 
+from kagglekit.cli.options import json_option
 from kagglekit.compute.pretraining import MOST_COUNTED, find_models
 from kagglekit.system.console import for_people
 
 
 @click.command()
 @click.argument("pattern", default="")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option("Print everything as JSON.")
 def models(pattern: str, as_json: bool) -> None:
     """List timm's pretrained models whose name contains PATTERN, or matches it if it has a wildcard (* ? [).
 

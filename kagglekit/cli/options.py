@@ -1,79 +1,139 @@
-"""The options that choose and change a recipe, shared by the commands that have one."""
+"""Every option that two commands or more have."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, RECIPE, SectionOption
 
-_OPTIONS = (
+Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
+
+
+def option(section: str, *names: str, **attributes: Any) -> Decorator:
+    """Add an option, listed in `section` of the commands that have sections."""
+    return click.option(*names, cls=SectionOption, section=section, **attributes)
+
+
+def data_option(text: str) -> Decorator:
+    """Add ``--data DIR``."""
+    return option(DATA, "--data", type=click.Path(path_type=Path), metavar="DIR", help=text)
+
+
+def sample_option() -> Decorator:
+    """Add ``--sample FILE``."""
+    text = "Sample submission, if the data have several or none."
+    return option(DATA, "--sample", type=click.Path(path_type=Path), metavar="FILE", help=text)
+
+
+def pictures_option(what: str) -> Decorator:
+    """Add ``--pictures DIR``, where `what` is drawn to."""
+    text = f"Folder for {what}; default pictures/COMPETITION."
+    return option(OUTPUT, "--pictures", type=click.Path(path_type=Path), metavar="DIR", help=text)
+
+
+def preset_option(text: str) -> Decorator:
+    """Add ``--preset NAME``."""
+    return option(RECIPE, "--preset", default="auto", show_default=True, metavar="NAME", help=text)
+
+
+def disable_option() -> Decorator:
+    """Add ``--disable PLUGIN``."""
+    return option(RECIPE, "--disable", multiple=True, metavar="PLUGIN", help="Disable a shared plugin. Repeatable.")
+
+
+def device_option() -> Decorator:
+    """Add ``--device NAME``."""
+    text = "auto, cpu, cuda, cuda:1 or mps."
+    return option(MACHINE, "--device", default="auto", show_default=True, metavar="NAME", help=text)
+
+
+def out_option() -> Decorator:
+    """Add ``--out DIR``."""
+    folder = click.Path(path_type=Path, file_okay=False)
+    text = "Folder of all runs."
+    return option(
+        OUTPUT, "--out", type=folder, default=Path("submissions"), show_default=True, metavar="DIR", help=text
+    )
+
+
+def name_option(text: str, default: str = "") -> Decorator:
+    """Add ``--name TEXT``, which ends the name of a run's folder."""
+    return option(OUTPUT, "--name", default=default, show_default=bool(default), metavar="TEXT", help=text)
+
+
+def json_option(text: str = "Print the result as JSON; everything else goes to stderr.") -> Decorator:
+    """Add ``--json``."""
+    return option(OUTPUT, "--json", "as_json", is_flag=True, help=text)
+
+
+def message_option(text: str) -> Decorator:
+    """Add ``--message TEXT``, the description of a submission."""
+    return option(KAGGLE, "-m", "--message", default="", metavar="TEXT", help=text)
+
+
+def yes_option(text: str) -> Decorator:
+    """Add ``--yes``."""
+    return option(KAGGLE, "--yes", is_flag=True, help=text)
+
+
+def timeout_option(without: str) -> Decorator:
+    """Add ``--timeout S``: how long to go on `without` something."""
+    text = f"Give up after this many seconds without {without}."
+    at_least = click.FloatRange(min=1)
+    return option(KAGGLE, "--timeout", type=at_least, default=300.0, show_default=True, metavar="S", help=text)
+
+
+_RECIPE_OPTIONS = (
     click.argument("competition", required=False, default=""),
-    click.option(
-        "--preset",
-        default="auto",
-        metavar="NAME",
-        help="auto, features, quick, standard, best or lesson.",
-        show_default=True,
-    ),
-    click.option("--arch", metavar="NAME", help="timm model; the same as --set arch=NAME."),
-    click.option(
-        "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage that is run."
-    ),
-    click.option("--size", type=click.IntRange(8), metavar="PX", help="Largest image side; the others in proportion."),
-    click.option(
+    option(
+        DATA,
         "--limit",
         type=click.IntRange(1),
         metavar="N",
-        help="At most N labelled and N test images, stratified.",
+        help="Use at most N labelled and N test images, stratified.",
     ),
-    click.option("--folds", type=click.IntRange(2), metavar="K", help="Train K models, each without another part."),
-    click.option(
+    option(
+        DATA,
         "--group-duplicates",
         is_flag=True,
-        help="Keep near-duplicates together: in train or valid, in one fold.",
+        help="Keep near-duplicates together: in train or in valid, and in one fold.",
     ),
-    click.option("--seed", type=click.IntRange(0), metavar="N", help="Of the split, the order and all randomness."),
-    click.option(
+    preset_option("auto, features, quick, standard, best or lesson."),
+    option(RECIPE, "--arch", metavar="NAME", help="timm model; short for --set arch=NAME."),
+    option(RECIPE, "--size", type=click.IntRange(8), metavar="PX", help="Largest image size; scales the others."),
+    option(RECIPE, "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."),
+    option(RECIPE, "--stages", default="", metavar="A-B", help="Run only these stages: 3, 2-3 or 3-."),
+    option(
+        RECIPE,
         "--set",
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Any recipe field: stage.2.size=299. Repeatable.",
+        help="Set any recipe field: stage.2.size=299. Repeatable.",
     ),
-    click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("submissions"),
-        show_default=True,
-        metavar="DIR",
-        help="Folder of all runs.",
-    ),
-    click.option(
-        "--from",
-        "from_run",
-        default="",
-        metavar="RUN",
-        help="Start from a finished run's recipe and weights.",
-    ),
-    click.option("--stages", default="", metavar="A-B", help="Only these stages: 3, 2-3 or 3-."),
-    click.option("--disable", multiple=True, metavar="PLUGIN", help="Leave a shared plugin out. Repeatable."),
+    option(RECIPE, "--seed", type=click.IntRange(0), metavar="N", help="Seed of the split and of all randomness."),
+    option(RECIPE, "--from", "from_run", default="", metavar="RUN", help="Start from RUN's recipe and weights."),
+    disable_option(),
+    device_option(),
+    option(FOLDS, "--folds", type=click.IntRange(2), metavar="K", help="K-fold cross-validation."),
+    out_option(),
 )
 
 
-def recipe_options(command: Command) -> Command:
-    """Add the options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+def recipe_options(command: Function) -> Function:
+    """Add the competition and the options that choose and change its recipe."""
+    for decorate in reversed(_RECIPE_OPTIONS):
+        command = decorate(command)
     return command
 
 
 def shorthand_settings(options: dict[str, Any]) -> tuple[str, ...]:
-    """Turn the shorthands ``--arch``, ``--limit``, ``--seed``, ... into settings, before those given by ``--set``."""
+    """Turn ``--arch``, ``--limit``, ``--seed``, ``--folds`` into settings that precede those of ``--set``."""
     given = {key: options.pop(key) for key in ("arch", "limit", "seed", "folds")}
     short = [f"{key}={value}" for key, value in given.items() if value is not None]
     short += ["group_duplicates=true"] if options.pop("group_duplicates") else []

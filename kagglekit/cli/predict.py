@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, device_option, json_option, out_option, sample_option
 from kagglekit.data.listing import image_files
 from kagglekit.system.errors import UsageError, UserError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--tta", is_flag=True, help="Average the predictions over the recipe's augmented views.")
-@click.option("--json", "as_json", is_flag=True, help="Print the probabilities of all classes as JSON.")
+@json_option("Print the probabilities of all classes as JSON.")
 @click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the probabilities of all classes.")
 @click.option(
     "--submission",
@@ -32,16 +33,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write a checked submission for the test images in --data DIR, like the run's own.",
 )
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the test images.")
-@click.option("--device", default="auto", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.", show_default=True)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
+@data_option("Folder of the test images.")
+@sample_option()
+@device_option()
+@out_option()
 def predict(
     run: str,
     paths: tuple[Path, ...],
@@ -50,6 +45,7 @@ def predict(
     csv: Path | None,
     submission: Path | None,
     data: Path | None,
+    sample: Path | None,
     device: str,
     out: Path,
 ) -> None:
@@ -65,16 +61,15 @@ def predict(
     display = for_people(as_json)
     if submission:
         _check_submission_options(paths, tta or as_json or bool(csv), data)
-    elif data:
-        raise UsageError("--data needs --submission FILE", "to predict other images, give them as PATH")
+    elif data or sample:
+        raise UsageError("--data and --sample need --submission FILE", "to predict other images, give them as PATH")
     elif not paths:
         raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
     found = find_run(run, out)
     if submission and data:
         from kagglekit.prediction.test_folder import submit_test_folder
 
-        rows = submit_test_folder(found, data, submission, device, display)
-        display.report(f"submission: {submission} with {len(rows):,} rows, checked")
+        submit_test_folder(found, data, submission, device, display, sample)
         return
     from kagglekit.api import predict as predict_images
 
@@ -82,8 +77,9 @@ def predict(
     table = predict_images(found, image_files(paths), tta=tta, device=device)
     if csv:
         from kagglekit.data.submission import write_submission
+        from kagglekit.types.predictions import free_name
 
-        write_submission(table.rename_axis("path").reset_index(), csv)
+        write_submission(table.rename_axis(free_name("path", table.columns)).reset_index(), csv)
         display.report(f"probabilities: {csv}")
     if as_json:
         click.echo(json.dumps(_as_records(table)))

@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.options import recipe_options, shorthand_settings
+from kagglekit.cli.options import json_option, recipe_options, shorthand_settings
+from kagglekit.cli.sections import SectionCommand
 
 
-@click.command()
+@click.command(cls=SectionCommand)
 @recipe_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, as in recipe.json.")
+@json_option("Print the recipe as JSON, in the form of recipe.json.")
 def recipe(as_json: bool, **options: Any) -> None:
     """Print COMPETITION's recipe with all overrides, without training."""
     from kagglekit.planning.choose import choose

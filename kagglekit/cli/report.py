@@ -6,19 +6,14 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, out_option
+
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The images' folder, if it moved.")
+@data_option("Data folder, if it moved.")
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
+@out_option()
 def report(run: str, data: Path | None, show: bool, out: Path) -> None:
     """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
     from kagglekit.report.page import write_report

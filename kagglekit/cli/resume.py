@@ -8,23 +8,18 @@ from pathlib import Path
 
 import click
 
+from kagglekit.cli.options import data_option, json_option, out_option
+
 
 @click.command()
 @click.argument("run")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Where the data lie, if they were moved.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("submissions"),
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
+@data_option("Data folder, if it was moved.")
+@out_option()
+@json_option()
 def resume(run: str, data: Path | None, out: Path, as_json: bool) -> None:
-    """Go on with RUN, which was stopped or failed, from its last checkpoint.
+    """Resume RUN, which was interrupted or failed, from its last checkpoint.
 
-    RUN is a path, a run folder's name, a unique beginning of it, or latest. A finished run is left as it is.
+    RUN is a path, the name of a run folder, a unique prefix of it, or latest. A finished run is not changed.
     """
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
@@ -34,4 +29,4 @@ def resume(run: str, data: Path | None, out: Path, as_json: bool) -> None:
         from kagglekit.workflows import start
     finished = start.resume(folder, display, data)
     if as_json:
-        click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info()}))
+        click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}))

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.cli.options import recipe_options, shorthand_settings
+from kagglekit.cli.options import (
+    data_option,
+    json_option,
+    message_option,
+    name_option,
+    option,
+    recipe_options,
+    sample_option,
+    shorthand_settings,
+    yes_option,
+)
+from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
 from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -18,63 +28,67 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-@click.command()
+@click.command(cls=SectionCommand)
+@data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The unpacked data; default $KAGGLEKIT_DATA/NAME, ./data/NAME, else a download.",
-)
-@click.option(
+@sample_option()
+@option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
+@option(
+    MACHINE,
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16", "fp16"]),
     default="auto",
     show_default=True,
-    help="auto measures a few steps of each.",
+    metavar="NAME",
+    help="auto, fp32, bf16 or fp16; auto benchmarks a few steps of each.",
 )
-@click.option(
+@option(
+    MACHINE,
     "--store",
     type=click.Choice(["auto", "device", "ram", "map", "stream"]),
     default="auto",
     show_default=True,
-    help="Where decoded images are kept; stream decodes the test images block by block.",
+    metavar="PLACE",
+    help="Where to keep decoded images: auto, device, ram, map, or stream (test images block by block).",
 )
-@click.option(
+@option(
+    MACHINE,
     "--compile",
     type=click.Choice(["auto", "off", "on"]),
     default="auto",
     show_default=True,
-    help="Compile training steps; auto does on a CUDA GPU, in stages that take minutes.",
+    metavar="WHEN",
+    help="Compile training steps: auto (on a CUDA GPU, in stages that take minutes), off or on.",
 )
-@click.option("--name", default="", metavar="TEXT", help="Label of the run's folder; default the model's name.")
-@click.option("--full", default="", metavar="RUN", help="Do that finished run again, with all labelled images.")
-@click.option("--only-fold", type=click.IntRange(1), metavar="I", help="Of --folds K only number I.")
-@click.option("--into", default="", metavar="RUN", help="Complete that run's folds.")
-@click.option(
-    "--repeats", type=click.IntRange(1), default=1, metavar="N", help="Run with N seeds; say how far they scatter."
+@option(MACHINE, "--deterministic", is_flag=True, help="Use deterministic algorithms only, and fp32 unless set.")
+@option(FOLDS, "--only-fold", type=click.IntRange(1), metavar="I", help="Train only fold I of --folds K.")
+@option(FOLDS, "--into", default="", metavar="RUN", help="Add the remaining folds to RUN.")
+@option(
+    FOLDS,
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    metavar="N",
+    help="Train with N seeds and report how much the scores vary.",
 )
-@click.option("--skip-bad-images", is_flag=True, help="Leave out images that cannot be decoded, instead of stopping.")
-@click.option(
-    "--resume", "go_on", is_flag=True, help="Go on with the newest stopped run of this recipe and data, if any."
-)
-@click.option(
+@option(FOLDS, "--full", default="", metavar="RUN", help="Retrain RUN on all labelled images.")
+@option(FOLDS, "--resume", is_flag=True, help="Resume the latest interrupted run with this recipe and data, if any.")
+@option(
+    FOLDS,
     "--save-every",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
     metavar="MIN",
-    help="Minutes between two checkpoints in the middle of an epoch.",
+    help="Minutes between checkpoints within an epoch.",
 )
-@click.option(
-    "--deterministic", is_flag=True, help="Only algorithms that give the same bytes every time; fp32 if auto."
-)
-@click.option("--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
-@click.option("--submit", "and_submit", is_flag=True, help="Upload the submission at the end; asks Kaggle beforehand.")
-@click.option("-m", "--message", default="", metavar="TEXT", help="With --submit: its description.")
-@click.option("--yes", is_flag=True, help="With --submit: do not ask before the last submission of the day.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; everything else goes to stderr.")
-def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
+@name_option("Suffix of the run folder's name; default the model's name.")
+@option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
+@json_option()
+@option(KAGGLE, "--submit", "and_submit", is_flag=True, help="Upload the submission at the end; checks limits first.")
+@message_option("With --submit: the description of the submission.")
+@yes_option("With --submit: do not ask before the day's last submission.")
+def run(as_json: bool, dry_run: bool, resume: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
@@ -88,32 +102,35 @@ def run(as_json: bool, dry_run: bool, go_on: bool, and_submit: bool, message: st
     request = full_request(request) if request.full else request
     display = for_people(as_json)
     if (message or yes) and not and_submit:
-        raise UsageError("--message and --yes are for --submit", "add --submit, or leave them out")
+        raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        choice = choose(request)  # what was typed wrongly is told before anything slow is loaded
-        from kagglekit.workflows import dry_run as dryrun
+        choice = choose(request)  # reports usage errors before anything slow is loaded
+        from kagglekit.workflows.dry_run import dry_run as try_out
         from kagglekit.workflows.start import start
     if and_submit:
         _check_submit(choice, dry_run, yes, display)
     if dry_run:
-        dryrun.dry_run(request, display)
+        try_out(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
-        finished = start(request, display, go_on)
+        finished = start(request, display, resume)
         if and_submit:
             _submit(finished, message, display)
-        result = {"run": str(finished.folder), "estimate_s": None, **finished.info()}  # no estimate of a short run
+        # a short run has no estimate
+        result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:
         click.echo(json.dumps(result))
 
 
 def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) -> None:
-    """Ask Kaggle whether it would take a submission, before hours of training."""
+    """Check that Kaggle would accept a submission, before hours of training."""
     from kagglekit.cli.submit import confirmation
 
     if dry_run or choice.recipe.limit:
         what = "--dry-run" if dry_run else "--limit"
-        raise UsageError(f"--submit and {what} do not go together", "a submission needs all test images")
+        raise UsageError(
+            f"--submit cannot be combined with {what}", "a submission needs predictions for all test images"
+        )
     if choice.competition.slug:
         from kagglekit.kaggle.follow import TIMEOUT, connected
         from kagglekit.kaggle.submit import check_open, confirm
@@ -123,7 +140,7 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
 
 
 def _submit(finished: Run, message: str, display: Display) -> None:
-    """Submit a run that was just finished; what there was to ask was asked before it began."""
+    """Submit a run that has just finished; `_check_submit` asked all questions before it started."""
     from kagglekit.cli.submit import confirmation
     from kagglekit.kaggle.follow import TIMEOUT, submit_target
     from kagglekit.kaggle.target import target_of
@@ -132,5 +149,5 @@ def _submit(finished: Run, message: str, display: Display) -> None:
         submit_target(target_of(finished), None, message, True, confirmation(yes=True), TIMEOUT, display)
     except UserError as error:
         raise UserError(
-            error.what, f"{error.hint}\nthe run is finished; to submit it: kagglekit submit {finished.folder}"
+            error.what, f"{error.hint}\nthe run has finished; submit it with: kagglekit submit {finished.folder}"
         ) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kagglekit.cli.options import data_option, message_option, out_option, timeout_option, yes_option
 from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,27 +17,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", nargs=-1, metavar="[COMPETITION] [RUN | FILE.csv]")
-@click.option("-m", "--message", default="", metavar="TEXT", help="Description; default: the run's name and score.")
+@message_option("Description; default the run's name and score.")
 @click.option("--wait/--no-wait", default=None, help="Wait for the score (default), or exit after the upload.")
-@click.option("--yes", is_flag=True, help="Do not ask before a run's second upload, or the last of the day.")
+@yes_option("Do not ask before a run's second upload, or the day's last submission.")
 @click.option("--status", is_flag=True, help="Show the state of a RUN's submission, or of Kaggle's number REF.")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Folder with sample_submission.csv.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default="submissions",
-    show_default=True,
-    metavar="DIR",
-    help="Folder of all runs.",
-)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=300,
-    show_default=True,
-    metavar="S",
-    help="Give up after S seconds without a response; does not limit the scoring, which may take an hour.",
-)
+@data_option("Folder with sample_submission.csv.")
+@out_option()
+@timeout_option("a response; does not limit the scoring, which may take an hour")
 def submit(
     what: tuple[str, ...],
     message: str,

@@ -1,4 +1,4 @@
-"""Compiled training steps: torch.compile, with CUDA graphs on a GPU."""
+"""Check that torch.compile works here, and explain its errors; on a GPU it uses CUDA graphs."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ WARM_UP = 3  # calls until a step's CUDA graphs are recorded and replayed
 
 
 def check_compile(asked: str, device: torch.device) -> None:
-    """Check that steps can be compiled, by compiling something small, where they are to be in any case.
+    """Check the choice of `--compile`; for ``on``, compile a small function.
 
     Raises:
         UsageError: There is no such choice.
-        UserError: They can't be, for example without a C++ compiler.
+        UserError: Compiling fails, for example without a C++ compiler.
     """
     if asked not in get_args(Compile):
         raise UsageError(unknown("compile", asked, get_args(Compile)))
     if asked != "on":
         return
     if device.type == "mps":
-        raise UserError("compiled steps have not been tried on Apple's GPUs", "use --compile auto")
+        raise UserError("torch.compile has not been tested on Apple's GPUs", "use --compile auto")
     with explain_compile_errors():
-        torch.compile(_something)(torch.ones(8, device=device))
+        torch.compile(_small_function)(torch.ones(8, device=device))
 
 
-def _something(numbers: Tensor) -> Tensor:
+def _small_function(numbers: Tensor) -> Tensor:
     return numbers.sin() * 2 + 1
 
 
 @contextmanager
 def explain_compile_errors() -> Iterator[None]:
-    """Word what goes wrong in torch's compiler.
+    """Turn errors of torch's compiler into messages.
 
     Raises:
-        UserError: Something did.
+        UserError: Compiling failed.
     """
     try:
         yield
@@ -51,5 +51,5 @@ def explain_compile_errors() -> Iterator[None]:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(
             f"torch.compile failed: {reason}",
-            "it needs a C++ compiler (g++, or what $CXX names), on a GPU triton and a C compiler; or use --compile off",
+            "install a C++ compiler (g++ or $CXX), on a GPU also triton and a C compiler; or use --compile off",
         ) from error

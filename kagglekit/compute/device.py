@@ -1,4 +1,4 @@
-"""Where and how a run computes: device, precision and memory layout, decided once."""
+"""Device, precision and memory layout of a run, chosen once."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class Format:
 
 @dataclass
 class Compute:
-    """Device and formats of a run; they stay as they are, but for `batch`.
+    """Device and formats of a run; only `batch` changes during a run.
 
     Attributes:
-        device: Where the model lives.
+        device: Device of the model.
         train: Format of training steps through the body.
-        infer: Format of everything without gradients through the body.
-        why: How the formats were found, for the log.
-        train_cost: Time of a training step through all layers in forward passes for inference; only estimates
-            of the time left use it. None where it could not be measured.
-        batch: Images of a forward pass without gradients; halved where the device's memory does not hold them.
+        infer: Format of passes through the body without gradients.
+        why: How the formats were chosen, for the log.
+        train_cost: Time of a training step through all layers, in forward passes for inference; used for estimates of
+            the remaining time. None if it could not be measured.
+        batch: Images of a forward pass without gradients; halved when the device runs out of memory.
     """
 
     device: torch.device
@@ -72,24 +72,24 @@ class Compute:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; ``auto`` takes CUDA, then Apple's, then the CPU.
+    """Return the device called `name`; ``auto`` prefers CUDA, then Apple's GPU, then the CPU.
 
-    Of several GPUs the named one becomes this thread's own: what names no device (pinned memory, questions about
-    precisions) would else start a context on the first one. On the CPU this process keeps memory that is freed.
+    Of several GPUs, the named one becomes this thread's current device: otherwise calls that name no device (pinned
+    memory, supported precisions) would create a context on the first GPU. On the CPU, this process keeps freed memory.
 
     Raises:
-        UserError: There is no such device here.
+        UserError: This machine has no such device.
     """
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     chosen = next(kind for kind, there in found.items() if there) if name == "auto" else name
     try:
         device = torch.device(chosen)
     except RuntimeError:
-        raise UserError(f"{name!r} is no device", "use auto, cpu, cuda, cuda:1 or mps") from None
+        raise UserError(f"unknown device {name!r}", "use auto, cpu, cuda, cuda:1 or mps") from None
     there = found.get(device.type, False)
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
         usable = ", ".join(kind for kind, is_there in found.items() if is_there)
-        raise UserError(f"there is no device {name!r} here", f"torch {torch.__version__} sees: {usable}")
+        raise UserError(f"no device {name!r} on this machine", f"torch {torch.__version__} finds: {usable}")
     use_device(device)
     if device.type == "cpu":
         keep_freed_memory()
@@ -97,17 +97,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def use_device(device: torch.device) -> None:
-    """Make a GPU the calling thread's own."""
+    """Make a GPU the current device of the calling thread."""
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
 
 
 @contextmanager
 def chosen_algorithms(deterministic: bool) -> Iterator[None]:
-    """In the block, let torch use only algorithms whose result is the same every time, if asked for.
+    """Let torch use only deterministic algorithms in the block, if `deterministic`.
 
-    If not, cuDNN times its convolutions once for each shape: all batches of a stage have one. cuBLAS reads its setting
-    when a process first uses it.
+    Otherwise cuDNN benchmarks its convolutions once for each shape; all batches of a stage have one shape. cuBLAS reads
+    its setting when a process first uses it.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if deterministic:
@@ -122,7 +122,7 @@ def chosen_algorithms(deterministic: bool) -> Iterator[None]:
 
 
 def device_title(device: torch.device) -> str:
-    """Name the hardware for people and for run.json."""
+    """Return the name of the hardware, for messages and run.json."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device.type} ({_threads(torch.get_num_threads())})" if device.type == "cpu" else device.type
@@ -133,10 +133,10 @@ def _threads(n: int) -> str:
 
 
 def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the generators that layers on the device draw from.
+    """Seed the random generators of the device.
 
-    torch.manual_seed would also queue a call, with a stack trace, for every kind of device that is not in use:
-    too slow for each step, and the queue never ends.
+    torch.manual_seed would also queue a call, with a stack trace, for every kind of device that is not in use. That is
+    too slow for each step, and the queue would never be emptied.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -147,7 +147,7 @@ def seed_device(device: torch.device, seed: int) -> None:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
+    """Wait until the device has finished all queued work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -155,9 +155,9 @@ def synchronise(device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return how much memory of its own the device has free; 0 for one that shares the CPU's.
+    """Return the free memory of the device, bytes; 0 for one that shares the CPU's.
 
-    What torch keeps of freed tensors (a probe's, another size's store) is given back first: it counts as used.
+    The cache of torch's allocator (from a probe, or another size's store) is released first, since it counts as used.
     """
     if device.type != "cuda":
         return 0
@@ -166,6 +166,6 @@ def free_bytes(device: torch.device) -> int:
 
 
 def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
-    """Send an array to a device without waiting for the copy."""
+    """Copy an array to a device without waiting for the copy to finish."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -1,4 +1,4 @@
-"""Predictions of one set of weights: plain, and averaged over the views of test-time augmentation."""
+"""Forward passes without gradients, in batches that shrink when memory is short."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from kagglekit.compute.device import Compute
 from kagglekit.compute.memory import explain_memory_errors, give_back, is_full
 
-FILLED = 16  # images: batches of a multiple of this are as fast as full ones on a CPU
+FILLED = 16  # images: on a CPU, batches of a multiple of this are as fast per image as full ones
 
 
 class Batches(Protocol):
-    """Where a network's inputs come from: images under a view, or cached activations."""
+    """A source of a network's inputs: images under a view, or cached activations."""
 
     def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
-        """Yield the inputs of each array of rows; `pass_number` is the epoch (from 0), or the pass of a prediction."""
+        """Yield the inputs for each array of rows; `pass_number` is the epoch (from 0) or the pass of a prediction."""
 
 
 def predict_pass(
@@ -29,16 +29,15 @@ def predict_pass(
 ) -> Iterator[Tensor]:
     """Yield class probabilities, float32 (B, C) on the CPU, for `rows` in order.
 
-    The last batch is filled up with repeated images (see `batches_of`), so that an image's result does not depend on
-    how many others there are.
+    The last batch is padded with repeated images (see `batches_of`), so that an image's result does not depend on the
+    number of images.
 
     Args:
-        model: Logits (B, C); put into eval mode.
-        images: Where its inputs come from.
+        model: Returns logits (B, C); it is put into eval mode.
+        images: The source of its inputs.
         rows: (N,) rows of `images`.
         pass_number: 0 for the plain view, k for pass k of test-time augmentation.
-        compute: Device, format and images of a forward pass; that number is halved where the device's memory does not
-            hold them.
+        compute: Device, format and images of a forward pass; this number is halved when the device runs out of memory.
     """
     model.eval()
     yield from halving(lambda left: _predicted(model, images, left, pass_number, compute), rows, compute)
@@ -47,16 +46,16 @@ def predict_pass(
 def halving(
     passed: Callable[[NDArray[np.int64]], Iterator[Tensor]], rows: NDArray[np.int64], compute: Compute
 ) -> Iterator[Tensor]:
-    """Yield what `passed` does of `rows`; where the device's memory does not hold a batch, go on with half of it.
+    """Yield the results of `passed` for `rows`; when the device runs out of memory, continue with half the batch.
 
     Raises:
-        UserError: It does not hold one image.
+        UserError: Not even one image fits.
     """
-    done, hint = 0, "let nothing else use it, or choose a smaller --size or --arch"
+    done, hint = 0, "stop other programs that use it, or choose a smaller --size or --arch"
     while done < len(rows):
         try:
             with (
-                explain_memory_errors(compute.device, "one image to predict", hint)
+                explain_memory_errors(compute.device, "not even one image fits for prediction", hint)
                 if compute.batch == 1
                 else nullcontext()
             ):
@@ -66,7 +65,7 @@ def halving(
         except RuntimeError as error:
             if not is_full(error):
                 raise
-        if done < len(rows):  # only here is nothing of the batch held any more, by the error's frames
+        if done < len(rows):  # only here: before, the error's frames still hold the batch
             compute.batch //= 2
             give_back()
 
@@ -74,10 +73,11 @@ def halving(
 def batches_of(
     images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
 ) -> Iterator[tuple[Tensor, int]]:
-    """Yield the inputs of batches, in the inference format, and how many of each are not repeated ones.
+    """Yield the inputs of batches, in the inference format, each with its number of rows before the padding.
 
-    A GPU gets full batches only: cuDNN times its kernels for each shape it meets. A CPU, where a repeated image takes
-    as long as any other, gets a multiple of `FILLED`: on those tried to the same bytes as full batches.
+    A GPU gets full batches only, since cuDNN benchmarks its kernels for each new shape. On a CPU a repeated image costs
+    as much as any other, so batches are a multiple of `FILLED`. On all CPUs tested, the bytes equal those of full
+    batches.
     """
     batch = compute.batch
     filled = min(batch, FILLED) if compute.device.type == "cpu" else batch
@@ -104,7 +104,7 @@ def _predicted(
 
 
 class Fetched:
-    """A tensor on its way from the device to the CPU: a GPU gets its next work before this copy is waited for."""
+    """A tensor that is being copied to the CPU; a GPU receives its next work before anyone waits for the copy."""
 
     def __init__(self, result: Tensor) -> None:
         gpu = result.device.type == "cuda"
@@ -112,7 +112,7 @@ class Fetched:
         self._done = torch.cuda.current_stream(result.device).record_event() if gpu else None
 
     def tensor(self) -> Tensor:
-        """Return it on the CPU, when it is there."""
+        """Wait for the copy and return the tensor on the CPU."""
         if self._done:
             self._done.synchronize()
         return self._copy

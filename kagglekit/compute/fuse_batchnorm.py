@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolutions before it: the same function with fewer passes over the activations."""
+"""Fold BatchNorm into the convolutions before it: the same function with fewer passes over the activations."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _pairs: WeakKeyDictionary[nn.Module, list[Pair]] = WeakKeyDictionary()  # tracin
 
 
 def folded(model: nn.Module, shared: nn.Module | None = None) -> nn.Module:
-    """Return a copy of a network in which BatchNorm layers in eval mode are part of the convolutions before them.
+    """Return a copy of a network with the BatchNorm layers in eval mode folded into the convolutions before them.
 
-    There BatchNorm is ``y = gamma (x - mean) / sqrt(var + eps) + beta``, which the convolution can do: it takes the
-    weights ``gamma w / sqrt(var + eps)`` (Jacob et al. 2018, "Quantization and training of neural networks for
-    efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3.2). The results differ by rounding only.
+    In eval mode BatchNorm is ``y = gamma (x - mean) / sqrt(var + eps) + beta``. A convolution with the weights
+    ``gamma w / sqrt(var + eps)`` computes the same (Jacob et al. 2018, "Quantization and training of neural networks
+    for efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3.2). The results differ by rounding.
 
-    A pair is folded where a trace of the network shows that nothing else sees what lies between the two. A network
-    that can't be copied, since it keeps a lock or the activations of its last step, is left as it is.
+    A pair is folded if a trace of the network shows that no other layer uses the tensor between the two. A network that
+    cannot be copied, for example because it holds a lock or activations, is returned unchanged.
 
     Args:
-        model: Not changed; each of its modules in its mode.
-        shared: A part of it that the copy is to share, as it is: a head that trains.
+        model: Not changed; its modules keep their modes.
+        shared: A part of the network that the copy shares unchanged: a head that trains.
 
     Returns:
-        The copy, whose convolutions are not for training; the network itself where nothing is folded.
+        The copy, whose convolutions must not be trained; the network itself if nothing is folded.
     """
     apart = set() if shared is None else set(shared.modules())
     pairs = [
@@ -49,23 +49,23 @@ def folded(model: nn.Module, shared: nn.Module | None = None) -> nn.Module:
 
 
 def copied(model: nn.Module, shared: nn.Module | None = None) -> nn.Module | None:
-    """Return a copy of a network, which shares a part of it if asked; None if it holds what can't be copied."""
+    """Return a copy of a network, which may share a part with it; None if the network cannot be copied."""
     try:
         return copy.deepcopy(model, {} if shared is None else {id(shared): shared})
-    except Exception:  # whatever a plugin's network keeps, and however it says so
+    except Exception:  # a plugin's network may hold anything, and raise anything
         return None
 
 
 def _found_pairs(model: nn.Module) -> list[Pair]:
     if model not in _pairs:
         some = any(isinstance(module, _BatchNorm) for module in model.modules())
-        twin = copied(model) if some else None  # what a forward pass keeps, a trace would replace by its own
+        twin = copied(model) if some else None  # a trace would replace what forward passes store in the network
         _pairs[model] = [] if twin is None else _traced_pairs(twin)
     return _pairs[model]
 
 
 class _Tracer(fx.Tracer):
-    """Does not look into timm's layers, which are a convolution or a BatchNorm with something around it."""
+    """Treats timm's subclasses of convolution and BatchNorm as leaves."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, (nn.Conv2d, _BatchNorm)) or super().is_leaf_module(m, module_qualified_name)
@@ -80,7 +80,7 @@ def _traced_pairs(model: nn.Module) -> list[Pair]:
     targets = [str(node.target) for node in graph.nodes if node.op in ("call_module", "get_attr")]
 
     def plain(node: fx.Node, kinds: tuple[type[nn.Module], ...]) -> bool:
-        """Whether it is a module of these very kinds, without hooks, used once, and no one else reads its weights."""
+        """Return whether a node is an unhooked module of exactly these kinds, used once, with weights of its own."""
         if node.op != "call_module":
             return False
         name, module = str(node.target), modules[str(node.target)]
@@ -98,7 +98,7 @@ def _traced_pairs(model: nn.Module) -> list[Pair]:
 
 
 def _convolutions() -> tuple[type[nn.Module], ...]:
-    """Return the layers whose output is linear in their `weight`, plus their `bias`."""
+    """Return the classes of layers whose output is linear in their `weight`, plus their `bias`."""
     return nn.Conv2d, *_timms("Conv2dSame")
 
 
@@ -107,7 +107,7 @@ def _norms() -> tuple[type[nn.Module], ...]:
 
 
 def _timms(name: str) -> tuple[type[nn.Module], ...]:
-    """Return a layer of timm's; nothing where timm has not been imported: no network has that layer then."""
+    """Return a layer class of timm's; nothing if timm has not been imported, as no network has that layer then."""
     layers = sys.modules.get("timm.layers")
     return (getattr(layers, name),) if hasattr(layers, name) else ()
 

@@ -1,4 +1,4 @@
-"""What is done with a device's memory: kept, given back, and what follows where it does not suffice."""
+"""Memory of the device: keep it, give it back, recognise and explain out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import torch
 
 from kagglekit.system.errors import UserError
 
-_WORDS = (
+_MESSAGES = (
     "MPS backend out of memory",
     "DefaultCPUAllocator: can't allocate memory",
 )  # torch has a class for CUDA's alone
 
 
 def is_full(error: RuntimeError) -> bool:
-    """Return whether an error says that a device's memory does not suffice."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _WORDS)
+    """Return whether an error says that the device is out of memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _MESSAGES)
 
 
-# glibc's numbers of its parameters (mallopt(3)), with what a run sets them to, and with what it leaves
+# numbers of glibc's parameters (mallopt(3)), with their values during a run and after it
 _KEEPING = {"M_MMAP_MAX": (-4, 0), "M_TRIM_THRESHOLD": (-1, -1), "M_TOP_PAD": (-2, 1 << 26)}
 _LEFT = {
     "M_MMAP_MAX": (-4, 1 << 16),
@@ -31,15 +31,15 @@ _LEFT = {
     "M_TRIM_THRESHOLD": (-1, 1 << 26),
     "M_TOP_PAD": (-2, 1 << 17),
 }
-_keeping = False  # whether this process was told to
+_keeping = False  # whether this process keeps freed memory now
 
 
 def keep_freed_memory() -> None:
     """Let this process keep the memory that a step on the CPU frees, for the next step.
 
-    glibc gives large blocks back to the system, which clears each page again when it is next touched: that took half
-    of the time of a training step of mobilenetv2_100 at 160 px (2 cores, batch 64). Other C libraries are left as they
-    are, and so is glibc where the user has set it: by its variables, or by ``glibc.malloc`` in its tunables.
+    glibc returns large blocks to the system, which clears each page again at its next use. That took half of the time
+    of a training step of mobilenetv2_100 at 160 px (2 cores, batch 64). Other C libraries are left unchanged. So is
+    glibc if the user has configured it, by its variables or by ``glibc.malloc`` in its tunables.
     """
     global _keeping
     chosen = any(name.startswith("MALLOC_") for name in os.environ)
@@ -50,11 +50,11 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def memory_returned() -> Iterator[None]:
-    """Leave no memory in use that the block needed, and most of what is freed later not kept in this process.
+    """Return the memory that the block used, and let the process return most of what it frees later.
 
-    glibc adjusts its thresholds itself until they are set for the first time, and can't be told to do so again: it is
-    left with those at which that ends (malloc.c: ``DEFAULT_MMAP_THRESHOLD_MAX``), and its other parameters' defaults.
-    Where other mappings keep the heap from shrinking, what it has grown to serves large blocks first, and is kept.
+    glibc adapts its thresholds until they are first set, and cannot be made to adapt again. They are left at the end of
+    their range (malloc.c: ``DEFAULT_MMAP_THRESHOLD_MAX``), its other parameters at their defaults. If other mappings
+    keep the heap from shrinking, the grown heap is kept and serves large blocks first.
     """
     global _keeping
     try:
@@ -74,7 +74,7 @@ def _set_glibc(parameters: Mapping[str, tuple[int, int]]) -> None:
 
 
 def give_back() -> None:
-    """Give back the memory that torch and the C library keep for later."""
+    """Return the memory that torch and the C library cache."""
     if sys.platform == "linux":
         with suppress(AttributeError):  # not glibc
             ctypes.CDLL(None).malloc_trim(0)
@@ -85,14 +85,14 @@ def give_back() -> None:
 
 @contextmanager
 def explain_memory_errors(device: torch.device, what: str, hint: str) -> Iterator[None]:
-    """Say it where the device's memory does not hold what the block does.
+    """Turn out-of-memory errors of the block into a message; `what` says what does not fit.
 
     Raises:
-        UserError: It does not.
+        UserError: The device is out of memory.
     """
     try:
         yield
     except RuntimeError as error:
         if not is_full(error):
             raise
-        raise UserError(f"the memory of {device} does not hold {what}", hint) from error
+        raise UserError(f"out of memory on {device}: {what}", hint) from error

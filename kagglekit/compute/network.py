@@ -1,4 +1,4 @@
-"""What the core needs to know of a network: its input, its layer groups, what is frozen, its weights' files."""
+"""Properties of a network: input size, head, frozen layers, modes, and files of weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def data_config(model: nn.Module) -> DataConfig:
-    """Return what the network expects of its input; the model hook's answer was checked to carry it."""
+    """Return the network's `DataConfig`; the model hook's return value has been checked for it."""
     config = model.data_config
     if not isinstance(config, DataConfig):
         raise TypeError(f"data_config is a {type(config).__name__}")
@@ -27,14 +27,14 @@ def data_config(model: nn.Module) -> DataConfig:
 
 
 def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
-    """Round every image size of a recipe to the nearest multiple, upwards in the middle, at least one multiple.
+    """Round every image size of a recipe to the nearest multiple, half up, to at least one multiple.
 
     Args:
         recipe: With sizes in px.
-        multiple: Of px, from the network's `DataConfig`.
+        multiple: In px, from the network's `DataConfig`.
 
     Returns:
-        The same object where nothing changes.
+        The same object if nothing changes.
     """
 
     def rounded(size: int) -> int:
@@ -48,9 +48,9 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
 
 
 def set_input_size(model: nn.Module, size: int) -> None:
-    """Tell the model the side of the images to come, px, if it has to be told."""
-    if callable(tell := getattr(model, "set_input_size", None)):
-        tell(size)
+    """Set the side of the model's images, px, if it has a method for it."""
+    if callable(setter := getattr(model, "set_input_size", None)):
+        setter(size)
 
 
 def frozen_names(model: nn.Module) -> set[str]:
@@ -59,37 +59,37 @@ def frozen_names(model: nn.Module) -> set[str]:
 
 
 def head_module(model: nn.Module, groups: Sequence[Sequence[str]]) -> tuple[str, nn.Module]:
-    """Find the head: the sub-module that holds all parameters of the last layer group and nothing else.
+    """Find the head: the outermost sub-module that holds exactly the parameters of the last layer group.
 
-    Of several that do, it is the outermost, so that a dropout before the last layer belongs to it.
+    The outermost, so that a dropout before the last layer belongs to it.
 
     Returns:
-        Its name in the model, and itself.
+        Its name in the model, and the module.
 
     Raises:
-        UserError: No sub-module holds just these.
+        UserError: No sub-module holds exactly these.
     """
     last = set(groups[-1])
     for name, module in model.named_modules():  # parents before children
         if name and {f"{name}.{own}" for own, _ in module.named_parameters()} == last:
             return name, module
     raise UserError(
-        f"no single part of the network holds just its last layer group ({listing(sorted(last), 3)})",
-        "the plugin that answers kagglekit_layer_groups must put the whole head, and only it, last",
+        f"no sub-module of the network holds exactly its last layer group ({listing(sorted(last), 3)})",
+        "kagglekit_layer_groups must return the parameters of the head, and only these, as the last group",
     )
 
 
 def set_modes(model: nn.Module, frozen: set[str], batch_norm: Literal["keep", "update"], head: str) -> None:
-    """Put what is frozen into eval mode, everything else into train mode.
+    """Put frozen modules into eval mode, all others into train mode.
 
-    A module is frozen if all parameters in it are; one without parameters (dropout, stochastic depth) is as the
-    module around it. So a frozen layer group changes no BatchNorm statistics and drops nothing.
+    A module is frozen if all of its parameters are; one without parameters (dropout, stochastic depth) follows the
+    module around it. So a frozen layer group updates no BatchNorm statistics and drops nothing.
 
     Args:
         model: The network.
         frozen: Names of the frozen parameters.
-        batch_norm: With ``keep``, BatchNorm layers use and keep the statistics they have, but for those in the
-            head, which has none worth keeping.
+        batch_norm: With ``keep``, BatchNorm layers use their running statistics unchanged, except in the head, whose
+            statistics are new.
         head: Name of the head, from `head_module`.
     """
     from torch.nn.modules.batchnorm import _BatchNorm
@@ -111,7 +111,7 @@ def _set_modes(module: nn.Module, fixed: set[int], around: bool) -> None:
 
 @contextmanager
 def kept_modes(model: nn.Module) -> Iterator[None]:
-    """Put every module back into the mode, train or eval, that it had before the block."""
+    """Restore every module's mode, train or eval, after the block."""
     modes = [(module, module.training) for module in model.modules()]
     yield
     for module, training in modes:
@@ -119,7 +119,7 @@ def kept_modes(model: nn.Module) -> Iterator[None]:
 
 
 def set_dropout(head: nn.Module, rate: float) -> None:
-    """Set the dropout in a head: `rate` before its last layer, half of it before others, as fast.ai's heads have it."""
+    """Set the dropout of a head: `rate` before its last layer, half of it before others, as in fast.ai's heads."""
     from torch.nn import Dropout
 
     layers = [module for module in head.modules() if isinstance(module, Dropout)]
@@ -136,10 +136,10 @@ class _Reached(Exception):
 
 
 def input_of(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
-    """Return what `module`, a part of `model`, gets to see when the model gets `x`; what follows is not run.
+    """Return the input of `module`, a part of `model`, for the model's input `x`; later layers are not run.
 
     Raises:
-        UserError: The model does not call it.
+        UserError: The model does not call the module.
     """
 
     def stop(_: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -153,16 +153,16 @@ def input_of(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
         return tensor
     finally:
         handle.remove()
-    raise UserError("the network does not call its own head", "the plugin that built it must use each layer group")
+    raise UserError(
+        "the network never calls its head", "the forward pass of the plugin's network must use every layer group"
+    )
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write all parameters and buffers to a safetensors file, a tensor known by several names once.
-
-    The file is either whole or not there.
+    """Write all parameters and buffers to a safetensors file atomically, a shared tensor once.
 
     Raises:
-        UserError: It can't be written.
+        UserError: The file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -179,10 +179,10 @@ def save_weights(model: nn.Module, path: Path) -> None:
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Read what `save_weights` wrote into a network of the same kind.
+    """Load a file of `save_weights` into a network of the same kind.
 
     Raises:
-        UserError: The file can't be read, or its names or shapes are not this network's.
+        UserError: The file cannot be read, or its names or shapes are not those of the network.
     """
     import torch
     from safetensors import SafetensorError
@@ -200,7 +200,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers by name, shared ones by their first name only."""
+    """Return parameters and buffers by name, shared ones by their first name."""
     first: dict[int, str] = {}
     state = model.state_dict(keep_vars=True)
     for name, tensor in state.items():
@@ -211,18 +211,20 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 def _check_same(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) -> None:
     missing, unknown = sorted(own.keys() - found.keys()), sorted(found.keys() - own.keys())
     if missing or unknown:
-        parts = [f"it lacks {listing(missing, 3)}"] * bool(missing) + [f"it has {listing(unknown, 3)}"] * bool(unknown)
+        parts = [f"missing {listing(missing, 3)}"] * bool(missing) + [f"unexpected {listing(unknown, 3)}"] * bool(
+            unknown
+        )
         raise UserError(
             f"the weights {path} are of another network: {'; '.join(parts)}",
-            "use the recipe (arch, head) they were trained with",
+            "use the recipe (arch, head) of their training",
         )
     other = [
-        f"{name} is {list(found[name].shape)} there and {list(tensor.shape)} in the network"
+        f"{name} is {list(found[name].shape)} in the file and {list(tensor.shape)} in the network"
         for name, tensor in own.items()
         if tensor.shape != found[name].shape
     ]
     if other:
         raise UserError(
             f"the weights {path} have other shapes: {listing(other, 2)}",
-            "use the recipe (arch, head, classes, image size) they were trained with",
+            "use the recipe (arch, head, classes, image size) of their training",
         )

@@ -1,4 +1,4 @@
-"""Precision and memory layout: the ones asked for, or the fastest in a short probe."""
+"""Choose precision and memory layout: as requested, or the fastest in a short probe."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ HOPELESS = 1.5  # a probed step this many times slower than the best one is not 
 def choose_formats(
     model: nn.Module, device: torch.device, precision: str, size: int, batch: int, arch: str, remembered: Path
 ) -> Compute:
-    """Decide precision and layout: the one asked for, or the fastest in a short probe, training and inference apart.
+    """Choose precision and layout: as requested, or the fastest in a short probe, training and inference separately.
 
-    A probe runs up to 4 steps of each candidate on a copy of the model, for inference folded as it is used
-    (`kagglekit.compute.fuse_batchnorm`); what it found is remembered for the machine, torch version, architecture and
-    image size, so that later runs agree with this one. Where the memory holds a batch in no format, the likeliest
-    winner is taken and nothing is remembered: at another time there may be room.
+    A probe runs up to 4 steps of each candidate on a copy of the model, for inference with BatchNorm folded
+    (`kagglekit.compute.fuse_batchnorm`). The result is remembered for the machine, torch version, architecture and
+    image size, so that later runs agree with this one. If no format fits the memory, the most promising one is taken
+    and nothing is remembered, since there may be more memory later.
 
     Args:
         model: On any device; not changed.
-        device: Where to compute.
+        device: Device of the run.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         size: Image side of the longest stage, px.
         batch: Images a step.
@@ -45,12 +45,12 @@ def choose_formats(
         remembered: The JSON file in which probes are kept.
 
     Raises:
-        UserError: The device has no such precision.
+        UserError: The device does not support the precision.
     """
     if precision != "auto":
         check_precision(precision, device)
         chosen = Format(precision, channels_last=True)  # type: ignore[arg-type]
-        return Compute(device, chosen, chosen, "as asked")
+        return Compute(device, chosen, chosen, "as requested")
     batch = min(batch, 16) if device.type == "cpu" else batch
     key = machine_key(device, arch, size, batch)
     if found := recall(remembered, key):
@@ -58,22 +58,24 @@ def choose_formats(
     probe = copied(model)
     if probe is None:
         plain = Format("fp32", channels_last=True)
-        return Compute(device, plain, plain, "not probed: this network cannot be copied")
+        return Compute(device, plain, plain, "not probed: the network cannot be copied")
     set_input_size(probe.to(device), size)
     images = torch.rand(batch, 3, size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
     quick = folded(probe.eval())
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))
     if train_s is None or infer_s is None:
-        return Compute(device, train, infer, f"{device} has no room to probe {batch} images at {size} px", None)
+        return Compute(
+            device, train, infer, f"not probed: out of memory on {device} with {batch} images at {size} px", None
+        )
     found = {"train": [train.precision, train.channels_last], "infer": [infer.precision, infer.channels_last]}
     remember(remembered, key, {**found, "cost": train_s / infer_s})
     return Compute(device, train, infer, f"probed at {size} px", train_s / infer_s)
 
 
 def candidates(device: torch.device) -> list[Format]:
-    """List the formats worth trying on a device."""
-    full = [Format("fp32", True), Format("fp32", False)]  # likely winners first: others are given up early
+    """Return the formats worth probing on a device."""
+    full = [Format("fp32", True), Format("fp32", False)]  # likely winners first: others are abandoned early
     narrow = [Format("bf16", True)] if device.type == "cpu" and _has_bf16() else []
     if device.type == "cuda":
         half: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
@@ -82,30 +84,30 @@ def candidates(device: torch.device) -> list[Format]:
 
 
 def _has_bf16() -> bool:
-    """Whether bf16 may be worth a try on this CPU: x86 without AVX-512 took 17 times as long (EPYC, resnet18)."""
+    """Return whether bf16 is worth probing on this CPU: x86 without AVX-512 was 17 times slower (EPYC, resnet18)."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return not x86 or torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Check that a device can compute in a precision.
+    """Check that a device supports a precision.
 
     Raises:
         UsageError: There is no such precision.
-        UserError: The device does not have it.
+        UserError: The device does not support it.
     """
     if precision not in ("auto", *DTYPES):
         raise UsageError(unknown("precision", precision, ("auto", *DTYPES)))
     if precision == "fp16" and device.type == "cpu":
-        raise UserError("fp16 is for GPUs", "use --precision bf16, fp32 or auto on a CPU")
+        raise UserError("fp16 needs a GPU", "use --precision bf16, fp32 or auto on a CPU")
     if precision != "fp32" and device.type == "mps":
-        raise UserError(f"{precision} has not been tried on Apple's GPUs", "use --precision fp32 or auto")
+        raise UserError(f"{precision} has not been tested on Apple's GPUs", "use --precision fp32 or auto")
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise UserError("this GPU has no bf16", "use --precision fp16, fp32 or auto")
+        raise UserError("this GPU does not support bf16", "use --precision fp16, fp32 or auto")
 
 
 def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[Format, float | None]:
-    """Return the fastest format and the time of its fastest step, s; the first and None if the memory holds none."""
+    """Return the fastest format and the time of its fastest step, s; the first and None if none fits the memory."""
     best, least = formats[0], _least_seconds(step, formats[0], None)
     for candidate in formats[1:]:
         seconds = _least_seconds(step, candidate, least)
@@ -115,9 +117,9 @@ def _fastest(formats: list[Format], step: Callable[[Format], None]) -> tuple[For
 
 
 def _least_seconds(step: Callable[[Format], None], candidate: Format, best: float | None) -> float | None:
-    """Return the time of the fastest step, s; None where the device's memory does not hold it.
+    """Return the time of the fastest step, s; None if the device runs out of memory.
 
-    A step that takes `HOPELESS` times the best of the others is the last one.
+    A step that takes `HOPELESS` times as long as the best so far is the last one.
     """
     taken: list[float] = []
     try:
@@ -131,7 +133,7 @@ def _least_seconds(step: Callable[[Format], None], candidate: Format, best: floa
         taken.clear()
     if taken:
         return min(taken)
-    give_back()  # only here is nothing of the step held any more, by the error's frames
+    give_back()  # only here: before, the error's frames still hold the step
     return None
 
 

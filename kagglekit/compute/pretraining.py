@@ -1,4 +1,4 @@
-"""What pretrained weights have seen, as far as the tag in their timm name tells."""
+"""Pretrained models of timm: size, licence, and the data in the tag of their name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_COUNTED = 24  # architectures; counting parameters means building the netwo
 
 IMAGENET = {"in1k": "ImageNet-1k", "in12k": "ImageNet-12k", "in21k": "ImageNet-21k", "in22k": "ImageNet-22k"}
 IMAGENET["inw21k"] = "ImageNet-21k (2021)"
-OTHERS = {  # word of a tag: (images, what was known of each)
+OTHERS = {  # part of a tag: (images, annotation of each)
     "laion2b": ("LAION-2B", "captions"),
     "laion400m": ("LAION-400M", "captions"),
     "laiona": ("LAION-Aesthetic", "captions"),
@@ -42,18 +42,18 @@ OTHERS = {  # word of a tag: (images, what was known of each)
     "m38m": ("Merged-38M", "no labels"),
     "sa1b": ("SA-1B", "masks"),
 }
-SELF_SUPERVISED = {"mae", "fcmae", "mim", "ijepa", "dino"}  # ways to learn from images alone
-IMPLIED = {"mae": "in1k", "fcmae": "in1k", "dino": "in1k"}  # on these images, where the tag names none
-MASKED = ("beit_", "beitv2_", "eva_")  # networks whose first training is of that kind though the tag is silent
+SELF_SUPERVISED = {"mae", "fcmae", "mim", "ijepa", "dino"}  # methods that learn from images alone
+IMPLIED = {"mae": "in1k", "fcmae": "in1k", "dino": "in1k"}  # their images, if the tag names none
+MASKED = ("beit_", "beitv2_", "eva_")  # networks whose first training is of that kind, though the tag does not say so
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What weights were trained on.
+    """The data that weights were trained on.
 
     Attributes:
-        trained_on: Data sets in order, each with what was known of its images; ``unknown`` where the tag is silent.
-        imagenet_labels: Whether ImageNet's images were seen with their labels: ``yes``, ``none named`` where the tag
+        trained_on: Data sets in order, each with the annotation of its images; ``unknown`` if the tag names none.
+        imagenet_labels: Whether ImageNet's images were seen with their labels: ``yes``, ``none named`` if the tag
             names other data only, or ``unknown``.
     """
 
@@ -62,9 +62,9 @@ class Exposure:
 
 
 def exposure(name: str) -> Exposure:
-    """Read the tag of a timm model name; fine-tuning on the same data at another size is no step of its own.
+    """Read the tag of a timm model name; fine-tuning on the same data at another size is not a separate step.
 
-    Teachers in distillation and data that a tag does not name stay out, so this is the least that was seen.
+    Teachers in distillation and data that the tag does not name are missing, so the weights may have seen more.
 
     Args:
         name: ``arch.tag``, for example ``convnext_tiny.in12k_ft_in1k``.
@@ -72,38 +72,38 @@ def exposure(name: str) -> Exposure:
     arch, _, tag = name.partition(".")
     steps = [step.split("_") for step in f"_{tag}_".replace("_ft_", "_|_").strip("_").split("_|_")]
     alone = bool(SELF_SUPERVISED.intersection(tag.split("_"))) or (len(steps) > 1 and arch.startswith(MASKED))
-    steps[1:] = [words for words in steps[1:] if not all(word.isdigit() or word == "soup" for word in words)]
-    seen = [part for number, words in enumerate(steps) for part in _step(words, alone and number == 0)]
+    steps[1:] = [parts for parts in steps[1:] if not all(part.isdigit() or part == "soup" for part in parts)]
+    seen = [data for number, step in enumerate(steps) for data in _step(step, alone and number == 0)]
     parts = list(dict.fromkeys(seen))  # once each, in order
     if any(part.endswith("(labels)") for part in parts):
         return Exposure(", then ".join(parts), "yes")
     return Exposure(", then ".join(parts), "unknown" if "unknown" in parts else "none named")
 
 
-def _step(words: list[str], without_labels: bool) -> list[str]:
+def _step(tags: list[str], without_labels: bool) -> list[str]:
     """Describe the data of one step of training: before, between or after the fine-tunings."""
-    if not any(word in IMAGENET or word in OTHERS for word in words):
-        words = [IMPLIED[word] for word in words if word in IMPLIED]
+    if not any(tag in IMAGENET or tag in OTHERS for tag in tags):
+        tags = [IMPLIED[tag] for tag in tags if tag in IMPLIED]
     parts = []
-    for word in words:
-        if word in IMAGENET:
-            parts.append(f"{IMAGENET[word]} ({'no labels' if without_labels else 'labels'})")
-        elif word in OTHERS:
-            parts.append("{} ({})".format(*OTHERS[word]))
+    for tag in tags:
+        if tag in IMAGENET:
+            parts.append(f"{IMAGENET[tag]} ({'no labels' if without_labels else 'labels'})")
+        elif tag in OTHERS:
+            parts.append("{} ({})".format(*OTHERS[tag]))
     return parts or ["unknown"]
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the answer.
+    """One line of `kagglekit models`.
 
     Attributes:
-        model: What `--arch` takes.
-        parameters: With its classifier; None where too many matched to count.
-        size: Side of the images it was trained at, px.
-        licence: Of the weights, as timm states it.
-        imagenet_labels: Whether its tag says that it has seen ImageNet's images with their labels.
-        trained_on: What its weights' tag says it was trained on.
+        model: Name for `--arch`.
+        parameters: Number of parameters, classifier included; None if too many models matched to count.
+        size: Side of its training images, px.
+        licence: Licence of the weights, as timm states it.
+        imagenet_labels: See `Exposure`.
+        trained_on: See `Exposure`.
     """
 
     model: str
@@ -126,10 +126,10 @@ def find_models(pattern: str) -> list[Listed]:
 
 
 def matching(pattern: str, names: list[str]) -> list[str]:
-    """Return the names that contain a pattern, or match it where it has wildcards; case does not count.
+    """Return the names that contain a pattern, or match it if it has wildcards; case is ignored.
 
     Raises:
-        UserError: None does; the message has the nearest.
+        UserError: No name matches; the message lists close ones.
     """
     wanted = pattern.lower()
     if any(wildcard in wanted for wildcard in "*?["):
@@ -140,13 +140,13 @@ def matching(pattern: str, names: list[str]) -> list[str]:
         near = difflib.get_close_matches(wanted.strip("*"), {*names, *(n.partition(".")[0] for n in names)}, 5, 0.5)
         raise UserError(
             f"no timm model with pretrained weights matches {pattern!r}",
-            f"near it are {', '.join(near)}" if near else "all of them: kagglekit models",
+            f"similar: {', '.join(near)}" if near else "list all: kagglekit models",
         )
     return found
 
 
 def describe(names: list[str]) -> list[Listed]:
-    """Look up each model; count parameters where few match."""
+    """Look up each model; count parameters if few match."""
     import timm
 
     archs = {name.partition(".")[0] for name in names}
@@ -169,7 +169,7 @@ def describe(names: list[str]) -> list[Listed]:
 
 
 def _count(name: str) -> int:
-    """Count the parameters of a network of shapes alone."""
+    """Count the parameters of a network on the meta device."""
     import timm
     import torch
 

@@ -15,9 +15,9 @@ from kagglekit.system.files import write_text
 
 
 def machine_key(device: torch.device, *what: object) -> str:
-    """Hash what was measured, together with the machine and torch's version: a key for `recall` and `remember`."""
+    """Return a key for `recall` and `remember`: a hash of the measured thing, the machine and torch's version."""
     parts = [
-        "4",  # the form of the entries, and how they were measured
+        "4",  # version of the entries and of the measurement
         device_title(device),
         platform.machine(),
         cpu_name(),
@@ -27,7 +27,7 @@ def machine_key(device: torch.device, *what: object) -> str:
 
 
 def cpu_name() -> str:
-    """Name the CPU as far as the system tells."""
+    """Return the name of the CPU, if the system has one."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -37,12 +37,12 @@ def cpu_name() -> str:
 
 
 def recall(remembered: Path, key: str) -> dict[str, Any] | None:
-    """Return what was measured under a key before; None if nothing was."""
+    """Return the remembered measurement of a key; None if there is none."""
     return _read(remembered).get(key)
 
 
 def remember(remembered: Path, key: str, found: dict[str, Any]) -> None:
-    """Keep what was measured, for later runs on this machine."""
+    """Keep a measurement for later runs on this machine."""
     write_text(remembered, json.dumps({**_read(remembered), key: found}, indent=1))
 
 

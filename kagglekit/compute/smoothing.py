@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 def smoothed(values: Sequence[float], beta: float = 0.95) -> list[float]:
     """Return the exponential moving average, each point divided by the sum of its weights.
 
-    Kingma and Ba 2014, arXiv:1412.6980, section 3: the same correction of the start as Adam's. It looks only back, and
-    so lags behind.
+    Kingma and Ba 2014, arXiv:1412.6980, section 3: Adam's bias correction. The average looks back only, so it lags.
     """
     mean, result = 0.0, []
     for n, value in enumerate(values, 1):
@@ -24,7 +23,7 @@ def smoothed(values: Sequence[float], beta: float = 0.95) -> list[float]:
 
 
 def centred(values: NDArray[np.float64], width: float = 3.0) -> NDArray[np.float64]:
-    """Return the average under a Gaussian of standard deviation `width` around each point (N,): it does not lag."""
+    """Return the average under a Gaussian of standard deviation `width` around each point (N,), without a lag."""
     import numpy as np
 
     places = np.arange(len(values))

@@ -112,9 +112,13 @@ def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]
 
 
 def _grey_by_opencv(path: Path) -> NDArray[np.uint8] | None:
-    grey = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_2)
-    if grey is not None and min(grey.shape) < SMALL:
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    try:
+        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)  # imread crashes on names that are not Unicode
+        grey = cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_2)
+        if grey is not None and min(grey.shape) < SMALL:
+            grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    except Exception:  # of images one pixel high, of too many pixels, of damaged ones: left to the reader
+        return None
     return None if grey is None else np.asarray(grey, dtype=np.uint8)
 
 

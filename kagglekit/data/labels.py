@@ -11,7 +11,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.data.listing import IMAGE_SUFFIXES, existing_file, image_names, other_images, subfolders, what_is_there
+from kagglekit.data.csv_file import read_csv, separator_hint
+from kagglekit.data.listing import (
+    IMAGE_SUFFIXES,
+    existing_file,
+    image_names,
+    images_below,
+    images_beside,
+    stem_of,
+    subfolders,
+    suffix_of,
+    what_is_there,
+)
 from kagglekit.system.errors import UserError, listing, unknown
 
 if TYPE_CHECKING:
@@ -86,8 +97,7 @@ def labels_from_csv(
         UserError: The file or one of the columns is missing, or images have no row.
     """
     ids, labels = _csv_columns(csv, id_column, label_column)
-    names = [f"{image}{suffix}" for image in ids]
-    unlabelled = other_images(images, names)
+    names, unlabelled = _files_of(ids, images, suffix)
     if unlabelled and not ignore_unlabelled and test != images:
         raise UserError(
             f"{csv} has no row for images in {images}: {listing(unlabelled)}",
@@ -100,17 +110,14 @@ def labels_from_csv(
 
 def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
     """Return ids and labels; an empty label is None."""
-    import pandas as pd
-
-    try:
-        rows = pd.read_csv(existing_file(csv), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' parser errors are ValueErrors
-        raise UserError(f"cannot read {csv}: {error}") from error
+    rows = read_csv(csv)
     columns = [str(column) for column in rows.columns]
     others = [column for column in columns if column != id_column]
     for column in (id_column, label_column or id_column):
         if column not in columns:
-            raise UserError(f"{csv}: {unknown('column', column, columns)}")
+            raise UserError(f"{csv}: {unknown('column', column, columns)}", separator_hint(columns))
+        if columns.count(column) > 1:
+            raise UserError(f"{csv} has {columns.count(column)} columns named {column!r}", "rename all but one")
     if label_column is None and len(others) != 1:
         what = f"{csv} has the columns {listing(columns, 20)}: the labels' column is ambiguous"
         raise UserError(what, "name it in the plugin: labels_from_csv(..., label_column=NAME)")
@@ -140,8 +147,36 @@ def labels_from_list(
         names = _require_some([line[0] for line in fields], file)
         labels = _second_fields(fields, file) if pattern is None else _matches(names, pattern)
         ids = names if suffix else _stems(names)
-        tables.append(_table(ids, [str(images / f"{name}{suffix}") for name in names], labels, split))
+        tables.append(_table(ids, [str(images / file) for file in _files_of(names, images, suffix)[0]], labels, split))
     return _joined(tables)
+
+
+def _files_of(ids: Sequence[str], folder: Path, suffix: str) -> tuple[list[str], list[str]]:
+    """Return the file of each id, and the other images of those folders that no id names.
+
+    A file is named by its id and `suffix`. If there is none and `suffix` is an image's or empty, the one image with
+    the same stem is taken, whatever its suffix: ``1.png`` or ``1.JPG`` for ``1.jpg``.
+    """
+    names = [f"{image}{suffix}" for image in ids]
+    if not folder.is_dir():
+        return names, []
+    there = images_beside(folder, names)
+    known = set(there)
+    if not suffix or suffix.lower() in IMAGE_SUFFIXES:
+        by_stem: dict[str, list[str]] = {}
+        for name in there:
+            by_stem.setdefault(stem_of(name), []).append(name)
+        names = [name if name in known else _alone(by_stem.get(stem_of(name), []), name) for name in names]
+        named = {stem_of(name) for name in names}
+        return names, [name for name in there if stem_of(name) not in named]
+    named = set(names)
+    return names, [name for name in there if name not in named]
+
+
+def _alone(found: Sequence[str], name: str) -> str:
+    """Return the one file that was found, or the one whose suffix differs in case only; else `name`."""
+    alike = [file for file in found if suffix_of(file).lower() == suffix_of(name).lower()] or found
+    return alike[0] if len(alike) == 1 else name
 
 
 def labels_from_mat(
@@ -191,20 +226,28 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
 
     Args:
         folder: Where they are.
-        suffix: What is taken off the file names to make the ids (images without it are skipped); empty for nothing;
-            None for each file's own image suffix.
+        suffix: What is taken off the file names to make the ids; empty for nothing; None for each file's own image
+            suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped.
 
     Raises:
         UserError: The folder is missing, or holds no such image.
     """
-    names = [name for name in image_names(folder) if suffix is None or name.endswith(suffix)]
-    ids = _stems(names) if suffix is None else [name.removesuffix(suffix) for name in names]
+    names = image_names(folder)
+    if suffix and suffix.lower() not in IMAGE_SUFFIXES:
+        names = [name for name in names if name.endswith(suffix)]
+        ids = [name.removesuffix(suffix) for name in names]
+    elif suffix:
+        own = {stem_of(name) for name in names if name.endswith(suffix)}
+        names = [name for name in names if name.endswith(suffix) or stem_of(name) not in own]
+        ids = _stems(names)
+    else:
+        ids = _stems(names) if suffix is None else names
     return _table(ids, [str(folder / name) for name in _require_some(names, folder)], None, "test")
 
 
 def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
     groups = [group for group in subfolders(folder) if group not in no_classes]
-    images = [(group.name, name) for group in groups for name in _images_below(group)]
+    images = [(group.name, name) for group in groups for name in images_below(group)]
     if not images:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
     ids = [f"{folder.name}/{label}/{name}" for label, name in images]
@@ -212,12 +255,6 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] =
         ids = [f"{label}/{stem}" for (label, _), stem in zip(images, _stems(name for _, name in images), strict=True)]
     paths = [str(folder / label / name) for label, name in images]
     return _table(ids, paths, [label for label, _ in images], split)
-
-
-def _images_below(folder: Path) -> list[str]:
-    """Return the relative paths of all images in a folder and below."""
-    deeper = [f"{group.name}/{name}" for group in subfolders(folder) for name in _images_below(group)]
-    return [*image_names(folder), *deeper]
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:
@@ -238,7 +275,7 @@ def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _stems(names: Iterable[str]) -> list[str]:
-    return [name.rpartition(".")[0] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name for name in names]
+    return [stem_of(name) for name in names]
 
 
 def _matches(names: Sequence[str], pattern: str) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kagglekit.data.listing import is_hidden
 from kagglekit.types.competition import Competition
 
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own machines attach data, read-only
 MARKER = ".kagglekit-download.json"  # marks the folder of a complete download
-LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")  # written by file managers
 
 
 def data_place(name: str) -> Path:
@@ -45,8 +45,4 @@ def workshop(folder: Path) -> Path:
 
 
 def _has_data(folder: Path) -> bool:
-    return folder.is_dir() and any(not _is_hidden(path.name) for path in folder.iterdir())
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in LITTER
+    return folder.is_dir() and any(not is_hidden(path.name) for path in folder.iterdir())

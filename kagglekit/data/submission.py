@@ -1,13 +1,13 @@
-"""Handle the submission CSV: read sample_submission.csv, check rows against it, clip, write."""
+"""Check the submission CSV against the sample submission, clip its probabilities, and write it."""
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from kagglekit.data.csv_file import read_csv
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
 from kagglekit.types.predictions import check_probabilities, difference, make_predictions
@@ -20,45 +20,26 @@ if TYPE_CHECKING:
 
     from kagglekit.types.competition import Competition
 
-SAMPLE_NAMES = ("sample_submission.csv", "sampleSubmission.csv", "SampleSubmission.csv")
+SAMPLE = "sample_submission.csv"
+NEED_PROBABILITIES = ("log_loss", "roc_auc")
 ROWS_AT_ONCE = 4096  # a block of Python floats takes about 15 MB with 120 classes
 
 
-def read_sample(data: Path) -> pd.DataFrame | None:
-    """Read the competition's sample_submission.csv (or sampleSubmission.csv, or either zipped), all as text.
-
-    Returns:
-        Its rows; the first column holds the ids. None if the folder has no such file.
-
-    Raises:
-        UserError: The file cannot be read as a CSV, has a single column, no rows, or an id twice.
-    """
-    names = [name + ending for ending in ("", ".zip") for name in SAMPLE_NAMES]
-    path = next((data / name for name in names if (data / name).is_file()), None)
-    if path is None:
-        return None
-    try:
-        sample = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError, zipfile.BadZipFile) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"cannot read {path}: {error}", "download it again") from error
-    ids = sample.iloc[:, 0]
-    if len(sample.columns) < 2 or sample.empty:
-        raise UserError(f"{path} has {len(sample.columns)} columns and {len(sample)} rows", "download it again")
-    if not ids.is_unique:
-        raise UserError(f"{path} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
-    return sample
-
-
 def check_submission(
-    rows: pd.DataFrame, sample: pd.DataFrame | None, predictions: pd.DataFrame, competition: Competition
+    rows: pd.DataFrame,
+    sample: pd.DataFrame | None,
+    predictions: pd.DataFrame,
+    competition: Competition,
+    name: str = SAMPLE,
 ) -> None:
     """Check the rows of the CSV before they are written.
 
     Args:
         rows: The submission hook's table; the first column holds the ids.
-        sample: The table that `read_sample` returned.
+        sample: The sample submission's rows, all as text; None if there is none.
         predictions: The test predictions that the rows were computed from.
         competition: Named in messages.
+        name: The sample submission's file name, for messages.
 
     Raises:
         UserError: Columns or ids differ from the sample's, an id of the predictions is missing, or a value is
@@ -66,12 +47,12 @@ def check_submission(
     """
     whose = f"the submission to {competition.title}"
     if sample is not None and list(rows.columns) != list(sample.columns):
-        raise UserError(f"{whose} has other columns than sample_submission.csv: {_difference_of_columns(rows, sample)}")
+        raise UserError(f"{whose} has other columns than {name}: {_difference_of_columns(rows, sample)}")
     ids = rows.iloc[:, 0].astype("str")
     if not ids.is_unique:
         raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
     if sample is not None:
-        _check_order(ids, sample.iloc[:, 0], whose)
+        _check_order(ids, sample.iloc[:, 0], whose, name)
     if differences := difference(ids, predictions.index):
         raise UserError(f"{whose} has other ids than the test predictions: {differences}")
     _check_values(rows, list(predictions.columns), whose)
@@ -81,12 +62,21 @@ def _difference_of_columns(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
     return difference(rows.columns, sample.columns) or f"the right order is {listing(list(sample.columns))}"
 
 
-def check_file(file: Path, sample: pd.DataFrame) -> int:
+def doubt(rows: pd.DataFrame, metric: str) -> str:
+    """Return a warning if the CSV holds class names, but the metric needs probabilities; else an empty string."""
+    if metric not in NEED_PROBABILITIES or any(_is_float(rows.iloc[:, i]) for i in range(1, rows.shape[1])):
+        return ""
+    name = metric.replace("_", " ")
+    return f"the CSV will hold hard labels, but {name} is computed from probabilities: check Competition.metric"
+
+
+def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE) -> int:
     """Check any CSV against the sample: columns, ids (in any order), and that no value is missing.
 
     Args:
         file: The file to be uploaded.
-        sample: The table that `read_sample` returned.
+        sample: The sample submission's rows, all as text.
+        name: The sample submission's file name, for messages.
 
     Returns:
         The number of rows.
@@ -94,19 +84,16 @@ def check_file(file: Path, sample: pd.DataFrame) -> int:
     Raises:
         UserError: Kaggle would refuse it. The message names the first offenders and their number.
     """
-    try:
-        rows = pd.read_csv(file, dtype="str", keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"cannot read {file}: {error}", "it must be a CSV file like sample_submission.csv") from error
+    rows = read_csv(file, f"it must be a CSV file like {name}")
     if list(rows.columns) != list(sample.columns):
-        raise UserError(f"{file} has other columns than sample_submission.csv: {_difference_of_columns(rows, sample)}")
+        raise UserError(f"{file} has other columns than {name}: {_difference_of_columns(rows, sample)}")
     ids = rows.iloc[:, 0]
     if not ids.is_unique:
         raise UserError(f"{file} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
     if differences := difference(ids, sample.iloc[:, 0]):
-        raise UserError(f"{file} has other ids than sample_submission.csv: {differences}")
-    for name in rows.columns[1:]:
-        _check_like_sample(rows[name], sample[name], ids, f"{file} has in {name!r}")
+        raise UserError(f"{file} has other ids than {name}: {differences}")
+    for column in rows.columns[1:]:
+        _check_like_sample(rows[column], sample[column], ids, f"{file} has in {column!r}")
     return len(rows)
 
 
@@ -121,17 +108,17 @@ def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.S
             raise UserError(f"{what} no finite number for ids {listing(list(ids[wrong]))}")
 
 
-def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str) -> None:
+def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str, name: str) -> None:
     if differences := difference(ids, wanted):
         raise UserError(
-            f"{whose} has other ids than sample_submission.csv: {differences}",
+            f"{whose} has other ids than {name}: {differences}",
             "write the ids as they are there: compare suffixes and leading zeros",
         )
     moved = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
     if len(moved):
         found, right = ids.iloc[moved[0]], wanted.iloc[moved[0]]
         where = f"row {moved[0] + 1} is {found}, not {right}"
-        raise UserError(f"{whose} is not in the order of sample_submission.csv: {where}")
+        raise UserError(f"{whose} is not in the order of {name}: {where}")
 
 
 def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.system.files import replacing
+from kagglekit.system.printable import printable, shortened
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    Cell = tuple[Sequence[str], NDArray[np.uint8]]
 
 DOTS = 110  # an inch
+COLUMNS = 8  # of a grid
 CELL, GAP, LINE = 136, 8, 14  # of a grid: side of an image, space between, height of a line, px
+LINES = 2  # of text below an image
+MOST_LETTERS = 60  # of a name in a figure
 
 
-def draw_grid(images: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, file: Path) -> None:
-    """Draw images (H, W, 3) in rows, each above its title; leave the cell of an empty image blank."""
+def draw_grid(cells: Sequence[Cell], file: Path) -> None:
+    """Draw images (H, W, 3) in rows, each above its lines of text; leave the cell of an empty image blank."""
     from PIL import Image, ImageDraw, ImageFont
 
-    rows = -(-len(images) // columns)
-    sheet = Image.new("RGB", (columns * (CELL + GAP) + GAP, rows * (CELL + 2 * LINE + GAP) + GAP), "white")
+    rows = -(-len(cells) // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * (CELL + GAP) + GAP, rows * (CELL + LINES * LINE + GAP) + GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(LINE - 3)
-    for number, (title, pixels) in enumerate(images):
-        x, y = GAP + number % columns * (CELL + GAP), GAP + number // columns * (CELL + 2 * LINE + GAP)
+    for number, (texts, pixels) in enumerate(cells):
+        x, y = GAP + number % COLUMNS * (CELL + GAP), GAP + number // COLUMNS * (CELL + LINES * LINE + GAP)
         if pixels.size:
             image = Image.fromarray(pixels)
             image.thumbnail((CELL, CELL))
             sheet.paste(image, (x + (CELL - image.width) // 2, y + (CELL - image.height) // 2))
-        for line, text in enumerate(title.splitlines()[:2]):
-            shown = _fitting(text, lambda start: font.getlength(start) <= CELL)
+        for line, text in enumerate(texts[:LINES]):
+            shown = _fitting(printable(text), lambda start: font.getlength(start) <= CELL)
             draw.text((x, y + CELL + line * LINE), shown, fill="black", font=font)
     with replacing(file) as part:
         sheet.save(part, "PNG")
@@ -40,7 +47,22 @@ def draw_grid(images: Sequence[tuple[str, NDArray[np.uint8]]], columns: int, fil
 
 def _fitting(text: str, fits: Callable[[str], bool]) -> str:
     """Return the longest start of a text that fits."""
-    return next((text[:end] for end in range(len(text), 0, -1) if fits(text[:end])), "")
+    return next((text[:end] for end in range(min(len(text), CELL), 0, -1) if fits(text[:end])), "")
+
+
+def name_in_figure(name: str) -> str:
+    """Return a name as a figure shows it: unprintable letters escaped, shortened if it is long."""
+    return shortened(printable(name), MOST_LETTERS)
+
+
+@contextmanager
+def plain_text() -> Iterator[None]:
+    """Draw text as it is while the block runs: a dollar in a name starts no formula, a missing glyph is a box."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.parse_math": False, "text.usetex": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:

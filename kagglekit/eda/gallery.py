@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from kagglekit.data.duplicates import describe_unread, fingerprints, near_duplicates
-from kagglekit.eda.canvas import draw_grid
+from kagglekit.eda.anomalies import read_or_nothing
+from kagglekit.eda.canvas import COLUMNS, draw_grid
 from kagglekit.eda.plots import draw_counts, draw_histograms
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader
 from kagglekit.images.store import StoreSpec
 from kagglekit.images.warp import copy_side
-from kagglekit.system.errors import UserError
-from kagglekit.system.files import write_text
+from kagglekit.system.files import replacing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from kagglekit.eda.canvas import Cell
     from kagglekit.eda.headers import Header
     from kagglekit.hooks.specs import ViewMode as Mode
     from kagglekit.system.console import Display
 
 CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # any will do: it is undone
-PASSES = 8  # views of each stage
-COLUMNS = 8  # of a grid
+PASSES = COLUMNS  # views of each stage: a row
+MOST_CLASSES = 200  # in a grid of samples
 THUMBNAIL = 136  # minimum short side, px
 MOST_PAIRS = 24  # drawn near-duplicates
 NOTHING = np.zeros((0, 0, 3), np.uint8)
@@ -59,8 +60,7 @@ def draw_all(
     draw_counts(counts, folder / "classes.png")
     if headers:
         _draw_sizes(headers, folder / "sizes.png")
-    samples = [(str(row.label), _read(hooks, row.path)) for row in _samples(table)]
-    draw_grid(samples, COLUMNS, folder / "samples.png")
+    draw_grid([((str(row.label),), _read(hooks, row.path)) for row in _samples(table)], folder / "samples.png")
     _draw_duplicates(table, hooks, folder, display)
     draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
 
@@ -76,20 +76,20 @@ def _draw_sizes(headers: Sequence[Header], file: Path) -> None:
 
 
 def _samples(table: pd.DataFrame) -> list[pd.Series]:
-    """Choose images of each class, spread over its rows; fewer if there are many classes."""
+    """Choose images of each class, spread over its rows; fewer if there are many classes, and of some if very many."""
     labelled = table[table["split"] != "test"]
-    each = 8 if labelled["label"].nunique() <= 12 else 4 if labelled["label"].nunique() <= 50 else 2
+    classes = sorted(labelled["label"].unique())
+    each = 8 if len(classes) <= 12 else 4 if len(classes) <= 50 else 2
+    shown = {classes[i] for i in np.linspace(0, len(classes) - 1, min(len(classes), MOST_CLASSES)).astype(int)}
     chosen = []
-    for _, rows in labelled.groupby("label"):
+    for _, rows in labelled[labelled["label"].isin(shown)].groupby("label"):
         chosen += [rows.iloc[i] for i in np.linspace(0, len(rows) - 1, each).astype(int)]
     return chosen
 
 
 def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
-    try:
-        return hooks.read_image(Path(str(path)), THUMBNAIL)
-    except (UserError, OSError, ValueError):
-        return NOTHING
+    pixels = read_or_nothing(hooks, str(path), THUMBNAIL)
+    return NOTHING if pixels is None else pixels
 
 
 def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: Display) -> None:
@@ -108,10 +108,11 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["first", "first_split", "first_label", "second", "second_split", "second_label"])
     writer.writerows([ids[i], splits[i], labels[i], ids[j], splits[j], labels[j]] for i, j in pairs)
-    write_text(folder / "near-duplicates.csv", text.getvalue())
+    with replacing(folder / "near-duplicates.csv") as part:
+        part.write_bytes(text.getvalue().encode(errors="surrogateescape"))  # names of files need not be UTF-8
     shown = [n for pair in pairs[:MOST_PAIRS] for n in pair]
-    grid = [(f"{ids[n]}\n{splits[n]} {labels[n]}", _read(hooks, paths[n])) for n in shown]
-    draw_grid(grid, COLUMNS, folder / "near-duplicates.png")
+    grid = [((str(ids[n]), f"{splits[n]} {labels[n]}"), _read(hooks, paths[n])) for n in shown]
+    draw_grid(grid, folder / "near-duplicates.png")
 
 
 def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
@@ -137,16 +138,16 @@ def draw_views(recipe: Recipe, path: Path, hooks: Hooks, file: Path) -> None:
         hooks: The plugins.
         file: The PNG to write.
     """
-    cells = []
+    cells: list[Cell] = []
     for number, stage in enumerate(recipe.stages, 1):
         squares = list(_squares(recipe, stage, path, hooks))
         titles = [
-            f"{number} {stage.name}\nplain, {stage.size} px",
-            *(f"\nepoch {pass_number}" for pass_number in range(1, PASSES)),
+            (f"{number} {stage.name}", f"plain, {stage.size} px"),
+            *(("", f"epoch {pass_number}") for pass_number in range(1, PASSES)),
         ]
         squares += [NOTHING] * (PASSES - len(squares))
-        cells += [(title if pixels.size else "", pixels) for title, pixels in zip(titles, squares, strict=True)]
-    draw_grid(cells, PASSES, file)
+        cells += [(title if pixels.size else (), pixels) for title, pixels in zip(titles, squares, strict=True)]
+    draw_grid(cells, file)
 
 
 def _squares(recipe: Recipe, stage: Stage, path: Path, hooks: Hooks) -> Iterator[NDArray[np.uint8]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
+
+from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
 
 
 MOST_HEADERS = 20_000  # a few seconds' worth
+THIN = 8  # px: a shorter side shows nothing
+LONGEST = 20  # ratio of the sides: no crop or padding shows such an image well
 
 
 class Header(NamedTuple):
@@ -19,11 +24,38 @@ class Header(NamedTuple):
     width: int
     height: int
     form: str
+    path: str = ""
 
     @property
     def aspect(self) -> float:
         """Width divided by height."""
         return self.width / self.height
+
+    @property
+    def is_thin(self) -> bool:
+        """Whether a side is too short, or the sides are too different, to show anything."""
+        short, long = sorted((self.width, self.height))
+        return short < THIN or long > LONGEST * short
+
+
+def read_header(path: str) -> Header:
+    """Read one header, without decoding pixels.
+
+    Raises:
+        ValueError: It cannot be read, with the reason on one line.
+    """
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata and many pixels
+        try:
+            with Image.open(path) as image:
+                header = Header(*image.size, image.format or "unknown", path)
+        except Exception as error:  # Pillow's parsers raise anything on damaged files
+            raise ValueError(_reason(error)) from error
+    if not header.width or not header.height:
+        raise ValueError("it has no pixels")
+    return header
 
 
 def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:
@@ -32,17 +64,15 @@ def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], 
     Returns:
         The headers, and the path of each unreadable file with the reason.
     """
-    import warnings
-
-    from PIL import Image
-
     headers, broken = [], []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        for path in display.track("reading sizes", len(paths), paths):
-            try:
-                with Image.open(path) as image:
-                    headers.append(Header(*image.size, image.format or "unknown"))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                broken.append((path, str(error).splitlines()[0]))
+    for path in display.track("reading sizes", len(paths), paths):
+        try:
+            headers.append(read_header(path))
+        except ValueError as error:
+            broken.append((path, str(error)))
     return headers, broken
+
+
+def _reason(error: Exception) -> str:
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return printable(text.strip().partition("\n")[0]) or type(error).__name__

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.submission import read_sample
+from kagglekit.data.sample import Sample, no_sample, sample_for
+from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
 from kagglekit.system.errors import listing
+from kagglekit.system.printable import printable
+from kagglekit.types.image_table import classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
 MOST_NAMED = 5  # unreadable files
 
 
-def show_summary(table: pd.DataFrame, folder: Path, hooks: Hooks, display: Display) -> list[Header]:
+def show_summary(
+    table: pd.DataFrame, folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
+) -> list[Header]:
     """Print a summary of an image table; return the headers of its images.
 
     Args:
@@ -30,15 +35,20 @@ def show_summary(table: pd.DataFrame, folder: Path, hooks: Hooks, display: Displ
         folder: The data folder.
         hooks: The plugins.
         display: Where to print.
+        sample: The sample submission; None to look for one.
 
     Raises:
-        UserError: The sample submission cannot be read.
+        UserError: The sample submission cannot be read, or several files could be it.
     """
     _show_splits(table, hooks.competition(), display)
     _show_balance(table, display)
     headers = _show_sizes(table, hooks, display)
-    for warning in _sample_warnings(table, folder):
-        display.warn(warning)
+    warn_of_thin(headers, display)
+    warn_of_blank(table["path"].tolist(), hooks, display)
+    if found := sample_for(table, folder, classes_of(table), sample):
+        _show_sample(table, found, display)
+    elif (table["split"] == "test").any() and hooks.competition().slug:
+        display.warn(no_sample(folder))
     return headers
 
 
@@ -59,7 +69,7 @@ def _show_balance(table: pd.DataFrame, display: Display) -> None:
     """Print the number of labelled images of each class, rarest first; leave out the middle if there are many."""
     labels = table.loc[table["split"] != "test", "label"]
     counts = labels.value_counts().sort_index().sort_values(kind="stable")
-    parts = [f"{label} {count:,}" for label, count in counts.items()]
+    parts = [f"{printable(str(label))} {count:,}" for label, count in counts.items()]
     shown = parts if len(parts) <= 10 else [*parts[:5], "...", *parts[-5:]]
     display.report(f"labelled images of each class, rarest first: {', '.join(shown)}")
 
@@ -73,7 +83,7 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
         display.report(f"{len(broken):,} files are read by plugins ({hooks.reader()}): their sizes are not shown")
         broken = []
     for path, reason in broken[:MOST_NAMED]:
-        display.warn(f"cannot read {path}: {reason}")
+        display.warn(f"cannot read {printable(path)}: {reason}")
     if len(broken) > MOST_NAMED:
         display.warn(f"cannot read {len(broken) - MOST_NAMED} more images")
     if not headers:
@@ -95,13 +105,12 @@ def _quantiles(values: Sequence[float]) -> Iterator[float]:
     return (ordered[round(share * (len(ordered) - 1))] for share in (0, 0.1, 0.5, 0.9, 1))
 
 
-def _sample_warnings(table: pd.DataFrame, folder: Path) -> Iterator[str]:
-    """Compare the test images with sample_submission.csv, if there is one."""
-    sample = read_sample(folder)
-    if sample is None:
-        return
-    wanted, there = set(sample.iloc[:, 0]), set(table.loc[table["split"] == "test", "id"])
+def _show_sample(table: pd.DataFrame, sample: Sample, display: Display) -> None:
+    """Print the sample submission's form; warn if it is about other images."""
+    name, rows = sample.file.name, sample.rows
+    display.report(f"sample submission: {name}, {len(rows):,} rows, columns {listing(list(rows.columns))}")
+    wanted, there = set(rows.iloc[:, 0]), set(table.loc[table["split"] == "test", "id"])
     if wanted - there:
-        yield f"ids in sample_submission.csv without a test image: {listing(sorted(wanted - there))}"
+        display.warn(f"ids in {name} without a test image: {listing(sorted(wanted - there))}")
     if there - wanted:
-        yield f"test images missing from sample_submission.csv: {listing(sorted(there - wanted))}"
+        display.warn(f"test images missing from {name}: {listing(sorted(there - wanted))}")

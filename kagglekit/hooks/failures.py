@@ -1,4 +1,4 @@
-"""Whose mistake it was: an exception inside a plugin, worded with the plugin's name, file and line."""
+"""Attribute exceptions to plugins: name, file and line of the plugin that raised."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def plugin_failure(plugin: str, deed: str, error: BaseException, modules: set[str]) -> PluginError:
-    """Word an exception as the plugin's.
+def plugin_failure(plugin: str, action: str, error: BaseException, modules: set[str]) -> PluginError:
+    """Return the error that attributes an exception to a plugin.
 
     Args:
         plugin: The plugin as listings show it.
-        deed: What failed, for example ``in kagglekit_labels``.
-        error: What was raised; the caller raises the result ``from`` it.
-        modules: Names of the plugin's modules. The place named is the innermost one in them, or in modules
-            of the same top-level package.
+        action: The failed action, for example ``in kagglekit_labels``.
+        error: The exception; the caller raises the result ``from`` it.
+        modules: Names of the plugin's modules. The message names the innermost place in them, or in modules of the
+            same top-level package.
     """
     text = _text(error)
     cause = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return PluginError(f"plugin {plugin} failed {deed}{_place(error, modules)}: {cause}")
+    return PluginError(f"plugin {plugin} failed {action}{_place(error, modules)}: {cause}")
 
 
 def defined_at(function: Callable[..., Any]) -> str:
-    """Return `` at FILE:LINE`` of a function's definition, or nothing for what was not written in Python."""
+    """Return `` at FILE:LINE`` of a function's definition; empty if it is not written in Python."""
     code = getattr(function, "__code__", None)
     return f" at {code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
 def one_line(text: str) -> str:
-    """Put a text of several lines on one, for a warning or a cell of a table."""
+    """Join the lines of a text, for a warning or a cell of a table."""
     return " ".join(text.split())
 
 

@@ -1,4 +1,4 @@
-"""Finds the plugins, loads them, checks their hooks and registers them in the order of asking."""
+"""Find the plugins, import them, check their hooks and register them in the order of the calls."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def competition_names() -> list[str]:
 
 
 def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
-    """Load the shared plugins and one competition's, which is asked first.
+    """Load the shared plugins and one competition's plugin, which is called first.
 
     Args:
-        competition: Its name, or the path of a plugin file: anything that ends in ``.py`` or has a slash.
-        disable: Names of shared plugins to leave out.
+        competition: Its name, or the path of a plugin file: anything that ends in ``.py`` or contains a slash.
+        disable: Names of shared plugins to disable.
 
     Raises:
         UsageError: No competition or no plugin has that name.
         UserError: There is no such file.
-        PluginError: The competition or one of kagglekit's own plugins is broken, or two claim the name.
+        PluginError: The competition or one of kagglekit's own plugins is broken, or two plugins share the name.
     """
     source = _find_file(competition) if _is_path(competition) else _find_entry(competition)
     plugin = _describe(source, "competition")
@@ -62,35 +62,35 @@ def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
 
 
 def load_for(run: Run) -> Plugins:
-    """Load the plugins that a run had: its competition's, and the shared ones but for those that it left out.
+    """Load the plugins of a run: its competition's, and the shared ones except those it disabled.
 
     Raises:
-        UserError: What `load` raises.
+        UserError: As in `load`.
     """
-    return load(run.info()["plugin"], disabled_in(run))
+    return load(run.info().plugin, disabled_in(run))
 
 
 def disabled_in(run: Run) -> tuple[str, ...]:
-    """Return what a run left out of the shared plugins; what is not even installed here needs no leaving out."""
-    there = {entry.name for entry in entry_points(group=GROUPS["shared"])}
-    return tuple(name for name in run.disabled if name in there)
+    """Return the shared plugins that a run disabled and that are installed here."""
+    installed = {entry.name for entry in entry_points(group=GROUPS["shared"])}
+    return tuple(name for name in run.info().disabled if name in installed)
 
 
 def load_shared(disable: Sequence[str] = ()) -> Plugins:
-    """Load the plugins that all competitions share, as `load` does."""
+    """Load the shared plugins only, as `load` does."""
     manager = _new_manager()
     return Plugins(manager, _add_shared(manager, disable))
 
 
 def survey(kind: Kind) -> Iterator[Plugins]:
-    """Load every installed plugin of a kind by itself, by name; a broken one comes with its `problem`."""
+    """Load every installed plugin of a kind separately, by name; a broken one has a `problem`."""
     entries = sorted(entry_points(group=GROUPS[kind]), key=_by_name)
     for entry in entries:
         manager, plugin = _new_manager(), _describe(entry, kind)
         rivals = [other for other in entries if other.name == entry.name and other is not entry]
         if kind == "competition" and rivals:
             claims = ", ".join(_describe(other, kind).origin for other in rivals)
-            problem = f"plugin {plugin}: its name is also claimed by {claims}"
+            problem = f"plugin {plugin}: its name is also used by {claims}"
             yield Plugins(manager, (replace(plugin, problem=problem),))
         else:
             yield Plugins(manager, (_add_or_disable(manager, plugin, entry),))
@@ -103,14 +103,14 @@ def _new_manager() -> pluggy.PluginManager:
 
 
 def _add_shared(manager: pluggy.PluginManager, disable: Sequence[str]) -> tuple[Plugin, ...]:
-    """Register the shared plugins; pluggy asks the last one first, so kagglekit's own go in first."""
+    """Register the shared plugins; pluggy calls the last one first, so kagglekit's own are registered first."""
     entries = list(entry_points(group=GROUPS["shared"]))
     names = {entry.name for entry in entries}
     for name in disable:
         if name not in names:
             raise UsageError(unknown("plugin to disable", name, names))
     added = []
-    for entry in sorted((e for e in entries if e.name not in disable), key=_by_asking, reverse=True):
+    for entry in sorted((e for e in entries if e.name not in disable), key=_by_precedence, reverse=True):
         plugin = _describe(entry, "shared")
         own = plugin.distribution == OWN
         added.append(_add(manager, plugin, entry) if own else _add_or_disable(manager, plugin, entry))
@@ -125,13 +125,13 @@ def _add_or_disable(manager: pluggy.PluginManager, plugin: Plugin, source: Entry
 
 
 def _add(manager: pluggy.PluginManager, plugin: Plugin, source: EntryPoint | Path) -> Plugin:
-    """Import a plugin that fits this kagglekit, check its hooks and register it."""
+    """Import a plugin if it supports this version of kagglekit, check its hooks and register it."""
     if plugin.distribution != OWN:
         check_requires(str(plugin), source)
     module = _import(plugin, source)
     hooks = set(checked_hooks(manager, plugin, module))
     if manager.is_registered(module):
-        raise PluginError(f"plugin {plugin} is the same module as {manager.get_name(module)}: list it once")
+        raise PluginError(f"plugin {plugin} is the same module as {manager.get_name(module)}", "list it once")
     manager.register(module, name=str(plugin))
     return replace(plugin, hooks=tuple(hook for hook in HOOKS if hook in hooks))
 
@@ -147,9 +147,9 @@ def _import(plugin: Plugin, source: EntryPoint | Path) -> object:
 def _import_file(path: Path) -> ModuleType:
     loader = SourceFileLoader(_module_name(path), str(path.resolve()))
     spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None  # it was just given its loader
+    assert spec is not None  # it was created with a loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[loader.name] = module  # dataclasses and pickle look a class's module up there
+    sys.modules[loader.name] = module  # dataclasses and pickle look up a class's module there
     loader.exec_module(module)
     return module
 
@@ -176,11 +176,13 @@ def _find_entry(competition: str) -> EntryPoint:
     if not entries:
         raise UsageError(
             unknown("competition", competition, competition_names()),
-            "a plugin file is given with its path, for example ./cassava.py",
+            "for a plugin file, give its path: ./cassava.py",
         )
     if len(entries) > 1:
         claims = " and ".join(sorted(_describe(entry, "competition").origin for entry in entries))
-        raise PluginError(f"the competition {competition!r} is claimed by {claims}", "uninstall all but one of them")
+        raise PluginError(
+            f"several plugins provide the competition {competition!r}: {claims}", "uninstall all but one of them"
+        )
     return entries[0]
 
 
@@ -197,6 +199,6 @@ def _by_name(entry: EntryPoint) -> tuple[str, str]:
     return entry.name, entry.dist.name if entry.dist else ""
 
 
-def _by_asking(entry: EntryPoint) -> tuple[bool, str, str]:
+def _by_precedence(entry: EntryPoint) -> tuple[bool, str, str]:
     name, distribution = _by_name(entry)
     return distribution == OWN, name, distribution

@@ -1,4 +1,4 @@
-"""The names under which plugins answer: merged over all plugins, and checked against a recipe."""
+"""The names that plugins provide: merged over all plugins, and checked against a recipe."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KINDS = {
     "ensemble": "ensemble",
     "metric": "metric",
 }
-"""Fields of `Provides` that hold names, and what a message calls one of them."""
+"""Fields of `Provides` that hold names, with their titles in messages."""
 
 
 def merge(provided: Iterable[Provides]) -> Provides:
-    """Join what plugins provide, in the order in which they are asked: of equal names the first counts."""
+    """Merge what plugins provide, in the order of the calls: of equal names the first one counts."""
     names: dict[str, dict[str, None]] = {kind: {} for kind in KINDS}
     options: dict[str, Any] = {}
     for each in provided:
@@ -41,8 +41,8 @@ def check_names(provides: Provides, recipe: Recipe, competition: Competition) ->
     """Check every name and option that a recipe and its competition use.
 
     Raises:
-        UsageError: With one line for each name that no plugin provides and each option that is unknown or of
-            another type than its default.
+        UsageError: One line for each name that no plugin provides, and for each option that is unknown or of another
+            type than its default.
     """
     uses: dict[tuple[str, str], list[str]] = {}
     for field, kind, name in _used(recipe, competition):
@@ -54,11 +54,11 @@ def check_names(provides: Provides, recipe: Recipe, competition: Competition) ->
     ]
     problems += [text for key, value in recipe.options.items() if (text := _option(provides, key, value))]
     if problems:
-        raise UsageError("the recipe does not fit the plugins:\n" + "\n".join(f"  {line}" for line in problems))
+        raise UsageError("the recipe does not match the plugins:\n" + "\n".join(f"  {line}" for line in problems))
 
 
 def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, str]]:
-    """Yield field, kind and name of whatever is chosen by name."""
+    """Yield field, kind and name of everything chosen by name."""
     for number, stage in enumerate(recipe.stages, 1):
         for kind in ("views", "plain", "schedule", "optimizer"):
             yield f"stage.{number}.{kind}", kind, getattr(stage, kind)
@@ -76,7 +76,7 @@ def _option(provides: Provides, key: str, value: object) -> str:
     if _same_type(value, default):
         return ""
     expected, given = type(default).__name__, type(value).__name__
-    return f"options.{key}: {value!r} is of type {given}, its default {default!r} of type {expected}"
+    return f"options.{key}: {value!r} is of type {given}, expected {expected} (default {default!r})"
 
 
 def _same_type(value: object, default: object) -> bool:

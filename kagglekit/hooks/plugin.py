@@ -1,4 +1,4 @@
-"""What is known of plugins."""
+"""Facts about plugins."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ OWN = "kagglekit"
 
 @dataclass(frozen=True)
 class Plugin:
-    """What is known of a plugin.
+    """Facts about a plugin.
 
     Attributes:
-        name: Its entry point's name; for a file the stem without ``kagglekit_``, with ``-`` for ``_``.
-        kind: Whether it is one competition's or shared by all.
-        distribution: The installed distribution it belongs to, or the path of its file.
-        version: Of the distribution; of a file the beginning of its SHA-256.
-        hooks: Those it implements, in the order of a run.
-        problem: Why it is not in use; empty if it is.
+        name: Name of its entry point; of a file, the stem without ``kagglekit_``, with ``-`` for ``_``.
+        kind: ``competition``, or ``shared`` by all competitions.
+        distribution: Its installed distribution, or the path of its file.
+        version: Version of the distribution; of a file, the beginning of its SHA-256.
+        hooks: The hooks it implements, in the order of a run.
+        problem: Why it is disabled; empty if it is in use.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Plugin:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is one of the defaults that come with kagglekit."""
+        """Whether it is one of kagglekit's own defaults."""
         return self.kind == "shared" and self.distribution == OWN
 
     def __str__(self) -> str:
@@ -53,9 +53,9 @@ class Plugins:
     """Loaded plugins.
 
     Attributes:
-        manager: Holds those that are in use, each registered under ``str(plugin)``.
-        plugins: In the order in which they are asked; those with a `problem` are not in `manager`.
-        competition: Name of the competition's plugin; empty where only shared ones were loaded.
+        manager: Holds the plugins in use, each registered under ``str(plugin)``.
+        plugins: In the order of the calls; those with a `problem` are not in `manager`.
+        competition: Name of the competition's plugin; empty if only shared ones were loaded.
     """
 
     manager: pluggy.PluginManager

@@ -1,6 +1,6 @@
-"""Which kagglekit a plugin needs: ``kagglekit_requires = ">=0.3"``, read from its source before it is imported.
+"""Check ``kagglekit_requires = ">=0.3"``, the versions of kagglekit that a plugin supports.
 
-Read, not imported, since what a newer kagglekit has may be what the import fails at.
+It is read from the source before the import, which may fail in an older kagglekit.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ NAME = "kagglekit_requires"
 
 
 def check_requires(plugin: str, source: EntryPoint | Path) -> None:
-    """Refuse a plugin that says it needs another kagglekit.
+    """Refuse a plugin that needs another version of kagglekit.
 
     Args:
-        plugin: As listings show it.
+        plugin: The plugin as listings show it.
         source: Its file or entry point.
 
     Raises:
-        PluginError: This kagglekit's version is not among those it names, or what it names is no version.
+        PluginError: This version is not among those it names, or its requirement is invalid.
     """
     file = source if isinstance(source, Path) else _file(source)
     wanted = _wanted(plugin, file) if file is not None else ""
@@ -35,10 +35,12 @@ def check_requires(plugin: str, source: EntryPoint | Path) -> None:
     try:
         fits = SpecifierSet(wanted).contains(__version__, prereleases=True)
     except InvalidSpecifier as error:
-        raise PluginError(f"plugin {plugin}: {NAME} = {wanted!r} names no versions", 'write ">=0.3"') from error
+        raise PluginError(
+            f"plugin {plugin}: {NAME} = {wanted!r} is not a version specifier", 'write ">=0.3"'
+        ) from error
     if not fits:
         raise PluginError(
-            f"plugin {plugin} needs kagglekit {wanted}, and this is {__version__}",
+            f"plugin {plugin} needs kagglekit {wanted}, but this is {__version__}",
             "upgrade kagglekit (pip install -U kagglekit), or use another version of the plugin",
         )
 
@@ -46,19 +48,19 @@ def check_requires(plugin: str, source: EntryPoint | Path) -> None:
 def _file(entry: EntryPoint) -> Path | None:
     try:
         spec = importlib.util.find_spec(entry.module)
-    except Exception:  # the package around it fails to import, which importing it will tell
+    except Exception:  # its package fails to import; importing the plugin will report it
         return None
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _wanted(plugin: str, file: Path) -> str:
-    """Return what the module assigns to the name at its top; empty for nothing."""
+    """Return the version specifier at the top of the module; empty if there is none."""
     content = file.read_bytes()
     if NAME.encode() not in content:
         return ""
     try:
         lines = ast.parse(content).body
-    except (SyntaxError, ValueError):  # importing it will tell
+    except (SyntaxError, ValueError):  # importing the plugin will report it
         return ""
     for line in lines:
         targets = (
@@ -68,5 +70,5 @@ def _wanted(plugin: str, file: Path) -> str:
             value = line.value  # type: ignore[attr-defined]
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 return value.value
-            raise PluginError(f"plugin {plugin}: {NAME} at {file}:{line.lineno} is no plain string", 'write ">=0.3"')
+            raise PluginError(f"plugin {plugin}: {NAME} at {file}:{line.lineno} is not a plain string", 'write ">=0.3"')
     return ""

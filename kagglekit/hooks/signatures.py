@@ -1,4 +1,4 @@
-"""Hooks checked for names, arguments and decorators."""
+"""Check the names, arguments and decorators of a plugin's hooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REORDERING = ("tryfirst", "trylast", "wrapper", "hookwrapper")
 
 
 def checked_hooks(manager: pluggy.PluginManager, plugin: Plugin, module: object) -> Iterator[str]:
-    """Yield the hooks a plugin implements; what pluggy would skip or accept in silence is refused."""
+    """Yield the hooks of a plugin; refuse what pluggy would silently skip or accept."""
     for name in dir(module):
         options = manager.parse_hookimpl_opts(module, name)
         if options is None and not name.startswith("kagglekit_"):
@@ -37,12 +37,12 @@ def checked_hooks(manager: pluggy.PluginManager, plugin: Plugin, module: object)
 
 
 def _refuse_function(plugin: Plugin, name: str, value: object) -> None:
-    """Refuse what looks like a hook and is none; modules and classes may have such names."""
+    """Refuse a function that looks like a hook; modules and classes may have such names."""
     if callable(value) and not inspect.isclass(value):
         guess = "" if name in HOOKS else nearest(name, HOOKS)
         raise PluginError(
-            f"plugin {plugin}: {name}{defined_at(value)} is no plain function with @hookimpl on top",
-            f"{guess}only hooks have names that begin with kagglekit_, and they need @hookimpl",
+            f"plugin {plugin}: {name}{defined_at(value)} is not a plain function with @hookimpl",
+            f"{guess}names that begin with kagglekit_ are reserved for hooks, which need @hookimpl",
         )
 
 
@@ -56,14 +56,14 @@ def _check_hook(plugin: Plugin, hook: str, function: Callable[..., Any], options
     if wrong:
         raise PluginError(
             f"{place}: {hook} has no argument {wrong[0]!r}: {nearest(wrong[0], HOOKS[hook])}"
-            f"it is called as {hook}({', '.join(HOOKS[hook])})",
-            "leave out what is not needed; nothing has a default or is keyword-only",
+            f"its arguments are {hook}({', '.join(HOOKS[hook])})",
+            "omit unused arguments; arguments must be positional and without defaults",
         )
     reordering = [option for option in _REORDERING if options.get(option)]
     if reordering:
         raise PluginError(
-            f"{place}: {hook} is marked {reordering[0]}, which kagglekit does not have",
-            "asked are the competition, other plugins by name, then the defaults; the first answer counts",
+            f"{place}: {hook} is marked {reordering[0]}, which kagglekit does not support",
+            "the order is: the competition, other plugins by name, the defaults; the first result counts",
         )
 
 

@@ -1,4 +1,4 @@
-"""Every hook there is, in the order of a run. docs/hooks.md explains each with an example."""
+"""All hooks, in the order of a run. docs/hooks.md explains each with an example."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ViewMode = Literal["train", "plain", "tta"]
 
 @hookspec
 def kagglekit_provides() -> Provides | None:
-    """Return the names under which this plugin answers other hooks, and its options with their defaults."""
+    """Return the names that this plugin's other hooks implement, and its options with their defaults."""
 
 
 @hookspec(firstresult=True)
@@ -47,9 +47,9 @@ def kagglekit_competition() -> Competition | None:
 def kagglekit_labels(data: Path) -> pd.DataFrame | None:
     """Return the image table of the folder `data`.
 
-    Columns: ``id`` (str, unique within its split kind; what the CSV names), ``path`` (Path or str of the
-    file), ``label`` (class name, None where unknown), ``split``: ``train``, ``valid`` or ``test``. Where no row
-    is ``valid``, a stratified part of ``train`` becomes it.
+    Columns: ``id`` (str, unique within its split kind; the image's name in the CSV), ``path`` (Path or str of the
+    file), ``label`` (class name, None if unknown), ``split``: ``train``, ``valid`` or ``test``. If no row is
+    ``valid``, a stratified part of ``train`` is held out.
     """
 
 
@@ -57,7 +57,7 @@ def kagglekit_labels(data: Path) -> pd.DataFrame | None:
 def kagglekit_recipe(preset: str) -> Recipe | None:
     """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``lesson``), or None for the default one.
 
-    ``features`` is asked for, too; where nobody answers, it is made of ``quick``.
+    The preset ``features`` is requested, too; by default it is derived from ``quick``.
     """
 
 
@@ -65,10 +65,10 @@ def kagglekit_recipe(preset: str) -> Recipe | None:
 def kagglekit_download(
     competition: Competition, folder: Path, options: DownloadOptions, fetching: DownloadOptions
 ) -> Path | None:
-    """Fetch and unpack the data into `folder`; return the folder that `kagglekit_labels` reads.
+    """Download and unpack the data into `folder`; return the folder that `kagglekit_labels` reads.
 
-    `folder` does not exist yet, or is empty; it should only ever be seen complete. `options` says where to show
-    progress (`display`), when to give up (`timeout`, s) and whether archives are kept.
+    `folder` does not exist yet or is empty; other processes must only see it complete. `options` has the progress
+    `display`, the `timeout` (s) and whether to keep archives.
     """
 
 
@@ -76,8 +76,8 @@ def kagglekit_download(
 def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
     """Decode one image file to uint8 (H, W, 3), RGB, upright.
 
-    `size` is the shortest side that is needed, px: a reader may decode to fewer pixels as long as the short side
-    stays at or above it. None leaves the file to the next plugin.
+    `size` is the shortest side needed, px: a reader may decode to fewer pixels as long as the short side is at
+    least this long. None leaves the file to the next plugin.
     """
 
 
@@ -85,7 +85,7 @@ def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
     """Return the network for `recipe.arch`: float images (B, 3, S, S) to logits (B, n_classes).
 
-    It carries `data_config`, a `DataConfig`. Where it must be told a new image size, it has a method
+    It has an attribute `data_config`, a `DataConfig`. If it depends on the image size, it has a method
     ``set_input_size(size)``.
     """
 
@@ -99,15 +99,15 @@ def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] 
 def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode, data_config: DataConfig) -> View | None:
     """Return the view for training (`stage.views`), plain prediction (`stage.plain`) or test-time augmentation.
 
-    The view of mode ``tta`` is `recipe.tta_views`, or `stage.views` where that is empty.
+    The view of mode ``tta`` is `recipe.tta_views`, or `stage.views` if that is empty.
     """
 
 
 @hookspec(firstresult=True)
 def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage, recipe: Recipe) -> Optimizer | None:
-    """Freeze and unfreeze the parameters as the stage says (``requires_grad``) and return the optimizer.
+    """Freeze and unfreeze the parameters for the stage (``requires_grad``) and return the optimizer.
 
-    The ``lr`` of each of its parameter groups is that group's highest rate; the schedule scales all of them.
+    The ``lr`` of each parameter group is that group's highest rate; the schedule scales all of them.
     """
 
 
@@ -118,7 +118,7 @@ def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
 
 @hookspec(firstresult=True)
 def kagglekit_metric(competition: Competition) -> Metric | None:
-    """Return the metric named `competition.metric`, or None for every other name: log loss is asked for, too."""
+    """Return the metric named `competition.metric`, or None for other names: log loss is requested, too."""
 
 
 @hookspec(firstresult=True)
@@ -130,7 +130,7 @@ def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Sc
 def kagglekit_ensemble(
     members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe
 ) -> Ensemble | None:
-    """Combine the members as `recipe.ensemble` says; `labels` and `groups` are the valid images' classes and groups."""
+    """Combine the members by `recipe.ensemble`; `labels` and `groups` are the valid images' classes and groups."""
 
 
 @hookspec(firstresult=True)
@@ -142,36 +142,36 @@ def kagglekit_submission(
 
 @hookspec
 def kagglekit_run_start(run: Run, recipe: Recipe) -> None:
-    """Watch: a run begins; its folder exists and holds the recipe."""
+    """Watch the start of a run; its folder exists and holds the recipe."""
 
 
 @hookspec
 def kagglekit_stage_start(run: Run, stage: Stage) -> None:
-    """Watch: a stage begins."""
+    """Watch the start of a stage."""
 
 
 @hookspec
 def kagglekit_epoch_end(run: Run, stage: Stage, row: dict[str, float | int | str]) -> None:
-    """Watch: an epoch ended; `row` is its line of log.csv."""
+    """Watch the end of an epoch; `row` is its line of log.csv."""
 
 
 @hookspec
 def kagglekit_stage_end(run: Run, stage: Stage) -> None:
-    """Watch: a stage ended; its snapshots are written."""
+    """Watch the end of a stage; its snapshots are written."""
 
 
 @hookspec
 def kagglekit_run_end(run: Run, scores: dict[str, Score]) -> None:
-    """Watch: the run is finished; `scores` are those of the final predictions by split and metric."""
+    """Watch the end of a run; `scores` are those of the final predictions by split and metric."""
 
 
 @hookspec
 def kagglekit_run_failed(run: Run, error: BaseException) -> None:
-    """Watch: the run stopped because of `error`; what it made so far stays."""
+    """Watch the failure of a run because of `error`; its files are kept."""
 
 
 OLD_NAMES = {"kagglekit_download": {"fetching": "options"}}
-"""Arguments that were renamed: plugins that use the old name get the same value."""
+"""Renamed arguments: plugins that use the old name receive the same value."""
 
 HOOKS = {
     name: tuple(each for each in inspect.signature(value).parameters if each not in OLD_NAMES.get(name, ()))

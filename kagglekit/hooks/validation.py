@@ -1,4 +1,4 @@
-"""What each hook must answer. Heavy libraries are imported inside the checks that need them."""
+"""Check the return values of hooks. Heavy libraries are imported inside the checks that need them."""
 
 from __future__ import annotations
 
@@ -21,94 +21,95 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def check_returned(plugin: str, hook: str, place: str, answer: object) -> None:
-    """Check the type of what a plugin answered.
+def check_returned(plugin: str, hook: str, place: str, result: object) -> None:
+    """Check the type of a plugin's return value.
 
     Args:
         plugin: The plugin as listings show it.
         hook: The hook's name.
-        place: `` at FILE:LINE`` of the hook's function; empty where that is not known.
-        answer: What it answered.
+        place: `` at FILE:LINE`` of the hook's function; empty if unknown.
+        result: The return value.
 
     Raises:
-        PluginError: It is something else; names plugin, hook, place, what it answered and what is expected.
+        PluginError: It has another type; the message names plugin, hook, place, the value and the expected type.
     """
     expected, fits = _EXPECTED[hook]
-    if not fits(answer):
+    if not fits(result):
         raise PluginError(
-            f"plugin {plugin} answered {hook}{place} with {_describe(answer)}; it must be {expected}",
-            "or None, to leave the answer to the next plugin",
+            f"plugin {plugin} returned {_describe(result)} from {hook}{place}, expected {expected}",
+            "return that, or None to leave the hook to the next plugin",
         )
 
 
 def check_layer_groups(plugin: str, place: str, groups: list[list[str]], model: nn.Module, n_groups: int) -> None:
-    """Check that the groups hold every parameter of `model` exactly once and that none is empty.
+    """Check that the groups hold every parameter of `model` exactly once and that no group is empty.
 
     Raises:
-        PluginError: With all that is wrong, naming the first few offenders.
+        PluginError: All problems, with the first few offenders of each.
     """
     counts = Counter(name for group in groups for name in group)
     names = {name for name, _ in model.named_parameters()}
     offenders: dict[str, list[str] | list[int]] = {
-        "no such parameters": [name for name in counts if name not in names],
-        "in no group": sorted(names - counts.keys()),
-        "more than once": [name for name, count in counts.items() if count > 1],
+        "unknown parameters": [name for name in counts if name not in names],
+        "parameters in no group": sorted(names - counts.keys()),
+        "parameters in several groups": [name for name, count in counts.items() if count > 1],
         "empty groups": [number for number, group in enumerate(groups, 1) if not group],
     }
     problems = [f"{problem}: {listing(found)}" for problem, found in offenders.items() if found]
     if len(groups) != n_groups:
-        problems.insert(0, f"{len(groups)} groups where the recipe asks for {n_groups}")
+        problems.insert(0, f"{len(groups)} groups, but the recipe has {n_groups}")
     if problems:
-        raise PluginError(f"plugin {plugin} answered kagglekit_layer_groups{place} wrongly: {'; '.join(problems)}")
+        invalid = "; ".join(problems)
+        raise PluginError(f"plugin {plugin} returned invalid groups from kagglekit_layer_groups{place}: {invalid}")
 
 
-def _describe(answer: object) -> str:
-    if isinstance(answer, str | int | float | list | tuple | dict):
-        return f"{type(answer).__name__} {reprlib.repr(answer)}"
-    if hasattr(answer, "dtype") and hasattr(answer, "shape"):
-        return f"{type(answer).__name__} of dtype {answer.dtype} and shape {tuple(answer.shape)}"
-    if hasattr(answer, "data_config"):
-        return f"{type(answer).__name__} with a data_config of type {type(answer.data_config).__name__}"
-    return f"an object of type {type(answer).__name__}"
+def _describe(result: object) -> str:
+    if isinstance(result, str | int | float | list | tuple | dict):
+        return f"{type(result).__name__} {reprlib.repr(result)}"
+    if hasattr(result, "dtype") and hasattr(result, "shape"):
+        return f"{type(result).__name__} of dtype {result.dtype} and shape {tuple(result.shape)}"
+    if hasattr(result, "data_config"):
+        return f"{type(result).__name__} with a data_config of type {type(result.data_config).__name__}"
+    return f"an object of type {type(result).__name__}"
 
 
-def _is_image(answer: Any) -> bool:
-    shape: tuple[int, ...] = getattr(answer, "shape", ())
-    return len(shape) == 3 and shape[2] == 3 and getattr(answer, "dtype", None) == "uint8"
+def _is_image(result: Any) -> bool:
+    shape: tuple[int, ...] = getattr(result, "shape", ())
+    return len(shape) == 3 and shape[2] == 3 and getattr(result, "dtype", None) == "uint8"
 
 
-def _is_table(answer: object) -> bool:
+def _is_table(result: object) -> bool:
     import pandas as pd
 
-    return isinstance(answer, pd.DataFrame)
+    return isinstance(result, pd.DataFrame)
 
 
-def _is_model(answer: object) -> bool:
+def _is_model(result: object) -> bool:
     from torch import nn
 
-    return isinstance(answer, nn.Module) and isinstance(getattr(answer, "data_config", None), DataConfig)
+    return isinstance(result, nn.Module) and isinstance(getattr(result, "data_config", None), DataConfig)
 
 
-def _is_optimizer(answer: object) -> bool:
+def _is_optimizer(result: object) -> bool:
     from torch.optim import Optimizer
 
-    return isinstance(answer, Optimizer)
+    return isinstance(result, Optimizer)
 
 
-def _is_view(answer: object) -> bool:
+def _is_view(result: object) -> bool:
     from kagglekit.types.view import View
 
-    return isinstance(answer, View)
+    return isinstance(result, View)
 
 
-def _is_groups(answer: object) -> bool:
-    return isinstance(answer, list) and all(
-        isinstance(group, list) and all(isinstance(name, str) for name in group) for group in answer
+def _is_groups(result: object) -> bool:
+    return isinstance(result, list) and all(
+        isinstance(group, list) and all(isinstance(name, str) for name in group) for group in result
     )
 
 
 def _is_a(*types: type) -> Callable[[object], bool]:
-    return lambda answer: isinstance(answer, types)
+    return lambda result: isinstance(result, types)
 
 
 _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {

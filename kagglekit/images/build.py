@@ -1,13 +1,14 @@
-"""Building an image store: decoded by threads, written in order, safe to kill at any moment.
+"""Build an image store: decoded by threads, written in order, safe to kill at any moment.
 
-Pictures are appended to the pixels file; every few seconds the journal gets a line for each picture whose
-bytes have reached the disk. A restart keeps what the journal vouches for, cuts off the rest and goes on.
+Images are appended to the pixels file. Every few seconds the journal gets a line for each image whose bytes have
+reached the disk. A restart keeps the images that the journal lists, truncates the rest and continues.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
@@ -20,12 +21,12 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 from filelock import FileLock, Timeout
 
-from kagglekit.images.picture import Picture, decoded, reduced_further
+from kagglekit.images.picture import StoredImage, decoded, reduced_further
 from kagglekit.images.store import (
+    ENTRIES,
     INFO,
     JOURNAL,
     LOCK,
-    PICTURES,
     PIXELS,
     ImageStore,
     StoreSpec,
@@ -46,38 +47,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SECONDS_A_CHUNK = 2.0
-IN_FLIGHT = 16  # pictures a thread may be ahead of the writer: enough to hide one slow picture among them
-ASK_AGAIN = 0.5  # seconds between two looks at a store that another process builds
+IN_FLIGHT = 16  # images a thread may be ahead of the writer: enough to hide one slow image among them
+POLL_SECONDS = 0.5  # between two looks at a store that another process builds
 
 
 def build(
     spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None], *, threads: int | None = None
 ) -> Iterator[int]:
-    """Decode the files into the store, unless it is complete; go on where an earlier build was interrupted.
+    """Decode the files into the store, unless it is complete; continue an interrupted build.
 
-    While another process builds the same store this one waits for it, and takes over if that one dies; the
-    numbers yielded meanwhile are the other's.
+    While another process builds the same store, this one waits for it and takes over if that one dies. The numbers
+    yielded meanwhile are those of the other process.
 
     Args:
         spec: What to build; its `source` is None.
         read: ``(path, size) -> uint8 (H, W, 3)``, the short side not below `size` where the file allows.
-            Called from several threads. What it raises makes the file a bad image (`ImageStore.bad`), except
-            an OSError of the system (permission, a network drive gone), which stops the build.
-        threads: How many decode at once; by default one for each core. The bytes do not depend on it.
+            Called from several threads. An exception makes the file a bad image (`ImageStore.bad`), except
+            an OSError of the system (permission, a lost network drive), which ends the build.
+        threads: Number of decoding threads; by default one for each core. The bytes do not depend on it.
 
     Yields:
-        The number of finished images, the last time ``len(spec.files)``.
+        The number of finished images, finally ``len(spec.files)``.
 
     Raises:
         UserError: The disk is full, the cache folder cannot be written to, or a file cannot be read.
     """
     if spec.source:
-        raise ValueError("the store is to be made from a larger one: call build_smaller")
+        raise ValueError("the store is reduced from a larger one: call build_smaller")
     yield from _build(spec, lambda: partial(decoded, spec, read), threads)
 
 
 def build_smaller(spec: StoreSpec, *, threads: int | None = None) -> Iterator[int]:
-    """Fill the store from the larger one it names as its source; otherwise like `build`.
+    """Fill the store from its larger source; otherwise like `build`.
 
     Raises:
         FileNotFoundError: The source is not complete.
@@ -96,14 +97,14 @@ def hold(
     *,
     threads: int | None = None,
 ) -> ImageStore:
-    """Make a store in memory: the pictures that `build` would write, or `build_smaller` from `source`."""
-    picture = partial(reduced_further, spec, source) if source else partial(decoded, spec, read)
-    made = list(_in_order(picture, range(len(spec.files)), threads or cores()))
+    """Build a store in memory, with the images that `build` would write, or `build_smaller` from `source`."""
+    image = partial(reduced_further, spec, source) if source else partial(decoded, spec, read)
+    made = list(_in_order(image, range(len(spec.files)), threads or math.ceil(cores())))
     return store_of(spec, np.concatenate([pixels.reshape(-1) for pixels, _ in made]), [entry for _, entry in made])
 
 
 def being_built(spec: StoreSpec) -> bool:
-    """Return whether another process builds the store right now, so that `build` would wait for it."""
+    """Return whether another process is building the store, so that `build` would wait for it."""
     if exists(spec) or not (spec.folder / LOCK).exists():
         return False
     try:
@@ -113,16 +114,16 @@ def being_built(spec: StoreSpec) -> bool:
         return True
 
 
-def _build(spec: StoreSpec, opened: Callable[[], Callable[[int], Picture]], threads: int | None) -> Iterator[int]:
+def _build(spec: StoreSpec, opened: Callable[[], Callable[[int], StoredImage]], threads: int | None) -> Iterator[int]:
     if not exists(spec):
-        picture = opened()
+        image = opened()
         with _cache_errors(spec.folder):
             lock = FileLock(spec.folder / LOCK, thread_local=False)
             spec.folder.mkdir(parents=True, exist_ok=True)
             yield from _wait_for(lock, spec.folder)
             try:
                 if not exists(spec):
-                    yield from _fill(spec, picture, threads or cores())
+                    yield from _fill(spec, image, threads or math.ceil(cores()))
             finally:
                 lock.release()
     yield len(spec.files)
@@ -131,35 +132,35 @@ def _build(spec: StoreSpec, opened: Callable[[], Callable[[int], Picture]], thre
 def _wait_for(lock: FileLock, folder: Path) -> Iterator[int]:
     while True:
         try:
-            lock.acquire(timeout=ASK_AGAIN)
+            lock.acquire(timeout=POLL_SECONDS)
             return
         except Timeout:
             yield sum(1 for _ in read_entries(folder / JOURNAL))
 
 
-def _fill(spec: StoreSpec, picture: Callable[[int], Picture], threads: int) -> Iterator[int]:
-    """Append what is missing, then give the journal the name that makes the store complete."""
+def _fill(spec: StoreSpec, image: Callable[[int], StoredImage], threads: int) -> Iterator[int]:
+    """Append the missing images, then give the journal the name that marks the store as complete."""
     folder = spec.folder
     _write_info(spec)
     done, total = _resume(folder), len(spec.files)
     with (folder / PIXELS).open("ab") as pixels, (folder / JOURNAL).open("ab") as journal:
         lines: list[bytes] = []
-        vouched = time.monotonic()
-        for array, entry in _in_order(picture, range(done, total), threads):
+        flushed = time.monotonic()
+        for array, entry in _in_order(image, range(done, total), threads):
             pixels.write(array.data)
             lines.append(json.dumps(entry).encode() + b"\n")
             done += 1
-            if time.monotonic() - vouched > SECONDS_A_CHUNK:
-                _vouch(pixels, journal, lines)
+            if time.monotonic() - flushed > SECONDS_A_CHUNK:
+                _flush(pixels, journal, lines)
                 _check_space(folder, needed=pixels.tell() / done * (total - done))
-                vouched = time.monotonic()
+                flushed = time.monotonic()
             yield done
-        _vouch(pixels, journal, lines)
-    (folder / JOURNAL).replace(folder / PICTURES)
+        _flush(pixels, journal, lines)
+    (folder / JOURNAL).replace(folder / ENTRIES)
 
 
-def _vouch(pixels: BinaryIO, journal: BinaryIO, lines: list[bytes]) -> None:
-    """Write the lines of pictures whose bytes are on the disk; empties `lines`."""
+def _flush(pixels: BinaryIO, journal: BinaryIO, lines: list[bytes]) -> None:
+    """Sync the pixels, then write the lines of these images; empty `lines`."""
     _to_disk(pixels)
     journal.writelines(lines)
     _to_disk(journal)
@@ -172,7 +173,7 @@ def _to_disk(file: BinaryIO) -> None:
 
 
 def _resume(folder: Path) -> int:
-    """Cut pixels and journal back to the pictures that both hold whole, and return their number."""
+    """Truncate pixels and journal to the images that both hold whole, and return their number."""
     (folder / PIXELS).touch()
     (folder / JOURNAL).touch()
     there = (folder / PIXELS).stat().st_size
@@ -188,14 +189,14 @@ def _resume(folder: Path) -> int:
     return n_done
 
 
-def _in_order(work: Callable[[int], Picture], rows: range, threads: int) -> Iterator[Picture]:
-    """Yield ``work(row)`` for each row, in order, computed by threads that are at most a window ahead."""
+def _in_order(work: Callable[[int], StoredImage], rows: range, threads: int) -> Iterator[StoredImage]:
+    """Yield ``work(row)`` for each row in order; threads compute a limited number of rows ahead."""
     remaining = iter(rows)
-    # The first one in this thread: readers import their libraries on first use, and threads that import the
+    # The first row is read in this thread: readers import their libraries on first use, and threads that import the
     # same library at once can see it half loaded.
     yield from map(work, islice(remaining, 1))
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        pending: deque[Future[Picture]] = deque()
+        pending: deque[Future[StoredImage]] = deque()
         try:
             for row in remaining:
                 pending.append(pool.submit(work, row))
@@ -222,13 +223,12 @@ def _write_info(spec: StoreSpec) -> None:
 def _check_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        gigabytes = f"{needed / 1e9:.2f} GB needed for the images still to come, {free / 1e9:.2f} GB free"
-        raise _no_space(folder, gigabytes)
+        raise _no_space(folder, f"{needed / 1e9:.2f} GB needed for the remaining images, {free / 1e9:.2f} GB free")
 
 
 @contextlib.contextmanager
 def _cache_errors(folder: Path) -> Iterator[None]:
-    """Word what goes wrong with the cache folder; trouble with image files was worded before it gets here."""
+    """Turn errors of the cache folder into messages; those of image files are `UserError`s already."""
     try:
         yield
     except OSError as error:
@@ -236,13 +236,13 @@ def _cache_errors(folder: Path) -> Iterator[None]:
             raise _no_space(folder, str(error.strerror)) from error
         raise UserError(
             f"cannot write to the cache folder {cache_folder()}: {error.strerror or error}",
-            "set KAGGLEKIT_CACHE to a folder that can be written to",
+            "set KAGGLEKIT_CACHE to a writable folder",
         ) from error
 
 
 def _no_space(folder: Path, why: str) -> UserError:
     return UserError(
         f"disk full: the image store in {folder} does not fit ({why})",
-        "free some space (kagglekit cache --clear removes all stores), or set KAGGLEKIT_CACHE to a folder on "
-        "a larger disk; what is decoded so far is kept",
+        "free some space (kagglekit cache --clear removes all stores) or set KAGGLEKIT_CACHE to a folder on a larger "
+        "disk; images decoded so far are kept",
     )

@@ -1,4 +1,4 @@
-"""What lies in the cache folder, image stores and unpacked archives: how much it takes up, and its removal."""
+"""List and remove the contents of the cache folder: image stores and unpacked archives."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kagglekit.images.store import INFO, JOURNAL, LOCK, PICTURES, PIXELS
+from kagglekit.images.store import ENTRIES, INFO, JOURNAL, LOCK, PIXELS
 from kagglekit.system.paths import cache_folder
 
-_MADE_HERE = (PIXELS, PICTURES, JOURNAL, INFO, f".{INFO}.*.part")
+_OWN_FILES = (PIXELS, ENTRIES, JOURNAL, INFO, f".{INFO}.*.part")
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,14 @@ class CachedStore:
     """One image store in the cache.
 
     Attributes:
-        folder: Where it lies.
-        root: The data folder whose pictures it holds; empty where that is not known.
-        images: How many.
-        side: See `kagglekit.images.store.StoreSpec`, px; likewise `fit`.
-        n_bytes: On the disk.
-        complete: Whether it was built to the end.
-        used: When it was last opened or worked on, seconds since 1970.
+        folder: Its location.
+        root: The data folder whose images it holds; empty if unknown.
+        images: Number of images.
+        side: See `kagglekit.images.store.StoreSpec`, px.
+        fit: See `kagglekit.images.store.StoreSpec`.
+        n_bytes: Size on the disk.
+        complete: Whether the build has finished.
+        used: Time of the last use, seconds since 1970.
     """
 
     folder: Path
@@ -45,14 +46,14 @@ class CachedStore:
 
 @dataclass(frozen=True)
 class CachedArchive:
-    """What was unpacked from a zip file (see `kagglekit.data.archive.extract`).
+    """The files unpacked from an archive (see `kagglekit.data.archive.extract`).
 
     Attributes:
-        folder: Where it lies; while it was not unpacked to the end, its content lies in ``FOLDER.part``.
-        name: The zip file's, without suffix.
+        folder: Its location; until unpacking has finished, the files are in ``FOLDER.part``.
+        name: Name of the archive, without suffix.
         n_bytes: Sum of the files' sizes.
-        complete: Whether it was unpacked to the end.
-        used: When it was unpacked, seconds since 1970.
+        complete: Whether unpacking has finished.
+        used: Time of unpacking, seconds since 1970.
     """
 
     folder: Path
@@ -63,26 +64,26 @@ class CachedArchive:
 
 
 def cached_stores() -> list[CachedStore]:
-    """Return all stores of the cache, the last used first."""
+    """Return all stores of the cache, the most recently used first."""
     folder = cache_folder() / "stores"
     stores = [_describe(entry) for entry in folder.iterdir() if _is_store(entry)] if folder.is_dir() else []
     return sorted(stores, key=lambda store: -store.used)
 
 
 def cached_archives() -> list[CachedArchive]:
-    """Return all unpacked archives of the cache, the last unpacked first."""
+    """Return all unpacked archives of the cache, the most recent first."""
     folder = cache_folder() / "unpacked"
     there = [entry for entry in folder.iterdir() if _is_unpacked(entry)] if folder.is_dir() else []
     whole = {entry.with_name(entry.name.removesuffix(".part")) for entry in there}
     return sorted((_describe_archive(entry) for entry in whole), key=lambda archive: -archive.used)
 
 
-def remove(kept: CachedStore | CachedArchive) -> bool:
-    """Remove it from the cache; False if a process is making it, and then nothing is touched.
+def remove(entry: CachedStore | CachedArchive) -> bool:
+    """Remove an entry from the cache; return False and touch nothing if a process is building it.
 
-    Of a store only files that kagglekit made go. A link is removed, not what it points to.
+    Of a store, only files written by kagglekit are removed. Links are removed, never followed.
     """
-    return _remove_store(kept) if isinstance(kept, CachedStore) else _remove_archive(kept)
+    return _remove_store(entry) if isinstance(entry, CachedStore) else _remove_archive(entry)
 
 
 def _remove_store(store: CachedStore) -> bool:
@@ -94,7 +95,7 @@ def _remove_store(store: CachedStore) -> bool:
     except Timeout:
         return False
     (store.folder / LOCK).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # somebody else's file lies in it
+    with contextlib.suppress(OSError):  # it contains a file of somebody else's
         store.folder.rmdir()
     return True
 
@@ -142,7 +143,7 @@ def _is_store(folder: Path) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for pattern in _MADE_HERE for path in folder.glob(pattern)]
+    return [path for pattern in _OWN_FILES for path in folder.glob(pattern)]
 
 
 def _describe(folder: Path) -> CachedStore:
@@ -155,13 +156,13 @@ def _describe(folder: Path) -> CachedStore:
         side=int(info.get("side", 0)),
         fit=str(info.get("fit", "")),
         n_bytes=sum(entry.st_size for entry in status),
-        complete=(folder / PICTURES).exists(),
+        complete=(folder / ENTRIES).exists(),
         used=max((entry.st_mtime for entry in status), default=folder.stat().st_mtime),
     )
 
 
 def _info(path: Path) -> dict[str, Any]:
-    """Read a store's info.json; nothing where its builder was killed before writing it."""
+    """Read a store's info.json; return an empty dict if it is missing or damaged."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The run's decoded images: which copies its stages need, and loaders over them."""
+"""The decoded images of a run, and loaders over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from kagglekit.compute.device import BATCH
 from kagglekit.images.build import hold
-from kagglekit.images.decode import Decoded, Kind
 from kagglekit.images.loader import Loader, place
 from kagglekit.images.placement import (
     Keep,
@@ -28,6 +27,7 @@ from kagglekit.images.store import ImageStore, StoreSpec
 from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
+from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.image_table import group_numbers
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.view import CropMode, View
@@ -43,10 +43,10 @@ Split = Literal["train", "valid", "test"]
 
 @dataclass(frozen=True)
 class Stream:
-    """Test images that are decoded when they are predicted, block by block; the disk holds none of them.
+    """Test images that are decoded block by block while they are predicted, and never written to the disk.
 
     Attributes:
-        specs: By fit and side, the store of all of them that there is no room for.
+        specs: By fit and side, the store of all test images that the disk has no room for.
         read: Decodes one file, see `kagglekit.images.build.build`.
     """
 
@@ -55,15 +55,15 @@ class Stream:
 
     @property
     def each(self) -> float:
-        """Estimated bytes of an image, in all of its copies and in the one that they are reduced from."""
+        """Estimated bytes of an image in all of its copies, the largest one included."""
         return estimated_bytes(with_sources(self.specs.values())) / max(1, len(next(iter(self.specs.values())).files))
 
     def rows(self, batch: int = BATCH) -> int:
-        """Return the images in a block: as many as `BLOCK_BYTES` hold, in full batches."""
+        """Return the number of images in a block: as many full batches as fit `BLOCK_BYTES`."""
         return max(1, int(BLOCK_BYTES / self.each) // batch) * batch
 
     def block(self, start: int, end: int) -> dict[tuple[CropMode, int], ImageStore]:
-        """Decode the rows from `start` to before `end` into memory, each file once."""
+        """Decode the rows from `start` up to `end` (exclusive) into memory, each file once."""
         cut = {where: spec.part(start, end) for where, spec in self.specs.items()}
         largest = next(spec.source or spec for spec in cut.values())
         source = hold(largest, self.read)
@@ -75,18 +75,18 @@ class ImageSet:
     """Every image of a run, decoded, with its class and split.
 
     Attributes:
-        tables: The image table of the labelled and of the test images; row i is row i of their stores.
+        tables: The image tables of the labelled and of the test images; row i is row i of their stores.
         classes: Class names in their fixed order.
-        stores: By kind of image, fit and side.
-        config: The network's mean and std.
-        device: Where batches are wanted.
-        seed: The run's.
-        usable: By kind, (N,) bool: whether each image could be decoded; of streamed images it is known only when they
-            have been predicted.
+        stores: Stores by kind of image, fit and side.
+        config: Mean and std of the network's input.
+        device: Device of the batches.
+        seed: Seed of the run.
+        usable: By kind, (N,) bool: whether each image could be decoded; for streamed images it is known only after
+            prediction.
         keep: Where decoded images are kept.
-        stream: How the test images are decoded block by block; None where they have stores.
-        decoded: What was decoded so far; what had been before is not among it.
-        display: Where it is said what is copied to the device; None to say nothing.
+        stream: Decodes the test images block by block; None if they have stores.
+        decoded: Stores built by this run; those found in the cache are not listed.
+        display: Reports which images are copied to the device; None for silence.
     """
 
     tables: dict[Kind, pd.DataFrame]
@@ -101,6 +101,7 @@ class ImageSet:
     decoded: list[Decoded] = field(default_factory=list)
     display: Display | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
+    _labels: dict[Split, NDArray[np.int64]] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Return the store rows of a split's usable images."""
@@ -114,12 +115,14 @@ class ImageSet:
 
     def labels(self, split: Split) -> NDArray[np.int64]:
         """Return the class numbers of `rows`, for ``train`` or ``valid``."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
-        return np.array([numbers[label] for label in labels], dtype=np.int64)
+        if split not in self._labels:  # asked for after each epoch
+            numbers = {name: number for number, name in enumerate(self.classes)}
+            labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
+            self._labels[split] = np.array([numbers[label] for label in labels], dtype=np.int64)
+        return self._labels[split]
 
     def groups(self, split: Split) -> NDArray[np.int64] | None:
-        """Number the groups of `rows` that must stay together; None where each image is one by itself."""
+        """Return the group numbers of `rows`; None where each image is a group of its own."""
         rows = self.rows(split)
         numbers = group_numbers(self.tables["test" if split == "test" else "labelled"], rows)
         return None if numbers is None or len(np.unique(numbers)) == len(rows) else numbers
@@ -141,12 +144,12 @@ class ImageSet:
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
     def test_blocks(self, batch: int) -> Iterator[ImageSet]:
-        """Yield these images, or, where the test images are streamed, with one block of them after the other.
+        """Yield this set once or, if the test images are streamed, once for each block of them.
 
-        A block's decoded images are forgotten once the next one is decoded: two are held at once.
+        Two blocks are held at once: one is dropped when the next one has been decoded.
 
         Args:
-            batch: Images that are predicted at a time; a block has full batches.
+            batch: Images of a forward pass; a block has full batches.
         """
         if not self.stream:
             yield self
@@ -173,20 +176,20 @@ class ImageSet:
         flat = place(store, self.device)
         if flat is None and self.keep == "device":
             size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
-            raise UserError(f"--store device: {self.device} has no room for {size}", "use --store auto")
+            raise UserError(f"--store device: not enough memory on {self.device} for {size}", "use --store auto")
         if self.display:
             self.display.report(describe_placed(what, store, self.device, flat is not None))
         return flat
 
     def _make_room(self, size: int) -> None:
-        """Forget the copies of other sizes that the device holds: their stages are over."""
+        """Drop the copies of other sizes from the device: their stages are over."""
         needed = {store.folder for (_, _, side), store in self.stores.items() if side == copy_side(size)}
         for folder in set(self._resident) - needed:
             del self._resident[folder]
 
 
 def usable_rows(kind: Kind, n: int, stores: dict[tuple[Kind, CropMode, int], ImageStore]) -> NDArray[np.bool_]:
-    """Return (N,) bool: which of a kind's `n` images could be decoded into all of their stores."""
+    """Return (N,) bool: whether each of a kind's `n` images is good in all of its stores."""
     good = np.ones(n, dtype=bool)
     for (of, _, _), store in stores.items():
         if of == kind and store.bad:
@@ -201,11 +204,11 @@ def bad_ids(images: ImageSet, kind: Kind) -> list[str]:
 
 
 def describe_bad(images: ImageSet) -> str:
-    """Word which images are left out, and what becomes of test images among them; empty if none are bad."""
+    """Describe which images cannot be decoded and the consequence; return an empty string if all can."""
     labelled, test = bad_ids(images, "labelled"), bad_ids(images, "test")
     lines = []
     if labelled:
-        lines.append(f"left out {len(labelled)} labelled images that cannot be decoded: {listing(labelled)}")
+        lines.append(f"skipping {len(labelled)} labelled images that cannot be decoded: {listing(labelled)}")
     if test:
         lines.append(f"{len(test)} test images cannot be decoded and get the mean prediction: {listing(test)}")
     return "; ".join(lines)

@@ -1,11 +1,10 @@
-"""Stores of decoded images, made where they are missing, and how long that took."""
+"""Build missing image stores, and record how long that took."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,53 +12,31 @@ from numpy.typing import NDArray
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.build import being_built, build, build_smaller
 from kagglekit.images.store import ImageStore, StoreSpec, exists, open_store
+from kagglekit.types.decoded import Decoded, Kind
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
-
-Kind = Literal["labelled", "test"]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Copies of images that were made for this run, and how long that took.
-
-    Attributes:
-        images: ``labelled`` or ``test``.
-        stage: The first stage that looks at copies of this size; empty where only predictions do.
-        side: Of the copies, px.
-        source: ``files``, or larger ``copies``.
-        n: Number of images.
-        seconds: Of the wall clock.
-    """
-
-    images: Kind
-    stage: str
-    side: int
-    source: Literal["files", "copies"]
-    n: int
-    seconds: float
 
 
 def made_store(
     spec: StoreSpec, hooks: Hooks, display: Display, kind: Kind, first: Mapping[int, str], decoded: list[Decoded]
 ) -> ImageStore:
-    """Open a store; make it before, if there is none, and note what that took.
+    """Open a store; build it first if it is missing, and record the time.
 
     Args:
-        spec: Which one.
+        spec: The store.
         hooks: The plugins.
-        display: Shows it.
-        kind: Which images it holds.
-        first: By side, the first stage that looks at labelled images of that size.
-        decoded: Gets the note.
+        display: Shows the progress.
+        kind: Kind of its images.
+        first: By side, the first stage that uses labelled images of that size.
+        decoded: Receives the record.
     """
     if exists(spec):
         return open_store(spec)
     if spec.source and not exists(spec.source):
         made_store(spec.source, hooks, display, kind, first, decoded)
     if being_built(spec):
-        display.report("another process decodes these images; waiting for it")
+        display.report("another process is decoding these images; waiting for it")
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
     steps = build_smaller(spec) if spec.source else build(spec, hooks.read_image)
     with display.bar(what, len(spec.files)) as bar:
@@ -70,12 +47,12 @@ def made_store(
     decoded.append(made)
     if not spec.source:
         rate = made.n / max(1e-9, made.seconds)
-        display.report(f"decoded {made.n:,} {kind} images at {spec.side} px ({rate:,.0f} a second)")
+        display.report(f"decoded {made.n:,} {kind} images at {spec.side} px ({rate:,.0f} images/s)")
     return open_store(spec)
 
 
 def built_store(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None]) -> ImageStore:
-    """Decode the files into a store, if that has not been done before, and open it."""
+    """Open a store; decode the files into it first if it is missing."""
     for _ in build(spec, read):
         pass
     return open_store(spec)

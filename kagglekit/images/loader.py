@@ -1,4 +1,4 @@
-"""Batches of one store, seen through one view, made in the background while the network computes."""
+"""Make batches of one store under one view, in the background while the network computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from kagglekit.compute.device import to_device, use_device
 from kagglekit.images.placement import fits_device
-from kagglekit.images.warp import finish, finish_on_device, gather, warp
+from kagglekit.images.warp import gather, normalise, normalise_on_device, warp
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ _CHUNK = 1 << 28  # bytes of the store copied to the device at a time
 
 @dataclass(frozen=True)
 class Loader:
-    """Makes finished batches: which pixels, seen how, for which network, where.
+    """Makes batches of a store's images under a view.
 
     Attributes:
-        store: The pictures.
-        view: How they are looked at.
+        store: The images.
+        view: The view of the images.
         size: Side of the square the network sees, px.
-        config: The network's mean and std.
-        keys: (N,) from `kagglekit.types.randomness.image_keys`, one a row of the store.
-        device: Where batches are wanted.
+        config: Mean and std of the network's input.
+        keys: (N,) from `kagglekit.types.randomness.image_keys`, one for each row of the store.
+        device: Device of the batches.
         resident: (bytes,) uint8: the store's pixels on `device` (see `place`); None to warp on the CPU.
         waits: Seconds the consumer of `batches` waited for each batch.
     """
@@ -65,12 +65,12 @@ class Loader:
             (B, 3, S, S) float32, normalised, channels last, on the device.
 
         Raises:
-            UserError: The view's answer has a wrong shape.
+            UserError: The view returned arrays of a wrong shape.
         """
         return self._delivered(self._made(rows, pass_number))
 
     def batches(self, rows: Iterable[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
-        """Yield `batch` of each entry of `rows`, in order; a thread works two batches ahead."""
+        """Yield the batch of each entry of `rows`, in order; a thread works two batches ahead."""
         for made in _ahead(lambda some: self._made(some, pass_number), rows, self.waits, self.device):
             yield self._delivered(made)
 
@@ -79,7 +79,7 @@ class Loader:
         return self.view.pixels(images) if self.view.pixels else images
 
     def _made(self, rows: NDArray[np.int64], pass_number: int) -> Tensor:
-        """Make a batch, on the device but for Apple's: torch must not use those from two threads at once."""
+        """Make a batch on the device, except on Apple's: torch must not use those from two threads at once."""
         keys = self.keys[rows]
         maps = self.view.maps(keys, self.store.aspects[rows], pass_number)
         _check("maps", maps, (len(rows), 2, 3))
@@ -95,20 +95,20 @@ class Loader:
         if self.resident is not None:
             places = store.offsets[rows], store.heights[rows], store.widths[rows]
             pixels = gather(self.resident, *places, maps, aspects, self.size, border)
-            return finish_on_device(pixels, colours, self.config)
-        warped = warp([store.picture(int(row)) for row in rows], maps, aspects, self.size, border)
+            return normalise_on_device(pixels, colours, self.config)
+        warped = warp([store.image(int(row)) for row in rows], maps, aspects, self.size, border)
         if self.device.type != "cuda":
-            return finish(warped, colours, self.config)
-        return finish_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
+            return normalise(warped, colours, self.config)
+        return normalise_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
 
 
 @dataclass(frozen=True)
 class Passes:
-    """The same rows under one view after the other, as one stream: its batches reach over the ends of passes.
+    """The same rows under several views, as one stream: a batch may span the end of a pass.
 
     Attributes:
-        passes: (P) a loader of each pass, and its number among the augmented ones, 0 for the plain one.
-        rows: (N,) of their stores.
+        passes: (P) the loader of each pass with its number: 0 for the plain pass, from 1 for augmented ones.
+        rows: (N,) rows of their stores.
     """
 
     passes: Sequence[tuple[Loader, int]]
@@ -116,11 +116,11 @@ class Passes:
 
     @property
     def places(self) -> NDArray[np.int64]:
-        """(P N,) what there is to ask for: place p is row ``rows[p % N]`` in pass ``p // N``."""
+        """(P N,) all places: place p is row ``rows[p % N]`` in pass ``p // N``."""
         return np.arange(len(self.passes) * len(self.rows))
 
     def batches(self, places: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
-        """Yield a batch (B, 3, S, S) of each array of places, like `Loader.batches`; `pass_number` is not used."""
+        """Yield the batch (B, 3, S, S) of each array of places, like `Loader.batches`; `pass_number` is ignored."""
         first = self.passes[0][0]
         for parts in _ahead(self._made, places, first.waits, first.device):
             seen = [loader._delivered(images) for loader, images in parts]
@@ -136,7 +136,7 @@ class Passes:
 
 
 def place(store: ImageStore, device: torch.device) -> Tensor | None:
-    """Copy the store's pixels to `device` if it is a GPU with twice that memory free; else return None."""
+    """Copy the store's pixels to `device` if it is a GPU with twice that memory free, else return None."""
     if not fits_device(len(store.pixels), device):
         return None
     flat = torch.empty(len(store.pixels), dtype=torch.uint8, device=device)
@@ -152,11 +152,11 @@ def _ahead(
     waits: list[float],
     device: torch.device,
 ) -> Iterator[Made]:
-    """Yield ``make(item)`` in order, made by one thread that keeps two results ready.
+    """Yield ``make(item)`` in order; one thread keeps two results ready.
 
-    An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU the thread's
-    work goes to the default stream, as the consumer's does: its order is that of asking, and the memory of one's
-    freed tensors is safe to use for the other's.
+    An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU, the thread
+    uses the default stream, as the consumer does: work runs in the order of submission, and each may reuse the memory
+    of tensors that the other has freed.
     """
     made: deque[Future[Made]] = deque()
 
@@ -183,6 +183,6 @@ def _ahead(
 def _check(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise UserError(
-            f"a view's {what} have shape {array.shape} for a batch of {shape[0]}",
-            f"they must have shape {shape}",
+            f"the view returned {what} of shape {array.shape} for a batch of {shape[0]}",
+            f"return an array of shape {shape}",
         )

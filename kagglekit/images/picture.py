@@ -1,4 +1,4 @@
-"""One picture of an image store: decoded or taken from a larger store, then reduced."""
+"""Decode one image of a store, or take it from a larger store, and reduce it."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     from kagglekit.types.view import CropMode
 
 
-class Picture(NamedTuple):
-    """Pixels (h, w, 3) as they are stored, contiguous, and their line in the list."""
+class StoredImage(NamedTuple):
+    """Pixels (h, w, 3) as they are stored, contiguous, and their entry in the list."""
 
     pixels: NDArray[np.uint8]
     entry: Entry
 
 
-def decoded(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None], row: int) -> Picture:
-    """Decode and reduce one file; one that cannot be decoded becomes a grey pixel."""
+def decoded(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None], row: int) -> StoredImage:
+    """Decode and reduce one file; a file that cannot be decoded becomes a grey pixel."""
     path = spec.files[row]
     try:
-        picture = read(path, spec.side)
+        image = read(path, spec.side)
     except Exception as error:
         return _bad(_reason(path, error))
-    if picture is None:
-        return _bad("no plugin reads it")
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+    if image is None:
+        return _bad("no plugin can read it")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise PluginError(
-            f"{spec.reader} read {path} as {picture.dtype} {picture.shape}",
-            "uint8 (H, W, 3) is what it must return",
+            f"{spec.reader} returned {image.dtype} {image.shape} for {path}",
+            "a reader must return uint8 (H, W, 3)",
         )
-    height, width = picture.shape[:2]
-    return _reduced_picture(picture, spec, width / height)
+    height, width = image.shape[:2]
+    return _reduced_image(image, spec, width / height)
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Word why a file is bad; raise what is not the file's fault, since it would spoil the store for good."""
-    # The plugins' facade words what a reader raises as the plugin's failure; what the file did is its cause.
+    """Return why a file is bad; raise errors that are not the file's fault, since the store is kept for good."""
+    # `Hooks` reports an exception of a reader as the plugin's failure; the original exception is its cause.
     cause = error.__cause__ if isinstance(error, PluginError) and error.__cause__ else error
     if isinstance(cause, OSError) and cause.errno is not None:
-        raise UserError(f"cannot read {path}: {cause.strerror}", "what is decoded so far is kept") from error
+        raise UserError(f"cannot read {path}: {cause.strerror}", "images decoded so far are kept") from error
     if isinstance(cause, PluginError | MemoryError):
         raise error
     if isinstance(cause, ValueError | OSError | UserError):
@@ -57,27 +57,27 @@ def _reason(path: Path, error: Exception) -> str:
     return f"{type(cause).__name__}: {cause}"
 
 
-def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> Picture:
-    """Reduce the source's picture; what was bad there is bad here."""
+def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> StoredImage:
+    """Reduce the source's image; a bad image there is bad here, too."""
     if row in source.bad:
         return _bad(source.bad[row])
-    return _reduced_picture(source.picture(row), spec, float(source.aspects[row]))
+    return _reduced_image(source.image(row), spec, float(source.aspects[row]))
 
 
-def _reduced_picture(picture: NDArray[np.uint8], spec: StoreSpec, aspect: float) -> Picture:
-    height, width = reduced_size(picture.shape[0], picture.shape[1], spec.side, spec.fit)
-    return Picture(reduced(picture, height, width), Entry(height, width, aspect))
+def _reduced_image(image: NDArray[np.uint8], spec: StoreSpec, aspect: float) -> StoredImage:
+    height, width = reduced_size(image.shape[0], image.shape[1], spec.side, spec.fit)
+    return StoredImage(reduced(image, height, width), Entry(height, width, aspect))
 
 
-def _bad(reason: str) -> Picture:
-    return Picture(
+def _bad(reason: str) -> StoredImage:
+    return StoredImage(
         np.full((1, 1, 3), 128, dtype=np.uint8),
         Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason"),
     )
 
 
 def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int, int]:
-    """Return the height and width, px, at which a picture is stored: see `StoreSpec.fit`; never enlarged."""
+    """Return the height and width, px, of the stored image (see `StoreSpec.fit`); images are never enlarged."""
     if fit == "both":
         return min(height, side), min(width, side)
     measured = min(height, width) if fit == "short" else max(height, width)
@@ -85,18 +85,18 @@ def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def reduced(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Reduce a picture (H, W, 3) to (height, width, 3), bicubic and antialiased.
+def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Reduce an image (H, W, 3) to (height, width, 3), bicubic and antialiased.
 
-    Bicubic, because every view samples the copy once more: a bilinear copy was blurred enough to cost 0.01 of log
-    loss. The result is within 1/255 of what Pillow's bicubic filter makes of it, in less time. torch does it in
-    the calling thread alone, whatever number of threads it has been given.
+    Bicubic, because every view samples the copy once more: the blur of a bilinear copy cost 0.01 of log loss. The
+    result is within 1/255 of Pillow's bicubic filter and takes less time. torch computes it in the calling thread
+    alone, whatever its number of threads.
     """
-    picture = np.ascontiguousarray(picture)
-    if picture.shape[:2] == (height, width):
-        return picture
-    if not picture.flags.writeable:  # a page of another store; torch warns of memory it must not write to
-        picture = picture.copy()
-    batch = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)  # in this order torch sees channels_last
+    image = np.ascontiguousarray(image)
+    if image.shape[:2] == (height, width):
+        return image
+    if not image.flags.writeable:  # a page of another store; torch warns of read-only memory
+        image = image.copy()
+    batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # in this order torch sees channels_last
     small = torch.nn.functional.interpolate(batch, size=(height, width), mode="bicubic", antialias=True)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())

@@ -1,4 +1,4 @@
-"""Where decoded images are kept: on the device, in memory, mapped from the disk; or nowhere, decoded block by block."""
+"""Decide where decoded images are kept: on the device, in memory, memory-mapped, or streamed block by block."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEMORY = Path("/proc/meminfo")  # Linux
 
 
 def check_keep(keep: str, device: torch.device) -> None:
-    """Check that images can be kept as asked for.
+    """Check the choice of `--store`.
 
     Raises:
         UsageError: There is no such choice.
@@ -39,49 +39,49 @@ def check_keep(keep: str, device: torch.device) -> None:
 
 
 def fits_device(n_bytes: int, device: torch.device) -> bool:
-    """Return whether the device has twice that memory free: the network needs some, too."""
+    """Return whether the device has twice that memory free; the network needs memory, too."""
     return 2 * n_bytes <= free_bytes(device)
 
 
 def may_place(keep: Keep, device: torch.device) -> bool:
-    """Return whether pixels may be copied to the device, if it has room."""
+    """Return whether pixels may be copied to the device."""
     return keep not in ("ram", "map") and device.type == "cuda"
 
 
-def without_measuring(keep: Keep) -> Keep:
-    """Return the choice where nothing may depend on a GPU's free memory: it makes other pixels, by a rounding."""
+def deterministic_keep(keep: Keep) -> Keep:
+    """Return the choice for deterministic runs: pixels warped on a GPU are rounded otherwise."""
     return "map" if keep in ("auto", "stream") else keep
 
 
 def with_sources(specs: Iterable[StoreSpec]) -> list[StoreSpec]:
-    """Return stores and what they are reduced from, each once."""
+    """Return stores and their sources, each once."""
     each = [each for spec in specs for each in (spec, spec.source) if each]
     return list({spec.key: spec for spec in each}.values())
 
 
 def estimated_bytes(specs: Iterable[StoreSpec]) -> int:
-    """Estimate what the pictures of stores take, taking them for 3:2 and as large as the store's side allows."""
+    """Estimate the bytes of stores, for images of 3:2 that are at least as large as the store's side."""
     return int(sum(len(spec.files) * spec.side**2 * 1.5 * 3 for spec in specs))
 
 
 def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSpec]) -> str:
-    """Say why the test images are decoded block by block; an empty string if they get stores like the others.
+    """Return why the test images are streamed; an empty string if they get stores like the others.
 
-    They do with ``stream``, and with ``auto`` if the disk has no room for all that is not decoded yet.
+    They are streamed with ``stream``, and with ``auto`` if the disk is too small for all missing stores.
     """
     if not test or keep in ("device", "ram", "map"):
         return ""
     if keep == "stream":
-        return "as asked"
+        return "--store stream"
     made = with_sources(spec for spec in (*labelled, *test) if not exists(spec))
     needed, free = estimated_bytes(spec for spec in made if not exists(spec)), free_disk()
     if needed <= free or all(exists(spec) for spec in test):
         return ""
-    return f"all decoded images would take about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk"
+    return f"decoded images need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk"
 
 
 def free_disk() -> int:
-    """Return how many bytes are free where the cache folder is, or will be."""
+    """Return the free bytes on the disk of the cache folder."""
     folder = cache_folder()
     return shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
 
@@ -90,36 +90,36 @@ def in_memory(store: ImageStore) -> ImageStore:
     """Read a store's pixels into memory.
 
     Raises:
-        UserError: They don't fit.
+        UserError: They do not fit.
     """
     if len(store.pixels) > _free_memory():
         raise UserError(
-            f"--store ram: {len(store.pixels) / 1e9:.2f} GB of decoded images, {_free_memory() / 1e9:.2f} GB are free",
+            f"--store ram: {len(store.pixels) / 1e9:.2f} GB of decoded images, {_free_memory() / 1e9:.2f} GB free",
             "use --store auto: a memory map needs no memory of its own",
         )
     return replace(store, pixels=np.fromfile(store.folder / PIXELS, dtype=np.uint8))
 
 
 def _free_memory() -> int:
-    """Return how many bytes the system has to give: what it caches of files, it can forget."""
+    """Return the available memory, bytes; file caches count as available."""
     with suppress(OSError):
         for line in MEMORY.read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
-    if "SC_AVPHYS_PAGES" not in os.sysconf_names:  # macOS does not say
+    if "SC_AVPHYS_PAGES" not in os.sysconf_names:  # macOS has no such number
         return 1 << 62
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def describe_kept(keep: Keep, stores: Sequence[ImageStore], device: torch.device) -> str:
-    """Word where the decoded images are kept, as far as that is known before the run needs them."""
+    """Describe where the decoded images are kept, as far as that is known before the run."""
     where = "in memory" if keep == "ram" else "memory-mapped"
     if may_place(keep, device):
-        where += f"; copied to {device} size by size{'' if keep == 'device' else ', where it has room'}"
+        where += f"; copied to {device} size by size{'' if keep == 'device' else ' if they fit'}"
     return f"image stores: {sum(len(store.pixels) for store in stores) / 1e6:,.0f} MB, {where}"
 
 
 def describe_placed(what: str, store: ImageStore, device: torch.device, placed: bool) -> str:
-    """Word whether a store was copied to the device, now that it is needed."""
+    """Describe whether a store was copied to the device."""
     size = f"{what}: {len(store.pixels) / 1e6:,.0f} MB"
-    return f"{size} copied to {device}" if placed else f"{size} stay memory-mapped: {device} has no room for twice that"
+    return f"{size} copied to {device}" if placed else f"{size} stay memory-mapped: {device} lacks twice that memory"

@@ -1,4 +1,4 @@
-"""The copies of images that a run's stages need, decoded and opened."""
+"""Decode and open the copies of images that a run's stages need."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.dataset import ImageSet, Stream, usable_rows
-from kagglekit.images.decode import Decoded, Kind, made_store
-from kagglekit.images.placement import Keep, describe_kept, in_memory, why_stream, without_measuring
+from kagglekit.images.decode import made_store
+from kagglekit.images.placement import Keep, describe_kept, deterministic_keep, in_memory, why_stream
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
+from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import CropMode
 
@@ -39,12 +40,12 @@ def prepare_images(
     keep: Keep = "auto",
     deterministic: bool = False,
 ) -> ImageSet:
-    """Decode what has not been decoded before, and open it; say where it is kept.
+    """Build the missing stores, open all of them and report where they are kept.
 
-    With `deterministic`, only ``device`` copies pixels to the device: `without_measuring` says why.
+    With `deterministic`, only ``device`` copies pixels to the device: see `deterministic_keep`.
 
     Raises:
-        UserError: Images can't be decoded (unless `skip_bad`), or the cache can't hold them.
+        UserError: Images cannot be decoded (unless `skip_bad`), or the cache folder is too small.
     """
     tables: dict[Kind, pd.DataFrame] = {
         "labelled": table[table["split"] != "test"].reset_index(drop=True),
@@ -65,7 +66,7 @@ def prepare_images(
         if kind == "labelled" or not stream
         for (fit, side), spec in by_size.items()
     }
-    keep = without_measuring(keep) if deterministic else keep
+    keep = deterministic_keep(keep) if deterministic else keep
     if keep == "ram":
         stores = {which: in_memory(store) for which, store in stores.items()}
     display.report(describe_kept(keep, list(stores.values()), device))
@@ -78,23 +79,21 @@ def prepare_images(
 def _stream(
     keep: Keep, specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]], hooks: Hooks, display: Display
 ) -> Stream | None:
-    """Decide whether the test images are streamed, and say why."""
+    """Decide whether the test images are streamed, and report why."""
     why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
     if not why:
         return None
     stream = Stream(specs["test"], hooks.read_image)
     n = len(next(iter(specs["test"].values())).files)
     rows = min(n, stream.rows())
-    display.report(
-        f"the test images are decoded when they are predicted, in about {-(-n // rows):,} blocks of {rows:,}: {why}"
-    )
+    display.report(f"test images are decoded during prediction, in about {-(-n // rows):,} blocks of {rows:,}: {why}")
     return stream
 
 
 def _needs(
     hooks: Hooks, recipe: Recipe, stages: list[Stage], config: DataConfig
 ) -> dict[Kind, set[tuple[int, CropMode]]]:
-    """Find the sides and fits that the stages' views look at; the test images only appear at prediction."""
+    """Return the sides and fits that the stages' views need; test images appear only at prediction."""
     labelled: set[tuple[int, CropMode]] = set()
     test: set[tuple[int, CropMode]] = set()
     for stage in stages:
@@ -111,35 +110,37 @@ def _needs(
 
 
 def predicting_stages(stages: list[Stage]) -> list[Stage]:
-    """Return the stages whose weights predict: those that keep snapshots, else the last one."""
+    """Return the stages whose weights predict: those with snapshots, else the last one."""
     return [stage for stage in stages if stage.snapshots] or stages[-1:]
 
 
 def _specs(
     files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, CropMode]]
 ) -> Iterator[tuple[tuple[CropMode, int], StoreSpec]]:
-    """Name each needed copy: the largest is decoded from the files, the others are reduced from it."""
+    """Yield the store of each copy: the largest is decoded from the files, the others are reduced from it."""
     largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
     for side, fit in reversed(needs):
         yield (fit, side), largest if (side, fit) == (largest.side, "short") else largest.smaller(side, fit)
 
 
 def _refuse_bad(stores: Iterable[ImageStore]) -> None:
-    by_names = {store.names: store for store in stores if store.bad}  # one of each kind says it for all its copies
+    by_names = {
+        store.names: store for store in stores if store.bad
+    }  # one store of each kind reports for all its copies
     errors = [bad_images_error(store) for store in by_names.values()]
     if errors:
         raise UserError("\n".join(error.what for error in errors), errors[0].hint)
 
 
 def require_images(images: ImageSet, to_validate: bool = True) -> None:
-    """Check that every class still has a training image and, if asked, that there is something to validate on.
+    """Check that every class still has a training image and, with `to_validate`, that a valid image is left.
 
     Raises:
-        UserError: It has not.
+        UserError: A class or the valid split has no usable image.
     """
     seen = set(images.labels("train").tolist())
     missing = [name for number, name in enumerate(images.classes) if number not in seen]
     if missing:
-        raise UserError(f"no usable training image is left of: {listing(missing)}")
+        raise UserError(f"classes without a usable training image: {listing(missing)}")
     if to_validate and not len(images.rows("valid")):
-        raise UserError("no usable image is left to validate on", "use a larger share: --set valid=0.3")
+        raise UserError("no usable image is left for validation", "hold out a larger share: --set valid=0.3")

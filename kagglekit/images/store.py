@@ -1,15 +1,15 @@
-"""The image store: every picture decoded once, kept as plain bytes, memory-mapped by whoever needs it.
+"""The image store: every image decoded once, kept as plain bytes and memory-mapped.
 
 A store is a folder of the cache, named after everything its bytes depend on, with
 
-- ``pixels.u8``: the pictures one after another, each (h, w, 3) uint8 RGB in rows. Each has its own size:
-  nothing was cut away, nothing enlarged, and no padding is stored;
-- ``pictures.jsonl``: a line for each picture, its `Entry`. While the store is built it is called
-  ``journal.jsonl``; getting its final name is what makes the store complete;
-- ``info.json``: what people want to know of it (`kagglekit cache`).
+- ``pixels.u8``: the images one after another, each (h, w, 3) uint8 RGB in rows. Each has its own size: images are
+  neither cropped, enlarged nor padded;
+- ``pictures.jsonl``: a line for each image, its `Entry`. During the build it is called ``journal.jsonl``; the final
+  name marks the store as complete;
+- ``info.json``: facts for `kagglekit cache`.
 
-`kagglekit.images.build` makes stores, `kagglekit.images.cache` lists and removes them; this module says what
-they are called and opens them.
+`kagglekit.images.build` builds stores, `kagglekit.images.cache` lists and removes them; this module names and opens
+them.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from kagglekit.types.view import CropMode
 
 FORMAT = 1
-PIXELS, PICTURES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
+PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
 
 
 @dataclass(frozen=True)
 class StoreSpec:
-    """Which pictures a store holds, and in which form.
+    """Describes the images of a store and their form.
 
     Attributes:
         files: The image files, in the store's row order.
         root: The data folder; only the files' names below it matter, so that it may be moved.
-        side: The length the pictures are reduced to, px; what it measures depends on `fit`.
+        side: The length to which images are reduced, px; `fit` says which side it is.
         fit: ``short``: the short side becomes min(own, side). ``long``: the long side does. Both keep the
             aspect. ``both``: each side becomes min(own, side).
         reader: Name and version of the plugin that decodes, for example ``kagglekit_reader 1``.
-        source: The larger store this one is reduced from; None for one that is decoded from the files.
+        source: The larger store from which this one is reduced; None if it is decoded from the files.
     """
 
     files: tuple[Path, ...]
@@ -62,18 +62,18 @@ class StoreSpec:
 
     def __post_init__(self) -> None:
         if self.side < 1:
-            raise ValueError(f"side is {self.side}: a picture has at least one pixel")
+            raise ValueError(f"side is {self.side}: it must be at least 1")
         if self.source and (self.source.fit != "short" or self.source.side < self.side):
-            raise ValueError("a smaller copy comes from a store of fit 'short' that is at least as large")
+            raise ValueError("the source of a smaller copy must have fit 'short' and be at least as large")
         if self.source and self.source.files != self.files:
-            raise ValueError("a smaller copy holds the same pictures as its source")
+            raise ValueError("a smaller copy must have the same images as its source")
 
     def smaller(self, side: int, fit: CropMode = "short") -> Self:
-        """Return the same pictures reduced further, made from this store instead of from the files."""
+        """Return the spec of the same images reduced further from this store."""
         return replace(self, side=side, fit=fit, source=self)
 
     def part(self, start: int, end: int) -> Self:
-        """Return the rows from `start` to before `end` alone."""
+        """Return the spec of the rows from `start` up to `end` (exclusive)."""
         source = self.source.part(start, end) if self.source else None
         return replace(self, files=self.files[start:end], source=source)
 
@@ -88,7 +88,7 @@ class StoreSpec:
         """The hash (32 hex digits) of everything the bytes depend on: no label and no split is part of it.
 
         These are the files' names, sizes and modification times (ns), the reader, side, fit and format version.
-        A copy of a larger store has that one's key for the files: a picture reduced twice differs in its last
+        A copy of a larger store has that one's key for the files: an image reduced twice differs in its last
         bits from one reduced once.
         """
         form = [FORMAT, self.reader, self.side, self.fit, self.source.key if self.source else None]
@@ -100,7 +100,7 @@ class StoreSpec:
 
     @property
     def folder(self) -> Path:
-        """Where in the cache the store lies."""
+        """The store's folder in the cache."""
         return cache_folder() / "stores" / self.key
 
 
@@ -113,7 +113,7 @@ def _size_and_time(path: Path) -> tuple[int, int]:
 
 
 class Entry(NamedTuple):
-    """One stored picture: its size, px, width / height in the file, and why it is bad or an empty string."""
+    """One stored image: its size, px, width / height in the file, and why it is bad (empty if it is good)."""
 
     height: int
     width: int
@@ -127,7 +127,7 @@ class Entry(NamedTuple):
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """Read a list of pictures, up to the first line that is not whole (the process died while writing it)."""
+    """Yield the entries of a list, up to the first torn line (the process died while writing it)."""
     with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
@@ -144,13 +144,14 @@ class ImageStore:
     """An open store, read-only.
 
     Attributes:
-        folder: Where it lies.
+        folder: Its location.
         names: (N) names of the files, as in `StoreSpec`.
         pixels: (bytes,) uint8, the whole file, memory-mapped.
-        offsets: (N,) int64: where each picture begins in `pixels`.
-        heights: (N,) int32, px, of the stored picture; likewise `widths`.
-        aspects: (N,) float32: width / height of the upright picture in the file.
-        bad: Row to reason, for files that could not be decoded; a grey pixel stands in for each.
+        offsets: (N,) int64: the start of each image in `pixels`.
+        heights: (N,) int32, px, of the stored images.
+        widths: (N,) int32, px.
+        aspects: (N,) float32: width / height of the upright image in the file.
+        bad: Row to reason, for files that cannot be decoded; a grey pixel stands in for each.
     """
 
     folder: Path
@@ -165,28 +166,28 @@ class ImageStore:
     def __len__(self) -> int:
         return len(self.names)
 
-    def picture(self, row: int) -> NDArray[np.uint8]:
-        """Return the picture of a row, (h, w, 3) uint8, a view of the map: nothing is copied."""
+    def image(self, row: int) -> NDArray[np.uint8]:
+        """Return the image of a row, (h, w, 3) uint8, as a view of the map."""
         start, height, width = int(self.offsets[row]), int(self.heights[row]), int(self.widths[row])
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
 
 def exists(spec: StoreSpec) -> bool:
     """Return whether the store is complete."""
-    return (spec.folder / PICTURES).exists()
+    return (spec.folder / ENTRIES).exists()
 
 
 def open_store(spec: StoreSpec) -> ImageStore:
     """Open a complete store.
 
     Raises:
-        FileNotFoundError: It has not been built, or not to its end.
+        FileNotFoundError: Its build has not finished.
         UserError: Its files do not fit together.
     """
     folder = spec.folder
     if not exists(spec):
         raise FileNotFoundError(f"no complete image store in {folder}")
-    entries = list(read_entries(folder / PICTURES))
+    entries = list(read_entries(folder / ENTRIES))
     pixels = _map(folder / PIXELS)
     if len(entries) != len(spec.files) or sum(entry.n_bytes for entry in entries) != len(pixels):
         raise UserError(f"the image store in {folder} is damaged: its files do not fit together", "remove that folder")
@@ -196,7 +197,7 @@ def open_store(spec: StoreSpec) -> ImageStore:
 
 
 def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> ImageStore:
-    """Put pixels and their list together, wherever the pixels are."""
+    """Join pixels, in memory or mapped, and their entries."""
     lengths = np.array([entry.n_bytes for entry in entries], dtype=np.int64)
     return ImageStore(
         folder=spec.folder,
@@ -218,9 +219,9 @@ def _map(path: Path) -> NDArray[np.uint8]:
 
 
 def bad_images_error(
-    store: ImageStore, hint: str = "mend or remove them, or leave them out with --skip-bad-images", most: int = 10
+    store: ImageStore, hint: str = "fix or remove them, or skip them with --skip-bad-images", most: int = 10
 ) -> UserError:
-    """Word that files could not be decoded: the first `most` of them with reasons, and how many there are."""
+    """Return the error for files that cannot be decoded: their number, and the first `most` with reasons."""
     shown = [f"  {store.names[row]}: {reason}" for row, reason in list(store.bad.items())[:most]]
     if len(store.bad) > most:
         shown.append(f"  ... ({len(store.bad)} in all)")

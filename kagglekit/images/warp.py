@@ -1,7 +1,7 @@
-"""From stored pictures to a finished batch: one affine warp, one colour map, one normalisation.
+"""Turn stored images into a batch: one affine warp, one colour map, one normalisation.
 
-`warp` and `finish` work on the CPU (OpenCV), `gather` and `finish_on_device` on the device that holds the
-store's pixels; either pair gives the same batch up to rounding.
+`warp` and `normalise` work on the CPU (OpenCV), `gather` and `normalise_on_device` on the device that holds the
+store's pixels; both pairs give the same batch up to rounding.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from kagglekit.types.data_config import DataConfig
     from kagglekit.types.recipe import Border
 
-# A picture of a batch is too small to be split: on 2 cores a second thread gained nothing, and the training
-# step wants it.
+# One image is too small to be split: on 2 cores a second thread gained nothing, and the training step needs the core.
 cv2.setNumThreads(1)
 
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "zero": cv2.BORDER_CONSTANT}
@@ -33,11 +32,10 @@ _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "ze
 def copy_side(size: int) -> int:
     """Return the side, px, of the stored copy that serves every view at image size `size`.
 
-    Bilinear sampling blurs a copy near the output's size, and has no antialiasing for one far above it. 3/2 lies
-    between: no view shows more than the short side (fit ``short``) or the whole picture (``long``, ``both``)
-    across the output, so that no warp reduces by more than 1.5. On pets and flowers-102 at 96 px, logistic
-    regression on frozen features had 0.04 more log loss with copies of 1.25 times the size, 0.06 to 0.07 more
-    with 1.125.
+    Bilinear sampling blurs a copy near the output's size, and aliases one far above it. The factor 3/2 lies between:
+    no view shows more than the short side (fit ``short``) or the whole image (``long``, ``both``) across the output,
+    so that no warp reduces by more than 1.5. On pets and flowers-102 at 96 px, logistic regression on frozen features
+    had 0.04 more log loss with copies of 1.25 times the size, and 0.06 to 0.07 more with 1.125.
     """
     return size * 3 // 2
 
@@ -55,10 +53,10 @@ def pixel_maps(
     squashed copies work too.
 
     Args:
-        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
+        maps: (B, 2, 3), output to image coordinates (see `kagglekit.types.view`).
         heights: (B,) of the stored copies, px.
-        widths: (B,) likewise.
-        aspects: (B,) width / height of the original pictures.
+        widths: (B,) of the stored copies, px.
+        aspects: (B,) width / height of the original images.
         size: Side of the output, px.
 
     Returns:
@@ -76,32 +74,32 @@ def pixel_maps(
 
 
 def warp(
-    pictures: Sequence[NDArray[np.uint8]],
+    images: Sequence[NDArray[np.uint8]],
     maps: NDArray[np.float32],
     aspects: NDArray[np.float32],
     size: int,
     border: Border,
 ) -> NDArray[np.uint8]:
-    """Sample each stored picture bilinearly at its map's points, on the CPU.
+    """Sample each stored image bilinearly at its map's points, on the CPU.
 
-    OpenCV 5.0 does four channels in less than half the time of three, with the same values: with the way there and
-    back this is 1.6 times as fast at 128 px, 2.1 times at 224 px.
+    OpenCV 5.0 warps four channels in less than half the time of three, with the same values. With both conversions this
+    is 1.6 times as fast at 128 px, and 2.1 times at 224 px.
 
     Args:
-        pictures: B stored copies, each (h, w, 3).
-        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
-        aspects: (B,) width / height of the original pictures.
+        images: B stored copies, each (h, w, 3).
+        maps: (B, 2, 3), output to image coordinates (see `kagglekit.types.view`).
+        aspects: (B,) width / height of the original images.
         size: Side of the output, px.
-        border: What lies outside of a picture.
+        border: How points outside of an image are filled.
 
     Returns:
         (B, size, size, 3).
     """
-    heights, widths = np.array([picture.shape[:2] for picture in pictures], np.int32).reshape(-1, 2).T
-    result = np.empty((len(pictures), size, size, 3), np.uint8)
+    heights, widths = np.array([image.shape[:2] for image in images], np.int32).reshape(-1, 2).T
+    result = np.empty((len(images), size, size, 3), np.uint8)
     flags = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    for picture, matrix, out in zip(pictures, pixel_maps(maps, heights, widths, aspects, size), result, strict=True):
-        wide = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)
+    for image, matrix, out in zip(images, pixel_maps(maps, heights, widths, aspects, size), result, strict=True):
+        wide = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
         warped = cv2.warpAffine(wide, matrix, (size, size), flags=flags, borderMode=_BORDERS[border])
         cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, dst=out)
     return result
@@ -117,17 +115,17 @@ def gather(
     size: int,
     border: Border,
 ) -> Tensor:
-    """Do what `warp` does on the device that holds the store's pixels; only the maps travel.
+    """Do the work of `warp` on the device that holds the store's pixels; only the maps are copied to it.
 
     Args:
-        flat: (bytes,) uint8: all pictures, each (h, w, 3) in rows, one after the other.
-        offsets: (B,) where each picture begins in `flat`, bytes, multiples of 3.
+        flat: (bytes,) uint8: all images, each (h, w, 3) in rows, one after the other.
+        offsets: (B,) the start of each image in `flat`, bytes, multiples of 3.
         heights: (B,) of the stored copies, px.
-        widths: (B,) likewise.
-        maps: (B, 2, 3), output to picture coordinates (see `kagglekit.types.view`).
-        aspects: (B,) width / height of the original pictures.
+        widths: (B,) of the stored copies, px.
+        maps: (B, 2, 3), output to image coordinates (see `kagglekit.types.view`).
+        aspects: (B,) width / height of the original images.
         size: Side of the output, px.
-        border: What lies outside of a picture.
+        border: How points outside of an image are filled.
 
     Returns:
         (B, 3, size, size) float32 in [0, 255], channels last, not rounded to whole numbers.
@@ -165,8 +163,8 @@ def _taps(at: Tensor, n: Tensor, border: Border) -> list[tuple[Tensor, Tensor]]:
     return taps
 
 
-def finish(pixels: NDArray[np.uint8], colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
-    """Apply the colour map and the normalisation, on the CPU: one table a picture, one pass over the pixels.
+def normalise(pixels: NDArray[np.uint8], colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
+    """Apply the colour map and the normalisation, on the CPU: one table for each image, one pass over the pixels.
 
     Args:
         pixels: (B, S, S, 3).
@@ -183,17 +181,17 @@ def finish(pixels: NDArray[np.uint8], colours: NDArray[np.float32] | None, confi
     if len(tables) == 1:
         cv2.LUT(pixels.reshape(-1, pixels.shape[2], 3), tables[0][:, None], result.reshape(-1, pixels.shape[2], 3))
     else:
-        for picture, table, out in zip(pixels, tables, result, strict=True):
-            cv2.LUT(picture, table[:, None], out)
+        for image, table, out in zip(pixels, tables, result, strict=True):
+            cv2.LUT(image, table[:, None], out)
     return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
-def finish_on_device(pixels: Tensor, colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
-    """Do what `finish` does where the pixels are.
+def normalise_on_device(pixels: Tensor, colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
+    """Do the work of `normalise` on the device of the pixels.
 
     Args:
         pixels: (B, 3, S, S) uint8 or float32, in [0, 255].
-        colours: (B, 2) as in `finish`.
+        colours: (B, 2) as in `normalise`.
         config: The network's mean and std.
 
     Returns:

@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from kagglekit.data.archive.extract import ARCHIVE_SUFFIXES, BadArchive, BrokenArchive, extract, extract_nested
-from kagglekit.data.location import LITTER, MARKER, is_complete, is_untidy, workshop
+from kagglekit.data.listing import LITTER
+from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.login import connect

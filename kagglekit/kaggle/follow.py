@@ -12,6 +12,7 @@ from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.submit import Ask, live, submit
 from kagglekit.kaggle.target import Target, check_target
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError
@@ -140,12 +141,11 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
         if value is not None
     ]
     display.report(f"submission {found.ref}: {', '.join(scores) or 'scored, but Kaggle does not show the score'}")
-    info = run.info() if run else {}
-    valid = (info.get("scores") or [{}])[-1].get(f"valid_{info.get('metric')}")
+    info = run.info() if run else RunInfo()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
     if valid and found.public is not None:
-        display.report(
-            f"valid {info['metric']} {valid[0]:.5f} ± {valid[1]:.5f}; public - valid {found.public - valid[0]:+.5f}"
-        )
+        gap = found.public - valid.value
+        display.report(f"valid {info.metric} {valid.value:.5f} ± {valid.error:.5f}; public - valid {gap:+.5f}")
 
 
 def _status_command(run: Run | None, ref: int) -> str:
@@ -158,7 +158,6 @@ def _report_local_score(target: Target, display: Display) -> None:
     if target.run is None:
         display.report(f"{target.file} is not scored: only runs are, when they finish")
         return
-    scores = target.run.info()["scores"][-1]
-    found = [(key.removeprefix("test_"), score) for key, score in scores.items() if key.startswith("test_")]
-    tests = [f"{key} {value:.4f} ± {error:.4f}" for key, (value, error) in found]
+    scores = target.run.info().ensemble_scores
+    tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
     display.report(f"local score of {target.run.name}: test {', '.join(tests) or 'labels are unknown'}")

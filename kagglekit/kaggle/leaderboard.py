@@ -142,7 +142,7 @@ def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
     for file in sorted(out.glob("*/*/score.json")):
         run = Run(file.parent)
         with suppress(UserError, ValueError, KeyError):  # a damaged run must not hide the others
-            mine = run.submissions() if run.info().get("slug") == slug else []
+            mine = run.submissions() if run.info().slug == slug else []
             scores += [(float(each["public"]), run.name) for each in mine if each["public"] is not None]
     return scores
 

@@ -132,7 +132,7 @@ def last_submission(run: Run, kaggle: Kaggle) -> int:
     Raises:
         UserError: There is none.
     """
-    slug = run.info().get("slug")
+    slug = run.info().slug
     if slug and any(entry["status"] == "sending" for entry in run.submissions()):
         with locked(run):
             if found := find_open(run, slug, kaggle):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kagglekit.data.location import existing_data
 from kagglekit.hooks.calls import Hooks
@@ -12,9 +13,13 @@ from kagglekit.hooks.manager import competition_names, load
 from kagglekit.kaggle.ledger import record_of_file
 from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from kagglekit.data.sample import Wanted
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
     name = _short_name(competition) if competition else "*"
     folders = sorted(out.glob(f"{name}/*/run.json"), key=lambda file: file.parent.name, reverse=True)
     for run in (Run(file.parent) for file in folders):
-        if _is_whole(run) and (competition or run.info().get("slug")):
+        if _is_whole(run) and (competition or run.info().slug):
             return run
     whose = competition or "a Kaggle competition"
     raise UserError(
@@ -93,7 +98,7 @@ def latest_finished(out: Path, competition: str | None) -> Run:
 def _is_whole(run: Run) -> bool:
     """Whether a run is readable and finished, with a submission of all test images."""
     try:
-        return run.info().get("status") == "finished" and run.submission.exists() and not run.recipe().limit
+        return run.info().status == "finished" and run.submission.exists() and not run.recipe().limit
     except (UserError, ValueError):
         return False
 
@@ -110,20 +115,33 @@ def check_target(target: Target, data: Path | None, message: str, display: Displ
     Raises:
         UserError: Kaggle would refuse the file, or there is no sample.
     """
-    from kagglekit.data.submission import check_file, read_sample
+    from kagglekit.data.sample import find_sample
+    from kagglekit.data.submission import check_file
 
     folder = data or _data_of(target)
-    sample = read_sample(folder) if folder else None
+    sample = find_sample(folder, *_wanted(target)) if folder else None
     if sample is None:
         raise UserError(
             f"no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
             f"pass the data folder with --data DIR, or download it: kagglekit download {target.plugin}",
         )
-    rows = check_file(target.file, sample)
-    display.report(f"{target.file}: {rows:,} rows, checked against sample_submission.csv")
+    rows = check_file(target.file, sample.rows, sample.file.name)
+    display.report(f"{target.file}: {rows:,} rows, checked against {sample.file.name}")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)
     return Package(slug, target.file, message or _describe(target), record)
+
+
+def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
+    """Return what the sample submission must be about, by the file and its run, and the one that the run named."""
+    from kagglekit.data.csv_file import read_csv
+    from kagglekit.data.sample import Wanted
+
+    rows, info = read_csv(target.file), target.run.info() if target.run else RunInfo()
+    images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
+    classes = frozenset(info.classes)
+    columns = frozenset(map(str, rows.columns[1:]))
+    return Wanted(images, classes, columns, itself=target.file), info.sample_file
 
 
 def target_of(run: Run) -> Target:
@@ -135,10 +153,10 @@ def target_of(run: Run) -> Target:
     info = run.info()
     if not run.submission.exists():
         raise UserError(
-            f"{run.folder} has no submission.csv; its status is {info.get('status', 'unknown')}",
+            f"{run.folder} has no submission.csv; its status is {info.status or 'unknown'}",
             f"resume it: kagglekit resume {run.folder}",
         )
-    return Target(info["plugin"], info["title"], info["slug"], run.submission, run)
+    return Target(info.plugin, info.title, info.slug, run.submission, run)
 
 
 def _of_run(competition: str, run: Run) -> Target:
@@ -172,8 +190,8 @@ def _is_own(file: Path) -> bool:
 def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
     run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
-    if competition and run.info().get("competition") != competition:
-        raise UserError(f"{run.folder} is a run of {run.info().get('competition')}, not {competition}")
+    if competition and (own := run.info().competition) != competition:
+        raise UserError(f"{run.folder} is a run of {own}, not {competition}")
     return run
 
 
@@ -184,8 +202,8 @@ def _short_name(competition: str) -> str:
 
 def _data_of(target: Target) -> Path | None:
     """Return the run's own data folder if it still exists, else the competition's usual place."""
-    if target.run and Path(own := target.run.info().get("data", "")).is_dir() and own:
-        return Path(own)
+    if target.run and (own := target.run.info().data_folder):
+        return own
     plugins = load(target.plugin)
     return existing_data(Hooks(plugins).competition(), plugins.competition)
 
@@ -193,7 +211,6 @@ def _data_of(target: Target) -> Path | None:
 def _describe(target: Target) -> str:
     if target.run is None:
         return target.file.name
-    scores = target.run.info().get("scores") or [{}]
-    metric = target.run.info().get("metric")
-    valid = scores[-1].get(f"valid_{metric}")
-    return f"{target.run.name}, valid {metric} {valid[0]:.4f}" if valid else target.run.name
+    info = target.run.info()
+    valid = info.ensemble_scores.get(f"valid_{info.metric}")
+    return f"{target.run.name}, valid {info.metric} {valid.value:.4f}" if valid else target.run.name

@@ -1,4 +1,4 @@
-"""Plugins, preset, recipe and stages, chosen without a look at the data."""
+"""Choose plugins, preset, recipe and stages, before the data are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
-from kagglekit.runs.folder import Run
+from kagglekit.runs.finished import FinishedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, UserError, listing, unknown
 from kagglekit.types.competition import Competition
@@ -27,7 +27,7 @@ MISSING = {
     "regression": "an image table with numbers as labels, a head without softmax, a loss and metrics for numbers, "
     "ensembles of numbers, and the CSV's form; kagglekit_loss and kagglekit_metric alone are not enough",
 }
-"""What training another task would need, and nobody has written."""
+"""What training another task would need."""
 
 
 def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
@@ -36,20 +36,20 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     Only ``--preset auto`` needs torch, to look for a GPU.
 
     Args:
-        request: What was asked.
-        warn: Gets what goes wrong without being a reason to stop.
+        request: The user's request.
+        warn: Called with each warning.
 
     Raises:
-        UserError: Something was asked for that is not there, or does not fit.
+        UserError: The request names something that does not exist, or does not fit.
     """
     if not request.competition:
-        raise UsageError("no competition is named: `kagglekit competitions` lists them")
+        raise UsageError("no competition given: `kagglekit competitions` lists them")
     plugins = load(request.competition, request.disable)
     for line in plugins.warnings:
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition
     competition = hooks.competition()
-    base = find_run(request.from_run, request.out, name) if request.from_run else None
+    base = FinishedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
     check_folds(request, recipe)
@@ -57,12 +57,14 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     return Choice(request, name, hooks, competition, base, preset, recipe, stages)
 
 
-def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base: Run | None) -> tuple[str, Recipe]:
+def choose_recipe(
+    hooks: Hooks, competition: Competition, request: Request, base: FinishedRun | None
+) -> tuple[str, Recipe]:
     """Return the preset's name and the recipe with every override applied and every name checked.
 
     Raises:
-        UsageError: An unknown preset, an override that does not fit, a name that no plugin provides.
-        UserError: The task can't be trained yet.
+        UsageError: The preset is unknown, an override does not fit, or no plugin provides a name.
+        UserError: The task cannot be trained yet.
     """
     if competition.task != "single-label":
         raise UserError(
@@ -75,11 +77,11 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
     if request.recipe:
         preset, recipe = request.preset, request.recipe
     elif base and request.preset == "auto":
-        preset, recipe = "", base.recipe()
+        preset, recipe = "", base.recipe
     else:
         preset = auto_preset(request.device) if request.preset == "auto" else request.preset
         recipe = hooks.recipe(preset)
-    shorthands: list[str] = []  # before the settings, which may say more
+    shorthands: list[str] = []  # before the settings, which take precedence
     if request.epochs is not None:
         shorthands += epochs_setting(stage_numbers(request.stages, recipe)[-1], request.epochs)
     if request.size is not None:
@@ -92,12 +94,12 @@ def choose_recipe(hooks: Hooks, competition: Competition, request: Request, base
 
 
 def _check_measured(request: Request, recipe: Recipe) -> None:
-    """Refuse a batch size that depends on how fast the machine happens to be where nothing may."""
+    """Refuse a batch size found by a benchmark in a deterministic run."""
     auto = [number for number, stage in enumerate(recipe.stages, 1) if stage.find_batch]
     if auto and request.deterministic:
         raise UsageError(
-            f"--deterministic measures nothing, and batch_size=auto would (stage {listing(auto)})",
-            f"name a number: --set stage.{auto[0]}.batch_size=64",
+            f"--deterministic cannot be combined with batch_size=auto, which benchmarks (stage {listing(auto)})",
+            f"set a number: --set stage.{auto[0]}.batch_size=64",
         )
 
 
@@ -114,30 +116,30 @@ def stage_numbers(text: str, recipe: Recipe) -> tuple[int, ...]:
     """Read ``3``, ``2-3`` or ``3-`` as the numbers of the stages to run.
 
     Raises:
-        UsageError: It is none of these, or there are no such stages.
+        UsageError: It has another form, or names stages that do not exist.
     """
     last = len(recipe.stages)
     if not text:
         return tuple(range(1, last + 1))
     form = re.fullmatch(r"(\d+)(-(\d*))?", text)
     if not form:
-        raise UsageError(f"--stages {text!r}: write 3, 2-3 or 3-")
+        raise UsageError(f"invalid --stages {text!r}: expected 3, 2-3 or 3-")
     start = int(form[1])
     end = start if form[2] is None else int(form[3] or last)
     if not 1 <= start <= end <= last:
-        raise UsageError(f"--stages {text!r}: the recipe has stages 1 to {last}")
+        raise UsageError(f"invalid --stages {text!r}: the recipe has stages 1 to {last}")
     return tuple(range(start, end + 1))
 
 
 def check_folds(request: Request, recipe: Recipe) -> None:
-    """Refuse options of folds that do not fit.
+    """Refuse options of folds that do not fit together.
 
     Raises:
-        UsageError: They don't.
+        UsageError: They do not.
     """
     if request.into and request.repeats > 1:
-        raise UsageError("--into completes one run: it can't be repeated")
+        raise UsageError("--into cannot be combined with --repeats: it completes one run")
     if (request.only_fold or request.into) and not recipe.folds:
-        raise UsageError("--only-fold and --into are for runs with folds: add --folds N")
+        raise UsageError("--only-fold and --into need cross-validation: add --folds K")
     if request.only_fold and request.only_fold > recipe.folds:
-        raise UsageError(f"--only-fold {request.only_fold}: there are folds 1 to {recipe.folds}")
+        raise UsageError(f"invalid --only-fold {request.only_fold}: the folds are 1 to {recipe.folds}")

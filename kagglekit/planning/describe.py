@@ -41,8 +41,7 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
 def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
     """Return where the weights came from before any training here, and their licence, empty if not stated."""
     if plan.base:
-        info = plan.base.info()
-        return str(info.get("weights", "")), str(info.get("licence", ""))
+        return plan.base.info.weights, plan.base.info.licence
     config = data_config(model)
     return config.weights, plan.recipe.licence or config.licence
 
@@ -54,7 +53,7 @@ def describe_choice(choice: Choice, display: Display) -> None:
         display.report(f"preset: {choice.preset}{why}")
     if choice.base:
         what = "its weights" if choice.preset else "its recipe and weights"
-        display.report(f"starts from {choice.base.folder}: {what}")
+        display.report(f"starts from {choice.base.run.folder}: {what}")
     recipe = choice.recipe
     start = "that run's weights" if choice.base else "pretrained" if recipe.pretrained else "random weights"
     parts = (recipe.arch, start, f"{recipe.head} head", f"{recipe.groups} layer groups", f"seed {recipe.seed}")

@@ -1,4 +1,4 @@
-"""The finished run that another goes on from (``--from``): its valid images must stay out of training."""
+"""Checks of the finished run that another one starts from (``--from``): its valid images must stay out of training."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
-    from kagglekit.runs.folder import Run
+    from kagglekit.runs.finished import FinishedRun
     from kagglekit.types.recipe import Recipe
 
 
-def check_split(base: Run, recipe: Recipe) -> None:
-    """Refuse to go on from a run with another split: its training images would be among the valid ones.
+def check_split(base: FinishedRun, recipe: Recipe) -> None:
+    """Refuse to start from a run with another split: its training images would be among the valid ones.
 
     Raises:
-        UserError: It has another one.
+        UserError: The splits differ.
     """
-    before, info = base.recipe(), base.info()
-    if info.get("full_of"):
+    folder, before, info = base.run.folder, base.recipe, base.info
+    if info.full_of:
         raise UserError(
-            f"{base.folder} was trained on all labelled images: no valid score would be true of what goes on from it",
-            f"start from the run it was made of, {info['full_of']}",
+            f"{folder} was trained on all labelled images, so valid scores of a run started from it would be wrong",
+            f"start from the run it repeats: {info.full_of}",
         )
-    if "fold" in info:
+    if info.fold:
         raise UserError(
-            f"{base.folder} is one of several folds: it was trained on images that the others hold out",
+            f"{folder} is one fold of a run: it was trained on images that other folds hold out",
             "start from a run without folds",
         )
     fields = ("split_by", "valid", "limit", "folds", "group_duplicates")
@@ -33,6 +33,6 @@ def check_split(base: Run, recipe: Recipe) -> None:
     if changed:
         was = ", ".join(f"{field.replace('split_by', 'seed')}={getattr(before, field)}" for field in changed)
         raise UserError(
-            f"{base.folder} was trained on another split of the images: it had {was}",
-            "its valid images must stay out of training: leave these settings as they were",
+            f"{folder} was trained on another split of the images: it had {was}",
+            "keep these settings: its valid images must stay out of training",
         )

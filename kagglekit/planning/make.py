@@ -1,7 +1,8 @@
-"""From the request to the plan: data folder, image table, device."""
+"""Make the plan from the request: data folder, image table, device."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def make_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
-    """Choose, find the data, and check the image table, the device and the places to write to.
+    """Choose the recipe, find the data, and check the image table, the device and the folders to write to.
 
     Args:
-        request: What was asked.
-        display: Shows a download, and what goes wrong without being a reason to stop.
-        downloads: Where a download goes; None for the usual place.
+        request: The user's request.
+        display: Shows downloads and warnings.
+        downloads: Folder of a download; None for the usual one.
 
     Raises:
         UserError: Something does not fit; the message says what to change.
@@ -37,12 +38,13 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.compile import check_compile
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
+    from kagglekit.data.sample import sample_for
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
 
     choice = choose(request, display.warn)
-    if choice.base and not choice.base.final_weights.exists():
-        raise UserError(f"{choice.base.folder} has no final weights", "start from a run that finished its training")
+    if choice.base and not choice.base.run.final_weights.exists():
+        raise UserError(f"{choice.base.run.folder} has no final weights", "start from a run that finished training")
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_keep(request.store, device)
@@ -52,7 +54,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     options = DownloadOptions(display)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
-    return Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    sample = sample_for(table, data, classes, request.sample)
+    plan = Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    return replace(plan, sample=sample)
 
 
 def find_data(
@@ -68,22 +72,22 @@ def find_data(
     A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or, in a dry run, to `downloads`.
 
     Raises:
-        UserError: There is none, and none can be fetched.
+        UserError: There is none, and none can be downloaded.
     """
     if asked is not None:
         if not asked.is_dir():
             what = "is a file, not a folder" if asked.exists() else "does not exist"
             raise UserError(
                 f"the data folder {asked} {what}",
-                f"--data names the folder of the unpacked download; kagglekit download {name} --data DIR fetches it",
+                f"pass the folder of the unpacked download with --data, or run kagglekit download {name} --data DIR",
             )
         return asked.absolute()
     if there := existing_data(competition, name):
         return there
     if downloads and (competition.slug or competition.files):
         raise UserError(
-            f"there are no data in {data_place(name)}, and a dry run leaves nothing behind",
-            f"fetch them first: kagglekit download {name}, or name their folder with --data DIR",
+            f"no data found in {data_place(name)}, and a dry run downloads nothing",
+            f"download them first: kagglekit download {name}, or pass their folder with --data DIR",
         )
     return hooks.download(competition, downloads or data_place(name), options)
 
@@ -121,18 +125,17 @@ def image_table(
 
 
 def check_base_data(plan: Plan) -> None:
-    """Refuse to go on from a run that was trained on other data: its training images could be among the valid ones.
+    """Refuse to start from a run that was trained on other data: its training images could be among the valid ones.
 
     Raises:
         UserError: They differ.
     """
     if not plan.base or plan.fitted_on:
         return
-    info = plan.base.info()
-    if info.get("classes") != list(plan.classes):
-        return  # which is told when its weights are read
-    if info.get("data_key") != data_key(plan.table, plan.data, plan.classes):
+    if plan.base.info.classes != plan.classes:
+        return  # reported when its weights are read
+    if plan.base.info.data_key != data_key(plan.table, plan.data, plan.classes):
         raise UserError(
-            f"{plan.base.folder} was trained on other images, labels or splits than those in {plan.data}",
-            "its valid images must stay out of training: name its data with --data DIR, or leave out --from",
+            f"{plan.base.run.folder} was trained on other images, labels or splits than those in {plan.data}",
+            "pass its data with --data DIR, or leave out --from: its valid images must stay out of training",
         )

@@ -22,6 +22,7 @@ class Request:
     Attributes:
         competition: A competition's name or a plugin file.
         data: The data folder; None for the usual places, or a download.
+        sample: The sample submission: a file, or its name in the data folder; None to look for one.
         preset: ``auto`` or one of `kagglekit.hooks.calls.PRESETS`.
         settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
         epochs: Shorthand for the epochs of the last stage that is run.
@@ -48,6 +49,7 @@ class Request:
 
     competition: str
     data: Path | None = None
+    sample: Path | None = None
     preset: str = "auto"
     settings: Sequence[str] = ()
     epochs: int | None = None

@@ -1,4 +1,4 @@
-"""The end of a training: the final weights, predictions of every member, and what they come to."""
+"""The end of a training: final weights, predictions of every member, their ensemble, scores and the submission."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from kagglekit.compute.network import save_weights
+from kagglekit.planning.plan import Plan
 from kagglekit.prediction.members import Predicted, predict_members
 from kagglekit.prediction.results import Results, Scored, finish_run
 from kagglekit.runs.folder import Run
@@ -19,50 +20,54 @@ from kagglekit.types.metric import Score
 from kagglekit.types.predictions import load_predictions, save_predictions
 
 
-def finish(context: RunContext, snapshots: Sequence[Snapshot]) -> dict[str, Score]:
-    """Keep the final weights, predict, combine, score, and write the submission; return the ensemble's scores."""
-    last = context.plan.recipe.stages[context.plan.stages[-1] - 1]
+def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
+    """Save the final weights, predict, combine, score, and write the submission; return the ensemble's scores."""
+    last = context.stage(context.stages[-1])
     save_weights(context.model, context.run.final_weights)
     started = time.perf_counter()
-    predicted = predict_members(context, snapshots or [Snapshot("final", last, last.cycles)])
-    if context.plan.fitted_on is None:
+    predicted = predict_members(context, context.position.snapshots or [Snapshot("final", last, last.cycles)])
+    if plan.fitted_on is None:
         record_valid(context)
     streamed = sum(each.seconds for each in context.images.decoded)
-    record_decoding(context.run, context.images)
-    context.run.update_info(predict_seconds=round(time.perf_counter() - started - streamed, 2))
-    members, other = [each.member for each in predicted], context.plan.fitted_on
-    if other is None:
-        outcome = Results(context.plan, context.run, context.display, context.images.valid_labels())
-    else:
-        members = [replace(m, valid=load_predictions(other.predictions(m.name, "valid"))) for m in members]
-        outcome = _fitted_outcome(context, other, members)
-    return finish_run(outcome, members, _tables(context, predicted), _plain(context, predicted))
+    record_decoding(context.record, context.images)
+    context.record.update(predict_seconds=round(time.perf_counter() - started - streamed, 2))
+    members = [each.member for each in predicted]
+    results = Results(plan, context.run, context.record, context.display, context.images.valid_labels())
+    if plan.fitted_on:
+        members = [_with_valid(member, plan.fitted_on.run) for member in members]
+        results = replace(results, labels=_fitted_labels(context.run, plan.fitted_on.run, members), scored=False)
+    return finish_run(results, members, _tables(context, predicted), _plain(context, predicted))
 
 
-def _fitted_outcome(context: RunContext, other: Run, members: Sequence[Member]) -> Results:
-    """Return the outcome of a training on all images, whose ensemble is fitted on another run's valid predictions.
+def _with_valid(member: Member, other: Run) -> Member:
+    """Return a member with the valid predictions of another run, which the ensemble is fitted on."""
+    return replace(member, valid=load_predictions(other.predictions(member.name, "valid")))
 
-    They are kept with their labels, so that the folder predicts by itself.
+
+def _fitted_labels(run: Run, other: Run, members: Sequence[Member]) -> pd.Series[str]:
+    """Keep the predictions and labels of another run that the ensemble is fitted on; return the labels.
+
+    The run's folder then predicts without the other run.
     """
     labels = pd.Series({row["id"]: row["label"] for row in other.valid()}, dtype="str").loc[members[0].valid.index]
-    context.run.write_fitted_rows([{"id": str(image), "label": label} for image, label in labels.items()])
+    run.write_fitted_rows([{"id": str(image), "label": label} for image, label in labels.items()])
     for member in members:
-        save_predictions(member.valid, context.run.fitted_on(member.name))
-    return Results(context.plan, context.run, context.display, labels, scored=False)
+        save_predictions(member.valid, run.fitted_on(member.name))
+    return labels
 
 
 def _tables(context: RunContext, predicted: Sequence[Predicted]) -> list[Scored]:
-    """List what is scored: each member plain and with test-time augmentation."""
+    """List the scored predictions: each member's, plain and with test-time augmentation."""
     tables = []
     for each in predicted:
         tables.append(Scored(each.member.name, "plain", each.plain_valid, each.plain_test))
-        if context.plan.recipe.tta:
+        if context.recipe.tta:
             tables.append(Scored(each.member.name, "TTA", each.member.valid, each.member.test))
     return tables
 
 
 def _plain(context: RunContext, predicted: Sequence[Predicted]) -> list[Member]:
     """Return the members without test-time augmentation, where there is any."""
-    if not context.plan.recipe.tta:
+    if not context.recipe.tta:
         return []
     return [replace(each.member, valid=each.plain_valid, test=each.plain_test) for each in predicted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +21,11 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
-from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
-from kagglekit.types.view import View
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class LoadedModel:
     hooks: Hooks
     recipe: Recipe
     stage: Stage
-    classes: list[str]
+    classes: tuple[str, ...]
     model: nn.Module
     compute: Compute
 
@@ -81,15 +80,15 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
             f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
         )
     hooks = Hooks(load_for(folder))
-    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info["classes"]))
-    last = recipe.stages[info["stages"][-1] - 1]
+    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info.classes))
+    last = recipe.stages[info.stages[-1] - 1]
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
     load_weights(model, weights)
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return LoadedModel(hooks, recipe, stage, info["classes"], model, Compute(device, fp32, fp32, "as weights are kept"))
+    return LoadedModel(hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as weights are kept"))
 
 
 def predict_files(
@@ -108,7 +107,8 @@ def predict_files(
         UserError: A file can't be decoded.
     """
     loaders, rows = [], np.arange(len(files))
-    for view, pass_number in _views(restored, tta):
+    config = data_config(restored.model)
+    for view, pass_number in predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta):
         spec = StoreSpec(
             tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
         )
@@ -117,18 +117,9 @@ def predict_files(
             raise bad_images_error(store, "leave them out of the list")
         rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
         keys = image_keys(names, restored.recipe.seed, "tta")
-        loader = Loader(store, view, restored.size, data_config(restored.model), keys, restored.compute.device)
+        loader = Loader(store, view, restored.size, config, keys, restored.compute.device)
         loaders.append((loader, pass_number))
     passes = Passes(loaders, rows)
     parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
     found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
     return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
-
-
-def _views(restored: LoadedModel, tta: bool) -> Iterator[tuple[View, int]]:
-    """Yield each view with its pass: the plain one, then the augmented ones if asked for."""
-    recipe, stage, config = restored.recipe, restored.stage, data_config(restored.model)
-    yield restored.hooks.views(recipe, stage, "plain", config), 0
-    if tta and recipe.tta:
-        view = restored.hooks.views(recipe, stage, "tta", config)
-        yield from ((view, pass_number) for pass_number in range(1, n_passes(view, recipe.tta) + 1))

@@ -15,11 +15,11 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import load_weights, set_input_size
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
-from kagglekit.images.decode import Kind
 from kagglekit.images.loader import Passes
-from kagglekit.prediction.tta import mean_over_passes, n_passes
+from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
+from kagglekit.types.decoded import Kind
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
 
@@ -44,7 +44,7 @@ class Tables(NamedTuple):
 
 def predict_members(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Predict valid and test images with each snapshot; add the averaged weights' where the recipe asks for them."""
-    if context.plan.recipe.ensemble == "average":
+    if context.recipe.ensemble == "average":
         snapshots = [*snapshots, averaged_snapshot(context, snapshots)]
     if context.images.stream:
         return _predict_streamed(context, snapshots)
@@ -88,7 +88,7 @@ def _network(context: RunContext, snapshot: Snapshot) -> nn.Module:
 
 
 def _size(context: RunContext, snapshot: Snapshot) -> int:
-    return context.plan.recipe.predict_size or snapshot.stage.size
+    return context.recipe.predict_size or snapshot.stage.size
 
 
 def _member(context: RunContext, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
@@ -113,23 +113,18 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     """Predict the images of a split, plain and with test-time augmentation."""
     ids = context.images.ids(split)
     if not ids:
-        nothing = make_predictions([], context.plan.classes, np.zeros((0, len(context.plan.classes)), np.float32))
+        nothing = make_predictions([], context.classes, np.zeros((0, len(context.classes)), np.float32))
         return Tables(nothing, nothing)
     size = _size(context, snapshot)
-    stage, hooks, recipe = snapshot.stage, context.plan.hooks, context.plan.recipe
     kind: Kind = "test" if split == "test" else "labelled"
-    plain = hooks.views(recipe, stage, "plain", context.config)
-    views = [(plain, 0)]
-    if recipe.tta:
-        tta = hooks.views(recipe, stage, "tta", context.config)
-        views += [(tta, pass_number) for pass_number in range(1, n_passes(tta, recipe.tta) + 1)]
+    views = predicting_views(context.hooks, context.recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     passed = predict_pass(network, passes, passes.places, 0, context.compute)
-    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if recipe.tta else "")
+    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
     results = _shown(context, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
-    first = make_predictions(ids, context.plan.classes, results[0])
-    return Tables(first, make_predictions(ids, context.plan.classes, mean_over_passes(results)))
+    first = make_predictions(ids, context.classes, results[0])
+    return Tables(first, make_predictions(ids, context.classes, mean_over_passes(results)))
 
 
 def _shown(context: RunContext, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:

@@ -46,14 +46,14 @@ class NewImages:
 def has_parts(run: Run) -> bool:
     """Return whether a run is of several folds, or a blend: it has no final weights."""
     info = run.info()
-    return bool(info.get("blend_of") or info.get("folds"))
+    return bool(info.blend_of or info.folds)
 
 
 def ranks_images(run: Run) -> bool:
     """Return whether what a run says of an image depends on the other images that it is asked about."""
-    within = [_beside(run, name) for name in run.info().get("blend_of", [])]
+    within = [_beside(run, name) for name in run.info().blend_of]
     return has_parts(run) and (
-        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().get("blend_of"))
+        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().blend_of)
     )
 
 
@@ -69,26 +69,26 @@ def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
     """
     info, members = run.info(), members_of_new_images(run, images)
     ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
-    check_predictions(ensemble.test, info["classes"], list(members[0].test.index))
+    check_predictions(ensemble.test, info.classes, list(members[0].test.index))
     return ensemble.test
 
 
 def members_of_new_images(run: Run, images: NewImages) -> list[Member]:
     """Return a run's members, with the predictions its ensemble is fitted on, and those of the images as test."""
     info = run.info()
-    if info.get("blend_of"):
-        return [member for name in info["blend_of"] for member in _blended(_beside(run, name), images)]
-    trainings = [run.fold(number) for number in info.get("folds", [])] or [run]
-    entries = info.get("members", [])
-    _check(run, trainings, [entry["name"] for entry in entries])
+    if info.blend_of:
+        return [member for name in info.blend_of for member in _blended(_beside(run, name), images)]
+    trainings = [run.fold(number) for number in info.folds] or [run]
+    entries = info.members
+    _check(run, trainings, [entry.name for entry in entries])
     return [
         Member(
-            entry["name"],
-            load_predictions(run.fitted_on(entry["name"])),
-            average([_predicted(training, entry["name"], images) for training in trainings]),
+            entry.name,
+            load_predictions(run.fitted_on(entry.name)),
+            average([_predicted(training, entry.name, images) for training in trainings]),
             run.name,
-            entry["stage"],
-            entry["cycle"],
+            entry.stage,
+            entry.cycle,
         )
         for entry in entries
     ]
@@ -106,7 +106,7 @@ def _beside(blend: Run, name: str) -> Run:
 
 def _blended(run: Run, images: NewImages) -> list[Member]:
     """Return what a run adds to a blend: its members; of a blend its ensemble alone."""
-    if run.info().get("blend_of"):
+    if run.info().blend_of:
         valid = load_predictions(run.predictions("ensemble", "valid"))
         return [Member(f"{run.name}/ensemble", valid, predict_new_images(run, images), run.name, "blend", 1)]
     return [

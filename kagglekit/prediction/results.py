@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.data.sample import checked_against, no_sample
+from kagglekit.data.submission import check_submission, clip_predictions, doubt, write_submission
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Ensemble, Member
@@ -35,6 +37,7 @@ class Results:
     Attributes:
         plan: The run's.
         run: Its folder.
+        record: Its run.json.
         display: Where it shows itself.
         labels: Class names by id of the images that the members' valid tables are of.
         scored: Whether the valid tables are this run's own and say how good it is; those of another run, which an
@@ -43,6 +46,7 @@ class Results:
 
     plan: Plan
     run: Run
+    record: Record
     display: Display
     labels: pd.Series[str]
     scored: bool = True
@@ -59,48 +63,48 @@ class Scored:
 
 
 def finish_run(
-    outcome: Results, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
+    results: Results, members: Sequence[Member], others: Sequence[Scored], plain: Sequence[Member] = ()
 ) -> dict[str, Score]:
     """Combine, score and write the submission; return the ensemble's scores.
 
     Args:
-        outcome: See there.
+        results: See there.
         members: What is combined.
         others: What is scored beside the ensemble.
         plain: The members without test-time augmentation, where there is any: their ensemble is scored, too.
     """
-    ensemble = combine(outcome, members)
-    if outcome.scored:
-        save_predictions(ensemble.valid, outcome.run.predictions("ensemble", "valid"))
-    save_predictions(ensemble.test, outcome.run.predictions("ensemble", "test"))
-    last = Scored("ensemble", outcome.plan.recipe.ensemble, ensemble.valid, ensemble.test)
-    tables = [*others, *_plain_ensemble(outcome, plain), last]
-    rows = [score_row(outcome, each) for each in tables]
+    ensemble = combine(results, members)
+    if results.scored:
+        save_predictions(ensemble.valid, results.run.predictions("ensemble", "valid"))
+    save_predictions(ensemble.test, results.run.predictions("ensemble", "test"))
+    last = Scored("ensemble", results.plan.recipe.ensemble, ensemble.valid, ensemble.test)
+    tables = [*others, *_plain_ensemble(results, plain), last]
+    rows = [score_row(results, each) for each in tables]
     listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
-    outcome.run.update_info(scores=rows, members=listed, fitted=ensemble.fitted)
-    describe_scores(rows, outcome.plan, outcome.display)
-    write_csv(outcome, ensemble)
-    outcome.run.update_info(answered=outcome.plan.hooks.answered)
+    results.record.update(scores=rows, members=listed, fitted=ensemble.fitted)
+    describe_scores(rows, results.plan, results.display)
+    write_csv(results, ensemble)
+    results.record.update(answered=results.plan.hooks.answered)
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
 
 
-def _plain_ensemble(outcome: Results, plain: Sequence[Member]) -> list[Scored]:
+def _plain_ensemble(results: Results, plain: Sequence[Member]) -> list[Scored]:
     """Combine the members as they predict without test-time augmentation, whatever is fitted on those predictions."""
-    if not plain or not outcome.scored:
+    if not plain or not results.scored:
         return []
-    name = outcome.plan.recipe.ensemble
+    name = results.plan.recipe.ensemble
     try:
-        made = combine(outcome, plain)
+        made = combine(results, plain)
     except UserError as error:  # it only shows what the augmentation is worth: no reason to stop
-        outcome.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
+        results.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
         return []
     return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
 
 
-def combine(outcome: Results, members: Sequence[Member]) -> Ensemble:
+def combine(results: Results, members: Sequence[Member]) -> Ensemble:
     """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
-    plan = outcome.plan
-    ensemble = plan.hooks.ensemble(list(members), outcome.labels, plan.recipe, _groups(plan))
+    plan = results.plan
+    ensemble = plan.hooks.ensemble(list(members), results.labels, plan.recipe, _groups(plan))
     check_predictions(ensemble.valid, plan.classes, list(members[0].valid.index))
     check_predictions(ensemble.test, plan.classes, list(members[0].test.index))
     ids = [str(image) for image in plan.table.loc[plan.table["split"] == "test", "id"]]
@@ -124,13 +128,13 @@ def metrics_of(plan: Plan) -> list[Metric]:
     return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name})) for name in names]
 
 
-def score_row(outcome: Results, table: Scored) -> dict[str, Any]:
+def score_row(results: Results, table: Scored) -> dict[str, Any]:
     """Score predictions on every split with labels: ``{"member", "views", "valid_log_loss": [value, error], ...}``."""
-    metrics = metrics_of(outcome.plan)
-    valid = outcome.labels if outcome.scored else None
+    metrics = metrics_of(results.plan)
+    valid = results.labels if results.scored else None
     found = {
         **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid).items()},
-        **{f"test_{k}": s for k, s in score_table(metrics, table.test, outcome.plan.truth).items()},
+        **{f"test_{k}": s for k, s in score_table(metrics, table.test, results.plan.truth).items()},
     }
     flat = {key: [round(score.value, 6), round(score.error, 6)] for key, score in found.items()}
     return {"member": table.member, "views": table.views, **flat}
@@ -144,56 +148,63 @@ def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series
     return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
 
 
-def write_csv(outcome: Results, ensemble: Ensemble) -> None:
+def write_csv(results: Results, ensemble: Ensemble) -> None:
     """Write submission.csv, checked, where there are test images."""
-    plan, display = outcome.plan, outcome.display
+    plan, display = results.plan, results.display
     if not len(ensemble.test):
         display.report("no test images: no submission is written")
         return
     test = ensemble.test
     if plan.recipe.clip:
         test = clip_predictions(test, plan.recipe.clip)
-        _say_clip_gain(outcome, ensemble)
+        _say_clip_gain(results, ensemble)
     rows = submission_rows(plan, test)
-    write_submission(rows, outcome.run.submission)
+    write_submission(rows, results.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
-    display.report(f"submission: {outcome.run.submission} with {len(rows):,} rows, checked{limited}")
+    checked = f"{checked_against(plan.sample)}{limited}"
+    display.report(f"submission: {results.run.submission} with {len(rows):,} rows{checked}")
+    if plan.sample is None and plan.competition.slug:
+        display.warn(no_sample(plan.data))
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
     """Ask for the rows of the CSV, and check them.
 
     Raises:
-        UserError: They are not what sample_submission.csv asks for.
+        UserError: They differ from the sample submission.
     """
-    sample = read_sample(plan.data)
+    sample, name = (plan.sample.rows, plan.sample.file.name) if plan.sample else (None, "")
     if sample is not None and plan.recipe.limit:
         sample = sample[sample.iloc[:, 0].isin(test.index)]
     rows = plan.hooks.submission(plan.competition, test, sample)
-    check_submission(rows, sample, test, plan.competition)
+    check_submission(rows, sample, test, plan.competition, name)
     return rows
 
 
-def try_form(plan: Plan) -> None:
-    """Put even probabilities into the form of the CSV, and forget them: what does not fit is known before training.
+def try_form(plan: Plan) -> str:
+    """Write even probabilities in the form of the CSV and discard them, so that misfits are known before training.
+
+    Returns:
+        A warning if metric and form are at odds; else an empty string.
 
     Raises:
         UserError: See `submission_rows`.
     """
     ids = plan.table.loc[plan.table["split"] == "test", "id"].tolist()
-    if ids:
-        even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
-        submission_rows(plan, make_predictions(ids, plan.classes, even))
+    if not ids:
+        return ""
+    even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+    return doubt(submission_rows(plan, make_predictions(ids, plan.classes, even)), plan.competition.metric)
 
 
-def _say_clip_gain(outcome: Results, ensemble: Ensemble) -> None:
-    if not outcome.scored or not len(ensemble.valid):
+def _say_clip_gain(results: Results, ensemble: Ensemble) -> None:
+    if not results.scored or not len(ensemble.valid):
         return
-    log_loss = [outcome.plan.hooks.metric(outcome.plan.competition.model_copy(update={"metric": "log_loss"}))]
-    before = score_table(log_loss, ensemble.valid, outcome.labels)["log_loss"].value
-    clipped = clip_predictions(ensemble.valid, outcome.plan.recipe.clip)
-    after = score_table(log_loss, clipped, outcome.labels)["log_loss"].value
-    outcome.display.report(f"clipping to {outcome.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
+    log_loss = [results.plan.hooks.metric(results.plan.competition.model_copy(update={"metric": "log_loss"}))]
+    before = score_table(log_loss, ensemble.valid, results.labels)["log_loss"].value
+    clipped = clip_predictions(ensemble.valid, results.plan.recipe.clip)
+    after = score_table(log_loss, clipped, results.labels)["log_loss"].value
+    results.display.report(f"clipping to {results.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
 
 
 def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display) -> None:
@@ -218,23 +229,23 @@ def _cell(score: list[float] | None) -> str:
     return f"{score[0]:.4f} ± {score[1]:.4f}" if score else ""
 
 
-def candidates(outcome: Results, members: Sequence[Member]) -> list[Scored]:
+def candidates(results: Results, members: Sequence[Member]) -> list[Scored]:
     """Combine the members in every way that a plugin provides, but the chosen one.
 
     Whatever an ensemble fits, its valid table is honest (see `Ensemble`); still, the best of many scores flatters
     a little.
     """
-    plan = outcome.plan
+    plan = results.plan
     names = [name for name in plan.hooks.provides().ensemble if name not in (*NEEDS_MORE, plan.recipe.ensemble)]
     if len(members) == 1:
         names = [name for name in names if name in FOR_ONE]
     lines = []
-    for name in names if len(outcome.labels) else []:
+    for name in names if len(results.labels) else []:
         recipe = plan.recipe.model_copy(update={"ensemble": name})
         try:
-            made = combine(replace(outcome, plan=replace(plan, recipe=recipe)), members)
+            made = combine(replace(results, plan=replace(plan, recipe=recipe)), members)
         except UserError as error:  # nobody asked for it: no reason to stop
-            outcome.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
+            results.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
         else:
             lines.append(Scored("candidate", name, made.valid, made.test))
     return lines

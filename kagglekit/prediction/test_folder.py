@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
-from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
-from kagglekit.data.submission import check_submission, clip_predictions, read_sample, write_submission
+from kagglekit.data.listing import images_below, in_order
+from kagglekit.data.sample import Wanted, checked_against, find_sample, names_of, no_sample
+from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.prediction.new_images import NewImages, predict_new_images
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-def submit_test_folder(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
+def submit_test_folder(
+    run: Run, data: Path, file: Path, device: str, display: Display, sample: Path | None = None
+) -> pd.DataFrame:
     """Predict the test images of a folder as the run did its own, without a network, and write a checked CSV.
 
     All members predict, of all folds or of all runs of a blend, with the recipe's test-time augmentation; the run's
-    ensemble combines them. Images that can't
-    be decoded get the mean prediction.
+    ensemble combines them. Images that cannot be decoded get the mean prediction.
+
+    Args:
+        run: A finished run.
+        data: The folder with the test images.
+        file: The CSV.
+        device: Where to compute.
+        display: Shows warnings.
+        sample: The sample submission: a file, or its name in `data`; None to look for one.
 
     Returns:
         The rows of the CSV.
@@ -42,12 +52,14 @@ def submit_test_folder(run: Run, data: Path, file: Path, device: str, display: D
             what it must be.
     """
     with offline(), memory_returned():
-        return _submitted(run, data, file, device, display)
+        return _submitted(run, data, file, device, display, sample)
 
 
-def _submitted(run: Run, data: Path, file: Path, device: str, display: Display) -> pd.DataFrame:
+def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, asked: Path | None) -> pd.DataFrame:
     hooks = Hooks(load_for(run), display.warn)
-    competition, sample = hooks.competition(), read_sample(data)
+    competition = hooks.competition()
+    found_sample = find_sample(data, _wanted(hooks, data, run.info().classes), asked)
+    sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)
     found = predict_new_images(run, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
@@ -55,9 +67,20 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display) 
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
     test = clip_predictions(with_missing_rows(found, ids), run.recipe().clip)
     rows = hooks.submission(competition, test, sample)
-    check_submission(rows, sample, test, competition)
+    check_submission(rows, sample, test, competition, name)
     write_submission(rows, file)
+    display.report(f"submission: {file} with {len(rows):,} rows{checked_against(found_sample)}")
+    if found_sample is None and competition.slug:
+        display.warn(no_sample(data))
     return rows
+
+
+def _wanted(hooks: Hooks, data: Path, classes: Sequence[str]) -> Wanted:
+    """Return what a sample submission for the folder's test images must be about."""
+    listed = _listed(hooks, data)
+    pools = [] if listed else _pools(data)
+    files = list(listed.items()) or [(name, data.absolute() / name) for pool in pools[:1] for name in pool]
+    return Wanted([names_of(image, path, data.absolute()) for image, path in files], frozenset(classes))
 
 
 def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
@@ -76,28 +99,41 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
     Raises:
         UserError: There are none, or the ids fit no way of naming them.
     """
-    try:
-        table = hooks.labels(data)
-        listed = table[table["split"] == "test"]
-        found = {str(row.id): data.absolute() / str(row.path) for row in listed.itertuples()}
-    except UserError:
-        found = {}
+    found = _listed(hooks, data)
     if not found or (ids is not None and not set(ids) <= set(found)):
         found = _by_name(data, ids)
     return found if ids is None else {image: found[image] for image in ids}
 
 
+def _listed(hooks: Hooks, data: Path) -> dict[str, Path]:
+    """Return the test images by id that the competition's plugin lists; none if it needs files that are not there."""
+    data = data.absolute()  # the plugin's paths may begin with it, or be relative to it
+    try:
+        table = hooks.labels(data)
+    except UserError:
+        return {}
+    listed = table[table["split"] == "test"]
+    return {str(row.id): data / str(row.path) for row in listed.itertuples()}
+
+
+def _pools(data: Path) -> list[list[str]]:
+    """Return the relative paths of the images below folders named test..., if there are any, then of all images."""
+    everything = in_order(images_below(data))
+    within = [name for name in everything if name.lower().startswith("test")]
+    return [pool for pool in (within, everything) if pool]
+
+
 def _by_name(data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
     """Match the images below folders named test..., else all, by stem, name or path."""
-    names = [p.relative_to(data).as_posix() for p in data.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES]
-    everything = in_order(names)
-    within = [name for name in everything if name.lower().startswith("test")]
-    if not everything:
+    pools = _pools(data)
+    if not pools:
         raise UserError(f"there are no images in {data}", "--data names the folder with the test images in it")
-    for pool in (within, everything):
+    for pool in pools:
         paths = [data / name for name in pool]
         for keys in ([p.stem for p in paths], [p.name for p in paths], pool):
             if paths and len(set(keys)) == len(keys) and (ids is None or set(ids) <= set(keys)):
                 return {key: path.absolute() for key, path in zip(keys, paths, strict=True)}
-    asked = "no sample_submission.csv" if ids is None else f"sample_submission.csv has ids such as {listing(ids, 3)}"
-    raise UserError(f"the images in {data} can't be told apart by id: {asked}, files are {listing(everything, 3)}")
+    asked = (
+        "there is no sample submission" if ids is None else f"the sample submission has ids such as {listing(ids, 3)}"
+    )
+    raise UserError(f"the images in {data} cannot be identified: {asked}, files are {listing(pools[-1], 3)}")

@@ -1,19 +1,37 @@
-"""Test-time augmentation: which views predict, and their mean."""
+"""Test-time augmentation: the views that predict, and their mean."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kagglekit.hooks.calls import Hooks
+from kagglekit.types.data_config import DataConfig
+from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import View
 
 
+def predicting_views(
+    hooks: Hooks, recipe: Recipe, stage: Stage, config: DataConfig, *, tta: bool = True
+) -> list[tuple[View, int]]:
+    """Return the views that predict, each with its pass: the plain one as pass 0, then the augmented ones.
+
+    Args:
+        hooks: The plugins.
+        recipe: `Recipe.tta` is the number of augmented passes; a view may have fewer (`View.passes`).
+        stage: Stage of the weights.
+        config: The network's input.
+        tta: False for the plain view alone.
+    """
+    views = [(hooks.views(recipe, stage, "plain", config), 0)]
+    if tta and recipe.tta:
+        view = hooks.views(recipe, stage, "tta", config)
+        passes = recipe.tta if view.passes is None else min(recipe.tta, view.passes)
+        views += [(view, pass_number) for pass_number in range(1, passes + 1)]
+    return views
+
+
 def mean_over_passes(passes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the probabilities (P, N, C) of P passes, in float64, each as heavy as the others, to (N, C)."""
+    """Return the mean (N, C) of the probabilities (P, N, C) of P passes, with equal weights, computed in float64."""
     mean: NDArray[np.float64] = passes.mean(axis=0, dtype=np.float64)
     return mean.astype(np.float32)
-
-
-def n_passes(view: View, asked: int) -> int:
-    """Return the number of augmented passes: what the recipe asks for, or all that the view has."""
-    return asked if view.passes is None else min(asked, view.passes)

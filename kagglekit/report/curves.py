@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
+from kagglekit.types.decoded import Decoded
 from kagglekit.types.recipe import Stage
 
 Row = Mapping[str, str]
@@ -163,7 +163,7 @@ def verdict(rows: Sequence[Row], stage: Stage) -> str:
     return "fitting"
 
 
-def timings(log: Sequence[Row], totals: Mapping[str, float], decoded: Sequence[Mapping[str, Any]]) -> list[Timing]:
+def timings(log: Sequence[Row], totals: Mapping[str, float], decoded: Sequence[Decoded]) -> list[Timing]:
     """Break down each stage's time.
 
     Args:
@@ -174,11 +174,11 @@ def timings(log: Sequence[Row], totals: Mapping[str, float], decoded: Sequence[M
     return [_timing(name, rows, totals.get(name), decoding(decoded, name)) for name, rows in by_stage(log).items()]
 
 
-def decoding(decoded: Sequence[Mapping[str, Any]], stage: str) -> tuple[float, float]:
+def decoding(decoded: Sequence[Decoded], stage: str) -> tuple[float, float]:
     """Return seconds and images per second of decoding for a stage; for the predictions if `stage` is empty."""
-    own = [each for each in decoded if each["stage"] == stage]
-    seconds = sum(each["seconds"] for each in own)
-    return seconds, sum(each["n"] for each in own) / seconds if seconds else 0.0
+    own = [each for each in decoded if each.stage == stage]
+    seconds = sum(each.seconds for each in own)
+    return seconds, sum(each.n for each in own) / seconds if seconds else 0.0
 
 
 def _timing(name: str, rows: Sequence[Row], total: float | None, decode: tuple[float, float]) -> Timing:

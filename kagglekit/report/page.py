@@ -25,8 +25,6 @@ from kagglekit.types.predictions import load_predictions, truth_numbers
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
-FACTS = ("title", "device", "started", "images", "classes", "status")  # of run.json; may be missing if it is damaged
-
 
 def leave_report(run: Run, display: Display) -> None:
     """Write a finished run's report; warn if this fails, because the run itself is complete."""
@@ -59,11 +57,11 @@ def write_report(run: Run, data: Path | None = None) -> None:
     infos = [each.run.info() for each in ran]
     page = template.render(
         run=run.name,
-        info={**dict.fromkeys(FACTS, ""), **info},
+        info=info,
         recipe=recipe,
-        metric=TITLES.get(info.get("metric", ""), info.get("metric", "")),
+        metric=TITLES.get(info.metric, info.metric),
         origin=scores.origin(info),
-        scores=scores.score_table(info.get("scores", [])),
+        scores=scores.score_table(info.scores),
         picked=scores.picked_stages(run),
         parts=scores.parts_table(run, ran),
         found_by_member=scores.found_by_member(info),
@@ -74,8 +72,8 @@ def write_report(run: Run, data: Path | None = None) -> None:
         ends=[end for each in ran for end in stage_ends(each)],
         rule=logs.RULE,
         charts=charts(ran),
-        test_decoding=logs.decoding([each for one in infos for each in one.get("decoded", [])], ""),
-        predict_seconds=sum(one.get("predict_seconds", 0.0) for one in infos),
+        test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
+        predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         judged=judged,
         missing=pictures.missing,
         **(prediction_panels(judged, pictures, recipe.seed) if judged else {}),

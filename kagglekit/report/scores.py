@@ -8,8 +8,7 @@ from typing import Any
 
 from kagglekit.report.trainings import Training, title
 from kagglekit.runs.folder import Run
-
-Info = Mapping[str, Any]  # run.json
+from kagglekit.runs.info import RunInfo
 
 
 @dataclass(frozen=True)
@@ -39,55 +38,55 @@ def score_table(scores: Sequence[Mapping[str, Any]], first: str = "") -> Table:
 
 def parts_table(run: Run, trainings: Sequence[Training]) -> Table | None:
     """Return the scores of each fold, or of each blended run in the same folder; None if there are no parts."""
-    names = run.info().get("blend_of", [])
+    names = run.info().blend_of
     if names:
-        parts = [(name, Run(run.folder.parent / name).info().get("scores", [])[-1:]) for name in names]
+        parts = [(name, Run(run.folder.parent / name).info().scores[-1:]) for name in names]
     else:
-        parts = [(each.label, each.run.info().get("scores", [])) for each in trainings if each.label]
+        parts = [(each.label, each.run.info().scores) for each in trainings if each.label]
     scores = [{"of": label, **row} for label, rows in parts for row in rows]
     return score_table(scores, "run" if names else "fold") if scores else None
 
 
-def found_by_member(info: Info) -> list[tuple[str, list[tuple[str, float]]]]:
+def found_by_member(info: RunInfo) -> list[tuple[str, list[tuple[str, float]]]]:
     """Return the ensemble's fitted values for members: their name (``weights``), and each member with its value."""
-    found = info.get("fitted", {}).items()
+    found = info.fitted.items()
     return [(key, [(name, float(x)) for name, x in value.items()]) for key, value in found if isinstance(value, dict)]
 
 
-def found_else(info: Info) -> list[str]:
+def found_else(info: RunInfo) -> list[str]:
     """Return a text for each single number that the ensemble fitted."""
-    return [f"{key}: {value:.4g}" for key, value in info.get("fitted", {}).items() if isinstance(value, float)]
+    return [f"{key}: {value:.4g}" for key, value in info.fitted.items() if isinstance(value, float)]
 
 
-def seeds_table(info: Info) -> Table | None:
+def seeds_table(info: RunInfo) -> Table | None:
     """Return the scatter of the scores over seeds; None if the run was not repeated."""
-    spread = info.get("repeats")
+    spread = info.repeats
     if not spread:
         return None
     heads = ["over seeds", "mean", "deviation", "error over images, paired", "smallest significant difference"]
     keys = ("mean", "deviation", "paired_error", "smallest")
-    names = [title(f"valid_{each['name']}") for each in spread["scores"]]
-    values = [[f"{each[key]:.4f}" for key in keys] for each in spread["scores"]]
+    names = [title(f"valid_{each.name}") for each in spread.scores]
+    values = [[f"{getattr(each, key):.4f}" for key in keys] for each in spread.scores]
     return Table(heads, [[name, *cells] for name, cells in zip(names, values, strict=True)])
 
 
 def picked_stages(run: Run) -> list[str]:
     """Return the stages whose epoch was chosen by the valid images; for a blend, those of its runs."""
     info = run.info()
-    if names := info.get("blend_of", []):
+    if names := info.blend_of:
         parts = [Run(run.folder.parent / name) for name in names]
         found = [stage for part in parts if part.recipe_file.exists() for stage in picked_stages(part)]
         return list(dict.fromkeys(found))
-    return run.recipe().picked(info.get("stages", []))
+    return run.recipe().picked(info.stages)
 
 
-def origin(info: Info) -> str:
+def origin(info: RunInfo) -> str:
     """Return the origin of a blend or of a run on all labelled images; empty for others."""
-    if info.get("blend_of"):
-        return f"A blend of {len(info['blend_of'])} runs; see their reports for the trainings."
-    if info.get("full_of"):
+    if info.blend_of:
+        return f"A blend of {len(info.blend_of)} runs; see their reports for the trainings."
+    if info.full_of:
         return (
-            f"{info['full_of']}, retrained on all labelled images. It has no valid images to score; see that run's "
+            f"{info.full_of}, retrained on all labelled images. It has no valid images to score; see that run's "
             "report for the recipe's score."
         )
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,8 +49,9 @@ class Thumbnails:
         if images and not self._made:  # the first one outside threads: readers import libraries on first use
             self._made[images[0]] = self._picture(images[0])
         new = [image for image in dict.fromkeys(images) if image not in self._made]
-        with ThreadPoolExecutor(cores()) as threads:
-            self._made.update(zip(new, threads.map(self._picture, new), strict=True))
+        if new:
+            with ThreadPoolExecutor(math.ceil(cores())) as threads:
+                self._made.update(zip(new, threads.map(self._picture, new), strict=True))
         return [self._made[image] for image in images]
 
     def _picture(self, image: str) -> str:
@@ -72,7 +74,7 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
 
 def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
-    folder = data or Path(str(run.info().get("data", "")))
+    folder = data or Path(str(run.info().data))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
     there = {image: file for image, file in files.items() if file.is_file()}
     if not there:

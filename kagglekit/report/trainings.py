@@ -59,14 +59,14 @@ def trainings(run: Run) -> list[Training]:
     """List a run's trainings that have started."""
     folds = [(number, run.fold(number)) for number in range(1, run.recipe().folds + 1)]
     begun = [Training(f"fold {number}", fold) for number, fold in folds if fold.recipe_file.exists()]
-    return begun or ([] if run.info().get("blend_of") else [Training("", run)])
+    return begun or ([] if run.info().blend_of else [Training("", run)])
 
 
 def stage_ends(training: Training) -> list[StageEnd]:
     """Judge a training's stages that have finished an epoch."""
     info, log = training.run.info(), rows.log(training.run)
     stages = {stage.name: (number, stage) for number, stage in enumerate(training.run.recipe().stages, 1)}
-    timings = logs.timings(log, info.get("stage_seconds", {}), info.get("decoded", []))
+    timings = logs.timings(log, info.stage_seconds, info.decoded)
     return [
         StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1]), timing)
         for (name, own), timing in zip(logs.by_stage(log).items(), timings, strict=True)

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from kagglekit.runs.info import RunInfo, read_info
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.types.recipe import Recipe
@@ -138,29 +139,13 @@ class Run:
                 "it is damaged, or another version of kagglekit wrote it: use that one, or make the run again",
             ) from error
 
-    def info(self) -> dict[str, Any]:
-        """Read run.json; empty if there is none yet.
+    def info(self) -> RunInfo:
+        """Read run.json.
 
         Raises:
-            UserError: It is damaged.
+            UserError: See `kagglekit.runs.info.read_info`.
         """
-        if not self.info_file.exists():
-            return {}
-        try:
-            return dict(json.loads(self.info_file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            what = f"{self.folder} cannot be read: its {self.info_file.name} is damaged: {error}"
-            raise UserError(what, "mend it, or remove the run's folder") from error
-
-    @property
-    def disabled(self) -> tuple[str, ...]:
-        """Names of the shared plugins that it left out; a blend, which has no request, keeps them by themselves."""
-        info = self.info()
-        return tuple(info.get("request", info).get("disable", ()))
-
-    def update_info(self, **facts: Any) -> None:
-        """Add facts to run.json."""
-        write_text(self.info_file, json.dumps({**self.info(), **facts}, indent=1) + "\n")
+        return read_info(self.info_file)
 
     def submissions(self) -> list[dict[str, Any]]:
         """Read the uploads to Kaggle, oldest first, from score.json; none if there is no such file.
@@ -241,9 +226,13 @@ def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def run_key(run: Run) -> str:
-    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place."""
-    info = run.info()
-    recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.exists() else ""  # a dry run has none
-    parts = [recipe, info.get("data_key"), info.get("stages")]
+def run_key(run: Run, info: RunInfo) -> str:
+    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place.
+
+    Args:
+        run: The run.
+        info: Its run.json; a dry run has none.
+    """
+    recipe = run.recipe_file.read_text(encoding="utf-8") if run.recipe_file.exists() else ""
+    parts = [recipe, info.data_key, info.stages]
     return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.metric import Score, greater_is_better
-from kagglekit.types.recipe import Stage
+from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
 
 CLEAR = 2.0  # a difference counts from so many of its standard errors on
-FACTS = (  # of run.json: what may explain that two runs differ; the seed is in the recipe
+FACTS = (  # of run.json: what may explain a difference between two runs; the seed is in the recipe
     *("competition", "plugin", "metric", "preset", "status", "stages", "from_run", "data", "images", "versions"),
     *("device", "cpu", "train_format", "infer_format", "weights", "licence"),
 )
@@ -143,8 +144,13 @@ def differing_recipe(a: Run, b: Run) -> dict[str, tuple[str, str]]:
         UserError: A run can't be read.
     """
     recipes = [_read(run)[0] for run in (a, b)]
-    n_stages = min(len(recipe["stages"]) for recipe in recipes)
-    return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
+    try:
+        n_stages = min(len(recipe["stages"]) for recipe in recipes)
+        return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
+    except _BROKEN as error:
+        raise UserError(
+            f"cannot compare the recipes of {a.name} and {b.name}: one is damaged ({_reason(error)})"
+        ) from error
 
 
 def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
@@ -153,8 +159,8 @@ def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     Raises:
         UserError: A run can't be read.
     """
-    infos = [_read(run)[1] for run in (a, b)]
-    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info.get(name))} for info in infos))
+    infos = [_read(run)[1].model_dump(mode="json") for run in (a, b)]
+    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info[name])} for info in infos))
 
 
 def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
@@ -167,7 +173,7 @@ def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
     if entries[0].competition != entries[1].competition:
         return {}
     first, second = (
-        {**_ensemble(_read(run)[1]), **{name: getattr(entry, name) for name in ("public", "private")}}
+        {**_read(run)[1].ensemble_scores, **{name: getattr(entry, name) for name in ("public", "private")}}
         for run, entry in zip((a, b), entries, strict=True)
     )
     both = [name for name in first if first[name] is not None and second.get(name) is not None]
@@ -183,10 +189,10 @@ def _value(score: Score | float) -> float:
     return score.value if isinstance(score, Score) else score
 
 
-def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
-    """Read recipe, facts and submissions as they stand: a recipe of an older version may not be valid any more."""
+def _read(run: Run) -> tuple[dict[str, Any], RunInfo, list[dict[str, Any]]]:
+    """Read recipe, info and submissions; the recipe unchecked, since an older version's may no longer be valid."""
     if not run.recipe_file.is_file():
-        raise UserError(f"{run.folder} is no run: it has no {run.recipe_file.name}")
+        raise UserError(f"{run.folder} is not a run: it has no {run.recipe_file.name}")
     try:
         return dict(json.loads(run.recipe_file.read_text(encoding="utf-8"))), run.info(), run.submissions()
     except _BROKEN as error:
@@ -194,14 +200,17 @@ def _read(run: Run) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]
 
 
 def _unreadable(run: Run, error: Exception) -> UserError:
-    return UserError(f"{run.folder} cannot be read: {type(error).__name__}: {error}")
+    return UserError(f"cannot read {run.folder}: {_reason(error)}")
 
 
-def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submissions: list[dict[str, Any]]) -> Entry:
-    stages = [Stage.model_construct(**stage) for stage in recipe["stages"]]
-    done = [stages[number - 1] for number in info.get("stages") or range(1, len(stages) + 1)]
-    metric = str(info.get("metric") or "")
-    scores = _ensemble(info)
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list[dict[str, Any]]) -> Entry:
+    stages = [_stage(stage) for stage in recipe["stages"]]
+    done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
+    metric, scores = info.metric, info.ensemble_scores
     valid = scores.get(f"valid_{metric}")
     complete = [each for each in submissions if each["status"] == "complete"]
     public, private = (_number(complete[-1].get(name)) if complete else None for name in ("public", "private"))
@@ -213,9 +222,9 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submiss
         px=int(done[-1].size),
         stages=len(done),
         epochs=sum(stage.epochs for stage in done if stage.by_gradient),
-        preset=str(info.get("preset") or ""),
-        limit=recipe.get("limit") or None,
-        status=str(info.get("status") or "unknown"),
+        preset=info.preset,
+        limit=int(recipe.get("limit") or 0) or None,
+        status=info.status or "unknown",
         metric=metric,
         valid=valid,
         test=scores.get(f"test_{metric}"),
@@ -223,19 +232,21 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: Mapping[str, Any], submiss
         private=private,
         best=_best([_number(each.get("public")) for each in complete], metric),
         gap=valid.value - public if valid and public is not None else None,
-        time=_number(info.get("seconds")),
+        time=_number(info.seconds),
     )
 
 
-def _ensemble(info: Mapping[str, Any]) -> dict[str, Score | None]:
-    """Return the ensemble's scores, by ``SPLIT_METRIC``: of what the submission holds, which is the last row."""
-    rows = [row for row in info.get("scores") or [] if row["member"] == "ensemble"][-1:]
-    return {name: _score(pair) for row in rows for name, pair in row.items() if isinstance(pair, list)}
+def _stage(fields: Mapping[str, Any]) -> Stage:
+    """Return a stage of any version: what this one does not know is left out, what it would refuse may stay.
 
-
-def _score(pair: Sequence[object]) -> Score | None:
-    value, error = map(_number, pair)
-    return None if value is None else Score(value, error or 0.0)
+    Raises:
+        ValueError: It would have more epochs than any stage has.
+    """
+    stage = Stage.model_construct(**fields)
+    few = stage.cycles <= MOST_CYCLES and max(stage.cycle_len, stage.cycle_mult) <= MOST_EPOCHS
+    if not few or stage.epochs > MOST_EPOCHS:
+        raise ValueError(f"a stage of more than {MOST_EPOCHS:,} epochs")
+    return stage
 
 
 def _number(value: object) -> float | None:
@@ -251,13 +262,13 @@ def _best(scores: Sequence[float | None], metric: str) -> float | None:
     return max(known) if greatest else min(known)
 
 
-def _date(run: Run, info: Mapping[str, Any]) -> datetime | None:
+def _date(run: Run, info: RunInfo) -> datetime | None:
     """Return when a run began: by run.json, else by its folder's name, which is in local time."""
     try:
-        if "started" in info:
-            return datetime.fromisoformat(info["started"]).astimezone()
+        if info.started:
+            return datetime.fromisoformat(info.started).astimezone()
         return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S").astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):  # the year 1 in another time zone
         return None
 
 
@@ -288,4 +299,5 @@ def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[st
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError)  # what a file with other content leads to
+_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What a file with other content leads to."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 
@@ -19,13 +20,16 @@ POLL = 0.2  # between two tries, s
 
 
 @contextmanager
-def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop it first") -> Iterator[None]:
+def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop it first") -> Iterator[Record]:
     """Keep other processes from working on a run, and note this one in run.json.
 
     Args:
         run: The run.
         wait: How long to wait for another process that works on it, s.
         hint: What to do if it still does.
+
+    Yields:
+        The record of the run, read under the lock.
 
     Raises:
         UserError: Another process works on it, or its folder can't be written.
@@ -35,13 +39,14 @@ def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop
     try:
         _acquire(run, lock, time.monotonic() + wait)
     except Timeout:
-        who = run.info().get("process", "unknown")
-        raise UserError(f"another process works on {run.folder}: number {who}", hint) from None
+        who = run.info().process or "unknown"
+        raise UserError(f"another process (number {who}) works on {run.folder}", hint) from None
     except OSError as error:
         raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
     try:
-        run.update_info(process=os.getpid())
-        yield
+        record = Record.of(run.info_file)
+        record.update(process=os.getpid())
+        yield record
     finally:
         lock.release()
 

@@ -1,4 +1,4 @@
-"""The errors a user can mend, and how they are worded."""
+"""Errors that a user can fix, and their messages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
-    """Something the user can mend: shown as one message without a traceback.
+    """An error that the user can fix: shown as a message without a traceback.
 
     Args:
-        what: What happened and why, in a sentence.
-        hint: What to do about it; empty where `what` already says it.
+        what: What happened and why, in one sentence.
+        hint: What to do about it; empty if `what` already says it.
     """
 
     exit_code = 1
@@ -23,7 +23,7 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A command typed wrongly (unknown name, wrong type, missing value)."""
+    """An invalid command (unknown name, wrong type, missing value)."""
 
     exit_code = 2
 
@@ -33,7 +33,7 @@ class NotFinite(UserError):
 
 
 class PluginError(UserError):
-    """A plugin failed or does not fit; the message names it."""
+    """A plugin failed or is invalid; the message names it."""
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -43,12 +43,12 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
-    """Word an unknown name: the nearest guess, then every choice."""
+    """Return the message for an unknown name: the nearest guess, then every choice."""
     known = sorted(choices)
-    return f"unknown {kind} {name!r}: {nearest(name, known)}known are {', '.join(known) or 'none'}"
+    return f"unknown {kind} {name!r}: {nearest(name, known)}choose from {', '.join(known) or 'none'}"
 
 
 def listing(items: Sequence[object], most: int = 5) -> str:
-    """Join the first few `items` and say how many there are: ``a, b, c ... (17 in all)``."""
+    """Join the first few `items`, with their number: ``a, b, c ... (17 in all)``."""
     shown = ", ".join(str(item) for item in items[:most])
     return shown if len(items) <= most else f"{shown} ... ({len(items)} in all)"

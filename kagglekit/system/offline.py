@@ -1,4 +1,4 @@
-"""No network: what predicts in a code competition must not need one."""
+"""Refuse network access: predicting in a code competition must not need it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kagglekit.system.errors import UserError
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Refuse names to be looked up and connections to be made to other machines while the block runs.
+    """Refuse name lookups and connections to other machines in the block.
 
-    Only what goes through Python's `socket` is refused, for all threads of the process.
+    Only access through Python's `socket` is refused, in all threads of the process.
 
     Raises:
-        UserError: Something in the block tried.
+        UserError: Code in the block tried to use the network.
     """
     plain = socket.getaddrinfo, socket.socket.connect, socket.socket.connect_ex
 
@@ -47,6 +47,6 @@ def offline() -> Iterator[None]:
 def _refused(address: Any) -> UserError:
     where = ":".join(str(part) for part in address[:2]) if isinstance(address, tuple) else address
     return UserError(
-        f"something asked for the network ({where}): a submission for a code competition is made without one",
-        "the plugin, or what it uses, must find all that it needs on this machine",
+        f"network access refused ({where}): code competitions run offline",
+        "the plugin must find everything it needs on this machine",
     )

@@ -1,4 +1,4 @@
-"""The folder of whatever can be made anew."""
+"""The cache folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ import platformdirs
 
 
 def cache_folder() -> Path:
-    """Return the folder for whatever can be made anew: ``$KAGGLEKIT_CACHE``, else the user's cache folder."""
+    """Return the folder for files that can be recreated: ``$KAGGLEKIT_CACHE``, else the user's cache folder."""
     chosen = os.environ.get("KAGGLEKIT_CACHE")
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("kagglekit")

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the first stops a run where nothing is lost, the second at once.
+"""Ctrl-C and SIGTERM: the first signal stops a run at the next safe point, the second one immediately.
 
-Signals belong to the whole process, and so does the little that is known of them here.
+Signals belong to the whole process, and so does the state of this module.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """The run was asked to stop.
+    """A signal asked the run to stop.
 
     Attributes:
-        exit_code: What the process exits with: 130 after Ctrl-C, 143 after SIGTERM.
+        exit_code: Exit code of the process: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
+        super().__init__(f"interrupted by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}")
         self.exit_code = 128 + number
 
 
 @dataclass
 class _Asked:
-    patient: bool = False
+    deferred: bool = False
     number: int = 0
 
 
@@ -39,54 +39,54 @@ _asked = _Asked()
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise `Stopped` in the block when the user asks to stop; asked twice, the process ends.
+    """Raise `Stopped` in the block at the first signal; a second signal ends the process.
 
-    Outside of the main thread, and for a signal that the process was told to ignore, nothing changes.
+    Outside of the main thread, and for signals that the process ignores, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    heeded = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
-    _asked.patient, _asked.number = False, 0
-    for number in heeded:
+    handled = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
+    _asked.deferred, _asked.number = False, 0
+    for number in handled:
         signal.signal(number, _ask)
     try:
         yield
     finally:
-        for number in heeded:
+        for number in handled:
             signal.signal(number, before[number])
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
     for each in SIGNALS:
-        signal.signal(each, signal.SIG_DFL)  # the system ends the process, whatever it is doing
-    if not _asked.patient:
+        signal.signal(each, signal.SIG_DFL)  # the next one ends the process immediately
+    if not _asked.deferred:
         raise Stopped(number)
     _asked.number = number
 
 
 @contextmanager
 def deferred_stop() -> Iterator[None]:
-    """Raise `Stopped` in the block at Ctrl-C, and keep it for `stop_if_asked`.
+    """Raise `Stopped` in the block at Ctrl-C, and remember it for `stop_if_asked`.
 
-    For loops that ask a server: Python drops what is raised in a finalizer, and those of requests and urllib3, which
-    close connections, take long enough to meet one Ctrl-C in 25 of those that come right after an answer.
+    For loops that poll a server: Python drops exceptions raised in a finalizer. The finalizers of requests and urllib3,
+    which close connections, met one Ctrl-C in 25 of those sent right after a response.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded, told = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    handled, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     _asked.number = 0
-    if heeded not in (signal.SIG_IGN, None):
+    if handled not in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, _remember)
-    sys.unraisablehook = lambda dropped: None if isinstance(dropped.exc_value, Stopped) else told(dropped)
+    sys.unraisablehook = lambda dropped: None if isinstance(dropped.exc_value, Stopped) else hook(dropped)
     try:
         yield
     finally:
-        sys.unraisablehook = told
-        if heeded not in (signal.SIG_IGN, None):
-            signal.signal(signal.SIGINT, heeded)
+        sys.unraisablehook = hook
+        if handled not in (signal.SIG_IGN, None):
+            signal.signal(signal.SIGINT, handled)
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
@@ -96,28 +96,28 @@ def _remember(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def stop_only_when_asked() -> Iterator[None]:
-    """In the block only `stop_if_asked` raises `Stopped`."""
-    _asked.patient = True
+    """In the block, only `stop_if_asked` raises `Stopped`."""
+    _asked.deferred = True
     try:
         yield
     finally:
-        _asked.patient = False
+        _asked.deferred = False
     stop_if_asked()
 
 
 @contextmanager
 def stop_anywhere() -> Iterator[None]:
-    """In this block inside of a `patient` one, `Stopped` is raised anywhere again."""
+    """In this block, inside of one of `stop_only_when_asked`, any point may raise `Stopped` again."""
     stop_if_asked()
-    _asked.patient = False
+    _asked.deferred = False
     try:
         yield
     finally:
-        _asked.patient = True
+        _asked.deferred = True
 
 
 def stop_if_asked() -> None:
-    """Raise `Stopped` if the user asked to stop."""
+    """Raise `Stopped` if a signal has asked to stop."""
     if _asked.number:
         number, _asked.number = _asked.number, 0
         raise Stopped(number)

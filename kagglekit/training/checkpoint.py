@@ -11,7 +11,7 @@ import torch
 from kagglekit.compute.device import BATCH, Compute, Format
 from kagglekit.compute.network import frozen_names, set_input_size
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
-from kagglekit.runs.folder import run_key
+from kagglekit.runs.info import RunInfo
 from kagglekit.training.context import Position, RunContext, Snapshot
 from kagglekit.training.state import TrainState
 
@@ -33,9 +33,9 @@ def save(context: RunContext, state: TrainState | None = None) -> None:
 
 def _facts(context: RunContext) -> dict[str, Any]:
     position = context.position
-    names = [stage.name for stage in context.plan.recipe.stages]  # a stage whose rate was found is not the recipe's own
+    names = [stage.name for stage in context.recipe.stages]  # a stage whose rate was found is not the recipe's own
     return {
-        "run": run_key(context.run),
+        "run": context.key,
         "done": position.done,
         "snapshots": [[each.name, names.index(each.stage.name), each.cycle] for each in position.snapshots],
         "size": position.size,
@@ -52,7 +52,7 @@ def restore(context: RunContext, checkpoint: Checkpoint) -> None:
 
     Predictions that were made before it are forgotten, unless all training was over by then.
     """
-    facts, stages = checkpoint.facts, context.plan.recipe.stages
+    facts, stages = checkpoint.facts, context.recipe.stages
     if facts["size"] is not None:
         set_input_size(context.model, facts["size"])
     context.model.load_state_dict(checkpoint.tensors["model"])
@@ -66,26 +66,26 @@ def restore(context: RunContext, checkpoint: Checkpoint) -> None:
                 size=facts["size"],
                 rates={int(number): rate for number, rate in facts["rates"]} | context.position.rates,
                 seconds=facts["seconds"],
-                going_on=checkpoint if facts["state"] else None,
+                resume_from=checkpoint if facts["state"] else None,
             )
         )
     )
     context.log[:] = facts["log"]
     context.run.write_log(context.log)
-    if context.position.done < len(context.plan.stages):
+    if context.position.done < len(context.stages):
         context.run.remove_predictions()
 
 
 def take_state(context: RunContext, state: TrainState) -> None:
     """Go on in the middle of a stage, if the run was restored there."""
-    if context.position.going_on:
-        checkpoint, context.position.going_on = context.position.going_on, None
+    if context.position.resume_from:
+        checkpoint, context.position.resume_from = context.position.resume_from, None
         state.restore(checkpoint.facts["state"], checkpoint.tensors["state"])
 
 
 def step_back(context: RunContext, number: int) -> bool:
     """Go back to the stage's last checkpoint, with half the learning rate; False if that was done, or there is none."""
-    checkpoint = newest_checkpoint(context.run.checkpoints, run_key(context.run), context.display.warn)
+    checkpoint = newest_checkpoint(context.run.checkpoints, context.key, context.display.warn)
     if number in context.position.rates or not checkpoint or checkpoint.facts["done"] != context.position.done:
         return False
     context.position.rates[number] = 0.5
@@ -95,7 +95,7 @@ def step_back(context: RunContext, number: int) -> bool:
     return True
 
 
-def saved_compute(checkpoint: Checkpoint, device: torch.device, info: dict[str, Any]) -> Compute:
+def saved_compute(checkpoint: Checkpoint, device: torch.device, info: RunInfo) -> Compute:
     """Return the formats that a run was using, and its batch of predictions, which run.json knows."""
     train, infer, cost = checkpoint.facts["compute"]
-    return Compute(device, Format(*train), Format(*infer), "as before", cost, info.get("predict_batch", BATCH))
+    return Compute(device, Format(*train), Format(*infer), "as before", cost, info.predict_batch or BATCH)

@@ -1,4 +1,4 @@
-"""A run under way: what its stages and its predictions share."""
+"""What the stages and the predictions of a run share."""
 
 from __future__ import annotations
 
@@ -6,47 +6,76 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from kagglekit.compute.compile import Compile
 from kagglekit.compute.device import Compute, synchronise
 from kagglekit.compute.network import data_config, frozen_names, head_module, set_modes
+from kagglekit.hooks.calls import Hooks
 from kagglekit.images.dataset import ImageSet
-from kagglekit.planning.plan import Plan
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
-from kagglekit.runs.folder import Run
+from kagglekit.runs.folder import Run, run_key
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display, duration
 from kagglekit.training.eta import Estimate
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.metric import Metric
-from kagglekit.types.recipe import Stage
+from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import View
 
 
 @dataclass(frozen=True)
-class RunContext:
-    """A run under way.
+class TrainingOptions:
+    """How to train, apart from the recipe.
 
     Attributes:
-        plan: What was decided before it began.
-        run: Its folder.
-        display: Where it shows itself.
-        model: The network, on the device.
-        groups: Its layer groups' parameter names.
-        pictures: The decoded images.
-        compute: Device and formats.
-        log_loss: Of valid predictions; what `keep=best` looks at.
-        metric: What the competition reports.
-        estimate: Of the whole run's time.
-        saver: Writes its checkpoints.
-        log: The rows of log.csv so far.
-        position: Where its training is.
+        compile: Whether training steps are compiled: ``auto`` (on a CUDA GPU, in stages long enough), ``off``, ``on``.
+        deterministic: Use torch's deterministic algorithms, and benchmark nothing.
     """
 
-    plan: Plan
+    compile: Compile = "auto"
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """All that training and prediction need: `kagglekit.workflows.setup.prepare` makes it from a plan.
+
+    Attributes:
+        run: The run's folder.
+        record: Its run.json, which only this process writes.
+        display: Shows progress.
+        hooks: The loaded plugins.
+        recipe: The recipe.
+        stages: Numbers of the stages to run, from 1.
+        classes: Class names in their fixed order.
+        data: The data folder.
+        options: How to train, apart from the recipe.
+        model: The network, on the device.
+        groups: Parameter names of its layer groups.
+        images: The decoded images.
+        compute: Device and formats.
+        log_loss: The metric of valid predictions that ``keep="best"`` compares.
+        metric: The competition's metric.
+        estimate: Estimate of the run's total time.
+        saver: Writes checkpoints.
+        log: The rows of log.csv so far.
+        position: How far training has got.
+    """
+
     run: Run
+    record: Record
     display: Display
+    hooks: Hooks
+    recipe: Recipe
+    stages: tuple[int, ...]
+    classes: tuple[str, ...]
+    data: Path
+    options: TrainingOptions
     model: nn.Module
     groups: list[list[str]]
     images: ImageSet
@@ -58,15 +87,24 @@ class RunContext:
     log: list[dict[str, Any]] = field(default_factory=list)
     position: Position = field(default_factory=lambda: Position())
 
-    @property
+    @cached_property
     def config(self) -> DataConfig:
         """What the network expects of its input."""
         return data_config(self.model)
 
-    @property
+    @cached_property
+    def key(self) -> str:
+        """What the run's checkpoints must have in common with it: see `run_key`."""
+        return run_key(self.run, self.record.info)
+
+    @cached_property
     def head(self) -> nn.Module:
         """The module of the last layer group."""
         return head_module(self.model, self.groups)[1]
+
+    def stage(self, number: int) -> Stage:
+        """Return the recipe's stage of a number, from 1."""
+        return self.recipe.stages[number - 1]
 
     def set_modes(self, stage: Stage) -> None:
         """Put frozen modules into eval mode, all others into train mode."""
@@ -75,10 +113,10 @@ class RunContext:
 
     def plain_view(self, stage: Stage) -> View:
         """Return the stage's view without augmentation."""
-        return self.plan.hooks.views(self.plan.recipe, stage, "plain", self.config)
+        return self.hooks.views(self.recipe, stage, "plain", self.config)
 
     def count_step(self, cost: float, since: float) -> None:
-        """Count a step towards the estimate of the whole time, and say it when it is made.
+        """Count a step towards the estimate of the total time, and report the estimate when it is made.
 
         Args:
             cost: The step's work (see `Estimate`).
@@ -86,21 +124,22 @@ class RunContext:
         """
         if not self.estimate.is_pending:
             return
-        synchronise(self.compute.device)  # for these first steps only: else the clock would time the asking
+        synchronise(self.compute.device)  # only in these first steps; otherwise the clock would time the queueing
         if self.estimate.add(cost, time.perf_counter() - since) and self.estimate.seconds is not None:
             self.display.report(f"estimated time of the whole run: {duration(self.estimate.seconds)}")
-            self.run.update_info(estimate_s=round(self.estimate.seconds, 1))
+            self.record.update(estimate_s=round(self.estimate.seconds, 1))
 
     @contextmanager
     def noted_batch(self) -> Iterator[None]:
-        """Say it, and keep it in run.json, where predictions in the block had to halve their batch."""
+        """Warn if predictions in the block had to halve their batch, and record the new size in run.json."""
         before = self.compute.batch
         yield
         if self.compute.batch != before:
             self.display.warn(
-                f"{self.compute.device} ran out of memory: predictions go on with {self.compute.batch} images at a time"
+                f"{self.compute.device} ran out of memory: predictions continue with {self.compute.batch} images "
+                "at a time"
             )
-            self.run.update_info(predict_batch=self.compute.batch)
+            self.record.update(predict_batch=self.compute.batch)
 
 
 @dataclass(frozen=True)
@@ -120,15 +159,15 @@ class Snapshot:
 
 @dataclass
 class Position:
-    """Where a run's training is.
+    """How far a run's training has got.
 
     Attributes:
-        done: How many of the plan's stages are finished.
-        snapshots: Written so far.
-        size: What the network was last told of its input's side, px; None if nothing.
-        rates: By number of a stage: what its learning rates are multiplied by, after a loss that was not finite.
+        done: Number of finished stages.
+        snapshots: The snapshots written so far.
+        size: The image side that the network was last set to, px; None if none.
+        rates: By stage number: the factor of its learning rates, after a loss that was not finite.
         seconds: Time spent on the run before this process, s.
-        going_on: The checkpoint in the middle of a stage that it goes on from, until its loop has taken it.
+        resume_from: The checkpoint in the middle of a stage to resume from, until the stage's loop has taken it.
     """
 
     done: int = 0
@@ -136,4 +175,4 @@ class Position:
     size: int | None = None
     rates: dict[int, float] = field(default_factory=dict)
     seconds: float = 0.0
-    going_on: Checkpoint | None = None
+    resume_from: Checkpoint | None = None

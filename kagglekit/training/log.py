@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.images.dataset import ImageSet
-from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
@@ -66,7 +66,7 @@ def log_epoch(
     context.display.report(
         f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}{shown}  {speed}{seconds:.1f} s"
     )
-    context.plan.hooks.epoch_end(context.run, stage, row)
+    context.hooks.epoch_end(context.run, stage, row)
 
 
 def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:
@@ -92,7 +92,7 @@ def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, 
 def record_valid(context: RunContext) -> None:
     """Write down which images the valid predictions are of: the report needs their classes and files."""
     table = context.images.tables["labelled"].iloc[context.images.rows("valid")]
-    base = f"{context.plan.data}{os.sep}"
+    base = f"{context.data}{os.sep}"
     columns = (table[name].astype("str").tolist() for name in ("id", "path", "label"))
     context.run.write_valid(
         [
@@ -102,11 +102,11 @@ def record_valid(context: RunContext) -> None:
     )
 
 
-def record_decoding(run: Run, images: ImageSet) -> None:
-    """Add to run.json what was decoded since this was last asked for."""
-    new = [{**asdict(each), "seconds": round(each.seconds, 3)} for each in images.decoded]
+def record_decoding(record: Record, images: ImageSet) -> None:
+    """Add to run.json which images were decoded since the last call."""
+    new = [replace(each, seconds=round(each.seconds, 3)) for each in images.decoded]
     images.decoded.clear()
-    run.update_info(decoded=[*run.info().get("decoded", []), *new])
+    record.update(decoded=(*record.info.decoded, *new))
 
 
 def last_score(context: RunContext) -> str:

@@ -32,7 +32,7 @@ def set_up(context: RunContext, stage: Stage) -> None:
     """Give the network the stage's image size and its dropout."""
     set_input_size(context.model, stage.size)
     context.position.size = stage.size
-    set_dropout(context.head, context.plan.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
+    set_dropout(context.head, context.recipe.drop_rate if stage.drop_rate is None else stage.drop_rate)
 
 
 def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Loader | None]:
@@ -44,9 +44,10 @@ def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Lo
     else:
         chosen = context.compute.infer if stage.freeze_to == -1 else context.compute.train
         context.model.to(memory_format=chosen.memory_format)
-        view = context.plan.hooks.views(context.plan.recipe, stage, "train", context.config)
+        view = context.hooks.views(context.recipe, stage, "train", context.config)
         loader = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(context, number, stage, context.model, loader, chosen)
+        fit = replace(fit, valid=context.images.loader("labelled", context.plain_view(stage), stage.size))
     context.set_modes(stage)  # behind the optimizer, which has frozen what does not train
     if stage.freeze_to == -1 and not stage.precompute and not _body_learns(context):
         fit = replace(fit, model=folded(context.model, shared=context.head))
@@ -60,29 +61,29 @@ def _body_learns(context: RunContext) -> bool:
 
 
 def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> StageFit:
-    plan, rows = context.plan, context.images.rows("train")
-    optimizer = plan.hooks.optimizer(context.model, context.groups, stage, plan.recipe)
+    recipe, rows = context.recipe, context.images.rows("train")
+    optimizer = context.hooks.optimizer(context.model, context.groups, stage, recipe)
     return StageFit(
         model=model,
         inputs=inputs,
         rows=rows,
         labels=context.images.labels("train"),
-        n_classes=len(plan.classes),
+        n_classes=len(context.classes),
         stage=stage,
         number=number,
         optimizer=optimizer,
         schedule=_schedule(context, number, stage, len(rows)),
-        loss=plan.hooks.loss(plan.recipe),
+        loss=context.hooks.loss(recipe),
         compute=context.compute,
         format=chosen,
-        seed=plan.recipe.seed,
+        seed=recipe.seed,
     )
 
 
 def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedule:
     """Return a stage's schedule over `n` images, its rates halved where a loss was not finite."""
     per_epoch = steps_per_epoch(stage, n)
-    schedule = context.plan.hooks.schedule(stage, per_epoch, context.plan.recipe)
+    schedule = context.hooks.schedule(stage, per_epoch, context.recipe)
     steps = len(schedule.lr)
     if steps % per_epoch:
         raise UserError(
@@ -121,7 +122,7 @@ def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedA
     layer, rows, labels = linear_layer(context.head), context.images.rows("train"), context.images.labels("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
     groups = context.images.groups("train")
-    found = fit_linear_head(features, labels, len(context.plan.classes), context.plan.recipe.seed, groups)
+    found = fit_linear_head(features, labels, len(context.classes), context.recipe.seed, groups)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))

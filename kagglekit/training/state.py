@@ -202,6 +202,7 @@ class StageFit:
         compute: Device.
         format: Precision and layout of the steps.
         seed: The run's.
+        valid: Where the inputs of validation come from; None for `inputs`.
     """
 
     model: nn.Module
@@ -217,6 +218,7 @@ class StageFit:
     compute: Compute
     format: Format
     seed: int
+    valid: Batches | None = None
 
 
 @dataclass(frozen=True)

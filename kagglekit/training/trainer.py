@@ -41,7 +41,7 @@ def run_stage(context: RunContext, number: int, stage: Stage) -> None:
         UserError: The loss is no longer finite again, or the device's memory does not hold two images.
         Stopped: The user asked to stop; a checkpoint was written.
     """
-    context.plan.hooks.stage_start(context.run, stage)
+    context.hooks.stage_start(context.run, stage)
     try:
         _train(context, number, stage)
     except NotFinite as error:
@@ -49,14 +49,14 @@ def run_stage(context: RunContext, number: int, stage: Stage) -> None:
             raise
         context.display.warn(f"{error.what}; back to the last checkpoint, with half the learning rate from there on")
         _train(context, number, stage)
-    context.plan.hooks.stage_end(context.run, stage)
+    context.hooks.stage_end(context.run, stage)
 
 
 def _train(context: RunContext, number: int, stage: Stage) -> None:
     set_up(context, stage)
     with explain_memory_errors(
         context.compute.device,
-        f"a batch of {stage.batch_size} at {stage.size} px, nor a small part of it (stage {number}, {stage.name})",
+        f"not even a fraction of a batch of {stage.batch_size} at {stage.size} px fits (stage {number}, {stage.name})",
         f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
     ):
         (_train_on_activations if stage.precompute else _train_on_images)(context, number, stage)
@@ -82,7 +82,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
     fit = with_found_rate(context, fit)
     stage, state = fit.stage, begin(fit)
     take_state(context, state)
-    state.parts = max(state.parts, context.run.info().get("parts", {}).get(stage.name, 1))
+    state.parts = max(state.parts, context.record.info.parts.get(stage.name, 1))
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost, compiling = batch * step_cost(stage, context.compute.train_cost), compiler(context, stage)
     with context.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar, stop_only_when_asked():
@@ -139,7 +139,7 @@ def _note_parts(context: RunContext, fit: StageFit, parts: int) -> int:
         f"gradients are accumulated over {parts} parts of {batch // parts}; the result is the same, except that "
         f"BatchNorm statistics and mixup pairs are those of a part"
     )
-    context.run.update_info(parts={**context.run.info().get("parts", {}), stage.name: parts})
+    context.record.update(parts={**context.record.info.parts, stage.name: parts})
     return parts
 
 
@@ -169,12 +169,11 @@ def _end_epoch(
 def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module) -> NDArray[np.float32]:
     rows = context.images.rows("valid")
     if not len(rows):
-        return np.zeros((0, len(context.plan.classes)), np.float32)
+        return np.zeros((0, len(context.classes)), np.float32)
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows)
-    loader = context.images.loader("labelled", context.plain_view(fit.stage), fit.stage.size)
     with context.noted_batch():
-        passed = predict_pass(folded(weights.eval()), loader, rows, 0, context.compute)
+        passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute)
         return np.concatenate([part.numpy() for part in passed])
 
 

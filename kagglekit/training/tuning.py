@@ -25,25 +25,25 @@ PAYS = 150.0  # s of steps to come from which on compiling them pays: it takes a
 
 def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
     """Search the batch size where the stage asks for it; it is kept in run.json."""
-    found: dict[str, int] = context.run.info().get("found_batches", {})
+    found = context.record.info.found_batches
     stage = fit.stage
     if not stage.find_batch:
         return fit
     if stage.name in found:  # the stage began before, and is taken up again
         batch = found[stage.name]
     else:
-        recipe = context.plan.recipe
-        network = (recipe.arch, recipe.archs, recipe.head, len(context.plan.classes), stage.size, str(fit.format))
+        recipe = context.recipe
+        network = (recipe.arch, recipe.archs, recipe.head, len(context.classes), stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
         batch, words = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
         context.display.report(f"{fit.number} {stage.name}: {words}")
-        context.run.update_info(found_batches={**found, stage.name: batch})
+        context.record.update(found_batches={**found, stage.name: batch})
     return _again(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
 
 
 def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
     """Search the learning rate where the stage asks for it; the rate is kept in run.json."""
-    found: dict[str, float] = context.run.info().get("found_lrs", {})
+    found = context.record.info.found_lrs
     if not fit.stage.find_lr:
         return fit
     if fit.stage.name in found:  # the stage began before, and is taken up again
@@ -51,13 +51,13 @@ def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
     else:
         stage, words = found_rate(fit)
         context.display.report(f"{fit.number} {stage.name}: {words}")
-        context.run.update_info(found_lrs={**found, stage.name: stage.lr})
+        context.record.update(found_lrs={**found, stage.name: stage.lr})
     return _again(context, fit, stage)
 
 
 def _again(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
     """Return a fit for the stage as it was found to be, with a fresh optimizer and its own schedule."""
-    hooks, recipe = context.plan.hooks, context.plan.recipe
+    hooks, recipe = context.hooks, context.recipe
     optimizer = hooks.optimizer(context.model, context.groups, stage, recipe)
     schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), recipe)
     schedule = replace(schedule, lr=schedule.lr * context.position.rates.get(fit.number, 1.0))
@@ -141,9 +141,7 @@ class Compiler:
         self.compiled = True
         graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""
         report(f"{stage}: steps are compiled{graphs}, in {duration(seconds)}: {why}")
-        self.context.run.update_info(
-            compiled={**self.context.run.info().get("compiled", {}), fit.stage.name: round(seconds, 1)}
-        )
+        self.context.record.update(compiled={**self.context.record.info.compiled, fit.stage.name: round(seconds, 1)})
 
 
 def compiler(context: RunContext, stage: Stage) -> Compiler:
@@ -152,10 +150,10 @@ def compiler(context: RunContext, stage: Stage) -> Compiler:
     Cached activations train a head alone, whose steps are too short to be worth it. Nothing is timed where the run is
     to be deterministic.
     """
-    request = context.plan.request
-    auto = context.compute.device.type == "cuda" and not request.deterministic
-    off = stage.precompute or (request.compile == "auto" and not auto)
-    return Compiler(context, "off" if off else request.compile)
+    options = context.options
+    auto = context.compute.device.type == "cuda" and not options.deterministic
+    off = stage.precompute or (options.compile == "auto" and not auto)
+    return Compiler(context, "off" if off else options.compile)
 
 
 def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:

@@ -52,9 +52,9 @@ def _estimate_batch_norm(context: RunContext, snapshot: Snapshot) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # a plain average over all batches
         layer.train()
-    view = context.plan.hooks.views(context.plan.recipe, snapshot.stage, "train", context.config)
+    view = context.hooks.views(context.recipe, snapshot.stage, "train", context.config)
     loader = context.images.loader("labelled", view, snapshot.stage.size, "batch-norm")
-    rows = np.random.default_rng(context.plan.recipe.seed).permutation(context.images.rows("train"))
+    rows = np.random.default_rng(context.recipe.seed).permutation(context.images.rows("train"))
     chunks = [rows[i : i + BATCH] for i in range(0, len(rows) - min(len(rows), BATCH) + 1, BATCH)]
     for inputs in loader.batches(chunks, 0):
         with context.compute.infer.autocast(context.compute.device):

@@ -1,4 +1,4 @@
-"""What a network expects of its input."""
+"""The input that a network expects."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What a network expects of its input; the model hook's answer carries one as `data_config`.
+    """The input that a network expects; the model hook's network has one as `data_config`.
 
     Attributes:
-        mean: Of each channel, for pixels in [0, 1].
-        std: Likewise.
+        mean: Mean of each channel, for pixels in [0, 1].
+        std: Standard deviation of each channel, for pixels in [0, 1].
         multiple: Input sides must be multiples of this, px (a vision transformer's patch).
-        licence: Of the pretrained weights, as their authors state it; empty for none.
-        weights: Where the weights came from, for the log: a hub name, a file, or ``random``.
+        licence: Licence of the pretrained weights, as their authors state it; empty for none.
+        weights: Origin of the weights, for the log: a hub name, a file, or ``random``.
     """
 
     mean: tuple[float, float, float]

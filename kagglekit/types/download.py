@@ -1,4 +1,4 @@
-"""How data are fetched: what the hook `kagglekit_download` is told beside what to fetch."""
+"""Options of the hook `kagglekit_download`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from kagglekit.system.console import Display
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """What the user wants of a download.
+    """Options of a download.
 
     Attributes:
-        display: Where it shows itself.
-        timeout: Seconds without progress until it gives up.
+        display: Shows progress and messages.
+        timeout: Seconds without progress before the download fails.
         keep_archives: Keep the archives beside the unpacked files.
     """
 

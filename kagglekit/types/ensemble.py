@@ -1,4 +1,4 @@
-"""What is combined into the final prediction: members, and the ensemble a plugin makes of them."""
+"""Members, and the ensemble that a plugin makes from them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """One set of weights' predictions, with test-time augmentation where the recipe has it.
+    """The predictions of one set of weights, with test-time augmentation if the recipe has it.
 
     Attributes:
-        name: For example ``all-2-cycle2``; the weights of ``average`` are a member of that name.
-        valid: Valid predictions (see `kagglekit.types.predictions`), images no weight was trained on.
-        test: Test predictions; empty (no rows) where there are no test images.
-        run: Name of the run it comes from.
-        stage: Name of the stage at whose cycle's end it was taken.
-        cycle: Number of that cycle, from 1.
+        name: For example ``all-2-cycle2``; averaged weights are the member ``average``.
+        valid: Valid predictions (see `kagglekit.types.predictions`), for images not used in training.
+        test: Test predictions; no rows if there are no test images.
+        run: Name of its run.
+        stage: Name of its stage.
+        cycle: Number of the cycle at whose end it was taken, from 1.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Ensemble:
     """Members combined.
 
     Attributes:
-        valid: Predictions for the valid images, honest: whatever was fitted for a row was fitted without it.
+        valid: Predictions for the valid images; parameters used for a row must be fitted without that row.
         test: Predictions for the test images.
-        fitted: What was found (weights and the like), for run.json.
+        fitted: Fitted parameters, for run.json.
     """
 
     valid: pd.DataFrame

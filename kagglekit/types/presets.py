@@ -1,4 +1,4 @@
-"""Recipes laid out by rule: progressive resizing, and the baseline on frozen features."""
+"""Recipes built by rule: progressive resizing, and the baseline on frozen features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kagglekit.types.recipe import Recipe, Stage
 def features_recipe(recipe: Recipe) -> Recipe:
     """Return the baseline of a recipe: a regularised linear head on its network's frozen features.
 
-    The head is found by regression at the recipe's largest size; a picture and its mirror image predict.
+    The head is fitted by regression at the recipe's largest size; prediction averages each image and its mirror image.
     """
     last = recipe.stages[-1]
     head = Stage(
@@ -35,21 +35,21 @@ def progressive_stages(
     schedule: str = "sgdr",
     **common: Any,
 ) -> tuple[Stage, ...]:
-    """Lay out the fast.ai lessons' steps: head on cached activations, head with augmentation, all layers.
+    """Return the stages of the fast.ai lessons: head on cached activations, head with augmentation, all layers.
 
-    The whole network trains for one short cycle at each size but the last, and for all cycles at the last one,
-    which keeps its snapshots.
+    The whole network trains for one short cycle at each size except the last, and for all cycles at the last one,
+    which keeps snapshots.
 
     Args:
         sizes: Growing image sides, px.
         head_size: Side at which the head alone trains, px; None for the first of `sizes`.
         head_lr: Learning rate of the head while the body is frozen; None for `lr`.
         lr: Learning rate of the head when all layers train.
-        body_factor: See `Stage`. 10 for images like those of the pretraining, 3 for others.
-        cycles: Cycles of the last stage, with `cycle_len`, `cycle_mult` and `schedule`.
-        cycle_len: Epochs of a first cycle.
+        body_factor: See `Stage`; 10 for images similar to those of the pretraining, 3 for others.
+        cycles: Number of cycles of the last stage.
+        cycle_len: Epochs of the first cycle.
         cycle_mult: How many times longer each next cycle is.
-        schedule: Of the stages that train all layers.
+        schedule: Schedule of the stages that train all layers.
         **common: Further fields of every stage.
 
     Returns:

@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
-    """Hash each image id, with whatever else the randomness depends on, to a key (N,) uint64.
+    """Hash each image id, together with `salt`, to a key (N,) uint64.
 
-    The same id and salt give the same key everywhere: neither order, nor batch size, nor platform matter.
+    The same id and salt give the same key, independent of order, batch size and platform.
     """
     key = blake2b(repr(salt).encode()).digest()
     hashes = b"".join(blake2b(image.encode(), digest_size=8, key=key).digest() for image in ids)
@@ -28,7 +28,7 @@ def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
 
 
 def _also_called(old: str, new: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let plugins name an argument as it was called before."""
+    """Accept the former name of an argument from plugins."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)

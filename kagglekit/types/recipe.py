@@ -1,4 +1,4 @@
-"""A recipe: the stages of a fine-tune and everything else a run needs to know, as plain frozen data."""
+"""A recipe: the stages of a fine-tune and all other settings of a run, as plain frozen data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", and what that means
+MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
+AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", with the equivalent flag
 
 
 class Stage(BaseModel):
-    """One stage of training: what is trainable, at which image size, for how long, how fast.
+    """One stage of training: its trainable layers, image size, length and rates.
+
+    docs/how-to/views.md explains `views`, `plain` and `keep` together with a recipe's `tta_views`.
 
     Attributes:
         name: Unique in its recipe, for example ``head``.
@@ -26,23 +29,23 @@ class Stage(BaseModel):
         cycle_mult: How many times longer each next cycle is.
         schedule: Name of a schedule: ``one-cycle``, ``sgdr``, ``flat-cosine``, ``constant`` or a plugin's.
         lr: Highest learning rate of the head.
-        find_lr: Search the rate before the stage by a range test, and take its ``valley``; ``lr="auto"`` says the same.
+        find_lr: Find the rate before the stage by a range test, at its ``valley``; same as ``lr="auto"``.
         body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
-            ``lr / body_factor**2``; the groups between are spaced multiplicatively.
-        group_lrs: Explicit rates, earliest group first, `lr` last; overrules `body_factor`.
-        freeze_to: Layer groups before this one are frozen: 0 nothing, 1 the first, -1 all but the head.
+            ``lr / body_factor**2``; rates between them are spaced geometrically.
+        group_lrs: Explicit rates, earliest group first, `lr` last; overrides `body_factor`.
+        freeze_to: Layer groups before this one are frozen: 0 none, 1 the first, -1 all but the head.
         precompute: Cache the activations at the head's input once, without augmentation, and train on those.
             Needs ``freeze_to=-1``.
-        solver: How a precomputed head is found: ``regression`` (L2-regularised logistic regression on
-            standardised features, strength by cross-validation; lr and epochs play no part) or ``gradient``.
-        batch_norm: ``keep`` the running statistics of BatchNorm layers as they are, or ``update`` them.
-        batch_size: Images a step; batches are always full.
-        find_batch: Search before the stage the largest batch that still gains images/s and that the device's memory
-            holds; ``batch_size="auto"`` says the same.
+        solver: How a precomputed head is fitted: ``regression`` (L2-regularised logistic regression on
+            standardised features, strength by cross-validation; lr and epochs are not used) or ``gradient``.
+        batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
+        batch_size: Images per step; batches are always full.
+        find_batch: Find before the stage the largest batch that fits the memory and still gains images/s; same as
+            ``batch_size="auto"``.
         optimizer: Name of an optimizer: ``adamw``, ``sgd`` or a plugin's.
         views: Augmentation in training: ``side_on``, ``top_down``, ``random-resized-crop``, ``none``, ...
         plain: The view without augmentation, for prediction: ``centre``, ``squash`` or ``pad``.
-        border: What lies outside of the picture.
+        border: How points outside of the image are filled.
         max_rotate: Largest rotation of ``side_on``, degrees.
         max_zoom: Largest zoom of ``side_on``.
         max_light: Largest change of brightness and contrast, as a share.
@@ -50,24 +53,25 @@ class Stage(BaseModel):
         mixup: Alpha of mixup's Beta distribution (Zhang et al. 2017, arXiv:1710.09412); 0 for none.
         cutmix: Alpha of CutMix's (Yun et al. 2019, arXiv:1905.04899); 0 for none. With both, each batch
             draws one of them.
-        label_smoothing: Share of the target spread evenly over all classes.
+        label_smoothing: Share of the target that is spread evenly over all classes.
         drop_rate: Dropout before the last layer in this stage; None for the recipe's.
-        weight_decay: Decoupled; never on biases and normalisation parameters.
+        weight_decay: Decoupled; not applied to biases and normalisation parameters.
         clip_norm: Gradients are scaled to at most this norm; 0 for no clipping.
-        ema: Decay of an exponential moving average of the weights, a step; 0 for none.
-        oversample: 0 draws images as they are, 1 draws classes evenly, between: frequency**(1 - oversample).
+        ema: Decay per step of an exponential moving average of the weights; 0 for none.
+        oversample: 0 draws images uniformly, 1 draws classes uniformly; between, class frequency**(1 - oversample).
         snapshots: Keep the weights at the end of each cycle for the ensemble.
-        keep: Go on from the ``last`` epoch's weights or from the ``best`` one's by valid loss. The best one is picked
-            on the images of the valid scores, in each fold on its own, so these flatter a little; the report says so.
+        keep: Continue with the weights of the ``last`` epoch, or of the ``best`` one by valid loss. The best epoch is
+            chosen on the valid images, in each fold separately, so valid scores are slightly optimistic; the report
+            says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     size: Size
-    cycles: int = Field(1, ge=1)
-    cycle_len: int = Field(1, ge=1)
-    cycle_mult: int = Field(1, ge=1)
+    cycles: int = Field(1, ge=1, le=MOST_CYCLES)
+    cycle_len: int = Field(1, ge=1, le=MOST_EPOCHS)
+    cycle_mult: int = Field(1, ge=1, le=100)
     schedule: str = "one-cycle"
     lr: Rate = 1e-3
     find_lr: bool = False
@@ -116,7 +120,7 @@ class Stage(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _auto(cls, data: Any) -> Any:
-        """Read ``lr="auto"`` and ``batch_size="auto"``: the numbers, which also give ratios, stay the default."""
+        """Read ``lr="auto"`` and ``batch_size="auto"``; the numbers, which also define ratios, keep their defaults."""
         if not isinstance(data, dict):
             return data
         found = {AUTO[key]: True for key in AUTO if data.get(key) == "auto"}
@@ -124,51 +128,53 @@ class Stage(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.precompute and self.freeze_to != -1:
-            raise ValueError("precompute caches what the frozen body says: it needs freeze_to=-1")
-        if self.precompute and (self.mixup or self.cutmix):
-            raise ValueError("precompute trains on cached activations: mixup and cutmix need images")
-        if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
+        if self.epochs > MOST_EPOCHS:
             raise ValueError(
-                f"the last of group_lrs, {self.group_lrs[-1]:g}, is the head's rate, but lr is {self.lr:g}"
+                f"{self.cycles} cycles have more than {MOST_EPOCHS:,} epochs: fewer, or a smaller cycle_mult"
             )
+        if self.precompute and self.freeze_to != -1:
+            raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
+        if self.precompute and (self.mixup or self.cutmix):
+            raise ValueError("precompute trains on cached activations, but mixup and cutmix need images")
+        if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
+            raise ValueError(f"the last of group_lrs is the head's rate, {self.group_lrs[-1]:g}, but lr is {self.lr:g}")
         if self.snapshots and not self.by_gradient and self.cycles > 1:
-            raise ValueError("a head found by regression has no cycles to take snapshots of")
+            raise ValueError("a head fitted by regression has no cycles, so no snapshots")
         return self
 
 
 class Recipe(BaseModel):
-    """Everything that decides what a run does, apart from the competition's data.
+    """All settings of a run, apart from the competition's data.
 
     Attributes:
         arch: Name of a timm model, with the tag of its weights: ``resnet34.tv_in1k``.
-        archs: Further models: their features stand beside those of `arch`, under one head.
-        stages: In order; they count from 1.
-        pretrained: Start from pretrained weights. False starts from random ones.
-        weights: A local file with the pretrained weights; empty for timm's hub. With `archs` one for each
+        archs: Further models, whose features are joined with those of `arch` under one head.
+        stages: In order, numbered from 1.
+        pretrained: Start from pretrained weights; False starts from random ones.
+        weights: A local file with the pretrained weights; empty for timm's hub. With `archs`, one file for each
             model, separated by commas.
         head: ``linear`` (timm's own) or ``concat-pool`` (fast.ai's: average and max pooling, two layers).
         drop_rate: Dropout before the last layer.
         drop_path: Stochastic depth in the body, where the model has it.
-        groups: Number of layer groups, the head included.
+        groups: Number of layer groups, including the head.
         loss: Name of a loss.
-        valid: Share of the labelled images held out, unless the competition gives its own valid split.
-        folds: Train this many models, each without another part of all labelled images; 0 for one model and `valid`.
+        valid: Share of the labelled images to hold out, unless the competition has its own valid split.
+        folds: Number of folds of cross-validation; 0 for one model and `valid`.
         group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of
-            a head's strength. The five parts by which a fitted ensemble gets its valid score know no groups.
-        seed: Of the split, the order, the augmentation and every new weight.
-        split_seed: Of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
+            a head's strength. The five parts by which a fitted ensemble gets its valid score ignore them.
+        seed: Seed of the split, the order, the augmentation and all new weights.
+        split_seed: Seed of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.
-        tta: Augmented views averaged with the plain one at prediction; 0 for none.
-        tta_views: Which ones: empty for the stage's own, ``flip``, ``crops`` or a plugin's.
+        tta: Number of augmented views averaged with the plain one at prediction; 0 for none.
+        tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
         ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
-        predict_size: Side at which all members predict, px; None for each member's stage's size.
+        predict_size: Side at which all members predict, px; None for the size of each member's stage.
         clip: Probabilities in the CSV are kept within [clip, 1 - clip]; 0 for no clipping.
         exposure: Which pretrained weights have seen this competition's images with labels.
-        licence: Of the pretrained weights.
-        source: Where the recipe comes from, with that source's figures, which were not measured here.
-        measured: What this recipe reached in this project's hands, or ``none``.
-        options: Plugins' own settings.
+        licence: Licence of the pretrained weights.
+        source: Source of the recipe, with its own figures, which this project did not measure.
+        measured: Results of this recipe as measured by this project, or ``none``.
+        options: Settings of plugins.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -203,15 +209,15 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         if self.folds == 1:
-            raise ValueError("folds=1 leaves nothing to train on: use 2 or more, or 0 for one model and a valid part")
+            raise ValueError("folds=1 leaves no training images: use 2 or more, or 0 for one model with a valid split")
         twice = [name for name, n in Counter(stage.name for stage in self.stages).items() if n > 1]
         if twice:
-            raise ValueError(f"two stages are named {twice[0]!r}: names tell them apart in logs and folders")
+            raise ValueError(f"two stages are named {twice[0]!r}: names must be unique")
         for stage in self.stages:
             if not -1 <= stage.freeze_to < self.groups - 1:
                 raise ValueError(
-                    f"stage {stage.name!r} has freeze_to={stage.freeze_to}: with {self.groups} layer groups it is 0 "
-                    f"(nothing is frozen) to {self.groups - 2}, or -1 (all but the head)"
+                    f"stage {stage.name!r} has freeze_to={stage.freeze_to}: with {self.groups} layer groups it must be "
+                    f"0 (nothing frozen) to {self.groups - 2}, or -1 (all but the head)"
                 )
             if stage.group_lrs is not None and len(stage.group_lrs) != self.groups:
                 raise ValueError(
@@ -221,7 +227,7 @@ class Recipe(BaseModel):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Every image side the run shows the network, ascending, px."""
+        """All image sides of the run, ascending, px."""
         sizes = {stage.size for stage in self.stages}
         return tuple(sorted(sizes | ({self.predict_size} if self.predict_size else set())))
 
@@ -231,12 +237,12 @@ class Recipe(BaseModel):
         return self.seed if self.split_seed is None else self.split_seed
 
     def picked(self, numbers: Iterable[int]) -> list[str]:
-        """Name the stages whose epoch is picked by the valid loss, of those whose weights come to predict.
+        """Return the names of stages whose best epoch is chosen by valid loss and whose weights predict.
 
-        A snapshot is taken at its cycle's end, whatever epoch the stage picks behind it for what follows.
+        Snapshots are taken at the end of a cycle, so a choice in the last stage with snapshots does not affect them.
 
         Args:
-            numbers: Of the stages that run, from 1.
+            numbers: Numbers of the stages that run, from 1.
         """
         ran = [self.stages[number - 1] for number in numbers]
         last = max((place for place, stage in enumerate(ran) if stage.snapshots), default=len(ran))
@@ -248,9 +254,9 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+        """Return the recipe in a text of `to_json`.
 
         Raises:
-            pydantic.ValidationError: The text is no recipe.
+            pydantic.ValidationError: The text is not a recipe.
         """
         return cls.model_validate_json(text)

@@ -1,4 +1,4 @@
-"""A new run out of finished ones: all their members combined, scored, and written as a checked submission."""
+"""Blend finished runs: combine all their members, score them, and write a checked submission as a new run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
 from kagglekit.prediction.results import Results, Scored, candidates, finish_run
 from kagglekit.report.page import leave_report
+from kagglekit.runs.finished import FinishedRun
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import MemberInfo, Record, RunInfo
 from kagglekit.runs.lookup import RUNS, create_run, find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError, listing
@@ -24,12 +26,12 @@ from kagglekit.workflows.facts import reported_failures
 
 @dataclass(frozen=True)
 class BlendRequest:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
-        runs: Paths, names, or unique beginnings of names.
-        ensemble: How their members are combined.
-        data: The data folder; None for the one of the first run.
+        runs: Paths, names, or unique prefixes of names.
+        ensemble: How to combine their members.
+        data: The data folder; None for the first run's.
         out: Folder of all runs.
         name: Label of the new run's folder.
     """
@@ -47,79 +49,75 @@ def blend(request: BlendRequest, display: Display) -> Run:
     Raises:
         UserError: A run is not finished, or its images or classes are not those of the first one.
     """
-    runs = [find_run(text, request.out) for text in request.runs]
+    runs = [FinishedRun.read(find_run(text, request.out)) for text in request.runs]
     _check_runs(runs)
-    members = [member for run in runs for member in members_of(run)]
+    members = [member for finished in runs for member in members_of(finished.run, finished.info)]
     _check_same_images(members)
     plan = _plan(request, runs[0], display)
     labels = labels_of(plan, members[0].valid)
-    folder = create_run(request.out, plan.name, request.name, datetime.now())
+    run = create_run(request.out, plan.name, request.name, datetime.now())
+    record = Record(run.info_file)
     display.report(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
-    with reported_failures(plan, folder, display):
-        folder.write_recipe(plan.recipe)
-        folder.update_info(status="running", **_facts(plan, runs))
-        outcome = Results(plan, folder, display, labels)
+    with reported_failures(plan, run, record, display):
+        run.write_recipe(plan.recipe)
+        _record_start(plan, runs, record)
+        results = Results(plan, run, record, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
-        finish_run(outcome, members, [*lines, *candidates(outcome, members)])
-        folder.write_valid(runs[0].valid())
-        folder.update_info(status="finished")
-        leave_report(folder, display)
-    display.report(f"blended: {folder.folder}")
-    return folder
+        finish_run(results, members, [*lines, *candidates(results, members)])
+        run.write_valid(runs[0].run.valid())
+        record.update(status="finished")
+        leave_report(run, display)
+    display.report(f"blended: {run.folder}")
+    return run
 
 
-def members_of(run: Run) -> list[Member]:
-    """Return a run's members, named after it; of a blend its ensemble alone."""
-    info = run.info()
-    if info.get("blend_of"):
-        return [_member(run, "ensemble", "blend", 1)]
-    return [_member(run, entry["name"], entry["stage"], entry["cycle"]) for entry in info["members"]]
+def members_of(run: Run, info: RunInfo) -> list[Member]:
+    """Return a run's members, named after the run; of a blend its ensemble alone."""
+    if info.blend_of:
+        return [_member(run, MemberInfo("ensemble", "blend", 1))]
+    return [_member(run, each) for each in info.members]
 
 
-def _member(run: Run, name: str, stage: str, cycle: int) -> Member:
-    valid, test = (load_predictions(run.predictions(name, split)) for split in ("valid", "test"))
-    return Member(f"{run.name}/{name}", valid, test, run.name, stage, cycle)
+def _member(run: Run, info: MemberInfo) -> Member:
+    valid, test = (load_predictions(run.predictions(info.name, split)) for split in ("valid", "test"))
+    return Member(f"{run.name}/{info.name}", valid, test, run.name, info.stage, info.cycle)
 
 
-def _plan(request: BlendRequest, first: Run, display: Display) -> Plan:
-    info = first.info()
-    known = Path(info.get("data", ""))
+def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
     return make_plan(
         Request(
-            info["plugin"],
-            data=request.data or (known if info.get("data") and known.is_dir() else None),
-            recipe=first.recipe().model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
+            first.info.plugin,
+            data=request.data or first.info.data_folder,
+            sample=first.info.sample_file,
+            recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
             device="cpu",
             out=request.out,
-            disable=disabled_in(first),
+            disable=disabled_in(first.run),
         ),
         display,
     )
 
 
-def _check_runs(runs: Sequence[Run]) -> None:
+def _check_runs(runs: Sequence[FinishedRun]) -> None:
     """Check that the runs are several, finished, and of one competition with the same classes."""
-    names = [run.name for run in runs]
-    if len({run.folder.resolve() for run in runs}) < len(names) or len(names) < 2:
-        raise UserError(f"a blend needs two different runs or more, not {listing(names)}", "name each run once")
+    names = [each.run.name for each in runs]
+    if len({each.run.folder.resolve() for each in runs}) < len(names) or len(names) < 2:
+        raise UserError(f"a blend needs at least two different runs, not {listing(names)}", "name each run once")
     if len(set(names)) < len(names):
-        raise UserError(
-            f"two of the runs have the same name: {listing(names)}", "a blend knows its runs by name: rename a folder"
-        )
-    first = runs[0].info()
-    for run in runs:
-        info = run.info()
-        if info.get("status") != "finished" or "members" not in info:
-            status = info.get("status", "unknown")
-            raise UserError(f"{run.folder} is not finished (its status is {status})", "blend finished runs only")
-        if info["competition"] != first["competition"]:
-            raise UserError(
-                f"{run.folder} is of {info['competition']}, {runs[0].folder} of {first['competition']}",
-                "blend runs of one competition",
-            )
-        if info["classes"] != first["classes"]:
-            words = difference(info["classes"], first["classes"]) or "they are in another order"
-            raise UserError(f"{run.folder} has other classes than {runs[0].folder}: {words}", "they can't be blended")
+        what = f"two of the runs have the same name: {listing(names)}"
+        raise UserError(what, "rename a folder: a blend knows its runs by name")
+    first = runs[0]
+    for each in runs:
+        folder, info = each.run.folder, each.info
+        if info.status != "finished" or not info.members:
+            raise UserError(f"{folder} is not finished (status: {info.status})", "blend finished runs only")
+        if info.competition != first.info.competition:
+            what = f"{folder} is a run of {info.competition}, {first.run.folder} of {first.info.competition}"
+            raise UserError(what, "blend runs of one competition")
+        if info.classes != first.info.classes:
+            how = difference(info.classes, first.info.classes) or "they are in another order"
+            what = f"{folder} has other classes than {first.run.folder}: {how}"
+            raise UserError(what, "blend runs with the same classes")
 
 
 def _check_same_images(members: Sequence[Member]) -> None:
@@ -129,25 +127,24 @@ def _check_same_images(members: Sequence[Member]) -> None:
             without = member if not len(member.valid) else first
             raise UserError(
                 f"{without.run} was trained on all labelled images and has no valid predictions",
-                "blend such runs with one another, by --ensemble mean",
+                "blend such runs with each other, with --ensemble mean",
             )
         for split, own, like, hint in (
             ("valid", member.valid, first.valid, "runs must hold out the same images: same seed (or split_seed), "
              "valid, limit and folds"),
             ("test", member.test, first.test, "runs must predict the same images: same data, same limit"),
         ):  # fmt: skip
-            if words := difference(own.index, like.index):
-                raise UserError(f"{member.run} has other {split} images than {first.run}: {words}", hint)
+            if how := difference(own.index, like.index):
+                raise UserError(f"{member.run} has other {split} images than {first.run}: {how}", hint)
 
 
-def _facts(plan: Plan, runs: Sequence[Run]) -> dict[str, object]:
-    first = runs[0].info()
+def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> None:
     copied = ("competition", "plugin", "title", "slug", "metric", "classes", "versions")
-    return {
-        **{key: first[key] for key in copied},
-        "data": str(plan.data),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "disable": list(plan.request.disable),
-        "blend_of": [run.name for run in runs],
-        "stages": [],
-    }
+    record.update(
+        status="running",
+        **{name: getattr(runs[0].info, name) for name in copied},
+        data=str(plan.data),
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        disable=plan.request.disable,
+        blend_of=[each.run.name for each in runs],
+    )

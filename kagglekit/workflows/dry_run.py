@@ -21,8 +21,9 @@ from kagglekit.images.warp import copy_side
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
-from kagglekit.prediction.finalize import finish
+from kagglekit.prediction.finalize import finalize
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
@@ -73,12 +74,12 @@ def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run
     fold = plan.request.only_fold or 1
     trained = folder.fold(fold) if plan.recipe.folds else folder
     trained.write_recipe(plan.recipe)
-    context = prepare(plan, model, trained, display, time.perf_counter())
+    context = prepare(plan, model, trained, Record(trained.info_file), display, time.perf_counter())
     for number in plan.stages:
         timed_stage(context, number)
-    finish(context, context.position.snapshots)
+    finalize(plan, context)
     if plan.recipe.folds:
-        join_folds(plan, folder, [fold], display)
+        join_folds(plan, folder, Record(folder.info_file), [fold], display)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""What run.json says from the start, and on failure."""
+"""What run.json contains from the start, and after a failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
 
 from torch import nn
 
@@ -16,62 +15,81 @@ from kagglekit.compute.device import device_title
 from kagglekit.compute.probes import cpu_name
 from kagglekit.kaggle.credentials import masked
 from kagglekit.planning.describe import weights_and_licence
-from kagglekit.planning.identity import plugin_name
+from kagglekit.planning.identity import Identity, plugin_name
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
 
-def facts(plan: Plan, model: nn.Module) -> dict[str, Any]:
-    """Collect what run.json says from the start."""
+def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identity | None = None) -> None:
+    """Write what run.json contains from the start.
+
+    Args:
+        plan: The plan.
+        model: The network with its initial weights.
+        record: The run's run.json.
+        identity: What a request to resume the run must have; None for the plan's own.
+    """
     weights, licence = weights_and_licence(plan, model)
-    return {
-        "competition": plan.name,
-        "plugin": plugin_name(plan.request.competition),
-        "title": plan.competition.title,
-        "slug": plan.competition.slug,
-        "metric": plan.competition.metric,
-        "preset": plan.preset,
-        "stages": list(plan.stages),
-        "from_run": plan.base.name if plan.base else None,
-        "full_of": plan.fitted_on.name if plan.fitted_on else None,
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        "device": device_title(plan.device),
-        "cpu": cpu_name(),
-        "seed": plan.recipe.seed,
-        "classes": list(plan.classes),
-        "data": str(plan.data),
-        "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
-        "weights": weights,
-        "licence": licence,
-        "command": [masked(part) for part in sys.argv],
-    }
+    identity = identity or Identity.of(plan)
+    record.update(
+        status="running",
+        error=None,
+        competition=plan.name,
+        plugin=plugin_name(plan.request.competition),
+        title=plan.competition.title,
+        slug=plan.competition.slug,
+        metric=plan.competition.metric,
+        preset=plan.preset,
+        stages=plan.stages,
+        from_run=plan.base.run.name if plan.base else None,
+        full_of=plan.fitted_on.run.name if plan.fitted_on else None,
+        started=datetime.now().astimezone().isoformat(timespec="seconds"),
+        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        device=device_title(plan.device),
+        cpu=cpu_name(),
+        seed=plan.recipe.seed,
+        classes=plan.classes,
+        data=str(plan.data),
+        images={split: int(n) for split, n in plan.table["split"].value_counts().items()},
+        weights=weights,
+        licence=licence,
+        command=[masked(part) for part in sys.argv],
+        request=identity.request,
+        data_key=identity.data_key,
+    )
 
 
 @contextmanager
 def reported_failures(
-    plan: Plan, folder: Run, display: Display, alone: Callable[[], AbstractContextManager[None]] = nullcontext
+    plan: Plan,
+    run: Run,
+    record: Record,
+    display: Display,
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[None]:
-    """Record a failure in run.json, tell the watchers, and say where what was made so far lies.
+    """Record a failure in run.json, notify the watchers, and report where the finished parts are.
 
     Args:
-        plan: The run's.
-        folder: The run's.
-        display: Where it is told.
-        alone: Keeps other processes from writing run.json, where the block does not.
+        plan: The plan.
+        run: The run's folder.
+        record: Its run.json.
+        display: Shows the report.
+        alone: Keeps other processes from writing run.json, where the block does not; yields the record.
     """
     try:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        with suppress(UserError), alone():  # of a full disk
-            folder.update_info(status=status, error=masked(f"{type(error).__name__}: {error}"))
-        plan.hooks.run_failed(folder, error)
-        display.report(f"{status}; what was made so far stays in {folder.folder}")
-        if "fold" not in folder.info():  # the whole run says it of itself
-            display.report(f"to go on: kagglekit resume {folder.folder}")
+        with suppress(UserError), alone() as shared:  # of a full disk
+            own = shared if isinstance(shared, Record) else record
+            own.update(status=status, error=masked(f"{type(error).__name__}: {error}"))
+        plan.hooks.run_failed(run, error)
+        display.report(f"{status}; everything finished so far is kept in {run.folder}")
+        if record.info.fold is None:  # of a fold, the whole run reports it
+            display.report(f"hint: to resume: kagglekit resume {run.folder}")
         raise

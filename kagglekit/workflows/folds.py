@@ -16,11 +16,12 @@ import pandas as pd
 
 from kagglekit.data.folds import assign_folds
 from kagglekit.planning.describe import describe_plan
-from kagglekit.planning.identity import start_facts
+from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.prediction.results import Results, Scored, candidates, finish_run
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import MemberInfo, Record
 from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run, find_run
 from kagglekit.system.console import Display, duration
@@ -29,7 +30,7 @@ from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import fold_table
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import average, check_predictions, load_predictions, save_predictions
-from kagglekit.workflows.facts import facts, reported_failures
+from kagglekit.workflows.facts import record_start, reported_failures
 from kagglekit.workflows.single import train
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes it seconds, s
-TELLING = 10.0  # how long to wait for it only to note a failure, s
+NOTING = 10.0  # how long to wait for it only to record a failure, s
 
 
 def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
@@ -54,37 +55,43 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     Raises:
         UserError: The images don't suffice for that many folds, or what any training raises.
     """
-    started = time.perf_counter()
-    recipe, begun = plan.recipe, start_facts(plan)
+    started, recipe = time.perf_counter(), plan.recipe
+    identity = Identity.of(plan)
     plan, fold_numbers = deal(plan)
-    folder = _folder(plan, begun["data_key"])
+    folder = _folder(plan, identity.data_key)
     describe_plan(plan, model, folder, display)
-    picked = ", ".join(recipe.picked(plan.stages))
-    but = f"; {picked}: the epoch is picked by the loss on these, so valid scores flatter a little" if picked else ""
-    display.report(f"{recipe.folds} folds: each model is validated on the images that it was not trained on{but}")
-    with reported_failures(plan, folder, display, partial(locked, folder, TELLING)):
-        with locked(folder, JOINING):
-            folder.update_info(status="running", error=None, **facts(plan, model), **begun)
+    display.report(_describe_folds(plan))
+    with reported_failures(plan, folder, Record(folder.info_file), display, partial(locked, folder, NOTING)):
+        with locked(folder, JOINING) as record:
+            record_start(plan, model, record, identity)
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
             run_fold(plan, fold_numbers, number, folder, display)
-        with locked(folder, JOINING, f"the folds are kept; once it has ended: kagglekit resume {folder.folder}"):
+        hint = f"the folds are kept; when it has ended: kagglekit resume {folder.folder}"
+        with locked(folder, JOINING, hint) as record:
             finished = [number for number in numbers if is_finished(folder.fold(number))]
-            scores = join_folds(plan, folder, finished, display)
+            scores = join_folds(plan, folder, record, finished, display)
             missing = [number for number in numbers if number not in finished]
             seconds = round(time.perf_counter() - started, 1)
-            folder.update_info(status="partial" if missing else "finished", seconds=seconds)
+            record.update(status="partial" if missing else "finished", seconds=seconds)
             leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     if not missing:
-        folder.remove_checkpoints()  # the lock alone
-        folder.remove_parts()  # of killed processes; before, others may be under way
+        folder.remove_checkpoints()  # only the lock is left
+        folder.remove_parts()  # of killed processes; before, others may still be writing
     else:
         left = ", ".join(map(str, missing))
         display.report(f"{len(finished)} folds joined; still to run: {left} (--only-fold N --into {folder.folder})")
     display.report(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
+
+
+def _describe_folds(plan: Plan) -> str:
+    """Return the line that explains the folds' valid scores."""
+    picked = ", ".join(plan.recipe.picked(plan.stages))
+    but = f"; {picked}: these also choose the epoch, so valid scores are slightly optimistic" if picked else ""
+    return f"{plan.recipe.folds} folds: each model is validated on the images that it was not trained on{but}"
 
 
 def deal(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
@@ -104,20 +111,20 @@ def _folder(plan: Plan, data_key: str) -> Run:
     folder = find_run(plan.request.into, plan.request.out, plan.name)
     if folder.recipe() != plan.recipe:
         raise UserError(
-            f"the folds in {folder.folder} have another recipe than the one asked for",
-            "repeat the command that began it, with other folds",
+            f"the folds in {folder.folder} have another recipe",
+            "repeat the command that began the run, with other folds",
         )
-    if folder.info().get("data_key") != data_key:
+    if folder.info().data_key != data_key:
         raise UserError(
-            f"the folds in {folder.folder} were made of other images, labels or splits than those in {plan.data}",
-            "restore them, name their place with --data DIR, or begin anew without --into",
+            f"the folds in {folder.folder} have other images, labels or splits than {plan.data}",
+            "restore them, pass their folder with --data DIR, or start a new run without --into",
         )
     return folder
 
 
 def is_finished(fold: Run) -> bool:
     """Return whether a fold has all its predictions."""
-    return fold.info().get("status") == "finished"
+    return fold.info().status == "finished"
 
 
 def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
@@ -130,31 +137,31 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
     own = replace(plan, table=fold_table(plan.table, fold_numbers, number))
     counts = own.table["split"].value_counts()
     display.report(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
-    fold.update_info(fold=number)
+    Record.of(fold.info_file).update(fold=number)
     train(own, fold, display)
 
 
-def join_folds(plan: Plan, folder: Run, numbers: Sequence[int], display: Display) -> dict[str, Score]:
+def join_folds(plan: Plan, folder: Run, record: Record, numbers: Sequence[int], display: Display) -> dict[str, Score]:
     """Combine the finished folds' predictions, score them out of fold, and write the submission."""
     folds = [folder.fold(number) for number in numbers]
-    members = [_member(folder, folds, entry) for entry in folds[0].info()["members"]]
+    members = [_member(folder, folds, entry) for entry in folds[0].info().members]
     for member in members:
         check_predictions(member.valid, plan.classes)
         for split, table in (("valid", member.valid), ("test", member.test)):
             save_predictions(table, folder.predictions(member.name, split))
-    outcome = Results(plan, folder, display, labels_of(plan, members[0].valid))
+    results = Results(plan, folder, record, display, labels_of(plan, members[0].valid))
     plain = [_plain(folds, member) for member in members] if plan.recipe.tta else []
     folder.write_valid([row for fold in folds for row in fold.valid()])
-    folder.update_info(folds=list(numbers))
-    return finish_run(outcome, members, [*_lines(members, plain), *candidates(outcome, members)], plain)
+    record.update(folds=numbers)
+    return finish_run(results, members, [*_lines(members, plain), *candidates(results, members)], plain)
 
 
-def _member(folder: Run, folds: Sequence[Run], entry: dict[str, str | int]) -> Member:
+def _member(folder: Run, folds: Sequence[Run], entry: MemberInfo) -> Member:
     """Make one member of what is, in each fold, the same snapshot."""
-    name = str(entry["name"])
+    name = entry.name
     valid = pd.concat([load_predictions(fold.predictions(name, "valid")) for fold in folds])
     test = average([load_predictions(fold.predictions(name, "test")) for fold in folds])
-    return Member(name, valid, test, folder.name, str(entry["stage"]), int(entry["cycle"]))
+    return Member(name, valid, test, folder.name, entry.stage, entry.cycle)
 
 
 def _plain(folds: Sequence[Run], member: Member) -> Member:

@@ -1,4 +1,4 @@
-"""The final training on all labelled images, with everything taken from a finished run."""
+"""Retrain a finished run on all labelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kagglekit.planning.make import make_plan
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
-from kagglekit.runs.folder import Run
+from kagglekit.runs.finished import FinishedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
@@ -19,11 +19,11 @@ from kagglekit.types.recipe import Recipe
 
 
 def full_request(request: Request) -> Request:
-    """Return the request with recipe, stages, data and plugins of the finished run that it names.
+    """Return the request, with recipe, stages, data and plugins of the finished run that it names.
 
     Raises:
         UsageError: It changes the recipe.
-        UserError: There is no such run, or it can't be done again with all images.
+        UserError: There is no such run, or it cannot be repeated with all images.
     """
     changes = {
         "--preset": request.preset != "auto",
@@ -35,53 +35,53 @@ def full_request(request: Request) -> Request:
         "--repeats": request.repeats > 1,
     }
     if given := [option for option, is_given in changes.items() if is_given]:
-        raise UsageError(f"--full takes the whole recipe from a finished run: leave out {', '.join(given)}")
-    run = find_run(request.full, request.out)
-    info = run.info()
-    _check(run)
-    first, last = info["stages"][0], info["stages"][-1]
-    known = Path(info.get("data", ""))
+        raise UsageError(f"--full takes the whole recipe from a finished run: remove {', '.join(given)}")
+    finished = FinishedRun.read(find_run(request.full, request.out))
+    run, info = finished.run, finished.info
+    _check(finished)
     return replace(
         request,
-        competition=request.competition or info["plugin"],
-        data=request.data or (known if info.get("data") and known.is_dir() else None),
-        recipe=full_recipe(as_found(run)),
-        stages=f"{first}-{last}",
-        from_run=info.get("from_run") or "",
-        name=request.name or f"{run.recipe().arch}-full",
+        competition=request.competition or info.plugin,
+        data=request.data or info.data_folder,
+        sample=request.sample or info.sample_file,
+        recipe=full_recipe(as_found(finished)),
+        stages=f"{info.stages[0]}-{info.stages[-1]}",
+        from_run=info.from_run or "",
+        name=request.name or f"{finished.recipe.arch}-full",
         full=str(run.folder.absolute()),
-        skip_bad_images=request.skip_bad_images or info.get("request", {}).get("skip_bad_images", False),
+        skip_bad_images=request.skip_bad_images or bool(info.request and info.request.skip_bad_images),
         disable=tuple(dict.fromkeys([*disabled_in(run), *request.disable])),
     )
 
 
-def _check(run: Run) -> None:
-    info = run.info()
-    if info.get("blend_of"):
-        raise UserError(f"{run.folder} is a blend, without a training", f"take its runs: {', '.join(info['blend_of'])}")
-    if info.get("full_of"):
-        raise UserError(f"{run.folder} was trained on all labelled images", f"it is made of {info['full_of']}")
-    if info.get("status") != "finished":
-        raise UserError(f"{run.folder} is not finished", "its valid predictions are what the ensemble is fitted on")
+def _check(finished: FinishedRun) -> None:
+    folder, info = finished.run.folder, finished.info
+    if info.blend_of:
+        raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(info.blend_of)}")
+    if info.full_of:
+        raise UserError(f"{folder} was already trained on all labelled images", f"it repeats {info.full_of}")
+    if info.status != "finished":
+        raise UserError(f"{folder} is not finished", f"finish it first: kagglekit resume {folder}")
 
 
-def as_found(run: Run) -> Recipe:
-    """Return a finished run's recipe with what it searched: of folds the first's batches, the rates' geometric mean."""
-    recipe = run.recipe()
-    parts = [run.fold(number) for number in run.info().get("folds", [])] or [run]
-    infos = [part.info() for part in parts]
-    rates = [info.get("found_lrs", {}) for info in infos]
-    found = [f"stage.{name}.batch_size={batch}" for name, batch in infos[0].get("found_batches", {}).items()]
+def as_found(finished: FinishedRun) -> Recipe:
+    """Return a finished run's recipe with the batch sizes and rates that it searched.
+
+    Of folds, these are the first fold's batch sizes and the geometric mean of the rates.
+    """
+    infos = [finished.run.fold(number).info() for number in finished.info.folds] or [finished.info]
+    rates = [info.found_lrs for info in infos]
+    found = [f"stage.{name}.batch_size={batch}" for name, batch in infos[0].found_batches.items()]
     found += [f"stage.{name}.lr={_mean([each[name] for each in rates])}" for name in rates[0]]
-    return apply_overrides(recipe, found)
+    return apply_overrides(finished.recipe, found)
 
 
 def _mean(rates: list[float]) -> float:
-    return geometric_mean(rates) if len(rates) > 1 else rates[0]  # that of one number is not quite that number
+    return geometric_mean(rates) if len(rates) > 1 else rates[0]  # of one number it differs in the last bits
 
 
 def full_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of one training in which nothing can be validated: each stage keeps its last epoch."""
+    """Return the recipe for a training without valid images: one training, each stage keeps its last epoch."""
     stages = tuple(stage.model_copy(update={"keep": "last"}) for stage in recipe.stages)
     return recipe.model_copy(update={"folds": 0, "stages": stages, "measured": "none"})
 
@@ -91,31 +91,33 @@ def full_plan(request: Request, display: Display, downloads: Path | None = None)
 
     Args:
         request: From `full_request`.
-        display: Shows what is odd.
-        downloads: Where a download goes; None for the usual place.
+        display: Shows warnings.
+        downloads: Folder of a download; None for the usual one.
 
     Raises:
-        UserError: The classes are not the finished run's, or what `make_plan` raises.
+        UserError: The classes are not the finished run's, or see `make_plan`.
     """
-    plan, run = make_plan(request, display, downloads), find_run(request.full)
-    if list(plan.classes) != run.info()["classes"]:
-        raise UserError(f"{run.folder} has other classes than {plan.data}", "name the data folder it was trained on")
-    best = [stage.name for stage in run.recipe().stages if stage.keep == "best"]
+    plan, finished = make_plan(request, display, downloads), FinishedRun.read(find_run(request.full))
+    if plan.classes != finished.info.classes:
+        what = f"{finished.run.folder} has other classes than {plan.data}"
+        raise UserError(what, "pass the data folder it was trained on")
+    best = [stage.name for stage in finished.recipe.stages if stage.keep == "best"]
     if best:
-        display.warn(f"{', '.join(best)}: the best epoch can't be known without valid images; the last one is kept")
+        display.warn(f"{', '.join(best)}: the best epoch is unknown without valid images; the last one is kept")
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
-    return replace(plan, table=table, fitted_on=run)
+    return replace(plan, table=table, fitted_on=finished)
 
 
-def describe_full(plan: Plan, run: Run) -> str:
-    """Say what the training on all images is and that its score is unknown."""
-    before = run.info()["images"].get("train", 0)
-    own = run.info()["scores"][-1]
+def describe_full(plan: Plan, finished: FinishedRun) -> str:
+    """Return the line that explains a training on all images, and that its score is unknown."""
+    run, info = finished.run, finished.info
+    before = info.images.get("train", 0)
     key = f"valid_{plan.competition.metric}"
-    scored = f" ({run.name}: {key.replace('_', ' ')} {own[key][0]:.4f} ± {own[key][1]:.4f})" if key in own else ""
-    more = f" instead of {before:,}" if before and not run.recipe().folds else ""
+    score = info.ensemble_scores.get(key)
+    scored = f" ({run.name}: {key.replace('_', ' ')} {score})" if score else ""
+    more = f" instead of {before:,}" if before and not finished.recipe.folds else ""
     n = int((plan.table["split"] == "train").sum())
     return (
-        f"recipe, epochs, rates and the ensemble's fit come from {run.folder}; this trains on all "
+        f"recipe, epochs, rates and the ensemble's fit are those of {run.folder}; this run trains on all "
         f"{n:,} labelled images{more}, so its own valid score is unknown{scored}"
     )

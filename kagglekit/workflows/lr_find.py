@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.compute.memory import memory_returned
-from kagglekit.eda.canvas import new_figure, save_figure
+from kagglekit.eda.canvas import name_in_figure, new_figure, save_figure
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, listing
@@ -63,7 +64,7 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
     with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
         folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
         folder.write_recipe(recipe)
-        context = prepare(plan, model, folder, display, time.perf_counter())
+        context = prepare(plan, model, folder, Record(folder.info_file), display, time.perf_counter())
         context.estimate.seconds = 0.0  # an estimate of a whole run would mislead
         for before in earlier:
             timed_stage(context, before)
@@ -106,7 +107,8 @@ def draw_sweep(found: Sweep, marks: Mapping[str, float], title: str, loss_file: 
     axes.plot(found.rates, found.smooth, color="tab:blue", label="smoothed")
     for number, (name, rate) in enumerate(marks.items(), 1):
         axes.axvline(rate, color=f"C{number}", linestyle="--", label=f"{name} {rate:.2g}")
-    axes.set(xscale="log", xlabel="learning rate of the head", ylabel="loss, nats", title=title)
+    axes.set(xscale="log", xlabel="learning rate of the head", ylabel="loss, nats")
+    axes.set_title(name_in_figure(title), parse_math=False)  # the ticks of the rates are formulas
     start, lowest = float(found.smooth[0]), float(min(found.losses.min(), found.smooth.min()))
     room = max(start - lowest, 0.1)
     axes.set_ylim(lowest - 0.1 * room, start + 1.5 * room)  # divergence goes up without end
@@ -115,5 +117,6 @@ def draw_sweep(found: Sweep, marks: Mapping[str, float], title: str, loss_file: 
     figure = new_figure(8, 3)
     axes = figure.add_subplot()
     axes.plot(range(1, len(found.rates) + 1), found.rates)
-    axes.set(yscale="log", xlabel="step", ylabel="learning rate of the head", title=title)
+    axes.set(yscale="log", xlabel="step", ylabel="learning rate of the head")
+    axes.set_title(name_in_figure(title), parse_math=False)
     save_figure(figure, rate_file)

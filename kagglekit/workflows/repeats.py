@@ -14,7 +14,7 @@ jackknife: the difference is computed without each of some parts of the images i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -23,35 +23,18 @@ import numpy as np
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record, Repeats
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.metric import Metric
 from kagglekit.types.predictions import load_predictions, truth_numbers
+from kagglekit.types.spread import Spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 1e-15
 PARTS = 50  # of the images, for the jackknife: an error is known to about 10 %
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One score over seeds.
-
-    Attributes:
-        name: ``log_loss``, ``accuracy`` or the competition's metric.
-        mean: Over the runs.
-        deviation: Over the runs, of one run: s.
-        paired_error: Standard error over images of the difference of two runs, the mean over all pairs: p.
-        smallest: The least difference between two recipes, each run once, that is not put down to chance.
-    """
-
-    name: str
-    mean: float
-    deviation: float
-    paired_error: float
-    smallest: float
 
 
 def repeated(plan: Plan) -> Iterator[Plan]:
@@ -138,9 +121,9 @@ def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
     n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
     for line in verdicts(found, n, len(runs)):
         display.report(line)
-    facts = {"runs": [run.name for run in runs], "scores": [asdict(each) for each in found]}
+    repeats = Repeats(tuple(run.name for run in runs), tuple(found))
     for run in runs:
-        run.update_info(repeats=facts)
+        Record.of(run.info_file).update(repeats=repeats)
         leave_report(run, display)
 
 

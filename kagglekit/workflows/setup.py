@@ -12,7 +12,7 @@ from torch import nn
 from kagglekit.compute.device import Compute
 from kagglekit.compute.network import data_config, head_module, load_weights, round_sizes, set_input_size
 from kagglekit.compute.precision import choose_formats
-from kagglekit.images.dataset import describe_bad
+from kagglekit.images.dataset import ImageSet, describe_bad
 from kagglekit.images.prepare import prepare_images, require_images
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
@@ -20,59 +20,55 @@ from kagglekit.planning.request import Request
 from kagglekit.prediction.results import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import for_rows, predict_batch
 from kagglekit.training.checkpoint import saved_compute
-from kagglekit.training.context import RunContext
+from kagglekit.training.context import RunContext, TrainingOptions
 from kagglekit.training.eta import Estimate, prediction_cost, stage_cost
 from kagglekit.training.head_regression import linear_layer
 from kagglekit.training.log import record_decoding
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.full_data import describe_full, full_plan
 
 
 def planned(request: Request, display: Display, downloads: Path | None = None) -> Plan:
-    """Plan what is asked for, and try the form of its CSV.
+    """Make the plan of a request, and check the form of its CSV.
 
     Args:
-        request: What was asked.
-        display: Where it shows itself.
-        downloads: Where a download goes; None for the usual place.
+        request: The user's request.
+        display: Shows downloads and warnings.
+        downloads: Folder of a download; None for the usual one.
 
     Raises:
         UserError: Something does not fit.
     """
     plan = (full_plan if request.full else make_plan)(request, display, downloads)
     check_base_data(plan)
-    try_form(plan)
+    if warning := try_form(plan):
+        display.warn(warning)
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))
     return plan
 
 
 def settled(plan: Plan) -> tuple[nn.Module, Plan]:
-    """Return the network with its weights, and the plan with sizes that it can take."""
+    """Return the network with its weights, and the plan with image sizes that the network accepts."""
     model, recipe = build_model(plan)
     return model, replace(plan, recipe=recipe)
 
 
-def base_stage(base: Run) -> Stage:
-    """Return the last stage that a finished run trained."""
-    number: int = base.info()["stages"][-1]
-    return base.recipe().stages[number - 1]
-
-
 def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
-    """Get the network with its weights, and the recipe with sizes that the network can take.
+    """Build the network with its weights; return it, and the recipe with image sizes that it accepts.
 
     Args:
-        plan: What was decided so far.
-        bare: Without its weights: a checkpoint has them.
+        plan: The plan.
+        bare: Leave out the initial weights, since a checkpoint has others.
 
     Raises:
-        UserError: The weights can't be had or do not fit.
+        UserError: The weights cannot be loaded or do not fit.
     """
     torch.manual_seed(plan.recipe.seed)
     without = plan.base or bare
@@ -80,77 +76,111 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     model = plan.hooks.model(wanted, len(plan.classes))
     recipe = round_sizes(plan.recipe, data_config(model).multiple)
     if plan.base:
-        if list(plan.base.info().get("classes", [])) != list(plan.classes):
-            raise UserError(f"{plan.base.folder} was trained on other classes", "start from a run of this competition")
-        set_input_size(model, base_stage(plan.base).size)
-        load_weights(model, plan.base.final_weights)
+        if plan.base.info.classes != plan.classes:
+            what = f"{plan.base.run.folder} was trained on other classes"
+            raise UserError(what, "start from a run of this competition")
+        set_input_size(model, plan.base.last_stage.size)
+        load_weights(model, plan.base.run.final_weights)
     return model, recipe
 
 
 def prepare(
-    plan: Plan, model: nn.Module, folder: Run, display: Display, started: float, last: Checkpoint | None = None
+    plan: Plan,
+    model: nn.Module,
+    run: Run,
+    record: Record,
+    display: Display,
+    started: float,
+    last: Checkpoint | None = None,
 ) -> RunContext:
-    """Decode the images, move the network to the device, choose formats.
+    """Decode the images, move the network to the device, choose formats: the one place where a plan becomes a context.
 
     Args:
-        plan: What was decided so far.
+        plan: The plan.
         model: The network.
-        folder: The run's.
-        display: Where it shows itself.
+        run: The run's folder.
+        record: Its run.json.
+        display: Shows progress.
         started: When the run began, by time.perf_counter, s.
-        last: The checkpoint that the run goes on from, which knows the formats.
+        last: The checkpoint to resume from, which knows the formats.
     """
     recipe, hooks = plan.recipe, plan.hooks
-    stages = [recipe.stages[number - 1] for number in plan.stages]
-    config, groups = data_config(model), hooks.layer_groups(model, recipe)
-    _, head = head_module(model, groups)
-    if any(stage.precompute and stage.solver == "regression" for stage in stages):
-        linear_layer(head)  # refuses other heads now, not after minutes of decoding
-    decoding = time.perf_counter()
+    groups = hooks.layer_groups(model, recipe)
+    if any(stage.precompute and stage.solver == "regression" for stage in plan.run_stages):
+        linear_layer(head_module(model, groups)[1])  # refuses other heads now, not after minutes of decoding
+    images = _images(plan, model, record, display)
+    model.to(plan.device)
+    compute = _compute(plan, model, images, record, display, last)
+    return RunContext(
+        run=run,
+        record=record,
+        display=display,
+        hooks=hooks,
+        recipe=recipe,
+        stages=plan.stages,
+        classes=plan.classes,
+        data=plan.data,
+        options=TrainingOptions(plan.request.compile, plan.request.deterministic),
+        model=model,
+        groups=groups,
+        images=images,
+        compute=compute,
+        log_loss=hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"})),
+        metric=hooks.metric(plan.competition),
+        estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
+        saver=Saver(run.checkpoints, 60 * plan.request.save_every),
+    )
+
+
+def _images(plan: Plan, model: nn.Module, record: Record, display: Display) -> ImageSet:
+    """Decode the images that the plan's stages need, and check that every class has some."""
+    request, started = plan.request, time.perf_counter()
     images = prepare_images(
         plan.table,
         plan.classes,
         plan.data,
-        hooks,
-        recipe,
-        stages,
-        config,
+        plan.hooks,
+        plan.recipe,
+        plan.run_stages,
+        data_config(model),
         plan.device,
         display,
-        plan.request.skip_bad_images,
-        plan.request.store,
-        plan.request.deterministic,
+        request.skip_bad_images,
+        request.store,
+        request.deterministic,
     )
-    folder.update_info(decode_seconds=round(time.perf_counter() - decoding, 2))
-    record_decoding(folder, images)
+    record.update(decode_seconds=round(time.perf_counter() - started, 2))
+    record_decoding(record, images)
     if lines := describe_bad(images):
         display.warn(lines)
     require_images(images, to_validate=plan.fitted_on is None)
-    model.to(plan.device)
-    compute = saved_compute(last, plan.device, folder.info()) if last else _formats(plan, model, display)
-    if last is None:
-        folder.update_info(train_format=str(compute.train), infer_format=str(compute.infer), formats=compute.why)
-    n = {split: len(images.rows(split)) for split in ("train", "valid", "test")}
-    if last is None:
-        _predict_batch(plan, model, compute, (n["valid"], n["test"]), display)
-        folder.update_info(predict_batch=compute.batch)
-    log_loss = hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"}))
-    metric = hooks.metric(plan.competition)
-    total = _total_cost(recipe, stages, n, compute.train_cost)
-    estimate, saver = Estimate(total, started), Saver(folder.checkpoints, 60 * plan.request.save_every)
-    return RunContext(plan, folder, display, model, groups, images, compute, log_loss, metric, estimate, saver)
+    return images
 
 
-def _total_cost(recipe: Recipe, stages: list[Stage], n: dict[str, int], train_cost: float | None) -> float | None:
-    """Return the work of stages and predictions (see `Estimate`), of `n` images by split; None if it is not known."""
+def _compute(
+    plan: Plan, model: nn.Module, images: ImageSet, record: Record, display: Display, last: Checkpoint | None
+) -> Compute:
+    """Return the formats of the checkpoint, or choose them and record them."""
+    if last:
+        return saved_compute(last, plan.device, record.info)
+    compute = _formats(plan, model, display)
+    _predict_batch(plan, model, compute, (len(images.rows("valid")), len(images.rows("test"))), display)
+    formats = {"train_format": str(compute.train), "infer_format": str(compute.infer), "formats": compute.why}
+    record.update(**formats, predict_batch=compute.batch)
+    return compute
+
+
+def _total_cost(plan: Plan, images: ImageSet, train_cost: float | None) -> float | None:
+    """Return the work of all stages and predictions (see `Estimate`); None if it is unknown."""
     if train_cost is None:
         return None
-    trained = sum(stage_cost(stage, n["train"], n["valid"], train_cost) for stage in stages)
-    return trained + prediction_cost(recipe, tuple(stages), n["valid"] + n["test"], 1 + recipe.tta)
+    n_train, n_valid, n_test = (len(images.rows(split)) for split in ("train", "valid", "test"))
+    trained = sum(stage_cost(stage, n_train, n_valid, train_cost) for stage in plan.run_stages)
+    return trained + prediction_cost(plan.recipe, plan.run_stages, n_valid + n_test, 1 + plan.recipe.tta)
 
 
 def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
-    last = plan.recipe.stages[plan.stages[-1] - 1]
+    last = plan.run_stages[-1]
     memory = cache_folder() / "formats.json"
     precision = "fp32" if plan.request.deterministic and plan.request.precision == "auto" else plan.request.precision
     compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, _archs(plan), memory)
@@ -159,7 +189,7 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
 
 
 def _predict_batch(plan: Plan, model: nn.Module, compute: Compute, rows: tuple[int, int], display: Display) -> None:
-    """Probe how many images a GPU should predict at a time; on a CPU, and where nothing may be probed, it is fixed."""
+    """Benchmark how many images a GPU should predict at a time; on a CPU, and in deterministic runs, it is fixed."""
     if plan.device.type != "cuda" or plan.request.deterministic:
         return
     why = predict_batch(model, compute, plan.recipe.sizes[-1], _archs(plan), cache_folder() / "formats.json")

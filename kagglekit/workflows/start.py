@@ -1,4 +1,4 @@
-"""Which kind of run a request asks for: one training, folds, all images, repeats; and going on with a stopped one."""
+"""Start the kind of run that a request asks for: one training, folds, all images, repeats; resume interrupted ones."""
 
 from __future__ import annotations
 
@@ -27,79 +27,81 @@ from kagglekit.workflows.single import run_plan, train
 from kagglekit.workflows.unfinished import find_unfinished
 
 
-def start(request: Request, display: Display, go_on: bool = False) -> Run:
+def start(request: Request, display: Display, resume_latest: bool = False) -> Run:
     """Carry out a request: plan, train, predict, combine, write and check the submission.
 
     Args:
-        request: What was asked.
-        display: Where it shows itself.
-        go_on: Resume the newest stopped run of the same recipe and data, if there is one.
+        request: The user's request.
+        display: Shows progress.
+        resume_latest: Resume the latest interrupted run with this recipe and data, if there is one.
 
     Returns:
         The finished run; of repeats the last one.
 
     Raises:
-        UserError: Something the user can mend.
+        UserError: Something the user can fix.
     """
-    if go_on and request.repeats > 1:
-        raise UsageError("--resume and --repeats do not go together", "go on with one run: kagglekit resume RUN")
+    if resume_latest and request.repeats > 1:
+        raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
     if request.full and not request.recipe:
         request = full_request(request)
     with _computing(request):
         plan = planned(request, display)
         if request.repeats < 2:
-            return _run(plan, display, go_on)
-        runs = [_run(again, display, go_on) for again in repeated(plan)]
+            return _run(plan, display, resume_latest)
+        runs = [_run(again, display, resume_latest) for again in repeated(plan)]
         record_spread(plan, runs, display)
     return runs[-1]
 
 
 def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
-    """Go on with a run that was stopped, from its last checkpoint.
+    """Resume an interrupted run from its last checkpoint.
 
     Args:
-        folder: The run's.
-        display: Where it shows itself.
-        data: Where its data lie now; None for where they were.
+        folder: The run's folder.
+        display: Shows progress.
+        data: Its data folder; None for the one it began with.
 
     Raises:
-        UserError: Its data, its plugins or its checkpoints do not allow it, or another process works on it.
+        UserError: Its data, plugins or checkpoints do not allow it, or another process works on it.
     """
     info = folder.info()
-    if info.get("status") == "finished":
-        folder.remove_checkpoints()  # of a process that was killed just then
+    if info.status == "finished":
+        folder.remove_checkpoints()  # left by a process that was killed at the very end
         folder.remove_parts()
         display.report(f"{folder.folder} is finished")
         return folder
-    if info.get("fold"):
-        whole = f"go on with the whole: kagglekit resume {folder.folder.parent}"
-        raise UserError(f"{folder.folder} is a part of a run", whole)
+    if info.fold:
+        whole = f"resume the run: kagglekit resume {folder.folder.parent}"
+        raise UserError(f"{folder.folder} is one fold of a run", whole)
     check_writable(folder.folder, READ_ONLY)
     begun = folder.recipe_file.exists()
-    last = newest_checkpoint(folder.checkpoints, run_key(folder), lambda _: None) if begun else None  # `train` warns
-    request = request_of(folder, data, fresh=last is None)
+    key = run_key(folder, info)
+    last = newest_checkpoint(folder.checkpoints, key, lambda _: None) if begun else None  # `train` warns
+    request = request_of(folder, info, data, fresh=last is None)
     with _computing(request):
         plan = planned(request, display)
-        display.report(f"going on with {folder.folder}")
+        display.report(f"resuming {folder.folder}")
         if not plan.recipe.folds:
             return train(plan, folder, display)
-        check_same_data(folder, plan)
+        check_same_data(folder, info, plan)
         model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
         return run_folds(plan, model, display)
 
 
 @contextmanager
 def _computing(request: Request) -> Iterator[None]:
-    """Compute in the block: it can be stopped, and leaves no memory in use that it needed."""
+    """Compute in the block: it can be interrupted, and its memory is freed at the end."""
     with memory_returned(), stoppable(), chosen_algorithms(request.deterministic):
         yield
 
 
-def _run(plan: Plan, display: Display, go_on: bool) -> Run:
+def _run(plan: Plan, display: Display, resume_latest: bool) -> Run:
     model, plan = settled(plan)
-    stopped = find_unfinished(plan)
-    if stopped and go_on:
-        return resume(stopped, display, plan.data)
-    if stopped:
-        display.report(f"a run of the same recipe and data was stopped; to go on: kagglekit resume {stopped.folder}")
+    interrupted = find_unfinished(plan)
+    if interrupted and resume_latest:
+        return resume(interrupted, display, plan.data)
+    if interrupted:
+        display.report(f"found an interrupted run with this recipe and data: {interrupted.folder}")
+        display.report(f"hint: to resume it: kagglekit resume {interrupted.folder}")
     return (run_folds if plan.recipe.folds else run_plan)(plan, model, display)

@@ -1,4 +1,4 @@
-"""The built-in ensembles; those that find something on the valid predictions are in `kagglekit_ensembles.fitted`."""
+"""The built-in ensembles; those fitted on the valid predictions are in `kagglekit_ensembles.fitted`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the ensembles."""
+    """Return the names of the ensembles."""
     return Provides(ensemble=(*_COMBINE, *METHODS))
 
 
@@ -28,7 +28,7 @@ def kagglekit_provides() -> Provides:
 def kagglekit_ensemble(
     members: list[Member], labels: pd.Series[str], groups: pd.Series[str] | None, recipe: Recipe
 ) -> Ensemble | None:
-    """Combine the members if `recipe.ensemble` is one of these."""
+    """Combine the members if `recipe.ensemble` is one of these names."""
     if recipe.ensemble not in (*_COMBINE, *METHODS):
         return None
     _check_members(members)
@@ -38,7 +38,7 @@ def kagglekit_ensemble(
 
 
 def mean(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Take the arithmetic mean of the members' probabilities."""
+    """Return the arithmetic mean of the members' probabilities."""
     from kagglekit import average
 
     valid, test = (average(tables) for tables in _tables(members))
@@ -46,39 +46,39 @@ def mean(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemb
 
 
 def geometric(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Take the geometric mean of the members' probabilities, each row divided by its sum."""
+    """Return the geometric mean of the members' probabilities, each row normalised to sum 1."""
     valid, test = (_geometric_mean(tables) for tables in _tables(members))
     return Ensemble(valid, test, {"weights": _even(members)})
 
 
 def ranks(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Take the mean over members of each image's rank among all images, class by class, each row divided by its sum.
+    """Return the mean over members of each image's rank among all images, by class, each row normalised to sum 1.
 
-    For scores that only look at the order of images, such as the ROC AUC: members that are sure of themselves weigh no
-    more than others. The numbers are no probabilities, and log loss suffers.
+    For scores that depend only on the order of images, such as the ROC AUC: confident members weigh no more than
+    others. The numbers are not probabilities, so log loss suffers.
     """
     valid, test = (_rank_mean(tables) for tables in _tables(members))
     return Ensemble(valid, test, {"weights": _even(members)})
 
 
 def averaged_weights(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Answer the member that predicts with the average of the snapshots' weights.
+    """Return the member that predicts with the averaged weights of the snapshots.
 
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization",
-    arXiv:1803.05407. The run makes that member, since its BatchNorm statistics need the images.
+    arXiv:1803.05407. The run creates that member, since its BatchNorm statistics need the images.
     """
     found = [member for member in members if member.name == "average"]
     if not found:
         names = ", ".join(member.name for member in members)
         raise UserError(
-            f"ensemble=average needs a member named 'average', but there are only {names}",
-            "give the run its snapshots' averaged weights, or choose the ensemble 'mean'",
+            f"ensemble=average needs a member named 'average', but the members are {names}",
+            "use a run with averaged weights, or choose the ensemble 'mean'",
         )
     return Ensemble(found[0].valid, found[0].test, {"weights": {"average": 1.0}})
 
 
 def last(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Answer the last member alone."""
+    """Return the last member alone."""
     return Ensemble(members[-1].valid, members[-1].test, {"weights": {members[-1].name: 1.0}})
 
 
@@ -93,7 +93,7 @@ def _rank_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank each column's numbers, equal ones alike, and bring the ranks into (0, 1)."""
+    """Rank the numbers of each column, with the mean rank for ties, and scale the ranks into (0, 1)."""
     from scipy.stats import rankdata
 
     return np.asarray((rankdata(values, axis=0) - 0.5) / max(1, len(values)))
@@ -119,15 +119,15 @@ def _even(members: Sequence[Member]) -> dict[str, float]:
 
 
 def _check_members(members: Sequence[Member]) -> None:
-    """Refuse members that can't be told apart or don't predict the same images and classes."""
+    """Refuse members with equal names, or of different images or classes."""
     from kagglekit import check_predictions
 
     if not members:
-        raise UserError("there is no member to combine", "let a stage keep snapshots: --set stage.1.snapshots=true")
+        raise UserError("no member to combine", "let a stage keep snapshots: --set stage.1.snapshots=true")
     names = [member.name for member in members]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise UserError(f"two members are named {', '.join(sorted(twice))}", "give each member its own name")
+        raise UserError(f"two members are named {', '.join(sorted(twice))}", "give each member a unique name")
     first = members[0]
     for member in members:
         for split, table, like in (("valid", member.valid, first.valid), ("test", member.test, first.test)):

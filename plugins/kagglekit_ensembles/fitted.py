@@ -1,7 +1,7 @@
-"""Ensembles with something to find: on all valid predictions for the test images, on parts of them for an honest score.
+"""Ensembles with fitted parameters: on all valid predictions for the test images, cross-fitted for the valid score.
 
-Each is a pair of functions: ``fit(tables, truth, seed)`` finds something, ``apply(found, tables)`` makes one table of
-several with it. The valid table is made in five parts, each with what was found on the other four.
+Each is a pair of functions: ``fit(tables, truth, seed)`` returns parameters, ``apply(found, tables)`` combines tables
+with them. The valid table is computed in five parts, each with parameters fitted on the other four.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Tables = Sequence[pd.DataFrame]
     Truth = NDArray[np.int64]
 
-SMALLEST = 1e-15  # log loss clips there too, so nothing below can matter
+SMALLEST = 1e-15  # log loss clips there, too
 FOLDS = 5
 STEPS = 100  # of hill climbing
 TEMPERATURES = (0.05, 20.0)
@@ -30,43 +30,43 @@ TEMPERATURES = (0.05, 20.0)
 
 @dataclass(frozen=True)
 class Method:
-    """How an ensemble is fitted.
+    """The functions of a fitted ensemble.
 
     Attributes:
         fit: ``(tables, truth (N,), seed) -> found``.
         apply: ``(found, tables) -> table``.
-        words: ``(found, member names) -> dict`` for run.json.
+        describe: ``(found, member names) -> dict`` for run.json.
     """
 
     fit: Callable[[Tables, Truth, int], Any]
     apply: Callable[[Any, Tables], pd.DataFrame]
-    words: Callable[[Any, list[str]], dict[str, Any]]
+    describe: Callable[[Any, list[str]], dict[str, Any]]
 
 
 def fitted_ensemble(
     method: Method, members: Sequence[Member], labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None
 ) -> Ensemble:
-    """Combine the members with what the method finds.
+    """Combine the members with the parameters of a method.
 
     Raises:
-        UserError: There are no valid predictions to fit it to.
+        UserError: There are no valid predictions.
     """
     from kagglekit import truth_numbers
 
     valid, test = [member.valid for member in members], [member.test for member in members]
     if not len(valid[0]):
-        raise UserError("there are no valid predictions to fit this ensemble to", "the ensemble 'mean' needs none")
-    ids = valid[0].index.sort_values()  # whatever is found must not depend on the order of rows
+        raise UserError("this ensemble needs valid predictions, but there are none", "use the ensemble 'mean'")
+    ids = valid[0].index.sort_values()  # the result must not depend on the order of rows
     ordered = [table.loc[ids] for table in valid]
     truth = truth_numbers(labels, ordered[0])
-    honest = cross_fitted(method, ordered, truth, deal(labels.loc[ids], seed, groups), seed)
+    honest = cross_fitted(method, ordered, truth, assign_parts(labels.loc[ids], seed, groups), seed)
     found = method.fit(ordered, truth, seed)
     names = [member.name for member in members]
-    return Ensemble(honest.loc[valid[0].index], method.apply(found, test), method.words(found, names))
+    return Ensemble(honest.loc[valid[0].index], method.apply(found, test), method.describe(found, names))
 
 
 def cross_fitted(method: Method, tables: Tables, truth: Truth, parts: NDArray[np.int64], seed: int) -> pd.DataFrame:
-    """Return the table whose every part was made with what was found on the other parts."""
+    """Return the table in which every part is computed with parameters fitted on the other parts."""
     import pandas as pd
 
     made = []
@@ -77,13 +77,13 @@ def cross_fitted(method: Method, tables: Tables, truth: Truth, parts: NDArray[np
     return pd.concat(made)
 
 
-def deal(labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None) -> NDArray[np.int64]:
-    """Deal images to parts, stratified: sorted by class, within a class by a hash of the id.
+def assign_parts(labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None) -> NDArray[np.int64]:
+    """Assign images to parts, stratified: sorted by class, within a class by a hash of the id.
 
     Args:
         labels: Class names by id, (N,).
-        seed: Another seed deals differently.
-        groups: By id, the name of its group, if it has one: a group is dealt like its first image.
+        seed: Seed of the hash.
+        groups: Names of groups by id: a group is assigned like its first image.
 
     Returns:
         (N,): the part of each image.
@@ -101,7 +101,7 @@ def deal(labels: pd.Series[str], seed: int, groups: pd.Series[str] | None = None
 
 
 def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 20_000) -> NDArray[np.float64]:
-    """Find the weights of a mixture that give the least log loss.
+    """Return the weights of the mixture with the least log loss.
 
     The loss ``-mean_i log sum_k w_k p_ik`` is convex in w. Each step multiplies each weight by its gradient
     ``g_k = mean_i p_ik / sum_j w_j p_ij``, which keeps them non-negative with sum 1 and never raises the
@@ -114,7 +114,7 @@ def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 2
         most: Stop after this many steps.
 
     Returns:
-        (K,): the weights; all equal where there is no image.
+        (K,): the weights; all equal if there is no image.
     """
     weights = np.full(right.shape[1], 1 / right.shape[1])
     for _ in range(most if len(right) else 0):
@@ -126,17 +126,17 @@ def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 2
 
 
 def climbed_weights(right: NDArray[np.float64], steps: int = STEPS) -> NDArray[np.float64]:
-    """Add members one by one, each as often as it helps, always the one that lowers the log loss of the mean most.
+    """Add members one by one with replacement, each time the one that lowers the log loss of the mean most.
 
     Caruana et al. 2004, "Ensemble selection from libraries of models", ICML, section 2: forward selection with
-    replacement. Of all the ensembles on the way the best one counts; of equal ones the first.
+    replacement. The best ensemble of all steps is returned; of equal ones, the first.
 
     Args:
         right: (N, K): probability that each of K members gives to an image's true class, above 0.
-        steps: How many are added.
+        steps: Number of members to add.
 
     Returns:
-        (K,): how often each was taken, divided by their number; all equal where there is no image.
+        (K,): the share of each member; all equal if there is no image.
     """
     if not len(right):
         return np.full(right.shape[1], 1 / right.shape[1])
@@ -152,12 +152,12 @@ def climbed_weights(right: NDArray[np.float64], steps: int = STEPS) -> NDArray[n
 
 
 def best_temperature(probabilities: NDArray[np.float64], truth: Truth) -> float:
-    """Find the temperature T at which ``softmax(log p / T)`` has the least log loss.
+    """Return the temperature T at which ``softmax(log p / T)`` has the least log loss.
 
     Guo et al. 2017, "On calibration of modern neural networks", arXiv:1706.04599, section 4.2.
 
     Returns:
-        T within [0.05, 20]: above 1 predictions become less sure of themselves; 1 where there is no image.
+        T within [0.05, 20]: above 1, predictions become less confident; 1 if there is no image.
     """
     from scipy.optimize import minimize_scalar
 
@@ -174,7 +174,7 @@ def best_temperature(probabilities: NDArray[np.float64], truth: Truth) -> float:
 
 
 def _right(tables: Tables, truth: Truth) -> NDArray[np.float64]:
-    """Return the probability (N, K) that each table gives to each image's class."""
+    """Return the probability (N, K) of each image's true class in each table."""
     columns = [table.to_numpy(dtype=np.float64)[np.arange(len(truth)), truth] for table in tables]
     return np.stack(columns, axis=1).clip(SMALLEST)
 
@@ -190,7 +190,7 @@ def _weights(weights: NDArray[np.float64], names: list[str]) -> dict[str, Any]:
 
 
 def _exponents(found: Stack | None, names: list[str]) -> dict[str, Any]:
-    """Name the members' weights in the exponent, those that all classes share; of the mean, where nothing was found."""
+    """Describe the members' exponents that all classes share; the weights of the mean if none were fitted."""
     if found is None:
         return _weights(np.full(len(names), 1 / len(names)), names)
     return {"exponents": dict(zip(names, found.shared.tolist(), strict=True))}

@@ -1,13 +1,13 @@
 """Stacking: a logistic regression on the members' log-probabilities (Wolpert 1992, "Stacked generalization").
 
-The logit of class c of an image is ``s_c = sum_k (w_k + v_ck) log p_kc + b_c``, and the prediction the softmax over
-classes: each member k has one weight w_k, which each class may correct a little (v_ck); b_c is what a class is said
-too seldom. A regression of every class on every log-probability would have as many coefficients as members times
-classes squared, and fits noise where there are some thousand images.
+The logit of class c of an image is ``s_c = sum_k (w_k + v_ck) log p_kc + b_c``, and the prediction is the softmax over
+classes. Each member k has one weight w_k, with a small correction v_ck for each class; b_c is the bias of a class. A
+regression of every class on every log-probability would have as many coefficients as members times classes squared,
+and overfits some thousand images.
 
-Of two classes c and d alone, such a model says c with probability ``sigmoid(s_c - s_d)``. So it is found as a binary
-regression: a row for each image and each other class than its own, of the differences between the two. Classes far
-less likely than an image's own change nothing, and are left out.
+For two classes c and d alone, such a model predicts c with probability ``sigmoid(s_c - s_d)``. So it is fitted as a
+binary regression: one row for each image and each class other than its own, with the differences between the two.
+Classes far less likely than an image's own have no influence, and are omitted.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]
 
-LEAST = 1e-6  # of a probability: below, only noise differs
-FAR = np.log(1e-4)  # mean log-probability of a class that matters, less that of the image's own class
-CORRECTION = 0.03  # the penalty takes the w for numbers of deviation 1, the v for numbers of this one
-BIAS = 0.1  # and the b for numbers of this one
+LEAST = 1e-6  # smallest probability: differences below are noise
+FAR = np.log(1e-4)  # least mean log-probability of a relevant class, relative to the image's own class
+CORRECTION = 0.03  # prior standard deviation of the v; that of the w is 1
+BIAS = 0.1  # prior standard deviation of the b
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What was found.
+    """Fitted parameters.
 
     Attributes:
         shared: (K,) w, of each member.
@@ -48,10 +48,10 @@ class Stack:
 
 
 def fit_stack(tables: Sequence[pd.DataFrame], truth: Numbers) -> Stack | None:
-    """Find the regression of K tables (N, C); None where the images say nothing about it.
+    """Fit the regression to K tables (N, C); return None if the images do not determine it.
 
     Args:
-        tables: Of the members.
+        tables: Tables of the members.
         truth: (N,) class numbers.
     """
     from sklearn.exceptions import ConvergenceWarning
@@ -62,7 +62,7 @@ def fit_stack(tables: Sequence[pd.DataFrame], truth: Numbers) -> Stack | None:
     images, others = _rivals(logs.mean(axis=2), truth)
     if len(np.unique(truth)) < 2 or len(images) < 2:
         return None
-    side = np.where(np.arange(len(images)) % 2, 1.0, -1.0)  # a row negated says the same; both are needed
+    side = np.where(np.arange(len(images)) % 2, 1.0, -1.0)  # a negated row is equivalent, and both classes are needed
     rows = _differences(logs, images, truth[images], others).multiply(side[:, None]).tocsr()
     with threadpool_limits(1, "blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -71,7 +71,7 @@ def fit_stack(tables: Sequence[pd.DataFrame], truth: Numbers) -> Stack | None:
 
 
 def apply_stack(found: Stack | None, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Predict with what was found; with the mean where nothing was."""
+    """Predict with fitted parameters; with the mean if there are none."""
     from scipy.special import softmax
 
     from kagglekit import average, make_predictions
@@ -91,7 +91,7 @@ def _logs(tables: Sequence[pd.DataFrame]) -> Floats:
 
 
 def _rivals(mean: Floats, truth: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the pairs of an image and another class than its own that matter."""
+    """Return the relevant pairs of an image and a class other than its own."""
     own = mean[np.arange(len(truth)), truth]
     images, classes = np.nonzero(mean >= own[:, None] + FAR)
     apart = classes != truth[images]

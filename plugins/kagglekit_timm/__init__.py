@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Name the heads."""
+    """Return the names of the heads."""
     return Provides(head=("linear", "concat-pool"))
 
 
 @hookimpl
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
-    """Build timm's network `recipe.arch` with a new head; its pretrained weights are fetched here."""
+    """Build timm's network `recipe.arch` with a new head, and fetch its pretrained weights."""
     if recipe.head not in ("linear", "concat-pool"):
         return None
     if recipe.archs:
@@ -32,7 +32,7 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
 
 @hookimpl
 def kagglekit_layer_groups(model: nn.Module, recipe: Recipe) -> list[list[str]] | None:
-    """Group the layers of any network that is timm's or has one as its `body`: body parts, then the head."""
+    """Group the layers of a network of timm's, or of one with such a `body`: body parts, then the head."""
     if recipe.archs:
         from kagglekit_timm.joint import layer_groups as joint_groups
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def layer_groups(model: nn.Module, n: int) -> list[list[str]] | None:
     """Split a network's parameters into `n` layer groups, earliest first, the head last.
 
-    The body's layers, as timm numbers them, are shared out to the groups before the head in about equal numbers.
+    The body's layers, as timm numbers them, are distributed evenly over the groups before the head.
 
     Returns:
-        Parameter names, each once; None if it is no network of timm's.
+        Parameter names, each once; None if it is not a network of timm's.
 
     Raises:
         UserError: There are fewer layers than groups.
@@ -33,7 +33,7 @@ def layer_groups(model: nn.Module, n: int) -> list[list[str]] | None:
     parts = n - 1
     if len(layers) < parts:
         raise UserError(
-            f"{n} layer groups are too many: the body has {len(layers)} layers", f"--set groups={len(layers) + 1}"
+            f"too many layer groups ({n}): the body has {len(layers)} layers", f"--set groups={len(layers) + 1}"
         )
     cuts = [round(i * len(layers) / parts) for i in range(parts + 1)]
     body_groups = [list(chain.from_iterable(layers[a:b])) for a, b in pairwise(cuts)]
@@ -41,7 +41,7 @@ def layer_groups(model: nn.Module, n: int) -> list[list[str]] | None:
 
 
 def _layers(body: Any) -> list[list[str]]:
-    """Return the names of each layer's parameters, as timm numbers layers; where it does not, by their names."""
+    """Return the parameter names of each layer: by timm's numbering, or else by their names."""
     from timm.models import group_parameters
 
     if hasattr(body, "group_matcher"):

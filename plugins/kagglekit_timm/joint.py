@@ -1,4 +1,4 @@
-"""A network of several: the features of each, one after the other, under a linear head."""
+"""Join several networks: their concatenated features under one linear head."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from kagglekit_timm.network import build as build_one
 
 
 class Normalised(nn.Module):
-    """A network without its head that takes images normalised for another one.
+    """A network without its head, for images that are normalised for another network.
 
     Attributes:
-        network: The network; its head is taken out.
-        scale: (1, 3, 1, 1), with `shift`: turns the other one's normalisation into its own.
+        network: The network; its head is removed.
+        scale: (1, 3, 1, 1); with `shift`, converts the other normalisation to that of the network.
+        shift: (1, 3, 1, 1).
     """
 
     scale: Tensor
@@ -44,7 +45,7 @@ def _pairs(given: DataConfig, own: DataConfig) -> tuple[tuple[tuple[float, ...],
 
 
 class JointClassifier(nn.Module):
-    """Networks side by side: images (B, 3, S, S), normalised as the first one wants them, to logits (B, C)."""
+    """Several networks under one head: images (B, 3, S, S), normalised for the first network, to logits (B, C)."""
 
     def __init__(self, bodies: list[Normalised], head: nn.Module, data_config: DataConfig) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class JointClassifier(nn.Module):
         return logits
 
     def set_input_size(self, size: int) -> None:
-        """Get every network ready for images of `size` px."""
+        """Prepare every network for images of `size` px."""
         for body in self.bodies:
             assert isinstance(body, Normalised)
             body.network.set_input_size(size)
@@ -68,10 +69,10 @@ def build(recipe: Recipe, n_classes: int) -> JointClassifier:
     """Build the networks of `recipe.arch` and `recipe.archs` under a new linear head.
 
     Raises:
-        UserError: A network can't be had, or the head is another one, or there are too few weight files.
+        UserError: A network is not available, the head is not linear, or there are too few weight files.
     """
     if recipe.head != "linear":
-        raise UserError(f"several networks share a linear head; this recipe asks for {recipe.head!r}", "head=linear")
+        raise UserError(f"several networks need a linear head, but the recipe has {recipe.head!r}", "--set head=linear")
     networks = [build_one(each, n_classes) for each in singles(recipe)]
     config = joined_config([network.data_config for network in networks])
     n_features = sum(network.head.in_features for network in networks if isinstance(network.head, LinearHead))
@@ -85,14 +86,14 @@ def singles(recipe: Recipe) -> list[Recipe]:
     """Return a recipe for each network.
 
     Raises:
-        UserError: There are weight files, but not one for each.
+        UserError: The number of weight files is not the number of networks.
     """
     archs = (recipe.arch, *recipe.archs)
     files = recipe.weights.split(",") if recipe.weights else [""] * len(archs)
     if len(files) != len(archs):
         raise UserError(
             f"{len(archs)} networks ({', '.join(archs)}) need {len(archs)} files of weights, not {len(files)}",
-            "weights=FIRST,SECOND,... in the order of arch and archs",
+            "--set weights=FIRST,SECOND,... in the order of arch and archs",
         )
     return [
         recipe.model_copy(update={"arch": arch, "archs": (), "weights": file})
@@ -101,7 +102,7 @@ def singles(recipe: Recipe) -> list[Recipe]:
 
 
 def joined_config(configs: list[DataConfig]) -> DataConfig:
-    """Return what all networks together expect: the first one's colours, sides that suit them all."""
+    """Return the input that suits all networks: the first one's normalisation, sides that all accept."""
     return DataConfig(
         configs[0].mean,
         configs[0].std,
@@ -112,7 +113,7 @@ def joined_config(configs: list[DataConfig]) -> DataConfig:
 
 
 def layer_groups(model: nn.Module, n: int) -> list[list[str]]:
-    """Join the layer groups of the networks, as `kagglekit_timm` finds them; the head is the last group."""
+    """Join the layer groups of the networks; the head is the last group."""
     groups: list[list[str]] = [[] for _ in range(n - 1)]
     for number, body in enumerate(model.get_submodule("bodies").children()):
         found = groups_of_one(body.get_submodule("network"), n) or []

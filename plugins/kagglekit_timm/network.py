@@ -43,19 +43,21 @@ class Classifier(nn.Module):
     """A timm network without its classifier, and a new head: images (B, 3, S, S) to logits (B, C).
 
     Attributes:
-        body: timm's network, giving features (B, F), or a map for `pool`.
-        pool: Makes features of a map; nothing where the body pools.
+        body: timm's network, which returns features (B, F), or a map for `pool`.
+        pool: Pools a map to features; the identity if the body pools.
         head: Features to logits.
-        data_config: What it expects of its input.
+        data_config: The expected input.
     """
 
-    def __init__(self, body: nn.Module, pool: nn.Module, head: nn.Module, data_config: DataConfig, told: bool) -> None:
+    def __init__(
+        self, body: nn.Module, pool: nn.Module, head: nn.Module, data_config: DataConfig, resizes: bool
+    ) -> None:
         super().__init__()
         self.body: Any = body  # Any: it is called, and its methods differ
         self.pool = pool
         self.head = head
         self.data_config = data_config
-        self._told = told
+        self._resizes = resizes
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -63,19 +65,19 @@ class Classifier(nn.Module):
         return logits
 
     def set_input_size(self, size: int) -> None:
-        """Get ready for images of `size` px; most networks need not be told.
+        """Prepare for images of `size` px; most networks accept any size.
 
-        Those that do (BEiT, MaxViT, ...) resize their tables of relative positions: their parameters change shape.
+        Others (BEiT, MaxViT, ...) resize their tables of relative positions: their parameters change shape.
         """
-        if self._told:
+        if self._resizes:
             self.body.set_input_size(img_size=(size, size))
 
 
 def build(recipe: Recipe, n_classes: int) -> Classifier:
-    """Build the network of a recipe; its new weights depend on the recipe's seed alone.
+    """Build the network of a recipe; its new weights depend only on the recipe's seed.
 
     Raises:
-        UserError: timm does not know it, it lacks what the recipe asks for, or its weights can't be had.
+        UserError: timm has no such network, it lacks a feature of the recipe, or its weights are not available.
     """
     cfg = known_cfg(recipe)
     plan = plan_network(recipe, cfg)
@@ -85,17 +87,17 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
         make_head = LinearHead if recipe.head == "linear" else concat_head
         head = make_head(plan.n_features, n_classes, recipe.drop_rate)
     config = DataConfig(cfg.mean, cfg.std, plan.multiple, licence, origin)
-    return Classifier(body, plan.pool, head, config, plan.told)
+    return Classifier(body, plan.pool, head, config, plan.resizes)
 
 
 def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
-    """Return the body, where its weights came from, and their licence."""
+    """Return the body, the origin of its weights, and their licence."""
     if not recipe.pretrained:
         with weights.quiet():
             return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
     if recipe.weights:
         path = Path(recipe.weights).expanduser()
-        tensors, licence = weights.read_weights(path), "unknown: a local file"
+        tensors, licence = weights.read_weights(path), "unknown (local file)"
         origin = str(path)
     else:
         tensors = weights.read_weights(weights.hub_file(recipe.arch, cfg.hf_hub_id, cfg.hf_hub_filename))

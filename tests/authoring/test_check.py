@@ -81,7 +81,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
         ("def kagglekit_labels(data)", "def kagglekit_labels(folder)"),
         "hooks",
         "kagglekit_labels has no argument 'folder'",
-        "leave out what is not needed",
+        "omit unused arguments",
     ),
     "impossible facts": (('title="Leaves", ', ""), "facts", "Competition: title: Field required", "Competition(title"),
     "an unknown metric": (
@@ -121,10 +121,10 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
         "choose one of them",
     ),
     "images that are not there": (
-        ('suffix=".jpg"', 'suffix=".png"'),
+        ('suffix=".jpg"', 'suffix="_x.jpg"'),
         "labels",
         "has no row for images in",
-        "its rows name 00000000.png",
+        "its rows name 00000000_x.jpg",
     ),
     "one class": (
         ('test=data / "test")', 'test=data / "test").assign(label="leaf")'),
@@ -141,7 +141,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
     "classes that the CSV does not know": (
         ('test=data / "test")', 'test=data / "test").replace("beagle", "Beagle")'),
         "submission",
-        "the columns of sample_submission.csv differ from the classes",
+        "the columns of the sample submission differ from the classes",
         "use its names for the classes",
     ),
     "ids that the CSV does not know": (
@@ -149,7 +149,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
          '    t = labels_from_csv(data / "labels.csv", images=data / "train", suffix=".jpg", test=data / "test")\n'
          '    return t.assign(id=t["id"] + ".jpg")'),
         "submission",
-        "the test images' ids differ from those of sample_submission.csv",
+        "the test images' ids differ from those of the sample submission",
         "compare suffixes and leading zeros",
     ),
 }  # fmt: skip

@@ -22,6 +22,8 @@ from command_line import COMMAND, begin, kagglekit
 import kagglekit as package
 from kagglekit import Recipe, Run
 from kagglekit.cli import COMMANDS, cli
+from kagglekit.cli.run import run
+from kagglekit.runs.info import Record
 
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
@@ -83,11 +85,45 @@ def refused(result: Result, code: int) -> str:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name: str) -> None:
+def test_every_command_has_a_help_text(name: str) -> None:
     result = ask(name, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: cli {name} ")
     assert "--help" in result.stdout
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Read a help text: each section's commands or options."""
+    parts = re.split(r"^([A-Z][A-Za-z ]+):\n", text, flags=re.M)[1:]
+    return {
+        title: re.findall(r"^  (?:-\w, )?(\S+)", rows, re.M)
+        for title, rows in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def test_the_help_text_groups_commands() -> None:
+    found = sections(ask("--help").stdout)
+    assert list(found) == ["Options", "Train", "Data", "Kaggle", "Results", "Authoring", "Machine"]
+    assert [name for title in list(found)[1:] for name in found[title]] == list(COMMANDS)
+
+
+def test_the_help_text_of_run_groups_its_options() -> None:
+    found = sections(ask("run", "--help").stdout)
+    assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle"]
+    names = [name for options in found.values() for name in options]
+    assert len(names) == len(set(names)) == len(run.params)  # the argument is no option, --help is no parameter
+    assert found["Data"] == ["--data", "--limit", "--group-duplicates", "--sample", "--skip-bad-images"]
+    assert {"--folds", "--only-fold", "--into", "--resume"} < set(found["Folds and resuming"])
+
+
+def test_an_option_of_two_commands_is_the_same_function() -> None:
+    """Written once, in kagglekit/cli/options.py: no command module declares an option of another one by itself."""
+    declared: dict[str, set[str]] = {}
+    for file in (Path(package.__file__).parent / "cli").glob("*.py"):
+        for name in re.findall(r"option\(\s*(?:[A-Z]+,\s*)?(?:\"-\w\", )?\"(--[\w-]+)", file.read_text()):
+            declared.setdefault(name, set()).add(file.stem)
+    assert len(declared) > 40
+    assert {name: files for name, files in declared.items() if len(files) > 1} == {}
 
 
 def test_it_runs_as_a_module(tmp_path: Path) -> None:
@@ -95,7 +131,7 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"kagglekit, version {package.__version__}\n", "")
 
 
-def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -> None:
+def test_without_a_command_it_shows_the_commands_and_is_a_usage_error() -> None:
     result = ask()
     assert (result.exit_code, result.stdout) == (2, "")
     assert all(f"\n  {name} " in result.stderr for name in COMMANDS)
@@ -104,13 +140,13 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["rum"], r"unknown command 'rum': did you mean 'run'\? known are blend, cache, "),
-        (["run"], r"no competition is named: .kagglekit competitions. lists them"),
+        (["rum"], r"unknown command 'rum': did you mean 'run'\? choose from blend, cache, "),
+        (["run"], r"no competition given: .kagglekit competitions. lists them"),
         (["run", "dog-breed", "--dta", "x"], r"no such option:? '?--dta.*--data"),
         (["run", "dogbreed"], r"unknown competition 'dogbreed': did you mean 'dog-breed'\?"),
         (
             ["run", "dog-breed", "--preset", "quik"],
-            r"unknown preset 'quik': did you mean 'quick'\? known are auto, best",
+            r"unknown preset 'quik': did you mean 'quick'\? choose from auto, best",
         ),
         (["run", "dog-breed", "--precision", "fp8"], r"invalid value for '--precision': 'fp8' is not one of 'auto'"),
         (["run", "dog-breed", "--epochs", "0"], r"invalid value for '--epochs': 0 is not in the range"),
@@ -123,54 +159,57 @@ def test_without_a_command_it_shows_the_commands_and_counts_as_typed_wrongly() -
             ["run", "dog-breed", *TINY, "--set", "ensemble=men"],
             r"ensemble: unknown ensemble 'men': did you mean 'mean'\?",
         ),
-        (["run", "dog-breed", *TINY, "--stages", "5-"], r"--stages '5-': the recipe has stages 1 to 4"),
-        (["run", "dog-breed", *TINY, "--stages", "last"], r"--stages 'last': write 3, 2-3 or 3-"),
+        (["run", "dog-breed", *TINY, "--stages", "5-"], r"invalid --stages '5-': the recipe has stages 1 to 4"),
+        (["run", "dog-breed", *TINY, "--stages", "last"], r"invalid --stages 'last': expected 3, 2-3 or 3-"),
         (["run", "dog-breed", *TINY, "--disable", "tim"], r"unknown plugin to disable 'tim': did you mean 'timm'\?"),
         (
             ["run", "dog-breed", "--data", "dogs", *TINY, "--arch", "resnet43"],
-            r"no network 'resnet43'; near it .*resnet34",
+            r"no network 'resnet43'; similar: .*resnet34",
         ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
-def test_what_is_typed_wrongly_exits_with_2_and_says_what_is_right(arguments: list[str], words: str) -> None:
+def test_a_usage_error_exits_with_2_and_says_what_is_right(arguments: list[str], words: str) -> None:
     assert re.search(words, refused(ask(*arguments), 2))
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--data", "nowhere"], r"the data folder nowhere does not exist\n--data names"),
+        (["--data", "nowhere"], r"the data folder nowhere does not exist\nhint: pass the folder"),
         (["--data", "a-file"], r"the data folder a-file is a file, not a folder"),
         (["--data", "broken"], r"cannot read .*broken.labels.csv"),
-        (["--data", "dogs", "--device", "cuda:99"], r"there is no device 'cuda:99' here\n.*sees: .*cpu"),
-        (["--data", "dogs", "--precision", "fp16"], r"fp16 is for GPUs\nuse --precision bf16"),
-        (["--data", "dogs", "--out", "a-file/runs"], r"cannot write to the folder .*a-file is a file\n.*--out DIR"),
+        (["--data", "dogs", "--device", "cuda:99"], r"no device 'cuda:99' on this machine\nhint: .*finds: .*cpu"),
+        (["--data", "dogs", "--precision", "fp16"], r"fp16 needs a GPU\nhint: use --precision bf16"),
+        (
+            ["--data", "dogs", "--out", "a-file/runs"],
+            r"cannot write to the folder .*a-file is a file\nhint: .*--out DIR",
+        ),
         (
             ["--data", "dogs", "--from", "20250101"],
-            r"there are no runs in .*dog-breed\nstart one: kagglekit run dog-breed",
+            r"there are no runs in .*dog-breed\nhint: start one: kagglekit run dog-breed",
         ),
-        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"there is no weights file no\.pt"),
+        (["--data", "dogs", "--set", "pretrained=true", "--set", "weights=no.pt"], r"no weights file no\.pt"),
         (
             ["--data", "dogs", "--set", "pretrained=true", "--set", "weights=other.safetensors"],
-            rf"other\.safetensors fills no layer of {ARCH}.*fc\.weight.*\n.*--set weights=FILE",
+            rf"other\.safetensors fills no layer of {ARCH}.*fc\.weight.*\nhint: .*--set weights=FILE",
         ),
     ],
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, list) else "",
 )
-def test_what_a_user_can_mend_exits_with_1_and_leaves_no_run_behind(arguments: list[str], words: str) -> None:
+def test_what_a_user_can_fix_exits_with_1_and_leaves_no_run_behind(arguments: list[str], words: str) -> None:
     empty = ["--out", "nothing"] if "--out" not in arguments else []
     assert re.search(words, refused(ask("run", "dog-breed", *TINY, *empty, *arguments), 1))
     assert not Path("nothing").exists()
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry-run"])
-def test_a_cache_folder_that_cannot_be_written_is_told_at_once(
+def test_a_cache_folder_that_cannot_be_written_is_reported_at_once(
     more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLEKIT_CACHE", "a-file")
-    told = refused(ask("run", "dog-breed", "--data", "dogs", "--out", "nothing", *TINY, *more), 1)
-    assert re.search(r"a-file is a file\nset KAGGLEKIT_CACHE to a folder", told)
+    message = refused(ask("run", "dog-breed", "--data", "dogs", "--out", "nothing", *TINY, *more), 1)
+    assert re.search(r"a-file is a file\nhint: set KAGGLEKIT_CACHE to a folder", message)
     assert not Path("nothing").exists()
 
 
@@ -179,18 +218,18 @@ def test_zipped_data_and_a_cache_folder_that_cannot_be_written_blame_no_plugin(
 ) -> None:
     layouts.write_dogs_vs_cats(tmp_path, per_class=3, test=2, zipped=True)
     monkeypatch.setenv("KAGGLEKIT_CACHE", "a-file")
-    told = refused(ask("look", "dogs-vs-cats", "--data", str(tmp_path)), 1)
-    assert "a-file is a file" in told
-    assert "plugin" not in told
+    message = refused(ask("look", "dogs-vs-cats", "--data", str(tmp_path)), 1)
+    assert "a-file is a file" in message
+    assert "plugin" not in message
 
 
-def test_weights_that_cannot_be_had_are_told_within_twenty_seconds(here: Path, tmp_path: Path) -> None:
+def test_unavailable_weights_are_reported_within_twenty_seconds(here: Path, tmp_path: Path) -> None:
     kagglekit("run", "--help", cwd=tmp_path)  # the seconds of import are not meant
     started = time.perf_counter()
     done = kagglekit("run", "dog-breed", "--data", here / "dogs", "--arch", "mobilenetv2_100", cwd=tmp_path)
     assert time.perf_counter() - started < 20
     assert (done.returncode, done.stdout) == (1, "")
-    assert re.match(r"error: the pretrained weights of mobilenetv2_100 can't be had: ", done.stderr)
+    assert re.match(r"error: cannot get the pretrained weights of mobilenetv2_100: ", done.stderr)
     assert "--set weights=FILE" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "submissions").exists()
@@ -211,7 +250,7 @@ def test_tables_are_not_cut(finished: tuple[Run, str]) -> None:
     assert "…" not in said
     for number, stage in enumerate(run.recipe().stages, 1):
         assert re.search(rf"^{number}  {stage.name} +{stage.size} ", said, re.M)
-    rows = run.info()["scores"]
+    rows = run.info().scores
     cells = r"  ".join([r"\d\.\d{4} ± \d\.\d{4}"] * (len(rows[0]) - 2))
     for row in rows:
         assert re.search(rf"^{row['member']} +{row['views']} +{cells}$", said, re.M)
@@ -244,7 +283,7 @@ def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: P
     result = json.loads(out)
     run = Run(tmp_path / result["run"])
     assert result["status"] == "finished"
-    assert result["scores"] == run.info()["scores"]
+    assert result["scores"] == run.info().to_dict()["scores"]
     assert result["seconds"] > 0
     assert result["estimate_s"] > 0
     assert "decoded 32 labelled images" in seen
@@ -266,21 +305,21 @@ def read_all(reader: int) -> Iterator[bytes]:
 
 @needs_posix
 def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_path: Path) -> None:
-    told_at_once = {"PYTHONUNBUFFERED": "1"}
+    unbuffered = {"PYTHONUNBUFFERED": "1"}
     command = ("run", "dog-breed", "--data", here / "dogs", *TINY, "--epochs", 9999)
-    process = begin(*command, cwd=tmp_path, **told_at_once)
+    process = begin(*command, cwd=tmp_path, **unbuffered)
     assert process.stdout is not None
     assert next((line for line in process.stdout if "epoch 2/9999" in line), None), process.communicate()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "stopped by Ctrl-C"
+    assert err.strip() == "interrupted by Ctrl-C"
     (folder,) = (tmp_path / "submissions" / "dog-breed").iterdir()
     assert out.splitlines()[-2:] == [
-        f"interrupted; what was made so far stays in {folder.relative_to(tmp_path)}",
-        f"to go on: kagglekit resume {folder.relative_to(tmp_path)}",
+        f"interrupted; everything finished so far is kept in {folder.relative_to(tmp_path)}",
+        f"hint: to resume: kagglekit resume {folder.relative_to(tmp_path)}",
     ]
-    assert Run(folder).info()["status"] == "interrupted"
+    assert Run(folder).info().status == "interrupted"
     assert Run(folder).log()[0]["stage"] == "head"
 
 
@@ -340,9 +379,9 @@ def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predicti
     run.write_recipe(run.recipe().model_copy(update={"ensemble": "weighted"}))
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert f"the ensemble's fit come from {run.folder}" in result.stdout
+    assert f"the ensemble's fit are those of {run.folder}" in result.stdout
     assert "everything fits together" in result.stdout
-    run.update_info(classes=["another", "class"])
+    Record.of(run.info_file).update(classes=["another", "class"])
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
     assert "has other classes than" in refused(result, 1)
 
@@ -355,10 +394,13 @@ def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
     info = Run(folder).info()
-    assert info["images"]["train"] + info["images"]["valid"] == 8
-    assert (len(info["classes"]), info["images"]["test"]) == (4, 8)
+    assert info.images["train"] + info.images["valid"] == 8
+    assert (len(info.classes), info.images["test"]) == (4, 8)
     assert len(Run(folder).submission.read_text().splitlines()) == 1 + 8
-    assert "submission.csv with 8 rows, checked (of a limited run: not for upload)" in result.stdout
+    assert (
+        "submission.csv with 8 rows, checked against sample_submission.csv (of a limited run: not for upload)"
+        in result.stdout
+    )
 
 
 def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple[Run, str], tmp_path: Path) -> None:
@@ -367,7 +409,7 @@ def test_one_more_cycle_says_where_it_starts_and_keeps_the_split(finished: tuple
     result = ask("run", "dog-breed", "--data", "dogs", "--precision", "fp32", *more)
     assert result.exit_code == 0, result.output
     (folder,) = (tmp_path / "dog-breed").iterdir()
-    assert Run(folder).info()["from_run"] == base.name
+    assert Run(folder).info().from_run == base.name
     assert f"starts from {base.folder}: its recipe and weights" in result.stdout
     assert f"recipe: {ARCH}, that run's weights, " in result.stdout
     refused = ask("run", "dog-breed", "--data", "dogs", *more, "--seed", "5")
@@ -384,18 +426,18 @@ def test_a_run_is_named_by_path_name_unique_beginning_or_latest(form: str, finis
     assert Recipe.from_json(result.stdout) == run.recipe()
 
 
-def test_an_unknown_run_is_told_with_those_that_are_there(finished: tuple[Run, str]) -> None:
+def test_an_unknown_run_is_reported_with_those_that_exist(finished: tuple[Run, str]) -> None:
     run, _ = finished
-    told = refused(ask("run", "dog-breed", "--from", "20010101"), 1)
-    assert f"unknown run '20010101': known are {run.name}, latest" in told
+    message = refused(ask("run", "dog-breed", "--from", "20010101"), 1)
+    assert f"unknown run '20010101': choose from {run.name}, latest" in message
     assert "there are no runs in" in refused(ask("run", "pets", "--from", "latest"), 1)  # it is no run of pets
 
 
 def test_a_run_that_did_not_finish_is_no_start(finished: tuple[Run, str], tmp_path: Path) -> None:
     run, _ = finished
     shutil.copytree(run.folder, tmp_path / "dog-breed" / run.name, ignore=shutil.ignore_patterns("snapshots"))
-    told = refused(ask("run", "dog-breed", "--data", "dogs", "--out", str(tmp_path), "--from", "latest"), 1)
-    assert re.search(r"has no final weights\nstart from a run that finished", told)
+    message = refused(ask("run", "dog-breed", "--data", "dogs", "--out", str(tmp_path), "--from", "latest"), 1)
+    assert re.search(r"has no final weights\nhint: start from a run that finished", message)
 
 
 def test_a_recipe_as_json_is_the_recipe_with_every_override() -> None:

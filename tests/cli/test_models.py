@@ -57,4 +57,4 @@ def test_no_match_names_the_nearest_and_exits_with_1(pattern: str, near: str):
 def test_a_pattern_like_nothing_points_to_the_whole_list():
     result = ask("§§§")
     assert result.exit_code == 1
-    assert "all of them: kagglekit models" in result.stderr
+    assert "list all: kagglekit models" in result.stderr

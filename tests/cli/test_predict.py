@@ -132,7 +132,7 @@ def test_test_images_that_do_not_fit_the_sample_are_refused_and_nothing_is_writt
     done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
     assert isinstance(done.exception, SystemExit)
     assert done.exit_code == 1
-    assert "can't be told apart by id" in done.output
+    assert "cannot be identified" in done.output
     assert not (tmp_path / "s.csv").exists()
 
 
@@ -155,7 +155,7 @@ def test_a_run_without_its_members_cannot_submit(dogs, test_only, tmp_path):
         (("--submission", "s.csv", "--data", "nowhere"), 1, "the folder nowhere does not exist"),
         (("--submission", "s.csv", "--data", "EMPTY"), 1, "there are no images in"),
         (("--submission", "s.csv", "--data", "EMPTY", "--tta"), 2, "it takes no PATH, --tta, --json or --csv"),
-        (("--data", "EMPTY"), 2, "--data needs --submission FILE"),
+        (("--data", "EMPTY"), 2, "--data and --sample need --submission FILE"),
     ],
 )
 def test_usage_errors_name_the_mistake(dogs, tmp_path, arguments, code, words):
@@ -171,7 +171,7 @@ def test_a_plugin_that_asks_for_the_network_is_refused(dogs, test_only, tmp_path
     monkeypatch.setattr("kagglekit.prediction.test_folder.find_test_images", find)
     done = predict(dogs.run.folder, "--submission", tmp_path / "s.csv", "--data", test_only)
     assert done.exit_code == 1
-    assert "something asked for the network (example.org): a submission for a code competition" in done.output
+    assert "network access refused (example.org): code competitions run offline" in done.output
     assert not (tmp_path / "s.csv").exists()
 
 
@@ -180,7 +180,7 @@ def test_offline_lasts_as_long_as_its_block():
         address = server.getsockname()
         with offline():
             for connect in (socket.socket.connect, socket.socket.connect_ex):
-                with socket.socket() as own, pytest.raises(UserError, match="asked for the network"):
+                with socket.socket() as own, pytest.raises(UserError, match="network access refused"):
                     connect(own, address)
             near, far = socket.socketpair()
             near.close()

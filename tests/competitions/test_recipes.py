@@ -12,8 +12,8 @@ from layouts import NAMES, WRITERS
 from places import SHARED
 
 from kagglekit import Recipe
+from kagglekit.data.sample import read_sample
 from kagglekit.data.splits import split_valid
-from kagglekit.data.submission import read_sample
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load

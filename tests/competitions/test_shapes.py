@@ -181,4 +181,4 @@ def test_the_demo_reaches_95_percent(seed: int, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KAGGLEKIT_DATA", str(tmp_path / "data"))
     run = kagglekit.run("shapes", out=tmp_path, settings={"seed": seed}, device="cpu")
-    assert run.info()["scores"][-1]["test_accuracy"][0] >= 0.95
+    assert run.info().scores[-1]["test_accuracy"][0] >= 0.95

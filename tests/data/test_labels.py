@@ -186,7 +186,7 @@ def test_ids_of_a_csv_may_be_whole_file_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ID,breed\n1,pug\n", "unknown column 'id': known are ID, breed"),
+        ("ID,breed\n1,pug\n", "unknown column 'id': choose from ID, breed"),
         ("id,breed,size\n1,pug,3\n", "has the columns id, breed, size: the labels' column is ambiguous"),
         ("id\n1\n", "the labels' column is ambiguous"),
         ("", "cannot read .*labels.csv"),

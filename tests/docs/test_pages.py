@@ -104,18 +104,48 @@ def test_the_pages_blocks_that_are_toml_name_the_groups_that_kagglekit_looks_in(
     assert set(groups) <= {"kagglekit", "kagglekit.competitions"}
 
 
-def test_the_reference_is_generated_from_the_code_and_complete() -> None:
+@pytest.fixture(scope="module")
+def reference() -> dict[str, str]:
+    """The pages of the reference, generated now."""
     spec = importlib.util.spec_from_file_location("generate", DOCS / "_generate.py")
     assert spec
     assert spec.loader
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    commands, hooks, recipe = (generate.PAGES[name]() for name in ("commands", "hooks-in-short", "recipe"))
-    for name, (_, what) in COMMANDS.items():
-        assert f"## kagglekit {name}\n" in commands
-        assert what in commands
+    return {name: page() for name, page in generate.PAGES.items()}
+
+
+def test_the_reference_is_up_to_date(reference: dict[str, str]) -> None:
+    for name, page in reference.items():
+        kept = (DOCS / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        assert kept == page, "generate it again: python docs/_generate.py"
+
+
+def test_the_reference_is_complete(reference: dict[str, str]) -> None:
+    for name in COMMANDS:
+        assert f"### kagglekit {name}\n" in reference["commands"]
     for name in HOOKS:
-        assert f"## {name}\n" in hooks
-    meanings = re.findall(r"^\| `\w+` \| [^|]+ \| (.*) \|$", recipe, re.M)
+        assert f"## {name}\n" in reference["hooks-in-short"]
+    meanings = re.findall(r"^\| `\w+` \| [^|]+ \| (.*) \|$", reference["recipe"], re.M)
     assert len(meanings) == sum(len(model.model_fields) for model in (Recipe, Stage, Competition))
-    assert all(meanings), recipe
+    assert all(meanings), reference["recipe"]
+
+
+MARKDOWN = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "submissions/README.md", *(f"docs/{p}" for p in pages()))
+
+
+@pytest.mark.parametrize("page", MARKDOWN)
+def test_its_links_lead_to_files_of_the_repository(page: str) -> None:
+    file = DOCS.parent / page
+    text = re.sub(r"^```.*?^```$", "", file.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = file.parent / path if path else file
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.M)
+            assert anchor in {
+                re.sub(r"[^\w\s-]", "", heading).strip().replace(" ", "-").lower() for heading in headings
+            }, link

@@ -137,14 +137,16 @@ def test_a_right_answer_is_handed_on_and_who_gave_it_is_recorded(site: Site, hoo
 
 @pytest.mark.parametrize("hook", ASKED)
 @pytest.mark.parametrize("answer", ["'cod'", "object()"])
-def test_a_wrong_answer_is_refused_with_plugin_hook_answer_and_expectation(site: Site, hook: str, answer: str) -> None:
+def test_a_wrong_return_value_is_refused_with_plugin_hook_value_and_expectation(
+    site: Site, hook: str, answer: str
+) -> None:
     hooks = asking(site, answering(hook, answer))
     error = failure(hooks, hook)
     assert isinstance(error, PluginError)
     given = "str 'cod'" if answer == "'cod'" else "an object of type object"
     line = 1 + hooks_line(site)
-    text = f"plugin {fish(site)} answered kagglekit_{hook} at {site.folder / 'fish.py'}:{line} "
-    text += f"with {given}; it must be {EXPECTED[hook]}\n"
+    text = f"plugin {fish(site)} returned {given} from kagglekit_{hook} at {site.folder / 'fish.py'}:{line}, "
+    text += f"expected {EXPECTED[hook]}\n"
     assert str(error).startswith(text)
     assert hooks.answered == {}
 
@@ -160,25 +162,28 @@ def test_a_wrong_answer_is_refused_with_plugin_hook_answer_and_expectation(site:
         ("download", "Path('no', 'such', 'folder')", "folder"),
     ],
 )
-def test_an_answer_that_is_nearly_right_is_refused(site: Site, hook: str, answer: str, part: str) -> None:
+def test_a_return_value_that_is_nearly_right_is_refused(site: Site, hook: str, answer: str, part: str) -> None:
     assert part in str(failure(asking(site, answering(hook, answer)), hook))
 
 
 @pytest.mark.parametrize(
     ("groups", "part"),
     [
-        ("[['0.weight', '0.bias', '1.weight', '1.bias']]", "1 groups where the recipe asks for 2"),
-        ("[['0.weight', '0.bias'], ['1.weight']]", "in no group: 1.bias"),
-        ("[['0.weight', '0.bias', '1.bias'], ['1.weight', '1.bias']]", "more than once: 1.bias"),
+        ("[['0.weight', '0.bias', '1.weight', '1.bias']]", "1 groups, but the recipe has 2"),
+        ("[['0.weight', '0.bias'], ['1.weight']]", "parameters in no group: 1.bias"),
+        ("[['0.weight', '0.bias', '1.bias'], ['1.weight', '1.bias']]", "parameters in several groups: 1.bias"),
         ("[[], ['0.weight', '0.bias', '1.weight', '1.bias']]", "empty groups: 1"),
-        ("[['0.weight', '0.bias'], ['1.weight', '1.bias', '2.bias']]", "no such parameters: 2.bias"),
-        ("[['2.bias']]", "where the recipe asks for 2; no such parameters: 2.bias; in no group: 0.bias, 0.weight"),
+        ("[['0.weight', '0.bias'], ['1.weight', '1.bias', '2.bias']]", "unknown parameters: 2.bias"),
+        ("[['2.bias']]", "has 2; unknown parameters: 2.bias; parameters in no group: 0.bias, 0.weight"),
     ],
 )
 def test_layer_groups_hold_every_parameter_once_in_as_many_groups_as_asked(site: Site, groups: str, part: str) -> None:
     error = failure(asking(site, answering("layer_groups", groups)), "layer_groups")
     assert isinstance(error, PluginError)
-    assert f"plugin {fish(site)} answered kagglekit_layer_groups at {site.folder / 'fish.py'}:" in str(error)
+    assert (
+        f"plugin {fish(site)} returned invalid groups from kagglekit_layer_groups at {site.folder / 'fish.py'}:"
+        in str(error)
+    )
     assert part in str(error)
 
 
@@ -189,8 +194,8 @@ def test_a_metric_of_another_name_than_the_one_asked_for_is_refused(site: Site, 
         hooks.metric(COMPETITION.model_copy(update={"metric": asked}))
     place = f"{site.folder / 'fish.py'}:{1 + hooks_line(site)}"
     assert str(caught.value) == (
-        f"plugin {fish(site)} answered kagglekit_metric at {place} with the metric 'error' where {asked!r} is asked "
-        "for\nit must return None for the names of other metrics"
+        f"plugin {fish(site)} returned the metric 'error' from kagglekit_metric at {place}, but {asked!r} was "
+        "requested\nreturn None for the names of other metrics"
     )
 
 
@@ -210,22 +215,22 @@ CHOSEN = [
 
 
 @pytest.mark.parametrize(("hook", "kind", "word", "name"), CHOSEN)
-def test_a_name_that_nobody_answers_to_is_unknown_with_a_guess_and_all_names(
+def test_a_name_that_no_plugin_implements_is_unknown_with_a_guess_and_all_names(
     site: Site, hook: str, kind: str, word: str, name: str
 ) -> None:
     hooks = asking(site, PROVIDES.format(provides=f"{kind}=('zzz', '{name}2')"))
     error = failure(hooks, hook)
     assert isinstance(error, UsageError)
-    assert str(error) == f"unknown {word} {name!r}: did you mean '{name}2'? known are {name}2, zzz"
+    assert str(error) == f"unknown {word} {name!r}: did you mean '{name}2'? choose from {name}2, zzz"
 
 
 @pytest.mark.parametrize(("hook", "kind", "word", "name"), CHOSEN)
-def test_a_plugin_that_provides_a_name_and_does_not_answer_to_it_is_blamed(
+def test_a_plugin_that_provides_a_name_and_does_not_implement_it_is_blamed(
     site: Site, hook: str, kind: str, word: str, name: str
 ) -> None:
     error = failure(asking(site, PROVIDES.format(provides=f"{kind}=('{name}',)")), hook)
     assert isinstance(error, PluginError)
-    for part in ("plugin fish (", f"provides the {word} {name!r}, but kagglekit_{hook} answered None"):
+    for part in ("plugin fish (", f"provides the {word} {name!r}, but kagglekit_{hook} returned None"):
         assert part in str(error)
 
 
@@ -249,17 +254,17 @@ def test_each_mode_of_views_is_asked_by_its_own_name(site: Site) -> None:
 @pytest.mark.parametrize(
     ("hook", "part"),
     [
-        ("competition", "no plugin says what the competition is"),
+        ("competition", "no plugin describes the competition"),
         ("labels", "no plugin labels the images of data"),
         ("recipe", "no recipe for the preset 'best'"),
-        ("download", "no plugin can download the images of Fish: get them from https://fish.example"),
+        ("download", "no plugin can download the data of Fish; they are at https://fish.example"),
         ("read_image", "no plugin can read the image fish.jpg"),
         ("model", "no plugin has the model 'tiny' with the head 'linear'"),
-        ("layer_groups", "no plugin knows the layer groups of 'tiny'"),
+        ("layer_groups", "no plugin returns the layer groups of 'tiny'"),
         ("submission", "no plugin writes a submission for Fish"),
     ],
 )
-def test_a_question_without_an_answer_is_a_users_error(site: Site, hook: str, part: str) -> None:
+def test_a_hook_without_a_result_is_a_users_error(site: Site, hook: str, part: str) -> None:
     error = failure(asking(site, ""), hook)
     assert part in str(error)
     assert not isinstance(error, PluginError)
@@ -427,23 +432,23 @@ def test_all_unknown_names_and_wrong_options_are_reported_together(site: Site) -
     with pytest.raises(UsageError) as caught:
         asking(site, COMPLETE).check_names(recipe, COMPETITION.model_copy(update={"metric": "f2"}))
     first, *lines = str(caught.value).splitlines()
-    assert first == "the recipe does not fit the plugins:"
+    assert first == "the recipe does not match the plugins:"
     assert [line.strip() for line in lines] == [
-        "stage.1.views: unknown views 'satelite': did you mean 'satellite'? known are satellite",
-        "stage.1.schedule, stage.2.schedule: unknown schedule 'wram': did you mean 'warm'? known are warm",
-        "stage.2.plain: unknown plain view 'tile': did you mean 'tiles'? known are tiles",
-        "stage.2.optimizer: unknown optimizer 'lam': did you mean 'lamb'? known are lamb",
-        "tta_views: unknown test-time views 'corner': did you mean 'corners'? known are corners",
-        "head: unknown head 'liner': did you mean 'linear'? known are linear",
-        "loss: unknown loss 'focl': did you mean 'focal'? known are focal",
-        "ensemble: unknown ensemble 'votes': did you mean 'vote'? known are vote",
-        "the competition's metric: unknown metric 'f2': did you mean 'f1'? known are f1",
-        "options.shere: unknown option 'shere': did you mean 'share'? known are any, n, on, share, sides, text",
-        "options.share: 'x' is of type str, its default 0.1 of type float",
-        "options.n: True is of type bool, its default 1 of type int",
-        "options.on: 1 is of type int, its default True of type bool",
-        "options.sides: 3 is of type int, its default (1, 2) of type tuple",
-        "options.text: 1 is of type int, its default '' of type str",
+        "stage.1.views: unknown views 'satelite': did you mean 'satellite'? choose from satellite",
+        "stage.1.schedule, stage.2.schedule: unknown schedule 'wram': did you mean 'warm'? choose from warm",
+        "stage.2.plain: unknown plain view 'tile': did you mean 'tiles'? choose from tiles",
+        "stage.2.optimizer: unknown optimizer 'lam': did you mean 'lamb'? choose from lamb",
+        "tta_views: unknown test-time views 'corner': did you mean 'corners'? choose from corners",
+        "head: unknown head 'liner': did you mean 'linear'? choose from linear",
+        "loss: unknown loss 'focl': did you mean 'focal'? choose from focal",
+        "ensemble: unknown ensemble 'votes': did you mean 'vote'? choose from vote",
+        "the competition's metric: unknown metric 'f2': did you mean 'f1'? choose from f1",
+        "options.shere: unknown option 'shere': did you mean 'share'? choose from any, n, on, share, sides, text",
+        "options.share: 'x' is of type str, expected float (default 0.1)",
+        "options.n: True is of type bool, expected int (default 1)",
+        "options.on: 1 is of type int, expected bool (default True)",
+        "options.sides: 3 is of type int, expected tuple (default (1, 2))",
+        "options.text: 1 is of type int, expected str (default '')",
     ]
     assert caught.value.exit_code == 2
 

@@ -18,6 +18,7 @@ from kagglekit import Run, UserError
 from kagglekit.planning.request import Request
 from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.report.thumbnails import thumbnails
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.workflows.blend import BlendRequest, blend
 from kagglekit.workflows.full_data import full_request
@@ -51,7 +52,7 @@ def blind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def copied(run: Run, folder: Path, *disable: str) -> Run:
     """Copy a run as if it had left out these plugins."""
     copy = Run(Path(shutil.copytree(run.folder, folder)))
-    copy.update_info(request={**copy.info()["request"], "disable": list(disable)})
+    Record.of(copy.info_file).update(request={**dict(copy.info().request), "disable": disable})
     return copy
 
 
@@ -88,7 +89,7 @@ def test_a_blend_leaves_out_what_its_first_run_left_out_and_so_does_who_predicts
     first = copied(dogs.run, tmp_path / "dog-breed" / "a", "blind")
     second = copied(dogs.run, tmp_path / "dog-breed" / "b", "blind")
     made = blend(BlendRequest([str(first.folder), str(second.folder)], "mean", data=dogs.data, out=tmp_path), quiet())
-    assert made.disabled == ("blind",)
+    assert made.info().disabled == ("blind",)
     files = sorted((dogs.data / "test").glob("*.jpg"))[:3]
     found = kagglekit.predict(made, files, device="cpu")
     assert np.isfinite(found.to_numpy()).all()
@@ -98,7 +99,7 @@ def test_a_blend_leaves_out_what_its_first_run_left_out_and_so_does_who_predicts
 @pytest.mark.usefixtures("blind")
 def test_the_same_on_all_images_leaves_out_the_same_plugins_and_bad_images(dogs, tmp_path):
     run = copied(dogs.run, tmp_path / "a", "blind")
-    run.update_info(request={**run.info()["request"], "skip_bad_images": True})
+    Record.of(run.info_file).update(request={**dict(run.info().request), "skip_bad_images": True})
     again = full_request(Request("", full=str(run.folder), disable=("tensorboard", "blind")))
     assert again.disable == ("blind", "tensorboard")
     assert again.skip_bad_images

@@ -88,18 +88,18 @@ def test_an_unknown_competition_is_a_usage_error_with_a_guess_and_all_names(site
     site.install("kagglekit", competitions={"dog-breed": FACTS, "pets": FACTS})
     with pytest.raises(UsageError) as caught:
         load("dogbreed")
-    assert "unknown competition 'dogbreed': did you mean 'dog-breed'? known are dog-breed, pets" in str(caught.value)
+    assert "unknown competition 'dogbreed': did you mean 'dog-breed'? choose from dog-breed, pets" in str(caught.value)
     assert caught.value.exit_code == 2
 
 
 def test_two_distributions_that_claim_one_competition_are_both_named(site: Site) -> None:
     site.install("kagglekit", competitions={"fish": FACTS.format(title="Fish"), "pets": FACTS.format(title="Pets")})
     site.install("angler", version="2.5", competitions={"fish": FACTS.format(title="Other fish")})
-    assert "'fish' is claimed by angler 2.5 and kagglekit 1.0" in refusal("fish")
+    assert "several plugins provide the competition 'fish': angler 2.5 and kagglekit 1.0" in refusal("fish")
     assert load("pets").competition == "pets"
     shown = CliRunner().invoke(competitions)
-    assert "fish (angler 2.5): its name is also claimed by kagglekit 1.0" in shown.output
-    assert "fish (kagglekit 1.0): its name is also claimed by angler 2.5" in shown.output
+    assert "fish (angler 2.5): its name is also used by kagglekit 1.0" in shown.output
+    assert "fish (kagglekit 1.0): its name is also used by angler 2.5" in shown.output
 
 
 def test_a_plugin_file_is_loaded_by_its_path(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,29 +168,29 @@ BAD_HOOKS = {
     ),
     "no decorator": (
         "def kagglekit_schedle(stage): ...",
-        ["kagglekit_schedle at ", ":2 is no plain function with @hookimpl on top", "mean 'kagglekit_schedule'?"],
+        ["kagglekit_schedle at ", ":2 is not a plain function with @hookimpl", "mean 'kagglekit_schedule'?"],
     ),
     "no decorator, right name": (
         "def kagglekit_labels(data): ...",
-        ["kagglekit_labels at ", ":2 is no plain function with @hookimpl on top"],
+        ["kagglekit_labels at ", ":2 is not a plain function with @hookimpl"],
     ),
     "hidden by a cache": (
         "from functools import cache\n@hookimpl\n@cache\ndef kagglekit_competition(): ...",
-        ["kagglekit_competition is no plain function with @hookimpl on top"],
+        ["kagglekit_competition is not a plain function with @hookimpl"],
     ),
     "wrong argument": (
         "@hookimpl\ndef kagglekit_labels(dat): ...",
-        ["kagglekit_labels has no argument 'dat': did you mean 'data'? it is called as kagglekit_labels(data)"],
+        ["kagglekit_labels has no argument 'dat': did you mean 'data'? its arguments are kagglekit_labels(data)"],
     ),
     "default value": (
         "@hookimpl\ndef kagglekit_recipe(preset='quick'): ...",
-        ["kagglekit_recipe has no argument 'preset'", "nothing has a default"],
+        ["kagglekit_recipe has no argument 'preset'", "without defaults"],
     ),
-    "keyword-only": ("@hookimpl\ndef kagglekit_recipe(*, preset): ...", ["keyword-only"]),
+    "keyword-only": ("@hookimpl\ndef kagglekit_recipe(*, preset): ...", ["must be positional"]),
     "any arguments": ("@hookimpl\ndef kagglekit_recipe(**rest): ...", ["no argument 'rest'"]),
     "another order": (
         "@hookimpl(tryfirst=True)\ndef kagglekit_recipe(preset): ...",
-        ["kagglekit_recipe is marked tryfirst, which kagglekit does not have"],
+        ["kagglekit_recipe is marked tryfirst, which kagglekit does not support"],
     ),
     "wrapper": (
         "@hookimpl(wrapper=True)\ndef kagglekit_recipe(preset): return (yield)",
@@ -287,8 +287,8 @@ def test_the_listing_of_competitions_shows_a_broken_one_as_broken_and_the_others
     assert len({line.index("kagglekit 1.0") for line in shown.stdout.splitlines()[1:]}) == 1  # aligned
     first, second = shown.stderr.splitlines()
     assert "plugin apes (kagglekit 1.0) failed to load" in first
-    assert "answered kagglekit_competition at " in second
-    assert "kagglekit_bears.py:2 with dict {'title': 'A dict'}; it must be a Competition" in second
+    assert "returned dict {'title': 'A dict'} from kagglekit_competition at " in second
+    assert "kagglekit_bears.py:2, expected a Competition" in second
 
 
 def test_the_listing_of_plugins_shows_kind_distribution_version_status_and_hooks(site: Site) -> None:

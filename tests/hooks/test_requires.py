@@ -33,7 +33,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_a_competition_for_a_newer_kagglekit_is_refused_with_the_version_it_needs(site: Site) -> None:
     with pytest.raises(PluginError) as caught:
         load(site.write("one.py", NEWER))
-    assert "needs kagglekit >=99, and this is 0.1.0" in caught.value.what
+    assert "needs kagglekit >=99, but this is 0.1.0" in caught.value.what
     assert "pip install -U kagglekit" in caught.value.hint
 
 
@@ -55,8 +55,8 @@ def test_a_plugin_whose_needs_are_met_loads(site: Site, line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("kagglekit_requires = 'newer'", "kagglekit_requires = 'newer' names no versions"),
-        ("kagglekit_requires = '>' + '=1'", "one.py:2 is no plain string"),
+        ("kagglekit_requires = 'newer'", "kagglekit_requires = 'newer' is not a version specifier"),
+        ("kagglekit_requires = '>' + '=1'", "one.py:2 is not a plain string"),
     ],
 )
 def test_needs_that_cannot_be_read_are_named(site: Site, line: str, said: str) -> None:

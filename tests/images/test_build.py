@@ -23,7 +23,7 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_shared
 from kagglekit.images import build as store_build
 from kagglekit.images.build import IN_FLIGHT, being_built, build
-from kagglekit.images.store import JOURNAL, PICTURES, PIXELS, StoreSpec, exists, open_store
+from kagglekit.images.store import ENTRIES, JOURNAL, PIXELS, StoreSpec, exists, open_store
 from kagglekit.system.errors import PluginError, UserError
 
 N = 60
@@ -67,7 +67,7 @@ def undisturbed(spec: StoreSpec, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def files_of(folder: Path) -> Files:
-    return Files((folder / PIXELS).read_bytes(), (folder / PICTURES).read_bytes())
+    return Files((folder / PIXELS).read_bytes(), (folder / ENTRIES).read_bytes())
 
 
 def start_builder(images: Path, seconds_a_picture: float) -> subprocess.Popen[str]:
@@ -129,7 +129,7 @@ def test_a_complete_store_is_not_built_again(images: Path) -> None:
 def test_a_killed_build_is_taken_over_where_it_was_and_ends_with_the_same_bytes(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_build, "ASK_AGAIN", 0.05)
+    monkeypatch.setattr(store_build, "POLL_SECONDS", 0.05)
     spec = spec_of(images)
     decoded: list[Path] = []
 
@@ -158,7 +158,7 @@ def test_whatever_reached_the_disk_a_restart_ends_with_the_same_bytes(images: Pa
     cuts = rng.random((12, 2))
     cuts[:4] = [(0, 0), (0, 1), (1, 0), (1, 1)]
     for pixels_kept, journal_kept in cuts:
-        (spec.folder / PICTURES).unlink()
+        (spec.folder / ENTRIES).unlink()
         (spec.folder / PIXELS).write_bytes(whole.pixels[: int(pixels_kept * len(whole.pixels))])
         (spec.folder / JOURNAL).write_bytes(whole.pictures[: int(journal_kept * len(whole.pictures))])
         vouched = min(pixels_kept, journal_kept)
@@ -171,7 +171,7 @@ def test_a_journal_cut_within_a_line_or_just_before_its_end_is_understood(images
     whole = files_of(built(spec).folder)
     two_lines = b"".join(whole.pictures.splitlines(keepends=True)[:2])
     for less in (0, 1, 2, 5):
-        (spec.folder / PICTURES).unlink(missing_ok=True)
+        (spec.folder / ENTRIES).unlink(missing_ok=True)
         (spec.folder / PIXELS).write_bytes(whole.pixels[:-7])
         (spec.folder / JOURNAL).write_bytes(two_lines[: len(two_lines) - less] + b"\xff\x00" * (less == 5))
         assert resumed(spec) == (N - 2 if less == 0 else N - 1)
@@ -192,7 +192,7 @@ def test_a_build_given_up_midway_frees_the_store_and_goes_on_later(images: Path)
 def test_a_second_process_waits_for_the_first_and_decodes_nothing(
     images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_build, "ASK_AGAIN", 0.05)
+    monkeypatch.setattr(store_build, "POLL_SECONDS", 0.05)
     spec = spec_of(images)
     with start_builder(images, 0.03) as process:
         wait_for_images(process, 1)
@@ -301,7 +301,7 @@ def test_whatever_else_a_reader_raises_makes_the_image_bad(images: Path) -> None
     list(build(spec, failing))
     bad = open_store(spec).bad
     assert len(bad) == N
-    assert bad[0] == "no plugin reads it"
+    assert bad[0] == "no plugin can read it"
     assert bad[1] == "KeyError: '001.jpg'"
 
 

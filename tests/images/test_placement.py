@@ -126,7 +126,7 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
     other = spec_of(draw_images(tmp_path / "test"))
     assert "GB are free on the disk" in why_stream("auto", [spec], [other])
     assert why_stream("map", [spec], [other]) == ""
-    assert why_stream("stream", [spec], [other]) == "as asked"
+    assert why_stream("stream", [spec], [other]) == "--store stream"
     assert why_stream("stream", [spec], []) == ""
     monkeypatch.undo()
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
@@ -160,7 +160,7 @@ def test_a_larger_copy_that_others_are_reduced_from_counts_too(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("fits", "words"), [(True, "copied to cpu"), (False, "stay memory-mapped: cpu has no room for twice that")]
+    ("fits", "words"), [(True, "copied to cpu"), (False, "stay memory-mapped: cpu lacks twice that memory")]
 )
 def test_what_is_copied_to_the_device_is_said_when_it_is(tmp_path, monkeypatch, fits, words):
     for module in (dataset, placement):  # a CPU in the place of a GPU
@@ -168,14 +168,14 @@ def test_what_is_copied_to_the_device_is_said_when_it_is(tmp_path, monkeypatch, 
     monkeypatch.setattr("kagglekit.images.loader.fits_device", lambda n_bytes, device: fits)
     write_dog_breed(tmp_path / "data", test=10)
     _, said = tiny_run(tmp_path, "out")
-    assert re.search(r"image stores: \d+ MB, memory-mapped; copied to cpu size by size, where it has room\n", said)
+    assert re.search(r"image stores: \d+ MB, memory-mapped; copied to cpu size by size if they fit\n", said)
     for kind in ("labelled", "test"):
         assert re.search(rf"{kind} images at \d+ px: \d+ MB {words}\n", said)
     for deterministic in ({"deterministic": True}, {"deterministic": True, "store": "stream"}):
         _, said = tiny_run(tmp_path, "same", **deterministic)
         assert re.search(r"image stores: \d+ MB, memory-mapped\n", said)
         assert "to cpu" not in said
-        assert "no room" not in said
+        assert "lacks twice" not in said
 
 
 def test_memory_that_only_caches_files_is_free(tmp_path, monkeypatch):
@@ -205,18 +205,18 @@ def test_a_streamed_test_set_gets_the_same_predictions_and_leaves_nothing_on_the
     monkeypatch.setattr(dataset, "BLOCK_BYTES", 1)  # a batch of 64 is the least
     monkeypatch.setattr(dataset.Stream, "block", counted)
     streamed, said = tiny_run(tmp_path, "streamed", store="stream")
-    assert "decoded when they are predicted, in about 3 blocks of 64: as asked" in said
+    assert "decoded during prediction, in about 3 blocks of 64: --store stream" in said
     assert "blocks of" not in said_mapped
     assert "MB, memory-mapped" in said_mapped
     assert len(blocks) == 3  # each is decoded once, for both members and all passes
     for run in (mapped, streamed):  # whose time is told
-        own = [each for each in run.info()["decoded"] if each["images"] == "test" and each["source"] == "files"]
-        assert sum(each["n"] for each in own) == 150
-        assert all(each["seconds"] > 0 and each["stage"] == "" for each in own)
+        own = [each for each in run.info().decoded if each.images == "test" and each.source == "files"]
+        assert sum(each.n for each in own) == 150
+        assert all(each.seconds > 0 and each.stage == "" for each in own)
     assert most <= 2  # the next one is decoded while the last one's name still holds it
     assert set((cache_folder() / "stores").iterdir()) < stores
     assert streamed.submission.read_bytes() == mapped.submission.read_bytes()
-    member = next(row["member"] for row in streamed.info()["scores"])
+    member = next(row["member"] for row in streamed.info().scores)
     for split in ("valid", "test"):
         one, other = (load_predictions(run.predictions(member, split)) for run in (streamed, mapped))
         assert one.equals(other)
@@ -251,7 +251,7 @@ def test_a_choice_that_cannot_be_had_is_refused_before_anything_starts(tmp_path,
         check_keep("disk", CPU)
     store = hold(spec_of(draw_images(tmp_path / "images")), read)
     monkeypatch.setattr(placement, "_free_memory", lambda: len(store.pixels) - 1)
-    with pytest.raises(UserError, match=r"--store ram: .* are free"):
+    with pytest.raises(UserError, match=r"--store ram: .* free"):
         in_memory(store)
     write_dog_breed(tmp_path / "data")
     done = kagglekit("run", "dog-breed", "--data", "data", "--store", "device", "--device", "cpu", cwd=tmp_path)
@@ -285,7 +285,7 @@ stream.block(0, 1), stream.each  # imports, and the name of them all
 before, seen = peak(), 0
 for block in run.test_blocks(64):
     (store,) = block.stores.values()
-    assert store.picture(0)[0, 0, 0] == seen % 251
+    assert store.image(0)[0, 0, 0] == seen % 251
     seen += len(store)
 streamed = peak() - before
 held = stream.block(0, n)

@@ -10,7 +10,7 @@ from store_parts import SIZES, built, draw_images, read, spec_of
 
 from kagglekit.images.build import build_smaller
 from kagglekit.images.picture import reduced
-from kagglekit.images.store import PICTURES, PIXELS, StoreSpec, bad_images_error, exists, open_store
+from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, open_store
 from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
 
@@ -37,7 +37,7 @@ def test_pictures_are_reduced_to_fit_and_never_enlarged(images: Path, fit: str, 
     store = built(spec_of(images, side=30, fit=fit))
     assert len(store) == 10
     for row in range(10):
-        assert store.picture(row).shape == (*expected[row % 5], 3)
+        assert store.image(row).shape == (*expected[row % 5], 3)
         height, width = SIZES[row % 5]
         assert store.aspects[row] == np.float32(width / height)
 
@@ -46,14 +46,14 @@ def test_a_store_never_holds_fewer_pixels_than_asked_unless_the_file_does(images
     for side in (1, 7, 20, 33, 47, 200):
         store = built(spec_of(images, side=side))
         for row in range(10):
-            assert min(store.picture(row).shape[:2]) == min(side, *SIZES[row % 5])
+            assert min(store.image(row).shape[:2]) == min(side, *SIZES[row % 5])
 
 
 def test_a_picture_of_full_size_is_stored_as_it_was_read(images: Path) -> None:
     spec = spec_of(images, side=500)
     store = built(spec)
     for row, path in enumerate(spec.files):
-        assert (store.picture(row) == read(path, 0)).all()
+        assert (store.image(row) == read(path, 0)).all()
 
 
 def test_reducing_gives_what_pillow_gives() -> None:
@@ -66,9 +66,9 @@ def test_reducing_gives_what_pillow_gives() -> None:
 
 def test_a_picture_is_a_view_of_the_map_and_cannot_be_changed(images: Path) -> None:
     store = built(spec_of(images))
-    assert np.shares_memory(store.picture(3), store.pixels)
+    assert np.shares_memory(store.image(3), store.pixels)
     with pytest.raises(ValueError, match="read-only"):
-        store.picture(3)[0, 0, 0] = 1
+        store.image(3)[0, 0, 0] = 1
 
 
 def test_rows_follow_the_order_of_the_files(images: Path) -> None:
@@ -78,7 +78,7 @@ def test_rows_follow_the_order_of_the_files(images: Path) -> None:
     assert forwards.folder != backwards.folder
     assert backwards.names == forwards.names[::-1]
     for row in range(10):
-        assert (forwards.picture(row) == backwards.picture(9 - row)).all()
+        assert (forwards.image(row) == backwards.image(9 - row)).all()
 
 
 def test_the_key_changes_with_whatever_changes_the_bytes(images: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_damaged_store_is_refused(images: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
         open_store(spec_of(images))
     (store.folder / PIXELS).write_bytes(content)
-    lines = (store.folder / PICTURES).read_text().splitlines(keepends=True)
-    (store.folder / PICTURES).write_text("".join(lines[:-1]))
+    lines = (store.folder / ENTRIES).read_text().splitlines(keepends=True)
+    (store.folder / ENTRIES).write_text("".join(lines[:-1]))
     with pytest.raises(UserError, match="damaged"):
         open_store(spec_of(images))
 
@@ -147,9 +147,9 @@ def test_a_smaller_copy_is_reduced_from_the_larger_store(images: Path) -> None:
         assert copy.folder != direct.folder
         assert (copy.aspects == store.aspects).all()
         for row in range(10):
-            shape = copy.picture(row).shape
-            assert (copy.picture(row) == reduced(store.picture(row), *shape[:2])).all()
-            assert max(abs(a - b) for a, b in zip(shape, direct.picture(row).shape, strict=True)) <= 1
+            shape = copy.image(row).shape
+            assert (copy.image(row) == reduced(store.image(row), *shape[:2])).all()
+            assert max(abs(a - b) for a, b in zip(shape, direct.image(row).shape, strict=True)) <= 1
             if fit == "short":
                 assert min(shape[:2]) == min(20, *SIZES[row % 5])
 
@@ -175,8 +175,8 @@ def test_files_that_cannot_be_decoded_are_listed_all_at_once(images: Path) -> No
     large = spec_of(images)
     store = built(large)
     assert sorted(store.bad) == [2, 5, 7]
-    assert (store.picture(5) == np.full((1, 1, 3), 128)).all()
-    assert store.picture(6).shape == (48, 32, 3)
+    assert (store.image(5) == np.full((1, 1, 3), 128)).all()
+    assert store.image(6).shape == (48, 32, 3)
     error = bad_images_error(store)
     assert error.what.startswith("3 of 10 images cannot be decoded")
     for expected in ("002.jpg: image file is truncated", "005.jpg: no known kind", "007.jpg: an empty file"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kagglekit import DataConfig
-from kagglekit.images.warp import finish, finish_on_device, gather, warp
+from kagglekit.images.warp import gather, normalise, normalise_on_device, warp
 from kagglekit.types.recipe import Border
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def test_a_finished_batch_is_normalised_after_its_colours_were_clamped():
     colours = np.array([[1, 0], [2, 0], [1, -0.5], [0.5, 0.25]], np.float32)
     seen = np.clip(colours[:, None, None, :1] * (pixels / 255.0) + colours[:, None, None, 1:], 0, 1)
     expected = ((seen - CONFIG.mean) / CONFIG.std).transpose(0, 3, 1, 2)
-    finished = finish(pixels, colours, CONFIG)
-    on_device = finish_on_device(torch.from_numpy(pixels).permute(0, 3, 1, 2), colours, CONFIG)
+    finished = normalise(pixels, colours, CONFIG)
+    on_device = normalise_on_device(torch.from_numpy(pixels).permute(0, 3, 1, 2), colours, CONFIG)
     for batch in (finished, on_device):
         assert batch.dtype == torch.float32
         assert batch.is_contiguous(memory_format=torch.channels_last)
@@ -150,6 +150,6 @@ def test_a_finished_batch_is_normalised_after_its_colours_were_clamped():
 def test_without_colours_a_finished_batch_is_only_normalised():
     pixels = noise(3 * 16, 16).reshape(3, 16, 16, 3)
     expected = ((pixels / 255.0 - CONFIG.mean) / CONFIG.std).transpose(0, 3, 1, 2)
-    on_device = finish_on_device(torch.from_numpy(pixels).permute(0, 3, 1, 2), None, CONFIG)
-    assert finish(pixels, None, CONFIG).numpy() == pytest.approx(expected, abs=1e-5)
+    on_device = normalise_on_device(torch.from_numpy(pixels).permute(0, 3, 1, 2), None, CONFIG)
+    assert normalise(pixels, None, CONFIG).numpy() == pytest.approx(expected, abs=1e-5)
     assert on_device.numpy() == pytest.approx(expected, abs=1e-5)

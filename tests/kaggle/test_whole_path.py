@@ -59,7 +59,7 @@ def test_dogs_vs_cats_step_by_step(tmp_path):
         assert entry["public"] == pytest.approx(log_loss(run.submission, solution, "dog"), abs=1e-4)
         assert server.count("DownloadDataFiles") == 1
         error = fail(server, home, "run", "dogs-vs-cats", *TINY, "--submit", "--limit", 8, code=2)
-        assert "--submit and --limit do not go together" in error
+        assert "--submit cannot be combined with --limit" in error
 
 
 def test_run_asks_kaggle_before_it_trains(tmp_path):

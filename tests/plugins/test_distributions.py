@@ -155,7 +155,7 @@ def test_merely_installed_they_answer_nothing(
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     plain = dict(setting.split("=") for setting in [*TINY, "arch=test_efficientnet.r160_in1k"])
     done = kagglekit.run("dog-breed", data=place / "jpeg", out=tmp_path, settings=plain, preset="quick", stages="4")
-    folder, answered = done.folder, done.info()["answered"]
+    folder, answered = done.folder, done.info().answered
     assert set(LISTED) <= {plugin.name for plugin in load("dog-breed").plugins}
     assert answered.keys() >= {"kagglekit_model", "kagglekit_schedule", "kagglekit_read_image"}
     assert not [who for hook, who in answered.items() if hook != "kagglekit_provides" and "(kagglekit-" in who]
@@ -199,5 +199,5 @@ def test_switched_off_the_network_and_the_reader_are_not_asked(plugin_python: st
 
 def test_without_the_reader_the_files_are_none_that_kagglekit_reads(place: Path) -> None:
     hooks = Hooks(load(str(place / "colours.py")))
-    with pytest.raises(ValueError, match="no known kind of image file"):
+    with pytest.raises(ValueError, match="not a known image format"):
         hooks.read_image(place / "tiff" / "train" / "a" / "0.tif", 32)

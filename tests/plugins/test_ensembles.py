@@ -112,7 +112,7 @@ def test_last_and_average_answer_one_member() -> None:
 def test_average_without_averaged_weights_says_what_is_missing() -> None:
     labels = drawn_labels(9)
     with pytest.raises(
-        UserError, match=r"needs a member named 'average', but there are only one(.|\n)*ensemble .mean."
+        UserError, match=r"needs a member named 'average', but the members are one(.|\n)*ensemble .mean."
     ):
         combine("average", [drawn_member("one", labels, 1, 0)], labels)
 
@@ -191,7 +191,7 @@ def test_the_valid_row_of_an_image_does_not_depend_on_its_label(ensemble: str) -
     labels = drawn_labels(30).sort_index()
     members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two", "three"])]
     tables = [member.valid for member in members]
-    folds = fitted.deal(labels, 0)
+    folds = fitted.assign_parts(labels, 0)
     own = labels.index[folds == folds[0]]
     changed = labels.copy()
     changed[own] = [CLASSES[(CLASSES.index(label) + 1) % 3] for label in labels[own]]
@@ -207,22 +207,22 @@ def test_the_valid_row_of_an_image_does_not_depend_on_its_label(ensemble: str) -
 
 def test_folds_are_stratified_seeded_and_equal_in_size() -> None:
     labels = drawn_labels(60)
-    folds = fitted.deal(labels, 0)
+    folds = fitted.assign_parts(labels, 0)
     assert np.bincount(folds).tolist() == [12] * 5
     assert all((labels[folds == fold].value_counts() == 4).all() for fold in range(5))
-    assert (fitted.deal(labels, 0) == folds).all()
-    assert (fitted.deal(labels, 1) != folds).any()
+    assert (fitted.assign_parts(labels, 0) == folds).all()
+    assert (fitted.assign_parts(labels, 1) != folds).any()
 
 
 def test_a_group_is_in_one_part_and_images_without_one_are_dealt_by_themselves() -> None:
     labels = drawn_labels(60)
     groups = pd.Series({image: f"group {i % 9}" if i < 36 else None for i, image in enumerate(labels.index)})
-    folds = pd.Series(fitted.deal(labels, 0, groups), index=labels.index)
+    folds = pd.Series(fitted.assign_parts(labels, 0, groups), index=labels.index)
     assert (folds.groupby(groups).nunique() == 1).all()
     assert folds.groupby(groups).first().nunique() > 1
     assert np.bincount(folds[groups.isna()]).min() >= 2
     alone = pd.Series(None, index=labels.index, dtype=object)
-    assert (fitted.deal(labels, 0, alone) == fitted.deal(labels, 0)).all()
+    assert (fitted.assign_parts(labels, 0, alone) == fitted.assign_parts(labels, 0)).all()
 
 
 def test_weighted_works_with_fewer_images_than_folds() -> None:
@@ -334,5 +334,5 @@ def test_stacking_of_images_of_one_class_is_the_mean() -> None:
 @pytest.mark.parametrize("ensemble", FITTED)
 def test_an_ensemble_that_is_fitted_needs_valid_predictions(ensemble: str) -> None:
     labels = drawn_labels(0)
-    with pytest.raises(UserError, match=r"no valid predictions to fit(.|\n)*ensemble .mean."):
+    with pytest.raises(UserError, match=r"this ensemble needs valid predictions(.|\n)*ensemble .mean."):
         combine(ensemble, [drawn_member("one", labels, 1, 0)], labels)

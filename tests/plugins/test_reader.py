@@ -164,7 +164,7 @@ def test_an_empty_file_a_folder_and_a_text_are_named_as_such(tmp_path: Path) -> 
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "page.jpg").write_text("<html>404 not found</html>")
-    for name, reason in (("empty", "an empty file"), ("folder", "a folder"), ("page", "no known kind")):
+    for name, reason in (("empty", "the file is empty"), ("folder", "a folder"), ("page", "not a known image format")):
         with pytest.raises(ValueError, match=reason):
             kagglekit_read_image(tmp_path / f"{name}.jpg")
 

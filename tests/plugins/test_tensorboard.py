@@ -58,9 +58,7 @@ def test_a_run_that_asks_for_it_leaves_its_curves(dogs, tmp_path):
     assert [value for _, value in scalars["step/lr"]] == pytest.approx([float(row["lr"]) for row in run.steps()])
     losses = [float(row["valid_loss"]) for row in run.log()]
     assert [value for _, value in scalars["epoch/valid_loss"]] == pytest.approx(losses, rel=1e-4)
-    assert scalars["final/valid_log_loss"][0][1] == pytest.approx(
-        run.info()["scores"][-1]["valid_log_loss"][0], rel=1e-4
-    )
+    assert scalars["final/valid_log_loss"][0][1] == pytest.approx(run.info().scores[-1]["valid_log_loss"][0], rel=1e-4)
 
 
 RESUMED = """
@@ -138,6 +136,6 @@ def test_a_missing_package_is_told_and_stops_nothing(tmp_path, monkeypatch):
     hooks.run_start(Run(tmp_path), recipe)
     hooks.epoch_end(Run(tmp_path), recipe.stages[0], {"stage": "s", "step": 1, "valid_loss": 0.5})
     assert len(said) == 1
-    assert "the package tensorboard can't be imported" in said[0]
+    assert "the package tensorboard cannot be imported" in said[0]
     assert "pip install 'kagglekit[tensorboard]'" in said[0]
     assert "failed in" not in said[0]

@@ -8,6 +8,7 @@ from kagglekit import Stage
 from kagglekit.compute.smoothing import smoothed
 from kagglekit.report.curves import Line, Span, Timing, curves, decoding, thinned, timings, verdict
 from kagglekit.report.svg import chart, ticks
+from kagglekit.types.decoded import Decoded
 
 
 def log_row(stage: str, epoch: int, step: int, cycle: int = 1, **fields: object) -> dict[str, str]:
@@ -76,9 +77,9 @@ def test_a_training_loss_that_is_another_quantity_is_no_sign_of_under_fitting():
 
 def test_time_is_split_into_decoding_compute_waiting_and_the_rest():
     decoded = [
-        {"stage": "all", "n": 300, "seconds": 2.0},
-        {"stage": "all", "n": 100, "seconds": 2.0},
-        {"stage": "", "n": 30, "seconds": 0.5},
+        Decoded("labelled", "all", 96, "files", 300, 2.0),
+        Decoded("labelled", "all", 72, "copies", 100, 2.0),
+        Decoded("test", "", 96, "files", 30, 0.5),
     ]
     found = timings(LOG, {"head": 2.0, "all": 8.0}, decoded)
     assert found[1] == Timing("all", 8.0, 4.0, 100.0, 4.5, 1.5, 2.0, 50.0)

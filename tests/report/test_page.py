@@ -16,6 +16,7 @@ from rich.console import Console
 
 from kagglekit import Run, UserError
 from kagglekit.report.page import leave_report, write_report
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.types.predictions import make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe, Stage
@@ -57,8 +58,10 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run.add_steps([{"stage": "a-very-long-stage", "step": i, **step} for i in range(1, 4001)])
     keys = ("valid_log_loss", "valid_accuracy", "valid_balanced_accuracy", "test_log_loss", "test_accuracy")
     scores = [{"member": "ensemble", "views": "mean", **{key: [0.5, 0.1] for key in keys}}]
-    run.update_info(plugin="dog-breed", title="<Dogs> & dogs", metric="log_loss", device="a device", status="finished")
-    run.update_info(scores=scores, classes=names, data=str(folder / "data"))
+    Record.of(run.info_file).update(
+        plugin="dog-breed", title="<Dogs> & dogs", metric="log_loss", device="a device", status="finished"
+    )
+    Record.of(run.info_file).update(scores=scores, classes=names, data=str(folder / "data"))
     write_report(run)
     return run
 
@@ -118,7 +121,7 @@ def test_without_its_images_the_report_shows_names(finished, data, tmp_path):
 
 
 def test_an_image_that_cannot_be_read_any_more_is_left_blank(many):
-    folder = Path(many.info()["data"])
+    folder = Path(many.info().data)
     broken = next(folder.rglob("*.jpg"))
     content = broken.read_bytes()
     broken.write_bytes(b"no picture")
@@ -142,7 +145,7 @@ def test_120_classes_make_a_page_of_less_than_two_megabytes(many):
 def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_path):
     run = Run(tmp_path / "stopped")
     run.write_recipe(finished.recipe())
-    run.update_info(status="interrupted", title="Dogs")
+    Record.of(run.info_file).update(status="interrupted", title="Dogs")
     write_report(run)
     assert "No epoch is finished" in run.report.read_text(encoding="utf-8")
     (run.folder / "log.csv").write_bytes(finished.log_file.read_bytes())

@@ -24,6 +24,7 @@ from kagglekit.report.panels import Bin
 from kagglekit.report.predictions import cards, prediction_panels
 from kagglekit.report.svg import calibration_chart, matrix
 from kagglekit.report.thumbnails import Thumbnails
+from kagglekit.runs.info import Record
 from kagglekit.types.predictions import make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe, Stage
 
@@ -213,7 +214,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     labels = {image: CLASSES[number] for image, number in zip(known.ids, known.truth, strict=True)}
     run.write_valid([{"id": image, "file": f"{image}.png", "label": labels[image]} for image in reversed(known.ids)])
     run.write_recipe(Recipe(arch="net", stages=(Stage(name="head", size=32),)))
-    run.update_info(plugin="dog-breed", metric="log_loss", status="finished", classes=CLASSES, data=str(folder))
+    Record.of(run.info_file).update(
+        plugin="dog-breed", metric="log_loss", status="finished", classes=CLASSES, data=str(folder)
+    )
     write_report(run)
     return run.report.read_text(encoding="utf-8")
 

@@ -71,7 +71,7 @@ except Exception as error:
 def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, limit: int) -> None:
     write_checkpoint(tmp_path / "run", checkpoint(1))
     done = forks.run(["-c", FILLS.replace("MOST", str(limit))], tmp_path, os.environ)
-    assert done.stdout.startswith("UserError the disk is full: cannot write run/00000002.checkpoint"), done.stderr
+    assert done.stdout.startswith("UserError disk full: cannot write run/00000002.checkpoint"), done.stderr
     assert newest(tmp_path / "run") == (1, [])
     assert len(files(tmp_path / "run")) == 1
 

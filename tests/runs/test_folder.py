@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 
 from kagglekit import Recipe, progressive_stages
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run, find_run
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
@@ -61,9 +62,9 @@ def test_log_and_facts_are_read_back(tmp_path):
     run = make(tmp_path)
     run.write_log([{"stage": "head", "loss": 0.25}, {"stage": "all", "loss": 1 / 3}])
     assert run.log() == [{"stage": "head", "loss": "0.25"}, {"stage": "all", "loss": "0.333333"}]
-    run.update_info(a=1)
-    run.update_info(b=[2])
-    assert run.info() == {"a": 1, "b": [2]}
+    Record.of(run.info_file).update(a=1)
+    Record.of(run.info_file).update(b=[2])
+    assert run.info().to_dict() == {"a": 1, "b": [2], "schema": 1}
 
 
 def test_a_file_is_whole_or_absent(tmp_path):

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import layouts
 import pytest
 from click.testing import CliRunner, Result
 from command_line import surroundings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kagglekit import Competition, Recipe, Run, progressive_stages
+from kagglekit import Competition, Recipe, Run, UserError, progressive_stages
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
@@ -27,6 +31,7 @@ from kagglekit.runs.history import (
     differing_recipe,
     sort_entries,
 )
+from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.types.metric import greater_is_better
 
@@ -60,10 +65,14 @@ def make(
     run = create_run(root, competition, recipe.arch, began)
     run.write_recipe(recipe)
     known = {"status": "finished", "competition": competition, "metric": metric, "preset": "quick", "stages": [1, 2]}
-    run.update_info(**{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts})
+    Record.of(run.info_file).update(
+        **{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts}
+    )
     if valid:
         plain = {"member": "all-2-cycle1", "views": "plain", f"valid_{metric}": [9.0, 9.0]}
-        run.update_info(scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}])
+        Record.of(run.info_file).update(
+            scores=[plain, {"member": "ensemble", "views": "mean", f"valid_{metric}": list(valid)}]
+        )
     return run
 
 
@@ -108,11 +117,11 @@ def test_a_real_run_is_listed_with_what_its_folder_says(
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     (row,), (run,) = listed(), map(Run, (root / "dog-breed").iterdir())
     info = run.info()
-    value, error = info["scores"][-1]["valid_log_loss"]
+    value, error = info.scores[-1]["valid_log_loss"]
     assert row["valid"] == {"value": value, "error": error}
     assert (row["run"], row["competition"], row["status"]) == (run.name, "dog-breed", "finished")
     assert (row["arch"], row["px"], row["stages"], row["epochs"], row["limit"]) == (TINY[1], 32, 1, 1, 20)
-    assert (row["time"], row["date"]) == (info["seconds"], info["started"])
+    assert (row["time"], row["date"]) == (info.seconds, info.started)
     assert (row["test"], row["public"]) == (None, None)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
@@ -202,7 +211,7 @@ def test_a_run_that_is_not_finished_is_listed_without_scores(root: Path) -> None
     (row,) = listed()
     assert (row["status"], row["valid"], row["time"]) == ("unknown", None, None)
     assert datetime.fromisoformat(row["date"]) == BEGIN.astimezone()  # of its name
-    run.update_info(status="running", scores=None)
+    Record.of(run.info_file).update(status="running")
     assert listed()[0]["status"] == "running"
 
 
@@ -239,10 +248,73 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
     assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: (\S+) cannot be read: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/run\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
-    assert f"left out: {broken[0].relative_to(root.parent)}" in ask().stdout
+    assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
+
+
+HUGE = {"cycles": 10**9, "cycle_len": 10**9, "cycle_mult": 10**300}
+
+
+@pytest.mark.parametrize("field", HUGE)
+def test_a_stage_of_endless_epochs_is_damage_and_no_work(root: Path, field: str) -> None:
+    good, run = make(root, 1), make(root, 2)
+    stored = json.loads(run.recipe_file.read_text())
+    stored["stages"][1] |= {"cycles": 900, field: HUGE[field]}
+    run.recipe_file.write_text(json.dumps(stored))
+    result = ask("--json")
+    assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
+    assert "a stage of more than 100,000 epochs" in result.stderr
+    with pytest.raises(UserError, match=r"recipe\.json"):
+        run.recipe()
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.just("9" * 4000), st.just(10**4000),
+    st.just("0001-01-01T00:00:00"), st.just([]), st.just({}), st.just([[1, 2]]), st.just([{"member": "ensemble"}]),
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_a_file_with_any_value_anywhere_is_a_row_or_one_line(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "submissions"
+        good, run = make(root, 1, (0.5, 0.01)), make(root, 2, (0.5, 0.01))
+        run.write_submissions([upload(public=0.5)])
+        file = data.draw(st.sampled_from([run.recipe_file, run.info_file, run.score_file]))
+        stored = json.loads(file.read_text())
+        place_in = stored
+        while isinstance(place_in, dict | list) and place_in:
+            keys = list(place_in) if isinstance(place_in, dict) else range(len(place_in))
+            holder, key = place_in, data.draw(st.sampled_from(keys))
+            place_in = holder[key]
+            if data.draw(st.booleans()):
+                break
+        holder[key] = data.draw(values)
+        with suppress(ValueError):  # 4,000 digits are more than Python writes
+            file.write_text(json.dumps(stored))
+        for arguments in ((), ("--sort", "valid"), ("--sort", "limit")):
+            result = ask("--out", root, *arguments)
+            assert result.exit_code == 0, (stored, result.output, result.exception)
+        result = ask("--out", root, "--json")
+        rows = [row["run"] for row in json.loads(result.stdout)]
+        assert good.name in rows
+        assert (run.name in rows) == (not result.stderr.splitlines())
+        assert len(result.stderr.splitlines()) <= 1
+        compared = ask("--out", root, good.name, run.name)
+        assert compared.exit_code in (0, 1), (stored, compared.output, compared.exception)
+        assert compared.exit_code == 0 or compared.output.startswith("error: ")
+
+
+def test_text_of_a_run_that_a_terminal_would_act_on_is_escaped(root: Path) -> None:
+    evil = "\x1b[2J\x1b]0;mine\x07"
+    run, other = make(root, 1, (0.5, 0.1), metric=evil, preset=evil, device=evil), make(root, 2, (0.5, 0.1), metric="b")
+    for result in (ask(), ask(run.name, other.name)):
+        assert result.exit_code == 0, result.output
+        assert "\x1b" not in result.output
+        assert r"\x1b[2J" in result.output
 
 
 def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
@@ -268,7 +340,7 @@ def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nthere are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nhint: there are no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
@@ -383,7 +455,7 @@ def test_scores_of_two_competitions_or_of_none_are_not_compared(root: Path) -> N
 def test_a_broken_run_cannot_be_compared(root: Path) -> None:
     a, b = make(root, 1), make(root, 2)
     b.info_file.write_text("{")
-    assert f"{b.folder.relative_to(root.parent)} cannot be read" in refused(ask(a.name, b.name), 1)
+    assert f"cannot read {b.info_file.relative_to(root.parent)}" in refused(ask(a.name, b.name), 1)
     assert "unknown run 'b'" in refused(ask(a.name, "b"), 1)
 
 

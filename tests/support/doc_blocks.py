@@ -1,4 +1,4 @@
-"""The commands and code blocks of the documentation: found, run in order, and compared with what is shown."""
+"""Finds and runs the commands and code blocks of the docs, and compares their output with what is shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBER = re.compile(r"\d[\d,.:-]*")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: `title` is the file it is, `reason` why it is not run (empty where it is)."""
+    """A fenced block: `title` names its file, `reason` says why it is not run (empty if it is)."""
 
     page: str
     line: int
@@ -63,18 +63,18 @@ def run_block(block: Block, names: dict[str, object]) -> None:
         for command, expected in _commands(block.text):
             _matches(command, expected, _output(command))
     else:
-        raise AssertionError(f"{block.page}:{block.line}: what is a block of {block.language!r}?")
+        raise AssertionError(f"{block.page}:{block.line}: a block of {block.language!r} is of no known kind")
 
 
 def _same_as_distribution(block: Block) -> None:
-    """What a page shows of an example plugin is that plugin's file, which other tests install and run."""
+    """Check that a page shows the file of an example plugin, which other tests install and run."""
     for file in DISTRIBUTIONS.glob(f"*/{Path(block.title).name}"):
         if file.parent.name in block.title or block.title.startswith("kagglekit_"):
             assert file.read_text() == block.text, f"{block.page}:{block.line} differs from {file}"
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each command (after ``$``, a backslash goes on) and the lines shown below it."""
+    """Yield each command (after ``$``, continued by a backslash) and the lines shown below it."""
     for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
         command, _, output = re.sub(r"\\\n\s*", "", part).partition("\n")
         yield command, [line for line in output.splitlines() if line.strip()]
@@ -86,15 +86,20 @@ def _output(command: str) -> str:
         return done.stdout + done.stderr
     from kagglekit.cli import cli
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
-        cli.main(shlex.split(command)[1:])
-    assert not ended.value.code, f"{command}\n{said.getvalue()}"
-    return said.getvalue()
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), pytest.raises(SystemExit) as ended:
+        cli.main([part for word in shlex.split(command)[1:] for part in _expanded(word)])
+    assert not ended.value.code, f"{command}\n{printed.getvalue()}"
+    return printed.getvalue()
+
+
+def _expanded(word: str) -> list[str]:
+    """Expand a pattern of file names as a shell does."""
+    return sorted(map(str, Path().glob(word)) if "*" in word else ()) or [word]
 
 
 def _matches(command: str, expected: list[str], output: str) -> None:
-    """Each line shown stands in the output, in this order; numbers may differ, and ``...`` stands for anything."""
+    """Check that the output has each line shown, in this order; numbers may differ, ``...`` stands for anything."""
     left = [plain(line.strip()) for line in output.splitlines()]
     for line in expected:
         if line.strip() == "...":
@@ -106,7 +111,7 @@ def _matches(command: str, expected: list[str], output: str) -> None:
 
 
 def pattern_of(line: str) -> re.Pattern[str]:
-    """Return what `plain` lines fit a line that is shown: ``...`` stands for anything."""
+    """Return the pattern of `plain` lines that a shown line matches; ``...`` stands for anything."""
     return re.compile(".*".join(re.escape(plain(part)) for part in line.strip().split("...")))
 
 

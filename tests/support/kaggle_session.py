@@ -15,6 +15,7 @@ import pytest
 from kaggle_server import SECRETS, KaggleServer
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.types.presets import progressive_stages
 from kagglekit.types.recipe import Recipe
 
@@ -85,7 +86,7 @@ def finished_run(
     run.folder.mkdir(parents=True)
     run.write_recipe(Recipe(arch="resnet10t", stages=progressive_stages((32,))))
     scores = [{"member": "ensemble", "views": "mean", "valid_log_loss": [0.25, 0.01], "valid_accuracy": [0.9, 0.02]}]
-    run.update_info(
+    Record.of(run.info_file).update(
         **{
             "competition": competition,
             "plugin": competition,

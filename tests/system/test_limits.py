@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kagglekit.system.limits import usable_cores, usable_memory
+from kagglekit.system.limits import cores, usable_memory
 
 
 def control_groups(tmp_path: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
@@ -41,12 +41,12 @@ def control_groups(tmp_path: Path, own: str, files: dict[str, str]) -> tuple[Pat
 )
 def test_the_limits_of_a_container_count(tmp_path: Path, own: str, files: dict[str, str]) -> None:
     places = control_groups(tmp_path, own, files)
-    assert usable_cores(*places) == 0.5
+    assert cores(*places) == 0.5
     assert usable_memory(*places) == 1_000_000
 
 
 def test_without_limits_the_machine_counts(tmp_path: Path) -> None:
     places = control_groups(tmp_path, "0::/\n", {"memory.max": "max", "cpu.max": "max 100000"})
-    assert 1 <= usable_cores(*places) <= (os.cpu_count() or 1)
+    assert 1 <= cores(*places) <= (os.cpu_count() or 1)
     assert usable_memory(*places) > 10**8
-    assert usable_cores(tmp_path / "none", tmp_path / "no") == usable_cores(*places)
+    assert cores(tmp_path / "none", tmp_path / "no") == cores(*places)

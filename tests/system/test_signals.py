@@ -42,7 +42,7 @@ def test_a_dropped_ctrl_c_is_remembered(kind: str, tmp_path: Path):
         assert process.stdout.readline() == "finalizing\n"
         process.send_signal(signal.SIGINT)
         out, errors = process.communicate(timeout=30)
-    assert (out, errors, process.returncode) == ("stopped by Ctrl-C\n", "", 0)
+    assert (out, errors, process.returncode) == ("interrupted by Ctrl-C\n", "", 0)
 
 
 def test_other_errors_of_finalizers_are_told_as_usual(tmp_path: Path):

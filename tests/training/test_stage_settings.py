@@ -135,7 +135,7 @@ def kagglekit_model(recipe, n_classes):
 def test_a_network_that_cannot_be_copied_gives_the_same_weights(data: Path, tmp_path: Path, precision: str) -> None:
     done = run(data, tmp_path / "odd", NOT_TO_BE_COPIED, precision=precision)
     plain = run(data, tmp_path / "plain")
-    assert done.info()["train_format"] == "fp32 channels_last"
+    assert done.info().train_format == "fp32 channels_last"
     for name, value in load_file(plain.final_weights).items():
         torch.testing.assert_close(load_file(done.final_weights)[name], value, rtol=1e-3, atol=1e-4)
 
@@ -241,7 +241,7 @@ def test_members_predict_at_the_size_asked_for(
 def test_training_in_bf16_learns(data: Path, tmp_path: Path) -> None:
     learning: dict[str, Any] = {"stage__4__epochs": 12, "stage__4__lr": 1e-2, "stage__4__body_factor": 1}
     done = run(data, tmp_path, precision="bf16", stages="4", **learning)
-    assert "bf16" in done.info()["train_format"]
+    assert "bf16" in done.info().train_format
     found = losses(done, "all-2", "train_loss")
     assert found[0] > 0.7 * np.log(4)
     assert found[-1] < 0.5 * found[0]

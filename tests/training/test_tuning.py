@@ -151,18 +151,18 @@ def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_goes_on(dat
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     asked = {"stages": "4", "precision": "auto", "settings": {"stage.4.cycle_len": 8}}
     finished, said = run(request(data, tmp_path / "out", plugin, **asked))
-    assert "(cpu has no room to probe 8 images at 32 px)" in said
+    assert "(not probed: out of memory on cpu with 8 images at 32 px)" in said
     assert "estimated time" not in said
-    assert finished.info()["parts"] == {"all-2": 4}
+    assert finished.info().parts == {"all-2": 4}
     assert int(finished.log()[-1]["step"]) > 11
-    assert finished.info()["status"] == "finished"
+    assert finished.info().status == "finished"
     assert not (tmp_path / "cache" / "formats.json").exists()
 
 
 def test_a_deterministic_run_measures_nothing(data, tmp_path, monkeypatch):
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     finished, said = run(request(data, tmp_path / "out", precision="auto", deterministic=True))
-    assert finished.info()["train_format"] == finished.info()["infer_format"] == "fp32 channels_last"
+    assert finished.info().train_format == finished.info().infer_format == "fp32 channels_last"
     assert "probe" not in said
     assert (tmp_path / "cache" / "stores").exists()
     assert not (tmp_path / "cache" / "formats.json").exists()
@@ -191,7 +191,7 @@ def test_predictions_go_on_with_half_the_batch_and_miss_no_image():
     assert torch.equal(halved, whole)
     assert small.seen[:3] == [64, 32, 16]
     assert compute.batch == 16  # for all later passes
-    with pytest.raises(UserError, match="the memory of cpu does not hold one image to predict"):
+    with pytest.raises(UserError, match="out of memory on cpu: not even one image fits for prediction"):
         list(predict_pass(Small(0), Memory(images), rows, 0, compute))
 
 
@@ -199,8 +199,8 @@ def test_a_run_says_that_predictions_needed_smaller_batches_and_keeps_the_number
     few = TOO_MUCH.format(training=False, images=16, error=FULL["mps"])
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     finished, said = run(request(data, tmp_path / "out", plugin, stages="1-2"))
-    assert said.count("cpu ran out of memory: predictions go on with 16 images at a time") == 1
-    assert finished.info()["predict_batch"] == 16
+    assert said.count("cpu ran out of memory: predictions continue with 16 images at a time") == 1
+    assert finished.info().predict_batch == 16
 
 
 def test_batch_size_auto_is_said_in_recipes_and_settings():
@@ -219,8 +219,8 @@ def test_a_run_searches_its_batches_and_goes_on_with_them(data, tmp_path, monkey
     assert re.search(r"3 all-1: batch size 16 found \(images/s 8: [\d,]+, 16: [\d,]+", said)
     assert re.search(r"all-1 .* side_on +auto", said)
     found = {"head-augmented": 16, "all-1": 16, "all-2": 16}
-    assert whole.info()["found_batches"] == found
-    n = whole.info()["images"]["train"]
+    assert whole.info().found_batches == found
+    n = whole.info().images["train"]
     assert [int(row["step"]) for row in whole.log() if row["stage"] == "all-1"] == [n // 16, 2 * (n // 16)]
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 4)  # within the last stage
@@ -239,7 +239,7 @@ def test_a_run_searches_its_batches_and_goes_on_with_them(data, tmp_path, monkey
 def test_a_searched_rate_in_a_stage_with_snapshots_survives_a_stop_and_is_taken_over_by_full(data, tmp_path):
     asked = {"settings": {"stage.4.lr": "auto", "stage.4.cycles": 2, "stage.4.cycle_mult": 1}, "stages": "4"}
     whole, _ = run(request(data, tmp_path / "whole", **asked))
-    rate = whole.info()["found_lrs"]["all-2"]
+    rate = whole.info().found_lrs["all-2"]
     steps = int(whole.log()[0]["step"])
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, steps + 1)  # the first snapshot is written
@@ -324,7 +324,7 @@ def test_the_command_takes_batch_size_auto_but_not_where_nothing_may_be_measured
     assert "3 all-1: batch size 8 " in said
     code, said = command(data, tmp_path / "none", *auto, "--deterministic")
     assert code == 2
-    assert "--deterministic measures nothing, and batch_size=auto would (stage 3)" in said
+    assert "--deterministic cannot be combined with batch_size=auto, which benchmarks (stage 3)" in said
     assert not (tmp_path / "none").exists()
 
 
@@ -357,7 +357,7 @@ def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_pat
     assert re.search(r"4 all-2: steps are compiled, in [^:]+: as asked", said)
     (folder,) = (tmp_path / "whole" / "small").iterdir()
     whole = Run(folder)
-    assert list(whole.info()["compiled"]) == ["all-2"]
+    assert list(whole.info().compiled) == ["all-2"]
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, int(whole.log()[0]["step"]) + 1)
         assert command(data, tmp_path / "out", *options, "on", competition=small)[0] == 130
@@ -373,7 +373,7 @@ def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_pat
     for row, same in zip(whole.log(), Run(folder).log(), strict=True):
         assert float(row["train_loss"]) == pytest.approx(float(same["train_loss"]), rel=1e-3)
     table = kagglekit.predict(whole, sorted((data / "test").iterdir())[:3], device="cpu")
-    assert table.shape == (3, len(whole.info()["classes"]))
+    assert table.shape == (3, len(whole.info().classes))
 
 
 @pytest.mark.parametrize(("pays", "words"), [(1e6, "steps are not compiled: about"), (0.0, "steps are compiled, in")])
@@ -383,7 +383,7 @@ def test_steps_are_compiled_once_enough_are_known_to_come(data, tmp_path, monkey
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     finished, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 8}))
     assert re.search(rf"4 all-2: {words}.* of steps are to come, and it pays from ", said)
-    assert ("all-2" in finished.info().get("compiled", {})) == (pays == 0)
+    assert ("all-2" in finished.info().compiled) == (pays == 0)
 
 
 def test_where_compiling_fails_and_was_not_asked_for_the_stage_goes_on_without(data, tmp_path, monkeypatch):

@@ -182,18 +182,18 @@ def one_image_a_class(data: Path) -> None:
 
 
 BAD = {
-    without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nits rows name",
+    without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nhint: its rows name",
     twice: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
     without_an_image: r"1 problem:\n  - missing files: \S+00000001.jpg\n",
     folder_for_a_file: r"labels.csv is a folder, not a file",
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",
     dangling_link: r"missing files: \S+00000001.jpg\n",
-    empty_table: r"cannot read \S+labels.csv: No columns to parse",
-    empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*an empty file",
+    empty_table: r"cannot read \S+labels.csv: it is empty",
+    empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*the file is empty",
     truncated: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*truncated",
     bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
-    empty_sample: r"cannot read \S+sample_submission.csv: No columns to parse",
+    empty_sample: r"cannot read \S+sample_submission.csv: it is empty",
     one_class: r"at least two classes are needed; the labelled images have pug",
     one_image_a_class: r"no image can be held out for valid: each class has only one image",
 }
@@ -250,7 +250,9 @@ def test_weights_of_another_number_of_classes_fill_the_body_and_a_run_of_others_
     assert done.exit_code == 0, done.output
     refused = ask("run", "dog-breed", "--data", "three", "--from", str(run), "--stages", "1")
     assert refused.exit_code == 1
-    assert re.match(r"error: \S+ was trained on other classes\nstart from a run of this competition", refused.stderr)
+    assert re.match(
+        r"error: \S+ was trained on other classes\nhint: start from a run of this competition", refused.stderr
+    )
 
 
 def fails(*_: object) -> None:
@@ -330,5 +332,5 @@ def test_a_csv_that_would_not_fit_is_known_before_anything_is_trained(here: None
     file.write_text("\n".join([header, *(f"test/{row}" for row in rows)]) + "\n")
     done = ask("run", "dog-breed", "--data", "data", *TINY)
     assert done.exit_code == 1
-    assert "the test images' ids differ from those of sample_submission.csv: missing test/00000020" in done.output
+    assert "the test images' ids differ from those of the sample submission: missing test/00000020" in done.output
     assert not Path("submissions").exists()

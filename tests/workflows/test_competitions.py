@@ -40,9 +40,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Run, str, 
 def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
     run, said, data = runs[name]
     info = run.info()
-    assert info["status"] == "finished"
-    assert info["estimate_s"] > 0
-    assert info["seconds"] > 0
+    assert info.status == "finished"
+    assert info.estimate_s > 0
+    assert info.seconds > 0
     assert run.recipe().arch == TINY["arch"]
     assert "augmentation is off in this stage" in said
     assert "checked" in said
@@ -52,7 +52,7 @@ def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
         wanted = pd.read_csv(sample, dtype=str)
         assert list(rows.columns) == list(wanted.columns)
         assert rows["id"].tolist() == wanted["id"].tolist()
-    assert len(rows) == info["images"]["test"]
+    assert len(rows) == info.images["test"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +77,7 @@ def test_snapshots_differ_from_one_another(name, runs):
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_stand_beside_their_standard_errors(name, runs):
     run, said, _ = runs[name]
-    rows = run.info()["scores"]
+    rows = run.info().scores
     last = run.recipe().stages[-1]
     assert [row["views"] for row in rows] == ["plain", "TTA"] * last.cycles + ["mean, plain", "mean"]
     known = name in ("pets", "flowers-102")
@@ -94,7 +94,7 @@ def test_the_ensemble_of_plain_predictions_is_scored_beside_the_submissions(runs
     assert len(names) >= 2
     mean = average([load_predictions(run.plain_predictions(name, "valid")) for name in names])
     loss = np.mean([-np.log(mean.loc[row["id"], row["label"]]) for row in run.valid()])
-    rows = run.info()["scores"]
+    rows = run.info().scores
     assert (rows[-2]["member"], rows[-2]["valid_log_loss"][0]) == ("ensemble", pytest.approx(loss, abs=1e-5))
     assert all(row["valid_log_loss"] != rows[-2]["valid_log_loss"] for row in rows if row is not rows[-2])
 
@@ -122,7 +122,7 @@ def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
     savemat(data / "imagelabels.mat", {"labels": labels})
     shuffled, _ = tiny_run("flowers-102", data, tmp_path)
     assert shuffled.submission.read_bytes() == first.submission.read_bytes()
-    assert shuffled.info()["scores"][-1]["test_accuracy"] != first.info()["scores"][-1]["test_accuracy"]
+    assert shuffled.info().scores[-1]["test_accuracy"] != first.info().scores[-1]["test_accuracy"]
 
 
 def test_the_number_of_images_predicted_at_once_changes_no_byte(runs, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_a_finished_run_predicts_without_its_data(runs, tmp_path):
         ids = load_predictions(Run(moved).predictions("ensemble", "test")).index
         paths = [data / "images" / f"{name}.jpg" for name in ids]
         table = kagglekit.predict(moved, paths, device="cpu")
-        assert list(table.columns) == Run(moved).info()["classes"]
+        assert tuple(table.columns) == Run(moved).info().classes
         last = Run(moved).recipe().stages[-1]
         member = load_predictions(Run(moved).predictions(f"{last.name}-cycle{last.cycles}", "test"))
         assert abs(kagglekit.predict(moved, paths, tta=True, device="cpu").to_numpy() - member.to_numpy()).max() < 1e-5
@@ -160,7 +160,7 @@ def test_one_more_cycle_starts_from_a_finished_run(runs, tmp_path):
         "dog-breed", data=data, out=tmp_path, display=display, precision="fp32", from_run=str(run.folder), stages="4-"
     )
     assert {row["stage"] for row in more.log()} == {"all-2"}
-    assert more.info()["from_run"] == run.name
+    assert more.info().from_run == run.name
     assert float(more.log()[0]["valid_loss"]) < 1.5 * float(run.log()[-1]["valid_loss"])
 
 
@@ -197,7 +197,7 @@ def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
 def test_every_option_of_a_stage_trains(settings, runs, tmp_path):
     _, _, data = runs["pets"]
     run, _ = tiny_run("pets", data, tmp_path, **settings)
-    assert run.info()["status"] == "finished"
+    assert run.info().status == "finished"
     assert run.submission.exists()
 
 
@@ -227,7 +227,7 @@ def test_a_failed_run_keeps_what_it_had_and_says_where(runs, tmp_path):
     with pytest.raises(UserError, match="no longer finite"):
         tiny_run("pets", data, tmp_path, stage__3__lr=1e30, stage__3__optimizer="sgd", stage__3__clip_norm=0)
     (folder,) = (tmp_path / "pets").iterdir()
-    assert Run(folder).info()["status"] == "failed"
+    assert Run(folder).info().status == "failed"
     assert [row["stage"] for row in Run(folder).log()][:2] == ["head", "head-augmented"]
 
 
@@ -238,7 +238,7 @@ def test_a_competition_without_test_images_scores_valid_only(tmp_path):
     run, said = tiny_run("dog-breed", data, tmp_path / "out")
     assert "no test images: no submission is written" in said
     assert not run.submission.exists()
-    assert run.info()["scores"]
+    assert run.info().scores
 
 
 def test_a_network_that_must_be_told_its_size_trains_predicts_and_goes_on(runs, tmp_path):
@@ -249,7 +249,7 @@ def test_a_network_that_must_be_told_its_size_trains_predicts_and_goes_on(runs, 
     more = kagglekit.run(
         "dog-breed", data=data, out=tmp_path, from_run=str(first.folder), stages="2", display=quiet(), precision="auto"
     )
-    assert more.info()["formats"].startswith("probed")
+    assert more.info().formats.startswith("probed")
     assert more.submission.exists()
 
 
@@ -260,13 +260,13 @@ def test_a_head_found_by_gradient_steps_keeps_the_snapshots_of_its_cycles(runs, 
     heads = [load_file(run.snapshot(f"head-cycle{i}"))["head.weight"] for i in (1, 2, 3)]
     assert not (heads[0] == heads[1]).all()
     assert not (heads[1] == heads[2]).all()
-    assert {"head-cycle1", "head-cycle3"} <= {row["member"] for row in run.info()["scores"]}
+    assert {"head-cycle1", "head-cycle3"} <= {row["member"] for row in run.info().scores}
 
 
 def test_a_few_images_a_class_are_enough_for_a_run(tmp_path):
     WRITERS["dog-breed"](tmp_path / "data", classes=6, per_class=4)
     run, _ = tiny_run("dog-breed", tmp_path / "data", tmp_path / "out", limit=12)
-    assert run.info()["images"]["train"] + run.info()["images"]["valid"] == 12
+    assert run.info().images["train"] + run.info().images["valid"] == 12
 
 
 def test_settings_that_cannot_work_are_refused_before_images_are_decoded(runs, tmp_path, monkeypatch):

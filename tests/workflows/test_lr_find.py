@@ -22,6 +22,7 @@ from kagglekit.planning.overrides import apply_overrides
 from kagglekit.system.console import Display
 from kagglekit.training.loop import train_stage
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep, with_rate
+from kagglekit.workflows.lr_find import Search, draw
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,7 @@ def test_a_run_searches_its_rate_and_trains_as_if_it_had_been_given(dogs, tmp_pa
         return kagglekit.run("dog-breed", data=dogs.data, out=tmp_path, settings=changed, **options)
 
     auto = run(**{"stage.2.lr": "auto"})
-    rate = auto.info()["found_lrs"]["head-augmented"]
+    rate = auto.info().found_lrs["head-augmented"]
     assert f"2 head-augmented: learning rate {rate:.3g} found (valley" in said.getvalue()
     assert max(float(row["lr"]) for row in auto.steps()) <= rate
     given = run(**{"stage.2.lr": rate})
@@ -133,6 +134,13 @@ def test_a_run_searches_its_rate_and_trains_as_if_it_had_been_given(dogs, tmp_pa
 def lr_find(*arguments: object) -> Result:
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
     return CliRunner().invoke(cli, ["lr-find", "dog-breed", *map(str, arguments), *settings, "--device", "cpu"])
+
+
+def test_a_stage_with_a_dollar_in_its_name_is_drawn(tmp_path):
+    found = Search("leaves", 1, "a_{b$}$", valley((0, 2.0), (50, 1.0), (99, 3.0)), {"valley": 0.01})
+    for file in draw(found, tmp_path):
+        with Image.open(file) as image:
+            assert image.width == 880
 
 
 def test_the_command_prints_a_table_and_draws_two_plots(dogs, tmp_path):

@@ -25,6 +25,7 @@ from kagglekit import Run, UserError
 from kagglekit.cli import cli
 from kagglekit.report.page import judge
 from kagglekit.report.scores import picked_stages
+from kagglekit.runs.info import Record
 from kagglekit.training import stage
 from kagglekit.workflows.blend import BlendRequest, blend
 
@@ -78,13 +79,13 @@ def shown(value: list[float]) -> str:
 def test_a_report_of_folds_has_every_score_of_the_whole_and_of_each_fold(folds):
     text = text_of(folds)
     for run in (folds, folds.fold(1), folds.fold(2)):
-        for row in run.info()["scores"]:
+        for row in run.info().scores:
             for key in ("valid_log_loss", "valid_accuracy", "test_log_loss", "test_accuracy"):
                 assert f"{row['member']} {row['views']} " in text
                 assert shown(row[key]) in text
     for name in ("mean", "geometric", "rank", "hill-climbing", "stacking", "temperature"):
         assert f"candidate {name} " in text
-    for name, weight in folds.info()["fitted"]["weights"].items():
+    for name, weight in folds.info().fitted["weights"].items():
         assert f"{name} {weight:.4f}" in text
 
 
@@ -92,7 +93,7 @@ def test_a_report_of_folds_judges_every_labelled_image_by_its_out_of_fold_predic
     judged = judge(folds)
     held = [line.split()[0] for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]
     assert sorted(judged.ids) == sorted(held)
-    accuracy = folds.info()["scores"][-1]["valid_accuracy"][0]
+    accuracy = folds.info().scores[-1]["valid_accuracy"][0]
     assert judged.correct.mean() == pytest.approx(accuracy, abs=1e-6)
     assert folds.report.read_text().count("data:image/webp") >= 12
     assert "Top losses" in text_of(folds)
@@ -106,21 +107,21 @@ def test_a_report_of_folds_has_stages_time_and_curves_of_each_fold(folds):
     loss = re.search(r"<h3>Loss, nats.*?</svg>", page, re.DOTALL)[0]
     assert loss.count("<polyline") == 4  # training and valid, of two folds
     assert loss.count("valid</span>") == 1
-    decoded = [each for fold in (1, 2) for each in folds.fold(fold).info()["decoded"]]
-    assert {each["images"] for each in decoded} == {"labelled", "test"}
-    assert folds.fold(2).info()["decoded"] == []  # the first fold's images serve all
+    decoded = [each for fold in (1, 2) for each in folds.fold(fold).info().decoded]
+    assert {each.images for each in decoded} == {"labelled", "test"}
+    assert folds.fold(2).info().decoded == ()  # the first fold's images serve all
 
 
 def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, folds, warm):
     text = text_of(blended)
-    assert "A blend of 2 runs, without a training of its own" in text
+    assert "A blend of 2 runs; see their reports" in text
     assert "Stages" not in text
-    for row in blended.info()["scores"]:
+    for row in blended.info().scores:
         assert f"{row['member']} {row['views']} {shown(row['valid_log_loss'])}" in text
     for run in (folds, warm):
-        row = run.info()["scores"][-1]
+        row = run.info().scores[-1]
         assert f"{run.name} ensemble {row['views']} {shown(row['valid_log_loss'])}" in text
-    for name, weight in blended.info()["fitted"]["weights"].items():
+    for name, weight in blended.info().fitted["weights"].items():
         assert f"{name} {weight:.4f}" in text
     assert "Top losses" in text
     assert len(judge(blended).ids) == 24
@@ -128,9 +129,9 @@ def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, f
 
 def test_a_report_of_a_training_on_all_images_says_that_its_score_is_unknown(full, warm):
     text = text_of(full)
-    assert f"Trained on all labelled images, as {warm.name} was on a part of them" in text
+    assert f"{warm.name}, retrained on all labelled images." in text
     assert "no valid images" in text  # in the place of a verdict
-    assert f"temperature: {warm.info()['fitted']['temperature']:.4g}" in text
+    assert f"temperature: {warm.info().fitted['temperature']:.4g}" in text
     assert "Top losses" not in text
     assert "nan" not in text
 
@@ -182,7 +183,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_submission_for_the_same_images_is_the_runs_own(which, data, tmp_path, request):
     run = request.getfixturevalue(which)
     alone = tmp_path / "elsewhere" / "runs"  # with what it needs beside it, and nothing else
-    for name in [run.name, *run.info().get("blend_of", [])]:
+    for name in [run.name, *run.info().blend_of]:
         shutil.copytree(run.folder.parent / name, alone / name)
     done = predict(alone / run.name, "--submission", tmp_path / "s.csv", "--data", data)
     assert done.exit_code == 0, done.output
@@ -201,7 +202,7 @@ def test_files_are_predicted_by_all_folds_as_the_ensemble_combines_them(which, d
     plain = kagglekit.predict(run, files, device="cpu")
     if which == "warm":  # one snapshot a fold: the temperature is all there is to it
         parts = [kagglekit.predict(run.fold(n), files, device="cpu").to_numpy(np.float64) for n in (1, 2)]
-        scaled = np.mean(parts, axis=0) ** (1 / run.info()["fitted"]["temperature"])
+        scaled = np.mean(parts, axis=0) ** (1 / run.info().fitted["temperature"])
         np.testing.assert_allclose(plain, scaled / scaled.sum(1, keepdims=True), atol=1e-5)
     done = predict(run.folder, *files, "--json")
     assert done.exit_code == 0, done.output
@@ -229,7 +230,7 @@ def test_a_blend_with_a_blend_of_ranks_warns_too(folds, warm, data, out):
     inner = blend(BlendRequest([folds.name, warm.name], "rank", out=out, name="inner"), quiet())
     outer = blend(BlendRequest([inner.name, warm.name], "mean", out=out, name="outer"), quiet())
     file, *_ = test_files(data, warm)
-    assert "are ranked among one another" in " ".join(predict(outer.folder, file).output.split())
+    assert "ranks among the given images" in " ".join(predict(outer.folder, file).output.split())
 
 
 def test_a_blend_whose_runs_are_gone_says_which_and_what_to_do(blended, warm, data, tmp_path):
@@ -266,30 +267,30 @@ def test_repeats_show_the_scatter_over_seeds_in_each_report(data, tmp_path):
     for folder in (tmp_path / "pets").iterdir():
         text = text_of(Run(folder))
         assert "Over 2 seeds" in text
-        found = last.info()["repeats"]["scores"][0]
-        assert f"valid log loss {found['mean']:.4f} {found['deviation']:.4f} {found['paired_error']:.4f}" in text
+        found = last.info().repeats.scores[0]
+        assert f"valid log loss {found.mean:.4f} {found.deviation:.4f} {found.paired_error:.4f}" in text
 
 
 def test_epochs_that_are_picked_on_the_valid_images_are_told(data, tmp_path, folds):
     settings = {**SNAPSHOTS, "folds": 2, "stage.2.cycle_len": 2, "stage.2.keep": "best"}
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
-    assert "head-augmented: the epoch is picked by the loss on these, so valid scores flatter a little" in said
+    assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
     assert "never saw" not in said + text_of(run)
-    words = "The epoch that head-augmented kept was picked by the loss on the images of the valid scores"
-    assert f"{words}, in each fold on its own: these scores flatter a little." in text_of(run)
+    words = "The epoch kept by head-augmented was chosen by the loss on the same valid images"
+    assert f"{words}, separately in each fold: these scores are slightly optimistic." in text_of(run)
     assert f"{words}: these" in text_of(run.fold(1))
     assert "each image is predicted by the model that never saw it" in text_of(folds)
     assert "picked" not in text_of(folds)
     made = Run(run.folder.parent / "blend")
     made.folder.mkdir()
-    made.update_info(blend_of=[run.name, "no-longer-there"])
+    Record.of(made.info_file).update(blend_of=[run.name, "no-longer-there"])
     assert picked_stages(made) == ["head-augmented"]
 
 
 def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data, out):
     settings = {**SNAPSHOTS, "folds": 2, "stage.2.lr": "auto", "stage.*.cycle_len": 1}
     run, _ = tiny_run(data, out, settings, preset="quick", stages="1-2", name="searched")
-    rates = [run.fold(number).info()["found_lrs"]["head-augmented"] for number in (1, 2)]
+    rates = [run.fold(number).info().found_lrs["head-augmented"] for number in (1, 2)]
     again, said = do_again(run, out)
     assert again.recipe().stages[1].lr == pytest.approx(np.sqrt(rates[0] * rates[1]))
     assert not again.recipe().stages[1].find_lr

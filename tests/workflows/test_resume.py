@@ -43,22 +43,22 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_finished_run_keeps_no_checkpoint(whole: Run) -> None:
     assert not whole.checkpoints.exists()
-    assert whole.info()["status"] == "finished"
+    assert whole.info().status == "finished"
 
 
 @pytest.mark.parametrize("call", [1, 4, 6])
 def test_a_run_stopped_within_any_stage_ends_with_the_same_bytes(data: Path, whole: Run, tmp_path: Path, call: int):
     run, said = stopped(data, tmp_path, call)
-    assert run.info()["status"] == "interrupted"
+    assert run.info().status == "interrupted"
     assert said.splitlines()[-2:] == [
-        f"interrupted; what was made so far stays in {run.folder}",
-        f"to go on: kagglekit resume {run.folder}",
+        f"interrupted; everything finished so far is kept in {run.folder}",
+        f"hint: to resume: kagglekit resume {run.folder}",
     ]
     again = go_on(run)
     assert re.search(r"from the last checkpoint: stage \d \([a-z0-9-]+\), \d+ of its steps are done", again)
     assert outcome(run) == outcome(whole)
-    assert run.info()["status"] == "finished"
-    assert run.info()["error"] is None
+    assert run.info().status == "finished"
+    assert run.info().error is None
     assert not run.checkpoints.exists()
 
 
@@ -100,21 +100,21 @@ def test_members_that_have_predicted_are_not_predicted_again(
     assert "from the last checkpoint: all training is done" in said
     assert len(asked) == 4 + 2
     assert outcome(only(tmp_path)) == outcome(whole)
-    assert only(tmp_path).info()["scores"] == whole.info()["scores"]
+    assert only(tmp_path).info().scores == whole.info().scores
 
 
 def test_run_names_a_stopped_run_and_with_resume_goes_on_with_it(data: Path, whole: Run, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
     other, said = start(data, tmp_path, seed=1)
-    assert "was stopped" not in said
+    assert "interrupted run" not in said
     assert other.folder != run.folder
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 2)
         with pytest.raises(Stopped) as caught:
             start(data, tmp_path)
-    assert f"to go on: kagglekit resume {run.folder}\n" in caught.value.__notes__[0]
+    assert f"hint: to resume it: kagglekit resume {run.folder}\n" in caught.value.__notes__[0]
     newest, said = start(data, tmp_path, go_on=True)
-    assert f"going on with {newest.folder}" in said
+    assert f"resuming {newest.folder}" in said
     assert newest.folder not in (run.folder, other.folder)
     last, said = start(data, tmp_path, go_on=True)
     assert last.folder == run.folder
@@ -133,7 +133,7 @@ def test_a_run_and_its_data_may_be_moved(data: Path, whole: Run, tmp_path: Path)
     run, _ = stopped(elsewhere / "data", tmp_path / "out")
     run.folder.rename(tmp_path / "moved run")
     (elsewhere / "data").rename(tmp_path / "moved data")
-    with pytest.raises(UserError, match=r"the data folder .* does not exist\n--data names"):
+    with pytest.raises(UserError, match=r"the data folder .* does not exist\npass the folder"):
         go_on(Run(tmp_path / "moved run"))
     go_on(Run(tmp_path / "moved run"), tmp_path / "moved data")
     assert outcome(Run(tmp_path / "moved run")) == outcome(whole)
@@ -146,7 +146,7 @@ def test_other_labels_than_at_the_start_are_refused(data: Path, tmp_path: Path) 
     lines = (changed / "labels.csv").read_text().splitlines()
     other = next(line.split(",")[1] for line in lines[2:] if line.split(",")[1] != lines[1].split(",")[1])
     (changed / "labels.csv").write_text("\n".join([lines[0], f"{lines[1].split(',')[0]},{other}", *lines[2:]]) + "\n")
-    with pytest.raises(UserError, match=r"images, labels or splits in .* are not those it began with\nrestore them"):
+    with pytest.raises(UserError, match=r"images, labels or splits in .* have changed since it began\nrestore them"):
         go_on(run)
 
 
@@ -161,7 +161,7 @@ def test_all_checkpoints_damaged_means_from_the_beginning(data: Path, whole: Run
 
 def test_a_run_is_for_one_process(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
-    with locked(run), pytest.raises(UserError, match=rf"another process works on .*: number {os.getpid()}\nwait"):
+    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. works on .*\nwait"):
         go_on(run)
     with locked(run):
         other, _ = start(data, tmp_path, go_on=True)
@@ -186,7 +186,7 @@ def test_the_lock_of_a_killed_process_does_not_hold(data: Path, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (-9, "state\n")
     assert (run.checkpoints / "lock").exists()
     go_on(run)
-    assert run.info()["status"] == "finished"
+    assert run.info().status == "finished"
 
 
 def full_disk(patch: pytest.MonkeyPatch, writes: int) -> None:
@@ -209,11 +209,11 @@ def test_a_full_disk_is_told_and_once_it_is_freed_the_run_goes_on(
     monkeypatch.setattr(kagglekit.runs.checkpoint_file, "SHARE", 1e9)
     with pytest.MonkeyPatch.context() as patch:
         full_disk(patch, writes)
-        with pytest.raises(UserError, match=r"the disk is full: cannot write .*\nfree some space"):
+        with pytest.raises(UserError, match=r"disk full: cannot write .*\nfree some space"):
             start(data, tmp_path)
         kept = {path: path.read_bytes() for path in tmp_path.rglob("snapshots/*")}
         if writes > 3:
-            with pytest.raises(UserError, match="the disk is full"):
+            with pytest.raises(UserError, match="disk full"):
                 go_on(only(tmp_path))
         assert {path: path.read_bytes() for path in tmp_path.rglob("snapshots/*")} == kept
     assert not list(tmp_path.rglob("*.part"))
@@ -226,7 +226,7 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=2, error=FULL[kind]))
     run, said = stopped(data, tmp_path / "out", plugin=plugin)
     go_on(run)
-    assert run.info()["parts"] == {"head-augmented": 4, "all-1": 4, "all-2": 4}
+    assert run.info().parts == {"head-augmented": 4, "all-1": 4, "all-2": 4}
     assert re.search(
         r"ran out of memory with 8 images at 32 px: from now on gradients are accumulated over 4 parts of 2; "
         r"the result is the same, except that BatchNorm statistics and mixup pairs",
@@ -237,16 +237,14 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
 
 def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=1, error=FULL["cuda"]))
-    with pytest.raises(
-        UserError, match=r"the memory of cpu does not hold a batch of 8 at 32 px, nor a small part of it"
-    ):
+    with pytest.raises(UserError, match=r"out of memory on cpu: not even a fraction of a batch of 8 at 32 px fits"):
         start(data, tmp_path / "out", plugin=plugin)
 
 
 def test_a_device_too_small_to_predict_is_told(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=0, error=FULL["mps"]))
     with pytest.raises(
-        UserError, match=r"the memory of cpu does not hold one image to predict\nlet nothing else use it"
+        UserError, match=r"out of memory on cpu: not even one image fits for prediction\nstop other programs"
     ):
         start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"})
 
@@ -278,7 +276,7 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     )
     first, second = [float(row["lr"]) for row in run.log() if row["stage"] == "all-2"]
     assert second == pytest.approx(first / 2)
-    assert run.info()["status"] == "finished"
+    assert run.info().status == "finished"
 
 
 def test_a_halved_rate_stays_halved_when_the_run_is_stopped_behind_it(
@@ -302,7 +300,7 @@ def test_a_second_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint
     ):
         start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant")
     (folder,) = (tmp_path / "out" / "breeds").iterdir()
-    assert Run(folder).info()["status"] == "failed"
+    assert Run(folder).info().status == "failed"
     assert list(Run(folder).checkpoints.glob("*.checkpoint"))
 
 
@@ -330,7 +328,7 @@ def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None
     settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "stage__4__lr": "auto"}
     run, said = start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"}, **settings)
     assert "back to the last checkpoint, with half the learning rate" in said
-    found = run.info()["found_lrs"]["all-2"]
+    found = run.info().found_lrs["all-2"]
     assert [float(row["lr"]) for row in run.log()][-1] == pytest.approx(found / 2)
 
 
@@ -351,10 +349,10 @@ def test_sigterm_saves_stops_and_says_how_to_go_on(data: Path, whole: Run, tmp_p
     assert next((line for line in process.stdout if "epoch 2/19998" in line), None), process.communicate()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.strip()) == (143, "stopped by SIGTERM")
+    assert (process.returncode, err.strip()) == (143, "interrupted by SIGTERM")
     run = only(tmp_path)
-    assert out.splitlines()[-1] == f"to go on: kagglekit resume {run.folder}"
-    assert run.info()["status"] == "interrupted"
+    assert out.splitlines()[-1] == f"hint: to resume: kagglekit resume {run.folder}"
+    assert run.info().status == "interrupted"
     assert list(run.checkpoints.glob("*.checkpoint"))
 
 
@@ -386,7 +384,7 @@ def test_a_second_signal_stops_at_once(data: Path, tmp_path: Path) -> None:
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     (folder,) = (tmp_path / "out" / "breeds").iterdir()
-    assert Run(folder).info()["status"] == "running"
+    assert Run(folder).info().status == "running"
 
 
 def kills(place: Path, *asked: str) -> list[dict[str, object]]:

@@ -65,11 +65,13 @@ def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
     data: Path, folds: Run, tmp_path: Path, call: int, fold: int
 ) -> None:
     run, said = stopped(data, tmp_path, call, **FOLDS)
-    assert [Run(run.folder / f"fold-{n}").info().get("status") for n in (1, 2)] == {
+    assert [Run(run.folder / f"fold-{n}").info().status for n in (1, 2)] == {
         1: ["interrupted", None],
         2: ["finished", "interrupted"],
     }[fold]
-    assert [line for line in said.splitlines() if "to go on" in line] == [f"to go on: kagglekit resume {run.folder}"]
+    assert [line for line in said.splitlines() if "to resume" in line] == [
+        f"hint: to resume: kagglekit resume {run.folder}"
+    ]
     torn = run.folder / ".run.json.1.part"
     torn.write_text("{")  # as a kill between writing and renaming leaves it
     again = go_on(run)
@@ -77,8 +79,8 @@ def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
     assert ("fold 1 of 2 is finished" in again) == (fold == 2)
     assert "from the last checkpoint: stage 4 (all-2), 2 of its steps are done" in again
     assert outcome(run) == outcome(folds)
-    assert run.info()["status"] == "finished"
-    assert run.info()["error"] is None
+    assert run.info().status == "finished"
+    assert run.info().error is None
     assert not list(run.folder.rglob("checkpoint"))
 
 
@@ -100,7 +102,7 @@ def test_a_run_of_folds_stopped_between_two_trains_only_what_is_missing(
     before = run.fold(1).submission.stat().st_mtime_ns
     again, said = start(data, tmp_path, go_on=True, **FOLDS)
     assert again.folder == run.folder
-    assert f"going on with {run.folder}" in said
+    assert f"resuming {run.folder}" in said
     assert run.fold(1).submission.stat().st_mtime_ns == before
     assert outcome(run) == outcome(folds)
 
@@ -110,12 +112,12 @@ def test_single_folds_that_were_stopped_go_on_and_end_in_the_same_bytes(data: Pa
     run, _ = stopped(data, tmp_path, 2, **second)
     again, _ = start(data, tmp_path, go_on=True, **second)
     assert again.folder == run.folder
-    assert run.info()["status"] == "partial"
+    assert run.info().status == "partial"
     first = {**FOLDS, "asked": {"stages": "4", "only_fold": 1, "into": str(run.folder)}}
     stopped(data, tmp_path, 2, **first)
-    assert run.info()["status"] == "interrupted"
+    assert run.info().status == "interrupted"
     assert "2 of its steps are done" in go_on(run)
-    assert run.info()["status"] == "finished"
+    assert run.info().status == "finished"
     assert outcome(run) == outcome(folds)
 
 
@@ -194,7 +196,7 @@ def test_a_run_stopped_in_the_search_of_its_rate_searches_again_and_finds_the_sa
         start(data, tmp_path, **AUTO)
     assert "found_lrs" not in only(tmp_path).info()
     assert "learning rate" in go_on(only(tmp_path))
-    assert only(tmp_path).info()["found_lrs"] == auto.info()["found_lrs"]
+    assert only(tmp_path).info().found_lrs == auto.info().found_lrs
     assert outcome(only(tmp_path)) == outcome(auto)
 
 

@@ -50,12 +50,12 @@ def test_a_clock_set_back_by_a_day_between_stop_and_resumption_changes_nothing(
     monkeypatch.setattr(single, "datetime", Yesterday)
     other, said = start(data, tmp_path, **LAST)
     assert other.name < run.name
-    assert f"to go on: kagglekit resume {run.folder}" in said
+    assert f"to resume it: kagglekit resume {run.folder}" in said
     last, said = start(data, tmp_path, go_on=True, **LAST)
     assert last.folder == run.folder
     assert "3 of its steps are done" in said
     assert outcome(last) == outcome(other) == outcome(whole)
-    assert float(run.info()["seconds"]) > 0
+    assert float(run.info().seconds) > 0
 
 
 def set_modes(folder: Path, of_folders: int, of_files: int) -> None:
@@ -70,11 +70,11 @@ def test_a_read_only_run_says_so_and_its_copy_goes_on(data: Path, whole: Run, tm
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: go_on(run))
     assert str(caught.value) == (
-        f"cannot write to the folder {run.folder}: {run.folder} is read-only for you\n"
+        f"cannot write to the folder {run.folder}: {run.folder} is read-only\n"
         "make it writable, or copy it to another place and resume it there"
     )
     other, said = as_ordinary_user(lambda: start(data, tmp_path, **LAST))  # a new run is not kept from starting
-    assert f"to go on: kagglekit resume {run.folder}" in said
+    assert f"to resume it: kagglekit resume {run.folder}" in said
     copy = Run(shutil.copytree(run.folder, tmp_path / "copy"))
     set_modes(copy.folder, 0o755, 0o644)
     set_modes(run.folder, 0o755, 0o644)
@@ -98,9 +98,7 @@ def test_a_read_only_output_folder_is_told_before_anything_is_computed(data: Pat
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: start(data, tmp_path / "runs", **LAST))
     tmp_path.chmod(0o755)
-    assert str(caught.value).startswith(
-        f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only for you\n"
-    )
+    assert str(caught.value).startswith(f"cannot write to the folder {tmp_path}/runs: {tmp_path} is read-only\n")
     assert not caught.value.__notes__[0]
 
 
@@ -121,7 +119,7 @@ def test_a_run_without_its_snapshots_says_which_is_missing(data: Path, tmp_path:
 def test_a_run_without_its_recipe_or_its_facts_says_so(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path, 3, **LAST)
     run.info_file.write_text("{}")
-    with pytest.raises(UserError, match=r"cannot be resumed: its run.json does not say what was asked\nstart it anew"):
+    with pytest.raises(UserError, match=r"its run.json does not contain the request\nstart a new run"):
         go_on(run)
     run.info_file.write_text("torn")
     with pytest.raises(UserError, match=r"cannot be read: its run.json is damaged: .*\nmend it, or remove"):

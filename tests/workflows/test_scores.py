@@ -31,9 +31,10 @@ from kagglekit.system.errors import UsageError
 from kagglekit.types.competition import Competition
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import average, load_predictions
+from kagglekit.types.spread import Spread
 from kagglekit.workflows import folds as fold_runs
 from kagglekit.workflows.blend import BlendRequest, blend
-from kagglekit.workflows.repeats import Spread, spread, spread_of_metric, spreads, verdicts
+from kagglekit.workflows.repeats import spread, spread_of_metric, spreads, verdicts
 from kagglekit.workflows.start import resume
 
 
@@ -79,7 +80,7 @@ def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
         name, data=tmp_path / "data", out=tmp_path, settings=TINY, preset="features", precision="fp32",
         display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
-    scores = run.info()["scores"]
+    scores = run.info().scores
     assert [row["views"] for row in scores] == ["plain", "TTA", "mean, plain", "mean"]
     assert scores[-1]["valid_accuracy"][0] > 0.5
     assert run.submission.exists()
@@ -92,7 +93,7 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
     assert set.union(*held) == trainval(data)
     assert sum(map(len, held)) == len(trainval(data))
     for part, ids in zip(parts, held, strict=True):
-        assert part.info()["images"] == {"train": 24 - len(ids), "valid": len(ids), "test": 24}
+        assert part.info().images == {"train": 24 - len(ids), "valid": len(ids), "test": 24}
         assert part.submission.exists()
     out_of_fold = table(run)
     assert set(out_of_fold.index) == trainval(data)
@@ -106,7 +107,7 @@ def test_test_predictions_are_averaged_over_folds(folds):
     parts = [table(run.fold(number), split="test") for number in (1, 2, 3)]
     np.testing.assert_allclose(table(run, split="test"), average(parts), atol=1e-6)
     assert len(pd.read_csv(run.submission)) == 24
-    row = run.info()["scores"][-1]
+    row = run.info().scores[-1]
     assert row["valid_log_loss"][0] > 0
     assert "test_accuracy" in row
 
@@ -114,12 +115,12 @@ def test_test_predictions_are_averaged_over_folds(folds):
 def test_folds_that_are_run_one_by_one_end_in_the_same_bytes(folds, data, out):
     whole, _ = folds
     part, said = tiny_run(data, out, {"folds": 3}, name="part", only_fold=2)
-    assert part.info()["status"] == "partial"
+    assert part.info().status == "partial"
     assert not part.fold(1).folder.exists()
     assert "1 folds joined; still to run: 1, 3" in said
     for number in (1, 3):
         tiny_run(data, out, {"folds": 3}, only_fold=number, into=str(part.folder))
-    assert part.info()["status"] == "finished"
+    assert part.info().status == "finished"
     assert part.submission.read_bytes() == whole.submission.read_bytes()
     before = part.fold(2).submission.stat().st_mtime_ns
     _, said = tiny_run(data, out, {"folds": 3}, into=str(part.folder))
@@ -146,7 +147,7 @@ def test_what_processes_with_folds_of_one_run_share_is_locked_while_it_is_writte
     assert held == [("run_fold", False), ("join_folds", True), ("leave_report", True)]
     assert not is_locked(run)
     tiny_run(data, tmp_path, {"folds": 2}, only_fold=2, into=str(run.folder))
-    assert run.info()["status"] == "finished"
+    assert run.info().status == "finished"
     assert not run.checkpoints.exists()
 
 
@@ -161,16 +162,16 @@ def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(dat
         other[0].__enter__()
 
     monkeypatch.setattr(fold_runs, "run_fold", run_fold)
-    words = r"another process works on(.|\n)*the folds are kept; .*kagglekit resume"
+    words = r"another process .number(.|\n)*the folds are kept; .*kagglekit resume"
     with pytest.raises(UserError, match=words) as caught:
         tiny_run(data, tmp_path, {"folds": 2}, only_fold=1)
     other[0].__exit__(None, None, None)
     monkeypatch.undo()
     run = Run(Path(str(caught.value.hint).rpartition("resume ")[2]))
-    assert run.fold(1).info()["status"] == "finished"
+    assert run.fold(1).info().status == "finished"
     resume(run, quiet())
-    assert run.info()["folds"] == [1]
-    assert run.info()["status"] == "partial"
+    assert run.info().folds == (1,)
+    assert run.info().status == "partial"
 
 
 def test_a_lock_is_waited_for_also_while_its_folder_is_removed(tmp_path):
@@ -199,9 +200,9 @@ def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
     [
         ({"only_fold": 1}, "add --folds"),
         ({"into": "latest"}, "add --folds"),
-        ({"settings": {"folds": 3}, "only_fold": 4}, "there are folds 1 to 3"),
-        ({"settings": {"folds": 1}}, "folds=1 leaves nothing to train on"),
-        ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "can't be repeated"),
+        ({"settings": {"folds": 3}, "only_fold": 4}, "the folds are 1 to 3"),
+        ({"settings": {"folds": 1}}, "folds=1 leaves no training images"),
+        ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "cannot be combined with --repeats"),
     ],
 )
 def test_options_of_folds_that_do_not_fit_are_told(options, words, data, tmp_path):
@@ -216,23 +217,23 @@ def test_a_fold_that_fails_leaves_the_others_and_says_so(data, tmp_path):
             data, tmp_path, {**SNAPSHOTS, "folds": 2, "stage.3.lr": 1e30, "stage.3.optimizer": "sgd"}, preset="quick"
         )
     (folder,) = (tmp_path / "pets").iterdir()
-    assert Run(folder).info()["status"] == "failed"
-    assert Run(folder).fold(1).info()["status"] == "failed"
+    assert Run(folder).info().status == "failed"
+    assert Run(folder).fold(1).info().status == "failed"
 
 
 def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, out):
     run, said = tiny_run(
         data, out, {**SNAPSHOTS, "folds": 2, "ensemble": "hill-climbing", "tta": 1}, preset="quick", name="snaps"
     )
-    rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+    rows = {(row["member"], row["views"]): row for row in run.info().scores}
     assert rows["ensemble", "hill-climbing, plain"]["valid_log_loss"][0] == pytest.approx(plain_loss(run), abs=1e-5)
     assert rows["ensemble", "hill-climbing, plain"] != rows["ensemble", "hill-climbing"]
     assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
-    assert set(run.info()["fitted"]["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
+    assert set(run.info().fitted["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
     assert set(table(run).index) == trainval(data)
     assert "hill-climbing" in said
     full, _ = do_again(run, out)  # gradient stages, with nothing to validate on; its weights are those found above
-    weights = run.info()["fitted"]["weights"]
+    weights = run.info().fitted["weights"]
     mixed = average([table(full, name, "test") for name in weights], list(weights.values()))
     np.testing.assert_allclose(table(full, split="test"), mixed, atol=1e-6)
     assert [row["epoch"] for row in full.log()] == [row["epoch"] for row in run.fold(1).log()]
@@ -241,12 +242,12 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
 def plain_loss(run: Run) -> float:
     """Fit the ensemble of a run of folds to its plain predictions by hand; return its log loss."""
     members = []
-    for each in run.info()["members"]:
+    for each in run.info().members:
         tables = [
-            [load_predictions(run.fold(k).plain_predictions(each["name"], split)) for k in run.info()["folds"]]
+            [load_predictions(run.fold(k).plain_predictions(each.name, split)) for k in run.info().folds]
             for split in ("valid", "test")
         ]
-        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **each))
+        members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **vars(each)))
     labels = pd.Series({row["id"]: row["label"] for row in run.valid()})
     made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe()).valid
     return float(np.mean([-np.log(made.loc[image, label]) for image, label in labels.items()]))
@@ -254,7 +255,7 @@ def plain_loss(run: Run) -> float:
 
 def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
     for run in (single, folds[0]):
-        rows = {(row["member"], row["views"]): row for row in run.info()["scores"]}
+        rows = {(row["member"], row["views"]): row for row in run.info().scores}
         for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
             for key, value in rows["ensemble", views].items():
                 assert key in ("member", "views") or value == rows["final", alone][key]
@@ -264,28 +265,28 @@ def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
 
 def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
     full, said = do_again(single, out)
-    assert full.info()["images"] == {"train": 24, "test": 24}
-    assert full.info()["full_of"] == single.name
+    assert full.info().images == {"train": 24, "test": 24}
+    assert full.info().full_of == single.name
     assert "its own valid score is unknown" in said
-    assert all("valid_log_loss" not in row for row in full.info()["scores"])
-    assert [row["views"] for row in full.info()["scores"]] == ["plain", "TTA", "mean"]
+    assert all("valid_log_loss" not in row for row in full.info().scores)
+    assert [row["views"] for row in full.info().scores] == ["plain", "TTA", "mean"]
     assert not full.predictions("ensemble", "valid").exists()
     assert full.submission.exists()
     assert not table(full, split="test").equals(table(single, split="test"))
     assert {row["valid_loss"] for row in full.log()} == {"nan"}
-    with pytest.raises(UserError, match="was trained on all labelled images"):
+    with pytest.raises(UserError, match="was already trained on all labelled images"):
         do_again(full, out)
 
 
 def test_full_takes_the_ensemble_as_it_was_fitted_on_the_finished_run(data, out):
     run, _ = tiny_run(data, out, {"ensemble": "temperature", "clip": 0.01}, name="warm")
     full, _ = do_again(run, out)
-    assert full.info()["fitted"] == run.info()["fitted"]
+    assert full.info().fitted == run.info().fitted
     assert full.recipe().clip == 0.01
 
 
 def test_full_refuses_another_recipe(single, out):
-    with pytest.raises(UsageError, match=r"leave out --preset, --set"):
+    with pytest.raises(UsageError, match=r"remove --preset, --set"):
         kagglekit.run("", out=out, full=str(single.folder), preset="quick", settings={"seed": 1})
 
 
@@ -296,11 +297,11 @@ def test_repeats_hold_out_the_same_images_and_say_how_far_scores_scatter(data, t
     assert (Run(first).recipe().seed, Run(second).recipe().seed) == (0, 1)
     assert set(table(Run(first)).index) == set(table(Run(second)).index)
     assert not table(Run(first)).equals(table(Run(second)))
-    facts = Run(first).info()["repeats"]
-    assert facts["runs"] == [first.name, second.name]
-    means = [Run(folder).info()["scores"][-1]["valid_log_loss"][0] for folder in (first, second)]
-    assert facts["scores"][0]["mean"] == pytest.approx(np.mean(means), abs=1e-5)
-    assert facts["scores"][0]["deviation"] == pytest.approx(np.std(means, ddof=1), abs=1e-5)
+    repeats = Run(first).info().repeats
+    assert repeats.runs == (first.name, second.name)
+    means = [Run(folder).info().scores[-1]["valid_log_loss"][0] for folder in (first, second)]
+    assert repeats.scores[0].mean == pytest.approx(np.mean(means), abs=1e-5)
+    assert repeats.scores[0].deviation == pytest.approx(np.std(means, ddof=1), abs=1e-5)
     assert "differ by more than chance" in said
 
 
@@ -376,15 +377,15 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
     np.testing.assert_allclose(
         table(made, split="test"), average([table(single, split="test"), table(other, split="test")]), atol=1e-6
     )
-    assert made.info()["blend_of"] == [single.name, other.name]
-    assert made.info()["status"] == "finished"
+    assert made.info().blend_of == (single.name, other.name)
+    assert made.info().status == "finished"
     assert len(pd.read_csv(made.submission)) == 24
-    names = [row["member"] for row in made.info()["scores"]]
+    names = [row["member"] for row in made.info().scores]
     assert names[:2] == [f"{single.name}/final", f"{other.name}/final"]
     assert names[-1] == "ensemble"
     again = blend(BlendRequest([made.name, other.name], "hill-climbing", out=out), quiet())
-    assert set(again.info()["fitted"]["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
-    with pytest.raises(UserError, match="is a blend, without a training"):
+    assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
+    with pytest.raises(UserError, match="is a blend, which trains nothing"):
         do_again(made, out)
 
 
@@ -398,10 +399,10 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
     limited, _ = tiny_run(data, out, {"limit": 16}, name="limited")
     full, _ = do_again(single, out)
     for other, words in [
-        (single, "two different runs or more"),
+        (single, "at least two different runs"),
         (folds[0], r"has other valid images than(.|\n)*split_seed"),
         (limited, "has other valid images than"),
-        (dogs, "is of dog-breed, .* of pets"),
+        (dogs, "is a run of dog-breed, .* of pets"),
         (partial, "is not finished .its status is partial"),
         (full, "has no valid predictions(.|\n)*--ensemble mean"),
     ]:
@@ -415,7 +416,7 @@ def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single,
     first, second = do_again(single, out)[0], do_again(single, out)[0]
     made = blend(BlendRequest([first.name, second.name], "mean", out=out), quiet())
     assert made.submission.read_bytes() == first.submission.read_bytes()
-    with pytest.raises(UserError, match="no valid predictions to fit"):
+    with pytest.raises(UserError, match="this ensemble needs valid predictions"):
         blend(BlendRequest([first.name, second.name], "weighted", out=out), quiet())
 
 
@@ -426,7 +427,7 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
     done = ask(cli, ["blend", single.name, other.name, "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
     made = Run(Path(json.loads(done.stdout)["run"]))
-    assert made.info()["blend_of"] == [single.name, other.name]
+    assert made.info().blend_of == (single.name, other.name)
     assert made.recipe().ensemble == "hill-climbing"
     done = ask(cli, ["run", "--full", single.name, "--out", str(out), "--precision", "fp32", "--json"])
     assert done.exit_code == 0, done.output
@@ -436,11 +437,11 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["run"], 2, "no competition is named"),
-        (["recipe"], 2, "no competition is named"),
+        (["run"], 2, "no competition given"),
+        (["recipe"], 2, "no competition given"),
         (["run", "pets", "--only-fold", "2"], 2, "add --folds"),
         (["run", "pets", "--folds", "1"], 2, "--folds"),
-        (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "leave out --set, --arch"),
+        (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "remove --set, --arch"),
         (["run", "--full", "nothing"], 1, "there are no runs"),
         (["blend", "nothing", "more"], 1, "there are no runs"),
         (["blend"], 2, "missing argument"),
@@ -492,7 +493,7 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
 
 def test_no_run_goes_on_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
     full, _ = do_again(single, out)
-    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one of several folds")):
+    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
         with pytest.raises(UserError, match=words):
             tiny_run(data, out, {"folds": base.recipe().folds}, from_run=str(base.folder))
 
@@ -514,13 +515,13 @@ def test_a_run_on_other_data_is_not_gone_on_from(single, fewer, out):
 
 def test_folds_of_other_data_are_not_mixed(folds, fewer, out):
     before = folds[0].info()
-    with pytest.raises(UserError, match="were made of other images, labels or splits"):
+    with pytest.raises(UserError, match="have other images, labels or splits"):
         tiny_run(fewer, out, {"folds": 3}, only_fold=1, into=str(folds[0].folder))
     assert folds[0].info() == before
 
 
 def test_full_is_not_repeated(single, out):
-    with pytest.raises(UsageError, match="leave out --repeats"):
+    with pytest.raises(UsageError, match="remove --repeats"):
         kagglekit.run("", out=out, full=str(single.folder), repeats=2)
 
 

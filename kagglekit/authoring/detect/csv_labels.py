@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from kagglekit.data.listing import other_images
-from kagglekit.data.submission import SAMPLE_NAMES
+from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str]
     """
     tables = []
     for csv in sorted([*data.glob("*.csv"), *data.glob("*/*.csv")]):
-        if csv.name in SAMPLE_NAMES or (rows := _read(csv)) is None:
+        if is_sample_name(csv.name) or (rows := _read(csv)) is None:
             continue
         if found := _image_column(rows, files):
             tables.append(_table(csv, data, rows, *found, asked))

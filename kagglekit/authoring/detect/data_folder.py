@@ -21,7 +21,7 @@ from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.layout import DataLayout, Form, Labels, Sample, TestImages
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.data.listing import image_names, subfolders, what_is_there
-from kagglekit.data.submission import read_sample
+from kagglekit.data.sample import read_sample
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:

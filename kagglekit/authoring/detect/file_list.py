@@ -11,8 +11,8 @@ from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.data_folder import names_with_labels
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.scaffold import USUAL
-from kagglekit.data.listing import IMAGE_SUFFIXES, in_order
-from kagglekit.data.submission import SAMPLE_NAMES
+from kagglekit.data.listing import in_order, is_image
+from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import listing
 
 
@@ -37,7 +37,7 @@ def _folders(names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         path = PurePosixPath(name)
         folder = "" if str(path.parent) == "." else path.parent.as_posix()
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if is_image(path.name):
             found.setdefault(folder, []).append(path.name)
         elif path.suffix.lower() == ".zip" and not PurePosixPath(path.stem).suffix:
             found.setdefault(path.with_suffix("").as_posix(), [])
@@ -47,7 +47,7 @@ def _folders(names: Sequence[str]) -> dict[str, list[str]]:
 def _table(names: Sequence[str], files: Mapping[str, list[str]]) -> Table | None:
     """Take a CSV file other than the sample for the labels; its columns are unknown."""
     plain = [name.removesuffix(".zip") for name in names]
-    tables = [name for name in plain if name.endswith(".csv") and PurePosixPath(name).name not in SAMPLE_NAMES]
+    tables = [name for name in plain if name.endswith(".csv") and not is_sample_name(PurePosixPath(name).name)]
     tables = [name for name in tables if not is_named(name.removesuffix(".csv"), TEST)]
     if not tables:
         return None

@@ -29,7 +29,8 @@ from odd_layouts import (
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
-from kagglekit.data.submission import check_submission, read_sample
+from kagglekit.data.sample import read_sample
+from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.system.errors import UserError
 from kagglekit.types.image_table import classes_of

@@ -23,7 +23,7 @@ def kagglekit_loss(recipe):
 
 @hookimpl
 def kagglekit_metric(competition):
-    """Share of images whose class is one of the likeliest two."""
+    """Return the share of images whose class is among the two most likely ones."""
     if competition.metric != "top_2":
         return None
     import numpy as np

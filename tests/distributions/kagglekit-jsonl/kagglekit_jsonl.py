@@ -1,4 +1,4 @@
-"""Each epoch as a line of JSON in the run's folder, where it is asked for: `--set options.jsonl=epochs.jsonl`."""
+"""Write each epoch as a line of JSON into the run's folder: `--set options.jsonl=epochs.jsonl`."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The median of the members' probabilities, which one bad member does not move: `--set ensemble=median`."""
+"""The median of the members' probabilities, robust to one bad member: `--set ensemble=median`."""
 
 from kagglekit import Ensemble, Provides, hookimpl
 
@@ -17,7 +17,7 @@ def kagglekit_ensemble(members, recipe):
 
 
 def _median(tables):
-    """Rows are found by id, so that members may list them in any order."""
+    """Rows are aligned by id, so members may list them in any order."""
     import numpy as np
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Pictures from above have no upright: any rotation, mirrored or not; `--set 'stage.*.views=satellite'`."""
+"""Images from above have no upright direction: any rotation, mirrored or not; `--set 'stage.*.views=satellite'`."""
 
 from kagglekit import Provides, View, hookimpl, uniforms
 
@@ -18,11 +18,11 @@ def kagglekit_views(recipe, stage, mode):
     return View(maps=_maps, border=stage.border)
 
 
-def _maps(keys, aspects, turn):
-    """Map the output square into each picture: (B, 2, 3). All that is random comes from keys and turn."""
+def _maps(keys, aspects, pass_number):
+    """Map the output square into each image, (B, 2, 3); all randomness comes from keys and pass_number."""
     import numpy as np
 
-    draws = uniforms(keys, turn, 3)
+    draws = uniforms(keys, pass_number, 3)
     angle, zoom = 2 * np.pi * draws[:, 0], 1 + (ZOOM - 1) * draws[:, 1]
     mirror = np.where(draws[:, 2] < 0.5, -1.0, 1.0)
     matrices = np.zeros((len(keys), 2, 3), np.float32)

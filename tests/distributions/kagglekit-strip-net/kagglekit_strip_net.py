@@ -6,7 +6,7 @@ from kagglekit import DataConfig, UserError, hookimpl
 @hookimpl
 def kagglekit_model(recipe, n_classes):
     if recipe.arch != "strip-net":
-        return None  # another plugin's
+        return None  # for another plugin
     if recipe.pretrained:
         raise UserError("strip-net has no pretrained weights", "--set pretrained=false")
     from torch import nn
@@ -24,7 +24,7 @@ def kagglekit_model(recipe, n_classes):
 
 @hookimpl
 def kagglekit_layer_groups(model, recipe):
-    """Early layers first, the head last; every parameter once."""
+    """Return early layers first, the head last; every parameter once."""
     if recipe.arch != "strip-net":
         return None
     if recipe.groups != 3:

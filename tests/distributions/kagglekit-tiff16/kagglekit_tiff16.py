@@ -1,6 +1,6 @@
-"""TIFF files of 16-bit or floating-point numbers, as detectors write them; every other file is left to others.
+"""Read TIFF files of 16-bit or floating-point numbers, as detectors write them.
 
-Each picture is stretched from its own darkest to its own brightest hundredth, since nobody knows what the numbers mean.
+The range of the numbers is unknown, so each image is stretched from its own 1st to its own 99th percentile.
 """
 
 from kagglekit import hookimpl

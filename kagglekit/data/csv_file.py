@@ -1,0 +1,119 @@
+"""Read CSV files, also zipped ones, as text: every field as it is written, nothing guessed."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
+
+from kagglekit.data.listing import existing_file, is_hidden
+from kagglekit.system.damage import naming_damage
+from kagglekit.system.errors import UserError, listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COMPRESSED = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UTF-8") -> pd.DataFrame:
+    """Read a CSV file: comma-separated, UTF-8, its first row the names of the columns.
+
+    Blank lines are skipped, missing fields at the end of a row are empty, and commas at the end of all rows are
+    ignored. Columns without a name are called ``Unnamed: 0`` and so on, by their position.
+
+    Args:
+        file: The file; it may be compressed (.zip with one CSV in it, .gz, .bz2, .xz).
+        hint: What to do about a damaged one.
+
+    Returns:
+        All fields as text. Names of columns may occur twice.
+
+    Raises:
+        UserError: There is no such file, it is damaged, or rows have more fields than the header.
+    """
+    import pandas as pd
+
+    existing_file(file)
+    with naming_damage(file, hint):
+        with _opened(file) as content:
+            width = _width(content)
+            if not width:
+                raise ValueError("it is empty")
+        with _opened(file) as content:
+            rows = pd.read_csv(
+                content,
+                dtype="str",
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                header=None,
+                names=list(range(width + 1)),  # one more than the header has: pandas would take the first as an index
+                index_col=False,
+            )
+    if rows.isna().to_numpy().any():
+        rows = rows.fillna("")
+    return _with_header(rows, file)
+
+
+def _with_header(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Take the first row as names of the columns, without columns that have neither a name nor a value."""
+    header = [str(name) for name in rows.iloc[0]]
+    body = rows.iloc[1:].reset_index(drop=True)
+    beyond = body[body.iloc[:, -1] != ""]
+    if len(beyond):
+        raise UserError(
+            f"{file} has rows with more fields than its header ({listing(header[:-1])}): those that begin with "
+            f"{listing(list(beyond.iloc[:, 0]))}",
+            "remove the surplus commas, or quote fields that contain commas",
+        )
+    used = [i for i, name in enumerate(header) if name.strip() or (body.iloc[:, i] != "").any()]
+    names = [header[i] if header[i].strip() else f"Unnamed: {i}" for i in used]
+    return body.iloc[:, used].set_axis(names, axis="columns")
+
+
+def _width(content: IO[bytes]) -> int:
+    """Return how many fields the first row that is not blank has."""
+    with io.TextIOWrapper(content, encoding="utf-8-sig", newline="") as text:
+        return next((len(row) for row in csv.reader(text) if any(field.strip() for field in row)), 0)
+
+
+def separator_hint(columns: list[str]) -> str:
+    """Return a hint if a header of one column looks separated by something else than commas; else an empty string."""
+    found = [name for mark, name in _SEPARATORS.items() if len(columns) == 1 and mark in columns[0]]
+    return f"it looks separated by {found[0]}: save it with commas" if found else ""
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
+    """Open a file's text as bytes, decompressed."""
+    if file.suffix.lower() == ".zip":
+        with zipfile.ZipFile(file) as archive, archive.open(_only_member(file, archive)) as content:
+            yield content
+    elif file.suffix.lower() in _COMPRESSED:
+        with cast("IO[bytes]", _COMPRESSED[file.suffix.lower()](file)) as content:
+            yield content
+    else:
+        with file.open("rb") as content:
+            yield content
+
+
+def _only_member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the one file in a zip file, without what file managers add."""
+    members = [member for member in archive.infolist() if not member.is_dir() and not _is_litter(member.filename)]
+    tables = [member for member in members if member.filename.lower().endswith(".csv")] or members
+    if len(tables) != 1:
+        names = [member.filename for member in tables]
+        raise UserError(f"{file} holds {len(names)} files, not one CSV: {listing(names)}", "unpack it")
+    return tables[0]
+
+
+def _is_litter(name: str) -> bool:
+    return any(map(is_hidden, PurePosixPath(name).parts))

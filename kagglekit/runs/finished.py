@@ -1,0 +1,39 @@
+"""A finished run that another one builds on: started from it, or trained again on all labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
+from kagglekit.types.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with what its files say, read once.
+
+    Attributes:
+        run: Its folder.
+        info: Its run.json.
+        recipe: Its recipe.json.
+    """
+
+    run: Run
+    info: RunInfo
+    recipe: Recipe
+
+    @classmethod
+    def read(cls, run: Run) -> Self:
+        """Read a run's files.
+
+        Raises:
+            UserError: One of them can't be read.
+        """
+        return cls(run, run.info(), run.recipe())
+
+    @property
+    def last_stage(self) -> Stage:
+        """The last stage that it trained."""
+        return self.recipe.stages[self.info.stages[-1] - 1]

@@ -1,0 +1,262 @@
+"""run.json: what is known of a run, as a typed model that is read once and handed on, and written here alone."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import write_text
+from kagglekit.types.decoded import Decoded
+from kagglekit.types.metric import Score
+from kagglekit.types.spread import Spread
+
+SCHEMA = 1
+"""The form of run.json. A file without a number was written before there were any, and has the same form."""
+
+Status = Literal["running", "finished", "failed", "interrupted", "partial"]
+ScoreRow = dict[str, str | tuple[float, float]]
+"""``{"member": ..., "views": ..., "valid_log_loss": (value, standard error), ...}``."""
+
+
+class Asked(BaseModel):
+    """The request that began a run, as far as it decides what the run does apart from recipe and data.
+
+    The attributes are those of `kagglekit.planning.request.Request`; paths are text.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    competition: str
+    data: str
+    device: str
+    sample: str = ""
+    preset: str = "auto"
+    precision: str = "auto"
+    compile: str = "auto"
+    deterministic: bool = False
+    stages: str = ""
+    from_run: str = ""
+    full: str = ""
+    only_fold: int | None = None
+    skip_bad_images: bool = False
+    disable: tuple[str, ...] = ()
+    save_every: float = 10.0
+
+    def same_as(self, other: Asked) -> bool:
+        """Return whether both ask for the same, wherever the data lie and however often checkpoints are written."""
+        free = {"data", "save_every"}
+        return self.model_dump(exclude=free) == other.model_dump(exclude=free)
+
+
+@dataclass(frozen=True)
+class MemberInfo:
+    """A member of the ensemble: its name, the stage it comes from, and the number of its cycle, from 1."""
+
+    name: str
+    stage: str
+    cycle: int
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Names of runs that differ in their seed alone, and how far their scores scatter."""
+
+    runs: tuple[str, ...]
+    scores: tuple[Spread, ...]
+
+
+class RunInfo(BaseModel):
+    """What run.json holds; an attribute keeps its default until the run knows better.
+
+    Attributes:
+        status: None before the run begins.
+        error: Why it failed; None if it did not.
+        process: Number of the process that last worked on it.
+        competition: Short name of the competition.
+        plugin: The competition's name, or the path of its plugin file.
+        title: The competition's.
+        slug: Its name in Kaggle's addresses; None if it is not on Kaggle.
+        metric: Name of the metric that counts.
+        preset: Empty where the recipe is another run's.
+        stages: Numbers of the stages that run, from 1.
+        from_run: Name of the run whose weights it started from.
+        full_of: Name of the run that it repeats on all labelled images.
+        blend_of: Names of the runs that it blends.
+        disable: Shared plugins left out of a blend; another run has them in `request`.
+        fold: Its number, from 1, where it is one fold of a run.
+        folds: Numbers of the folds that are joined so far.
+        started: When it began, ISO 8601.
+        versions: Of Python and the packages that matter.
+        device: The hardware, in words; likewise `cpu`.
+        seed: The recipe's.
+        classes: Class names in the order of probabilities.
+        data: The data folder.
+        data_key: Hash of the image table and the classes.
+        images: Number of images in each split.
+        weights: Where the weights came from before any training here; `licence` is theirs.
+        command: The command line, without secrets.
+        request: What was asked; None before it is known, and for blends.
+        train_format: Precision and layout of training steps; likewise `infer_format`, of predictions.
+        formats: How they were found.
+        predict_batch: Images of a forward pass without gradients.
+        found_batches: Batch sizes that were searched, by stage; likewise `found_lrs`, learning rates.
+        parts: In how many parts a stage's gradients are accumulated, by stage.
+        compiled: How long it took to compile a stage's steps, s, by stage.
+        decoded: The copies of images made for it.
+        decode_seconds: Time that took; likewise `predict_seconds`; `seconds` is the whole run's.
+        stage_seconds: Time of each stage.
+        estimate_s: Estimated time of the whole run; None if there was none.
+        members: Of the ensemble.
+        scores: Of each member and the ensemble.
+        fitted: What the ensemble found.
+        answered: By hook, the plugins whose values were used.
+        repeats: Set where the run is one of several seeds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")  # what other versions and plugins add is kept
+
+    schema_: int = Field(SCHEMA, alias="schema", le=SCHEMA)
+    status: Status | None = None
+    error: str | None = None
+    process: int | None = None
+    competition: str = ""
+    plugin: str = ""
+    title: str = ""
+    slug: str | None = None
+    metric: str = ""
+    preset: str = ""
+    stages: tuple[int, ...] = ()
+    from_run: str | None = None
+    full_of: str | None = None
+    blend_of: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    fold: int | None = None
+    folds: tuple[int, ...] = ()
+    started: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    device: str = ""
+    cpu: str = ""
+    seed: int | None = None
+    classes: tuple[str, ...] = ()
+    data: str = ""
+    data_key: str = ""
+    images: dict[str, int] = Field(default_factory=dict)
+    weights: str = ""
+    licence: str = ""
+    command: tuple[str, ...] = ()
+    request: Asked | None = None
+    train_format: str = ""
+    infer_format: str = ""
+    formats: str = ""
+    predict_batch: int | None = None
+    found_batches: dict[str, int] = Field(default_factory=dict)
+    found_lrs: dict[str, float] = Field(default_factory=dict)
+    parts: dict[str, int] = Field(default_factory=dict)
+    compiled: dict[str, float] = Field(default_factory=dict)
+    decoded: tuple[Decoded, ...] = ()
+    decode_seconds: float | None = None
+    predict_seconds: float | None = None
+    seconds: float | None = None
+    stage_seconds: dict[str, float] = Field(default_factory=dict)
+    estimate_s: float | None = None
+    members: tuple[MemberInfo, ...] = ()
+    scores: tuple[ScoreRow, ...] = ()
+    fitted: dict[str, Any] = Field(default_factory=dict)
+    answered: dict[str, Any] = Field(default_factory=dict)
+    repeats: Repeats | None = None
+
+    @property
+    def disabled(self) -> tuple[str, ...]:
+        """Names of the shared plugins that were left out."""
+        return self.request.disable if self.request else self.disable
+
+    @property
+    def sample_file(self) -> Path | None:
+        """The sample submission that the request named; None if it named none."""
+        return Path(self.request.sample) if self.request and self.request.sample else None
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The data folder, if it is still there."""
+        return Path(self.data) if self.data and Path(self.data).is_dir() else None
+
+    @property
+    def ensemble_scores(self) -> dict[str, Score]:
+        """The finite scores of the ensemble, which is what the submission contains, by ``SPLIT_METRIC``."""
+        row = next((row for row in reversed(self.scores) if row.get("member") == "ensemble"), {})
+        pairs = {key: pair for key, pair in row.items() if isinstance(pair, tuple) and math.isfinite(pair[0])}
+        return {key: Score(value, error if math.isfinite(error) else 0.0) for key, (value, error) in pairs.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is known as plain data, as run.json has it."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def with_facts(self, **facts: Any) -> Self:
+        """Return the info with further facts.
+
+        Raises:
+            pydantic.ValidationError: A fact is not of its attribute's type.
+        """
+        return type(self).model_validate({**self.to_dict(), **facts, "schema": SCHEMA})
+
+
+def read_info(file: Path) -> RunInfo:
+    """Read run.json; nothing is known where there is no such file yet.
+
+    Raises:
+        UserError: It is damaged, edited into something else, or written by a newer version.
+    """
+    if not file.exists():
+        return RunInfo()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return RunInfo.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        if place == "schema":
+            raise _unreadable(file, "a newer version of kagglekit wrote it", "upgrade kagglekit") from error
+        raise _unreadable(file, f"{place + ': ' if place else ''}{first['msg']}") from error
+    except (ValueError, RecursionError) as error:  # JSON's and Unicode's
+        raise _unreadable(file, str(error)) from error
+    except OSError as error:
+        raise _unreadable(file, str(error.strerror), "make the file readable") from error
+
+
+def _unreadable(file: Path, why: str, hint: str = "restore it from a copy, or remove the run's folder") -> UserError:
+    return UserError(f"cannot read {file}: {why}", hint)
+
+
+@dataclass
+class Record:
+    """A run's info while a process works on the run: in memory, and in run.json after each `update`.
+
+    Whoever shares the run's folder with other processes reads a new record under the run's lock.
+
+    Attributes:
+        file: run.json.
+        info: What is known so far.
+    """
+
+    file: Path
+    info: RunInfo = field(default_factory=RunInfo)
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            UserError: See `read_info`.
+        """
+        return cls(file, read_info(file))
+
+    def update(self, **facts: Any) -> None:
+        """Add facts, and write them all."""
+        self.info = self.info.with_facts(**facts)
+        write_text(self.file, json.dumps(self.info.to_dict(), indent=1) + "\n")

@@ -1,0 +1,87 @@
+"""run.json as a typed model: what is written is read back; what is damaged is one message."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kagglekit import UserError
+from kagglekit.runs.info import Asked, MemberInfo, Record, RunInfo, read_info
+from kagglekit.types.decoded import Decoded
+from kagglekit.types.metric import Score
+
+ASKED = Asked(competition="pets", data="data", device="cpu", disable=("tensorboard",))
+
+
+def test_facts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+    record = Record(tmp_path / "run.json")
+    decoded = Decoded("test", "", 96, "files", 5, 0.25)
+    record.update(status="running", request=ASKED, decoded=[decoded], members=[MemberInfo("a", "head", 1)])
+    record.update(scores=[{"member": "ensemble", "views": "mean", "valid_log_loss": [0.5, 0.1]}])
+    info = read_info(tmp_path / "run.json")
+    assert info == record.info
+    assert (info.request, info.decoded, info.members) == (ASKED, (decoded,), (MemberInfo("a", "head", 1),))
+    assert info.ensemble_scores == {"valid_log_loss": Score(0.5, 0.1)}
+    assert info.disabled == ("tensorboard",)
+
+
+def test_only_what_is_known_is_written_with_the_number_of_its_form(tmp_path: Path) -> None:
+    Record(tmp_path / "run.json").update(fold=2)
+    assert json.loads((tmp_path / "run.json").read_text()) == {"fold": 2, "schema": 1}
+
+
+def test_a_file_from_before_there_were_numbers_is_read_and_what_others_added_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "run.json"
+    file.write_text('{"status": "finished", "stages": [1, 2], "tracker": "run 7"}')
+    record = Record.of(file)
+    assert (record.info.status, record.info.stages) == ("finished", (1, 2))
+    record.update(seconds=1.5)
+    assert json.loads(file.read_text())["tracker"] == "run 7"
+
+
+def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
+    assert read_info(tmp_path / "run.json") == RunInfo()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "Expecting property name"),
+        ("[1]", "valid dictionary"),
+        ('{"stages": "all"}', "stages: "),
+        ('{"status": "done"}', "status: "),
+        ('{"scores": [{"member": "a", "valid_log_loss": [1]}]}', "scores.0.valid_log_loss"),
+        ('{"schema": 2}', "a newer version of kagglekit wrote it"),
+        ("\xff", "decode"),
+        ("[" * 100_000, "recursion"),
+    ],
+)
+def test_what_is_damaged_or_edited_is_one_message(tmp_path: Path, content: str, why: str) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError) as caught:
+        read_info(file)
+    assert str(file) in caught.value.what
+    assert why in caught.value.what
+    assert "\n" not in caught.value.what
+    assert caught.value.hint
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(field=st.sampled_from(sorted(RunInfo.model_fields)), value=JSON)
+def test_whatever_stands_in_a_field_it_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({field.removesuffix("_"): value}))
+    with suppress(UserError):  # anything else is a fault
+        read_info(tmp_path / "run.json").to_dict()
