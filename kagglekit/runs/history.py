@@ -199,7 +199,8 @@ def _unreadable(run: Run, error: Exception) -> UserError:
 
 
 def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list[dict[str, Any]]) -> Entry:
-    stages = [Stage.model_construct(**stage) for stage in recipe["stages"]]
+    fields = Stage.model_fields  # another version may have others
+    stages = [Stage.model_validate({k: v for k, v in stage.items() if k in fields}) for stage in recipe["stages"]]
     done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
     metric, scores = info.metric, info.ensemble_scores
     valid = scores.get(f"valid_{metric}")
@@ -277,4 +278,11 @@ def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[st
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError)  # what a file with other content leads to
+_BROKEN = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)  # what a file with other content leads to

@@ -12,6 +12,7 @@ Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_EPOCHS = 100_000  # of a stage: more is a typing error, and its schedule would fill the memory
 AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", with the equivalent flag
 
 
@@ -68,9 +69,9 @@ class Stage(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     size: Size
-    cycles: int = Field(1, ge=1)
-    cycle_len: int = Field(1, ge=1)
-    cycle_mult: int = Field(1, ge=1)
+    cycles: int = Field(1, ge=1, le=100)
+    cycle_len: int = Field(1, ge=1, le=MOST_EPOCHS)
+    cycle_mult: int = Field(1, ge=1, le=100)
     schedule: str = "one-cycle"
     lr: Rate = 1e-3
     find_lr: bool = False
@@ -135,6 +136,8 @@ class Stage(BaseModel):
             raise ValueError(f"the last of group_lrs is the head's rate, {self.group_lrs[-1]:g}, but lr is {self.lr:g}")
         if self.snapshots and not self.by_gradient and self.cycles > 1:
             raise ValueError("a head fitted by regression has no cycles, so no snapshots")
+        if self.epochs > MOST_EPOCHS:
+            raise ValueError(f"the cycles add up to {self.epochs:.3g} epochs; at most {MOST_EPOCHS:,} are allowed")
         return self
 
 
