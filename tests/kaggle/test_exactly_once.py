@@ -78,7 +78,7 @@ def test_only_a_recent_attempt_is_looked_for_until_the_minute_is_over(server, cu
     assert (customer.clock.slept >= 60) == (looks > 1)
 
 
-@pytest.mark.parametrize("sent_at", ["", "yesterday", None, "2026-01-01T00:00:00"])
+@pytest.mark.parametrize("sent_at", ["", "yesterday", "2026-01-01T00:00:00"])
 def test_a_damaged_time_in_the_record_is_no_crash(server, customer, sent_at):
     entry = new_entry(customer.run.submission, "", "0123456789ab", customer.clock.utc())
     write_entry(customer.run, {**entry, "sent": sent_at})
