@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kagglekit.types.predictions import average as average
     from kagglekit.types.predictions import check_predictions as check_predictions
     from kagglekit.types.predictions import difference as difference
+    from kagglekit.types.predictions import free_name as free_name
     from kagglekit.types.predictions import make_predictions as make_predictions
     from kagglekit.types.predictions import truth_numbers as truth_numbers
     from kagglekit.types.presets import progressive_stages as progressive_stages
@@ -90,6 +91,7 @@ _HOMES = {
     "average": "types.predictions",
     "check_predictions": "types.predictions",
     "difference": "types.predictions",
+    "free_name": "types.predictions",
     "make_predictions": "types.predictions",
     "truth_numbers": "types.predictions",
     "progressive_stages": "types.presets",

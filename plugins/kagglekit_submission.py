@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, UserError, hookimpl
+from kagglekit import Competition, UserError, free_name, hookimpl
 
 if TYPE_CHECKING:
     import pandas as pd
 
 RANKED_BY_PROBABILITY = ("log_loss", "roc_auc")
+RANKED_BY_LABEL = ("accuracy", "balanced_accuracy", "macro_f1")
 RENAME = "use its names for the classes, or implement kagglekit_submission in the competition's plugin"
 
 
@@ -30,14 +31,25 @@ def kagglekit_submission(
 
 
 def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.DataFrame:
-    """Choose a form by the competition's facts; sort rows by id if all ids are integers."""
+    """Choose a form by the competition's facts; sort rows by id if all ids are integers.
+
+    Raises:
+        UserError: The facts contradict each other.
+    """
     if all(str(image).isdecimal() for image in predictions.index):
         predictions = predictions.loc[sorted(predictions.index, key=int)]
+    columns = free_columns(predictions)
     if competition.positive is not None and len(predictions.columns) == 2:
-        return probability_of_positive(predictions, ["id", "label"], competition)
+        _refuse_by_metric(competition, "Competition.positive asks for the probability of one class")
+        return probability_of_positive(predictions, columns, competition)
     if competition.metric in RANKED_BY_PROBABILITY:
-        return probability_of_each_class(predictions, ["id", *predictions.columns])
-    return best_labels(predictions, ["id", "label"], 1)
+        return probability_of_each_class(predictions, [columns[0], *predictions.columns])
+    return best_labels(predictions, columns, 1)
+
+
+def free_columns(predictions: pd.DataFrame) -> list[str]:
+    """Return names for the columns of ids and labels that no class has: a class may be called ``id``."""
+    return [free_name(name, predictions.columns) for name in ("id", "label")]
 
 
 def probability_of_each_class(predictions: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -49,19 +61,28 @@ def probability_of_each_class(predictions: pd.DataFrame, columns: list[str]) -> 
 def probability_of_positive(predictions: pd.DataFrame, columns: list[str], competition: Competition) -> pd.DataFrame:
     """Return form 2: the id and the probability of one of two classes.
 
-    That class is `Competition.positive`, or the one that the column is named after.
+    That class is `Competition.positive`, or the one that the column is named after, or 1 of 0 and 1.
 
     Raises:
         UserError: Neither names a class.
     """
+    return _rows(predictions, columns, predictions[_positive(competition, predictions, columns[1])].to_numpy())
+
+
+def _positive(competition: Competition, predictions: pd.DataFrame, column: str) -> str:
     classes = list(predictions.columns)
-    positive = competition.positive or columns[1]
+    ones = [name for name in classes if name.lower() in ("1", "1.0", "true")]
+    zeros = [name for name in classes if name.lower() in ("0", "0.0", "false")]
+    if competition.positive is None and column not in classes and len(ones) == len(zeros) == 1:
+        return ones[0]
+    positive = competition.positive or column
     if positive not in classes:
         raise UserError(
-            f"the column {columns[1]!r} holds the probability of one class, but {positive!r} is not among {classes}",
-            "set Competition.positive to that class",
+            f"the column {column!r} holds the probability of one class, but {positive!r} is not among {classes}",
+            "set Competition.positive to that class; for a column of class names, set Competition.metric to the metric "
+            "that ranks them, such as accuracy",
         )
-    return _rows(predictions, columns, predictions[positive].to_numpy())
+    return positive
 
 
 def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.DataFrame:
@@ -72,10 +93,21 @@ def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.Dat
 
 
 def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+    """Choose among the forms of one column: the metric decides where the sample's values fit several."""
     columns, classes = list(sample.columns), list(predictions.columns)
     values = sample.iloc[:, 1]
-    labels = bool(values.isin(classes).all())
-    if len(classes) == 2 and _numeric(values) and not (labels and competition.positive is None):
+    labels, numbers = bool(values.isin(classes).all()), _numeric(values)
+    if competition.metric in RANKED_BY_PROBABILITY and len(classes) == 2:
+        return probability_of_positive(predictions, columns, competition)
+    if competition.metric == "roc_auc":
+        raise UserError(
+            f"roc_auc is computed from probabilities, but the sample submission has one column, {columns[1]!r}, for "
+            f"{len(classes)} classes",
+            "set Competition.metric to the competition's own metric",
+        )
+    if len(classes) == 2 and numbers and not (labels and competition.positive is None):
+        what = "Competition.positive asks for" if labels else f"the column {columns[1]!r} of the sample submission has"
+        _refuse_by_metric(competition, f"{what} the probability of one class")
         return probability_of_positive(predictions, columns, competition)
     if labels:
         return best_labels(predictions, columns, 1)
@@ -84,6 +116,15 @@ def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.
     if strange:
         raise _strange_values(columns[1], list(strange), classes)
     return best_labels(predictions, columns, max(1, *(len(names) for names in several)))
+
+
+def _refuse_by_metric(competition: Competition, what: str) -> None:
+    if competition.metric in RANKED_BY_LABEL:
+        raise UserError(
+            f"{competition.metric} is computed from class names, but {what}",
+            "set Competition.metric to the competition's own metric, such as roc_auc, or, for a CSV of class names, "
+            "remove Competition.positive and name the classes as the sample submission does",
+        )
 
 
 def _numeric(values: pd.Series[str]) -> bool:

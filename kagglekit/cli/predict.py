@@ -77,8 +77,9 @@ def predict(
     table = predict_images(found, image_files(paths), tta=tta, device=device)
     if csv:
         from kagglekit.data.submission import write_submission
+        from kagglekit.types.predictions import free_name
 
-        write_submission(table.rename_axis("path").reset_index(), csv)
+        write_submission(table.rename_axis(free_name("path", table.columns)).reset_index(), csv)
         display.report(f"probabilities: {csv}")
     if as_json:
         click.echo(json.dumps(_as_records(table)))

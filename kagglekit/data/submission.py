@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Competition
 
 SAMPLE = "sample_submission.csv"
+NEED_PROBABILITIES = ("log_loss", "roc_auc")
 ROWS_AT_ONCE = 4096  # a block of Python floats takes about 15 MB with 120 classes
 
 
@@ -59,6 +60,14 @@ def check_submission(
 
 def _difference_of_columns(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
     return difference(rows.columns, sample.columns) or f"the right order is {listing(list(sample.columns))}"
+
+
+def doubt(rows: pd.DataFrame, metric: str) -> str:
+    """Return a warning if the CSV holds class names, but the metric needs probabilities; else an empty string."""
+    if metric not in NEED_PROBABILITIES or any(_is_float(rows.iloc[:, i]) for i in range(1, rows.shape[1])):
+        return ""
+    name = metric.replace("_", " ")
+    return f"the CSV will hold hard labels, but {name} is computed from probabilities: check Competition.metric"
 
 
 def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.data.sample import checked_against, no_sample
-from kagglekit.data.submission import check_submission, clip_predictions, write_submission
+from kagglekit.data.submission import check_submission, clip_predictions, doubt, write_submission
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
@@ -181,16 +181,20 @@ def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
-def try_form(plan: Plan) -> None:
-    """Put even probabilities into the form of the CSV, and forget them: what does not fit is known before training.
+def try_form(plan: Plan) -> str:
+    """Write even probabilities in the form of the CSV and discard them, so that misfits are known before training.
+
+    Returns:
+        A warning if metric and form are at odds; else an empty string.
 
     Raises:
         UserError: See `submission_rows`.
     """
     ids = plan.table.loc[plan.table["split"] == "test", "id"].tolist()
-    if ids:
-        even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
-        submission_rows(plan, make_predictions(ids, plan.classes, even))
+    if not ids:
+        return ""
+    even = np.full((len(ids), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+    return doubt(submission_rows(plan, make_predictions(ids, plan.classes, even)), plan.competition.metric)
 
 
 def _say_clip_gain(results: Results, ensemble: Ensemble) -> None:

@@ -7,6 +7,7 @@ Rows are found by id, never by position.
 from __future__ import annotations
 
 import zipfile
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,12 @@ def make_predictions(ids: Iterable[str], classes: Iterable[str], probabilities: 
     index = pd.Index([str(image) for image in ids], dtype="str", name="id")
     columns = pd.Index(list(classes), dtype="str")
     return pd.DataFrame(np.asarray(probabilities, dtype=np.float32), index=index, columns=columns)
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name for a column of ours beside the classes' own: ``id``, or ``id_2`` if a class is called ``id``."""
+    known = set(taken)
+    return next(free for free in chain([name], (f"{name}_{n}" for n in count(2))) if free not in known)
 
 
 def difference(found: Iterable[str], wanted: Iterable[str]) -> str:

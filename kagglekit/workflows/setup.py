@@ -47,7 +47,8 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     """
     plan = (full_plan if request.full else make_plan)(request, display, downloads)
     check_base_data(plan)
-    try_form(plan)
+    if warning := try_form(plan):
+        display.warn(warning)
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))
     return plan

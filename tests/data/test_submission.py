@@ -14,7 +14,7 @@ from places import SHARED
 import kagglekit_submission as plugin
 from kagglekit import Competition, UserError
 from kagglekit.data.sample import read_sample
-from kagglekit.data.submission import check_submission, clip_predictions, write_submission
+from kagglekit.data.submission import check_submission, clip_predictions, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
 PETS = Competition(title="Pets", metric="log_loss")
@@ -72,11 +72,76 @@ def test_a_label_column_holds_the_likeliest_class(tmp_path: Path) -> None:
     assert text == "id,breed\nb,dog\na,emu\n"
 
 
-def test_numbers_that_are_class_names_are_labels_unless_a_positive_class_is_set(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+@pytest.mark.parametrize("names", [("0", "1"), ("0.0", "1.0"), ("False", "True")])
+def test_a_column_of_0_and_1_holds_the_probability_of_1_if_the_metric_needs_one(
+    tmp_path: Path, metric: str, names: tuple[str, str]
+) -> None:
+    facts = Competition(title="Pets", metric=metric)
+    table, sample = two().set_axis(list(names), axis="columns"), sample_of("id,label\n1,0\n2,0\n10,0")
+    assert submitted(facts, table, sample, tmp_path) == "id,label\n1,0.75\n2,0.25\n10,0.5\n"
+    other = facts.model_copy(update={"positive": names[0]})
+    assert submitted(other, table, sample, tmp_path) == "id,label\n1,0.25\n2,0.75\n10,0.5\n"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "a plugin's own"])
+def test_a_column_of_0_and_1_holds_labels_if_the_metric_takes_them(tmp_path: Path, metric: str) -> None:
     table, sample = two().set_axis(["0", "1"], axis="columns"), sample_of("id,label\n1,0\n2,0\n10,0")
-    assert submitted(PETS, table, sample, tmp_path) == "id,label\n1,1\n2,0\n10,0\n"
-    positive = PETS.model_copy(update={"positive": "1"})
-    assert submitted(positive, table, sample, tmp_path) == "id,label\n1,0.75\n2,0.25\n10,0.5\n"
+    facts = Competition(title="Pets", metric=metric)
+    assert submitted(facts, table, sample, tmp_path) == "id,label\n1,1\n2,0\n10,0\n"
+
+
+ZEROS, HALVES, NAMES = (f"id,label\n1,{v}\n2,{v}\n10,{v}" for v in ("0", "0.5", "cat"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "positive", "classes", "sample", "words"),
+    [
+        ("roc_auc", None, ["cat", "dog"], NAMES, r"'label' .* one class, .*\n.*Competition.positive .*metric"),
+        ("log_loss", None, ["cat", "dog"], ZEROS, r"'label' .* one class, .*\n.*Competition.positive"),
+        ("accuracy", "dog", ["cat", "dog"], HALVES, "accuracy is computed from class names, but the column 'label'"),
+        ("macro_f1", "1", ["0", "1"], ZEROS, "macro_f1 is computed from class names, but Competition.positive asks"),
+        ("accuracy", "1", ["0", "1"], "", "accuracy is computed from class names, but Competition.positive asks"),
+    ],
+)
+def test_a_contradiction_of_metric_and_form_is_refused(
+    metric: str, positive: str | None, classes: list[str], sample: str, words: str
+) -> None:
+    facts = Competition(title="Pets", metric=metric, positive=positive)
+    with pytest.raises(UserError, match=words):
+        plugin.kagglekit_submission(
+            facts, two().set_axis(classes, axis="columns"), sample_of(sample) if sample else None
+        )
+
+
+def test_an_auc_of_many_classes_has_no_single_column() -> None:
+    facts = Competition(title="Pets", metric="roc_auc")
+    with pytest.raises(
+        UserError, match=r"roc_auc is computed from probabilities, .* one column, 'breed', for 3 classes"
+    ):
+        plugin.kagglekit_submission(facts, three(), sample_of("id,breed\nb,cat\na,cat"))
+
+
+def test_hard_labels_under_log_loss_are_a_doubt() -> None:
+    rows = plugin.kagglekit_submission(PETS, three(), sample_of("id,breed\nb,cat\na,cat"))
+    assert "hard labels, but log loss is computed from probabilities" in doubt(rows, "log_loss")
+    assert doubt(rows, "accuracy") == ""
+    assert doubt(plugin.kagglekit_submission(PETS, three(), None), "log_loss") == ""
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+def test_classes_may_be_called_as_our_columns_are(tmp_path: Path, metric: str) -> None:
+    table = three().set_axis(["id", "label", "id_2"], axis="columns")
+    text = submitted(Competition(title="Pets", metric=metric), table, None, tmp_path)
+    assert (
+        text
+        == {
+            "log_loss": "id_3,id,label,id_2\nb,0.25,0.5,0.25\na,0.125,0.125,0.75\n",
+            "accuracy": "id_3,label_2\nb,label\na,id_2\n",
+        }[metric]
+    )
+    sample = sample_of("image,id_2,label,id\na,0,0,1\nb,0,0,1")
+    assert submitted(PETS, table, sample, tmp_path).splitlines()[1] == "a,0.75,0.125,0.125"
 
 
 def test_k_best_labels_stand_in_one_column_best_first(tmp_path: Path) -> None:
