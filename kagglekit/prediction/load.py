@@ -1,4 +1,4 @@
-"""A finished run's networks, built from its folder alone: no training data, no hub."""
+"""Build a finished run's networks from its folder alone, without training data or network access."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class LoadedModel:
     Attributes:
         hooks: The run's plugins.
         recipe: Its recipe.
-        stage: Where the weights come from.
+        stage: The stage that the weights come from.
         classes: Names of the classes, in order.
-        model: In memory, on the device.
+        model: The network, on the device.
         compute: Device and format.
     """
 
@@ -59,7 +59,7 @@ class FilePredictions:
     """Predictions of image files.
 
     Attributes:
-        rows: (M,) int64: which of the files could be decoded.
+        rows: (M,) int64: positions of the files that could be decoded.
         probabilities: (M, C) float32.
     """
 
@@ -77,7 +77,7 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
     if not weights.exists():
         raise UserError(
             f"{folder.folder} has no {member} weights",
-            f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
+            f"predictions need a run that finished training; to finish this one: kagglekit resume {folder.folder}",
         )
     hooks = Hooks(load_for(folder))
     model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info.classes))
@@ -88,7 +88,9 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return LoadedModel(hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as weights are kept"))
+    return LoadedModel(
+        hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as the weights are saved")
+    )
 
 
 def predict_files(
@@ -99,12 +101,12 @@ def predict_files(
     Args:
         restored: The network.
         files: (N) absolute paths.
-        names: (N) what the randomness of the views depends on.
-        tta: Whether there are augmented views.
-        skip_bad: Leave out files that can't be decoded.
+        names: (N) names that the randomness of the views depends on.
+        tta: Average in the augmented views.
+        skip_bad: Leave out files that cannot be decoded.
 
     Raises:
-        UserError: A file can't be decoded.
+        UserError: A file cannot be decoded.
     """
     loaders, rows = [], np.arange(len(files))
     config = data_config(restored.model)

@@ -22,7 +22,7 @@ from kagglekit.planning.overrides import apply_overrides
 from kagglekit.system.console import Display
 from kagglekit.training.loop import train_stage
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep, with_rate
-from kagglekit.workflows.lr_find import Search, draw
+from kagglekit.workflows.lr_find import FoundRates, draw
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +137,7 @@ def lr_find(*arguments: object) -> Result:
 
 
 def test_a_stage_with_a_dollar_in_its_name_is_drawn(tmp_path):
-    found = Search("leaves", 1, "a_{b$}$", valley((0, 2.0), (50, 1.0), (99, 3.0)), {"valley": 0.01})
+    found = FoundRates("leaves", 1, "a_{b$}$", valley((0, 2.0), (50, 1.0), (99, 3.0)), {"valley": 0.01})
     for file in draw(found, tmp_path):
         with Image.open(file) as image:
             assert image.width == 880

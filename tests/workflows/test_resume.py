@@ -155,13 +155,13 @@ def test_all_checkpoints_damaged_means_from_the_beginning(data: Path, whole: Run
     for file in run.checkpoints.glob("*.checkpoint"):
         file.write_bytes(b"")
     said = go_on(run)
-    assert said.count("is damaged, or of another form than this version's; it is passed over") == 2
+    assert said.count("is damaged, or another version wrote it; skipping it") == 2
     assert outcome(run) == outcome(whole)
 
 
 def test_a_run_is_for_one_process(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
-    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. works on .*\nwait"):
+    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. is working on .*\nwait"):
         go_on(run)
     with locked(run):
         other, _ = start(data, tmp_path, go_on=True)
