@@ -14,7 +14,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.metric import Score, greater_is_better
-from kagglekit.types.recipe import Stage
+from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
 
 CLEAR = 2.0  # a difference counts from so many of its standard errors on
 FACTS = (  # of run.json: what may explain a difference between two runs; the seed is in the recipe
@@ -144,8 +144,13 @@ def differing_recipe(a: Run, b: Run) -> dict[str, tuple[str, str]]:
         UserError: A run can't be read.
     """
     recipes = [_read(run)[0] for run in (a, b)]
-    n_stages = min(len(recipe["stages"]) for recipe in recipes)
-    return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
+    try:
+        n_stages = min(len(recipe["stages"]) for recipe in recipes)
+        return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
+    except _BROKEN as error:
+        raise UserError(
+            f"cannot compare the recipes of {a.name} and {b.name}: one is damaged ({_reason(error)})"
+        ) from error
 
 
 def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
@@ -195,11 +200,15 @@ def _read(run: Run) -> tuple[dict[str, Any], RunInfo, list[dict[str, Any]]]:
 
 
 def _unreadable(run: Run, error: Exception) -> UserError:
-    return UserError(f"cannot read {run.folder}: {type(error).__name__}: {error}")
+    return UserError(f"cannot read {run.folder}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list[dict[str, Any]]) -> Entry:
-    stages = [Stage.model_construct(**stage) for stage in recipe["stages"]]
+    stages = [_stage(stage) for stage in recipe["stages"]]
     done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
     metric, scores = info.metric, info.ensemble_scores
     valid = scores.get(f"valid_{metric}")
@@ -214,7 +223,7 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
         stages=len(done),
         epochs=sum(stage.epochs for stage in done if stage.by_gradient),
         preset=info.preset,
-        limit=recipe.get("limit") or None,
+        limit=int(recipe.get("limit") or 0) or None,
         status=info.status or "unknown",
         metric=metric,
         valid=valid,
@@ -223,8 +232,21 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
         private=private,
         best=_best([_number(each.get("public")) for each in complete], metric),
         gap=valid.value - public if valid and public is not None else None,
-        time=info.seconds,
+        time=_number(info.seconds),
     )
+
+
+def _stage(fields: Mapping[str, Any]) -> Stage:
+    """Return a stage of any version: what this one does not know is left out, what it would refuse may stay.
+
+    Raises:
+        ValueError: It would have more epochs than any stage has.
+    """
+    stage = Stage.model_construct(**fields)
+    few = stage.cycles <= MOST_CYCLES and max(stage.cycle_len, stage.cycle_mult) <= MOST_EPOCHS
+    if not few or stage.epochs > MOST_EPOCHS:
+        raise ValueError(f"a stage of more than {MOST_EPOCHS:,} epochs")
+    return stage
 
 
 def _number(value: object) -> float | None:
@@ -246,7 +268,7 @@ def _date(run: Run, info: RunInfo) -> datetime | None:
         if info.started:
             return datetime.fromisoformat(info.started).astimezone()
         return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S").astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):  # the year 1 in another time zone
         return None
 
 
@@ -277,4 +299,5 @@ def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[st
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError)  # what a file with other content leads to
+_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What a file with other content leads to."""
