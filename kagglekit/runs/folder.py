@@ -12,10 +12,34 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from kagglekit.runs.info import RunInfo, read_info
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.types.recipe import Recipe
+
+
+class Upload(BaseModel):
+    """An upload to Kaggle, as score.json has it: see `Run.submissions`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    token: str = ""
+    ref: int | None = None
+    sent: str = ""
+    message: str = ""
+    status: str
+    public: float | str | None = None
+    private: float | str | None = None
+    error: str | None = ""
+    sha256: str = ""
+
+
+class Uploads(BaseModel):
+    """The content of score.json."""
+
+    submissions: list[Upload]
 
 
 @dataclass(frozen=True)
@@ -129,14 +153,16 @@ class Run:
             UserError: The folder holds none, or one that is damaged or of another version.
         """
         if not self.recipe_file.exists():
-            raise UserError(f"{self.folder} is no run: it has no {self.recipe_file.name}")
+            raise UserError(f"{self.folder} is not a run: it has no {self.recipe_file.name}")
         try:
             return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
-        except ValueError as error:  # pydantic's, JSON's and Unicode's are
-            reason = str(error).replace("\n", " ")[:300]
+        except OSError as error:
+            raise UserError(f"cannot read {self.recipe_file}: {error.strerror}", "make the file readable") from error
+        except ValueError as error:  # includes pydantic's, JSON's and Unicode's errors
+            reason = " ".join(str(error).split())[:300]
             raise UserError(
                 f"cannot read {self.recipe_file}: {reason}",
-                "it is damaged, or another version of kagglekit wrote it: use that one, or make the run again",
+                "it is damaged, or written by another version of kagglekit: use that version, or run again",
             ) from error
 
     def info(self) -> RunInfo:
@@ -153,10 +179,21 @@ class Run:
         Each has ``token`` (in the description, unique), ``ref`` (Kaggle's number; None until it is known), ``sent``
         (ISO, UTC), ``message``, ``status`` (``sending``, ``pending``, ``complete``, ``error``), ``public`` and
         ``private`` (scores, or None), ``error`` (Kaggle's reason) and ``sha256`` (of the file).
+
+        Raises:
+            UserError: The file is damaged.
         """
         if not self.score_file.exists():
             return []
-        return list(json.loads(self.score_file.read_text(encoding="utf-8"))["submissions"])
+        try:
+            uploads = Uploads.model_validate_json(self.score_file.read_bytes()).submissions
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"cannot read {self.score_file}: {reason}",
+                "restore it from a copy: without it, a submission could be sent twice",
+            ) from error
+        return [upload.model_dump(exclude_unset=True) for upload in uploads]
 
     def write_submissions(self, submissions: Sequence[Mapping[str, Any]]) -> None:
         """Write score.json."""

@@ -248,7 +248,7 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
     assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/run\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
     assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
