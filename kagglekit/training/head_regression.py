@@ -17,6 +17,7 @@ from torch import nn
 
 from kagglekit.system.errors import UserError
 
+FEW = 2  # images of a class: too few to cross-validate on
 STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, weakest weights first
 
 
@@ -67,6 +68,26 @@ def fit_linear_head(
         weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
     folded = weight / std
     return LinearHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, log_loss)
+
+
+def describe_regression(found: LinearHead, labels: NDArray[np.int64]) -> str:
+    """Return the line that reports a regression; it explains a loss that is worse than chance, or unknown.
+
+    Args:
+        found: The fitted layer.
+        labels: (N,) class numbers of the images that it was fitted to.
+    """
+    n_classes = len(found.bias)
+    few = int((np.bincount(labels, minlength=n_classes) <= FEW).sum())
+    why = f"{few} of {n_classes} classes have {FEW} training images or fewer"
+    text = f"logistic regression, C {found.strength:.2g}"
+    if not np.isfinite(found.log_loss):
+        return f"{text}, not validated: {why}"
+    text += f", log loss {found.log_loss:.4f} in cross-validation on the training images"
+    chance = float(np.log(n_classes))
+    if found.log_loss <= chance:
+        return text
+    return f"{text}: worse than chance ({chance:.4f}); {why if few else 'these features do not separate the classes'}"
 
 
 def linear_layer(head: nn.Module) -> nn.Linear:

@@ -17,7 +17,7 @@ from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_regression import fit_linear_head, linear_layer
+from kagglekit.training.head_regression import describe_regression, fit_linear_head, linear_layer
 from kagglekit.training.log import log_epoch, valid_scores
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
@@ -126,10 +126,7 @@ def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedA
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))
-    context.display.report(
-        f"{number} {stage.name}: logistic regression, C {found.strength:.2g}, log loss {found.log_loss:.4f} in "
-        "cross-validation on the training images"
-    )
+    context.display.report(f"{number} {stage.name}: {describe_regression(found, labels)}")
     train_loss = context.log_loss.score(labels, head_outputs(context.head, cached, rows)).value
     scores = valid_scores(context, head_outputs(context.head, cached, context.images.rows("valid")))
     seconds = time.perf_counter() - started
