@@ -19,13 +19,14 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
-from kagglekit.images.store import StoreSpec, bad_images_error
+from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.view import CropMode
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,22 @@ def predict_files(
     Raises:
         UserError: A file can't be decoded.
     """
-    loaders, rows = [], np.arange(len(files))
     config = data_config(restored.model)
-    for view, pass_number in predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta):
-        spec = StoreSpec(
-            tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
-        )
-        store = built_store(spec, restored.hooks.read_image)
-        if store.bad and not skip_bad:
-            raise bad_images_error(store, "leave them out of the list")
-        rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
-        keys = image_keys(names, restored.recipe.seed, "tta")
-        loader = Loader(store, view, restored.size, config, keys, restored.compute.device)
-        loaders.append((loader, pass_number))
+    views = predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta)
+    stores = {fit: _store(restored, files, fit) for fit in dict.fromkeys(view.fit for view, _ in views)}
+    bad = next((store for store in stores.values() if store.bad), None)
+    if bad and not skip_bad:
+        raise bad_images_error(bad, "leave them out of the list")
+    rows = np.setdiff1d(np.arange(len(files)), list(bad.bad) if bad else []).astype(np.int64)
+    keys = image_keys(names, restored.recipe.seed, "tta")
+    device = restored.compute.device
+    loaders = [(Loader(stores[view.fit], view, restored.size, config, keys, device), number) for view, number in views]
     passes = Passes(loaders, rows)
     parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
     found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
     return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
+
+
+def _store(restored: LoadedModel, files: Sequence[Path], fit: CropMode) -> ImageStore:
+    root, hooks = Path(files[0].anchor), restored.hooks
+    return built_store(StoreSpec(tuple(files), root, copy_side(restored.size), fit, hooks.reader()), hooks.read_image)
