@@ -3,8 +3,8 @@
     python benchmarks/all.py --out DIR [--device cpu] [--pretrained mobilenetv2_100_in1k.safetensors] [--tiny]
         [--real pets=DIR flowers-102=DIR]
 
-A script that fails or takes too long is noted in tables.md and does not stop the others. On two quiet cores all of it
-takes about an hour; `--only limit stages` runs some of it.
+A script that fails or takes too long is noted in tables.md; the others continue. On two idle cores everything takes
+about an hour; `--only limit stages` runs a part.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ SHAPELESS = ("rows.py", "stores.py")  # have no batches
 
 
 def main() -> None:
-    """Run them all."""
+    """Run all benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for JSON files, tables.md and logs")
-    parser.add_argument("--work", type=Path, help="folder for pictures and caches; default OUT/work")
+    parser.add_argument("--work", type=Path, help="folder for images and caches; default OUT/work")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--pretrained", type=Path, help="weights of mobilenetv2_100: whole fine-tunes with it, too")
-    parser.add_argument("--real", nargs="*", default=(), metavar="COMPETITION=DIR", help="real sets to measure, too")
+    parser.add_argument("--pretrained", type=Path, help="weights of mobilenetv2_100, to fine-tune it as well")
+    parser.add_argument(
+        "--real", nargs="*", default=(), metavar="COMPETITION=DIR", help="real images to measure as well"
+    )
     parser.add_argument("--tiny", action="store_true", help="a few images, small sizes: does everything work?")
     parser.add_argument("--only", nargs="*", default=(), help="names of benchmarks")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the script that runs is stopped, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the running script, too
     asked.out.mkdir(parents=True, exist_ok=True)
     work = (asked.work or asked.out / "work").absolute()
     tables = asked.out / "tables.md"
@@ -55,7 +57,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
     short = ["--seconds", "0.1" if asked.tiny else "3"]
     small = ["--model", "mobilenetv2_100", "--weights", str(asked.pretrained)] if asked.pretrained else []
     some = ["--numbers", "64", "128"] if asked.tiny else []
-    given = {  # the first one makes pictures and weights
+    given = {  # the first one makes images and weights
         "network": ["network.py"],
         "limit": ["limit.py", *short],
         "stages": ["stages.py", *short],
@@ -90,7 +92,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
 
 
 def section(out: Path, name: str, command: list[str]) -> str:
-    """Run one benchmark; return its part of tables.md. What it says on stderr goes to a log file."""
+    """Run one benchmark and return its part of tables.md; its stderr goes to a log file."""
     words = " ".join(command[1:])
     print(f"{name}: {words}", flush=True)
     began = time.perf_counter()
@@ -104,7 +106,7 @@ def section(out: Path, name: str, command: list[str]) -> str:
 
 
 def finished(command: list[str], log: IO[str]) -> tuple[str, str]:
-    """Run a command to its end; return what it printed, and what went wrong or an empty string."""
+    """Run a command; return its output, and the error or an empty string."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
     try:
         said, _ = process.communicate(timeout=LONGEST)

@@ -1,9 +1,9 @@
-"""What keeping freed memory gains on a CPU (`kagglekit.compute.memory.keep_freed_memory`), glibc's usual way beside it.
+"""Gain of keeping freed memory on a CPU (`kagglekit.compute.memory.keep_freed_memory`) over glibc's default.
 
     python benchmarks/allocator.py --models resnet18 mobilenetv2_100 --size 128 --batch 64
 
-Training steps and forward passes on synthetic tensors, in each format; each measurement in a process of its own, since
-glibc cannot be put back to what it does by itself.
+Training steps and forward passes on synthetic tensors, in each format. Each measurement has its own process, since
+glibc cannot be reset to its default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MODES = ("train", "infer")
 
 
 def main() -> None:
-    """Compare."""
+    """Compare both ways."""
     parser = options(__doc__, without=("model", "weights"))
     parser.add_argument("--models", nargs="+", default=["resnet18", "mobilenetv2_100", "convnext_atto"])
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at least")
@@ -42,20 +42,20 @@ def main() -> None:
 
 
 def cells(how: str, answers: list[tuple[float, float]]) -> dict[str, float]:
-    """Return the cells of one way: the medians of what was measured and of its CPU seconds."""
+    """Return the cells of one way: the medians of the measurements and of their CPU seconds."""
     found, cpu = (median(each) for each in zip(*answers, strict=True))
     return {how: found, f"{how}, CPU s": cpu}
 
 
 def child(model: str, how: str) -> dict[str, tuple[float, float]]:
-    """Measure in a new process; where one of glibc's variables is set, kagglekit leaves its allocator alone."""
+    """Measure in a new process; kagglekit does not touch the allocator if one of glibc's variables is set."""
     surroundings = {"MALLOC_PERTURB_": "0"} if how == "usual" else {}
     answer: dict[str, tuple[float, float]] = elsewhere("--here", model, **surroundings)
     return answer
 
 
 def measured(asked: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    """Return images/s of each mode and format, and what the process took; each with CPU seconds."""
+    """Return images/s of each mode and format and the cost of the process, each with CPU seconds."""
     asked.model, asked.weights = asked.here, ""
     batch, found = synthetic(asked), {}
     for mode in MODES:

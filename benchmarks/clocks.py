@@ -1,15 +1,14 @@
-"""Where the time of a real kagglekit run goes: clocks around its own functions, which stay what they are.
+"""Where the time of a real kagglekit run goes: clocks around its own, unchanged functions.
 
-Every second belongs to the innermost clock that runs, on the main thread. What a thread does in the background
-(decoding, making batches) only counts where the main thread waits for it. CPU seconds are those of the whole process
-while a part of the run went on, its other threads included.
+Every second counts for the innermost running clock of the main thread. Background threads (decoding, making batches)
+only count while the main thread waits for them. CPU seconds are those of the whole process during a part of the run,
+with all threads.
 
-On a GPU the loader's own thread asks for the copies to the device and for the views there, and the device works on
-after a function has returned. With `exact` every clock waits for the device when it starts and when it stops. So the
-split is that of a run in which host and device take turns: it shows how long each kind of work takes, not what is
-hidden behind what, and the whole takes longer than it does without clocks. Views and copies of the next batches count
-as what the main thread did when they were waited for, mostly compute or wait; "copy" is what is left to do when a
-batch is delivered.
+On a GPU the loader's thread requests copies and views, and the device works on after a function has returned. With
+`exact`, every clock waits for the device at its start and end. The split is then that of a run in which host and
+device take turns. It shows how long each kind of work takes, not what overlaps, and the whole takes longer than
+without clocks. Views and copies of the next batches count as what the main thread did while it waited, mostly compute
+or wait. "copy" is what remains when a batch is delivered.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from timing import cpu_seconds
 
 from kagglekit.compute.device import synchronise
 
-# Function, and what its time is called. Validation keeps all that happens inside it. "network" is building it, reading
-# weights into it and folding it; "saving" is checkpoints, weights and predictions; "scores" are the ensemble, all
+# Function, and the name of its time. Validation includes everything inside it. "network" is building it, loading
+# weights and folding; "saving" is checkpoints, weights and predictions; "scores" are the ensemble, all
 # scores and the checked CSV.
 WATCHED = {
     "kagglekit.workflows.start.planned": "plan",
@@ -58,7 +57,7 @@ KINDS = (
     *("decode", "wait", "copy", "compute", "validation", "saving"),
     *("plan", "network", "probe", "scores", "report", "rest"),
 )
-# Function, and the part of the run that begins with it; what no clock above takes is called as it says here.
+# Function, and the part of the run that starts with it; time without a clock above gets the name given here.
 PARTS = {
     "kagglekit.training.stage.cached_activations": ("activations", "compute"),
     "kagglekit.training.trainer.cached_activations": ("activations", "compute"),
@@ -84,7 +83,7 @@ class Clocks:
 
     @property
     def running(self) -> str:
-        """The kind of work that is charged now."""
+        """The kind of work that is being timed."""
         return self._running[-1][1]
 
     def _charge(self) -> None:
@@ -98,7 +97,7 @@ class Clocks:
 
     @contextmanager
     def inside(self, part: str, kind: str) -> Iterator[None]:
-        """Charge the block to a kind of work; an empty `part` is the one that runs."""
+        """Count the block as a kind of work; an empty `part` is the current one."""
         self._charge()
         outer = self._running[-1]
         self._running.append(outer if outer[1] == "validation" else (part or outer[0], kind))
@@ -121,17 +120,17 @@ def clocked(device: torch.device, exact: bool = True) -> Iterator[Clocks]:
         patches.enter_context(patch("kagglekit.workflows.single.timed_stage", _stage(clocks)))
         for source in ("kagglekit.images.loader.Loader.batches", "kagglekit.images.loader.Passes.batches"):
             patches.enter_context(patch(source, _waiting(clocks, found(source))))
-        clocks.begin()  # the functions are imported by now
+        clocks.begin()  # by now the functions are imported
         yield clocks
         with clocks.inside("run", "rest"):
-            pass  # charges what came last
+            pass  # counts the last interval
 
 
 def found(name: str) -> Any:
-    """Return what a dotted name stands for.
+    """Return the object of a dotted name.
 
     Raises:
-        AttributeError: It is not there any more: kagglekit was changed, and WATCHED or PARTS must follow.
+        AttributeError: It no longer exists: update WATCHED or PARTS.
     """
     return resolve_name(name)
 
@@ -150,9 +149,9 @@ def _timed(clocks: Clocks, name: str, part: str, kind: str) -> Callable[..., Any
 def _stage(clocks: Clocks) -> Callable[..., Any]:
     from kagglekit.workflows.single import timed_stage
 
-    def staged(work: Any, number: int) -> None:
-        with clocks.inside(work.plan.recipe.stages[number - 1].name, "rest"):
-            timed_stage(work, number)  # with the checkpoint at its end
+    def staged(context: Any, number: int) -> None:
+        with clocks.inside(context.stage(number).name, "rest"):
+            timed_stage(context, number)  # with the checkpoint at its end
 
     return staged
 

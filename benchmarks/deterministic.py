@@ -1,8 +1,8 @@
-"""What `--deterministic` costs: the same run with torch's deterministic algorithms and without, in turn.
+"""Cost of `--deterministic`: the same run with and without torch's deterministic algorithms, in turn.
 
     python benchmarks/deterministic.py --model resnet18 --size 128 --batch 64 --device cpu --runs 5
 
-Both in fp32, so that only the algorithms differ. The clock is that of training and prediction, without imports and
+Both run in fp32, so that only the algorithms differ. The time is that of training and prediction, without imports and
 decoding.
 """
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def run_seconds(asked: argparse.Namespace, cache, deterministic: bool, run: int) -> float:
-    """Return the seconds that a run's stages and predictions took."""
+    """Return the seconds of a run's stages and predictions."""
     done = api.run(
         COMPETITION,
         data=asked_for(asked),
@@ -50,7 +50,7 @@ def run_seconds(asked: argparse.Namespace, cache, deterministic: bool, run: int)
         display=for_people(json_output=True),
     )
     info = done.info()
-    return float(info["seconds"]) - float(info["decode_seconds"])
+    return float(info.seconds) - float(info.decode_seconds)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The drawn pictures as a competition: a plugin file, so that the benchmarks run what users run.
+"""The drawn images as a competition: a plugin file, so that the benchmarks run what users run.
 
 The presets are the benchmarks' recipes: ``quick`` has the epochs and steps of fastai's fine_tune(1); ``standard`` finds
-the head on cached activations instead of the frozen epoch; ``best`` has every kind of stage; ``lesson`` has nothing
-but one epoch of all layers.
+the head on cached activations instead of the frozen epoch; ``best`` has every kind of stage; ``lesson`` has
+one epoch of all layers and nothing else.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python benchmarks/features_baseline.py RUN --data DIR --weights FILE
 
-It shares nothing with kagglekit's training: Pillow reads the pictures, scikit-learn fits the regression (its
+It shares nothing with kagglekit's training: Pillow reads the images, scikit-learn fits the regression (its
 strength by cross-validation), the plain view and its mirror image are averaged. Only the split is the run's, so that
 both have seen the same training images.
 """
@@ -44,7 +44,7 @@ def main() -> None:
     run = find_run(options.run)
     info, recipe = run.info(), run.recipe()
     data = options.data.absolute()
-    table, _ = check_table(Hooks(load(info["competition"])).labels(data), data)
+    table, _ = check_table(Hooks(load(info.competition)).labels(data), data)
     valid_ids = set(load_predictions(run.predictions("ensemble", "valid")).index)
     labelled = table[table["split"] != "test"]
     held = labelled["id"].isin(valid_ids)
@@ -58,7 +58,7 @@ def main() -> None:
     ).eval()
     features = {name: extract(model, part["path"], options.size) for name, part in parts.items() if len(part)}
     extracted = time.perf_counter()
-    numbers = {name: number for number, name in enumerate(info["classes"])}
+    numbers = {name: number for number, name in enumerate(info.classes)}
     truth = {name: part["label"].map(numbers).to_numpy() for name, part in parts.items()}
     plain, mirrored = features["train"]
     strength = best_strength(plain, truth["train"].astype(int))
@@ -86,7 +86,7 @@ def extract(model: torch.nn.Module, paths: list[str], size: int) -> tuple[np.nda
 
 
 def square(path: str, size: int) -> np.ndarray:
-    """Read a picture, reduce its short side to `size`, px, and cut out the centre."""
+    """Read an image, reduce its short side to `size`, px, and cut out the centre."""
     image = Image.open(path).convert("RGB")
     scale = size / min(image.size)
     image = image.resize([max(size, round(side * scale)) for side in image.size], Image.Resampling.BILINEAR)
@@ -100,7 +100,7 @@ def fitted(strength: float, features: np.ndarray, labels: np.ndarray):
 
 
 def best_strength(features: np.ndarray, labels: np.ndarray) -> float:
-    """Return the C of the best cross-validated log loss, walking up until it gets worse."""
+    """Return the C of the best cross-validated log loss, increasing it until the loss gets worse."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # classes with fewer images than folds
         folds = list(StratifiedKFold(3, shuffle=True, random_state=0).split(features, labels))

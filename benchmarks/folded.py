@@ -2,7 +2,7 @@
 
     python benchmarks/folded.py --models resnet18 mobilenetv2_100 --size 128 --batch 64
 
-Passes over random images on the device, in each precision, channels last, the two in turn. A network without BatchNorm
+Passes over random images on the device, in each precision, channels last, in turn. A network without BatchNorm
 has no row.
 """
 
@@ -19,7 +19,7 @@ WAYS = {"plain": "infer", "folded": "infer folded"}
 
 
 def main() -> None:
-    """Compare."""
+    """Compare both."""
     parser = options(__doc__, without=("model", "weights"))
     parser.add_argument("--models", nargs="+", default=NETWORKS, help="timm models")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, at least")

@@ -2,8 +2,8 @@
 
     python benchmarks/growth.py --numbers 1000 4000 16000 64000
 
-The images are hard links to the usual JPEGs under names of their own, so that each is decoded. The network is a tiny
-one (timm's test_resnet): what is measured is what kagglekit does around it. Each number has a process of its own.
+The images are hard links to the usual JPEGs under different names, so that each is decoded. The network is tiny (timm's
+test_resnet), to measure what kagglekit does around it. Each number has its own process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from timing import PeakMemory, Report, clock, elsewhere, interleaved, medians, o
 
 
 def main() -> None:
-    """Measure each number, once unless told otherwise: what takes longest grows to minutes."""
+    """Measure each number, by default once: the longest takes minutes."""
     parser = options(__doc__, without=("weights",), model="test_resnet.r160_in1k", size=64, runs=1)
     parser.add_argument("--numbers", type=int, nargs="+", default=[1_000, 4_000, 16_000, 64_000])
     parser.add_argument("--here", type=int, default=0, help="measure this number in this process")
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
-    """Make a run of one epoch of all layers over `number` images; return what it took."""
+    """Make a run of one epoch of all layers over `number` images; return its cost."""
     from stages import clocked_run
 
     data = copies(asked_for(asked), asked.work.absolute() / "pictures", number)

@@ -1,10 +1,10 @@
-"""The ceiling: images/s of a model on synthetic tensors that are on the device already.
+"""The ceiling: images/s of a model on synthetic tensors that are already on the device.
 
     python benchmarks/limit.py --model resnet18 --size 128 --batch 64 --device cpu
 
 For each precision and memory layout: a training step of all layers, a step of the head on a frozen body, and a
-forward pass; the last two also with BatchNorm folded into the convolutions, as kagglekit's runs do it where nothing
-of the body trains. Nothing is loaded, copied or looked at in between. Without `--weights` they are random: the
+forward pass. The last two are also measured with BatchNorm folded into the convolutions, as in kagglekit's runs where
+the body does not train. Nothing is loaded, copied or read in between. Without `--weights` they are random: the
 arithmetic is the same.
 """
 
@@ -46,7 +46,7 @@ class Synthetic:
 
 @dataclass(frozen=True)
 class Speed:
-    """Images/s, and the CPU seconds that 1,000 of them take."""
+    """Images/s, and CPU seconds of 1,000 images."""
 
     rate: float
     cpu: float
@@ -101,7 +101,7 @@ def modes(model: nn.Module) -> list[str]:
 
 
 def formats(device: torch.device) -> list[Format]:
-    """List all formats worth measuring, those that kagglekit does not try included."""
+    """List all formats worth measuring, with those that kagglekit does not try."""
     tried = candidates(device)
     return [*tried, *(Format(p, channels_last=False) for p in ("bf16", "fp32") if _is_new(p, tried))]
 
@@ -117,7 +117,7 @@ def in_turn(batch: Synthetic, mode: str, chosen: Format, seconds: float, run: in
 
 
 def steady(step: Callable[[], None], n: int, device: torch.device, seconds: float, untimed: int = 1) -> Speed:
-    """Repeat a step over `n` images, at least 3 times and for `seconds`, after some that are not timed."""
+    """Repeat a step over `n` images, at least 3 times and for `seconds`, after an untimed warm-up."""
     for _ in range(untimed):
         step()
     synchronise(device)
@@ -127,14 +127,14 @@ def steady(step: Callable[[], None], n: int, device: torch.device, seconds: floa
         while steps < 3 or time.perf_counter() - started < seconds:
             step()
             steps += 1
-            if steps % 8 == 0:  # a device that is asked for much more than it has done yet would never be timed
+            if steps % 8 == 0:  # without this wait, work would queue up and never be timed
                 synchronise(device)
         synchronise(device)
     return speed(steps * n, taken)
 
 
 def speed(images: int, taken: Taken) -> Speed:
-    """Return the speed of so many images in that time."""
+    """Return the speed of `n` images in a time."""
     return Speed(images / taken.wall, 1000 * taken.cpu / images)
 
 
@@ -144,7 +144,7 @@ def speed_of(runs: Sequence[Taken]) -> Speed:
 
 
 def prepared(batch: Synthetic, mode: str, chosen: Format, compiled: bool = False) -> Callable[[], None]:
-    """Lay out model and images as a format says, and return the step of a mode."""
+    """Convert model and images to a format, and return the step of a mode."""
     kind, _, way = mode.partition(" ")
     model, images = batch.model, batch.images.contiguous(memory_format=chosen.memory_format)
     for name, parameter in model.named_parameters():
@@ -166,7 +166,7 @@ def training_step(
     chosen: Format,
     called: Callable[[Tensor], Tensor] | None = None,
 ) -> Callable[[], None]:
-    """Return a step of all parameters that want gradients; `called` is the compiled model, if it is."""
+    """Return a step of all parameters that require gradients; `called` is the compiled model, if any."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
     return partial(_train, called or model, images, targets, chosen, optimizer)

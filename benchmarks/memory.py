@@ -2,9 +2,9 @@
 
     python benchmarks/memory.py --model resnet18 --size 128 --batch 64 --device cpu
 
-Each in a process of its own: `limit.py`'s training step in the format that the run chose, and a run of kagglekit with
-every kind of stage. On a CPU the largest resident anonymous memory is looked at 50 times a second: the pages of a
-memory-mapped store are the file's and are not in it. On a GPU it is what torch has allocated at most.
+Each has its own process: `limit.py`'s training step in the format that the run chose, and a run of kagglekit with every
+kind of stage. On a CPU this is the peak resident anonymous memory, sampled 50 times a second, without the pages of a
+memory-mapped store. On a GPU it is the peak that torch has allocated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def step_bytes(asked: argparse.Namespace) -> int:
-    """Return the largest memory of a process that takes training steps on synthetic tensors."""
+    """Return the peak memory of a process that takes training steps on synthetic tensors."""
     from limit import in_turn, synthetic
 
     from kagglekit.compute.precision import choose_formats
@@ -51,7 +51,7 @@ def step_bytes(asked: argparse.Namespace) -> int:
         batch = synthetic(asked)
         known = asked.work / "formats.json"
         chosen = choose_formats(batch.model, batch.device, "auto", asked.size, asked.batch, asked.model, known)
-        memory.peak = 0  # the probe is the run's business
+        memory.peak = 0  # the run chooses the format
         if batch.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(batch.device)
         in_turn(batch, "train", chosen.train, 1.0)
@@ -59,7 +59,7 @@ def step_bytes(asked: argparse.Namespace) -> int:
 
 
 def run_bytes(asked: argparse.Namespace) -> int:
-    """Return the largest memory of a process that makes a run."""
+    """Return the peak memory of a process that makes a run."""
     from network import settings
     from stages import clocked_run
 
@@ -69,7 +69,7 @@ def run_bytes(asked: argparse.Namespace) -> int:
 
 
 def most(asked: argparse.Namespace, memory: PeakMemory) -> int:
-    """Return the device's largest memory."""
+    """Return the device's peak memory."""
     device = torch.device(asked.device)
     return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else memory.peak
 

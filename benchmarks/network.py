@@ -2,9 +2,9 @@
 
     python benchmarks/network.py --model resnet18 --work DIR
 
-Where no pretrained weights are at hand, the body is trained once, for a given number of steps, on drawn pictures of
-other classes than those of the benchmarks: random weights would make every contender guess, and BatchNorm's
-statistics would have to be found in a dozen steps.
+Without pretrained weights, the body is trained once, for a given number of steps, on drawn images of other classes than
+those of the benchmarks. With random weights every contender would guess, and BatchNorm would have a dozen steps to find
+its statistics.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ OTHER_CLASSES, PER_CLASS, SIDE, STEPS = 30, 30, 96, 150
 
 
 def main() -> None:
-    """Train the weights if they are not there, and say where they are."""
+    """Train the weights if they are missing, and print their path."""
     asked = options(__doc__).parse_args()
     print(weights_file(asked))
 
 
 def weights_file(asked: argparse.Namespace) -> Path:
-    """Return the weights asked for, or those trained on drawn pictures; these are made once for each model."""
+    """Return the given weights, or those trained on drawn images once for each model."""
     if asked.weights:
         return Path(asked.weights).absolute()
     path: Path = asked.work / f"{asked.model}-drawn{'-tiny' if asked.tiny else ''}.safetensors"
@@ -60,7 +60,7 @@ def network(asked: argparse.Namespace, n_classes: int, seed: int = 0) -> nn.Modu
 
 
 def untrained(asked: argparse.Namespace, n_classes: int) -> nn.Module:
-    """Build the same network for those who only want its arithmetic: with the weights asked for, else random ones."""
+    """Build the same network for its arithmetic alone: with the given weights, else random ones."""
     return _built(asked.model, asked.size, n_classes, weights=asked.weights, pretrained=bool(asked.weights))
 
 
@@ -77,7 +77,7 @@ def _recipe(hooks: Hooks, arch: str, size: int) -> Recipe:
 
 
 def _trained_body(name: str, device: torch.device, steps: int, per_class: int) -> dict[str, torch.Tensor]:
-    """Train a timm network for a little while; return its body's tensors."""
+    """Train a timm network briefly and return the tensors of its body."""
     torch.manual_seed(0)
     model = _built(name, SIDE, OTHER_CLASSES, pretrained=False)
     (side, *_) = round_sizes(_recipe(Hooks(load(COMPETITION)), name, SIDE), data_config(model).multiple).sizes
@@ -88,7 +88,7 @@ def _trained_body(name: str, device: torch.device, steps: int, per_class: int) -
     for _ in range(steps):
         picked = torch.randint(len(images), (64,))
         inputs = images[picked].to(device).float().div_(128).sub_(1).permute(0, 3, 1, 2)
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type != "cpu"):  # some CPUs crawl in it
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type != "cpu"):  # very slow on some CPUs
             loss = nn.functional.cross_entropy(model(inputs), labels[picked].to(device))
         loss.backward()
         optimizer.step()

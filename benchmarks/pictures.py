@@ -1,10 +1,10 @@
-"""The images of the benchmarks: 480 JPEGs of about 500 x 375 px and 70 KB in classes that can be learnt.
+"""The images of the benchmarks: 480 JPEGs of about 500 x 375 px and 70 KB in learnable classes.
 
     python benchmarks/pictures.py --folder DIR
 
 Laid out as DIR/train/CLASS/NUMBER.jpg, DIR/valid/..., DIR/test/...; the same bytes for the same arguments and
 versions of numpy and OpenCV. Each class has a colour, a direction and width of stripes, and a number of corners; in
-each picture all of them vary, and clutter of other colours lies around.
+each image all of them vary, among clutter of other colours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUALITY = 87  # gives about 70 KB
 
 
 def main() -> None:
-    """Write the pictures that are not there yet."""
+    """Write the missing images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
     for split, n in SIZES.items():
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def draw_all(folder: Path, sizes: dict[str, int] | None = None) -> Path:
-    """Write a set of pictures, unless one of these sizes is complete already; return its own folder in `folder`."""
+    """Write a set of images, unless one of these sizes is complete; return its folder in `folder`."""
     sizes = sizes or SIZES
     place = folder / "-".join(str(n) for n in sizes.values())
     if not (place / "complete").exists():
@@ -56,7 +56,7 @@ def asked_for(asked: argparse.Namespace) -> Path:
 
 
 def copies(source: Path, folder: Path, n_train: int) -> Path:
-    """Make a larger train set of hard links, each under a name of its own; valid and test stay as large as they are."""
+    """Make a larger train set of hard links, each with its own name; valid and test keep their size."""
     place = folder / f"copies-{n_train}"
     files = {split: sorted((source / split).glob("*/*.jpg")) for split in SIZES}
     wanted = {"train": n_train, "valid": len(files["valid"]), "test": len(files["test"])}
@@ -71,7 +71,7 @@ def copies(source: Path, folder: Path, n_train: int) -> Path:
 
 
 def draw(kind: int, number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Draw one picture (height, width, 3) uint8 of a class; kinds from 100 on are other classes of the same sort."""
+    """Draw one image (height, width, 3) uint8 of a class; kinds from 100 on are other classes of the same kind."""
     random = np.random.default_rng((kind, number))
     style = np.random.default_rng(1000 + kind)
     hue, angle, period, corners = (
@@ -94,7 +94,7 @@ def draw(kind: int, number: int, width: int = WIDTH, height: int = HEIGHT) -> np
 
 
 def _clutter(random: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Draw soft noise of all sizes, with a few plain shapes of any colour on it."""
+    """Draw soft noise of all sizes, with a few plain shapes of random colours."""
     picture = np.zeros((height, width, 3))
     for cells in (3, 8, 24, 80):
         rough = random.normal(0, 70 / np.sqrt(cells), (cells, cells, 3)).astype(np.float32)
@@ -107,7 +107,7 @@ def _clutter(random: np.random.Generator, width: int, height: int) -> np.ndarray
 
 
 def _shape(random: np.random.Generator, corners: int, width: int, height: int, largest: float = 0.45) -> np.ndarray:
-    """Return the mask (height, width) of a polygon somewhere in the picture."""
+    """Return the mask (height, width) of a polygon somewhere in the image."""
     radius = random.uniform(0.12, largest) * height
     centre = random.uniform((0.2 * width, 0.2 * height), (0.8 * width, 0.8 * height))
     turns = random.uniform(0, 2 * np.pi) + 2 * np.pi * np.arange(corners) / corners

@@ -1,8 +1,8 @@
 """Real images in the folders of the drawn ones (`pictures.py`), so that all contenders read the same files.
 
-What they are of is what the competition's plugin says. Two thirds are to train on, two fifteenths valid, a fifth for
-test, as of the drawn ones; each class gives its share. The test images are the competition's own where their labels are
-known, else some of the labelled ones. The files are hard links, or copies where that can't be.
+The labels come from the competition's plugin. As with the drawn ones, two thirds are for train, two fifteenths for
+valid, a fifth for test, each class in proportion. The test images are the competition's own if their labels are
+known, else some of the labelled ones. The files are hard links, or copies where links are impossible.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SEED = 0
 
 
 def data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a real set in the place of the drawn one."""
+    """Add the options that choose real images instead of drawn ones."""
     parser.add_argument("--data", metavar="COMPETITION=DIR", help="real images: pets=DIR; else drawn ones")
     parser.add_argument("--images", type=int, default=IMAGES, help="how many of them, in proportion")
 
 
 def linked(work: Path, asked: str, n: int) -> Path:
-    """Link `n` images of ``COMPETITION=DIR``, unless it was done; return their folder."""
+    """Link `n` images of ``COMPETITION=DIR``, unless they are there; return their folder."""
     competition, _, data = asked.partition("=")
     if not data:
         raise SystemExit(f"--data {asked}: write COMPETITION=DIR")
@@ -42,14 +42,14 @@ def linked(work: Path, asked: str, n: int) -> Path:
     if not (place / "complete").exists():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        with fresh_cache(work):  # an archive is unpacked there
+        with fresh_cache(work):  # archives are unpacked there
             link(drawn_by_class(Hooks(load(competition)), source, n), place)
         (place / "complete").touch()
     return place
 
 
 def drawn_by_class(hooks: Hooks, data: Path, n: int) -> pd.DataFrame:
-    """Return the table of the images to be used."""
+    """Return the table of the images to use."""
     table, _ = check_table(hooks.labels(data), data)
     table = table[table["label"].notna()]
     own_test = (table["split"] == "test") & hooks.competition().known_test_labels
@@ -72,7 +72,7 @@ def link(table: pd.DataFrame, place: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             target.hardlink_to(path)
-        except OSError:  # another file system, or files that may not be linked
+        except OSError:  # another file system, or no permission to link
             shutil.copyfile(path, target)
 
 
@@ -82,5 +82,5 @@ def image_files(place: Path) -> tuple[Path, ...]:
 
 
 def classes(place: Path) -> list[str]:
-    """List a set's classes, each of which has images to train on."""
+    """List a set's classes, each with training images."""
     return sorted(path.name for path in place.glob("train/*"))

@@ -2,8 +2,8 @@
 
     python benchmarks/rows.py
 
-The images are empty files, two thirds of them in one folder for training, the others in one for test; nothing is
-decoded. Each run is a process of its own; memory is its largest anonymous one, beyond what it had after its imports.
+The images are empty files, two thirds in a folder for training, the others in one for test. Nothing is decoded. Each
+run has its own process; memory is the peak of its anonymous memory, less that after its imports.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def measured(asked: argparse.Namespace, rows: int) -> dict[str, dict[str, float]]:
-    """Measure step after step, each with what those before it left in memory."""
+    """Measure step after step, each with what earlier ones left in memory."""
     asked.work.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, float]] = {}
     hooks, competition = Hooks(load(COMPETITION)), Competition(title="Large")
@@ -81,7 +81,7 @@ def measured(asked: argparse.Namespace, rows: int) -> dict[str, dict[str, float]
 
 
 def write(data: Path, rows: int) -> None:
-    """Write a competition of that many empty images."""
+    """Write a competition of `number` empty images."""
     names = [f"class{number:03}" for number in range(CLASSES)]
     for part in ("train", "test"):
         (data / part).mkdir()

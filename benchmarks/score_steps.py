@@ -1,4 +1,4 @@
-"""What each step adds to the score, on the same images: a table for docs/results.md.
+"""The gain of each step in score, on the same images: a table for docs/results.md.
 
     python benchmarks/score_steps.py pets=DIR dog-breed=DIR --arch NAME --set weights=FILE --out DIR
 
@@ -15,14 +15,14 @@ labels are known:
   + hill climbing     snapshots weighted by hill climbing, cross-fitted
   + features ...      the same with the features baseline among the members (`kagglekit blend`)
 
-After ± is the standard error over images. A gain is what the line's log loss is below that of the line before (the
-single model's: below the features baseline's), with the standard error of the difference, image by image.
+After ± is the standard error over images. A gain is how far the line's log loss is below that of the line before (for
+the single model: of the features baseline), with the standard error of the difference, image by image.
 
 Seconds are of the whole commands that a line needs, from process start to end; those of the lines of one model are of
 one fold's training, with the predictions of all its snapshots (mean over folds; the first decodes the images for all).
 
-OUT/score_steps.json holds what is finished: repeated, the command goes on with what is not. A command that was stopped
-is done again from its start, so that its seconds are true.
+OUT/score_steps.json keeps what has finished: repeated, the command continues with the rest. An interrupted command
+starts over, so that its seconds are right.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ HEADS = ("competition", "step", "out of fold: log loss", "gain", "accuracy", "te
 
 @dataclass(frozen=True)
 class Done:
-    """A finished command: its run, how long it took, s, and its words."""
+    """A finished command: its run, how long it took, s, and its options."""
 
     run: Run
     seconds: float
@@ -70,8 +70,8 @@ class Step:
     """A line of the table.
 
     Attributes:
-        label: What it is.
-        seconds: What it took.
+        label: Name of the step.
+        seconds: Its cost.
         valid: Losses out of fold.
         test: Losses on the test images; None where their labels are unknown.
     """
@@ -83,7 +83,7 @@ class Step:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Print a table in Markdown, a competition's lines as soon as they are there, and the commands below it."""
+    """Print a table in Markdown, each competition's lines when they are ready, and the commands below it."""
     options = arguments(words)
     print(f"| {' | '.join(HEADS)} |\n|{' --- |' * len(HEADS)}", flush=True)
     commands = []
@@ -124,7 +124,7 @@ def blend_words(options: argparse.Namespace, *runs: Done) -> list[str]:
 
 
 def finished(options: argparse.Namespace, key: str, words: list[str]) -> Done:
-    """Run a command, unless the very same one was finished before."""
+    """Run a command, unless the same one has finished before."""
     file, command = Path(options.out) / "score_steps.json", "kagglekit " + " ".join(words)
     known: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     entry = known.get(key, {})
@@ -146,10 +146,10 @@ def lines(features: Done, steps: Done, blend: Done, data: Path) -> Iterator[Step
     """Yield the steps in order."""
     info = steps.run.info()
     labels = pd.Series({row["id"]: row["label"] for row in steps.run.valid()}, dtype="str")
-    hooks = Hooks(load(info["plugin"]))
+    hooks = Hooks(load(info.plugin))
     truth = image_table(hooks, hooks.competition(), steps.run.recipe(), data.absolute())[2]
-    folds = [steps.run.fold(number) for number in info["folds"]]
-    names = [member["name"] for member in info["members"]]
+    folds = [steps.run.fold(number) for number in info.folds]
+    names = [member.name for member in info.members]
     one = mean(fold.info().seconds for fold in folds)
     whole = features.seconds + steps.seconds + blend.seconds
 
@@ -180,7 +180,7 @@ def lines(features: Done, steps: Done, blend: Done, data: Path) -> Iterator[Step
 
 
 def losses(table: pd.DataFrame, labels: pd.Series[str]) -> Losses:
-    """Judge predictions image by image, in the order of ids."""
+    """Return the losses of predictions, image by image, in the order of ids."""
     table = table.sort_index()
     numbers, values = truth_numbers(labels, table), table.to_numpy(np.float64)
     own = values[np.arange(len(numbers)), numbers].clip(SMALLEST)
@@ -188,14 +188,14 @@ def losses(table: pd.DataFrame, labels: pd.Series[str]) -> Losses:
 
 
 def test_losses(tables: Sequence[pd.DataFrame], truth: pd.Series[str] | None) -> Losses | None:
-    """Judge several models' predictions of the test images: the mean of their losses, image by image."""
+    """Return the mean losses of several models on the test images, image by image."""
     if truth is None or not len(tables[0]):
         return None
     return np.mean([losses(table, truth) for table in tables], axis=0)
 
 
 def rows(name: str, steps: Sequence[Step]) -> Iterator[str]:
-    """Word the lines of a competition."""
+    """Format the lines of a competition."""
     for number, step in enumerate(steps):
         before = steps[number - 1] if number else None
         cells = [
@@ -207,7 +207,7 @@ def rows(name: str, steps: Sequence[Step]) -> Iterator[str]:
 
 
 def judged(own: Losses | None, before: Losses | None) -> tuple[str, str, str]:
-    """Word log loss, its gain over the line before, and accuracy, each with its standard error."""
+    """Format log loss, its gain over the line before, and accuracy, each with its standard error."""
     if own is None:
         return "", "", ""
     gain = "" if before is None else with_error(before[0] - own[0], "+.4f")

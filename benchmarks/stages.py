@@ -1,11 +1,11 @@
-"""Each stage of a real run beside the ceiling of `limit.py`, and where its time goes.
+"""Each stage of a real run compared with the ceiling of `limit.py`, and where its time goes.
 
     python benchmarks/stages.py --model resnet18 --size 128 --batch 64 --device cpu [--data pets=DIR]
 
 One run of kagglekit with every kind of stage. After each run the ceiling is measured on synthetic tensors, in all
-formats, whatever the run chose: a step of all layers for `full`, one of the head on a frozen body for `frozen`, forward
-passes of as many images as the run predicted at a time for activations and predictions; the last three with BatchNorm
-folded, as in the run. The ceiling is that of the best format.
+formats: a step of all layers for `full`, one of the head on a frozen body for `frozen`, forward passes of as many
+images as the run predicted at a time for activations and predictions. The last three have BatchNorm folded, as in the
+run. The ceiling is that of the best format.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from real import classes, data_options
 from timing import Report, fresh_cache, interleaved, median, options
 
 from kagglekit import api
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.console import for_people
 from kagglekit.types.recipe import Recipe
 
-Info = dict[str, Any]  # run.json
 CEILINGS = {"activations": "infer folded", "frozen": "head folded", "full": "train", "TTA": "infer folded"}
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     data_options(parser)
     asked = parser.parse_args()
     data = asked_for(asked)
-    network(asked, len(classes(data)))  # makes the weights where there are none, and imports what a run needs
+    network(asked, len(classes(data)))  # makes missing weights, and imports what a run needs
     taken = interleaved({"run": lambda run: run_and_ceiling(asked, data)}, asked.runs)
     report = Report("stages", asked)
     answers = [one.answer for one in taken["run"]]
@@ -64,13 +64,13 @@ def run_and_ceiling(asked: argparse.Namespace, data: Path) -> dict[str, Any]:
         "spent": clocks.spent,
         "cpu": clocks.cpu,
         "images": images(info, recipe),
-        "formats": f"{info['train_format']}, {info['infer_format']} ({info['formats']})",
-        "ceilings": ceilings(asked, len(classes(data)), info["predict_batch"]),
+        "formats": f"{info.train_format}, {info.infer_format} ({info.formats})",
+        "ceilings": ceilings(asked, len(classes(data)), info.predict_batch),
     }
 
 
-def clocked_run(asked: argparse.Namespace, data: Path, preset: str, **wanted: object) -> tuple[Info, Recipe, Clocks]:
-    """Make a run with an empty store under clocks; nothing of it stays but what run.json and recipe.json say."""
+def clocked_run(asked: argparse.Namespace, data: Path, preset: str, **wanted: object) -> tuple[RunInfo, Recipe, Clocks]:
+    """Make a run with an empty store under clocks; keep only the content of run.json and recipe.json."""
     with fresh_cache(asked.work) as place, clocked(torch.device(asked.device)) as clocks:
         run = api.run(
             COMPETITION,
@@ -98,9 +98,9 @@ def ceilings(asked: argparse.Namespace, n_classes: int, predicted: int) -> dict[
     }
 
 
-def images(info: Info, recipe: Recipe) -> dict[str, int]:
+def images(info: RunInfo, recipe: Recipe) -> dict[str, int]:
     """Count the images that went through each part of a run."""
-    n = info["images"]
+    n = info.images
     snapshots = sum(stage.cycles for stage in recipe.stages if stage.snapshots) or 1
     counts = {"run": sum(n.values()), "TTA": snapshots * (1 + recipe.tta) * (n["valid"] + n["test"])}
     counts["activations"] = sum(n["train"] + n["valid"] for stage in recipe.stages if stage.precompute)
@@ -112,7 +112,7 @@ def images(info: Info, recipe: Recipe) -> dict[str, int]:
 
 
 def row(part: str, answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make a part's row of the table from all runs; stages without images of their own have no speed."""
+    """Return a part's row of the table from all runs; stages without images have no speed."""
     spent = {kind: median([answer["spent"][part].get(kind, 0.0) for answer in answers]) for kind in KINDS}
     n = answers[0]["images"].get(part)
     cells: dict[str, Any] = {"part": "store, and around the stages" if part == "run" else part, "images": n or ""}
@@ -138,7 +138,7 @@ def best_of(mode: str, answers: list[dict[str, Any]]) -> tuple[float, str]:
 
 
 def percent(share: float) -> str:
-    """Word a share."""
+    """Format a share."""
     return f"{100 * share:.1f} %"
 
 

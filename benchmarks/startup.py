@@ -1,8 +1,8 @@
-"""What a user waits for: the command line's first word, a large image table, and the first step of a second run.
+"""What a user waits for: the start of the command line, a large image table, the first step of a second run.
 
     python benchmarks/startup.py --model resnet18 --size 128
 
-Each command runs in a process of its own. The second run finds the store that the first one built; its clock starts
+Each command has its own process. The second run finds the store that the first one built; its clock starts
 after the imports (kagglekit.workflows.single, timm, scikit-learn's regression) and ends with the first training step.
 Files that it decodes are counted.
 """
@@ -34,7 +34,7 @@ from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import make_predictions
 
 ROWS, CLASSES = 100_000, 10
-# Runs in a process of its own: imports, then a clock until the first step; counts the files that are decoded.
+# Runs in its own process: imports, then a clock until the first step; counts the files that are decoded.
 SECOND_RUN = """
 import json, sys, time
 imported = time.perf_counter()
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def cells(runs: list[Taken]) -> dict[str, float | str]:
-    """Return a row's seconds: the wall clock's, or what the process measured itself."""
+    """Return a row's seconds: by the wall clock, or as measured by the process."""
     seconds = [run.answer["first_step"] if isinstance(run.answer, dict) else run.wall for run in runs]
     return {"seconds": median(seconds), "of all runs": spread(seconds), "CPU seconds": median_of(runs, "cpu")}
 
@@ -107,7 +107,7 @@ def spoken(command: Path, argument: str, run: int) -> int:
 
 
 def second_run(asked: argparse.Namespace, folder: Path):
-    """Return what starts a run, in a process of its own, that stops after its first step."""
+    """Return a contender that runs until the first step, in its own process."""
     request = {
         "competition": COMPETITION,
         "data": str(asked_for(asked)),
@@ -127,7 +127,7 @@ def second_run(asked: argparse.Namespace, folder: Path):
 
 
 def image_table(folder: Path, rows: int) -> pd.DataFrame:
-    """Make a labels hook's answer for that many files, which exist, in ten folders; a third of them are for test."""
+    """Make an image table of `number` existing files in ten folders, a third of them for test."""
     paths = [folder / "images" / str(i % 10) / f"{i:06}.jpg" for i in range(rows)]
     for path in paths:
         if not path.parent.exists():

@@ -1,13 +1,13 @@
-"""Steps and passes beside what they could be: the frozen stage, cached activations, test-time augmentation, the probe.
+"""Steps and passes compared with their ceilings: frozen stage, cached activations, test-time augmentation, formats.
 
     python benchmarks/steps.py --model resnet18 --size 128 --batch 64 --device cpu
 
 - A step of the frozen stage (body in eval mode, backward ends at the head) against one that trains BatchNorm through
   the body, as fastai's frozen stage does.
-- An epoch of the head on cached activations against one of the frozen stage, in real runs: the third of each, when
-  all is warm.
+- An epoch of the head on cached activations against one of the frozen stage, in real runs: the third of each, after a
+  warm-up.
 - One plain and four augmented views of the store's images against five forward passes over synthetic tensors.
-- The precision and layout that the probe chose against the best of all, training and inference.
+- The precision and layout that the run's benchmark chose against the best of all, for training and inference.
 - Forward passes of other numbers of images than the 64 that kagglekit predicts at a time on a CPU.
 """
 
@@ -91,7 +91,7 @@ def probe(asked: argparse.Namespace, batch: Synthetic, report: Report) -> Comput
 
 
 class _count_steps:
-    """Counts the probe's steps of each variant while the block runs."""
+    """Count the benchmark steps of each format while the block runs."""
 
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], int] = {}
@@ -114,7 +114,7 @@ class _count_steps:
 
 
 def frozen_against_batch_norm(asked: argparse.Namespace, batch: Synthetic, compute: Compute, report: Report) -> None:
-    """Compare our frozen step with one whose backward goes through the body for BatchNorm's sake."""
+    """Compare our frozen step with one whose backward goes through the body for BatchNorm."""
     contenders = {
         "head": partial(in_turn, batch, "head folded", compute.infer, asked.seconds),
         "BatchNorm": partial(_batch_norm_speed, batch, compute, asked.seconds),

@@ -1,10 +1,10 @@
-"""Building the store against Pillow in as many threads; `startup.py` has what a second run does.
+"""Building the store compared with Pillow in as many threads; `startup.py` measures a second run.
 
     python benchmarks/stores.py --size 128 [--data pets=DIR]
 
 Each contender decodes all files, reduces them to the short side of the store that serves `--size`, and writes them
 to one file. Pillow does it with the store's filter (bicubic), with its faster bilinear one, and with draft(), which
-decodes fewer pixels of worse quality.
+decodes fewer pixels at lower quality.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kagglekit.images.warp import copy_side
 
 
 def main() -> None:
-    """Compare."""
+    """Compare all contenders."""
     parser = options(__doc__, without=("model", "weights", "batch"))
     data_options(parser)
     asked = parser.parse_args()

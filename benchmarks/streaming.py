@@ -2,9 +2,9 @@
 
     python benchmarks/streaming.py --numbers 20000 200000
 
-The test images are hard links to a few hundred small JPEGs under names of their own, so that each is decoded; the
-network is a tiny one (timm's test_resnet) at 32 px. A block holds 32 MB of decoded images instead of the usual 512, so
-that both numbers have several. Each number has a process of its own, whose largest anonymous memory is watched.
+The test images are hard links to a few hundred small JPEGs under different names, so that each is decoded. The
+network is tiny (timm's test_resnet) at 32 px. A block holds 32 MB of decoded images instead of the usual 512 MB, so
+that both numbers have several. Each number has its own process, whose peak anonymous memory is measured.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 64, 48
 
 
 def main() -> None:
-    """Measure each number, once unless told otherwise."""
+    """Measure each number, by default once."""
     parser = options(__doc__, without=("weights",), model="test_resnet.r160_in1k", size=32, batch=16, runs=1)
     parser.add_argument("--numbers", type=int, nargs="+", default=[20_000, 200_000])
     parser.add_argument("--here", type=int, default=0, help="measure this number in this process")
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
-    """Make a run with so many test images; return what it took."""
+    """Make a run with `number` test images and return its cost."""
     from kagglekit import api
     from kagglekit.images import dataset
     from kagglekit.system.console import for_people
@@ -95,7 +95,7 @@ def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
 
 
 def many(folder: Path, number: int) -> Path:
-    """Draw the originals and link the test images, unless it was done; return their folder."""
+    """Draw the originals and link the test images, unless they are there; return their folder."""
     place = folder / str(number)
     if (place / "complete").exists():
         return place

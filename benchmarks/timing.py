@@ -1,4 +1,4 @@
-"""How every benchmark measures and reports: clocks, contenders in turn, the machine, a table and JSON."""
+"""What all benchmarks share: clocks, contenders in turn, the machine, a table and JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "fastai", "opencv-pytho
 
 @dataclass
 class Taken:
-    """What a piece of work took: seconds on the wall, CPU seconds (child processes included), and its answer."""
+    """The cost of some work: wall seconds, CPU seconds with child processes, and its return value."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -44,7 +44,7 @@ class Taken:
 
 
 def options(description: str | None, without: Sequence[str] = (), **defaults: Any) -> argparse.ArgumentParser:
-    """Return a parser of the shared options but for those `without` which a script does; `defaults` change theirs."""
+    """Return a parser of the shared options, except for those in `without`; `defaults` replace theirs."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     for name, how in OPTIONS.items():
         if name not in without:
@@ -71,7 +71,7 @@ def clock() -> Iterator[Taken]:
 
 
 def interleaved(contenders: Mapping[str, Callable[[int], Any]], runs: int) -> dict[str, list[Taken]]:
-    """Time each contender `runs` times, in turn: A B A B. Each is told the number of the run, from 0."""
+    """Time each contender `runs` times, in turn: A B A B. Each gets the number of the run, from 0."""
     taken: dict[str, list[Taken]] = {name: [] for name in contenders}
     for run in range(runs):
         for name, work in contenders.items():
@@ -84,7 +84,7 @@ def interleaved(contenders: Mapping[str, Callable[[int], Any]], runs: int) -> di
 
 
 def elsewhere(*words: str, **surroundings: str) -> Any:
-    """Run this script with more options in a process of its own; return the JSON of the last line that it prints."""
+    """Run this script with more options in its own process; return the JSON of its last line."""
     done = subprocess.run(
         [sys.executable, *sys.argv, *words],
         stdout=subprocess.PIPE,
@@ -111,7 +111,7 @@ def medians(answers: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def spread(numbers: Sequence[float]) -> str:
-    """Word the least and the largest."""
+    """Format the minimum and the maximum."""
     return f"{_cell(float(min(numbers)))} to {_cell(float(max(numbers)))}"
 
 
@@ -137,9 +137,9 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def commit() -> str:
-    """Return the commit of the kagglekit that is measured, with "+" where tracked files differ from it.
+    """Return the commit of the measured kagglekit, with "+" if tracked files differ from it.
 
-    Empty where the package is not one of a git checkout's own files.
+    Empty if the package is not in a git checkout.
     """
     import kagglekit
 
@@ -148,7 +148,7 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # an environment inside another checkout is not of it
+        git("ls-files", "--error-unmatch", "__init__.py")  # an environment inside another checkout is not part of it
         return git("rev-parse", "HEAD") + "+" * bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return ""
@@ -163,7 +163,7 @@ def _version(name: str) -> str:
 
 @dataclass
 class Report:
-    """What a benchmark found: rows for people, everything for machines.
+    """The result of a benchmark: rows for people, everything for machines.
 
     Attributes:
         name: The script's.
@@ -215,9 +215,9 @@ def _words(about: Mapping[str, Any], asked: argparse.Namespace) -> str:
 
 
 class PeakMemory:
-    """The largest anonymous memory of this process while the block ran, bytes: what a memory map takes is not in it.
+    """Peak anonymous memory of this process during the block, bytes, without memory maps.
 
-    The file's pages that a map shows belong to the system's cache, which drops them when it needs the room.
+    The pages of a mapped file belong to the system's cache, which drops them when memory is short.
     """
 
     def __init__(self) -> None:
@@ -249,7 +249,7 @@ def anonymous_bytes() -> int:
 
 @contextmanager
 def fresh_cache(work: Path, keep_formats: bool = True) -> Iterator[Path]:
-    """Use an empty cache folder for a while, then remove it; earlier probes are known, unless told otherwise."""
+    """Use an empty cache folder for a while, then remove it; by default it knows earlier benchmarks of formats."""
     before = os.environ.get("KAGGLEKIT_CACHE")
     memory = work / "formats.json"
     with tempfile.TemporaryDirectory(dir=work) as place:

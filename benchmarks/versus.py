@@ -1,4 +1,4 @@
-"""Contenders of a whole fine-tune: who is faster at no loss of quality."""
+"""Contenders of a whole fine-tune: which is faster without loss of quality."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from kagglekit.system.console import for_people
 
 @dataclass(frozen=True)
 class Scores:
-    """Of the test images' predictions with test-time augmentation."""
+    """Scores of the test predictions with test-time augmentation."""
 
     log_loss: float
     accuracy: float
 
 
-# Where glibc's thresholds are after a few large blocks were freed: they grow by themselves until someone sets one.
+# glibc's thresholds after a few large blocks were freed: they grow until one of them is set.
 USUAL = {"M_MMAP_MAX": (-4, 65536), "M_MMAP_THRESHOLD": (-3, 32 << 20), "M_TRIM_THRESHOLD": (-1, 64 << 20)}
 USUAL |= {"M_TOP_PAD": (-2, 128 << 10)}
 
-Contender = Callable[[int], Scores]  # told the seed
+Contender = Callable[[int], Scores]  # given the seed
 
 
 def scored(probabilities: np.ndarray, truth: Iterable[int]) -> Scores:
@@ -63,7 +63,7 @@ def ours(asked: argparse.Namespace, data: Path, preset: str, keep_formats: bool 
 
 
 def compare(name: str, asked: argparse.Namespace, contenders: Mapping[str, Contender], peers: Iterable[str]) -> None:
-    """Run all contenders in turn, each run with another seed; print times, scores and the ratios that count."""
+    """Run all contenders in turn, each run with another seed; print times, scores and ratios."""
     gc.collect()
     chosen = {who: run for who, run in contenders.items() if not asked.only or who in asked.only}
     chosen |= {peer: with_usual_allocator(chosen[peer]) for peer in peers if peer in chosen}
@@ -82,7 +82,7 @@ def compare(name: str, asked: argparse.Namespace, contenders: Mapping[str, Conte
 
 
 def with_usual_allocator(run: Contender) -> Contender:
-    """Let a peer run as it does without kagglekit in its process, which keeps freed memory (`keep_freed_memory`)."""
+    """Run a peer as without kagglekit in its process, which would keep freed memory (`keep_freed_memory`)."""
 
     def usual(seed: int) -> Scores:
         if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
@@ -103,7 +103,7 @@ def row(who: str, runs: list[Taken]) -> dict[str, Any]:
 
 
 def ratios(who: str, taken: Mapping[str, list[Taken]], peers: Iterable[str]) -> dict[str, str]:
-    """Word how many times faster one of ours is than each peer."""
+    """Format how many times faster one of ours is than each peer."""
     if not who.startswith("kagglekit"):
         return {}
     cells = {}
@@ -114,7 +114,7 @@ def ratios(who: str, taken: Mapping[str, list[Taken]], peers: Iterable[str]) -> 
 
 
 def counts(own: list[Taken], peer: list[Taken]) -> bool:
-    """Whether our mean log loss is at most the peer's plus the peer's own seed-to-seed standard deviation."""
+    """Return whether our mean log loss is at most the peer's plus the peer's own seed-to-seed standard deviation."""
     losses, theirs = ([run.answer.log_loss for run in runs] for runs in (own, peer))
     return mean(losses) <= mean(theirs) + deviation(theirs)
 
@@ -125,5 +125,5 @@ def deviation(numbers: list[float]) -> float:
 
 
 def with_deviation(numbers: list[float]) -> str:
-    """Word a mean and its numbers' standard deviation."""
+    """Format a mean and the standard deviation."""
     return f"{mean(numbers):.4f} ± {deviation(numbers):.4f}"

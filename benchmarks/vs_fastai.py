@@ -7,8 +7,8 @@ in steps of `--batch`; then they predict the test images plain and under four au
 augmentation and learning rates. kagglekit also predicts the valid images so, and writes the checked CSV. Imports do
 not count; building kagglekit's store does.
 
-fastai in three ways: the presizing its book and tutorials recommend (460 px on the CPU, the rest on the batch); one
-random resized crop an image; and that one with all that makes it faster: channels_last, frozen BatchNorm, and bf16
+fastai runs in three ways: the presizing that its book and tutorials recommend (460 px on the CPU, the rest on the
+batch); one random resized crop an image; and the same tuned for speed: channels_last, frozen BatchNorm, and bf16
 unless the CPU has no instructions for it.
 """
 
@@ -35,7 +35,7 @@ PRESIZE = 460
 
 
 def main() -> None:
-    """Compare."""
+    """Compare all contenders."""
     parser = options(__doc__)
     parser.add_argument("--epochs", type=int, default=1, help="of all layers, after one with a frozen body")
     parser.add_argument("--only", nargs="*", default=(), help="names of contenders")
@@ -53,7 +53,7 @@ def main() -> None:
         "kagglekit, first run on a machine": ours(asked, data, "quick", keep_formats=False),
     }
     import_module("fastai.vision.all")  # now, since imports do not count
-    network(asked, len(classes(data)))  # makes the weights where there are none, and imports what both need
+    network(asked, len(classes(data)))  # makes missing weights, and imports what both need
     compare("vs_fastai", asked, {**peers, **own}, peers)
 
 

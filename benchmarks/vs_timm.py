@@ -35,7 +35,7 @@ PASSES = 4
 
 
 def main() -> None:
-    """Compare."""
+    """Compare all contenders."""
     parser = options(__doc__)
     parser.add_argument("--epochs", type=int, default=1, help="of all layers, after one with a frozen body")
     parser.add_argument("--only", nargs="*", default=(), help="names of contenders")
@@ -47,7 +47,7 @@ def main() -> None:
         "kagglekit": ours(asked, data, "quick"),
         "kagglekit, head on cached activations": ours(asked, data, "standard"),
     }
-    network(asked, len(classes(data)))  # makes the weights where there are none, and imports what both need
+    network(asked, len(classes(data)))  # makes missing weights, and imports what both need
     compare("vs_timm", asked, {**peers, **own}, peers)
 
 
@@ -71,7 +71,7 @@ def timm_loop(asked: argparse.Namespace, data: Path, tuned: bool) -> Contender:
 
 
 def image_sets(data: Path) -> dict[str, Any]:
-    """Open each split, all with the same numbers of the classes: valid or test may lack some of them."""
+    """Open each split, all with the same numbers of the classes: valid or test may lack some classes."""
     numbers = {name: number for number, name in enumerate(classes(data))}
     splits = ("train", "valid", "test")
     return {split: timm.data.create_dataset("", root=data / split, class_map=numbers) for split in splits}
@@ -90,7 +90,7 @@ def loader(asked: argparse.Namespace, images: Any, augmented: bool, in_order: bo
 
 
 def workers() -> int:
-    """Return as many as fastai takes."""
+    """Return the number of workers that fastai uses."""
     return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
@@ -137,7 +137,7 @@ def precision(device: str, tuned: bool) -> Any:
 
 
 def laid_out(images: Tensor, tuned: bool) -> Tensor:
-    """Lay out a batch as the network is."""
+    """Convert a batch to the network's memory layout."""
     return images.contiguous(memory_format=torch.channels_last) if tuned else images
 
 

@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 from command_line import kagglekit, surroundings
 
 from kagglekit.cli import cli
-from kagglekit.doctor import Check, check_client
+from kagglekit.kaggle.checks import check_client
+from kagglekit.system.check import Check
 from kagglekit.system.limits import cores
 
 KEY, TOKEN, PASSWORD = "5d1f00dc0ffee0123456789abcdef012", "KGAT_planted-0123456789", "p4ssw0rd"
@@ -104,7 +105,7 @@ def test_without_credentials_the_three_ways_to_log_in_are_shown_and_kaggle_is_no
     assert result.exit_code == 0
     for words in ("access_token", "kaggle.json", "kaggle auth login"):
         assert words in result.stdout
-    assert "skipped  Kaggle login: not checked: no credentials" in result.stdout
+    assert "skipped  Kaggle login: not checked: no Kaggle credentials found" in result.stdout
 
 
 @pytest.mark.usefixtures("no_client")
@@ -133,7 +134,7 @@ def test_a_broken_key_file_is_a_problem_where_nothing_else_is_found(
 ) -> None:
     write_key(home)
     (home / ".kaggle" / "kaggle.json").write_text(f'{{"username": "ada", "key": "{KEY}')
-    problem, _ = examined(1)["credentials"]
+    (problem,) = examined(1)["credentials"]
     assert (problem.status, "not valid JSON" in problem.found) == ("problem", True)
     result = ask("--offline")
     assert result.exit_code == 1
@@ -172,7 +173,7 @@ def kaggle_that_answers(status: int) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("kind", ["token", "key"])
 def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: int, accepted: bool, kind: str) -> None:
     write_key(home)
-    code = "from kagglekit.doctor import kaggle_accepts; print(kaggle_accepts(5))"
+    code = "from kagglekit.kaggle.checks import kaggle_accepts; print(kaggle_accepts(5))"
     with kaggle_that_answers(status) as variables:
         environment = {**surroundings(home), **variables, **({"KAGGLE_API_TOKEN": TOKEN} if kind == "token" else {})}
         done = forks.run(["-c", code], home, environment)
@@ -196,7 +197,7 @@ def test_only_a_refusal_is_a_problem(
     home: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool | None, str], status: str, words: str
 ) -> None:
     write_key(home)
-    monkeypatch.setattr("kagglekit.doctor.kaggle_accepts", lambda _: answer)
+    monkeypatch.setattr("kagglekit.kaggle.checks.kaggle_accepts", lambda _: answer)
     result = ask()
     assert result.exit_code == (status == "problem")
     assert f"{status:8} Kaggle login: {words}\n" in result.stdout
@@ -232,6 +233,31 @@ def test_a_client_that_cannot_be_imported_is_a_problem(
     assert check.status == "problem"
     assert re.search(words, check.found)
     assert "pip install --upgrade kaggle" in check.hint
+
+
+@pytest.mark.parametrize("path", [None, "", ".", ":"])
+@pytest.mark.parametrize("name", ["kaggle.py", "kaggle/__init__.py", "six.py"])
+def test_a_module_of_the_working_folder_is_not_run(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str | None
+) -> None:
+    (home / name).parent.mkdir(exist_ok=True)
+    (home / name).write_text(f"open({str(home / 'was-run')!r}, 'w')\nraise SystemExit(3)")
+    if path is not None:
+        monkeypatch.setenv("PYTHONPATH", path)
+    (check,) = check_client()
+    assert (check.status, "imported in" in check.found) == ("ok", True)
+    assert not (home / "was-run").exists()
+
+
+@pytest.mark.parametrize("name", ["kaggle.py", "kaggle/__init__.py"])
+def test_the_login_does_not_run_a_module_of_the_working_folder(home: Path, name: str) -> None:
+    write_key(home)
+    (home / name).parent.mkdir(exist_ok=True)
+    (home / name).write_text(f"open({str(home / 'was-run')!r}, 'w')")
+    done = kagglekit("doctor", cwd=home)
+    assert "warning  Kaggle login: could not be checked: " in done.stdout, done.stdout
+    assert f"{name} would be imported in place of the kaggle client" in done.stdout
+    assert not (home / "was-run").exists()
 
 
 def test_a_client_whose_import_hangs_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

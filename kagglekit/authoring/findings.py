@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from kagglekit.system.errors import UserError
+from kagglekit.system.printable import printable_lines
 
 T = TypeVar("T")
 Status = Literal["ok", "note", "problem", "not checked"]
@@ -60,4 +61,4 @@ def describe_finding(finding: Finding) -> str:
     """Return a finding's lines: the result first, then the place and the fix."""
     lines = [f"{finding.status:<12} {finding.check:<12} {finding.what}"]
     lines += [f"{'':<26}{label}: {text}" for label, text in (("at", finding.at), ("fix", finding.fix)) if text]
-    return "\n".join(lines if finding.status in ("problem", "note", "not checked") else lines[:1])
+    return printable_lines("\n".join(lines if finding.status in ("problem", "note", "not checked") else lines[:1]))

@@ -12,6 +12,7 @@ import click
 from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.printable import printable_lines
 from kagglekit.system.signals import Stopped
 
 SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
@@ -103,7 +104,7 @@ def _fail(message: str, code: int) -> NoReturn:
     """Print a message without the secrets in it, and exit."""
     from kagglekit.kaggle.credentials import masked
 
-    click.echo(masked(message), err=True)
+    click.echo(printable_lines(masked(message)), err=True)
     sys.exit(code)
 
 

@@ -11,7 +11,7 @@ import click
 from kagglekit.cli.options import json_option
 
 if TYPE_CHECKING:
-    from kagglekit.doctor import Check
+    from kagglekit.system.check import Check
     from kagglekit.system.console import Display
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}

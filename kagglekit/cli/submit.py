@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--status", is_flag=True, help="Show the state of a RUN's submission, or of Kaggle's number REF.")
 @data_option("Folder with sample_submission.csv.")
 @out_option()
-@timeout_option("a response")
+@timeout_option("a response; does not limit the scoring, which may take an hour")
 def submit(
     what: tuple[str, ...],
     message: str,

@@ -13,13 +13,17 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kagglekit.system.errors import UserError
+
 TOKEN, KEY, OAUTH = "access token", "user name and key", "OAuth login"
 SETTINGS = "https://www.kaggle.com/settings/api"
 _PAIR = {"username": "KAGGLE_USERNAME", "key": "KAGGLE_KEY"}
+_BOM, _NO_BOM = "\ufeff", "save it as UTF-8 without BOM"
 _MIN_SECRET = 4  # characters: masking shorter secrets would garble every message
 
 
@@ -57,6 +61,28 @@ def credential_problems() -> list[str]:
     return [problem for source in _sources() for problem in source.problems]
 
 
+def no_credentials() -> UserError:
+    """Return the error that there are no usable credentials, with the problems of those that exist."""
+    problems = credential_problems() or _misplaced()
+    what = f"no usable Kaggle credentials: {'; '.join(problems)}" if problems else "no Kaggle credentials found"
+    return UserError(what, how_to_log_in())
+
+
+def _misplaced() -> list[str]:
+    """Return what looks like a kaggle.json but is not read: another name, or another folder."""
+    right = config_folder() / "kaggle.json"
+    folders = {config_folder(), Path("~/.kaggle").expanduser(), Path("~/.config/kaggle").expanduser()}
+    files = sorted(file for folder in folders for file in _files(folder) if file != right)
+    similar = [file for file in files if re.fullmatch(r"kaggle\b.*\.json(\.\w+)?", file.name, re.IGNORECASE)]
+    return [f"{short(file)} is not read: move it to {short(right)}" for file in similar]
+
+
+def _files(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return [file for file in folder.iterdir() if file.is_file()]
+    return []
+
+
 def how_to_log_in() -> str:
     """Describe the three ways to log in."""
     return (
@@ -87,14 +113,26 @@ def secrets() -> set[str]:
 
 
 def broken_secret() -> str:
-    """Return why the credential in effect cannot be sent: whitespace in its secret; empty if it can be.
+    """Return why the credential in effect cannot be read or sent; empty if it can be.
 
-    HTTP libraries would show such a secret in their error messages.
+    HTTP libraries would show a secret with line breaks in their error messages.
     """
     source = next((source for source in _sources() if source.credential), None)
-    if source and source.credential and any(re.search(r"\s", secret) for secret in source.secrets):
-        return f"{source.credential.source} contains whitespace or line breaks"
-    return ""
+    if source is None or source.credential is None:
+        return ""
+    if not source.secrets:  # the file cannot be read
+        return source.problems[0]
+    flaw = next(filter(None, map(_flaw, source.secrets)), "")
+    return f"{source.credential.source} {flaw}" if flaw else ""
+
+
+def _flaw(secret: str) -> str:
+    """Return why no request can carry a secret; empty if it can."""
+    if secret.startswith(_BOM):
+        return f"begins with a byte order mark (BOM): {_NO_BOM}"
+    if re.search(r"\s", secret):
+        return "contains whitespace or line breaks"
+    return "" if re.fullmatch(r"[!-~]*", secret) else "contains characters that no token or key has"
 
 
 def config_folder() -> Path:
@@ -164,9 +202,8 @@ def _oddities(source: str, token: str) -> tuple[str, ...]:
     """Return why a text cannot be a token."""
     if token.startswith("{"):
         return (f"{source} contains JSON, not a token; kaggle.json belongs in {short(config_folder())}",)
-    if re.search(r"\s", token):
-        return (f"{source} contains whitespace or several lines, which no token has",)
-    return ()
+    flaw = _flaw(token)
+    return (f"{source} {flaw}",) if flaw else ()
 
 
 def _key() -> _Source:
@@ -217,7 +254,10 @@ def _json_object(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         read = json.loads(text) if text is not None else {}
     except ValueError:  # its message could contain a part of the file
-        return {}, [f"{short(path)} is not valid JSON: the client ignores it", *problems]
+        reason = "is empty" if not text else "is not valid JSON: the client ignores it"
+        if text and text.startswith(_BOM):
+            reason = f"begins with a byte order mark (BOM), and the client ignores it: {_NO_BOM}"
+        return {}, [f"{short(path)} {reason}", *problems]
     if not isinstance(read, dict):
         return {}, [f"{short(path)} contains no JSON object", *problems]
     return read, [*problems]
@@ -231,7 +271,7 @@ def _text(path: Path, source: str) -> tuple[str | None, tuple[str, ...]]:
     except (FileNotFoundError, NotADirectoryError):
         return None, ()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 text; {_NO_BOM}"
         return None, (f"{source} cannot be read: {reason}",)
     return text, (f"other users of this machine can read {short(path)}: chmod 600 {short(path)}",) if is_shared else ()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from kagglekit.kaggle.credentials import find_credentials, masked
+from kagglekit.kaggle.credentials import find_credentials, masked, no_credentials
 from kagglekit.kaggle.retry import retry_after, short_reason
 from kagglekit.system.console import duration
 from kagglekit.system.errors import UserError
@@ -143,7 +143,7 @@ def midnight() -> str:
 
 def _wrong_credentials(said: str) -> UserError:
     found = find_credentials()
-    used = f"the {found[0].kind} from {found[0].source}" if found else "none were found"
+    used = f"the {found[0].kind} from {found[0].source}" if found else no_credentials().what
     hint = "create a new token on https://www.kaggle.com/settings/api"
     if len(found) > 1:
         hint += f", or remove the one in use: {found[1].source} would then take effect"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 from kagglekit.kaggle.client import Kaggle, Submission
@@ -86,21 +85,22 @@ def connected(timeout: float, display: Display) -> Kaggle:
 
 
 def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
-    """Request a submission, at growing intervals, until it is scored or refused.
+    """Request a submission, at growing intervals, until it is scored or refused; the timeout does not limit this.
 
     Raises:
         UserError: A call to Kaggle fails, or scoring takes more than an hour.
     """
-    started, pause = time.monotonic(), 1.0
+    clock, pause = kaggle.retry.clock, 1.0
+    started = clock.now()
     with deferred_stop(), live(display, f"waiting for the score of {ref}"):
         while True:
             found = kaggle.submission(ref)
             stop_if_asked()
             if found.status != "pending":
                 return found
-            if time.monotonic() - started > MAX_WAIT:
+            if clock.now() - started > MAX_WAIT:
                 raise UserError(f"Kaggle has no score for {ref} after {duration(MAX_WAIT)}")
-            time.sleep(pause)
+            clock.sleep(pause)
             pause = min(MAX_PAUSE, pause * 1.5)
 
 

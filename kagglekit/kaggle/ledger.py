@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from kagglekit.kaggle.client import Kaggle, Submission
+from kagglekit.kaggle.retry import is_temporary
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
+
+SEARCH = 60.0  # s for which Kaggle may still process a submission before its lists show it
+RECENT = timedelta(minutes=10)  # after which a submission that is not listed does not exist
+FIRST_PAUSE, MAX_PAUSE = 0.5, 5.0  # s between two looks
 
 
 def record_of_file(slug: str, file: Path) -> Run:
@@ -27,12 +32,12 @@ def digest(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
-def new_entry(file: Path, message: str, token: str) -> dict[str, Any]:
+def new_entry(file: Path, message: str, token: str, sent: datetime) -> dict[str, Any]:
     """Return the entry of a submission before Kaggle has responded."""
     return {
         "token": token,
         "ref": None,
-        "sent": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sent": sent.isoformat(timespec="seconds"),
         "message": message,
         "status": "sending",
         "public": None,
@@ -64,19 +69,61 @@ def keep_score(record: Run | None, found: Submission) -> None:
 def find_open(record: Run, slug: str, kaggle: Kaggle) -> Submission | None:
     """Return the submission of an earlier call that ended before Kaggle's response arrived.
 
-    An entry without a submission never arrived, and is marked so.
+    A submission that was sent less than ten minutes ago may still be on its way: it is searched for a minute. An
+    entry without a submission never arrived, and is marked so.
 
     Raises:
         UserError: A call to Kaggle fails.
     """
     for entry in record.submissions():
         if entry["status"] == "sending":
-            found = kaggle.find_submission(slug, entry["token"])
+            if recent := _is_recent(entry, kaggle.retry.clock.utc()):
+                kaggle.retry.report("looking for the submission of an interrupted attempt, for up to a minute")
+            found = search(kaggle, slug, entry["token"], SEARCH if recent else 0)
             if found:
                 write_entry(record, {**entry, "status": found.status, "ref": found.ref})
                 return found
             write_entry(record, {**entry, "status": "error", "error": "it never arrived"})
     return None
+
+
+def _is_recent(entry: Mapping[str, Any], now: datetime) -> bool:
+    """Whether an entry was sent less than ten minutes ago; one from the future counts, for clocks may be wrong."""
+    try:
+        sent = datetime.fromisoformat(entry["sent"])
+    except (ValueError, TypeError, KeyError):
+        return True
+    return now - (sent if sent.tzinfo else sent.replace(tzinfo=UTC)) < RECENT
+
+
+def search(kaggle: Kaggle, slug: str, token: str, seconds: float = SEARCH) -> Submission | None:
+    """Look for a submission by its token, repeatedly until `seconds` have passed: Kaggle's lists lag behind.
+
+    The timeout of `kaggle` does not shorten the search: a second submission cannot be undone.
+
+    Raises:
+        UserError: The last call to Kaggle failed, so that it is unknown whether the submission exists.
+    """
+    clock = kaggle.retry.clock
+    until, pause = clock.now() + seconds, FIRST_PAUSE
+    while True:
+        is_last = clock.now() >= until
+        try:
+            if (found := kaggle.find_submission(slug, token)) or is_last:
+                return found
+        except UserError as error:
+            if is_last or not (isinstance(error.__cause__, Exception) and is_temporary(error.__cause__)):
+                raise unknown_outcome(error) from error
+        clock.sleep(min(pause, max(0.0, until - clock.now())))
+        pause = min(MAX_PAUSE, 2 * pause)
+
+
+def unknown_outcome(error: UserError) -> UserError:
+    """Return the error of a submission whose outcome is unknown, since a call to Kaggle failed with `error`."""
+    return UserError(
+        f"unknown whether the file was submitted: Kaggle's response was lost ({error.what})",
+        "run the same command again later: it looks for the submission before it sends anything",
+    )
 
 
 def last_submission(run: Run, kaggle: Kaggle) -> int:
@@ -86,8 +133,10 @@ def last_submission(run: Run, kaggle: Kaggle) -> int:
         UserError: There is none.
     """
     slug = run.info().slug
-    if slug and (found := find_open(run, slug, kaggle)):
-        return found.ref
+    if slug and any(entry["status"] == "sending" for entry in run.submissions()):
+        with locked(run):
+            if found := find_open(run, slug, kaggle):
+                return found.ref
     refs = [int(entry["ref"]) for entry in run.submissions() if entry["ref"]]
     if not refs:
         raise UserError(f"{run.name} was not submitted to Kaggle", f"submit it: kagglekit submit {run.name}")

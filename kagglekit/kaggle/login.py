@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.credentials import broken_secret, find_credentials, how_to_log_in, masked
+from kagglekit.kaggle.credentials import (
+    broken_secret,
+    credential_problems,
+    find_credentials,
+    how_to_log_in,
+    masked,
+    no_credentials,
+)
 from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.system.errors import UserError
@@ -29,9 +38,9 @@ def connect(retry: RetryPolicy) -> Kaggle:
     """
     found = find_credentials()
     if not found:
-        raise UserError("no Kaggle credentials found", how_to_log_in())
+        raise no_credentials()
     if broken := broken_secret():
-        raise UserError(f"the credentials cannot be used: {broken}", f"save them again to {found[0].source}")
+        raise UserError(f"the Kaggle credentials cannot be used: {broken}", how_to_log_in())
     try:
         return Kaggle(call(retry, lambda: _logged_in(retry.timeouts)), retry)
     except UserError:
@@ -61,6 +70,7 @@ def check_login(seconds: float) -> str:
 
 def _logged_in(timeouts: tuple[float, float]) -> Any:
     """Import the client and log in, with its output hidden and every request bounded in time."""
+    _refuse_impostor()
     with redirect_stdout(StringIO()), _timeouts_everywhere(timeouts):
         try:
             api = _api_class(timeouts)()
@@ -72,8 +82,24 @@ def _logged_in(timeouts: tuple[float, float]) -> Any:
         try:
             api.authenticate()
         except SystemExit:
-            raise UserError("the kaggle client accepts none of the credentials it finds", how_to_log_in()) from None
+            problems = "".join(f"; {problem}" for problem in credential_problems())
+            what = f"the kaggle client accepts none of the credentials it finds{problems}"
+            raise UserError(what, how_to_log_in()) from None
     return api
+
+
+def _refuse_impostor() -> None:
+    """Check that the client is not a file of the working folder, which ``python -m kagglekit`` would import.
+
+    Raises:
+        UserError: It is.
+    """
+    spec = find_spec("kaggle")
+    folder = Path.cwd()
+    if spec and spec.origin and Path(spec.origin).absolute() in (folder / "kaggle.py", folder / "kaggle/__init__.py"):
+        raise UserError(
+            f"{spec.origin} would be imported in place of the kaggle client", "rename it, or work in another folder"
+        )
 
 
 def _api_class(timeouts: tuple[float, float]) -> Any:

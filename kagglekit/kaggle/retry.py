@@ -24,6 +24,22 @@ class Fault(Exception):
     """A transfer failed and may succeed when retried; the message is a few words."""
 
 
+class Clock:
+    """The time, and waiting for it; tests inject another one."""
+
+    def now(self) -> float:
+        """Return the seconds since a fixed moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def utc(self) -> datetime:
+        """Return the date and time, UTC."""
+        return datetime.now(UTC)
+
+
 def _silent(text: str) -> None:
     pass
 
@@ -38,14 +54,19 @@ class RetryPolicy:
     Attributes:
         seconds: Seconds without progress after which it gives up.
         report: Receives lines for the user.
+        clock: Measures the time.
         faults: The errors so far, a few words each.
     """
 
     seconds: float = 300.0
     report: Callable[[str], None] = _silent
+    clock: Clock = field(default_factory=Clock)
     faults: list[str] = field(default_factory=list, init=False)
-    _since: float = field(default_factory=time.monotonic, init=False)
+    _since: float = field(init=False)
     _in_a_row: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock.now()
 
     @property
     def timeouts(self) -> tuple[float, float]:
@@ -55,7 +76,7 @@ class RetryPolicy:
     @property
     def over(self) -> bool:
         """Whether the time without progress is used up."""
-        return time.monotonic() - self._since >= self.seconds
+        return self.clock.now() - self._since >= self.seconds
 
     def fresh(self) -> RetryPolicy:
         """Return the same policy with its own clock, which starts now."""
@@ -63,7 +84,7 @@ class RetryPolicy:
 
     def progressed(self) -> None:
         """Restart the clock."""
-        self._since, self._in_a_row = time.monotonic(), 0
+        self._since, self._in_a_row = self.clock.now(), 0
 
     def wait(self, error: Exception) -> None:
         """Sleep until the next attempt.
@@ -74,7 +95,7 @@ class RetryPolicy:
         pause = self.pause(error)
         if pause >= REPORTED_FROM:
             self.report(f"{short_reason(error)}; retrying in {pause:.0f} s")
-        time.sleep(pause)
+        self.clock.sleep(pause)
 
     def pause(self, error: Exception) -> float:
         """Return the seconds to sleep: 0.5 s, doubled at each error in a row up to 30 s, minus a random 0 to 50 %.
@@ -85,7 +106,7 @@ class RetryPolicy:
             Exception: See `wait`.
         """
         self.faults.append(short_reason(error))
-        left = self.seconds - (time.monotonic() - self._since)
+        left = self.seconds - (self.clock.now() - self._since)
         asked = retry_after(error) or 0.0
         if not is_temporary(error) or left <= 0 or asked > left:
             raise error

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from kagglekit.kaggle.client import Facts, Kaggle, Limits, Submission
 from kagglekit.kaggle.failures import explain, midnight, refusal
-from kagglekit.kaggle.ledger import find_open, locked, new_entry, write_entry
+from kagglekit.kaggle.ledger import find_open, locked, new_entry, search, unknown_outcome, write_entry
 from kagglekit.kaggle.retry import RetryPolicy, short_reason
 from kagglekit.kaggle.transport import network_errors, status
 from kagglekit.kaggle.upload import AddressExpired, upload
@@ -97,13 +97,15 @@ def submit(package: Package, kaggle: Kaggle, ask: Ask | None, display: Display) 
             return found
         confirm(package.record, check_open(kaggle, package.slug, display), ask)
         blob = _send_bytes(package, kaggle, display)
-        entry = new_entry(package.file, package.message, uuid4().hex[:12])
-        write_entry(package.record, entry)
+        entry = new_entry(package.file, package.message, uuid4().hex[:12], kaggle.retry.clock.utc())
         try:
-            ref = _create(package, kaggle, blob, entry["token"])
+            ref = _create(package, kaggle, blob, entry)
         except _Refused as error:
             write_entry(package.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
+        except KeyboardInterrupt:
+            display.report("it may have been submitted: the same command looks for it before it sends anything")
+            raise
         write_entry(package.record, {**entry, "status": "pending", "ref": ref})
     display.report(f"submitted {package.file.name} as {ref}: {package.message}")
     return Submission(ref, package.message, "pending", None, None, "", package.file.name, entry["sent"])
@@ -135,51 +137,33 @@ def _send_bytes(package: Package, kaggle: Kaggle, display: Display) -> str:
             return blob
 
 
-def _create(package: Package, kaggle: Kaggle, blob: str, token: str) -> int:
+def _create(package: Package, kaggle: Kaggle, blob: str, entry: dict[str, Any]) -> int:
     """Create the submission; if Kaggle's response is lost, look for it before sending anything again.
 
-    Only a clear refusal counts as one: after any other error the submission may exist.
+    Only a clear refusal counts as one: after any other error the submission may exist. The entry is written before
+    each attempt, so that the next command knows of it whatever happens to this one.
     """
     retry = kaggle.retry.fresh()
-    description = f"[{token}] {package.message}"[:MAX_MESSAGE]
+    description = f"[{entry['token']}] {package.message}"[:MAX_MESSAGE]
     while True:
+        entry["sent"] = retry.clock.utc().isoformat(timespec="seconds")
+        write_entry(package.record, entry)
         try:
             ref, said = kaggle.create_submission(package.slug, blob, description)
         except Exception as error:
             if 400 <= status(error) < 500 and status(error) not in (408, 429):
                 raise _Refused(explain(error, package.slug, lambda _: True)) from error
             last = _pause(error, retry)
-            if found := _search(package, kaggle, token):
+            if found := search(kaggle, package.slug, entry["token"]):
                 retry.recovered()
                 return found.ref
             if last:
-                raise _unknown(explain(last, package.slug, lambda _: True)) from last
+                raise unknown_outcome(explain(last, package.slug, lambda _: True)) from last
             continue
         retry.recovered()
         if ref:
             return ref
         raise _Refused(UserError(f"Kaggle created no submission: {said}", TRY_AGAIN))
-
-
-def _search(package: Package, kaggle: Kaggle, token: str) -> Submission | None:
-    """Look for a submission repeatedly, for a fifth of the timeout: Kaggle may still be processing it."""
-    until, pause = time.monotonic() + min(60.0, kaggle.retry.seconds / 5), kaggle.retry.seconds / 300
-    while True:
-        try:
-            found = kaggle.find_submission(package.slug, token)
-        except UserError as error:
-            raise _unknown(error) from error
-        if found or time.monotonic() + pause > until:
-            return found
-        time.sleep(pause)
-        pause *= 2
-
-
-def _unknown(error: UserError) -> UserError:
-    return UserError(
-        f"unknown whether the file was submitted: Kaggle's response was lost ({error.what})",
-        "run the same command again later: it looks for the submission before it sends anything",
-    )
 
 
 def _pause(error: Exception, retry: RetryPolicy) -> Exception | None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from kagglekit.data.sample import Wanted
 
 
+SUFFIXES = (".csv", ".zip", ".gz")  # of the files that Kaggle accepts and that can be checked here
+
+
 @dataclass(frozen=True)
 class Target:
     """A file and its competition.
@@ -137,7 +140,8 @@ def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
     from kagglekit.data.csv_file import read_csv
     from kagglekit.data.sample import Wanted
 
-    rows, info = read_csv(target.file), target.run.info() if target.run else RunInfo()
+    hint = "save it as a CSV file like the sample submission"
+    rows, info = read_csv(target.file, hint), target.run.info() if target.run else RunInfo()
     images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
     classes = frozenset(info.classes)
     columns = frozenset(map(str, rows.columns[1:]))
@@ -171,14 +175,16 @@ def _of_run(competition: str, run: Run) -> Target:
 def _of_file(competition: str, file: Path) -> Target:
     if not file.is_file():
         raise UserError(f"file not found: {file}")
+    if file.suffix.lower() not in SUFFIXES:
+        raise UserError(f"cannot submit {file}: Kaggle accepts {', '.join(SUFFIXES)}", "save it as a CSV file")
     facts = Hooks(load(competition)).competition()
     return Target(competition, facts.title, facts.slug, file, None)
 
 
 def _is_foreign_file(word: str) -> bool:
-    """Whether a word names a CSV other than a run's own submission."""
+    """Whether a word names a file other than a run's own submission; one that does not exist is known by its suffix."""
     path = Path(word)
-    return path.suffix == ".csv" and not _is_own(path)
+    return (path.is_file() or path.suffix.lower() in SUFFIXES) and not path.is_dir() and not _is_own(path)
 
 
 def _is_own(file: Path) -> bool:
@@ -189,7 +195,7 @@ def _is_own(file: Path) -> bool:
 
 def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
-    run = Run(path.parent) if path.suffix == ".csv" else find_run(word, out, competition)
+    run = Run(path.parent) if _is_own(path) else find_run(word, out, competition)
     if competition and (own := run.info().competition) != competition:
         raise UserError(f"{run.folder} is a run of {own}, not {competition}")
     return run

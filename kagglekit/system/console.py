@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from kagglekit.system.printable import printable, printable_lines
+
 T = TypeVar("T")
 
 
@@ -26,17 +28,17 @@ class Display:
 
     def report(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, markup=False)
+        self.console.print(printable_lines(text), markup=False)
 
     say = report  # its name in plugins written for the first 0.1
 
     def warn(self, text: str) -> None:
         """Print a warning."""
-        self.console.print(f"warning: {text}", style="yellow", markup=False)
+        self.console.print(f"warning: {printable_lines(text)}", style="yellow", markup=False)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
         """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated."""
-        lines = [[str(cell) for cell in line] for line in (columns, *rows)]
+        lines = [[printable(str(cell)) for cell in line] for line in (columns, *rows)]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         for block in _blocks(widths, keys, self.console.width if self.console.is_terminal else sys.maxsize):
             for number, line in enumerate(lines):
@@ -53,15 +55,16 @@ class Display:
             unit: The unit of the count. ``bytes`` are shown as kB, MB or GB.
         """
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
         hidden = not self.console.is_terminal
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
-            yield Bar(progress, progress.add_task(what, total=total, note=""), total, time.perf_counter(), unit)
+            task = progress.add_task(printable(what), total=total, note="")
+            yield Bar(progress, task, total, time.perf_counter(), unit)
 
     def track(self, what: str, total: int, work: Iterable[T], size: int = 1) -> Iterator[T]:
         """Show a bar over `work`, each item of which is `size` of `total`."""
@@ -97,7 +100,7 @@ class Bar:
     def advance(self, n: int, note: str = "") -> None:
         """Advance by `n`, at most to the end; show the rate and the last `note` that was not empty."""
         self.done = self.done + n if self.total is None else min(self.done + n, self.total)
-        self.note = note or self.note
+        self.note = printable(note) or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
         self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
 

@@ -1,13 +1,20 @@
-"""Show text from outside: names of files, classes and columns may hold anything."""
+"""Show text from outside: names of files, classes and columns, titles and messages may hold anything."""
 
 from __future__ import annotations
+
+import unicodedata
+
+_JOINER = "\u200d"  # of emoji, and of letters in some scripts
 
 
 def printable(text: str) -> str:
     r"""Escape line breaks, control characters, marks that reorder text, and lone surrogates: ``\n``, ``\u202e``."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def printable_lines(text: str) -> str:
+    """Escape as `printable` does, but for line feeds and tabs."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def shortened(text: str, most: int) -> str:
@@ -16,3 +23,8 @@ def shortened(text: str, most: int) -> str:
         return text
     end = (most - 3) // 2
     return f"{text[: most - 3 - end]}...{text[-end:]}"
+
+
+def _shown(letter: str) -> str:
+    kept = letter.isprintable() or letter == _JOINER or unicodedata.category(letter) == "Zs"
+    return letter if kept else repr(letter)[1:-1]

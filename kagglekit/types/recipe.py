@@ -12,6 +12,7 @@ Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
 AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", with the equivalent flag
 
 
@@ -68,9 +69,9 @@ class Stage(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     size: Size
-    cycles: int = Field(1, ge=1)
-    cycle_len: int = Field(1, ge=1)
-    cycle_mult: int = Field(1, ge=1)
+    cycles: int = Field(1, ge=1, le=MOST_CYCLES)
+    cycle_len: int = Field(1, ge=1, le=MOST_EPOCHS)
+    cycle_mult: int = Field(1, ge=1, le=100)
     schedule: str = "one-cycle"
     lr: Rate = 1e-3
     find_lr: bool = False
@@ -127,6 +128,10 @@ class Stage(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.epochs > MOST_EPOCHS:
+            raise ValueError(
+                f"{self.cycles} cycles have more than {MOST_EPOCHS:,} epochs: fewer, or a smaller cycle_mult"
+            )
         if self.precompute and self.freeze_to != -1:
             raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):

@@ -10,7 +10,8 @@ import requests
 from downloading import offer_dog_breed
 from kaggle_https import add_dog_breed, speaking
 from kaggle_server import KaggleServer
-from submitting import accept_submissions, dog_run
+from kaggle_session import become_customer
+from submitting import Customer, accept_submissions, dog_run
 
 from kagglekit.runs.folder import Run
 
@@ -53,3 +54,10 @@ def session(server: KaggleServer, tmp_path: Path) -> Iterator[requests.Session]:
 def file(tmp_path: Path) -> Path:
     """Return the place of a file to fetch."""
     return tmp_path / "data" / "train.zip"
+
+
+@pytest.fixture
+def customer(server: KaggleServer, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Customer:
+    """Direct this process to the server; return what submits the run with an injected clock."""
+    become_customer(monkeypatch, server, tmp_path)
+    return Customer(server, run)

@@ -21,12 +21,17 @@ from kagglekit.kaggle.credentials import (
     OAUTH,
     TOKEN,
     Credential,
+    broken_secret,
     credential_problems,
     find_credentials,
     how_to_log_in,
     masked,
+    no_credentials,
     secrets,
 )
+from kagglekit.kaggle.login import connect
+from kagglekit.kaggle.retry import RetryPolicy
+from kagglekit.system.errors import UserError
 
 TOKENS = {name: f"KGAT_{name}-0123456789abcdef" for name in ("environment", "file", "text", "notebook", "misnamed")}
 KEYS = {"stored": "5d1f00dc0ffee0123456789abcdef012", "given": "abad1dea0123456789abcdef01234567"}
@@ -133,6 +138,9 @@ def test_without_a_kaggle_folder_linux_looks_in_the_config_folder(home: Path) ->
         ("kaggle.json", ["ada"], "~/.kaggle/kaggle.json contains no JSON object"),
         ("kaggle.json", {"username": "ada"}, "neither ~/.kaggle/kaggle.json nor $KAGGLE_KEY provides a key"),
         ("kaggle.json", {"key": "k" * 32}, "neither ~/.kaggle/kaggle.json nor $KAGGLE_USERNAME provides a user name"),
+        ("kaggle.json", "", "~/.kaggle/kaggle.json is empty"),
+        ("kaggle.json", '\ufeff{"username": "ada", "key": "x"}', "~/.kaggle/kaggle.json begins with a byte order mark"),
+        ("credentials.json", "\ufeff{}", "~/.kaggle/credentials.json begins with a byte order mark"),
         ("access_token", " \n", "~/.kaggle/access_token is empty"),
         ("credentials.json", {"username": "ada"}, "~/.kaggle/credentials.json has no refresh_token"),
     ],
@@ -142,6 +150,46 @@ def test_a_file_that_cannot_be_used_is_reported(home: Path, name: str, content: 
     assert find_credentials() == []
     (told,) = credential_problems()
     assert told.startswith(problem)
+    assert told in no_credentials().what
+
+
+def test_a_utf_16_kaggle_json_is_named(home: Path) -> None:
+    write(home, "kaggle.json", "").write_bytes('{"username": "ada", "key": "x"}'.encode("utf-16"))
+    assert "~/.kaggle/kaggle.json cannot be read: it is not UTF-8 text; save it as UTF-8" in no_credentials().what
+
+
+@pytest.mark.parametrize("name", [".kaggle/kaggle.json.txt", ".kaggle/kaggle (1).json", ".config/kaggle/kaggle.json"])
+def test_a_kaggle_json_that_is_not_read_is_named_where_there_are_no_credentials(home: Path, name: str) -> None:
+    assert no_credentials().what == "no Kaggle credentials found"
+    (home / name).parent.mkdir(parents=True, exist_ok=True)
+    (home / name).write_text(json.dumps({"username": "ada", "key": KEYS["stored"]}))
+    assert no_credentials().what == (
+        f"no usable Kaggle credentials: ~/{name} is not read: move it to ~/.kaggle/kaggle.json"
+    )
+
+
+@pytest.mark.parametrize(
+    ("token", "flaw"),
+    [
+        ("\ufeffKGAT_0123456789", "begins with a byte order mark"),
+        ("KGAT_01 23456789", "contains whitespace or line breaks"),
+        ("KGAT_01\u201323456789", "contains characters that no token or key has"),
+    ],
+)
+def test_a_token_that_no_request_can_carry_is_refused_before_the_client_sees_it(
+    home: Path, token: str, flaw: str
+) -> None:
+    write(home, "access_token", token)
+    assert f"~/.kaggle/access_token {flaw}" in broken_secret()
+    with pytest.raises(UserError, match=r"the Kaggle credentials cannot be used: ~/\.kaggle/access_token") as caught:
+        connect(RetryPolicy())
+    assert token not in str(caught.value)
+
+
+def test_a_token_file_that_is_not_text_is_refused_before_the_client_sees_it(home: Path) -> None:
+    write(home, "access_token", "").write_bytes(b"\xff\xfeK\x00")
+    with pytest.raises(UserError, match="access_token cannot be read: it is not UTF-8 text"):
+        connect(RetryPolicy())
 
 
 def test_a_token_file_that_cannot_be_read_is_reported_and_in_effect(home: Path) -> None:
@@ -192,7 +240,7 @@ def test_a_variable_may_name_a_file_with_the_token(home: Path, monkeypatch: pyte
     ("value", "problem"),
     [
         ("~/.kaggle/no_token", "$KAGGLE_API_TOKEN looks like a path, but the file does not exist"),
-        ("KGAT_first second", "$KAGGLE_API_TOKEN contains whitespace or several lines"),
+        ("KGAT_first second", "$KAGGLE_API_TOKEN contains whitespace or line breaks"),
         ('{"username": "ada"}', "$KAGGLE_API_TOKEN contains JSON, not a token"),
     ],
 )

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 import pytest
 import requests
 import urllib3
+from submitting import FakeClock
 
 from kagglekit.kaggle.retry import Fault, RetryPolicy, call, is_temporary, retry_after, short_reason
 
@@ -139,15 +140,14 @@ def test_an_invalid_retry_after_is_ignored(value: str) -> None:
     assert RetryPolicy(100).pause(http_error(503, Retry_After=value)) <= 0.5
 
 
-def test_a_long_pause_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    said: list[str] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    retry = RetryPolicy(100, said.append)
+def test_a_long_pause_is_reported() -> None:
+    clock, said = FakeClock(), []
+    retry = RetryPolicy(100, said.append, clock)
     retry.wait(Fault("x"))
+    short = clock.slept
     retry.wait(http_error(429, Retry_After="50"))
     assert said == ["HTTP 429; retrying in 50 s"]
-    assert slept[1] == 50
+    assert clock.slept - short == 50
 
 
 def test_a_call_is_retried_until_it_succeeds_and_reports_the_errors() -> None:

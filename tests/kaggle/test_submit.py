@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -44,6 +46,20 @@ def test_a_file_needs_its_competition(server, run, tmp_path):
     later = ask(server, tmp_path, "submit", "--status", made.ref, "--wait")
     assert f"public score {SCORE}" in later.stdout
     assert not run.submissions()
+
+
+@pytest.mark.parametrize("name", ["mine.csv.zip", "mine.zip", "mine.csv.gz", "mine.CSV"])
+def test_a_compressed_file_is_checked_and_uploaded_as_it_is(server, run, tmp_path, name):
+    file, rows = tmp_path / name, run.submission.read_bytes()
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("mine.csv", rows)
+    else:
+        file.write_bytes(gzip.compress(rows) if name.endswith(".gz") else rows)
+    done = succeed(server, tmp_path, "submit", "dog-breed", name, "--no-wait")
+    assert f"{name}: 12 rows, checked against sample_submission.csv" in done.stdout
+    (made,) = server.submissions[SLUG]
+    assert (made.file_name, made.content) == (name, file.read_bytes())
 
 
 def test_without_waiting_the_score_is_asked_for_later(server, run, tmp_path):

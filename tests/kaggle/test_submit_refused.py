@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 from kaggle_session import QUICK, ask, entries, fail
 from submitting import SLUG, SOLUTION, sent
@@ -49,6 +52,8 @@ def test_without_a_sample_there_is_nothing_to_check_against(server, run, tmp_pat
         (["dogs-vs-cats"], 1, "no finished run of dogs-vs-cats"),
         (["dogs-vs-cats", "20260101-000000-net"], 1, "unknown run|no runs in"),
         (["dog-breed", "nothing.csv"], 1, "file not found: nothing.csv"),
+        (["dog-breed", "nothing.csv.zip"], 1, "file not found: nothing.csv.zip"),
+        (["nothing.CSV"], 2, "no competition given for nothing.CSV.*kagglekit submit COMPETITION nothing.CSV"),
         (["dog-breed", "a", "b"], 2, "too many arguments"),
     ],
 )
@@ -129,3 +134,35 @@ def test_kaggles_reason_is_shown_when_it_cannot_score(server, run, tmp_path):
 def test_a_number_that_kaggle_does_not_know(server, tmp_path):
     error = fail(server, tmp_path, "submit", "--status", "7")
     assert "Kaggle has no submission 7" in error
+
+
+def zip_of(*names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "id,beagle,pug\n000,0.5,0.5\n")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("mine.csv.zip", b"not a zip", "cannot read mine.csv.zip"),
+        ("mine.csv.zip", zip_of("a.csv", "b.csv"), "holds 2 files, not one CSV: a.csv, b.csv"),
+        (
+            "mine.csv.zip",
+            zip_of("mine.csv", "__MACOSX/._mine.csv"),
+            "mine.csv.zip has other ids than sample_submission",
+        ),
+        ("mine.csv.gz", b"not gzip", "cannot read mine.csv.gz"),
+        ("mine.CSV", b"id,beagle\n", "mine.CSV has other columns than sample_submission"),
+        ("mine.xlsx", b"PK", "cannot submit mine.xlsx: Kaggle accepts .csv, .zip, .gz"),
+        ("mine", b"id,beagle,pug\n", "cannot submit mine: Kaggle accepts"),
+    ],
+)
+def test_a_file_of_any_name_is_checked_or_refused_as_a_file(server, run, tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    fail(server, tmp_path, "submit", "dog-breed", name, says=says)
+    alone = fail(server, tmp_path, "submit", name, code=2)
+    assert f"kagglekit submit COMPETITION {name}" in alone
+    assert not server.requests

@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ import layouts
 import pytest
 from click.testing import CliRunner, Result
 from command_line import surroundings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kagglekit import Competition, Recipe, Run, progressive_stages
+from kagglekit import Competition, Recipe, Run, UserError, progressive_stages
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
@@ -243,11 +247,74 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     result = ask("--json")
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
-    assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/run\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert warnings[0] == f"warning: skipped, not a run: {Path('submissions/dog-breed/notes')}"
+    assert [re.match(r"warning: skipped: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
-    assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
+    assert f"skipped: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
+
+
+HUGE = {"cycles": 10**9, "cycle_len": 10**9, "cycle_mult": 10**300}
+
+
+@pytest.mark.parametrize("field", HUGE)
+def test_a_stage_of_endless_epochs_is_damage_and_no_work(root: Path, field: str) -> None:
+    good, run = make(root, 1), make(root, 2)
+    stored = json.loads(run.recipe_file.read_text())
+    stored["stages"][1] |= {"cycles": 900, field: HUGE[field]}
+    run.recipe_file.write_text(json.dumps(stored))
+    result = ask("--json")
+    assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
+    assert "a stage of more than 100,000 epochs" in result.stderr
+    with pytest.raises(UserError, match=r"recipe\.json"):
+        run.recipe()
+
+
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.just("9" * 4000), st.just(10**4000),
+    st.just("0001-01-01T00:00:00"), st.just([]), st.just({}), st.just([[1, 2]]), st.just([{"member": "ensemble"}]),
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_a_file_with_any_value_anywhere_is_a_row_or_one_line(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "submissions"
+        good, run = make(root, 1, (0.5, 0.01)), make(root, 2, (0.5, 0.01))
+        run.write_submissions([upload(public=0.5)])
+        file = data.draw(st.sampled_from([run.recipe_file, run.info_file, run.score_file]))
+        stored = json.loads(file.read_text())
+        place_in = stored
+        while isinstance(place_in, dict | list) and place_in:
+            keys = list(place_in) if isinstance(place_in, dict) else range(len(place_in))
+            holder, key = place_in, data.draw(st.sampled_from(keys))
+            place_in = holder[key]
+            if data.draw(st.booleans()):
+                break
+        holder[key] = data.draw(values)
+        with suppress(ValueError):  # 4,000 digits are more than Python writes
+            file.write_text(json.dumps(stored))
+        for arguments in ((), ("--sort", "valid"), ("--sort", "limit")):
+            result = ask("--out", root, *arguments)
+            assert result.exit_code == 0, (stored, result.output, result.exception)
+        result = ask("--out", root, "--json")
+        rows = [row["run"] for row in json.loads(result.stdout)]
+        assert good.name in rows
+        assert (run.name in rows) == (not result.stderr.splitlines())
+        assert len(result.stderr.splitlines()) <= 1
+        compared = ask("--out", root, good.name, run.name)
+        assert compared.exit_code in (0, 1), (stored, compared.output, compared.exception)
+        assert compared.exit_code == 0 or compared.output.startswith("error: ")
+
+
+def test_text_of_a_run_that_a_terminal_would_act_on_is_escaped(root: Path) -> None:
+    evil = "\x1b[2J\x1b]0;mine\x07"
+    run, other = make(root, 1, (0.5, 0.1), metric=evil, preset=evil, device=evil), make(root, 2, (0.5, 0.1), metric="b")
+    for result in (ask(), ask(run.name, other.name)):
+        assert result.exit_code == 0, result.output
+        assert "\x1b" not in result.output
+        assert r"\x1b[2J" in result.output
 
 
 def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
@@ -265,7 +332,7 @@ def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
         told,
     )
     assert "unknown run 'dog-bred'" in told
-    assert "begins the names of several runs" in refused(ask("202611"), 1)
+    assert "matches several runs" in refused(ask("202611"), 1)
 
 
 def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
@@ -273,7 +340,7 @@ def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nhint: there are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nhint: no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:

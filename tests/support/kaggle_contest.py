@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,6 +35,7 @@ class Submission:
         public: The score on the public part; None if the file is wrong.
         private: The score on the rest; None if the file is wrong.
         error: What is wrong with the file.
+        made_at: When it was made, by the clock of its contest.
     """
 
     ref: int
@@ -45,6 +47,7 @@ class Submission:
     public: float | None = None
     private: float | None = None
     error: str = ""
+    made_at: float = 0
 
     @property
     def status(self) -> str:
@@ -75,6 +78,8 @@ class Contest:
         medals: Whether it counts for the ranking.
         teams: Names and scores on the leaderboard, best first.
         submissions: Those made on this server, oldest first.
+        lag: Seconds after which a new submission appears in lists.
+        now: The clock that `lag` is measured with.
     """
 
     slug: str
@@ -96,6 +101,8 @@ class Contest:
     medals: bool = False
     teams: Sequence[tuple[str, float]] = ()
     submissions: list[Submission] = field(default_factory=list)
+    lag: float = 0
+    now: Callable[[], float] = time.monotonic
 
     @property
     def over(self) -> bool:
@@ -123,13 +130,18 @@ class Contest:
 
     def submit(self, ref: int, file_name: str, description: str, content: bytes) -> Submission:
         """Accept a file and score it; the score is visible after `polls` requests."""
-        made = Submission(ref, file_name, description, content, datetime.now(UTC), self.polls)
+        made = Submission(ref, file_name, description, content, datetime.now(UTC), self.polls, made_at=self.now())
         try:
             made.public, made.private = self.scores(content)
         except (Malformed, UserError) as error:
             made.error = str(error)
         self.submissions.append(made)
         return made
+
+    @property
+    def listed(self) -> list[Submission]:
+        """The submissions that appear in lists, newest first."""
+        return [each for each in self.submissions[::-1] if self.now() - each.made_at >= self.lag]
 
     def scores(self, content: bytes) -> tuple[float, float]:
         """Return a file's scores on the public and on the private part.

@@ -29,6 +29,7 @@ class Fault:
               silent. With `after`, that many bytes of the body are sent first; of an upload, that many are received
               and kept.
             - ``lost response``: the request is executed, then the connection is reset.
+            - ``slow``: the request is executed `after` seconds later, even if the client has left by then.
             - ``short``: the last `after` bytes (1) of the body are missing, and the length agrees with the rest.
             - ``corrupt``: the byte at `after` (the middle) is wrong.
             - ``wrong md5``, ``no md5``: the header contains another md5, or none.
@@ -45,6 +46,7 @@ class Fault:
         form: The format of a status's body, see `kaggle_wire.refusal`; empty for the server's default.
         hits: How often it has happened.
         happened: Set the first time.
+        received: Set when the request of a ``slow`` one has arrived whole.
     """
 
     where: str
@@ -58,9 +60,10 @@ class Fault:
     form: str = ""
     hits: int = 0
     happened: Event = field(default_factory=Event, repr=False)
+    received: Event = field(default_factory=Event, repr=False)
 
     def __post_init__(self) -> None:
-        kinds = {"refuse", "ref 0", "no range", *HANG_UPS, *_CHANGES}
+        kinds = {"refuse", "ref 0", "no range", "slow", *HANG_UPS, *_CHANGES}
         if not isinstance(self.kind, int) and self.kind not in kinds:
             raise ValueError(f"no such fault: {self.kind}; there are {sorted(kinds)}")
 

@@ -142,7 +142,7 @@ class Play:
 
     def _list_submissions(self, ask: Ask) -> Ask:
         contest = self._contest(ask)
-        page, token = _page(contest.submissions[::-1], ask)
+        page, token = _page(contest.listed, ask)
         return {"submissions": [_described(contest, each) for each in page], "nextPageToken": token}
 
     def _get_submission(self, ask: Ask) -> Ask:

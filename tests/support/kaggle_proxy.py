@@ -6,6 +6,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler
@@ -141,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
         content, whole = self._content()
         if not whole and self.command != "PUT":  # what has arrived of an upload is kept
             raise ConnectionAbortedError
+        if fault and fault.kind == "slow":
+            fault.received.set()
+            time.sleep(fault.after or 0)
         self._send(self.server.host.answer(request, content, whole, fault), close=not whole)
 
     def _serve_and_hang_up(self, request: Request, fault: Fault) -> None:

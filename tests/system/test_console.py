@@ -45,6 +45,24 @@ def test_a_file_is_as_wide_as_it_takes() -> None:
     assert table(20, terminal=False) == table(45)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_nothing_that_is_shown_acts_on_a_terminal(terminal: bool) -> None:
+    said = io.StringIO()
+    display = Display(Console(file=said, force_terminal=terminal, color_system=None, width=60))
+    evil = "\x1b]0;title\x07\x1b[2J\r\x9b1m\u202e\udce9 [bold]mark[/bold] :smile:"
+    display.report(f"a\tline\n{evil}")
+    display.warn(evil)
+    display.table((evil, "second"), [(f"two\nlines {evil}", 1)])
+    with display.bar(evil, 10) as bar:
+        bar.advance(1, evil)
+    shown = said.getvalue()
+    for control in ("\x1b]", "\x1b[2J", "\x07", "\x9b", "\u202e", "\udce9"):
+        assert control not in shown
+    assert "[bold]mark[/bold]" in shown
+    assert r"two\nlines \x1b]0;title" in shown
+    assert "a\tline\n" in shown or "a       line\n" in shown
+
+
 def test_a_bar_never_goes_beyond_its_end_and_keeps_its_last_note() -> None:
     display = Display(Console(file=io.StringIO(), force_terminal=True))
     with display.bar("work", 10) as bar:

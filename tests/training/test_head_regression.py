@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kagglekit.system.errors import UserError
-from kagglekit.training.head_regression import fit_linear_head, linear_layer
+from kagglekit.training.head_regression import describe_regression, fit_linear_head, linear_layer
 
 
 def clouds(n: int, classes: int, seed: int = 0):
@@ -84,3 +84,18 @@ def test_a_class_in_one_group_of_several_does_not_break_the_folds():
     features, labels = clouds(60, 3)
     groups = np.where(labels == 2, 99, np.arange(60) // 2)
     assert np.isfinite(fit_linear_head(features, labels, 3, 0, groups).log_loss)
+
+
+def test_a_loss_worse_than_chance_says_why():
+    features, labels = clouds(200, 4)
+    found = fit_linear_head(features, labels, 4, 0)
+    assert describe_regression(found, labels).endswith("in cross-validation on the training images")
+    draw = np.random.default_rng(0)
+    few = np.concatenate([np.repeat([0, 1], 3), np.arange(2, 12)])
+    found = fit_linear_head(draw.normal(size=(16, 300)).astype(np.float32), few, 12, 0)
+    said = describe_regression(found, few)
+    assert found.log_loss > np.log(12)
+    assert "worse than chance (2.4849); 10 of 12 classes have 2 training images or fewer" in said
+    single = np.arange(12)
+    found = fit_linear_head(draw.normal(size=(12, 300)).astype(np.float32), single, 12, 0)
+    assert "not validated: 12 of 12 classes have 2 training images or fewer" in describe_regression(found, single)
