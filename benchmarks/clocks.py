@@ -149,9 +149,9 @@ def _timed(clocks: Clocks, name: str, part: str, kind: str) -> Callable[..., Any
 def _stage(clocks: Clocks) -> Callable[..., Any]:
     from kagglekit.workflows.single import timed_stage
 
-    def staged(work: Any, number: int) -> None:
-        with clocks.inside(work.plan.recipe.stages[number - 1].name, "rest"):
-            timed_stage(work, number)  # with the checkpoint at its end
+    def staged(context: Any, number: int) -> None:
+        with clocks.inside(context.stage(number).name, "rest"):
+            timed_stage(context, number)  # with the checkpoint at its end
 
     return staged
 

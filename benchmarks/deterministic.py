@@ -50,7 +50,7 @@ def run_seconds(asked: argparse.Namespace, cache, deterministic: bool, run: int)
         display=for_people(json_output=True),
     )
     info = done.info()
-    return float(info["seconds"]) - float(info["decode_seconds"])
+    return float(info.seconds) - float(info.decode_seconds)
 
 
 if __name__ == "__main__":

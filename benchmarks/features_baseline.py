@@ -44,7 +44,7 @@ def main() -> None:
     run = find_run(options.run)
     info, recipe = run.info(), run.recipe()
     data = options.data.absolute()
-    table, _ = check_table(Hooks(load(info["competition"])).labels(data), data)
+    table, _ = check_table(Hooks(load(info.competition)).labels(data), data)
     valid_ids = set(load_predictions(run.predictions("ensemble", "valid")).index)
     labelled = table[table["split"] != "test"]
     held = labelled["id"].isin(valid_ids)
@@ -58,7 +58,7 @@ def main() -> None:
     ).eval()
     features = {name: extract(model, part["path"], options.size) for name, part in parts.items() if len(part)}
     extracted = time.perf_counter()
-    numbers = {name: number for number, name in enumerate(info["classes"])}
+    numbers = {name: number for number, name in enumerate(info.classes)}
     truth = {name: part["label"].map(numbers).to_numpy() for name, part in parts.items()}
     plain, mirrored = features["train"]
     strength = best_strength(plain, truth["train"].astype(int))

@@ -146,10 +146,10 @@ def lines(features: Done, steps: Done, blend: Done, data: Path) -> Iterator[Step
     """Yield the steps in order."""
     info = steps.run.info()
     labels = pd.Series({row["id"]: row["label"] for row in steps.run.valid()}, dtype="str")
-    hooks = Hooks(load(info["plugin"]))
+    hooks = Hooks(load(info.plugin))
     truth = image_table(hooks, hooks.competition(), steps.run.recipe(), data.absolute())[2]
-    folds = [steps.run.fold(number) for number in info["folds"]]
-    names = [member["name"] for member in info["members"]]
+    folds = [steps.run.fold(number) for number in info.folds]
+    names = [member.name for member in info.members]
     one = mean(fold.info().seconds for fold in folds)
     whole = features.seconds + steps.seconds + blend.seconds
 

@@ -24,10 +24,10 @@ from real import classes, data_options
 from timing import Report, fresh_cache, interleaved, median, options
 
 from kagglekit import api
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.console import for_people
 from kagglekit.types.recipe import Recipe
 
-Info = dict[str, Any]  # run.json
 CEILINGS = {"activations": "infer folded", "frozen": "head folded", "full": "train", "TTA": "infer folded"}
 
 
@@ -64,12 +64,12 @@ def run_and_ceiling(asked: argparse.Namespace, data: Path) -> dict[str, Any]:
         "spent": clocks.spent,
         "cpu": clocks.cpu,
         "images": images(info, recipe),
-        "formats": f"{info['train_format']}, {info['infer_format']} ({info['formats']})",
-        "ceilings": ceilings(asked, len(classes(data)), info["predict_batch"]),
+        "formats": f"{info.train_format}, {info.infer_format} ({info.formats})",
+        "ceilings": ceilings(asked, len(classes(data)), info.predict_batch),
     }
 
 
-def clocked_run(asked: argparse.Namespace, data: Path, preset: str, **wanted: object) -> tuple[Info, Recipe, Clocks]:
+def clocked_run(asked: argparse.Namespace, data: Path, preset: str, **wanted: object) -> tuple[RunInfo, Recipe, Clocks]:
     """Make a run with an empty store under clocks; keep only the content of run.json and recipe.json."""
     with fresh_cache(asked.work) as place, clocked(torch.device(asked.device)) as clocks:
         run = api.run(
@@ -98,9 +98,9 @@ def ceilings(asked: argparse.Namespace, n_classes: int, predicted: int) -> dict[
     }
 
 
-def images(info: Info, recipe: Recipe) -> dict[str, int]:
+def images(info: RunInfo, recipe: Recipe) -> dict[str, int]:
     """Count the images that went through each part of a run."""
-    n = info["images"]
+    n = info.images
     snapshots = sum(stage.cycles for stage in recipe.stages if stage.snapshots) or 1
     counts = {"run": sum(n.values()), "TTA": snapshots * (1 + recipe.tta) * (n["valid"] + n["test"])}
     counts["activations"] = sum(n["train"] + n["valid"] for stage in recipe.stages if stage.precompute)

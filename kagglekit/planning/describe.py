@@ -1,4 +1,4 @@
-"""What a run says before it starts and when it is done."""
+"""Describe a plan before it starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
     images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "valid", "test"))
     display.report(f"images: {images}; {len(plan.classes)} classes; from {plan.data}")
     if plan.truth is not None:
-        display.report("the test images' labels are known: the finished test predictions are scored with them, here")
+        display.report("test labels are known: they score the finished test predictions, and training never sees them")
     for warning in plan.warnings:
         display.warn(warning)
     display.report(f"device: {device_title(plan.device)}")

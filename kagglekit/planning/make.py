@@ -63,25 +63,25 @@ def find_data(
     hooks: Hooks,
     competition: Competition,
     name: str,
-    asked: Path | None,
+    requested: Path | None,
     options: DownloadOptions,
     downloads: Path | None = None,
 ) -> Path:
-    """Return the data folder: the one asked for, else the one that is there (`existing_data`), else a download.
+    """Return the data folder: the requested one, else an existing one (`existing_data`), else a download.
 
     A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or, in a dry run, to `downloads`.
 
     Raises:
         UserError: There is none, and none can be downloaded.
     """
-    if asked is not None:
-        if not asked.is_dir():
-            what = "is a file, not a folder" if asked.exists() else "does not exist"
+    if requested is not None:
+        if not requested.is_dir():
+            what = "is a file, not a folder" if requested.exists() else "does not exist"
             raise UserError(
-                f"the data folder {asked} {what}",
+                f"the data folder {requested} {what}",
                 f"pass the folder of the unpacked download with --data, or run kagglekit download {name} --data DIR",
             )
-        return asked.absolute()
+        return requested.absolute()
     if there := existing_data(competition, name):
         return there
     if downloads and (competition.slug or competition.files):

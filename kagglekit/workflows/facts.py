@@ -1,4 +1,4 @@
-"""What run.json contains from the start, and after a failure."""
+"""Record the facts of a run in run.json at its start, and after a failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
         plan: The plan.
         model: The network with its initial weights.
         record: The run's run.json.
-        identity: What a request to resume the run must have; None for the plan's own.
+        identity: The identity that a request to resume the run must have; None for the plan's own.
     """
     weights, licence = weights_and_licence(plan, model)
     identity = identity or Identity.of(plan)

@@ -65,7 +65,7 @@ def _check(finished: FinishedRun) -> None:
 
 
 def as_found(finished: FinishedRun) -> Recipe:
-    """Return a finished run's recipe with the batch sizes and rates that it searched.
+    """Return a finished run's recipe with the batch sizes and rates that its searches found.
 
     Of folds, these are the first fold's batch sizes and the geometric mean of the rates.
     """

@@ -1,4 +1,4 @@
-"""From the plan to what training needs: network, images, formats."""
+"""Prepare what training needs from the plan: network, images, formats."""
 
 from __future__ import annotations
 

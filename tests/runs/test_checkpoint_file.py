@@ -93,7 +93,7 @@ def test_one_changed_bit_is_found(tmp_path: Path) -> None:
     content = bytearray(files(tmp_path)[0].read_bytes())
     content[-300] ^= 1
     files(tmp_path)[0].write_bytes(content)
-    with pytest.raises(UserError, match="its checksum does not fit"):
+    with pytest.raises(UserError, match="its checksum does not match"):
         read_checkpoint(files(tmp_path)[0])
 
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_of_another_run_is_named_and_passed_over(tmp_path: Path) ->
     write_checkpoint(tmp_path, checkpoint(2, run="another"))
     number, warnings = newest(tmp_path)
     assert number == 1
-    assert "is of another run" in warnings[0]
+    assert "belongs to another run" in warnings[0]
 
 
 class Evil:
@@ -116,7 +116,7 @@ def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path: Path, monkeyp
     torch.save({"facts": "{}", "tensors": Evil()}, content)
     file = tmp_path / "00000001.checkpoint"
     file.write_bytes(FORM + sha256(content.getvalue()).digest() + content.getvalue())
-    with pytest.raises(UserError, match=f"{file} is refused: it holds more than tensors"):
+    with pytest.raises(UserError, match=f"{file} is refused: it contains more than tensors"):
         read_checkpoint(file)
     assert not (tmp_path / "planted").exists()
 

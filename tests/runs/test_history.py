@@ -247,11 +247,11 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     result = ask("--json")
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
-    assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert warnings[0] == f"warning: skipped, not a run: {Path('submissions/dog-breed/notes')}"
+    assert [re.match(r"warning: skipped: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
-    assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
+    assert f"skipped: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
 
 
 HUGE = {"cycles": 10**9, "cycle_len": 10**9, "cycle_mult": 10**300}
@@ -332,7 +332,7 @@ def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
         told,
     )
     assert "unknown run 'dog-bred'" in told
-    assert "begins the names of several runs" in refused(ask("202611"), 1)
+    assert "matches several runs" in refused(ask("202611"), 1)
 
 
 def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
@@ -340,7 +340,7 @@ def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nhint: there are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nhint: no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:

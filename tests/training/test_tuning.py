@@ -305,7 +305,7 @@ def test_a_searched_rate_is_halved_too_after_a_loss_that_is_not_finite(data, tmp
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_AFTER_AN_EPOCH)
     settings = {"stage.4.lr": "auto", "stage.4.cycle_len": 2, "stage.4.schedule": "constant"}
     finished, said = run(request(data, tmp_path / "out", plugin, stages="4", settings=settings))
-    assert "with half the learning rate from there on" in said
+    assert "with half the learning rate" in said
     first, second = (float(row["lr"]) for row in finished.log())
     assert second == pytest.approx(first / 2)
 
@@ -354,7 +354,7 @@ def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_pat
     options = ("--set", "stage.4.cycle_len=2", "--stages", "4", "--compile")
     code, said = command(data, tmp_path / "whole", *options, "on", competition=small)
     assert code == 0, said
-    assert re.search(r"4 all-2: steps are compiled, in [^:]+: as asked", said)
+    assert re.search(r"4 all-2: steps are compiled, in [^:]+: as requested", said)
     (folder,) = (tmp_path / "whole" / "small").iterdir()
     whole = Run(folder)
     assert list(whole.info().compiled) == ["all-2"]
@@ -382,7 +382,7 @@ def test_steps_are_compiled_once_enough_are_known_to_come(data, tmp_path, monkey
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     finished, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 8}))
-    assert re.search(rf"4 all-2: {words}.* of steps are to come, and it pays from ", said)
+    assert re.search(rf"4 all-2: {words}.* of steps remain, and compiling pays off from ", said)
     assert ("all-2" in finished.info().compiled) == (pays == 0)
 
 
@@ -435,7 +435,7 @@ def test_a_stage_too_short_to_measure_says_so(data, tmp_path, monkeypatch):
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     _, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 1}))
-    assert re.search(r"4 all-2: steps are not compiled: \d are to come, too few to measure whether it pays", said)
+    assert re.search(r"4 all-2: steps are not compiled: \d remain, too few to measure whether it pays off", said)
 
 
 def test_a_full_device_goes_on_without_compiled_steps_before_it_splits_batches():

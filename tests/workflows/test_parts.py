@@ -240,7 +240,7 @@ def test_a_blend_whose_runs_are_gone_says_which_and_what_to_do(blended, warm, da
         done = predict(tmp_path / blended.name, *words)
         assert done.exit_code == 1
         assert re.search(
-            r"is a blend, and \S+-folds, one of the runs it was made of, is no longer beside it", done.output
+            r"is a blend, and the folder of \S+-folds, which it blends, is no longer beside it", done.output
         )
         assert "put that run's folder into" in done.output
     assert not (tmp_path / "s.csv").exists()

@@ -155,13 +155,13 @@ def test_all_checkpoints_damaged_means_from_the_beginning(data: Path, whole: Run
     for file in run.checkpoints.glob("*.checkpoint"):
         file.write_bytes(b"")
     said = go_on(run)
-    assert said.count("is damaged, or of another form than this version's; it is passed over") == 2
+    assert said.count("is damaged, or another version wrote it; skipping it") == 2
     assert outcome(run) == outcome(whole)
 
 
 def test_a_run_is_for_one_process(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
-    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. works on .*\nwait"):
+    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. is working on .*\nwait"):
         go_on(run)
     with locked(run):
         other, _ = start(data, tmp_path, go_on=True)
@@ -270,8 +270,8 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(10,)))
     run, said = start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant", stage__4__snapshots="true")
     assert re.search(
-        r"warning: the loss is no longer finite: stage 4 \(all-2\), epoch 2, step 4, learning rate [\d.e-]+; back to "
-        r"the last checkpoint, with half the learning rate from there on",
+        r"warning: the loss is no longer finite: stage 4 \(all-2\), epoch 2, step 4, learning rate [\d.e-]+; "
+        r"resuming from the last checkpoint with half the learning rate",
         said,
     )
     first, second = [float(row["lr"]) for row in run.log() if row["stage"] == "all-2"]
@@ -327,7 +327,7 @@ def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None
     plugin = Site(tmp_path).write("breeds.py", BREEDS + AFTER_AN_EPOCH)
     settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "stage__4__lr": "auto"}
     run, said = start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"}, **settings)
-    assert "back to the last checkpoint, with half the learning rate" in said
+    assert "resuming from the last checkpoint with half the learning rate" in said
     found = run.info().found_lrs["all-2"]
     assert [float(row["lr"]) for row in run.log()][-1] == pytest.approx(found / 2)
 
