@@ -261,7 +261,7 @@ def test_before_it_starts_a_run_says_what_it_will_do_and_where(finished: tuple[R
     head = said[: said.index("decoded")]
     for line in (
         "Dog Breed Identification (Kaggle: dog-breed-identification), metric log loss",
-        "images: 26 train, 6 valid, 10 test; 4 classes; from ",
+        "images: 26 train, 6 valid, 10 test; 4 classes (affenpinscher, beagle, ",
         "device: cpu (",
         "preset: quick",
         f"recipe: {ARCH}, random weights, linear head, 3 layer groups, seed 0",
