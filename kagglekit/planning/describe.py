@@ -51,7 +51,7 @@ def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
 
 
 def describe_choice(choice: Choice, display: Display) -> None:
-    """Print where the recipe is from, and the recipe."""
+    """Print the recipe and its origin."""
     if choice.preset:
         why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
         display.report(f"preset: {choice.preset}{why}")
@@ -70,7 +70,8 @@ def describe_choice(choice: Choice, display: Display) -> None:
         display.report(f"exposure: {recipe.exposure}")
     if recipe.source:
         display.report(f"source: {recipe.source}")
-    display.report(f"measured: {recipe.measured}")
+    if recipe.measured != "none":
+        display.report(f"measured: {recipe.measured}")
 
 
 def _prediction(recipe: Recipe) -> str:

@@ -81,7 +81,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(sorted(RunInfo.model_fields)), value=JSON)
-def test_whatever_stands_in_a_field_it_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
+def test_any_value_of_a_field_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
     (tmp_path / "run.json").write_text(json.dumps({field.removesuffix("_"): value}))
     with suppress(UserError):  # anything else is a fault
         read_info(tmp_path / "run.json").to_dict()
