@@ -9,7 +9,7 @@ from typing import Self
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
-from kagglekit.runs.info import Asked, RunInfo
+from kagglekit.runs.info import RecordedRequest, RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.types.image_table import data_key
 
@@ -23,13 +23,13 @@ class Identity:
         data_key: Hash of the image table and the classes.
     """
 
-    request: Asked
+    request: RecordedRequest
     data_key: str
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Return the identity of a plan's run."""
-        facts = {name: value for name, value in vars(plan.request).items() if name in Asked.model_fields}
+        facts = {name: value for name, value in vars(plan.request).items() if name in RecordedRequest.model_fields}
         facts |= {
             "preset": plan.preset or "auto",
             "competition": plugin_name(plan.request.competition),
@@ -38,7 +38,7 @@ class Identity:
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
         }
-        return cls(Asked.model_validate(facts), data_key(plan.table, plan.data, plan.classes))
+        return cls(RecordedRequest.model_validate(facts), data_key(plan.table, plan.data, plan.classes))
 
     def is_of(self, info: RunInfo) -> bool:
         """Return whether a run began with the same request and data."""

@@ -44,7 +44,7 @@ class Request:
         disable: Shared plugins to leave out.
         deterministic: Use torch's deterministic algorithms, and benchmark nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
-        recipe: The recipe of a run to resume or retrain, in the place of preset, settings and shorthands.
+        recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
     competition: str

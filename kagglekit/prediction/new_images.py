@@ -64,7 +64,7 @@ def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
         The predictions, without the images that were left out.
 
     Raises:
-        UserError: The run is not finished, a member's weights or predictions are missing, or an image can't be decoded.
+        UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
     info, members = run.info(), members_of_new_images(run, images)
     ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())

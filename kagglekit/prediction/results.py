@@ -121,7 +121,7 @@ def _groups(plan: Plan) -> pd.Series[str] | None:
 
 
 def metrics_of(plan: Plan) -> list[Metric]:
-    """Return the metrics to report: log loss, accuracy, the competition's, and its mean over classes for accuracy."""
+    """Return the metrics to report: log loss, accuracy, the competition's; and balanced accuracy beside accuracy."""
     names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
     if plan.competition.metric == "accuracy":
         names["balanced_accuracy"] = None
@@ -149,7 +149,7 @@ def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series
 
 
 def write_csv(results: Results, ensemble: Ensemble) -> None:
-    """Write and check submission.csv, if there are test images."""
+    """Check and write submission.csv, if there are test images."""
     plan, display = results.plan, results.display
     if not len(ensemble.test):
         display.report("no test images: no submission is written")

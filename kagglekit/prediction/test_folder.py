@@ -97,7 +97,7 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
         Their files by id, in the sample's order.
 
     Raises:
-        UserError: There are none, or the ids match neither their stems, names nor paths.
+        UserError: There are none, or the ids do not match their stems, names or paths.
     """
     found = _listed(hooks, data)
     if not found or (ids is not None and not set(ids) <= set(found)):

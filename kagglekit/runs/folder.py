@@ -1,4 +1,4 @@
-"""A run's folder: the only module that knows the names of the files in it."""
+"""A run's folder: the only module with the names of the files in it."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ class Run:
         return _read_csv(self.log_file)
 
     def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add steps of one stage to steps.csv, in the place of its rows from the first of them on.
+        """Add steps of one stage to steps.csv, in place of its rows from the first of them on.
 
         Each has ``stage``, ``step`` (in the stage, from 1), ``lr`` (the head's), ``momentum`` and ``loss``.
         """

@@ -24,7 +24,7 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if not folder.exists():  # a file stands where a folder should be
+            if not folder.exists():  # a file is in the way
                 raise UserError(
                     f"cannot make {folder}: a file has that name", "choose another place with --out DIR"
                 ) from None

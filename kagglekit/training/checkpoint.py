@@ -22,7 +22,7 @@ def save(context: RunContext, state: TrainState | None = None) -> None:
     Weights that are not finite are not saved: the next loss will not be finite either.
 
     Raises:
-        UserError: It can't be written.
+        UserError: It cannot be written.
         NotFinite: The loss of a step was not finite.
     """
     facts, tensors = state.to_checkpoint() if state else ({}, {})

@@ -18,7 +18,7 @@ from kagglekit.system.errors import UserError
 
 @dataclass(frozen=True)
 class CachedActivations:
-    """The head's input for every image, in the place of a loader.
+    """The head's input for every image, in place of a loader.
 
     Attributes:
         features: (N, ...) float32, on the device that trains.

@@ -182,7 +182,7 @@ def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module)
 def _keep(
     context: RunContext, stage: Stage, cycle: int, trained: nn.Module | None = None, weights: nn.Module | None = None
 ) -> None:
-    """Write the whole network's weights, with `weights` (a moving average) in the place of `trained`."""
+    """Write the whole network's weights, with `weights` (a moving average) in place of `trained`."""
     name = f"{stage.name}-cycle{cycle}"
     if trained is None or weights is None or weights is trained:
         save_weights(context.model, context.run.snapshot(name))

@@ -79,7 +79,7 @@ def reported_failures(
         run: The run's folder.
         record: Its run.json.
         display: Shows the report.
-        alone: Keeps other processes from writing run.json, where the block does not; yields the record.
+        alone: Keeps other processes from writing run.json while a failure is recorded; yields the record.
     """
     try:
         yield

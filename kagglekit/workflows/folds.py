@@ -44,7 +44,7 @@ RECORDING = 10.0  # how long to wait for it to record a failure, s
 
 
 def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
-    """Train the folds that are asked for and not finished, then combine all that are finished.
+    """Train the requested folds that are not finished, then combine all that are finished.
 
     Several processes may do so at once, each with folds of its own: shared files are locked while they are written.
     The last process to join the folds therefore sees all of them.

@@ -59,7 +59,7 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
     """Measure how a metric scatters, even if it is not a mean over images.
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
-    bootstrap", chapter 11, with groups in the place of observations), which computes the metric some fifty times a
+    bootstrap", chapter 11, with groups in place of observations), which computes the metric some fifty times a
     run. The bootstrap would take hundreds of times, and metrics bootstrap an error of their own each time.
 
     Args:

@@ -102,7 +102,7 @@ def prepare(
         record: Its run.json.
         display: Shows progress.
         started: When the run began, by time.perf_counter, s.
-        last: The checkpoint to resume from, which knows the formats.
+        last: The checkpoint to resume from, which contains the formats.
     """
     recipe, hooks = plan.recipe, plan.hooks
     groups = hooks.layer_groups(model, recipe)

@@ -1,4 +1,4 @@
-"""A checkpoint's file, and what a stage's loop makes of it: stopped behind any step, it goes on as if it never was."""
+"""A checkpoint's file, and how a stage's loop resumes from it: after any step, as if never interrupted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ except Exception as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a file's size are those of Linux")
 @pytest.mark.parametrize("limit", [0, 30, 1000, 100_000, 200_000, 239_000])
-def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, limit: int) -> None:
+def test_a_disk_that_fills_during_a_write_is_reported(tmp_path: Path, limit: int) -> None:
     write_checkpoint(tmp_path / "run", checkpoint(1))
     done = forks.run(["-c", FILLS.replace("MOST", str(limit))], tmp_path, os.environ)
     assert done.stdout.startswith("UserError disk full: cannot write run/00000002.checkpoint"), done.stderr
@@ -158,7 +158,7 @@ def through_a_file(folder: Path, one: StageFit, held: TrainState) -> StageFit:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 5, 6])
-def test_a_stage_stopped_behind_any_step_ends_with_the_same_bytes(tmp_path: Path, stop: int, optimizer: str) -> None:
+def test_a_stage_interrupted_after_any_step_ends_with_the_same_bytes(tmp_path: Path, stop: int, optimizer: str) -> None:
     whole = fit(**MIXED, optimizer=optimizer)
     straight = [(at.step, at.epoch, at.loss, at.epoch_loss, at.cycle_ends) for at in train_stage(whole)]
 
@@ -185,7 +185,7 @@ def test_a_stage_stopped_behind_any_step_ends_with_the_same_bytes(tmp_path: Path
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
-def test_a_step_whose_epoch_was_not_dealt_with_comes_again() -> None:
+def test_a_step_whose_epoch_end_was_not_handled_comes_again() -> None:
     one = fit(cycle_len=2)
     held = begin(one)
     seen = []

@@ -76,7 +76,7 @@ def test_a_file_is_whole_or_absent(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", '{"arch": "resnet18", "colour": 3, "stages": []}', "\x00"])
-def test_a_recipe_that_cannot_be_read_is_told(tmp_path, text):
+def test_a_recipe_that_cannot_be_read_is_reported(tmp_path, text):
     run = make(tmp_path)
     run.recipe_file.write_text(text)
     with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version"):

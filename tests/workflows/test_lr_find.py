@@ -170,7 +170,7 @@ def test_the_command_prints_a_table_and_draws_two_plots(dogs, tmp_path):
 def test_from_a_run_no_stage_is_run_first(dogs, tmp_path):
     done = lr_find(
         *("--data", dogs.data, "--stage", 4, "--from", dogs.run.folder, "--pictures", tmp_path),
-        *("--set", "stage.4.label_smoothing=0.5"),  # something to learn anew
+        *("--set", "stage.4.label_smoothing=0.5"),  # something left to learn
     )
     assert done.exit_code == 0, done.output
     assert "epoch" not in done.output
