@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is decided before the data are read.
+    """The choices that are made before the data are read.
 
     Attributes:
         request: The user's request.

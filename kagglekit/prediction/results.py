@@ -122,7 +122,7 @@ def _groups(plan: Plan) -> pd.Series[str] | None:
 
 
 def metrics_of(plan: Plan) -> list[Metric]:
-    """Return the metrics to report: log loss, accuracy, the competition's, and its mean over classes for accuracy."""
+    """Return the metrics to report: log loss, accuracy, the competition's; and balanced accuracy beside accuracy."""
     names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
     if plan.competition.metric == "accuracy":
         names["balanced_accuracy"] = None
@@ -176,7 +176,7 @@ def check_scorable(plan: Plan, labels: Sequence[str], whose: str) -> None:
 
 
 def write_csv(results: Results, ensemble: Ensemble) -> None:
-    """Write and check submission.csv, if there are test images."""
+    """Check and write submission.csv, if there are test images."""
     plan, display = results.plan, results.display
     if not len(ensemble.test):
         display.report("no test images: no submission is written")

@@ -237,7 +237,7 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
 
 
 def _stage(fields: Mapping[str, Any]) -> Stage:
-    """Return a stage of any version: what this one does not know is left out, what it would refuse may stay.
+    """Return a stage of any version, without unknown fields; invalid values are kept.
 
     Raises:
         ValueError: It would have more epochs than any stage has.

@@ -69,7 +69,7 @@ def _one_fold(plan: Plan, display: Display) -> Plan:
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
-    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission; of folds, one."""
+    """Carry out a small plan in a run folder below `place`: its stages, predictions and submission; of folds one."""
     folder = create_run(place, plan.name, "dry-run", datetime.now())
     fold = plan.request.only_fold or 1
     trained = folder.fold(fold) if plan.recipe.folds else folder

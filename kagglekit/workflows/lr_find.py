@@ -72,7 +72,9 @@ def find_rates(request: Request, requested: int | None, display: Display) -> Fou
         set_up(context, stage)
         fit, _ = fit_of(context, number, stage)
         found = sweep(fit)
-    display.report(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
+    display.report(
+        f"{number} {stage.name}: range test of {len(found.rates)} steps, up to a diverged loss or the highest rate"
+    )
     return FoundRates(plan.name, number, stage.name, found, suggestions(found))
 
 

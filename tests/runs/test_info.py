@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kagglekit import UserError
-from kagglekit.runs.info import Asked, MemberInfo, Record, RunInfo, read_info
+from kagglekit.runs.info import MemberInfo, Record, RecordedRequest, RunInfo, read_info
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
 
-ASKED = Asked(competition="pets", data="data", device="cpu", disable=("tensorboard",))
+ASKED = RecordedRequest(competition="pets", data="data", device="cpu", disable=("tensorboard",))
 
 
 def test_facts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
