@@ -68,7 +68,7 @@ def create_plugin(asked: NewPlugin, display: Display) -> Written:
     _refuse_to_replace(asked)
     facts, listed = ask_kaggle(asked.name, asked.slug, asked.download, display)
     data = _downloaded(facts, display) if asked.download else asked.data
-    layout = _layout(data, listed)
+    layout = detect_layout(data, facts.metric) if data else guess_layout(list(listed)) if listed else USUAL
     for note in layout.notes if data else ():
         display.warn(f"check: {note}")
     _write(_files(facts, layout, asked.package), display)
@@ -93,12 +93,6 @@ def _downloaded(facts: Facts, display: Display) -> Path:
         display.report(f"using the data in {there}")
         return there
     return download_from_kaggle(competition, data_place(facts.name), DownloadOptions(display))
-
-
-def _layout(data: Path | None, listed: Mapping[str, int]) -> DataLayout:
-    if data:
-        return detect_layout(data)
-    return guess_layout(list(listed)) if listed else USUAL
 
 
 def _files(facts: Facts, layout: DataLayout, package: bool) -> dict[Path, str]:

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--from-data", type=click.Path(path_type=Path), metavar="DIR", help="Unpacked data to detect labels in.")
-@click.option("--slug", default="", metavar="NAME", help="The competition's name in Kaggle's addresses.")
+@click.option(
+    "--slug",
+    default="",
+    metavar="NAME",
+    callback=lambda _context, _option, text: _slug(text) if text else "",
+    help="The competition's name in Kaggle's addresses, or such an address.",
+)
 @click.option("--download", is_flag=True, help="Download the data of --slug to ./data/NAME and use them.")
 @click.option("--package", is_flag=True, help="Write an installable folder: pyproject.toml, README, a test.")
 @click.option("--force", is_flag=True, help="Replace existing files; each is named.")
@@ -35,6 +41,15 @@ def new(name: str, from_data: Path | None, slug: str, download: bool, package: b
     _check_usage(name, from_data, slug, download)
     asked, display = NewPlugin(name, from_data, slug, download, package, force), for_people(False)
     _show_next_steps(asked, create_plugin(asked, display), display)
+
+
+def _slug(text: str) -> str:
+    from kagglekit.types.slug import parse_slug
+
+    try:
+        return parse_slug(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _check_usage(name: str, from_data: Path | None, slug: str, download: bool) -> None:

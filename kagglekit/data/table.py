@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.image_table import COLUMNS, OPTIONAL, SPLITS
 
@@ -47,7 +48,7 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "fix the data folder, or the labels hook of the competition's plugin",
         )
-    return checked, list(_warnings(checked))
+    return checked, [*_warnings(checked), *describe_unused(checked, data)]
 
 
 def _check_columns(table: pd.DataFrame, data: Path) -> None:
@@ -132,5 +133,8 @@ def _warnings(table: pd.DataFrame) -> Iterator[str]:
     single = counts.index[counts == 1].tolist()
     if single:
         yield f"classes with a single image, too few to train and to validate: {listing(single)}"
+    known_test = table.loc[(table["split"] == "test") & table["label"].notna(), "label"]
+    if only_test := sorted(set(known_test) - set(labelled["label"])):
+        yield f"classes in test but not in train: {listing(only_test)}"
     if not (table["split"] == "test").any():
         yield "no test images: no CSV is written, only the valid images are scored"

@@ -167,6 +167,11 @@ def _find_file(competition: str) -> Path:
     if not path.is_file():
         what = "is a folder, not a plugin file" if path.is_dir() else "does not exist"
         names = ", ".join(competition_names()) or "none is installed"
+        if "kaggle.com/" in competition:
+            hint = (
+                f"name an installed competition ({names}), or create a plugin: kagglekit new NAME --slug {competition}"
+            )
+            raise UserError(f"{competition} is an address, not the name of a competition's plugin", hint)
         raise UserError(f"the plugin file {competition} {what}", f"installed competitions: {names}")
     return path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from kagglekit.images.store import Entry, ImageStore, StoreSpec
+from kagglekit.images.store import Entry, ImageStore, StoreSpec, checksum
 from kagglekit.system.errors import PluginError, UserError
 
 if TYPE_CHECKING:
@@ -66,14 +66,13 @@ def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> StoredImag
 
 def _reduced_image(image: NDArray[np.uint8], spec: StoreSpec, aspect: float) -> StoredImage:
     height, width = reduced_size(image.shape[0], image.shape[1], spec.side, spec.fit)
-    return StoredImage(reduced(image, height, width), Entry(height, width, aspect))
+    pixels = reduced(image, height, width)
+    return StoredImage(pixels, Entry(height, width, aspect, "", checksum(pixels)))
 
 
 def _bad(reason: str) -> StoredImage:
-    return StoredImage(
-        np.full((1, 1, 3), 128, dtype=np.uint8),
-        Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason"),
-    )
+    pixels = np.full((1, 1, 3), 128, dtype=np.uint8)
+    return StoredImage(pixels, Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason", checksum(pixels)))
 
 
 def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int, int]:

@@ -4,8 +4,8 @@ A store is a folder of the cache, named after everything its bytes depend on, wi
 
 - ``pixels.u8``: the images one after another, each (h, w, 3) uint8 RGB in rows. Each has its own size: images are
   neither cropped, enlarged nor padded;
-- ``pictures.jsonl``: a line for each image, its `Entry`. During the build it is called ``journal.jsonl``; the final
-  name marks the store as complete;
+- ``pictures.jsonl``: a line for each image, its `Entry` with a checksum of its pixels. During the build it is called
+  ``journal.jsonl``; the final name marks the store as complete;
 - ``info.json``: facts for `kagglekit cache`.
 
 `kagglekit.images.build` builds stores, `kagglekit.images.cache` lists and removes them; this module names and opens
@@ -22,11 +22,13 @@ from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
+from zlib import crc32
 
 import numpy as np
 
 from kagglekit.system.errors import UserError
-from kagglekit.system.paths import cache_folder
+from kagglekit.system.fingerprints import fingerprints
+from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
     from kagglekit.types.view import CropMode
 
-FORMAT = 1
+FORMAT = 2
+CHECKED_BYTES = 1 << 25  # of pixels compared with their checksums when a store is opened
 PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
 
 
@@ -87,38 +90,40 @@ class StoreSpec:
     def key(self) -> str:
         """The hash (32 hex digits) of everything the bytes depend on: no label and no split is part of it.
 
-        These are the files' names, sizes and modification times (ns), the reader, side, fit and format version.
-        A copy of a larger store has that one's key for the files: an image reduced twice differs in its last
-        bits from one reduced once.
+        It covers the files' names and fingerprints (size, first and last 4 kB), the reader, side, fit and format
+        version. So a copy of the data folder has the same store, whatever its times, and changed files do not.
+        A smaller copy has its source's key instead of the files: an image reduced twice differs in its last bits from
+        one reduced once.
         """
         form = [FORMAT, self.reader, self.side, self.fit, self.source.key if self.source else None]
         hashed = blake2b(json.dumps(form).encode(), digest_size=16)
         if not self.source:
-            for name, path in zip(self.names, self.files, strict=True):
-                hashed.update(json.dumps([name, *_size_and_time(path)]).encode())
+            for name, content in zip(self.names, fingerprints(self.files), strict=True):
+                hashed.update(json.dumps([name, content.hex()]).encode())
         return hashed.hexdigest()
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """The store's folder in the cache."""
-        return cache_folder() / "stores" / self.key
-
-
-def _size_and_time(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError:  # reading it will fail too, with a message that says why
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+        """The store's folder in the cache, or in a private one (see `own_place`)."""
+        return own_place("stores", self.key, files=(PIXELS, ENTRIES, JOURNAL, INFO, LOCK))
 
 
 class Entry(NamedTuple):
-    """One stored image: its size, px, width / height in the file, and why it is bad (empty if it is good)."""
+    """One stored image.
+
+    Attributes:
+        height: In px.
+        width: In px.
+        aspect: Width / height of the upright image in the file.
+        bad: Why the file cannot be decoded; empty if it can.
+        checksum: CRC-32 of the stored pixels.
+    """
 
     height: int
     width: int
     aspect: float
-    bad: str = ""
+    bad: str
+    checksum: int
 
     @property
     def n_bytes(self) -> int:
@@ -131,12 +136,12 @@ def read_entries(path: Path) -> Iterator[Entry]:
     with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             try:
-                height, width, aspect, bad = json.loads(line)
-            except ValueError:
+                entry = Entry(*json.loads(line))
+            except (ValueError, TypeError):
                 return
             if not line.endswith("\n"):
                 return
-            yield Entry(height, width, aspect, bad)
+            yield entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +187,8 @@ def open_store(spec: StoreSpec) -> ImageStore:
 
     Raises:
         FileNotFoundError: Its build has not finished.
-        UserError: Its files do not fit together.
+        UserError: Its files do not fit together, or pixels have changed since the build. The latter is checked for a
+            random sample of `CHECKED_BYTES`.
     """
     folder = spec.folder
     if not exists(spec):
@@ -190,10 +196,36 @@ def open_store(spec: StoreSpec) -> ImageStore:
     entries = list(read_entries(folder / ENTRIES))
     pixels = _map(folder / PIXELS)
     if len(entries) != len(spec.files) or sum(entry.n_bytes for entry in entries) != len(pixels):
-        raise UserError(f"the image store in {folder} is damaged: its files do not fit together", "remove that folder")
+        raise _damaged(folder, "its files do not fit together")
     with contextlib.suppress(OSError):  # `kagglekit cache` shows it as the time of last use
         os.utime(folder / INFO)
-    return store_of(spec, pixels, entries)
+    store = store_of(spec, pixels, entries)
+    _check_sample(store, [entry.checksum for entry in entries])
+    return store
+
+
+def _check_sample(store: ImageStore, checksums: Sequence[int]) -> None:
+    """Compare images with their checksums: the first, the last and random ones, until enough bytes are checked."""
+    n, n_bytes = len(store), 0
+    sample = np.random.default_rng().permutation(n)
+    for row in dict.fromkeys([*range(n)[:1], *range(n)[-1:], *sample.tolist()]):
+        image = store.image(row)
+        if checksum(image) != checksums[row]:
+            raise _damaged(store.folder, f"the pixels of {store.names[row]} have changed since they were decoded")
+        n_bytes += image.nbytes
+        if n_bytes >= CHECKED_BYTES:
+            return
+
+
+def checksum(pixels: NDArray[np.uint8]) -> int:
+    """Return the checksum of an image's pixels, contiguous."""
+    return crc32(pixels.data)
+
+
+def _damaged(folder: Path, why: str) -> UserError:
+    return UserError(
+        f"the image store in {folder} is damaged: {why}", "remove that folder; the images are decoded again"
+    )
 
 
 def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry]) -> ImageStore:

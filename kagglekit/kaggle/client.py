@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
+from kagglekit.system.console import amount
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PAGE = 100  # list entries per call; the client's own default of 20 truncates lists
+MAX_LEADERBOARD = 50_000_000  # bytes of the zip file; the largest competitions have a few MB
 MAX_FILES = 1000  # files listed per competition: enough to see the layout
 
 
@@ -212,7 +214,12 @@ class Kaggle:
 
         def whole() -> bytes:
             with self._call("download_leaderboard", competition_name=slug) as response:
-                return bytes(response.content)
+                content = bytearray()
+                for block in response.iter_content(1 << 16):
+                    content += block
+                    if len(content) > MAX_LEADERBOARD:
+                        raise UserError(f"the leaderboard of {slug} is larger than {amount(MAX_LEADERBOARD)}")
+                return bytes(content)
 
         return self._retried(whole, slug)
 

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.folder import Run
-from kagglekit.system.errors import UserError
+from kagglekit.system.console import amount
+from kagglekit.system.damage import BROKEN, reason
+from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import write_text
 from kagglekit.system.paths import cache_folder
 from kagglekit.types.metric import greater_is_better
 
 FRESH = 3600  # s during which a fetched leaderboard is used again
-MAX_SIZE = 500_000_000  # bytes of the CSV; the largest competitions have about 20 MB
+MAX_SIZE = 50_000_000  # bytes of the CSV; the largest competitions have a few MB
+MAX_TEAMS = 500_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Team:
     """A row of the leaderboard."""
 
@@ -89,47 +94,76 @@ def get_leaderboard(
     Raises:
         UserError: It cannot be fetched or read, or is empty.
     """
-    kept = cache_folder() / "leaderboards" / f"{slug}.csv"
-    age = time.time() - kept.stat().st_mtime if kept.exists() else None
-    if age is None or age > FRESH or age < 0 or refresh:
+    file = cache_folder() / "leaderboards" / f"{slug}.csv"
+    teams, age = _kept(file, slug)
+    if refresh or not (teams and 0 <= age <= FRESH):
         try:
-            write_text(kept, _unzipped(fetch(), slug))
-            age = 0.0
+            text = _unzipped(fetch(), slug)
+            teams, age = _teams(text, slug), 0.0
         except UserError as error:
-            if age is None:
+            if not teams:
                 raise
             warn(f"{error.what}; using the leaderboard of {age / 3600:.1f} h ago")
-    teams, greater = _read(kept), greater_is_better(metric)
-    return Leaderboard(teams, age or 0.0, teams[0].score > teams[-1].score if greater is None else greater)
+        else:
+            _keep(text, file, warn)
+    greater = greater_is_better(metric)
+    return Leaderboard(teams, age, teams[0].score > teams[-1].score if greater is None else greater)
+
+
+def _kept(file: Path, slug: str) -> tuple[tuple[Team, ...], float]:
+    """Return the teams of a kept leaderboard, none if there is no intact one, and its age."""
+    with suppress(OSError, UnicodeDecodeError, UserError):
+        facts = file.stat()
+        if facts.st_size <= MAX_SIZE:
+            return _teams(file.read_text(encoding="utf-8"), slug), time.time() - facts.st_mtime
+    return (), 0.0
+
+
+def _keep(text: str, file: Path, warn: Callable[[str], None]) -> None:
+    try:
+        write_text(file, text)
+    except UserError as error:
+        warn(f"the leaderboard is not kept: {error.what}")
 
 
 def _unzipped(content: bytes, slug: str) -> str:
+    """Return the CSV in a zip file, with memory for no more than `MAX_SIZE`, whatever the file says of itself."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            member = next(each for each in archive.infolist() if each.filename.endswith(".csv"))
-            if member.file_size > MAX_SIZE:
-                raise UserError(
-                    f"the leaderboard of {slug} is too large: {member.file_size / 1e6:,.0f} MB", _see_site(slug)
-                )
-            return archive.read(member).decode("utf-8-sig")
-    except (zipfile.BadZipFile, StopIteration, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the leaderboard of {slug}: {error}", "try again later") from error
+            member = next((each for each in archive.infolist() if each.filename.endswith(".csv")), None)
+            if member is None:
+                raise ValueError("the zip file contains no CSV")
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others unpack without limit
+                raise ValueError(f"unexpected compression {member.compress_type}")
+            with archive.open(member) as table:
+                data = table.read(MAX_SIZE + 1)
+        if len(data) > MAX_SIZE:
+            raise ValueError(f"it is larger than {amount(MAX_SIZE)}")
+        return data.decode("utf-8-sig")
+    except (*BROKEN, OSError) as error:
+        raise UserError(f"cannot read the leaderboard of {slug}: {reason(error)}", _see_site(slug)) from error
 
 
-def _read(file: Path) -> tuple[Team, ...]:
-    with file.open(encoding="utf-8", newline="") as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("Score")]
+def _teams(text: str, slug: str) -> tuple[Team, ...]:
     try:
-        teams = tuple(Team(number, row["TeamName"], float(row["Score"])) for number, row in enumerate(rows, start=1))
-    except (KeyError, ValueError) as error:
-        file.unlink()
-        raise UserError(
-            f"the leaderboard of {file.stem} has an unexpected format: {error}", _see_site(file.stem)
-        ) from error
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        missing = [name for name in ("TeamName", "Score") if name not in (rows.fieldnames or ())]
+        if missing:
+            raise ValueError(f"it has no column {listing(missing)}")
+        scored = (row for row in rows if row["Score"])
+        teams = tuple(_team(number, row) for number, row in enumerate(islice(scored, MAX_TEAMS + 1), start=1))
+    except BROKEN as error:
+        raise UserError(f"cannot read the leaderboard of {slug}: {reason(error)}", _see_site(slug)) from error
     if not teams:
-        file.unlink()
-        raise UserError(f"the leaderboard of {file.stem} is empty: no team has a score yet", "try again later")
+        raise UserError(f"the leaderboard of {slug} is empty: no team has a score yet", "try again later")
     return teams
+
+
+def _team(rank: int, row: Mapping[str, str | None]) -> Team:
+    score = float(row["Score"] or "")
+    if rank > MAX_TEAMS or not math.isfinite(score):
+        raise ValueError(f"it has more than {MAX_TEAMS:,} teams" if rank > MAX_TEAMS else f"a score of {score}")
+    return Team(rank, row["TeamName"] or "", score)
 
 
 def _see_site(slug: str) -> str:
@@ -143,8 +177,12 @@ def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
         run = Run(file.parent)
         with suppress(UserError, ValueError, KeyError):  # a damaged run must not hide the others
             mine = run.submissions() if run.info().slug == slug else []
-            scores += [(float(each["public"]), run.name) for each in mine if each["public"] is not None]
+            scores += [(float(each["public"]), run.name) for each in mine if _is_score(each["public"])]
     return scores
+
+
+def _is_score(value: object) -> bool:
+    return isinstance(value, float | int) and math.isfinite(value)
 
 
 def standing(board: Leaderboard, ours: Sequence[tuple[float, str]], top: int) -> dict[str, Any]:
@@ -158,7 +196,7 @@ def standing(board: Leaderboard, ours: Sequence[tuple[float, str]], top: int) ->
     best = board.best([score for score, _ in ours]) if ours else None
     return {
         "teams": len(board.teams),
-        "top": [vars(team) for team in board.teams[:top]],
+        "top": [asdict(team) for team in board.teams[:top]],
         "medals": {
             medal: {"place": place, "score": board.teams[place - 1].score}
             for medal, place in medal_places(len(board.teams)).items()

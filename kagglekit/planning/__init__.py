@@ -1,1 +1,1 @@
-"""From what was asked to what will be done, without loading a network."""
+"""From the request to a plan, without loading a network."""

@@ -1,10 +1,11 @@
-"""What a run says before it starts and when it is done."""
+"""Describe a plan before it starts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from kagglekit.compute.network import data_config
+from kagglekit.system.printable import printable
 from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Recipe, Stage
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from kagglekit.runs.folder import Run
     from kagglekit.system.console import Display
 
+FEW = 5  # classes whose names are printed
+
 
 def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Display) -> None:
     """Print competition, images, device, recipe, weights, and where results go."""
@@ -24,9 +27,10 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
     where = f"Kaggle: {competition.slug}" if competition.slug else "not on Kaggle"
     display.report(f"{competition.title} ({where}), metric {TITLES.get(competition.metric, competition.metric)}")
     images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "valid", "test"))
-    display.report(f"images: {images}; {len(plan.classes)} classes; from {plan.data}")
+    names = f" ({printable(', '.join(plan.classes))})" if len(plan.classes) <= FEW else ""
+    display.report(f"images: {images}; {len(plan.classes)} classes{names}; from {plan.data}")
     if plan.truth is not None:
-        display.report("the test images' labels are known: the finished test predictions are scored with them, here")
+        display.report("test labels are known: they score the finished test predictions, and training never sees them")
     for warning in plan.warnings:
         display.warn(warning)
     display.report(f"device: {device_title(plan.device)}")
@@ -47,7 +51,7 @@ def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
 
 
 def describe_choice(choice: Choice, display: Display) -> None:
-    """Print where the recipe is from, and the recipe."""
+    """Print the recipe and its origin."""
     if choice.preset:
         why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
         display.report(f"preset: {choice.preset}{why}")
@@ -66,7 +70,8 @@ def describe_choice(choice: Choice, display: Display) -> None:
         display.report(f"exposure: {recipe.exposure}")
     if recipe.source:
         display.report(f"source: {recipe.source}")
-    display.report(f"measured: {recipe.measured}")
+    if recipe.measured != "none":
+        display.report(f"measured: {recipe.measured}")
 
 
 def _prediction(recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ from typing import Self
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
-from kagglekit.runs.info import Asked, RunInfo
+from kagglekit.runs.info import RecordedRequest, RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.types.image_table import data_key
 
@@ -23,14 +23,14 @@ class Identity:
         data_key: Hash of the image table and the classes.
     """
 
-    request: Asked
+    request: RecordedRequest
     data_key: str
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
         """Return the identity of a plan's run."""
-        asked = {name: value for name, value in vars(plan.request).items() if name in Asked.model_fields}
-        asked |= {
+        facts = {name: value for name, value in vars(plan.request).items() if name in RecordedRequest.model_fields}
+        facts |= {
             "preset": plan.preset or "auto",
             "competition": plugin_name(plan.request.competition),
             "data": str(plan.data),
@@ -38,16 +38,16 @@ class Identity:
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
         }
-        return cls(Asked.model_validate(asked), data_key(plan.table, plan.data, plan.classes))
+        return cls(RecordedRequest.model_validate(facts), data_key(plan.table, plan.data, plan.classes))
 
     def is_of(self, info: RunInfo) -> bool:
         """Return whether a run began with the same request and data."""
         return bool(info.request and info.request.same_as(self.request) and info.data_key == self.data_key)
 
 
-def plugin_name(asked: str) -> str:
+def plugin_name(competition: str) -> str:
     """Return the competition's name, or the absolute path of a plugin file."""
-    return str(Path(asked).absolute()) if Path(asked).is_file() else asked
+    return str(Path(competition).absolute()) if Path(competition).is_file() else competition
 
 
 def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Request:
@@ -64,8 +64,8 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
     """
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
-    asked = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
-    request = Request(**asked, out=run.folder, recipe=run.recipe())
+    values = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
+    request = Request(**values, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
 
 

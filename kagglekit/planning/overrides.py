@@ -21,8 +21,8 @@ def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     search before the stage.
 
     Raises:
-        UsageError: One line for each setting that has no such key or a value of the wrong type, or what is
-            wrong with the recipe they make together.
+        UsageError: A line for each setting with an unknown key or a value of the wrong type, or for each error of the
+            resulting recipe.
     """
     data = recipe.model_dump()
     problems = []
@@ -37,10 +37,10 @@ def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 
 def checked_recipe(data: Mapping[str, Any]) -> Recipe:
-    """Make a recipe of plain data.
+    """Make a recipe from plain data.
 
     Raises:
-        UsageError: Every impossible value, a line each.
+        UsageError: A line for each invalid value.
     """
     try:
         return Recipe.model_validate(data)
@@ -49,12 +49,12 @@ def checked_recipe(data: Mapping[str, Any]) -> Recipe:
 
 
 def epochs_setting(last: int, epochs: int) -> list[str]:
-    """Word ``--epochs N``: the last stage that is run trains one cycle of N epochs."""
+    """Return ``--epochs N`` as settings: the last stage that is run trains one cycle of N epochs."""
     return [f"stage.{last}.epochs={epochs}"]
 
 
 def size_settings(recipe: Recipe, size: int) -> list[str]:
-    """Word ``--size S``: the largest size becomes S, and all others keep their proportion to it."""
+    """Return ``--size S`` as settings: the largest size becomes S, and all others keep their proportion to it."""
     scale = size / recipe.sizes[-1]
     stages = [f"stage.{i}.size={max(8, round(s.size * scale))}" for i, s in enumerate(recipe.stages, 1)]
     predict = [f"predict_size={round(recipe.predict_size * scale)}"] if recipe.predict_size else []
@@ -64,20 +64,20 @@ def size_settings(recipe: Recipe, size: int) -> list[str]:
 def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise UsageError(f"{setting!r} is no setting: write KEY=VALUE, for example stage.2.size=299")
+        raise UsageError(f"invalid setting {setting!r}: expected KEY=VALUE, for example stage.2.size=299")
     first, *rest = key.split(".")
     if first in ("stage", "stages") and len(rest) == 2:
         for i in _stage_numbers(recipe, rest[0], setting):
             _set_in_stage(data["stages"][i], rest[1], text, setting)
-        _forget(data, "stages")
+        _drop_outdated(data, "stages")
     elif first == "options" and len(rest) == 1:
         data["options"][rest[0]] = _plain(text)
     elif rest or first in ("stage", "stages", "options"):
         guess = nearest(first, ("stage", "options")) if first not in ("stage", "options") else ""
-        raise UsageError(f"{setting!r}: {guess}write stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
+        raise UsageError(f"{setting!r}: {guess}expected stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
     else:
         data[first] = _typed(Recipe, first, text, setting)
-        _forget(data, first)
+        _drop_outdated(data, first)
 
 
 def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) -> None:
@@ -97,8 +97,8 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
     stage[field] = value
 
 
-def _forget(data: dict[str, Any], changed: str) -> None:
-    """Drop what was said of the recipe as it was and holds no more."""
+def _drop_outdated(data: dict[str, Any], changed: str) -> None:
+    """Drop descriptions of the recipe that no longer hold."""
     if changed in ("arch", "archs", "weights", "pretrained"):
         data.update(licence="")
     if changed in ("arch", "archs"):

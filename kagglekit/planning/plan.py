@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is decided before the data are read.
+    """The choices that are made before the data are read.
 
     Attributes:
         request: The user's request.
@@ -30,7 +30,7 @@ class Choice:
         hooks: The loaded plugins.
         competition: Its facts.
         base: The run whose weights training starts from; None for none.
-        preset: The resolved preset; empty where the recipe is another run's.
+        preset: The resolved preset; empty if the recipe is another run's.
         recipe: The recipe, with overrides applied and names checked.
         stages: Numbers of the stages to run, from 1.
     """

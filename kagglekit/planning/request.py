@@ -1,4 +1,4 @@
-"""What the user asked for."""
+"""The user's request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
         competition: A competition's name or a plugin file.
@@ -36,15 +36,15 @@ class Request:
         name: Label of the run's folder; empty for the architecture's name.
         from_run: A finished run whose weights, and recipe unless a preset is named, to start from.
         stages: Which stages to run: ``3``, ``2-3``, ``3-``; empty for all.
-        full: A finished run to do again with all labelled images (see `kagglekit.workflows.full_data`).
+        full: A finished run to retrain on all labelled images (see `kagglekit.workflows.full_data`).
         only_fold: The one fold to run; None for all of them.
         into: A run whose folds are to be completed.
         repeats: How often to run, each time with the next seed.
-        skip_bad_images: Leave undecodable train images out instead of stopping.
+        skip_bad_images: Leave undecodable train images out instead of failing.
         disable: Shared plugins to leave out.
-        deterministic: Use torch's deterministic algorithms, and measure nothing.
+        deterministic: Use torch's deterministic algorithms, and benchmark nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
-        recipe: A whole recipe, of a run that is resumed or done again, in the place of preset, settings and shorthands.
+        recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
     competition: str

@@ -67,7 +67,7 @@ def _tables(context: RunContext, predicted: Sequence[Predicted]) -> list[Scored]
 
 
 def _plain(context: RunContext, predicted: Sequence[Predicted]) -> list[Member]:
-    """Return the members without test-time augmentation, where there is any."""
+    """Return the members without test-time augmentation; empty if the recipe has none."""
     if not context.recipe.tta:
         return []
     return [replace(each.member, valid=each.plain_valid, test=each.plain_test) for each in predicted]

@@ -1,4 +1,4 @@
-"""A finished run's networks, built from its folder alone: no training data, no hub."""
+"""Build a finished run's networks from its folder alone, without training data or network access."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
-from kagglekit.images.store import StoreSpec, bad_images_error
+from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.view import CropMode
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class LoadedModel:
     Attributes:
         hooks: The run's plugins.
         recipe: Its recipe.
-        stage: Where the weights come from.
+        stage: The stage that the weights come from.
         classes: Names of the classes, in order.
-        model: In memory, on the device.
+        model: The network, on the device.
         compute: Device and format.
     """
 
@@ -59,7 +60,7 @@ class FilePredictions:
     """Predictions of image files.
 
     Attributes:
-        rows: (M,) int64: which of the files could be decoded.
+        rows: (M,) int64: positions of the files that could be decoded.
         probabilities: (M, C) float32.
     """
 
@@ -77,7 +78,7 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
     if not weights.exists():
         raise UserError(
             f"{folder.folder} has no {member} weights",
-            f"only a run that has finished training predicts; to go on with this one: kagglekit resume {folder.folder}",
+            f"predictions need a run that finished training; to finish this one: kagglekit resume {folder.folder}",
         )
     hooks = Hooks(load_for(folder))
     model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info.classes))
@@ -88,7 +89,9 @@ def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedM
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return LoadedModel(hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as weights are kept"))
+    return LoadedModel(
+        hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as the weights are saved")
+    )
 
 
 def predict_files(
@@ -99,27 +102,29 @@ def predict_files(
     Args:
         restored: The network.
         files: (N) absolute paths.
-        names: (N) what the randomness of the views depends on.
-        tta: Whether there are augmented views.
-        skip_bad: Leave out files that can't be decoded.
+        names: (N) names that the randomness of the views depends on.
+        tta: Average in the augmented views.
+        skip_bad: Leave out files that cannot be decoded.
 
     Raises:
-        UserError: A file can't be decoded.
+        UserError: A file cannot be decoded.
     """
-    loaders, rows = [], np.arange(len(files))
     config = data_config(restored.model)
-    for view, pass_number in predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta):
-        spec = StoreSpec(
-            tuple(files), Path(files[0].anchor), copy_side(restored.size), view.fit, restored.hooks.reader()
-        )
-        store = built_store(spec, restored.hooks.read_image)
-        if store.bad and not skip_bad:
-            raise bad_images_error(store, "leave them out of the list")
-        rows = np.setdiff1d(np.arange(len(files)), list(store.bad)).astype(np.int64)
-        keys = image_keys(names, restored.recipe.seed, "tta")
-        loader = Loader(store, view, restored.size, config, keys, restored.compute.device)
-        loaders.append((loader, pass_number))
+    views = predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta)
+    stores = {fit: _store(restored, files, fit) for fit in dict.fromkeys(view.fit for view, _ in views)}
+    bad = next((store for store in stores.values() if store.bad), None)
+    if bad and not skip_bad:
+        raise bad_images_error(bad, "leave them out of the list")
+    rows = np.setdiff1d(np.arange(len(files)), list(bad.bad) if bad else []).astype(np.int64)
+    keys = image_keys(names, restored.recipe.seed, "tta")
+    device = restored.compute.device
+    loaders = [(Loader(stores[view.fit], view, restored.size, config, keys, device), number) for view, number in views]
     passes = Passes(loaders, rows)
     parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
     found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
     return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
+
+
+def _store(restored: LoadedModel, files: Sequence[Path], fit: CropMode) -> ImageStore:
+    root, hooks = Path(files[0].anchor), restored.hooks
+    return built_store(StoreSpec(tuple(files), root, copy_side(restored.size), fit, hooks.reader()), hooks.read_image)

@@ -43,7 +43,7 @@ class Tables(NamedTuple):
 
 
 def predict_members(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
-    """Predict valid and test images with each snapshot; add the averaged weights' where the recipe asks for them."""
+    """Predict valid and test images with each snapshot; add the averaged weights if the recipe requests them."""
     if context.recipe.ensemble == "average":
         snapshots = [*snapshots, averaged_snapshot(context, snapshots)]
     if context.images.stream:
@@ -54,7 +54,7 @@ def predict_members(context: RunContext, snapshots: Sequence[Snapshot]) -> list[
 def predict_member(context: RunContext, snapshot: Snapshot) -> Predicted:
     """Load a snapshot's weights and predict valid and test images, plain and with test-time augmentation.
 
-    What a stopped run has predicted already is read instead.
+    Predictions that an interrupted run has saved are read instead.
     """
     if all(context.run.predictions(snapshot.name, split).exists() for split in SPLITS):
         return _predicted(context, snapshot)
@@ -73,7 +73,7 @@ def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> lis
         for tables, snapshot in zip(parts, snapshots, strict=True):
             network = _network(context, snapshot)
             tables.append(_predict_split(replace(context, images=images), network, snapshot, "test"))
-    if bad_ids(context.images, "test"):  # of streamed images that is not known before
+    if bad_ids(context.images, "test"):  # streamed images are decoded only here
         context.display.warn(describe_bad(context.images))
     tests = [Tables(*map(pd.concat, zip(*tables, strict=True))) for tables in parts]
     return [_member(context, *each) for each in zip(snapshots, valid, tests, strict=True)]
@@ -92,7 +92,7 @@ def _size(context: RunContext, snapshot: Snapshot) -> int:
 
 
 def _member(context: RunContext, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
-    """Keep a snapshot's predictions: first the plain ones, so that a stopped run has all of them or none."""
+    """Save a snapshot's predictions, the plain ones first: an interrupted run then has all of them or none."""
     for split, tables in zip(SPLITS, (valid, test), strict=True):
         save_predictions(tables.plain, context.run.plain_predictions(snapshot.name, split))
     for split, tables in zip(SPLITS, (valid, test), strict=True):
@@ -121,12 +121,12 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     passed = predict_pass(network, passes, passes.places, 0, context.compute)
-    words = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
-    results = _shown(context, words, len(passes.places), passed).reshape(len(views), len(ids), -1)
+    title = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
+    results = _tracked(context, title, len(passes.places), passed).reshape(len(views), len(ids), -1)
     first = make_predictions(ids, context.classes, results[0])
     return Tables(first, make_predictions(ids, context.classes, mean_over_passes(results)))
 
 
-def _shown(context: RunContext, what: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
-    with context.noted_batch():
-        return np.concatenate([part.numpy() for part in context.display.track(what, n, passed, context.compute.batch)])
+def _tracked(context: RunContext, title: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
+    with context.recorded_batch():
+        return np.concatenate([part.numpy() for part in context.display.track(title, n, passed, context.compute.batch)])

@@ -1,7 +1,7 @@
-"""New images, as the members of a finished run predict them and as its ensemble combines them.
+"""Predict new images with the members of a finished run, and combine them with its ensemble.
 
-A run's members have their weights in its folder, those of folds in each fold's, those of a blend in the folders of the
-runs it was made of, which must still lie beside it.
+The weights of the members are in the run's folder; of folds, in each fold's folder; of a blend, in the folders of the
+blended runs, which must still be beside it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class NewImages:
     """Images to predict.
 
     Attributes:
-        ids: (N) of the images, each another one.
-        names: (N) what the randomness of augmented views depends on.
+        ids: (N) unique ids of the images.
+        names: (N) names that the randomness of augmented views depends on.
         files: (N) absolute paths.
         device: Where to compute.
-        tta: Whether the recipe's augmented views are averaged in.
-        skip_bad: Leave out files that can't be decoded.
+        tta: Average in the recipe's augmented views.
+        skip_bad: Leave out files that cannot be decoded.
     """
 
     ids: Sequence[str]
@@ -44,13 +44,13 @@ class NewImages:
 
 
 def has_parts(run: Run) -> bool:
-    """Return whether a run is of several folds, or a blend: it has no final weights."""
+    """Return whether a run has folds or is a blend, and therefore has no final weights."""
     info = run.info()
     return bool(info.blend_of or info.folds)
 
 
 def ranks_images(run: Run) -> bool:
-    """Return whether what a run says of an image depends on the other images that it is asked about."""
+    """Return whether a run's prediction of an image depends on the images predicted with it."""
     within = [_beside(run, name) for name in run.info().blend_of]
     return has_parts(run) and (
         run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().blend_of)
@@ -58,14 +58,13 @@ def ranks_images(run: Run) -> bool:
 
 
 def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
-    """Let all members of a run predict, and its ensemble, as it was fitted, combine them.
+    """Predict images with all members of a run, and combine them with its ensemble as it was fitted.
 
     Returns:
-        The predictions; without the images that were left out.
+        The predictions, without the images that were left out.
 
     Raises:
-        UserError: The run is not finished, weights or predictions of a member are no longer there, or an image can't be
-            decoded.
+        UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
     info, members = run.info(), members_of_new_images(run, images)
     ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
@@ -74,7 +73,7 @@ def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
 
 
 def members_of_new_images(run: Run, images: NewImages) -> list[Member]:
-    """Return a run's members, with the predictions its ensemble is fitted on, and those of the images as test."""
+    """Return a run's members; their test predictions are those of the images."""
     info = run.info()
     if info.blend_of:
         return [member for name in info.blend_of for member in _blended(_beside(run, name), images)]
@@ -98,14 +97,14 @@ def _beside(blend: Run, name: str) -> Run:
     run = Run(blend.folder.parent / name)
     if not run.recipe_file.exists():
         raise UserError(
-            f"{blend.folder} is a blend, and {name}, one of the runs it was made of, is no longer beside it",
-            f"put that run's folder into {blend.folder.parent}, or predict with one of the runs",
+            f"{blend.folder} is a blend, and the folder of {name}, which it blends, is no longer beside it",
+            f"put that run's folder into {blend.folder.parent}, or predict with a blended run",
         )
     return run
 
 
 def _blended(run: Run, images: NewImages) -> list[Member]:
-    """Return what a run adds to a blend: its members; of a blend its ensemble alone."""
+    """Return a run's members for a blend; those of a blend are its ensemble alone."""
     if run.info().blend_of:
         valid = load_predictions(run.predictions("ensemble", "valid"))
         return [Member(f"{run.name}/ensemble", valid, predict_new_images(run, images), run.name, "blend", 1)]
@@ -124,14 +123,14 @@ def _check(run: Run, trainings: Sequence[Run], names: Sequence[str]) -> None:
     needed = [training.snapshot(name) for training in trainings for name in names]
     missing = [path for path in (*needed, *map(run.fitted_on, names)) if not path.exists()]
     if missing or not names:
-        what = listing([str(path.relative_to(run.folder)) for path in missing]) or "it is not finished"
-        hint = "predict with a finished run whose folder is whole"
-        raise UserError(f"{run.folder} lacks what its ensemble was made of: {what}", hint)
+        files = listing([str(path.relative_to(run.folder)) for path in missing])
+        reason = f"its members lack {files}" if missing else "it is not finished"
+        raise UserError(f"cannot predict with {run.folder}: {reason}", "use a finished run with all its files")
 
 
 def _predicted(training: Run, member: str, images: NewImages) -> pd.DataFrame:
     restored = restore(training, images.device, member)
     found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
     if not len(found.rows):
-        raise UserError(f"none of {len(images.files)} images could be read", "look at the files")
+        raise UserError(f"none of {len(images.files)} images could be read", "check the files")
     return make_predictions([images.ids[row] for row in found.rows], restored.classes, found.probabilities)

@@ -1,4 +1,4 @@
-"""What members come to: their combination, scores with standard errors, and the checked CSV, whoever predicted."""
+"""Combine members, score them with standard errors, and write the checked submission."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
+from kagglekit.system.damage import reason
 from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Ensemble, Member
 from kagglekit.types.metric import TITLES, Metric, Score
@@ -26,22 +27,22 @@ from kagglekit.types.predictions import (
     with_missing_rows,
 )
 
-NEEDS_MORE = ("average", "last")  # one needs weights of its own, the other is a member
-FOR_ONE = ("temperature",)  # what may change a single member's predictions
+NEEDS_MORE = ("average", "last")  # not compared: one needs weights of its own, the other is a member
+FOR_ONE = ("temperature",)  # these may change a single member's predictions
 
 
 @dataclass(frozen=True)
 class Results:
-    """Where predictions go, and what they are judged by.
+    """Where results are written, and what predictions are scored with.
 
     Attributes:
-        plan: The run's.
+        plan: The run's plan.
         run: Its folder.
         record: Its run.json.
-        display: Where it shows itself.
-        labels: Class names by id of the images that the members' valid tables are of.
-        scored: Whether the valid tables are this run's own and say how good it is; those of another run, which an
-            ensemble was fitted on, do not.
+        display: Shows the scores.
+        labels: Class names, by id, of the images in the members' valid tables.
+        scored: Whether the valid tables are this run's own, and are scored; those of another run, which an ensemble was
+            fitted on, are not.
     """
 
     plan: Plan
@@ -68,10 +69,10 @@ def finish_run(
     """Combine, score and write the submission; return the ensemble's scores.
 
     Args:
-        results: See there.
-        members: What is combined.
-        others: What is scored beside the ensemble.
-        plain: The members without test-time augmentation, where there is any: their ensemble is scored, too.
+        results: See `Results`.
+        members: The members to combine.
+        others: Predictions to score beside the ensemble.
+        plain: The members without test-time augmentation, if the recipe has it: their ensemble is scored, too.
     """
     ensemble = combine(results, members)
     if results.scored:
@@ -89,20 +90,20 @@ def finish_run(
 
 
 def _plain_ensemble(results: Results, plain: Sequence[Member]) -> list[Scored]:
-    """Combine the members as they predict without test-time augmentation, whatever is fitted on those predictions."""
+    """Combine the members' predictions without test-time augmentation; the ensemble is fitted on those."""
     if not plain or not results.scored:
         return []
     name = results.plan.recipe.ensemble
     try:
         made = combine(results, plain)
-    except UserError as error:  # it only shows what the augmentation is worth: no reason to stop
+    except UserError as error:  # it only shows the gain from augmentation: no reason to fail
         results.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
         return []
     return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
 
 
 def combine(results: Results, members: Sequence[Member]) -> Ensemble:
-    """Let the ensemble hook combine the members; give test images that can't be decoded the mean prediction."""
+    """Combine the members with the ensemble hook; test images that cannot be decoded get the mean prediction."""
     plan = results.plan
     ensemble = plan.hooks.ensemble(list(members), results.labels, plan.recipe, _groups(plan))
     check_predictions(ensemble.valid, plan.classes, list(members[0].valid.index))
@@ -113,7 +114,7 @@ def combine(results: Results, members: Sequence[Member]) -> Ensemble:
 
 
 def _groups(plan: Plan) -> pd.Series[str] | None:
-    """Return the labelled images' groups by id; None where there are none."""
+    """Return the labelled images' groups by id; None if there are no groups."""
     if "group" not in plan.table:
         return None
     labelled = plan.table[plan.table["split"] != "test"]
@@ -121,7 +122,7 @@ def _groups(plan: Plan) -> pd.Series[str] | None:
 
 
 def metrics_of(plan: Plan) -> list[Metric]:
-    """Return what is reported: log loss, accuracy, and the competition's own metric; mean per class with accuracy."""
+    """Return the metrics to report: log loss, accuracy, the competition's; and balanced accuracy beside accuracy."""
     names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
     if plan.competition.metric == "accuracy":
         names["balanced_accuracy"] = None
@@ -133,23 +134,49 @@ def score_row(results: Results, table: Scored) -> dict[str, Any]:
     metrics = metrics_of(results.plan)
     valid = results.labels if results.scored else None
     found = {
-        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid).items()},
-        **{f"test_{k}": s for k, s in score_table(metrics, table.test, results.plan.truth).items()},
+        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid, results.display).items()},
+        **{f"test_{k}": s for k, s in score_table(metrics, table.test, results.plan.truth, results.display).items()},
     }
     flat = {key: [round(score.value, 6), round(score.error, 6)] for key, score in found.items()}
     return {"member": table.member, "views": table.views, **flat}
 
 
-def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None) -> dict[str, Score]:
-    """Score a table of predictions where labels are known."""
+def score_table(
+    metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None, display: Display
+) -> dict[str, Score]:
+    """Return the scores of a table of predictions; empty if its labels are unknown.
+
+    A metric that fails is a warning: after hours of training it must not cost the CSV.
+    """
     if truth is None or not len(table):
         return {}
     numbers = truth_numbers(truth, table)
-    return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
+    found = {}
+    for metric in metrics:
+        try:
+            found[metric.name] = metric.score(numbers, table.to_numpy())
+        except Exception as error:  # of a plugin's metric, anything
+            display.warn(f"{len(table):,} predictions are not scored by {metric.name}: {reason(error)}")
+    return found
+
+
+def check_scorable(plan: Plan, labels: Sequence[str], whose: str) -> None:
+    """Check that the metrics can score images with these labels, before anything is trained.
+
+    Raises:
+        UserError: A metric needs others, for example roc_auc images of two classes.
+    """
+    numbers = np.searchsorted(plan.classes, labels)
+    even = np.full((len(labels), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+    for metric in metrics_of(plan) if len(labels) else ():
+        try:
+            metric.score(numbers, even)
+        except UserError as error:
+            raise UserError(f"{whose}: {error.what}", error.hint) from error
 
 
 def write_csv(results: Results, ensemble: Ensemble) -> None:
-    """Write submission.csv, checked, where there are test images."""
+    """Check and write submission.csv, if there are test images."""
     plan, display = results.plan, results.display
     if not len(ensemble.test):
         display.report("no test images: no submission is written")
@@ -157,7 +184,7 @@ def write_csv(results: Results, ensemble: Ensemble) -> None:
     test = ensemble.test
     if plan.recipe.clip:
         test = clip_predictions(test, plan.recipe.clip)
-        _say_clip_gain(results, ensemble)
+        _report_clip_gain(results, ensemble)
     rows = submission_rows(plan, test)
     write_submission(rows, results.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
@@ -168,7 +195,7 @@ def write_csv(results: Results, ensemble: Ensemble) -> None:
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
-    """Ask for the rows of the CSV, and check them.
+    """Return the rows of the CSV, checked.
 
     Raises:
         UserError: They differ from the sample submission.
@@ -197,13 +224,13 @@ def try_form(plan: Plan) -> str:
     return doubt(submission_rows(plan, make_predictions(ids, plan.classes, even)), plan.competition.metric)
 
 
-def _say_clip_gain(results: Results, ensemble: Ensemble) -> None:
+def _report_clip_gain(results: Results, ensemble: Ensemble) -> None:
     if not results.scored or not len(ensemble.valid):
         return
     log_loss = [results.plan.hooks.metric(results.plan.competition.model_copy(update={"metric": "log_loss"}))]
-    before = score_table(log_loss, ensemble.valid, results.labels)["log_loss"].value
+    before = score_table(log_loss, ensemble.valid, results.labels, results.display)["log_loss"].value
     clipped = clip_predictions(ensemble.valid, results.plan.recipe.clip)
-    after = score_table(log_loss, clipped, results.labels)["log_loss"].value
+    after = score_table(log_loss, clipped, results.labels, results.display)["log_loss"].value
     results.display.report(f"clipping to {results.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
 
 
@@ -215,9 +242,7 @@ def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display
         columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows], keys=2
     )
     if plan.truth is not None and any(key.startswith("test_") for key in keys):
-        display.report(
-            "the test scores are computed here, from labels that were known all along and used for nothing else"
-        )
+        display.report("test scores use known labels, which training never sees")
 
 
 def _title(key: str) -> str:
@@ -230,10 +255,10 @@ def _cell(score: list[float] | None) -> str:
 
 
 def candidates(results: Results, members: Sequence[Member]) -> list[Scored]:
-    """Combine the members in every way that a plugin provides, but the chosen one.
+    """Combine the members with every ensemble that plugins provide, except the chosen one.
 
-    Whatever an ensemble fits, its valid table is honest (see `Ensemble`); still, the best of many scores flatters
-    a little.
+    Each valid table is unbiased, even if the ensemble is fitted (see `Ensemble`), but the best of many scores is
+    slightly optimistic.
     """
     plan = results.plan
     names = [name for name in plan.hooks.provides().ensemble if name not in (*NEEDS_MORE, plan.recipe.ensemble)]
@@ -244,7 +269,7 @@ def candidates(results: Results, members: Sequence[Member]) -> list[Scored]:
         recipe = plan.recipe.model_copy(update={"ensemble": name})
         try:
             made = combine(replace(results, plan=replace(plan, recipe=recipe)), members)
-        except UserError as error:  # nobody asked for it: no reason to stop
+        except UserError as error:  # it was not requested: no reason to fail
             results.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
         else:
             lines.append(Scored("candidate", name, made.valid, made.test))

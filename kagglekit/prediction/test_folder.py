@@ -1,6 +1,6 @@
-"""A checked CSV for test images that the run never saw: what a code competition needs.
+"""Write a checked CSV for test images that the run never saw, as code competitions need.
 
-Neither training images nor a network are needed: the run's folder, the competition's plugin and the test folder do.
+This takes the run's folder, the competition's plugin and the test folder, but no training images or network access.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def submit_test_folder(
     run: Run, data: Path, file: Path, device: str, display: Display, sample: Path | None = None
 ) -> pd.DataFrame:
-    """Predict the test images of a folder as the run did its own, without a network, and write a checked CSV.
+    """Predict the test images of a folder as the run did its own, without network access, and write a checked CSV.
 
     All members predict, of all folds or of all runs of a blend, with the recipe's test-time augmentation; the run's
     ensemble combines them. Images that cannot be decoded get the mean prediction.
@@ -48,17 +48,17 @@ def submit_test_folder(
         The rows of the CSV.
 
     Raises:
-        UserError: The run is not finished, the test images can't be found, something needs a network, or the CSV is not
-            what it must be.
+        UserError: The run is not finished, the test images cannot be found, something needs network access, or the CSV
+            fails its check.
     """
     with offline(), memory_returned():
         return _submitted(run, data, file, device, display, sample)
 
 
-def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, asked: Path | None) -> pd.DataFrame:
+def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, requested: Path | None) -> pd.DataFrame:
     hooks = Hooks(load_for(run), display.warn)
     competition = hooks.competition()
-    found_sample = find_sample(data, _wanted(hooks, data, run.info().classes), asked)
+    found_sample = find_sample(data, _wanted(hooks, data, run.info().classes), requested)
     sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)
@@ -76,7 +76,7 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
 
 
 def _wanted(hooks: Hooks, data: Path, classes: Sequence[str]) -> Wanted:
-    """Return what a sample submission for the folder's test images must be about."""
+    """Return what a sample submission for the folder's test images must contain."""
     listed = _listed(hooks, data)
     pools = [] if listed else _pools(data)
     files = list(listed.items()) or [(name, data.absolute() / name) for pool in pools[:1] for name in pool]
@@ -86,18 +86,18 @@ def _wanted(hooks: Hooks, data: Path, classes: Sequence[str]) -> Wanted:
 def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
     """Find the test images: those the competition's plugin lists, else those that the sample's ids name.
 
-    The plugin may need files that are not there: labels, training images.
+    The plugin may need files that are missing: labels, training images.
 
     Args:
         hooks: The plugins.
         data: The data folder.
-        ids: Of sample_submission.csv, where there is one.
+        ids: The sample submission's; None if there is none.
 
     Returns:
         Their files by id, in the sample's order.
 
     Raises:
-        UserError: There are none, or the ids fit no way of naming them.
+        UserError: There are none, or the ids do not match their stems, names or paths.
     """
     found = _listed(hooks, data)
     if not found or (ids is not None and not set(ids) <= set(found)):
@@ -106,7 +106,7 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
 
 
 def _listed(hooks: Hooks, data: Path) -> dict[str, Path]:
-    """Return the test images by id that the competition's plugin lists; none if it needs files that are not there."""
+    """Return the test images by id that the competition's plugin lists; empty if it needs files that are missing."""
     data = data.absolute()  # the plugin's paths may begin with it, or be relative to it
     try:
         table = hooks.labels(data)
@@ -127,13 +127,16 @@ def _by_name(data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
     """Match the images below folders named test..., else all, by stem, name or path."""
     pools = _pools(data)
     if not pools:
-        raise UserError(f"there are no images in {data}", "--data names the folder with the test images in it")
+        raise UserError(f"no images in {data}", "pass the folder of the test images: --data DIR")
     for pool in pools:
         paths = [data / name for name in pool]
         for keys in ([p.stem for p in paths], [p.name for p in paths], pool):
             if paths and len(set(keys)) == len(keys) and (ids is None or set(ids) <= set(keys)):
                 return {key: path.absolute() for key, path in zip(keys, paths, strict=True)}
-    asked = (
+    reason = (
         "there is no sample submission" if ids is None else f"the sample submission has ids such as {listing(ids, 3)}"
     )
-    raise UserError(f"the images in {data} cannot be identified: {asked}, files are {listing(pools[-1], 3)}")
+    raise UserError(
+        f"the images in {data} cannot be identified: {reason}, the files are {listing(pools[-1], 3)}",
+        "pass the sample submission of these images: --sample FILE",
+    )

@@ -1,6 +1,6 @@
-"""Checkpoints: files of all that a run needs to go on, each with the checksum of its own content.
+"""Checkpoints: files with all that a run needs to resume, each with a checksum of its content.
 
-The last two are kept. A file is read only if its checksum fits, and then as tensors and plain values: a pickle that
+The last two are kept. A file is read only if its checksum matches, and only as tensors and plain values: a pickle that
 would run code is refused.
 """
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 FORM = b"kagglekit checkpoint 2\n"
 DEPTH = 2  # how many are kept
-WITHIN = 3  # times a checkpoint between two stages is one in the middle: with AdamW's two tensors beside each weight
-SHARE = 0.05  # of the time, at most, that goes into checkpoints in the middle of a stage
+WITHIN = 3  # times the time of one between stages, for one in a stage: AdamW has two tensors beside each weight
+SHARE = 0.05  # the largest share of the time that checkpoints in the middle of a stage may take
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
-        facts: What JSON can say; ``run`` is the key of the run it belongs to.
+        facts: Values that JSON can hold; ``run`` is the key of the run it belongs to.
         tensors: Tensors and plain values, nested in dictionaries and lists.
     """
 
@@ -48,7 +48,7 @@ class Saver:
     """Writes a run's checkpoints, and knows when the next one in the middle of a stage is due.
 
     Attributes:
-        folder: Where they lie.
+        folder: Their folder.
         every: Time between two of them in the middle of an epoch, s.
     """
 
@@ -58,7 +58,7 @@ class Saver:
     _took: float = 0.0  # what the next one in the middle of a stage is expected to take, s
 
     def due(self, epoch_ends: bool) -> bool:
-        """Return whether to save now: at an epoch's end and every so often, but never for much of the time."""
+        """Return whether to save now: at an epoch's end or after `every` s, unless saving takes too long."""
         passed = time.monotonic() - self._saved
         return (epoch_ends or passed >= self.every) and self._took <= SHARE * passed
 
@@ -66,7 +66,7 @@ class Saver:
         """Write a checkpoint, then remove all but the last two.
 
         Raises:
-            UserError: It can't be written; those before it are untouched.
+            UserError: It cannot be written; earlier ones are not changed.
         """
         began = time.monotonic()
         write_checkpoint(self.folder, checkpoint)
@@ -82,7 +82,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         file.raw.write(FORM + bytes(file.checksum.digest_size))
         try:
             torch.save({"facts": json.dumps(checkpoint.facts), "tensors": checkpoint.tensors}, file)
-        except RuntimeError as error:  # torch's, about what follows from a write that failed
+        except RuntimeError as error:  # torch's, a consequence of the failed write
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
         file.flush()
         file.raw.seek(len(FORM), io.SEEK_SET)
@@ -92,7 +92,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 class _Checked(io.BufferedWriter):
-    """A file, and the checksum of what is written to it."""
+    """A file that computes the checksum of its content."""
 
     def __init__(self, file: io.FileIO) -> None:
         super().__init__(file)
@@ -104,20 +104,20 @@ class _Checked(io.BufferedWriter):
 
 
 def newest_checkpoint(folder: Path, run: str, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Read the newest checkpoint that is whole and of this run; name those that are not.
+    """Read the newest intact checkpoint of this run; warn of the others.
 
     Args:
-        folder: Where they lie.
+        folder: Their folder.
         run: The run's key.
-        warn: Gets a line for each one that can't be used.
+        warn: Called with a line for each one that cannot be used.
     """
     for file in reversed(_files(folder)):
         try:
             found = read_checkpoint(file)
             if found.facts["run"] != run:
-                raise UserError(f"the checkpoint {file} is of another run")
+                raise UserError(f"the checkpoint {file} belongs to another run")
         except UserError as error:
-            warn(f"{error.what}; it is passed over")
+            warn(f"{error.what}; skipping it")
         else:
             return found
     return None
@@ -127,7 +127,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     """Read a file that `write_checkpoint` wrote.
 
     Raises:
-        UserError: It is damaged, of another form, or holds more than tensors and plain values.
+        UserError: It is damaged, has another form, or contains more than tensors and plain values.
     """
     try:
         content = memoryview(file.read_bytes())
@@ -135,13 +135,13 @@ def read_checkpoint(file: Path) -> Checkpoint:
         raise UserError(f"cannot read the checkpoint {file}: {error.strerror}") from error
     start = len(FORM) + sha256().digest_size
     if content[: len(FORM)] != FORM:
-        raise UserError(f"the checkpoint {file} is damaged, or of another form than this version's")
+        raise UserError(f"the checkpoint {file} is damaged, or another version wrote it")
     if sha256(content[start:]).digest() != content[len(FORM) : start]:
-        raise UserError(f"the checkpoint {file} is damaged: its checksum does not fit")
+        raise UserError(f"the checkpoint {file} is damaged: its checksum does not match")
     try:
         found = torch.load(io.BytesIO(content[start:]), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(f"the checkpoint {file} is refused: it holds more than tensors and plain values") from error
+        raise UserError(f"the checkpoint {file} is refused: it contains more than tensors and plain values") from error
     return Checkpoint(json.loads(found["facts"]), found["tensors"])
 
 

@@ -12,7 +12,7 @@ from kagglekit.types.recipe import Recipe, Stage
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run with what its files say, read once.
+    """A run and the content of its files, read once.
 
     Attributes:
         run: Its folder.
@@ -29,7 +29,7 @@ class FinishedRun:
         """Read a run's files.
 
         Raises:
-            UserError: One of them can't be read.
+            UserError: One of them cannot be read.
         """
         return cls(run, run.info(), run.recipe())
 

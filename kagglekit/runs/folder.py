@@ -1,4 +1,4 @@
-"""A run's folder: the only module that knows the names of the files in it."""
+"""A run's folder: the only module with the names of the files in it."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ class Run:
 
     @property
     def info_file(self) -> Path:
-        """Versions, device, seeds, who answered each hook, timings, scores."""
+        """Versions, device, seeds, the plugins used for each hook, timings, scores."""
         return self.folder / "run.json"
 
     @property
     def log_file(self) -> Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.folder / "log.csv"
 
     @property
     def steps_file(self) -> Path:
-        """One row an optimizer step."""
+        """One row per optimizer step."""
         return self.folder / "steps.csv"
 
     @property
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def report(self) -> Path:
-        """What people look at: one page."""
+        """The report, a single page."""
         return self.folder / "report.html"
 
     @property
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def score_file(self) -> Path:
-        """What became of each upload to Kaggle: see `submissions`."""
+        """The uploads to Kaggle and their scores: see `submissions`."""
         return self.folder / "score.json"
 
     @property
@@ -104,29 +104,29 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of what an unfinished run goes on from; removed at its end."""
+        """The folder of the checkpoints that an unfinished run resumes from; removed at its end."""
         return self.folder / "checkpoint"
 
     def snapshot(self, member: str) -> Path:
-        """The weights of a member."""
+        """Return the file of a member's weights."""
         return self.folder / "snapshots" / f"{member}.safetensors"
 
     def predictions(self, member: str, split: str) -> Path:
-        """A member's, or the ensemble's, table of predictions for ``valid`` or ``test``."""
+        """Return the file of a member's, or the ensemble's, predictions for ``valid`` or ``test``."""
         return self.folder / "predictions" / f"{member}-{split}.npz"
 
     def plain_predictions(self, member: str, split: str) -> Path:
-        """A member's predictions without test-time augmentation."""
+        """Return the file of a member's predictions without test-time augmentation."""
         return self.folder / "predictions" / f"{member}-plain-{split}.npz"
 
     def fitted_on(self, member: str) -> Path:
-        """The predictions of a member that the ensemble is fitted on: its valid ones, or those of another run."""
+        """Return the file of a member's predictions that the ensemble is fitted on: valid ones, or another run's."""
         others = self.folder / "predictions" / f"{member}-fitted-on.npz"
         return others if self.fitted_file.exists() else self.predictions(member, "valid")
 
     @property
     def fitted_file(self) -> Path:
-        """Id and class of every image that the ensemble is fitted on, where these are another run's valid images."""
+        """Id and class of every image that the ensemble is fitted on, if these are another run's valid images."""
         return self.folder / "fitted-on.csv"
 
     def remove_checkpoints(self) -> None:
@@ -134,23 +134,23 @@ class Run:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def remove_predictions(self) -> None:
-        """Remove every member's predictions, for they will be made anew."""
+        """Remove all predictions before they are made again."""
         shutil.rmtree(self.folder / "predictions", ignore_errors=True)
 
     def remove_parts(self) -> None:
-        """Remove what a process that died was about to write."""
+        """Remove the unfinished files of a process that died."""
         for file in self.folder.rglob(".*.part"):
             file.unlink(missing_ok=True)
 
     def fold(self, number: int) -> Run:
-        """The part of a run that trains without fold `number`, from 1; a run's folder by itself."""
+        """Return the run, with a folder of its own, that trains without fold `number`, from 1."""
         return Run(self.folder / f"fold-{number}")
 
     def recipe(self) -> Recipe:
         """Read the recipe.
 
         Raises:
-            UserError: The folder holds none, or one that is damaged or of another version.
+            UserError: There is none, or it is damaged or of another version.
         """
         if not self.recipe_file.exists():
             raise UserError(f"{self.folder} is not a run: it has no {self.recipe_file.name}")
@@ -174,7 +174,7 @@ class Run:
         return read_info(self.info_file)
 
     def submissions(self) -> list[dict[str, Any]]:
-        """Read the uploads to Kaggle, oldest first, from score.json; none if there is no such file.
+        """Read the uploads to Kaggle, oldest first, from score.json; empty if there is no such file.
 
         Each has ``token`` (in the description, unique), ``ref`` (Kaggle's number; None until it is known), ``sent``
         (ISO, UTC), ``message``, ``status`` (``sending``, ``pending``, ``complete``, ``error``), ``public`` and
@@ -204,7 +204,7 @@ class Run:
         write_text(self.recipe_file, recipe.to_json() + "\n")
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write log.csv whole."""
+        """Write the whole log.csv."""
         _write_csv(self.log_file, list(rows))
 
     def log(self) -> list[dict[str, str]]:
@@ -212,7 +212,7 @@ class Run:
         return _read_csv(self.log_file)
 
     def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add steps of one stage to steps.csv, in the place of those that were there from the first one's on.
+        """Add steps of one stage to steps.csv, in place of its rows from the first of them on.
 
         Each has ``stage``, ``step`` (in the stage, from 1), ``lr`` (the head's), ``momentum`` and ``loss``.
         """
@@ -225,7 +225,7 @@ class Run:
         return _read_csv(self.steps_file)
 
     def write_valid(self, rows: Sequence[Mapping[str, str]]) -> None:
-        """Write valid.csv: ``id``, ``file`` (below the data folder where it lies there) and ``label``."""
+        """Write valid.csv: ``id``, ``file`` (relative if it is in the data folder) and ``label``."""
         _write_csv(self.valid_file, rows)
 
     def valid(self) -> list[dict[str, str]]:
@@ -264,7 +264,7 @@ def _cell(value: Any) -> str:
 
 
 def run_key(run: Run, info: RunInfo) -> str:
-    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its place.
+    """Hash what a run's checkpoints must have in common with it: recipe, data and stages, but not its location.
 
     Args:
         run: The run.

@@ -1,4 +1,4 @@
-"""The ledger of all runs, read from their folders, and what two runs differ in."""
+"""List all runs from their folders, and compare two of them."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.types.metric import Score, greater_is_better
 from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
 
-CLEAR = 2.0  # a difference counts from so many of its standard errors on
+CLEAR = 2.0  # a difference is significant beyond so many of its standard errors
 FACTS = (  # of run.json: what may explain a difference between two runs; the seed is in the recipe
     *("competition", "plugin", "metric", "preset", "status", "stages", "from_run", "data", "images", "versions"),
     *("device", "cpu", "train_format", "infer_format", "weights", "licence"),
 )
-PROSE = ("exposure", "licence", "source", "measured")  # of the recipe: they describe and change nothing
+PROSE = ("exposure", "licence", "source", "measured")  # fields of the recipe that describe it and change nothing
 ABSENT = "none"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One run as the ledger shows it; None where something is not known.
+    """One run as the list of runs shows it; None for unknown values.
 
     Attributes:
         run: The folder's name.
-        competition: Its name.
-        date: When it began.
-        arch: Of the network.
+        competition: The competition's name.
+        date: When the run began.
+        arch: The network's architecture.
         px: Image side of the last stage, px.
-        stages: How many were run.
-        epochs: Of gradient steps, in all stages.
-        preset: Where the recipe came from.
-        limit: At most so many images were used; None for all.
+        stages: Number of stages that were run.
+        epochs: Number of epochs of gradient steps, in all stages.
+        preset: The preset that the recipe came from.
+        limit: The largest number of images to use; None for all.
         status: ``running``, ``finished``, ``failed`` or ``interrupted``.
-        metric: The competition's.
+        metric: The competition's metric.
         valid: The ensemble's score on the valid images.
-        test: On the test images, where their labels were known.
-        public: Kaggle's score of the last submission that got one.
-        private: Likewise.
-        best: The best public score of all submissions, where there were several.
+        test: The ensemble's score on the test images, if their labels were known.
+        public: Kaggle's public score of the last submission that has one.
+        private: Its private score.
+        best: The best public score of all submissions, if there were several.
         gap: valid - public.
-        time: What it took, s.
+        time: Time of the run, s.
     """
 
     run: str
@@ -82,7 +82,7 @@ class Difference:
         a: The first run's.
         b: The second's.
         change: b - a.
-        error: The standard error of `change`, both scores taken as independent; None where it is not known.
+        error: The standard error of `change`, both scores taken as independent; None if it is unknown.
     """
 
     a: Score | float
@@ -100,7 +100,7 @@ def read_entry(run: Run) -> Entry:
     """Read a run's folder.
 
     Raises:
-        UserError: It holds no recipe, or files that can't be read.
+        UserError: It has no recipe, or a file cannot be read.
     """
     recipe, info, submissions = _read(run)
     try:
@@ -110,16 +110,16 @@ def read_entry(run: Run) -> Entry:
 
 
 def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
-    """Read the folders of all runs below `root`, the newest first; also say which folders were left out and why."""
+    """Read the folders of all runs below `root`, the newest first; also return warnings of skipped folders."""
     folders = [folder for folder in sorted(root.glob("[!.]*/[!.]*")) if folder.is_dir()]
     foreign = [folder for folder in folders if not Run(folder).recipe_file.is_file()]
-    entries, warnings = [], [f"no runs, left out: {listing(foreign)}"] if foreign else []
+    entries, warnings = [], [f"skipped, not a run: {listing(foreign)}"] if foreign else []
     for folder in folders:
         if folder not in foreign:
             try:
                 entries.append(read_entry(Run(folder)))
             except UserError as error:
-                warnings.append(f"left out: {error.what}")
+                warnings.append(f"skipped: {error.what}")
     return sort_entries(entries, "date"), warnings
 
 
@@ -141,7 +141,7 @@ def differing_recipe(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     """Return the recipe's fields in which two runs differ, with both values; a stage's are ``stage.2.size``.
 
     Raises:
-        UserError: A run can't be read.
+        UserError: A run cannot be read.
     """
     recipes = [_read(run)[0] for run in (a, b)]
     try:
@@ -157,7 +157,7 @@ def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     """Return the facts of run.json in which two runs differ: versions, device, images and the like.
 
     Raises:
-        UserError: A run can't be read.
+        UserError: A run cannot be read.
     """
     infos = [_read(run)[1].model_dump(mode="json") for run in (a, b)]
     return _differing(*({key: text for name in FACTS for key, text in _flat(name, info[name])} for info in infos))
@@ -167,7 +167,7 @@ def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
     """Return the scores that two runs of a competition both have: ``valid_log_loss``, ..., ``public``, ``private``.
 
     Raises:
-        UserError: A run can't be read.
+        UserError: A run cannot be read.
     """
     entries = [read_entry(run) for run in (a, b)]
     if entries[0].competition != entries[1].competition:
@@ -237,7 +237,7 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
 
 
 def _stage(fields: Mapping[str, Any]) -> Stage:
-    """Return a stage of any version: what this one does not know is left out, what it would refuse may stay.
+    """Return a stage of any version, without unknown fields; invalid values are kept.
 
     Raises:
         ValueError: It would have more epochs than any stage has.
@@ -250,7 +250,7 @@ def _stage(fields: Mapping[str, Any]) -> Stage:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number, also from a text as Kaggle sends it."""
+    """Return a finite number, also from text as Kaggle sends it; None otherwise."""
     number = math.nan if value in (None, "") else float(value)  # type: ignore[arg-type]
     return number if math.isfinite(number) else None
 
@@ -273,7 +273,7 @@ def _date(run: Run, info: RunInfo) -> datetime | None:
 
 
 def _recipe_fields(recipe: Mapping[str, Any], n_stages: int) -> Iterator[tuple[str, str]]:
-    """Yield the fields under dotted names; of stages after the first `n_stages`, a word on each."""
+    """Yield the fields under dotted names; of stages after the first `n_stages`, only name and size."""
     for name, value in recipe.items():
         if name not in (*PROSE, "stages"):
             yield from _flat(name, value)
@@ -300,4 +300,4 @@ def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[st
 
 
 _BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What a file with other content leads to."""
+"""Raised by files with unexpected content."""

@@ -1,4 +1,4 @@
-"""run.json: what is known of a run, as a typed model that is read once and handed on, and written here alone."""
+"""run.json: the facts of a run, as a typed model that is read once and passed on, and written only here."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from kagglekit.types.metric import Score
 from kagglekit.types.spread import Spread
 
 SCHEMA = 1
-"""The form of run.json. A file without a number was written before there were any, and has the same form."""
+"""The form of run.json. Older files without a number have the same form."""
 
 Status = Literal["running", "finished", "failed", "interrupted", "partial"]
 ScoreRow = dict[str, str | tuple[float, float]]
 """``{"member": ..., "views": ..., "valid_log_loss": (value, standard error), ...}``."""
 
 
-class Asked(BaseModel):
+class RecordedRequest(BaseModel):
     """The request that began a run, as far as it decides what the run does apart from recipe and data.
 
     The attributes are those of `kagglekit.planning.request.Request`; paths are text.
@@ -48,8 +48,8 @@ class Asked(BaseModel):
     disable: tuple[str, ...] = ()
     save_every: float = 10.0
 
-    def same_as(self, other: Asked) -> bool:
-        """Return whether both ask for the same, wherever the data lie and however often checkpoints are written."""
+    def same_as(self, other: RecordedRequest) -> bool:
+        """Return whether both request the same; the place of the data and the times of checkpoints may differ."""
         free = {"data", "save_every"}
         return self.model_dump(exclude=free) == other.model_dump(exclude=free)
 
@@ -72,7 +72,7 @@ class Repeats:
 
 
 class RunInfo(BaseModel):
-    """What run.json holds; an attribute keeps its default until the run knows better.
+    """The content of run.json; an attribute keeps its default until it is known.
 
     Attributes:
         status: None before the run begins.
@@ -80,43 +80,48 @@ class RunInfo(BaseModel):
         process: Number of the process that last worked on it.
         competition: Short name of the competition.
         plugin: The competition's name, or the path of its plugin file.
-        title: The competition's.
+        title: The competition's title.
         slug: Its name in Kaggle's addresses; None if it is not on Kaggle.
         metric: Name of the metric that counts.
-        preset: Empty where the recipe is another run's.
+        preset: Empty if the recipe is another run's.
         stages: Numbers of the stages that run, from 1.
         from_run: Name of the run whose weights it started from.
         full_of: Name of the run that it repeats on all labelled images.
         blend_of: Names of the runs that it blends.
         disable: Shared plugins left out of a blend; another run has them in `request`.
-        fold: Its number, from 1, where it is one fold of a run.
+        fold: Its number, from 1, if it is one fold of a run.
         folds: Numbers of the folds that are joined so far.
         started: When it began, ISO 8601.
         versions: Of Python and the packages that matter.
-        device: The hardware, in words; likewise `cpu`.
-        seed: The recipe's.
+        device: Name of the device.
+        cpu: Name of the CPU.
+        seed: The recipe's seed.
         classes: Class names in the order of probabilities.
         data: The data folder.
         data_key: Hash of the image table and the classes.
         images: Number of images in each split.
         weights: Where the weights came from before any training here; `licence` is theirs.
         command: The command line, without secrets.
-        request: What was asked; None before it is known, and for blends.
-        train_format: Precision and layout of training steps; likewise `infer_format`, of predictions.
+        request: The user's request; None before it is known, and for blends.
+        train_format: Precision and layout of training steps.
+        infer_format: Precision and layout of predictions.
         formats: How they were found.
         predict_batch: Images of a forward pass without gradients.
-        found_batches: Batch sizes that were searched, by stage; likewise `found_lrs`, learning rates.
-        parts: In how many parts a stage's gradients are accumulated, by stage.
-        compiled: How long it took to compile a stage's steps, s, by stage.
+        found_batches: Batch sizes that a search found, by stage.
+        found_lrs: Learning rates that a search found, by stage.
+        parts: Number of parts that gradients are accumulated over, by stage.
+        compiled: Time that compiling a stage's steps took, s, by stage.
         decoded: The copies of images made for it.
-        decode_seconds: Time that took; likewise `predict_seconds`; `seconds` is the whole run's.
+        decode_seconds: Time of decoding.
+        predict_seconds: Time of predictions.
+        seconds: Time of the whole run.
         stage_seconds: Time of each stage.
         estimate_s: Estimated time of the whole run; None if there was none.
         members: Of the ensemble.
         scores: Of each member and the ensemble.
-        fitted: What the ensemble found.
+        fitted: Values that the ensemble fitted.
         answered: By hook, the plugins whose values were used.
-        repeats: Set where the run is one of several seeds.
+        repeats: Set if the run is one of several seeds.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")  # what other versions and plugins add is kept
@@ -150,7 +155,7 @@ class RunInfo(BaseModel):
     weights: str = ""
     licence: str = ""
     command: tuple[str, ...] = ()
-    request: Asked | None = None
+    request: RecordedRequest | None = None
     train_format: str = ""
     infer_format: str = ""
     formats: str = ""
@@ -194,7 +199,7 @@ class RunInfo(BaseModel):
         return {key: Score(value, error if math.isfinite(error) else 0.0) for key, (value, error) in pairs.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what is known as plain data, as run.json has it."""
+        """Return the known facts as plain data, as in run.json."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     def with_facts(self, **facts: Any) -> Self:
@@ -207,7 +212,7 @@ class RunInfo(BaseModel):
 
 
 def read_info(file: Path) -> RunInfo:
-    """Read run.json; nothing is known where there is no such file yet.
+    """Read run.json; return no facts if there is no such file yet.
 
     Raises:
         UserError: It is damaged, edited into something else, or written by a newer version.

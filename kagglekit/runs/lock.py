@@ -1,4 +1,4 @@
-"""One process a run: a lock that the system takes away from a process that dies."""
+"""Allow one process per run, with a lock that the system releases when a process dies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from kagglekit.runs.info import Record
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 
-READ_ONLY = "make it writable, or copy it to another place and resume it there"  # what to do about a run that is
+READ_ONLY = "make it writable, or copy it to another place and resume it there"  # the hint for a run that is read-only
 POLL = 0.2  # between two tries, s
 
 
 @contextmanager
 def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop it first") -> Iterator[Record]:
-    """Keep other processes from working on a run, and note this one in run.json.
+    """Keep other processes from working on a run, and record this one in run.json.
 
     Args:
         run: The run.
@@ -32,7 +32,7 @@ def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop
         The record of the run, read under the lock.
 
     Raises:
-        UserError: Another process works on it, or its folder can't be written.
+        UserError: Another process works on it, or its folder cannot be written.
     """
     check_writable(run.folder, READ_ONLY)
     lock = FileLock(run.checkpoints / "lock", thread_local=False)
@@ -40,7 +40,7 @@ def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop
         _acquire(run, lock, time.monotonic() + wait)
     except Timeout:
         who = run.info().process or "unknown"
-        raise UserError(f"another process (number {who}) works on {run.folder}", hint) from None
+        raise UserError(f"another process (number {who}) is working on {run.folder}", hint) from None
     except OSError as error:
         raise UserError(f"cannot write {run.checkpoints / 'lock'}: {error.strerror}", READ_ONLY) from error
     try:
@@ -52,7 +52,7 @@ def locked(run: Run, wait: float = 0.0, hint: str = "wait until it ends, or stop
 
 
 def _acquire(run: Run, lock: BaseFileLock, until: float) -> None:
-    """Ask for the lock until it is free; whoever has it may remove the folder that it lies in."""
+    """Try to acquire the lock until it is free; the process that holds it may remove its folder."""
     while True:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         try:
@@ -76,5 +76,5 @@ def _is_held(file: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # it can't be written, so that no process here can hold it
+    except OSError:  # it cannot be written, so no process here can hold it
         return False

@@ -1,4 +1,4 @@
-"""Run folders found and created."""
+"""Find and create run folders."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing, unknown
 
-RUNS = Path("submissions")  # where runs go unless told otherwise, relative to the working folder
+RUNS = Path("submissions")  # the default folder of runs, relative to the working folder
 
 
 def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
-    """Make a new, empty run folder ``root/COMPETITION/DATE-TIME-LABEL``; an existing one is never used again.
+    """Make a new, empty run folder ``root/COMPETITION/DATE-TIME-LABEL``; an existing one is never reused.
 
     Raises:
-        UserError: The folder can't be made.
+        UserError: The folder cannot be made.
     """
     stem = f"{now:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', label)}"
     for suffix in ["", *(f"-{i}" for i in range(2, 1000))]:
@@ -24,8 +24,10 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if not folder.exists():  # a file stands where a folder should be
-                raise UserError(f"cannot make {folder}: something else has that name", "choose --out DIR") from None
+            if not folder.exists():  # a file is in the way
+                raise UserError(
+                    f"cannot make {folder}: a file has that name", "choose another place with --out DIR"
+                ) from None
             continue
         except OSError as error:
             raise UserError(f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR") from None
@@ -34,15 +36,15 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
 
 
 def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
-    """Find a run by its path, its folder's name, a unique beginning of that, or ``latest``.
+    """Find a run by its path, its folder's name, a unique prefix of it, or ``latest``.
 
     Args:
         text: What the user typed.
         root: Where runs are.
-        competition: Look only among this competition's.
+        competition: Search only this competition's runs.
 
     Raises:
-        UserError: There is none, or several.
+        UserError: No run matches, or several do.
     """
     if (Path(text) / "recipe.json").exists():
         return Run(Path(text))
@@ -50,14 +52,14 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     folders = [file.parent for file in runs]
     if not folders:
         raise UserError(
-            f"there are no runs in {(root / (competition or '')).resolve()}",
-            f"start one: kagglekit run {competition or 'COMPETITION'}, or say where they are: --out DIR",
+            f"no runs in {(root / (competition or '')).resolve()}",
+            f"start one: kagglekit run {competition or 'COMPETITION'}, or pass their folder: --out DIR",
         )
     if text == "latest":
         return Run(folders[-1])
     found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
     if len(found) > 1:
-        raise UserError(f"{text!r} begins the names of several runs: {listing([f.name for f in found])}")
+        raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "give more of the name")
     if not found:
         raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]))
     return Run(found[0])

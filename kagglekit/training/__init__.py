@@ -1,1 +1,1 @@
-"""One stage after the other, from a network to snapshots."""
+"""Train one stage after the other, from a network to snapshots."""

@@ -1,4 +1,4 @@
-"""How many images a batch should have: as many as still make it faster, image by image, and as the memory holds."""
+"""Find batch sizes: double a batch while images/s rise and it fits into memory."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from kagglekit.training.state import StageFit
 
 LEAST, MOST = 8, 512
-STEPS = 16  # an epoch has at least so many
-GAIN = 1.05  # in images/s: what a batch of twice the size must bring
-SPARE = 0.1  # of a GPU's memory is left free
-LOADER = 13  # times a finished batch: what the loader takes on a GPU for those ahead and the one being gathered
-TIMED = 3  # steps of each size, after one that sets up kernels
+STEPS = 16  # an epoch has at least this many
+GAIN = 1.05  # in images/s: the least that a batch of twice the size must bring
+SPARE = 0.1  # share of a GPU's memory that is left free
+LOADER = 13  # finished batches: what the loader takes on a GPU for those ahead and the one being gathered
+TIMED = 3  # timed steps of each size, after one that sets up kernels
 
 
 def largest_batch(n: int) -> int:
@@ -35,12 +35,12 @@ def largest_batch(n: int) -> int:
 
 
 def doubled(speed: Callable[[int], float | None], least: int, most: int) -> tuple[int, dict[int, float]]:
-    """Double a batch as long as it gains; return it, and the images/s of each size that was tried.
+    """Double a batch while that makes it faster; return it, and the images/s of each size that was tried.
 
     Args:
-        speed: Images/s of a batch; None where the device's memory does not hold it.
-        least: Images of the smallest batch, which is taken even if nothing is known of it.
-        most: Of the largest.
+        speed: Returns the images/s of a batch; None if it does not fit into the device's memory.
+        least: Images of the smallest batch, which is returned even if it does not fit.
+        most: Images of the largest batch.
     """
     speeds: dict[int, float] = {}
     best = size = least
@@ -53,14 +53,14 @@ def doubled(speed: Callable[[int], float | None], least: int, most: int) -> tupl
 
 
 def train_batch(fit: StageFit, about: tuple[object, ...], remembered: Path) -> tuple[int, str]:
-    """Search the batch of a stage by steps at rate 0 on random inputs; return it, and words for the log.
+    """Find the batch size of a stage with steps at rate 0 on random inputs; return it, and a message for the log.
 
-    The weights come back as they were; the optimizer is used up.
+    The weights are restored; the optimizer is not.
 
     Args:
         fit: What the stage trains with.
-        about: What the steps' speed depends on, for the memory of earlier probes.
-        remembered: The JSON file in which probes are kept.
+        about: What the speed of the steps depends on; a remembered probe of the same is used.
+        remembered: The JSON file of remembered probes.
     """
     most = largest_batch(len(fit.rows))
     key = machine_key(fit.compute.device, "train batch", *about, most)
@@ -73,11 +73,11 @@ def train_batch(fit: StageFit, about: tuple[object, ...], remembered: Path) -> t
     found, speeds = doubled(lambda size: _train_speed(fit, example, size), LEAST, most)
     fit.model.load_state_dict(before)
     remember(remembered, key, {"batch": found})
-    return found, f"batch size {found} found ({_words(speeds, fit.compute)}{_bound(found, most)})"
+    return found, f"batch size {found} found ({_describe_speeds(speeds, fit.compute)}{_bound(found, most)})"
 
 
 def _train_speed(fit: StageFit, example: Tensor, size: int) -> float | None:
-    """Return images/s of training steps; None where the device's memory does not hold one, in one piece."""
+    """Return images/s of training steps; None if a whole batch does not fit into the device's memory."""
     device, labels = fit.compute.device, np.resize(fit.labels, size)
 
     def step() -> None:
@@ -95,14 +95,14 @@ def _train_speed(fit: StageFit, example: Tensor, size: int) -> float | None:
 
 
 def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, remembered: Path) -> str:
-    """Search the images of a forward pass without gradients, on a copy as predictions use it; return words for the log.
+    """Find the batch size of predictions, on a copy of the network; return a message for the log.
 
     Args:
         model: On the device; not changed.
-        compute: Device and format; it gets the number.
+        compute: Device and format; its `batch` is set.
         size: Image side, px.
         arch: Name of the architecture.
-        remembered: The JSON file in which probes are kept.
+        remembered: The JSON file of remembered probes.
     """
     key = machine_key(compute.device, "predict batch", arch, size, str(compute.infer))
     if known := recall(remembered, key):
@@ -115,7 +115,7 @@ def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, reme
     quick = folded(probe.eval()).to(memory_format=compute.infer.memory_format)
     compute.batch, speeds = doubled(lambda n: _predict_speed(quick, compute, size, n), BATCH, MOST)
     remember(remembered, key, {"batch": compute.batch})
-    return f"probed at {size} px: {_words(speeds, compute)}"
+    return f"probed at {size} px: {_describe_speeds(speeds, compute)}"
 
 
 @torch.no_grad()
@@ -135,21 +135,21 @@ def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> flo
 
 
 def for_rows(batch: int, *rows: int) -> int:
-    """Return the batch, at most about a quarter of the most `rows`: few of them are repeated to fill the last one.
+    """Return the batch, at most about a quarter of the largest of `rows`, so that filling the last one repeats few.
 
-    The others, whose share is larger, take less time in any case.
+    Smaller sets repeat a larger share, but take less time in any case.
     """
     return max(BATCH, min(batch, 1 << max(0, (max(rows) // 4).bit_length() - 1)))
 
 
 def _speed(step: Callable[[], None], images: Tensor, device: torch.device, loads: bool) -> float | None:
-    """Return images/s of the fastest step; None where it leaves too little of a GPU's memory.
+    """Return images/s of the fastest step; None if it leaves too little of a GPU's memory free.
 
     Raises:
-        RuntimeError: The memory does not hold it.
+        RuntimeError: It does not fit into memory.
     """
     give_back()
-    taken = torch.empty(LOADER if loads and device.type == "cuda" else 0, *images.shape, device=device)
+    reserved = torch.empty(LOADER if loads and device.type == "cuda" else 0, *images.shape, device=device)
     seconds = []
     for _ in range(1 + TIMED):
         began = time.perf_counter()
@@ -157,7 +157,7 @@ def _speed(step: Callable[[], None], images: Tensor, device: torch.device, loads
         synchronise(device)
         seconds.append(time.perf_counter() - began)
     fits = _spare(device) >= SPARE
-    del taken
+    del reserved
     return len(images) / min(seconds[1:]) if fits else None
 
 
@@ -169,10 +169,10 @@ def _spare(device: torch.device) -> float:
     return free / total
 
 
-def _words(speeds: dict[int, float], compute: Compute) -> str:
+def _describe_speeds(speeds: dict[int, float], compute: Compute) -> str:
     shown = ", ".join(f"{size}: {speed:,.0f}" for size, speed in speeds.items())
-    return f"images/s {shown}" if shown else f"{compute.device} holds no more"
+    return f"images/s {shown}" if shown else f"no larger batch fits on {compute.device}"
 
 
 def _bound(found: int, most: int) -> str:
-    return f"; {STEPS} steps an epoch allow no more" if found == most < MOST else ""
+    return f"; an epoch must have {STEPS} steps" if found == most < MOST else ""

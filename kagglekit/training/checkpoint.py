@@ -1,4 +1,4 @@
-"""What a checkpoint of a run under way holds, and how the run goes on from it."""
+"""Save a run in progress as a checkpoint, and resume from it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from kagglekit.training.state import TrainState
 
 
 def save(context: RunContext, state: TrainState | None = None) -> None:
-    """Write a checkpoint: between two stages, or in the middle of one with what its loop holds.
+    """Write a checkpoint between two stages, or in the middle of one with the state of its loop.
 
-    Weights that are not finite are not worth keeping: the next loss will tell.
+    Weights that are not finite are not saved: the next loss will not be finite either.
 
     Raises:
-        UserError: It can't be written.
+        UserError: It cannot be written.
         NotFinite: The loss of a step was not finite.
     """
     facts, tensors = state.to_checkpoint() if state else ({}, {})
@@ -33,7 +33,7 @@ def save(context: RunContext, state: TrainState | None = None) -> None:
 
 def _facts(context: RunContext) -> dict[str, Any]:
     position = context.position
-    names = [stage.name for stage in context.recipe.stages]  # a stage whose rate was found is not the recipe's own
+    names = [stage.name for stage in context.recipe.stages]  # a stage whose rate was searched differs from the recipe's
     return {
         "run": context.key,
         "done": position.done,
@@ -48,9 +48,9 @@ def _facts(context: RunContext) -> dict[str, Any]:
 
 
 def restore(context: RunContext, checkpoint: Checkpoint) -> None:
-    """Put a run where a checkpoint was written: weights, log, snapshots; its stage's loop takes the rest.
+    """Restore a run from a checkpoint: weights, log and snapshots; `take_state` restores the loop of its stage.
 
-    Predictions that were made before it are forgotten, unless all training was over by then.
+    Existing predictions are removed, unless all training was done.
     """
     facts, stages = checkpoint.facts, context.recipe.stages
     if facts["size"] is not None:
@@ -77,25 +77,29 @@ def restore(context: RunContext, checkpoint: Checkpoint) -> None:
 
 
 def take_state(context: RunContext, state: TrainState) -> None:
-    """Go on in the middle of a stage, if the run was restored there."""
+    """Resume in the middle of a stage, if the checkpoint was written there."""
     if context.position.resume_from:
         checkpoint, context.position.resume_from = context.position.resume_from, None
         state.restore(checkpoint.facts["state"], checkpoint.tensors["state"])
 
 
 def step_back(context: RunContext, number: int) -> bool:
-    """Go back to the stage's last checkpoint, with half the learning rate; False if that was done, or there is none."""
+    """Return to the stage's last checkpoint, with half the learning rate.
+
+    Returns:
+        False if that was done before, or there is no such checkpoint.
+    """
     checkpoint = newest_checkpoint(context.run.checkpoints, context.key, context.display.warn)
     if number in context.position.rates or not checkpoint or checkpoint.facts["done"] != context.position.done:
         return False
     context.position.rates[number] = 0.5
     seconds = context.position.seconds
     restore(context, checkpoint)
-    context.position.seconds = seconds  # this process has been counting on
+    context.position.seconds = seconds  # the time since the checkpoint counts, too
     return True
 
 
 def saved_compute(checkpoint: Checkpoint, device: torch.device, info: RunInfo) -> Compute:
-    """Return the formats that a run was using, and its batch of predictions, which run.json knows."""
+    """Return the formats that a run used, and its batch size of predictions, which is in run.json."""
     train, infer, cost = checkpoint.facts["compute"]
     return Compute(device, Format(*train), Format(*infer), "as before", cost, info.predict_batch or BATCH)

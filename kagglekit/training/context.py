@@ -130,7 +130,7 @@ class RunContext:
             self.record.update(estimate_s=round(self.estimate.seconds, 1))
 
     @contextmanager
-    def noted_batch(self) -> Iterator[None]:
+    def recorded_batch(self) -> Iterator[None]:
         """Warn if predictions in the block had to halve their batch, and record the new size in run.json."""
         before = self.compute.batch
         yield

@@ -1,4 +1,4 @@
-"""How long the whole run will take, from the speed of its first steps."""
+"""Estimate the time of the whole run from the speed of its first steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ FIRST_STEPS = 10  # after which the estimate is made
 
 
 def step_cost(stage: Stage, train_cost: float | None) -> float:
-    """Work of a training step on one image, in forward passes over one pixel; 0 where that is not known."""
+    """Return the work of a training step on one image, in forward passes over one pixel; 0 if it is unknown."""
     return float(stage.size**2) * (1.0 if stage.freeze_to == -1 else train_cost or 0.0)
 
 
 def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> float:
-    """Work of a stage in forward passes over one pixel: training epochs and a validation after each.
+    """Return the work of a stage in forward passes over one pixel: training epochs and a validation after each.
 
     Args:
         stage: The stage.
@@ -33,17 +33,17 @@ def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> f
 
 
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
-    """Work of predicting `n_images` with every snapshot and pass."""
+    """Return the work of predicting `n_images` with every snapshot and pass."""
     taken = [(s, s.cycles) for s in stages if s.snapshots] or [(stages[-1], 1)]
     return sum(cycles * passes * n_images * float((recipe.predict_size or s.size) ** 2) for s, cycles in taken)
 
 
 @dataclass
 class Estimate:
-    """Measures the run's first steps and tells the whole from them, once.
+    """Measures the run's first steps and estimates the whole from them, once.
 
     Attributes:
-        total: The whole run's work, in forward passes over one pixel; None where it is unknown: no estimate.
+        total: The whole run's work, in forward passes over one pixel; None if it is unknown: then there is no estimate.
         started: When the run began, by time.perf_counter, s.
         seconds: The estimate of the whole run; None until ten steps are done.
     """
@@ -57,11 +57,11 @@ class Estimate:
 
     @property
     def is_pending(self) -> bool:
-        """Whether it is still to be made."""
+        """Whether the estimate is still to be made."""
         return self.total is not None and self.seconds is None
 
     def add(self, cost: float, seconds: float) -> bool:
-        """Count a step; return True when it was the one that made the estimate."""
+        """Count a step; return whether it was the one that completed the estimate."""
         if self.total is None or self.seconds is not None:
             return False
         self._steps += 1

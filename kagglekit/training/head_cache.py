@@ -1,4 +1,4 @@
-"""Activations at the head's input, cached once: a frozen body says the same of a picture every time."""
+"""Activations at the head's input, cached once: a frozen body computes the same for an image every time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kagglekit.system.errors import UserError
 
 @dataclass(frozen=True)
 class CachedActivations:
-    """What the head sees of every image, in the place of a loader.
+    """The head's input for every image, in place of a loader.
 
     Attributes:
         features: (N, ...) float32, on the device that trains.
@@ -29,9 +29,9 @@ class CachedActivations:
     where: NDArray[np.int64]
 
     def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
-        """Yield the activations of each array of rows; there is no augmentation, `pass_number` plays no part."""
-        for picked in rows:
-            yield self.features[to_device(self.where[picked], self.features.device)]
+        """Yield the activations of each array of rows; without augmentation, `pass_number` is ignored."""
+        for chosen in rows:
+            yield self.features[to_device(self.where[chosen], self.features.device)]
 
 
 def head_inputs(
@@ -40,7 +40,7 @@ def head_inputs(
     """Yield the head's inputs, float32, on the device, for `rows` in order; the model is in eval mode.
 
     Raises:
-        UserError: The model's output is not what its head makes of that input.
+        UserError: The model computes more than its head does with that input.
     """
     model.eval()
     yield from halving(lambda left: _head_inputs(model, head, images, left, compute), rows, compute)
@@ -54,13 +54,13 @@ def _head_inputs(
         with compute.infer.autocast(compute.device):
             features = input_of(model, head, inputs)
             if number == 0:
-                _check_head(model, head, inputs[:2], features[:2])  # not all: it costs a forward pass
+                _check_head(model, head, inputs[:2], features[:2])  # not all: the check costs a forward pass
         yield features[:n].float()
 
 
 @torch.no_grad()
 def head_outputs(head: nn.Module, cached: CachedActivations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the class probabilities (N, C) that the head, put into eval mode, gives cached activations."""
+    """Put the head into eval mode; return its class probabilities (N, C) for cached activations."""
     head.eval()
     (inputs,) = cached.batches([rows], 0)
     table: NDArray[np.float32] = head(inputs).float().softmax(1).cpu().numpy()
@@ -71,6 +71,6 @@ def _check_head(model: nn.Module, head: nn.Module, inputs: Tensor, features: Ten
     whole, last = model(inputs), head(features)
     if whole.shape != last.shape or not torch.allclose(whole.float(), last.float(), rtol=0.1, atol=0.1):
         raise UserError(
-            "this network does more after its last layer group than that group's module does",
-            "activations can't be cached for it: --set stage.*.precompute=false",
+            "activations cannot be cached: this network computes more than the module of its last layer group",
+            "train without them: --set 'stage.*.precompute=false'",
         )

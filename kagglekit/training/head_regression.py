@@ -1,4 +1,4 @@
-"""The head as a regularised logistic regression on cached activations, its strength by cross-validation."""
+"""Fit the head by regularised logistic regression on cached activations; cross-validation chooses the strength."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import nn
 from kagglekit.system.errors import UserError
 
 FEW = 2  # images of a class: too few to cross-validate on
-STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, weakest weights first
+STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, strongest regularisation first
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LinearHead:
     """A fitted linear layer.
 
     Attributes:
-        weight: (C, F) float32, for features as they are (the standardisation is folded in).
+        weight: (C, F) float32, for raw features (the standardisation is folded in).
         bias: (C,) float32.
         strength: The chosen C of scikit-learn's LogisticRegression.
         log_loss: Its cross-validated log loss, nats.
@@ -47,23 +47,20 @@ def fit_linear_head(
 ) -> LinearHead:
     """Fit multinomial logistic regression with an L2 penalty to standardised features.
 
-    The strength is the one of least cross-validated log loss: the search walks from strong to weak regularisation,
-    each fit starting from the one before it, and stops once the loss gets worse.
+    The strength is the one with the lowest cross-validated log loss. The search goes from strong to weak
+    regularisation, starts each fit from the one before it, and ends once the loss gets worse.
 
     Args:
         features: (N, F).
         labels: (N,) class numbers, each class at least once.
         n_classes: C.
-        seed: Of the folds.
-        groups: (N,) numbers; images of one group are in one fold. None where each is one by itself.
+        seed: Seed of the folds.
+        groups: (N,) group numbers; a group's images are in one fold. None if there are no groups.
     """
     mean = features.mean(0, dtype=np.float64)
     std = features.std(0, dtype=np.float64) + 1e-6
     standard = ((features - mean) / std).astype(np.float32)
-    with (
-        threadpool_limits(1, "blas"),
-        _quiet(),
-    ):  # the folds run side by side; more threads in each only wait for one another
+    with threadpool_limits(1, "blas"), _quiet():  # the folds run in parallel; more threads in each only wait
         strength, log_loss = _best_strength(standard, labels, n_classes, _folds(labels, groups, seed))
         weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
     folded = weight / std
@@ -99,15 +96,15 @@ def linear_layer(head: nn.Module) -> nn.Linear:
     layers = [module for module in head.modules() if list(module.parameters(recurse=False))]
     if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
         raise UserError(
-            "solver=regression finds the weights of a single linear layer; this head has more",
-            "use gradient steps for it: --set 'stage.*.solver=gradient'",
+            "solver=regression fits a single linear layer, but this head has more",
+            "use gradient steps: --set 'stage.*.solver=gradient'",
         )
     return layers[0]
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep scikit-learn from saying that it has few images a class, or stopped early, which regularises, too."""
+    """Suppress scikit-learn's warnings of few images in a class, and of an early end, which also regularises."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -119,7 +116,7 @@ def _quiet() -> Iterator[None]:
 def _folds(
     labels: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Deal at most three folds, stratified, groups whole: rows to train on and rows held out; none if that can't be."""
+    """Return the training and held-out rows of at most three stratified folds of whole groups; empty if none fit."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
@@ -140,7 +137,7 @@ def _best_strength(
     n_classes: int,
     splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> tuple[float, float]:
-    """Return the strength of least log loss in cross-validation, and that log loss; the middle one where there is none.
+    """Return the strength with the lowest cross-validated log loss, and that loss; without folds the middle, and nan.
 
     Args:
         features: (N, F), standardised.

@@ -1,4 +1,4 @@
-"""The log of a run: an epoch's scores on the valid images, as a row of log.csv and as a line."""
+"""The log of a run: for each epoch, its scores as a row of log.csv and as a printed line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kagglekit.types.schedule import Schedule
 def valid_scores(context: RunContext, probabilities: NDArray[np.float32]) -> dict[str, float]:
     """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images.
 
-    They are not a number where there are no valid images.
+    They are nan if there are no valid images.
     """
     truth = context.images.labels("valid")
     metrics = {"valid_loss": context.log_loss}
@@ -41,7 +41,7 @@ def log_epoch(
     images: int = 0,
     waited: float = 0.0,
 ) -> None:
-    """Add an epoch to log.csv, print it, and tell the watchers.
+    """Add an epoch to log.csv, print it, and notify the watchers.
 
     Args:
         context: The run.
@@ -51,7 +51,7 @@ def log_epoch(
         train_loss: Mean over the epoch, nats.
         scores: From `valid_scores`.
         seconds: Time the training took, s.
-        images: Images trained on; 0 where they were not seen one by one.
+        images: Images trained on; 0 if they were not seen one by one.
         waited: Of the seconds, those spent waiting for images.
     """
     cycle, epoch, step = place
@@ -90,7 +90,7 @@ def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, 
 
 
 def record_valid(context: RunContext) -> None:
-    """Write down which images the valid predictions are of: the report needs their classes and files."""
+    """Write valid.csv, the images of the valid predictions: the report needs their classes and files."""
     table = context.images.tables["labelled"].iloc[context.images.rows("valid")]
     base = f"{context.data}{os.sep}"
     columns = (table[name].astype("str").tolist() for name in ("id", "path", "label"))
@@ -110,6 +110,6 @@ def record_decoding(record: Record, images: ImageSet) -> None:
 
 
 def last_score(context: RunContext) -> str:
-    """Word the last epoch's score, for the progress bar; empty before there is one."""
+    """Return the last epoch's score as text for the progress bar; empty before there is one."""
     key = "valid_loss" if context.metric.name == context.log_loss.name else f"valid_{context.metric.name}"
     return f"{key.replace('_', ' ')} {context.log[-1][key]:.3f}" if context.log else ""

@@ -1,4 +1,4 @@
-"""The training loop of one stage, as a generator: it yields where it is, the caller decides what to do about it."""
+"""The training loop of one stage, as a generator: it yields its progress, and the caller acts on it."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from kagglekit.training.mixing import mix, smooth_targets
 from kagglekit.training.state import LossWatch, MovingAverage, TrainState
 from kagglekit.types.schedule import Schedule
 
-CHECK_EVERY = 50  # steps between two looks at the device's loss: each look waits for the device
+CHECK_EVERY = 50  # steps between two reads of the loss: each read waits for the device
 
 
 def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Progress]:
     """Train; yield after every step.
 
-    The moving average, where there is one, becomes the model's weights at the end.
+    The moving average, if there is one, becomes the model's weights at the end.
 
     Args:
-        fit: What it works with.
-        state: From `begin`; where it was restored from a checkpoint, the loop goes on behind its step.
+        fit: What the stage trains with.
+        state: From `begin`; if it was restored from a checkpoint, the loop resumes after its step.
 
     Raises:
         NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
-        RuntimeError: The device does not hold two images of a batch, or the optimizer's state.
+        RuntimeError: The device's memory does not hold two images of a batch, or the optimizer's state.
     """
     state = state or begin(fit)
     if state.again:
@@ -50,9 +50,9 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
         if not done:
             state.watch.begin_epoch()
         order = epoch_order(fit, epoch)[done:]
-        for picked, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
+        for chosen, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
             set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
-            state.watch.add(take_step(fit, inputs, fit.labels[picked], state), state.step)
+            state.watch.add(take_step(fit, inputs, fit.labels[chosen], state), state.step)
             if state.ema:
                 state.ema.update(fit.model)
             state.step += 1
@@ -62,7 +62,7 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
 
 
 def begin(fit: StageFit) -> TrainState:
-    """Return what a stage holds before its first step."""
+    """Return the state of a stage before its first step."""
     return TrainState(
         forward=fit.model,
         optimizer=fit.optimizer,
@@ -105,9 +105,9 @@ def take_step(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: T
 
 
 def _gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor | None:
-    """Add up a batch's gradients part by part; return its loss, or None where it has to be tried again.
+    """Accumulate a batch's gradients part by part; return its loss, or None if the step must be retried.
 
-    That is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
+    The retry is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
     """
     compiled = state.forward is not fit.model
     try:
@@ -143,7 +143,7 @@ def _add_gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], sta
 
 
 def epoch_order(fit: StageFit, epoch: int) -> list[NDArray[np.int64]]:
-    """Draw the epoch's full batches: positions in `fit.rows`, shuffled, rare classes more often where asked."""
+    """Draw the epoch's full batches: positions in `fit.rows`, shuffled, rare classes more often if requested."""
     n = len(fit.rows)
     draw = np.random.default_rng((fit.seed, fit.number, epoch, n))
     order = draw.permutation(n) if not fit.stage.oversample else _oversampled(fit, draw)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # rates of the head; 100 steps give 12 to each factor of ten
-DIVERGED = 4.0  # times the least smoothed loss, and at least a nat above it
-LEAST_FALL = 0.01  # of the first loss: less is noise
-LOOK_EVERY = 10  # steps between two looks at a GPU's loss
+DIVERGED = 4.0  # times the lowest smoothed loss, and at least a nat above it
+LEAST_FALL = 0.01  # share of the first loss: a smaller fall is noise
+READ_EVERY = 10  # steps between two reads of a GPU's loss
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sweep:
 
     Attributes:
         rates: (N,) the head's rate in each step.
-        losses: (N,) of its batch before the step, nats, finite.
+        losses: (N,) the loss of each step's batch before the step, nats, finite.
         ratios: Of each parameter group's rate to the head's.
     """
 
@@ -49,23 +49,23 @@ class Sweep:
 
 
 def sweep(fit: StageFit) -> Sweep:
-    """Take at most 100 steps with growing rates, then give the weights back as they were.
+    """Take at most 100 steps with growing rates, then restore the weights.
 
-    The optimizer is used up: its state is that of the steps.
+    The optimizer is not restored: its state is that of the steps.
     """
     before = {name: value.clone() for name, value in fit.model.state_dict().items()}
     grown = np.geomspace(LOWEST, HIGHEST, STEPS)
-    momentum = fit.schedule.momentum[fit.schedule.lr.argmax()]  # that of the step which the found rate is for
+    momentum = fit.schedule.momentum[fit.schedule.lr.argmax()]  # that of the step with the highest rate
     schedule = Schedule(grown, np.full(STEPS, momentum), (STEPS,))
     ratios = tuple(group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups)
     state = begin(fit)
-    look_every = 1 if fit.compute.device.type == "cpu" else LOOK_EVERY
+    read_every = 1 if fit.compute.device.type == "cpu" else READ_EVERY
     kept: list[Tensor] = []
-    for step, (picked, inputs) in zip(range(STEPS), _batches(fit), strict=False):
+    for step, (chosen, inputs) in zip(range(STEPS), _batches(fit), strict=False):
         set_rates(fit.optimizer, ratios, schedule, step)
         state.step = step
-        kept.append(take_step(fit, inputs, fit.labels[picked], state))
-        if (step + 1) % look_every == 0 and _diverged(torch.stack(kept).float().tolist()):
+        kept.append(take_step(fit, inputs, fit.labels[chosen], state))
+        if (step + 1) % read_every == 0 and _diverged(torch.stack(kept).float().tolist()):
             break
     fit.model.load_state_dict(before)
     losses = torch.stack(kept).cpu().double().numpy()  # Apple's GPUs have no float64
@@ -104,15 +104,15 @@ def suggestions(found: Sweep) -> dict[str, float]:
     """
     if len(found.rates) < 2:
         raise UserError(
-            "the loss was not finite from the first steps on: no learning rate can be suggested",
-            "try --precision fp32; look at the images, the weights and, if a plugin has its own, at the loss",
+            "no learning rate can be suggested: the loss was not finite from the first steps on",
+            "try --precision fp32; check the images, the weights and a plugin's own loss",
         )
     smooth = found.smooth
     start, end = _deepest_fall(smooth)
     if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:
         raise UserError(
-            "the loss fell at no learning rate: none can be suggested",
-            "give one, --set stage.N.lr=1e-3; or look at the images, or start from other weights",
+            "no learning rate can be suggested: the loss did not fall at any",
+            "set one with --set stage.N.lr=1e-3, check the images, or start from other weights",
         )
     slopes = np.gradient(smooth)
     lowest = int(smooth.argmin())
@@ -121,7 +121,7 @@ def suggestions(found: Sweep) -> dict[str, float]:
 
 
 def _deepest_fall(smooth: NDArray[np.float64]) -> tuple[int, int]:
-    """Return the first and the last point of the falling stretch that goes down furthest; equal where none falls."""
+    """Return the first and the last point of the falling stretch that goes down furthest; equal if none falls."""
     falls = np.concatenate([[False], np.diff(smooth) < 0, [False]]).astype(np.int8)
     stretches = np.flatnonzero(np.diff(falls)).reshape(-1, 2)
     if not len(stretches):
@@ -131,17 +131,17 @@ def _deepest_fall(smooth: NDArray[np.float64]) -> tuple[int, int]:
 
 
 def with_rate(stage: Stage, lr: float) -> Stage:
-    """Return a stage with another rate of the head; those of the other groups keep their ratios to it."""
+    """Return the stage with another rate of the head; the other groups keep their ratios to it."""
     rates = stage.group_lrs and (*(rate * lr / stage.lr for rate in stage.group_lrs[:-1]), lr)
     return stage.model_copy(update={"lr": lr, "group_lrs": rates, "find_lr": False})
 
 
 def found_rate(fit: StageFit) -> tuple[Stage, str]:
-    """Return a fit's stage with the rate ``valley``, and words for the log.
+    """Return a fit's stage with the rate ``valley``, and a message for the log.
 
     Raises:
         UserError: The loss did not fall at any rate.
     """
     rates = suggestions(sweep(fit))
-    words = ", ".join(f"{name} {rate:.2g}" for name, rate in rates.items())
-    return with_rate(fit.stage, rates["valley"]), f"learning rate {rates['valley']:.3g} found ({words})"
+    listed = ", ".join(f"{name} {rate:.2g}" for name, rate in rates.items())
+    return with_rate(fit.stage, rates["valley"]), f"learning rate {rates['valley']:.3g} found ({listed})"

@@ -1,4 +1,4 @@
-"""What becomes of a batch before the network sees it: smoothed targets, mixup, CutMix."""
+"""Changes to a batch before the network sees it: smoothed targets, mixup, CutMix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def smooth_targets(labels: Tensor, n_classes: int, smoothing: float) -> Tensor:
 
 
 def mix(inputs: Tensor, targets: Tensor, stage: Stage, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mix each image with another one of the batch: mixup, CutMix, or one of the two drawn at even odds.
+    """Mix each image with another of its batch: by mixup, CutMix, or one of the two at even odds.
 
     Mixup: ``x = l x_i + (1 - l) x_j`` with l from Beta(alpha, alpha) (Zhang et al. 2017, arXiv:1710.09412, eq. 1).
     CutMix: a rectangle of area 1 - l from x_j (Yun et al. 2019, arXiv:1905.04899, eq. 1 and 2).

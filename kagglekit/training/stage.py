@@ -1,4 +1,4 @@
-"""One stage: what trains, on what, and its head."""
+"""Set up one stage: what it trains, and on what; fit its head by regression."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def set_up(context: RunContext, stage: Stage) -> None:
 
 
 def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Loader | None]:
-    """Return what a stage of gradient steps trains with, its modules in the right modes; and its loader, if any."""
+    """Return what a stage of gradient steps trains with, modules in the right modes; and its loader, if it has one."""
     loader: Loader | None = None
     if stage.precompute:
         cached = cached_activations(context, number, stage)
@@ -48,7 +48,7 @@ def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Lo
         loader = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
         fit = _fit(context, number, stage, context.model, loader, chosen)
         fit = replace(fit, valid=context.images.loader("labelled", context.plain_view(stage), stage.size))
-    context.set_modes(stage)  # behind the optimizer, which has frozen what does not train
+    context.set_modes(stage)  # after the optimizer, which has frozen what does not train
     if stage.freeze_to == -1 and not stage.precompute and not _body_learns(context):
         fit = replace(fit, model=folded(context.model, shared=context.head))
     return with_found_batch(context, fit), loader
@@ -81,15 +81,15 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
 
 
 def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedule:
-    """Return a stage's schedule over `n` images, its rates halved where a loss was not finite."""
+    """Return a stage's schedule over `n` images, its rates halved after a loss that was not finite."""
     per_epoch = steps_per_epoch(stage, n)
     schedule = context.hooks.schedule(stage, per_epoch, context.recipe)
     steps = len(schedule.lr)
     if steps % per_epoch:
         raise UserError(
-            f"the schedule {stage.schedule!r} has {steps} steps for stage {stage.name!r}, which is no whole number of "
-            f"epochs of {per_epoch} steps",
-            "the plugin that answers kagglekit_schedule must return a multiple of steps_per_epoch",
+            f"the schedule {stage.schedule!r} has {steps} steps for stage {stage.name!r}, which is not a whole number "
+            f"of epochs of {per_epoch} steps",
+            "the plugin's kagglekit_schedule must return a multiple of steps_per_epoch",
         )
     return replace(schedule, lr=schedule.lr * context.position.rates.get(number, 1.0))
 
@@ -102,7 +102,7 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
     parts, began = [], time.perf_counter()
-    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.noted_batch():
+    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.recorded_batch():
         for part in head_inputs(body, context.head, loader, rows, context.compute):
             context.count_step(len(part) * stage.size**2, began)
             parts.append(part)
@@ -118,7 +118,7 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
 
 
 def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
-    """Put the regression's solution into the head, and log it as an epoch."""
+    """Fit the head by regression, and log that as an epoch."""
     layer, rows, labels = linear_layer(context.head), context.images.rows("train"), context.images.labels("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
     groups = context.images.groups("train")

@@ -1,4 +1,4 @@
-"""What a stage's training loop holds from step to step: what a checkpoint in the middle of a stage must have."""
+"""The state of a stage's training loop, which a checkpoint in the middle of a stage contains."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kagglekit.types.schedule import Schedule
 
 @dataclass
 class TrainState:
-    """What a stage's loop holds from step to step beside the model: with both, it goes on as if never stopped.
+    """The state of a stage's loop beside the model: with both, it resumes as if never interrupted.
 
     Attributes:
         forward: The model as its steps call it: itself, or compiled.
@@ -32,10 +32,10 @@ class TrainState:
         watch: The loss.
         rates: Each parameter group's highest rate as a share of the stage's.
         step: Finished steps.
-        parts: A batch's gradients are added up from this many parts: more than 1 after the device ran out of memory.
-        again: Whether what followed on the last step was not done: the loop then yields that step once more.
-        best: Lowest valid loss of an epoch, nats, and its weights, where the stage keeps the best.
-        seconds: Time spent on the running epoch before the last start, s.
+        parts: A batch's gradients are accumulated over so many parts: more than 1 after the device ran out of memory.
+        again: Whether the work after the last step was interrupted: the loop then yields that step again.
+        best: Lowest valid loss of an epoch, nats, and its weights, if the stage keeps the best.
+        seconds: Time spent on the current epoch so far, s.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -51,7 +51,7 @@ class TrainState:
     seconds: float = 0.0
 
     def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return it as plain facts and as (nested) tensors.
+        """Return the state as plain facts and as nested tensors.
 
         Raises:
             NotFinite: The loss of a step was not finite.
@@ -75,11 +75,11 @@ class TrainState:
         return facts, tensors
 
     def restore(self, facts: dict[str, Any], tensors: dict[str, Any]) -> None:
-        """Go on from what `state` returned."""
+        """Resume from what `to_checkpoint` returned."""
         self.step, self.parts, self.again = facts["step"], facts["parts"], facts["again"]
         self.seconds = facts["seconds"]
         total, steps = facts["epoch_loss"]
-        self.watch.go_on(self.step, total, steps, facts["losses"])
+        self.watch.resume(self.step, total, steps, facts["losses"])
         self.optimizer.load_state_dict(tensors["optimizer"])
         self.scaler.load_state_dict(tensors["scaler"])
         if self.ema:
@@ -109,11 +109,11 @@ class MovingAverage:
             torch._foreach_copy_([mean for mean, _ in counts], [now for _, now in counts])
 
 
-NEVER = 2**31 - 1  # the number of a step that does not come
+NEVER = 2**31 - 1  # the number of a step that is never reached
 
 
 class LossWatch:
-    """Sums the loss and remembers the first step whose loss was not finite, on the device until asked."""
+    """Sums the loss and remembers the first step whose loss was not finite, on the device until they are read."""
 
     def __init__(self, fit: StageFit, per_epoch: int) -> None:
         self.fit = fit
@@ -125,9 +125,9 @@ class LossWatch:
         self.begin_epoch()
 
     def add(self, loss: Tensor, step: int) -> None:
-        """Count the loss of a step (from 0); nothing waits for the device.
+        """Add the loss of a step (from 0) without waiting for the device.
 
-        torch.where would: it copies its numbers to the device and waits for the copies. Arithmetic takes them along.
+        torch.where would wait: it copies its constants to the device. Arithmetic passes them as arguments.
         """
         self.sum += loss
         self.steps.append(loss)
@@ -135,10 +135,10 @@ class LossWatch:
         self.first_bad = torch.minimum(self.first_bad, bad)
 
     def read(self, step: int) -> float | None:
-        """Return the mean loss since the last reading, None if there was no step; waits for the device.
+        """Return the mean loss since the last read, None if there was no step; this waits for the device.
 
         Raises:
-            NotFinite: The loss of one of the steps was not.
+            NotFinite: The loss of one of the steps was not finite.
         """
         if step == self.since:
             return None
@@ -154,23 +154,23 @@ class LossWatch:
 
     @property
     def epoch_loss(self) -> float:
-        """Mean loss of the epoch, as far as it was read."""
+        """Mean loss of the epoch, up to the last read."""
         return self.epoch_total / max(1, self.epoch_steps)
 
     def losses(self, epoch_ends: bool = True) -> NDArray[np.float32]:
-        """Read the loss of each step of the epoch so far, in one transfer; without `epoch_ends` nothing."""
+        """Read the loss of each step of the epoch so far, in one transfer; empty unless the epoch ends."""
         if not (epoch_ends and self.steps):
             return np.zeros(0, np.float32)
         read: NDArray[np.float32] = torch.stack(self.steps).float().cpu().numpy()
         return read
 
     def begin_epoch(self) -> None:
-        """Start the epoch's mean anew."""
+        """Reset the mean for a new epoch."""
         self.epoch_total, self.epoch_steps = 0.0, 0
         self.steps.clear()
 
-    def go_on(self, step: int, epoch_total: float, epoch_steps: int, losses: list[float]) -> None:
-        """Go on behind a step, with what was read in its epoch."""
+    def resume(self, step: int, epoch_total: float, epoch_steps: int, losses: list[float]) -> None:
+        """Resume after a step, with what was read in its epoch."""
         self.since, self.epoch_total, self.epoch_steps = step, epoch_total, epoch_steps
         self.steps = list(torch.tensor(losses, device=self.sum.device))
 
@@ -186,20 +186,20 @@ class LossWatch:
 
 @dataclass(frozen=True)
 class StageFit:
-    """What one stage's training loop works with.
+    """What one stage trains with.
 
     Attributes:
-        model: What is trained: the whole network, or its head where activations are cached.
+        model: What is trained: the whole network, or its head if activations are cached.
         inputs: Where its inputs come from.
         rows: (N,) int64: the rows of `inputs` to train on.
         labels: (N,) int64: their class numbers.
         n_classes: Number of classes.
         stage: The stage's settings.
         number: The stage's number, from 1.
-        optimizer: Over the trainable parameters; the `lr` it holds are each group's highest rates.
+        optimizer: Over the trainable parameters; its `lr` values are each group's highest rates.
         schedule: The learning rate and momentum of every step.
         loss: ``(logits, target probabilities) -> scalar``.
-        compute: Device.
+        compute: The device.
         format: Precision and layout of the steps.
         seed: The run's.
         valid: Where the inputs of validation come from; None for `inputs`.
@@ -227,12 +227,12 @@ class Progress:
 
     Attributes:
         step: Finished steps of the stage.
-        epoch: Number of the running or just finished epoch, from 1.
-        loss: Mean training loss since the last time it was read, nats; None where it was not read.
-        epoch_loss: Mean training loss of the epoch so far, as far as it was read, nats.
+        epoch: Number of the current or just finished epoch, from 1.
+        loss: Mean training loss since the last read, nats; None if it was not read now.
+        epoch_loss: Mean training loss of the epoch, up to the last read, nats.
         epoch_ends: Whether the step was the epoch's last.
         cycle_ends: Number of the cycle that ended with the step, from 1; 0 for none.
-        weights: The network to evaluate and keep: the moving average where the stage has one.
+        weights: The network to evaluate and keep: the moving average if the stage has one.
         losses: (steps of the epoch,) float32: the training loss of each, nats, when the epoch ends; else empty.
     """
 
@@ -247,10 +247,10 @@ class Progress:
 
 
 def batch_of(stage: Stage, n: int) -> int:
-    """Images in a step: the stage's batch size, or all there are if they are fewer."""
+    """Return the images in a step: the stage's batch size, or all images if they are fewer."""
     return min(stage.batch_size, n)
 
 
 def steps_per_epoch(stage: Stage, n: int) -> int:
-    """Full batches in an epoch over `n` images."""
+    """Return the full batches in an epoch over `n` images."""
     return n // batch_of(stage, n)

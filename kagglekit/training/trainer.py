@@ -1,4 +1,4 @@
-"""One stage of a run, step by step: what is frozen, what it trains on, what it keeps."""
+"""Train one stage of a run: follow its loop, validate, log, keep snapshots and write checkpoints."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 def run_stage(context: RunContext, number: int, stage: Stage) -> None:
-    """Train one stage, or the rest of it; its snapshots are in the run's position.
+    """Train one stage, or the rest of it; its snapshots are added to the run's position.
 
     A loss that is not finite sends the stage back to its last checkpoint with half the learning rate, once.
 
     Raises:
-        UserError: The loss is no longer finite again, or the device's memory does not hold two images.
-        Stopped: The user asked to stop; a checkpoint was written.
+        UserError: The loss is not finite a second time, or the device's memory does not hold two images.
+        Stopped: The user interrupted the run; a checkpoint was written.
     """
     context.hooks.stage_start(context.run, stage)
     try:
@@ -47,7 +47,7 @@ def run_stage(context: RunContext, number: int, stage: Stage) -> None:
     except NotFinite as error:
         if not step_back(context, number):
             raise
-        context.display.warn(f"{error.what}; back to the last checkpoint, with half the learning rate from there on")
+        context.display.warn(f"{error.what}; resuming from the last checkpoint with half the learning rate")
         _train(context, number, stage)
     context.hooks.stage_end(context.run, stage)
 
@@ -67,7 +67,7 @@ def _train_on_images(context: RunContext, number: int, stage: Stage) -> None:
 
 
 def _train_on_activations(context: RunContext, number: int, stage: Stage) -> None:
-    """Find the head on cached activations, by regression or by gradient steps."""
+    """Train the head on cached activations, by regression or by gradient steps."""
     if stage.by_gradient:
         _follow(context, *fit_of(context, number, stage))
         return
@@ -78,7 +78,7 @@ def _train_on_activations(context: RunContext, number: int, stage: Stage) -> Non
 
 
 def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
-    """Drive the training loop: show it, deal with the ends of epochs and cycles, write checkpoints."""
+    """Drive the training loop: show progress, handle the ends of epochs and cycles, write checkpoints."""
     fit = with_found_rate(context, fit)
     stage, state = fit.stage, begin(fit)
     take_state(context, state)
@@ -94,11 +94,11 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
                 context.count_step(cost, began)
             bar.advance(batch, f"loss {at.loss:.3f}  {last_score(context)}" if at.loss is not None else "")
             if state.parts != parts:
-                parts = _note_parts(context, fit, state.parts)
+                parts = _report_parts(context, fit, state.parts)
             took = time.perf_counter() - began
             state.seconds += took
             compiling.after_step(fit, state, took)
-            with _saved_if_stopped(context, state):
+            with _saved_if_interrupted(context, state):
                 _after_step(context, fit, state, at, loader)
             began = time.perf_counter()
     if state.best:
@@ -106,7 +106,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
 
 
 def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progress, loader: Loader | None) -> None:
-    """Do what is due after a step; stopped before the end of an epoch is logged, it is done again after resuming."""
+    """Do what is due after a step; if interrupted before an epoch's end is logged, do it again after resuming."""
     state.again = at.epoch_ends
     if at.epoch_ends:
         with kept_modes(fit.model):
@@ -123,7 +123,7 @@ def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progr
 
 
 @contextmanager
-def _saved_if_stopped(context: RunContext, state: TrainState) -> Iterator[None]:
+def _saved_if_interrupted(context: RunContext, state: TrainState) -> Iterator[None]:
     try:
         yield
     except Stopped:
@@ -131,8 +131,8 @@ def _saved_if_stopped(context: RunContext, state: TrainState) -> Iterator[None]:
         raise
 
 
-def _note_parts(context: RunContext, fit: StageFit, parts: int) -> int:
-    """Say that the device ran out of memory, and remember what it holds."""
+def _report_parts(context: RunContext, fit: StageFit, parts: int) -> int:
+    """Warn that the device ran out of memory, and record the parts in run.json; return them."""
     stage, batch = fit.stage, batch_of(fit.stage, len(fit.rows))
     context.display.warn(
         f"{context.compute.device} ran out of memory with {batch} images at {stage.size} px: from now on "
@@ -151,7 +151,9 @@ def _end_epoch(
     with stop_anywhere():
         probabilities = _valid_probabilities(context, fit, at.weights)
     scores = valid_scores(context, probabilities)
-    log_steps(context, fit.stage, fit.schedule, at.step, at.losses)  # first: watchers of the epoch may read them
+    log_steps(
+        context, fit.stage, fit.schedule, at.step, at.losses
+    )  # before log_epoch: watchers of the epoch may read them
     log_epoch(
         context,
         fit.stage,
@@ -172,7 +174,7 @@ def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module)
         return np.zeros((0, len(context.classes)), np.float32)
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows)
-    with context.noted_batch():
+    with context.recorded_batch():
         passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute)
         return np.concatenate([part.numpy() for part in passed])
 
@@ -180,7 +182,7 @@ def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module)
 def _keep(
     context: RunContext, stage: Stage, cycle: int, trained: nn.Module | None = None, weights: nn.Module | None = None
 ) -> None:
-    """Write the whole network's weights, with `weights` (a moving average) in the place of `trained`."""
+    """Write the whole network's weights, with `weights` (a moving average) in place of `trained`."""
     name = f"{stage.name}-cycle{cycle}"
     if trained is None or weights is None or weights is trained:
         save_weights(context.model, context.run.snapshot(name))

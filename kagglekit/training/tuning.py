@@ -1,4 +1,4 @@
-"""What is measured at a stage's start: its batch size, its learning rate, and whether compiling its steps pays."""
+"""Tune a stage at its start: search its batch size and learning rate; decide whether compiling its steps pays off."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from kagglekit.training.lr_range_test import found_rate, with_rate
 from kagglekit.training.state import StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.types.recipe import Stage
 
-SETTLED, TIMED = 5, 15  # a stage's speed is that of the steps between: before them kernels are set up
-PAYS = 150.0  # s of steps to come from which on compiling them pays: it takes a minute or two itself
+SETTLED, TIMED = 5, 15  # a stage's speed is measured between these steps: earlier ones set up kernels
+PAYS = 150.0  # s of remaining steps from which compiling them pays off: it takes a minute or two itself
 
 
 def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
-    """Search the batch size where the stage asks for it; it is kept in run.json."""
+    """Search the batch size if the stage requests it, and record it in run.json."""
     found = context.record.info.found_batches
     stage = fit.stage
     if not stage.find_batch:
         return fit
-    if stage.name in found:  # the stage began before, and is taken up again
+    if stage.name in found:  # the stage is being resumed
         batch = found[stage.name]
     else:
         recipe = context.recipe
         network = (recipe.arch, recipe.archs, recipe.head, len(context.classes), stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
-        batch, words = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
-        context.display.report(f"{fit.number} {stage.name}: {words}")
+        batch, message = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
+        context.display.report(f"{fit.number} {stage.name}: {message}")
         context.record.update(found_batches={**found, stage.name: batch})
-    return _again(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
+    return _tuned(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
 
 
 def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
-    """Search the learning rate where the stage asks for it; the rate is kept in run.json."""
+    """Search the learning rate if the stage requests it, and record it in run.json."""
     found = context.record.info.found_lrs
     if not fit.stage.find_lr:
         return fit
-    if fit.stage.name in found:  # the stage began before, and is taken up again
+    if fit.stage.name in found:  # the stage is being resumed
         stage = with_rate(fit.stage, found[fit.stage.name])
     else:
-        stage, words = found_rate(fit)
-        context.display.report(f"{fit.number} {stage.name}: {words}")
+        stage, message = found_rate(fit)
+        context.display.report(f"{fit.number} {stage.name}: {message}")
         context.record.update(found_lrs={**found, stage.name: stage.lr})
-    return _again(context, fit, stage)
+    return _tuned(context, fit, stage)
 
 
-def _again(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
-    """Return a fit for the stage as it was found to be, with a fresh optimizer and its own schedule."""
+def _tuned(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
+    """Return the fit for the tuned stage, with a fresh optimizer and its own schedule."""
     hooks, recipe = context.hooks, context.recipe
     optimizer = hooks.optimizer(context.model, context.groups, stage, recipe)
     schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), recipe)
@@ -66,13 +66,13 @@ def _again(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
 
 @dataclass
 class Compiler:
-    """Compiles a stage's steps where asked, or where enough of them are to come.
+    """Compiles a stage's steps if requested, or if enough of them remain.
 
     Attributes:
         context: The run.
-        choice: ``off``; ``on``, from the first step; ``auto``, once the first steps told how long the stage takes.
-        steps: Seen so far.
-        spent: Time of those that are timed, s.
+        choice: ``off``; ``on``, from the first step; ``auto``, once the first steps show how long the stage takes.
+        steps: Steps seen so far.
+        spent: Time of the timed ones, s.
         compiled: Whether the steps are compiled now.
     """
 
@@ -83,26 +83,26 @@ class Compiler:
     compiled: bool = False
 
     def begin(self, fit: StageFit, state: TrainState) -> None:
-        """Compile before the first step, if asked; say it where too few steps are to come to tell whether it pays."""
+        """Compile before the first step, if requested; report it if too few steps remain to decide."""
         left = len(fit.schedule.lr) - state.step
         if self.choice == "on":
-            self._compile(fit, state, "as asked")
+            self._compile(fit, state, "as requested")
         elif self.choice == "auto" and left < TIMED:
-            why = f"{left} are to come, too few to measure whether it pays"
+            why = f"{left} remain, too few to measure whether it pays off"
             self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
 
     def after_step(self, fit: StageFit, state: TrainState, seconds: float) -> None:
-        """Count a step that took so long to ask for; decide when enough are timed."""
+        """Count a step, and the time its launch took; decide when enough are timed."""
         if self.compiled and state.forward is fit.model:
             self.compiled = False
             self.context.display.warn(
-                f"{fit.number} {fit.stage.name}: no memory for compiled steps; it goes on without"
+                f"{fit.number} {fit.stage.name}: out of memory for compiled steps; continuing without them"
             )
         if self.choice != "auto" or self.steps > TIMED:
             return
         self.steps += 1
         waited = time.perf_counter()
-        if self.steps in (SETTLED, TIMED):  # else the clock would time the asking
+        if self.steps in (SETTLED, TIMED):  # otherwise the clock would time the queueing
             synchronise(fit.compute.device)
         if self.steps > SETTLED:
             self.spent += seconds + time.perf_counter() - waited
@@ -112,21 +112,21 @@ class Compiler:
     def _decide(self, fit: StageFit, state: TrainState) -> None:
         left = self.spent / (TIMED - SETTLED) * (len(fit.schedule.lr) - state.step)
         self.steps += 1
-        why = f"about {duration(left)} of steps are to come, and it pays from {duration(PAYS)} on"
+        why = f"about {duration(left)} of steps remain, and compiling pays off from {duration(PAYS)} on"
         if left < PAYS:
             self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
         else:
             self._compile(fit, state, why)
 
     def _compile(self, fit: StageFit, state: TrainState, why: str) -> None:
-        """Compile, and say so; where it was not asked for, a failure only warns.
+        """Compile, and report it; unless it was requested, a failure is only a warning.
 
-        `compiled` puts back what it changed, and the step's own generators are seeded anew. A device that a failure has
-        left unusable raises here, when it is asked to finish: then nothing can go on.
+        `compiled` restores what it changed, and each step seeds its own generators. A device that the failure has left
+        unusable raises in `synchronise`: then the run cannot continue.
         """
         report, stage = self.context.display.report, f"{fit.number} {fit.stage.name}"
         if state.parts > 1:
-            report(f"{stage}: steps are not compiled: their gradients are added up from parts")
+            report(f"{stage}: steps are not compiled: their gradients are accumulated over parts")
             return
         try:
             state.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
@@ -147,8 +147,7 @@ class Compiler:
 def compiler(context: RunContext, stage: Stage) -> Compiler:
     """Return the compiler of a stage's steps: ``auto`` is ``off`` on a CPU, where it gains less than it costs.
 
-    Cached activations train a head alone, whose steps are too short to be worth it. Nothing is timed where the run is
-    to be deterministic.
+    Steps of a head on cached activations are too short to gain from it. Nothing is timed in a deterministic run.
     """
     options = context.options
     auto = context.compute.device.type == "cuda" and not options.deterministic
@@ -159,18 +158,18 @@ def compiler(context: RunContext, stage: Stage) -> Compiler:
 def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
     """Compile the forward and backward pass of a stage's steps on images.
 
-    The weights stay where they are: the model is saved, loaded and validated as ever.
+    The weights stay in the model, which is saved, loaded and validated as before.
 
     Args:
         fit: What the stage trains with, its modules in their modes.
         batch: Images a step.
 
     Returns:
-        What to call in the model's place, and how long it took, s.
+        What to call in the model's place, and the time it took to compile, s.
 
     Raises:
-        UserError: It can't be compiled.
-        torch.OutOfMemoryError: The memory does not hold a step with what the graphs keep.
+        UserError: The model cannot be compiled.
+        torch.OutOfMemoryError: A step does not fit into memory beside what the graphs keep.
     """
     began, device = time.perf_counter(), fit.compute.device
     torch.compiler.reset()  # earlier stages' code, and the memory of its graphs
@@ -181,7 +180,7 @@ def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], flo
     images = images.contiguous(memory_format=fit.format.memory_format)
     try:
         with explain_compile_errors():
-            for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread has nothing to do
+            for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread is idle
                 with fit.format.autocast(device):
                     logits = forward(images)
                 logits.float().logsumexp(1).mean().backward()

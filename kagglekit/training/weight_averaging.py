@@ -1,4 +1,4 @@
-"""Snapshots averaged into one network."""
+"""Average snapshots into one network."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def averaged_snapshot(context: RunContext, snapshots: Sequence[Snapshot]) -> Sna
 
 @torch.no_grad()
 def _estimate_batch_norm(context: RunContext, snapshot: Snapshot) -> None:
-    """Run training images once, shuffled, through the network with BatchNorm layers that average their statistics.
+    """Run the shuffled training images once through the network, while BatchNorm layers average their statistics.
 
-    Only those layers whose statistics the stage updated.
+    Only layers whose statistics the stage updated are re-estimated.
     """
     context.set_modes(snapshot.stage)
     layers = [m for m in context.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from kagglekit.types.slug import parse_slug
 
 Task = Literal["single-label", "multi-label", "regression"]
 
@@ -34,7 +37,7 @@ class Competition(BaseModel):
 
     Attributes:
         title: Its full name.
-        slug: Its name in Kaggle addresses; None if it is not on Kaggle.
+        slug: Its name in Kaggle addresses, also given as an address; None if it is not on Kaggle.
         url: The page that describes the data and their source.
         files: The files to download if the data are not on Kaggle; archives among them are unpacked side by side.
         task: What is predicted; only ``single-label`` can be trained so far.
@@ -56,6 +59,14 @@ class Competition(BaseModel):
     positive: str | None = None
     licence: str = ""
     known_test_labels: bool = False
+
+    @field_validator("slug")
+    @classmethod
+    def _take_apart(cls, value: str | None) -> str | None:
+        try:
+            return parse_slug(value) if value else value
+        except ValueError as error:
+            raise PydanticCustomError("slug", "{reason}", {"reason": str(error)}) from error
 
 
 class Provides(BaseModel):

@@ -105,7 +105,7 @@ def _check_runs(runs: Sequence[FinishedRun]) -> None:
         raise UserError(f"a blend needs at least two different runs, not {listing(names)}", "name each run once")
     if len(set(names)) < len(names):
         what = f"two of the runs have the same name: {listing(names)}"
-        raise UserError(what, "rename a folder: a blend knows its runs by name")
+        raise UserError(what, "rename a folder: a blend identifies its runs by name")
     first = runs[0]
     for each in runs:
         folder, info = each.run.folder, each.info
@@ -115,7 +115,7 @@ def _check_runs(runs: Sequence[FinishedRun]) -> None:
             what = f"{folder} is a run of {info.competition}, {first.run.folder} of {first.info.competition}"
             raise UserError(what, "blend runs of one competition")
         if info.classes != first.info.classes:
-            how = difference(info.classes, first.info.classes) or "they are in another order"
+            how = difference(info.classes, first.info.classes) or "their order differs"
             what = f"{folder} has other classes than {first.run.folder}: {how}"
             raise UserError(what, "blend runs with the same classes")
 

@@ -1,4 +1,4 @@
-"""A whole run on two batches of everything, which leaves nothing behind."""
+"""Try a whole run on two batches of everything, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
 from kagglekit.types.image_table import fold_table
-from kagglekit.workflows.folds import deal, join_folds
+from kagglekit.workflows.folds import assigned, join_folds
 from kagglekit.workflows.setup import build_model, planned, prepare
 from kagglekit.workflows.single import timed_stage
 
 
 @memory_returned()
 def dry_run(request: Request, display: Display) -> None:
-    """Go through a whole run with two batches of everything in temporary folders, and leave nothing behind.
+    """Try a whole run with two batches of everything in temporary folders, and leave nothing behind.
 
-    All folds are assigned, one of them is tried and joined as if it were all; of repeats, one is tried.
+    All folds are assigned; one is trained, and joined as if it were all. Of repeats, one is trained.
 
     Args:
-        request: What was asked; with `full`, from `kagglekit.workflows.full_data.full_request`.
-        display: Where it shows itself.
+        request: The user's request; with `full`, from `kagglekit.workflows.full_data.full_request`.
+        display: Shows progress.
 
     Raises:
-        UserError: What the real run would stop at.
+        UserError: The real run would fail.
     """
     cache = cache_folder()
     check_writable(cache, "set KAGGLEKIT_CACHE to a folder that can be written to")
@@ -57,19 +57,19 @@ def dry_run(request: Request, display: Display) -> None:
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
-    display.report("dry run: everything fits together; its scores mean nothing, and its files are gone")
+    display.report("dry run passed (scores are meaningless; temporary files removed)")
 
 
 def _one_fold(plan: Plan, display: Display) -> Plan:
-    """Deal the folds; return the plan of the first one that would be trained."""
+    """Assign the folds; return the plan of the first one that would be trained."""
     number = plan.request.only_fold or 1
-    plan, fold_numbers = deal(plan)
-    display.report(f"dry run: {plan.recipe.folds} folds are assigned, and number {number} is tried")
+    plan, fold_numbers = assigned(plan)
+    display.report(f"dry run: {plan.recipe.folds} folds are assigned; trying fold {number}")
     return replace(plan, table=fold_table(plan.table, fold_numbers, number))
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:
-    """Carry out a small plan in a run's folder below `place`: its stages, predictions and submission; of folds, one."""
+    """Carry out a small plan in a run folder below `place`: its stages, predictions and submission; of folds one."""
     folder = create_run(place, plan.name, "dry-run", datetime.now())
     fold = plan.request.only_fold or 1
     trained = folder.fold(fold) if plan.recipe.folds else folder
@@ -85,7 +85,7 @@ def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run
 
 @contextmanager
 def cache_in(folder: Path) -> Iterator[None]:
-    """Use another cache folder for a while."""
+    """Use another cache folder in the block."""
     before = os.environ.get("KAGGLEKIT_CACHE")
     os.environ["KAGGLEKIT_CACHE"] = str(folder)
     try:
@@ -98,11 +98,11 @@ def cache_in(folder: Path) -> Iterator[None]:
 
 
 def two_batches(plan: Plan, batch: int = BATCH) -> Plan:
-    """Cut a plan down to two training steps a stage (more where a class would be missing) and two test batches.
+    """Cut a plan down to two training steps a stage (more if a class would be missing) and two test batches.
 
     Args:
-        plan: What would be done.
-        batch: Images of a batch in prediction.
+        plan: The plan of the real run.
+        batch: Images in a batch of predictions.
     """
     stages = tuple(stage.model_copy(update={"cycles": 1, "cycle_len": 1}) for stage in plan.recipe.stages)
     n_train = 2 * max(stage.batch_size for stage in stages)
@@ -116,12 +116,12 @@ def two_batches(plan: Plan, batch: int = BATCH) -> Plan:
 
 
 def check_disk(plan: Plan, cache: Path) -> None:
-    """Check that the decoded images fit on the disk of the cache folder, taking pictures for 3:2.
+    """Check that the decoded images fit on the disk of the cache folder, assuming images of 3:2.
 
-    Test images need not: they are streamed where there is no room for them.
+    Test images need not fit: they are streamed if there is no room for them.
 
     Raises:
-        UserError: They do not.
+        UserError: They do not fit.
     """
     largest = copy_side(plan.recipe.sizes[-1])
     streams = plan.request.store in ("auto", "stream")
@@ -131,6 +131,6 @@ def check_disk(plan: Plan, cache: Path) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise UserError(
-            f"the decoded images need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {there}",
-            "free some, or set KAGGLEKIT_CACHE to a folder on a larger disk",
+            f"the decoded images need about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free in {there}",
+            "free some disk space, or set KAGGLEKIT_CACHE to a folder on a larger disk",
         )

@@ -1,4 +1,4 @@
-"""What run.json contains from the start, and after a failure."""
+"""Record the facts of a run in run.json at its start, and after a failure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import SameAgain, UserError
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
@@ -32,7 +32,7 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
         plan: The plan.
         model: The network with its initial weights.
         record: The run's run.json.
-        identity: What a request to resume the run must have; None for the plan's own.
+        identity: The identity that a request to resume the run must have; None for the plan's own.
     """
     weights, licence = weights_and_licence(plan, model)
     identity = identity or Identity.of(plan)
@@ -79,7 +79,7 @@ def reported_failures(
         run: The run's folder.
         record: Its run.json.
         display: Shows the report.
-        alone: Keeps other processes from writing run.json, where the block does not; yields the record.
+        alone: Keeps other processes from writing run.json while a failure is recorded; yields the record.
     """
     try:
         yield
@@ -90,6 +90,6 @@ def reported_failures(
             own.update(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(run, error)
         display.report(f"{status}; everything finished so far is kept in {run.folder}")
-        if record.info.fold is None:  # of a fold, the whole run reports it
+        if record.info.fold is None and not isinstance(error, SameAgain):  # of a fold, the whole run reports it
             display.report(f"hint: to resume: kagglekit resume {run.folder}")
         raise

@@ -1,6 +1,6 @@
-"""A run of several folds: a training each; every labelled image is predicted by a model that never saw it.
+"""Cross-validation: train a model per fold; every labelled image is predicted by a model that never saw it.
 
-What the folds' models say of a test image is averaged. Each fold is a run by itself, in a sub-folder.
+The models' predictions of the test images are averaged. Each fold is a run of its own, in a subfolder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kagglekit.data.folds import assign_folds
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
-from kagglekit.prediction.results import Results, Scored, candidates, finish_run
+from kagglekit.prediction.results import Results, Scored, candidates, check_scorable, finish_run
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record
@@ -39,36 +39,39 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes it seconds, s
-NOTING = 10.0  # how long to wait for it only to record a failure, s
+JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes seconds, s
+RECORDING = 10.0  # how long to wait for it to record a failure, s
 
 
 def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
-    """Train the folds that are asked for and not finished, then combine all that are finished.
+    """Train the requested folds that are not finished, then combine all that are finished.
 
-    Several processes may do so at once, each with folds of its own: what they share is locked while it is written. So
-    the last one that joins the folds sees all of them.
+    Several processes may do so at once, each with folds of its own: shared files are locked while they are written.
+    The last process to join the folds therefore sees all of them.
 
     Returns:
         The run; its status is ``partial`` as long as folds are missing.
 
     Raises:
-        UserError: The images don't suffice for that many folds, or what any training raises.
+        UserError: There are too few images for so many folds, or a training fails.
     """
     started, recipe = time.perf_counter(), plan.recipe
     identity = Identity.of(plan)
-    plan, fold_numbers = deal(plan)
+    plan, fold_numbers = assigned(plan)
+    for number in range(1, recipe.folds + 1):
+        labels = plan.table.loc[fold_numbers == number, "label"].tolist()
+        check_scorable(plan, labels, f"the images that fold {number} holds out")
     folder = _folder(plan, identity.data_key)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))
-    with reported_failures(plan, folder, Record(folder.info_file), display, partial(locked, folder, NOTING)):
+    with reported_failures(plan, folder, Record(folder.info_file), display, partial(locked, folder, RECORDING)):
         with locked(folder, JOINING) as record:
             record_start(plan, model, record, identity)
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
             run_fold(plan, fold_numbers, number, folder, display)
-        hint = f"the folds are kept; when it has ended: kagglekit resume {folder.folder}"
+        hint = f"the folds are kept; when it ends: kagglekit resume {folder.folder}"
         with locked(folder, JOINING, hint) as record:
             finished = [number for number in numbers if is_finished(folder.fold(number))]
             scores = join_folds(plan, folder, record, finished, display)
@@ -89,22 +92,22 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
 
 def _describe_folds(plan: Plan) -> str:
     """Return the line that explains the folds' valid scores."""
-    picked = ", ".join(plan.recipe.picked(plan.stages))
-    but = f"; {picked}: these also choose the epoch, so valid scores are slightly optimistic" if picked else ""
+    chosen = ", ".join(plan.recipe.picked(plan.stages))
+    but = f"; {chosen}: these also choose the epoch, so valid scores are slightly optimistic" if chosen else ""
     return f"{plan.recipe.folds} folds: each model is validated on the images that it was not trained on{but}"
 
 
-def deal(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
+def assigned(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
     """Return the plan with all labelled images to train on, and each image's fold (see `assign_folds`)."""
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
     return replace(plan, table=table), assign_folds(table, plan.recipe.folds, plan.recipe.split_by)
 
 
 def _folder(plan: Plan, data_key: str) -> Run:
-    """Return a new folder, or the one that is to be continued.
+    """Return a new folder, or the one to complete.
 
     Raises:
-        UserError: That one's folds were made by another recipe, or of other data.
+        UserError: The folds in it have another recipe or other data.
     """
     if not plan.request.into:
         return create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
@@ -128,10 +131,10 @@ def is_finished(fold: Run) -> bool:
 
 
 def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
-    """Train without a fold's images, unless that was done."""
+    """Train without a fold's images, unless the fold is finished."""
     fold = folder.fold(number)
     if is_finished(fold):
-        fold.remove_checkpoints()  # of a process that was killed just then
+        fold.remove_checkpoints()  # left by a process that was killed at the very end
         display.report(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
     own = replace(plan, table=fold_table(plan.table, fold_numbers, number))
@@ -157,7 +160,7 @@ def join_folds(plan: Plan, folder: Run, record: Record, numbers: Sequence[int], 
 
 
 def _member(folder: Run, folds: Sequence[Run], entry: MemberInfo) -> Member:
-    """Make one member of what is, in each fold, the same snapshot."""
+    """Return the member that joins a snapshot's predictions in all folds."""
     name = entry.name
     valid = pd.concat([load_predictions(fold.predictions(name, "valid")) for fold in folds])
     test = average([load_predictions(fold.predictions(name, "test")) for fold in folds])
@@ -173,7 +176,7 @@ def _plain(folds: Sequence[Run], member: Member) -> Member:
 
 
 def _lines(members: Sequence[Member], plain: Sequence[Member]) -> list[Scored]:
-    """List what is scored: each member plain and, where there are plain ones beside, with test-time augmentation."""
+    """List the predictions to score: each member plain and, if there is any, with test-time augmentation."""
     if not plain:
         return [Scored(member.name, "plain", member.valid, member.test) for member in members]
     return [

@@ -65,7 +65,7 @@ def _check(finished: FinishedRun) -> None:
 
 
 def as_found(finished: FinishedRun) -> Recipe:
-    """Return a finished run's recipe with the batch sizes and rates that it searched.
+    """Return a finished run's recipe with the batch sizes and rates that its searches found.
 
     Of folds, these are the first fold's batch sizes and the geometric mean of the rates.
     """
@@ -109,7 +109,7 @@ def full_plan(request: Request, display: Display, downloads: Path | None = None)
 
 
 def describe_full(plan: Plan, finished: FinishedRun) -> str:
-    """Return the line that explains a training on all images, and that its score is unknown."""
+    """Return the line that describes a training on all images, whose own score is unknown."""
     run, info = finished.run, finished.info
     before = info.images.get("train", 0)
     key = f"valid_{plan.competition.metric}"

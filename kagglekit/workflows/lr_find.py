@@ -1,4 +1,4 @@
-"""A range test before training: stages before it are run first, in temporary folders, or taken from a run."""
+"""Find the learning rate of a stage with a range test: earlier stages run first, or their weights are a run's."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from kagglekit.workflows.single import timed_stage
 
 
 @dataclass(frozen=True)
-class Search:
-    """What a search found.
+class FoundRates:
+    """The result of a range test.
 
     Attributes:
-        name: The competition's.
+        name: The competition's name.
         number: The stage's number, from 1.
         stage: Its name.
         sweep: The range test.
@@ -44,19 +44,19 @@ class Search:
 
 
 @memory_returned()
-def find_rates(request: Request, asked: int | None, display: Display) -> Search:
+def find_rates(request: Request, requested: int | None, display: Display) -> FoundRates:
     """Test the learning rates of one stage, and leave nothing behind but decoded images.
 
     Args:
         request: As for a run; with `from_run`, no stage is run first.
-        asked: The stage's number; None for the first one that takes gradient steps.
-        display: Where it shows itself.
+        requested: The stage's number; None for the first one that takes gradient steps.
+        display: Shows progress.
 
     Raises:
-        UserError: There is no such stage, it has no rate, or whatever a run could stop at.
+        UserError: There is no such stage, it has no learning rate, or a run would fail.
     """
     plan = make_plan(request, display)
-    number = stage_number(plan.recipe, asked)
+    number = stage_number(plan.recipe, requested)
     earlier = () if plan.base else tuple(range(1, number))
     labelled = plan.table[plan.table["split"] != "test"].reset_index(drop=True)
     model, recipe = build_model(replace(plan, stages=(*earlier, number)))
@@ -72,30 +72,32 @@ def find_rates(request: Request, asked: int | None, display: Display) -> Search:
         set_up(context, stage)
         fit, _ = fit_of(context, number, stage)
         found = sweep(fit)
-    display.report(f"{number} {stage.name}: {len(found.rates)} steps, until the loss diverged or the highest rate")
-    return Search(plan.name, number, stage.name, found, suggestions(found))
+    display.report(
+        f"{number} {stage.name}: range test of {len(found.rates)} steps, up to a diverged loss or the highest rate"
+    )
+    return FoundRates(plan.name, number, stage.name, found, suggestions(found))
 
 
-def stage_number(recipe: Recipe, asked: int | None) -> int:
+def stage_number(recipe: Recipe, requested: int | None) -> int:
     """Return the number of the stage to test.
 
     Raises:
         UsageError: There is no such stage, or it takes no gradient steps.
     """
     fitting = [number for number, stage in enumerate(recipe.stages, 1) if stage.by_gradient]
-    if asked is None and fitting:
+    if requested is None and fitting:
         return fitting[0]
-    if asked not in fitting:
-        reason = "finds its head by regression" if asked in range(1, len(recipe.stages) + 1) else "does not exist"
-        raise UsageError(f"stage {asked} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
-    return asked
+    if requested not in fitting:
+        reason = "finds its head by regression" if requested in range(1, len(recipe.stages) + 1) else "does not exist"
+        raise UsageError(f"stage {requested} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
+    return requested
 
 
-def draw(search: Search, folder: Path) -> tuple[Path, Path]:
+def draw(found: FoundRates, folder: Path) -> tuple[Path, Path]:
     """Write the two plots into a folder; return their paths."""
-    stem = f"lr-find-{search.number}-{search.stage}"
+    stem = f"lr-find-{found.number}-{found.stage}"
     files = folder / f"{stem}-loss.png", folder / f"{stem}-rate.png"
-    draw_sweep(search.sweep, search.rates, f"{search.name}, stage {search.number} {search.stage}", *files)
+    draw_sweep(found.sweep, found.rates, f"{found.name}, stage {found.number} {found.stage}", *files)
     return files
 
 

@@ -1,14 +1,14 @@
-"""The same recipe with several seeds: how much scores scatter, and what difference the valid images can show.
+"""Repeat a recipe with several seeds: how much scores scatter, and which differences the valid images can show.
 
 Two things blur the difference between two recipes that are each run once on the same valid images. The seed: if scores
 of one recipe have the deviation s over seeds, their differences have sqrt(2) s. The images: a difference is a mean
 over images, and has the standard error p = deviation of the images' own differences / sqrt(images) (paired). Both
-are measured here from runs that differ in nothing but the seed. A difference below twice the larger of the two is not
-told from chance. Where p is the larger one, more valid images are needed; else more repeats: the mean of N runs has
-the deviation s / sqrt(N).
+are measured here from runs that differ only in the seed. A difference below twice the larger of the two is not
+significant. If p is larger, more valid images are needed; otherwise more repeats: the mean of N runs has the deviation
+s / sqrt(N).
 
-A metric that is no mean over images (an area under a curve, an F1, whatever a plugin computes) has its p by the
-jackknife: the difference is computed without each of some parts of the images in turn.
+For a metric that is not a mean over images (an area under a curve, an F1, a plugin's own), p comes from the jackknife:
+the difference is computed without each of some parts of the images in turn.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ def spread(name: str, values: NDArray[np.float64]) -> Spread:
     """Measure how a score scatters.
 
     Args:
-        name: The score's.
+        name: The score's name.
         values: (R, N): what each of N images adds to the mean that is the score, for each of R runs, two or more.
     """
     return _spread(name, values.mean(axis=1), [one.std() / np.sqrt(len(one)) for one in _differences(values)])
 
 
 def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[np.float32]) -> Spread:
-    """Measure how a metric scatters that need not be a mean over images.
+    """Measure how a metric scatters, even if it is not a mean over images.
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
-    bootstrap", chapter 11, with groups in the place of observations), which asks for the metric some fifty times a run:
-    the bootstrap would ask hundreds of times, and each time metrics bootstrap an error of their own.
+    bootstrap", chapter 11, with groups in place of observations), which computes the metric some fifty times a
+    run. The bootstrap would take hundreds of times, and metrics bootstrap an error of their own each time.
 
     Args:
         metric: The metric.
@@ -75,12 +75,12 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
 
 
 def _jackknife(without: NDArray[np.float64]) -> float:
-    """Return the standard error of a figure from what it is without each part; 0 where too few are known to tell."""
+    """Return the standard error of a score from its values without each part; 0 if there are none."""
     return float(np.sqrt(len(without) - 1) * without.std()) if len(without) else 0.0
 
 
 def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
-    """Score some of the images; nan where it can't be said of these (none of a class is left)."""
+    """Score some of the images; nan if that is impossible (a class is missing)."""
     try:
         return metric.score(truth[rows], table[rows]).value
     except UserError:
@@ -113,9 +113,9 @@ def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
 
 
 def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
-    """Print mean and deviation over the seeds and what follows, and note both in each run's run.json and report."""
+    """Print mean and deviation over the seeds, with verdicts; record them in each run's run.json and report."""
     found = spreads(plan, runs)
-    columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest difference to believe")
+    columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest significant difference")
     rows = [(s.name, *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
     display.table(columns, rows)
     n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
@@ -128,18 +128,18 @@ def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
 
 
 def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:
-    """Word what the valid images can tell apart."""
+    """Yield a line for each score: which differences the valid images can show."""
     unsure = round(100 / np.sqrt(2 * (runs - 1)))
     yield (
-        "two recipes, each run once on these images, differ by more than chance if their scores differ by more than "
+        "two recipes, each run once on these images, differ significantly if their scores differ by more than "
         f"2 max(sqrt(2) deviation, paired error); from {runs} runs the deviation is known to about {unsure} %"
     )
     for each in found:
         if not each.smallest:
-            yield f"{each.name}: the runs agree on each of the {images:,} valid images, which can't tell recipes apart"
+            yield f"{each.name}: the runs agree on all {images:,} valid images, which cannot distinguish recipes"
             continue
         if each.paired_error > np.sqrt(2) * each.deviation:
             why = "the images are the limit, not the seeds: hold out more (--set valid=...), or use --folds"
         else:
             why = "the seeds are the limit, not the images: compare means over --repeats"
-        yield f"{each.name}: {images:,} valid images tell recipes apart that differ by {each.smallest:.4f}; {why}"
+        yield f"{each.name}: {images:,} valid images distinguish recipes that differ by {each.smallest:.4f}; {why}"

@@ -178,3 +178,22 @@ def test_a_layout_is_guessed_from_names(names: str, written: str) -> None:
     text = plugin_text(Facts("leaves"), guess_layout(names.split()))
     assert written in " ".join(text.split()).replace("( ", "(")
     compile(text, "leaves.py", "exec")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://www.kaggle.com/competitions/leaf-cup/data", "kaggle.com/c/leaf-cup", "competitions/leaf-cup"]
+)
+def test_an_address_as_slug_is_taken_apart(here, server, address):
+    done = new(here, "leaves", "--slug", address)
+    assert done.exit_code == 0, done.output
+    assert "Kaggle: The Leaf “Cup”" in done.output
+    assert 'slug="leaf-cup"' in (here / "leaves.py").read_text()
+
+
+def test_a_slug_that_is_no_name_is_an_error_before_kaggle_is_asked(here, server):
+    before = len(server.requests)
+    done = new(here, "leaves", "--slug", "https://www.kaggle.com/datasets/ada/leaves")
+    assert done.exit_code == 2
+    assert "neither the name nor the address of a competition" in done.output
+    assert len(server.requests) == before
+    assert not (here / "leaves.py").exists()

@@ -150,10 +150,10 @@ def test_a_run_without_its_members_cannot_submit(dogs, test_only, tmp_path):
     [
         ((), 2, "no images to predict"),
         (("nothing.jpg",), 1, "there is no file or folder nothing.jpg"),
-        (("EMPTY",), 1, "there are no images in"),
+        (("EMPTY",), 1, "no images in"),
         (("--submission", "s.csv"), 2, "--submission needs --data DIR"),
         (("--submission", "s.csv", "--data", "nowhere"), 1, "the folder nowhere does not exist"),
-        (("--submission", "s.csv", "--data", "EMPTY"), 1, "there are no images in"),
+        (("--submission", "s.csv", "--data", "EMPTY"), 1, "no images in"),
         (("--submission", "s.csv", "--data", "EMPTY", "--tta"), 2, "it takes no PATH, --tta, --json or --csv"),
         (("--data", "EMPTY"), 2, "--data and --sample need --submission FILE"),
     ],

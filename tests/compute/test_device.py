@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_device_that_is_not_there_names_those_that_are():
-    with pytest.raises(UserError, match=r"no device 'cuda:99' here\n.*sees: .*cpu"):
+    with pytest.raises(UserError, match=r"no device 'cuda:99' on this machine\n.*finds: .*cpu"):
         choose_device("cuda:99")
     with pytest.raises(UserError, match="unknown device"):
         choose_device("gpu")
@@ -32,7 +32,7 @@ def test_a_precision_that_was_asked_for_is_not_probed(tmp_path):
     found = choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "bf16", 32, 8, "a", tmp_path / "formats.json")
     assert (found.train.precision, found.infer.precision, found.why) == ("bf16", "bf16", "as requested")
     assert not (tmp_path / "formats.json").exists()
-    with pytest.raises(UserError, match="fp16 is for GPUs"):
+    with pytest.raises(UserError, match="fp16 needs a GPU"):
         choose_formats(torch.nn.Conv2d(3, 3, 3), CPU, "fp16", 32, 8, "a", tmp_path / "formats.json")
 
 

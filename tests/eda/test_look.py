@@ -44,7 +44,8 @@ def test_it_shows_splits_classes_balance_and_sizes(tmp_path: Path) -> None:
     assert ["width", "/", "height", "1.25", "1.25", "1.25", "1.25", "4"] in lines
     assert "formats: JPEG 48" in out.output
     assert "test labels are known" in out.output
-    assert "warning" not in out.output
+    warnings = [line for line in out.output.splitlines() if line.startswith("warning")]
+    assert warnings == ["warning: not used, in the folders of the images: 1 other file (.mat 1)"]
 
 
 def test_an_image_without_a_readable_header_is_a_warning(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_an_answer_of_a_wrong_shape_is_named(part: str):
     wrong = {"maps": lambda keys, aspects, pass_number: jittered(keys, aspects, pass_number)[:, :, :2]}
     wrong["colours"] = lambda keys, pass_number: lit(keys, pass_number)[0]
     loader = loader_of(4, replace(VIEW, **{part: wrong[part]}))
-    with pytest.raises(UserError, match=f"a view's {part} have shape"):
+    with pytest.raises(UserError, match=f"the view returned {part} of shape"):
         loader.batch(np.arange(4), 0)
 
 

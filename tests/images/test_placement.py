@@ -17,7 +17,7 @@ import torch
 from command_line import kagglekit
 from layouts import write_dog_breed
 from rich.console import Console
-from store_parts import draw_images, read, spec_of
+from store_parts import SIZES, draw_images, read, spec_of
 
 import kagglekit as package
 from kagglekit import Run, UserError
@@ -123,7 +123,7 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     assert why_stream("auto", [spec], [spec]) == ""
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))
-    other = spec_of(draw_images(tmp_path / "test"))
+    other = spec_of(draw_images(tmp_path / "test", sizes=SIZES[::-1]))
     assert "GB are free on the disk" in why_stream("auto", [spec], [other])
     assert why_stream("map", [spec], [other]) == ""
     assert why_stream("stream", [spec], [other]) == "--store stream"
@@ -136,7 +136,10 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
 
 
 def test_a_larger_copy_that_others_are_reduced_from_counts_too(tmp_path, monkeypatch):
-    labelled, larger = spec_of(draw_images(tmp_path / "images")), spec_of(draw_images(tmp_path / "test"))
+    labelled, larger = (
+        spec_of(draw_images(tmp_path / "images")),
+        spec_of(draw_images(tmp_path / "test", sizes=SIZES[::-1])),
+    )
     squashed = larger.smaller(32, "both")  # as with plain=squash: nobody looks at the larger one
     list(build(labelled, read))
     usage = shutil.disk_usage(tmp_path)

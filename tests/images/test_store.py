@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from kagglekit.images.build import build_smaller
 from kagglekit.images.picture import reduced
 from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, open_store
 from kagglekit.system.errors import UserError
+from kagglekit.system.fingerprints import fingerprint, fingerprints
 from kagglekit.system.paths import cache_folder
 
 
@@ -86,7 +89,7 @@ def test_the_key_changes_with_whatever_changes_the_bytes(images: Path) -> None:
     keys = {spec.key, spec_of(images, side=33).key, spec_of(images, fit="long").key, spec.smaller(32).key}
     keys.add(spec_of(images, reader="test 2").key)
     first = spec.files[0]
-    os.utime(first, ns=(1, first.stat().st_mtime_ns + 1))
+    first.write_bytes(first.read_bytes() + b"0")
     keys.add(spec_of(images).key)
     first.rename(images / "0000.jpg")
     keys.add(spec_of(images).key)
@@ -94,6 +97,53 @@ def test_the_key_changes_with_whatever_changes_the_bytes(images: Path) -> None:
     keys.add(spec_of(images).key)
     assert len(keys) == 8
     assert spec_of(images).key == spec_of(images).key
+
+
+@pytest.mark.parametrize(
+    "at", [0, 4095, -4096, -1], ids=["first byte", "4 kB from it", "4 kB from the end", "last byte"]
+)
+def test_changed_bytes_of_the_same_size_and_time_are_another_store(images: Path, at: int) -> None:
+    changed = images / "000.jpg"
+    changed.write_bytes(bytes(20_000))
+    before, status = spec_of(images).key, changed.stat()
+    content = bytearray(20_000)
+    content[at] = 1
+    changed.write_bytes(content)
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert spec_of(images).key != before
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 4097, 8192, 8193])
+def test_every_byte_of_a_small_file_counts_and_so_does_its_size(tmp_path: Path, size: int) -> None:
+    file = tmp_path / "file"
+    prints = set()
+    places = {0, size // 2, size - 1} if 0 < size <= 8192 else set()
+    for n, at in [(size, None), (size + 1, None), *((size, at) for at in places)]:
+        content = bytearray(n)
+        if at is not None:
+            content[at] = 1
+        file.write_bytes(content)
+        prints.add(fingerprint(file))
+    assert len(prints) == 2 + len(places)
+
+
+def test_a_copy_of_the_data_folder_has_the_same_store_with_its_times_and_with_others(
+    images: Path, tmp_path: Path
+) -> None:
+    store = built(spec_of(images))
+    kept, fresh = (tmp_path / name / "images" for name in ("kept", "fresh"))
+    shutil.copytree(images, kept)  # with times, as cp -a
+    shutil.copytree(images, fresh, copy_function=shutil.copyfile)
+    for number, path in enumerate(sorted(fresh.iterdir())):
+        os.utime(path, (number, number))
+    assert spec_of(kept).folder == spec_of(fresh).folder == store.folder
+    assert exists(spec_of(fresh))
+
+
+def test_fingerprints_of_many_files_are_those_of_each(images: Path) -> None:
+    files = sorted(images.iterdir()) * 60
+    assert fingerprints(files) == [fingerprint(path) for path in files]
+    assert fingerprint(images / "missing.jpg") == b""
 
 
 def test_labels_splits_and_the_place_of_the_data_play_no_part(images: Path, tmp_path: Path) -> None:
@@ -116,6 +166,31 @@ def test_files_outside_the_data_folder_keep_their_whole_names(images: Path, tmp_
 def test_a_store_that_is_not_built_cannot_be_opened(images: Path) -> None:
     assert not exists(spec_of(images))
     with pytest.raises(FileNotFoundError, match="no complete image store"):
+        open_store(spec_of(images))
+
+
+@pytest.mark.parametrize("row", [0, 4, 9])
+def test_a_store_whose_pixels_have_changed_is_refused(images: Path, row: int) -> None:
+    store = built(spec_of(images))
+    place = int(store.offsets[row])
+    content = bytearray((store.folder / PIXELS).read_bytes())
+    content[place] ^= 1  # one bit
+    (store.folder / PIXELS).write_bytes(content)
+    with pytest.raises(UserError, match=rf"damaged: the pixels of 00{row}\.jpg have changed"):
+        open_store(spec_of(images))
+
+
+def test_of_a_large_store_the_ends_and_a_sample_are_checked(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = built(spec_of(images))
+    monkeypatch.setattr("kagglekit.images.store.CHECKED_BYTES", 1)
+    checked: list[int] = []
+    monkeypatch.setattr("kagglekit.images.store.checksum", lambda pixels: checked.append(0) or crc32(pixels))
+    open_store(spec_of(images))
+    assert len(checked) == 1
+    content = bytearray((store.folder / PIXELS).read_bytes())
+    content[0] ^= 1
+    (store.folder / PIXELS).write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
         open_store(spec_of(images))
 
 
@@ -162,7 +237,7 @@ def test_a_smaller_copy_needs_its_source_and_fewer_pixels_than_it_has(images: Pa
         large.smaller(34)
     with pytest.raises(ValueError, match="fit 'short'"):
         spec_of(images, fit="long").smaller(20)
-    with pytest.raises(ValueError, match="same pictures"):
+    with pytest.raises(ValueError, match="the same images"):
         StoreSpec(large.files[:3], images, 20, "short", "test 1", source=large)
     assert not (tmp_path / "cache").exists()
 
@@ -179,7 +254,11 @@ def test_files_that_cannot_be_decoded_are_listed_all_at_once(images: Path) -> No
     assert store.image(6).shape == (48, 32, 3)
     error = bad_images_error(store)
     assert error.what.startswith("3 of 10 images cannot be decoded")
-    for expected in ("002.jpg: image file is truncated", "005.jpg: no known kind", "007.jpg: an empty file"):
+    for expected in (
+        "002.jpg: image file is truncated",
+        "005.jpg: not a known image format",
+        "007.jpg: the file is empty",
+    ):
         assert expected in error.what
     assert "--skip-bad-images" in error.hint
     list(build_smaller(large.smaller(20)))

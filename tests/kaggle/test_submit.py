@@ -12,6 +12,10 @@ import pytest
 from kaggle_session import ask, entries, fail, finished_run, succeed
 from submitting import ROWS, SCORE, SLUG, dog_run, sent
 
+from kagglekit.kaggle.login import connect
+from kagglekit.kaggle.retry import RetryPolicy
+from kagglekit.system.errors import UserError
+
 
 def test_the_latest_run_is_checked_uploaded_and_scored(server, run, tmp_path):
     server.play.contests[SLUG].polls = 1
@@ -139,6 +143,14 @@ def test_the_leaderboard_shows_our_place(server, run, tmp_path):
     assert json.loads(again.stdout)["place"] == 3
     assert server.count("DownloadLeaderboard") == 1
     fail(server, tmp_path, "leaderboard", "pets")
+
+
+def test_a_leaderboard_without_end_is_refused(server, customer, monkeypatch):
+    server.play.contests[SLUG].teams = [(f"team {number}", number) for number in range(10_000)]
+    monkeypatch.setattr("kagglekit.kaggle.client.MAX_LEADERBOARD", 10_000)
+    with pytest.raises(UserError, match=rf"the leaderboard of {SLUG} is larger than 10\.0 kB"):
+        connect(RetryPolicy(5)).leaderboard(SLUG)
+    assert server.count("DownloadLeaderboard") == 1
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_damaged_file_is_named(finished, tmp_path, name, old, new, said):
 
 
 def test_a_folder_that_is_no_run_has_no_report(tmp_path):
-    with pytest.raises(UserError, match="is no run"):
+    with pytest.raises(UserError, match="is not a run"):
         write_report(Run(tmp_path))
 
 
@@ -203,7 +203,7 @@ def test_the_command_makes_the_report_again(finished, tmp_path):
     assert finished.report.read_bytes() == before
     missing = command("report", "nothing", cwd=tmp_path)
     assert missing.returncode == 1
-    assert "there are no runs" in missing.stderr
+    assert "no runs in" in missing.stderr
 
 
 @needs_chromium

@@ -1,4 +1,4 @@
-"""A checkpoint's file, and what a stage's loop makes of it: stopped behind any step, it goes on as if it never was."""
+"""A checkpoint's file, and how a stage's loop resumes from it: after any step, as if never interrupted."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ except Exception as error:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of a file's size are those of Linux")
 @pytest.mark.parametrize("limit", [0, 30, 1000, 100_000, 200_000, 239_000])
-def test_a_disk_that_fills_while_it_is_written_is_told(tmp_path: Path, limit: int) -> None:
+def test_a_disk_that_fills_during_a_write_is_reported(tmp_path: Path, limit: int) -> None:
     write_checkpoint(tmp_path / "run", checkpoint(1))
     done = forks.run(["-c", FILLS.replace("MOST", str(limit))], tmp_path, os.environ)
     assert done.stdout.startswith("UserError disk full: cannot write run/00000002.checkpoint"), done.stderr
@@ -93,7 +93,7 @@ def test_one_changed_bit_is_found(tmp_path: Path) -> None:
     content = bytearray(files(tmp_path)[0].read_bytes())
     content[-300] ^= 1
     files(tmp_path)[0].write_bytes(content)
-    with pytest.raises(UserError, match="its checksum does not fit"):
+    with pytest.raises(UserError, match="its checksum does not match"):
         read_checkpoint(files(tmp_path)[0])
 
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_of_another_run_is_named_and_passed_over(tmp_path: Path) ->
     write_checkpoint(tmp_path, checkpoint(2, run="another"))
     number, warnings = newest(tmp_path)
     assert number == 1
-    assert "is of another run" in warnings[0]
+    assert "belongs to another run" in warnings[0]
 
 
 class Evil:
@@ -116,7 +116,7 @@ def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path: Path, monkeyp
     torch.save({"facts": "{}", "tensors": Evil()}, content)
     file = tmp_path / "00000001.checkpoint"
     file.write_bytes(FORM + sha256(content.getvalue()).digest() + content.getvalue())
-    with pytest.raises(UserError, match=f"{file} is refused: it holds more than tensors"):
+    with pytest.raises(UserError, match=f"{file} is refused: it contains more than tensors"):
         read_checkpoint(file)
     assert not (tmp_path / "planted").exists()
 
@@ -158,7 +158,7 @@ def through_a_file(folder: Path, one: StageFit, held: TrainState) -> StageFit:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("stop", [0, 1, 2, 3, 5, 6])
-def test_a_stage_stopped_behind_any_step_ends_with_the_same_bytes(tmp_path: Path, stop: int, optimizer: str) -> None:
+def test_a_stage_interrupted_after_any_step_ends_with_the_same_bytes(tmp_path: Path, stop: int, optimizer: str) -> None:
     whole = fit(**MIXED, optimizer=optimizer)
     straight = [(at.step, at.epoch, at.loss, at.epoch_loss, at.cycle_ends) for at in train_stage(whole)]
 
@@ -185,7 +185,7 @@ def test_a_stage_stopped_behind_any_step_ends_with_the_same_bytes(tmp_path: Path
         assert torch.equal(value, second.model.state_dict()[name]), name
 
 
-def test_a_step_whose_epoch_was_not_dealt_with_comes_again() -> None:
+def test_a_step_whose_epoch_end_was_not_handled_comes_again() -> None:
     one = fit(cycle_len=2)
     held = begin(one)
     seen = []

@@ -106,7 +106,7 @@ def refused(result: Result, code: int) -> str:
     return result.stderr
 
 
-def test_a_real_run_is_listed_with_what_its_folder_says(
+def test_a_real_run_is_listed_with_the_facts_of_its_folder(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
@@ -247,11 +247,11 @@ def test_broken_and_foreign_folders_are_named_and_left_out(root: Path) -> None:
     result = ask("--json")
     assert [row["run"] for row in json.loads(result.stdout)] == [good.name]
     warnings = result.stderr.splitlines()
-    assert warnings[0] == f"warning: no runs, left out: {Path('submissions/dog-breed/notes')}"
-    assert [re.match(r"warning: left out: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
+    assert warnings[0] == f"warning: skipped, not a run: {Path('submissions/dog-breed/notes')}"
+    assert [re.match(r"warning: skipped: cannot read (\S+?)(?:/\w+\.json)?: ", line)[1] for line in warnings[1:]] == [  # type: ignore[index]
         str(folder.relative_to(root.parent)) for folder in broken
     ]
-    assert f"left out: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
+    assert f"skipped: cannot read {broken[0].relative_to(root.parent)}" in ask().stdout
 
 
 HUGE = {"cycles": 10**9, "cycle_len": 10**9, "cycle_mult": 10**300}
@@ -324,7 +324,7 @@ def test_a_competition_lists_its_runs_and_a_run_itself(root: Path) -> None:
         assert [row["run"] for row in listed(text)] == [pets.name]
 
 
-def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
+def test_a_name_of_neither_competition_nor_run_is_reported(root: Path) -> None:
     make(root, 1), make(root, 2, competition="pets")
     told = refused(ask("dog-bred"), 1)
     assert re.match(
@@ -332,15 +332,15 @@ def test_what_is_neither_competition_nor_run_is_told(root: Path) -> None:
         told,
     )
     assert "unknown run 'dog-bred'" in told
-    assert "begins the names of several runs" in refused(ask("202611"), 1)
+    assert "matches several runs" in refused(ask("202611"), 1)
 
 
-def test_where_there_are_no_runs_it_says_so(root: Path) -> None:
+def test_no_runs_are_reported(root: Path) -> None:
     result = ask()
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nhint: there are no runs in" in refused(ask("pets"), 1)
+    assert "(competitions: none)\nhint: no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
         (["latest", "latest", "--sort", "valid"], "--sort does not apply to the comparison of two runs"),
     ],
 )
-def test_what_is_typed_wrongly_exits_with_2(root: Path, arguments: list[str], words: str) -> None:
+def test_wrong_input_exits_with_2(root: Path, arguments: list[str], words: str) -> None:
     make(root, 1)
     assert words in refused(ask(*arguments), 2)
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kagglekit import UserError
-from kagglekit.runs.info import Asked, MemberInfo, Record, RunInfo, read_info
+from kagglekit.runs.info import MemberInfo, Record, RecordedRequest, RunInfo, read_info
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
 
-ASKED = Asked(competition="pets", data="data", device="cpu", disable=("tensorboard",))
+ASKED = RecordedRequest(competition="pets", data="data", device="cpu", disable=("tensorboard",))
 
 
 def test_facts_are_read_back_as_they_were_written(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(field=st.sampled_from(sorted(RunInfo.model_fields)), value=JSON)
-def test_whatever_stands_in_a_field_it_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
+def test_any_value_of_a_field_is_read_or_refused(tmp_path: Path, field: str, value: object) -> None:
     (tmp_path / "run.json").write_text(json.dumps({field.removesuffix("_"): value}))
     with suppress(UserError):  # anything else is a fault
         read_info(tmp_path / "run.json").to_dict()

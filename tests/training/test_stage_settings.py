@@ -1,4 +1,4 @@
-"""What a stage's settings do to weights and predictions, seen from outside through whole runs on tiny pictures.
+"""What a stage's settings do to weights and predictions, seen from outside through whole runs on tiny images.
 
 A plugin file on top of dog-breed watches where the run's folder does not show enough.
 """
@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(data: Path, place: Path, code: str = "", precision: str = "fp32", stages: str = "", **settings: object) -> Run:
-    """Run dog-breed's quick preset with a tiny network, `code` put behind its plugin; ``__`` in settings is a dot."""
+    """Run dog-breed's quick preset with a tiny network, `code` appended to its plugin; ``__`` in settings is a dot."""
     place.mkdir(exist_ok=True)
     plugin = Site(place).write("breeds.py", BREEDS + code)
     wanted = {**SETTINGS, **{key.replace("__", "."): value for key, value in settings.items()}}
@@ -163,7 +163,7 @@ def kagglekit_schedule(stage, steps_per_epoch):
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_stage_that_keeps_the_best_goes_on_from_the_best_epoch(keep: str, data: Path, tmp_path: Path) -> None:
+def test_a_stage_that_keeps_the_best_continues_from_the_best_epoch(keep: str, data: Path, tmp_path: Path) -> None:
     still = {"stage__4__lr": 1e-12, "stage__4__cycles": 1, "stage__*__batch_norm": "keep"}
     done = run(data, tmp_path, RUINED_AT_THE_END, stages="3-4", stage__3__keep=keep, **still)
     found = losses(done, "all-1")
@@ -231,7 +231,7 @@ def kagglekit_run_end(run, scores):
     ("predict_size", "seen"),
     [("null", {"train": [32], "plain": [32], "tta": [32]}), (64, {"train": [32], "plain": [32, 64], "tta": [64]})],
 )
-def test_members_predict_at_the_size_asked_for(
+def test_members_predict_at_the_requested_size(
     predict_size: object, seen: dict[str, list[int]], data: Path, tmp_path: Path
 ) -> None:
     done = run(data, tmp_path, SIZES_SEEN, stages="4", predict_size=predict_size, tta=1)

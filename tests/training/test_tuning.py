@@ -145,7 +145,7 @@ def test_predictions_are_probed_folded_as_they_are_made(tmp_path, monkeypatch):
     assert not probed[0].training
 
 
-def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_goes_on(data, tmp_path, monkeypatch):
+def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_continues(data, tmp_path, monkeypatch):
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     few = TOO_MUCH.format(training=True, images=2, error=FULL["cuda"])
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
@@ -183,7 +183,7 @@ class Small(nn.Module):
         return torch.stack([x.sum((1, 2, 3)), x.amax((1, 2, 3))], 1)
 
 
-def test_predictions_go_on_with_half_the_batch_and_miss_no_image():
+def test_predictions_continue_with_half_the_batch_and_miss_no_image():
     images, rows = torch.rand(150, 3, 4, 4), np.random.default_rng(0).permutation(150)
     whole = torch.cat(list(predict_pass(Small(64), Memory(images), rows, 0, CPU)))
     small, compute = Small(20), Compute(torch.device("cpu"), FP32, FP32, "test")
@@ -195,7 +195,7 @@ def test_predictions_go_on_with_half_the_batch_and_miss_no_image():
         list(predict_pass(Small(0), Memory(images), rows, 0, compute))
 
 
-def test_a_run_says_that_predictions_needed_smaller_batches_and_keeps_the_number(data, tmp_path):
+def test_a_run_reports_that_predictions_needed_smaller_batches_and_keeps_the_number(data, tmp_path):
     few = TOO_MUCH.format(training=False, images=16, error=FULL["mps"])
     plugin = Site(tmp_path).write("breeds.py", BREEDS + few)
     finished, said = run(request(data, tmp_path / "out", plugin, stages="1-2"))
@@ -212,7 +212,7 @@ def test_batch_size_auto_is_said_in_recipes_and_settings():
 AUTO = {"settings": {"stage.*.batch_size": "auto"}}
 
 
-def test_a_run_searches_its_batches_and_goes_on_with_them(data, tmp_path, monkeypatch):
+def test_a_run_searches_its_batches_and_continues_with_them(data, tmp_path, monkeypatch):
     monkeypatch.setattr(batch_size, "largest_batch", lambda n: 16)  # there are few images
     monkeypatch.setattr(batch_size, "GAIN", 0.0)
     whole, said = run(request(data, tmp_path / "whole", **AUTO))
@@ -305,7 +305,7 @@ def test_a_searched_rate_is_halved_too_after_a_loss_that_is_not_finite(data, tmp
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_AFTER_AN_EPOCH)
     settings = {"stage.4.lr": "auto", "stage.4.cycle_len": 2, "stage.4.schedule": "constant"}
     finished, said = run(request(data, tmp_path / "out", plugin, stages="4", settings=settings))
-    assert "with half the learning rate from there on" in said
+    assert "with half the learning rate" in said
     first, second = (float(row["lr"]) for row in finished.log())
     assert second == pytest.approx(first / 2)
 
@@ -349,12 +349,12 @@ def without_dropout() -> nn.Module:
     return model
 
 
-def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_path):
+def test_a_compiled_run_is_interrupted_resumed_and_read_like_any_other(data, tmp_path):
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     options = ("--set", "stage.4.cycle_len=2", "--stages", "4", "--compile")
     code, said = command(data, tmp_path / "whole", *options, "on", competition=small)
     assert code == 0, said
-    assert re.search(r"4 all-2: steps are compiled, in [^:]+: as asked", said)
+    assert re.search(r"4 all-2: steps are compiled, in [^:]+: as requested", said)
     (folder,) = (tmp_path / "whole" / "small").iterdir()
     whole = Run(folder)
     assert list(whole.info().compiled) == ["all-2"]
@@ -377,16 +377,16 @@ def test_a_compiled_run_is_stopped_resumed_and_read_like_any_other(data, tmp_pat
 
 
 @pytest.mark.parametrize(("pays", "words"), [(1e6, "steps are not compiled: about"), (0.0, "steps are compiled, in")])
-def test_steps_are_compiled_once_enough_are_known_to_come(data, tmp_path, monkeypatch, pays, words):
+def test_steps_are_compiled_once_enough_are_known_to_remain(data, tmp_path, monkeypatch, pays, words):
     monkeypatch.setattr(tuning, "PAYS", pays)
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     finished, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 8}))
-    assert re.search(rf"4 all-2: {words}.* of steps are to come, and it pays from ", said)
+    assert re.search(rf"4 all-2: {words}.* of steps remain, and compiling pays off from ", said)
     assert ("all-2" in finished.info().compiled) == (pays == 0)
 
 
-def test_where_compiling_fails_and_was_not_asked_for_the_stage_goes_on_without(data, tmp_path, monkeypatch):
+def test_if_compiling_fails_unrequested_the_stage_continues_without(data, tmp_path, monkeypatch):
     import torch._inductor.config as inductor
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
@@ -414,7 +414,7 @@ SHY = SMALL.replace("        def forward(self, x):\n", "        def forward(self
 
 
 @pytest.mark.parametrize("error", ["RuntimeError('capture failed')", "ValueError()"])
-def test_whatever_fails_while_steps_are_compiled_costs_an_automatic_choice_nothing(data, tmp_path, monkeypatch, error):
+def test_any_failure_while_steps_are_compiled_costs_an_automatic_choice_nothing(data, tmp_path, monkeypatch, error):
     monkeypatch.setattr(tuning, "PAYS", 0.0)
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, choice))
     asked = {"stages": "4", "settings": {"stage.4.cycle_len": 8}}
@@ -431,14 +431,14 @@ def test_whatever_fails_while_steps_are_compiled_costs_an_automatic_choice_nothi
         run(request(data, tmp_path / "asked", shy, **asked))
 
 
-def test_a_stage_too_short_to_measure_says_so(data, tmp_path, monkeypatch):
+def test_a_stage_too_short_to_measure_is_reported(data, tmp_path, monkeypatch):
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, "auto"))
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     _, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 1}))
-    assert re.search(r"4 all-2: steps are not compiled: \d are to come, too few to measure whether it pays", said)
+    assert re.search(r"4 all-2: steps are not compiled: \d remain, too few to measure whether it pays off", said)
 
 
-def test_a_full_device_goes_on_without_compiled_steps_before_it_splits_batches():
+def test_a_full_device_continues_without_compiled_steps_before_it_splits_batches():
     one = fit(model=without_dropout())
     held, calls = begin(one), []
 
@@ -452,7 +452,7 @@ def test_a_full_device_goes_on_without_compiled_steps_before_it_splits_batches()
     assert (calls, held.parts) == ([8], 1)
 
 
-def test_without_a_compiler_it_is_told_what_is_missing(monkeypatch, tmp_path):
+def test_without_a_compiler_the_message_names_what_is_missing(monkeypatch, tmp_path):
     import torch._inductor.config as inductor
 
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))

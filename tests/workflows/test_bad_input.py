@@ -156,7 +156,7 @@ def bomb(data: Path) -> None:
     file = data / "train" / "00000001.jpg"
     Image.new("L", (1, 1)).save(file, "PNG")
     content = file.read_bytes()
-    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + content[24:29]  # behind the signature and a length
+    header = b"IHDR" + struct.pack(">II", 60_000, 60_000) + content[24:29]  # after the signature and a length
     file.write_bytes(content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:])
 
 
@@ -200,7 +200,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("spoil", BAD, ids=lambda spoil: spoil.__name__)
-def test_bad_data_are_told_in_one_message_before_anything_is_trained(
+def test_bad_data_are_reported_in_one_message_before_anything_is_trained(
     tmp_path: Path, here: None, sound: Path, spoil: Callable[[Path], None]
 ) -> None:
     data = Path(shutil.copytree(sound, tmp_path / "dogs"))
@@ -213,7 +213,7 @@ def test_bad_data_are_told_in_one_message_before_anything_is_trained(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no modes of files")
 @pytest.mark.parametrize("name", ["labels.csv", "train/00000001.jpg", "train", "sample_submission.csv"])
-def test_what_may_not_be_read_is_told_by_its_name(tmp_path: Path, here: None, sound: Path, name: str) -> None:
+def test_an_unreadable_file_is_reported_by_its_name(tmp_path: Path, here: None, sound: Path, name: str) -> None:
     data = Path(shutil.copytree(sound, tmp_path / "dogs"))
     (data / name).chmod(0)
     done = as_ordinary_user(lambda: ask("run", "dog-breed", "--data", "dogs", *TINY))
@@ -260,7 +260,7 @@ def fails(*_: object) -> None:
 
 
 @pytest.mark.parametrize("end", ["finished", "failed", "broken"])
-def test_no_secret_gets_into_what_a_run_writes_or_says_nor_into_a_traceback(
+def test_no_secret_gets_into_what_a_run_writes_or_prints_or_into_a_traceback(
     tmp_path: Path, here: None, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layouts.write_dog_breed(tmp_path / "dogs", per_class=4, test=3)

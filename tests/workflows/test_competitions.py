@@ -1,4 +1,4 @@
-"""Whole runs: every competition on tiny pictures in its real layout, with a tiny network from random weights."""
+"""Whole runs: every competition on tiny images in its real layout, with a tiny network from random weights."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_competition_without_test_images_scores_valid_only(tmp_path):
     assert run.info().scores
 
 
-def test_a_network_that_must_be_told_its_size_trains_predicts_and_goes_on(runs, tmp_path):
+def test_a_network_that_needs_its_size_trains_predicts_and_resumes(runs, tmp_path):
     if not hasattr(timm.models.VisionTransformerRelPos, "set_input_size"):
         pytest.skip("this timm can't tell any network that it can't free")
     _, _, data = runs["dog-breed"]

@@ -22,7 +22,7 @@ from kagglekit.planning.overrides import apply_overrides
 from kagglekit.system.console import Display
 from kagglekit.training.loop import train_stage
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep, with_rate
-from kagglekit.workflows.lr_find import Search, draw
+from kagglekit.workflows.lr_find import FoundRates, draw
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_a_tenth_of_the_lowest_point_is_meant_by_tenth():
 
 @pytest.mark.parametrize("corners", [((0, 1.0), (99, 2.0)), ((0, 1.0), (99, 1.0))])
 def test_a_loss_that_never_falls_suggests_nothing(corners):
-    with pytest.raises(UserError, match="the loss fell at no learning rate"):
+    with pytest.raises(UserError, match="the loss did not fall at any"):
         suggestions(valley(*corners))
 
 
@@ -137,7 +137,7 @@ def lr_find(*arguments: object) -> Result:
 
 
 def test_a_stage_with_a_dollar_in_its_name_is_drawn(tmp_path):
-    found = Search("leaves", 1, "a_{b$}$", valley((0, 2.0), (50, 1.0), (99, 3.0)), {"valley": 0.01})
+    found = FoundRates("leaves", 1, "a_{b$}$", valley((0, 2.0), (50, 1.0), (99, 3.0)), {"valley": 0.01})
     for file in draw(found, tmp_path):
         with Image.open(file) as image:
             assert image.width == 880
@@ -170,7 +170,7 @@ def test_the_command_prints_a_table_and_draws_two_plots(dogs, tmp_path):
 def test_from_a_run_no_stage_is_run_first(dogs, tmp_path):
     done = lr_find(
         *("--data", dogs.data, "--stage", 4, "--from", dogs.run.folder, "--pictures", tmp_path),
-        *("--set", "stage.4.label_smoothing=0.5"),  # something to learn anew
+        *("--set", "stage.4.label_smoothing=0.5"),  # something left to learn
     )
     assert done.exit_code == 0, done.output
     assert "epoch" not in done.output
@@ -194,7 +194,7 @@ def test_a_stage_without_a_rate_is_refused_at_once(dogs, arguments, words):
 def test_a_loss_that_is_never_finite_suggests_nothing():
     made = fit(model=network())
     found = sweep(dataclasses.replace(made, loss=lambda logits, targets: logits.sum() * float("nan")))
-    with pytest.raises(UserError, match="was not finite from the first steps on"):
+    with pytest.raises(UserError, match="the loss was not finite from the first steps on"):
         suggestions(found)
 
 

@@ -148,7 +148,7 @@ def test_the_command_makes_each_kinds_report_again_to_the_byte(folds, blended, f
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("which", ["folds", "blended", "full"])
-def test_in_a_browser_no_kind_overflows_and_nothing_is_asked_for(which, dark, tmp_path, request):
+def test_in_a_browser_no_kind_overflows_and_nothing_is_requested(which, dark, tmp_path, request):
     answer = browser.ask(request.getfixturevalue(which).report, tmp_path, dark)
     assert answer["width"] == browser.WIDTH
     assert answer["dark"] == dark
@@ -233,14 +233,14 @@ def test_a_blend_with_a_blend_of_ranks_warns_too(folds, warm, data, out):
     assert "ranks among the given images" in " ".join(predict(outer.folder, file).output.split())
 
 
-def test_a_blend_whose_runs_are_gone_says_which_and_what_to_do(blended, warm, data, tmp_path):
+def test_a_blend_whose_runs_are_missing_names_them_and_a_way_out(blended, warm, data, tmp_path):
     shutil.copytree(blended.folder, tmp_path / blended.name)
     shutil.copytree(warm.folder, tmp_path / warm.name)
     for words in (("--submission", tmp_path / "s.csv", "--data", data), (data / "images",)):
         done = predict(tmp_path / blended.name, *words)
         assert done.exit_code == 1
         assert re.search(
-            r"is a blend, and \S+-folds, one of the runs it was made of, is no longer beside it", done.output
+            r"is a blend, and the folder of \S+-folds, which it blends, is no longer beside it", done.output
         )
         assert "put that run's folder into" in done.output
     assert not (tmp_path / "s.csv").exists()
@@ -254,7 +254,7 @@ def test_folds_without_the_weights_of_one_are_refused(folds, data, tmp_path):
         kagglekit.predict(copy, test_files(data, folds)[:1], device="cpu")
 
 
-def test_a_file_that_is_no_image_is_told_by_folds_too(folds, tmp_path):
+def test_a_file_that_is_no_image_is_reported_by_folds_too(folds, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
     done = predict(folds.folder, broken)
@@ -271,7 +271,7 @@ def test_repeats_show_the_scatter_over_seeds_in_each_report(data, tmp_path):
         assert f"valid log loss {found.mean:.4f} {found.deviation:.4f} {found.paired_error:.4f}" in text
 
 
-def test_epochs_that_are_picked_on_the_valid_images_are_told(data, tmp_path, folds):
+def test_epochs_that_are_chosen_on_the_valid_images_are_reported(data, tmp_path, folds):
     settings = {**SNAPSHOTS, "folds": 2, "stage.2.cycle_len": 2, "stage.2.keep": "best"}
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
     assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
@@ -298,7 +298,7 @@ def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data
     assert max(float(row["lr"]) for row in again.steps()) == pytest.approx(again.recipe().stages[1].lr, rel=0.2)
 
 
-def test_copies_of_a_picture_are_held_out_together(data, tmp_path, monkeypatch):
+def test_copies_of_an_image_are_held_out_together(data, tmp_path, monkeypatch):
     copied = tmp_path / "data"
     shutil.copytree(data, copied)
     lines = [line.split() for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed or fail, and what the next command makes of them."""
+"""Runs that are interrupted, are killed or fail, and how the next command resumes them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_finished_run_keeps_no_checkpoint(whole: Run) -> None:
 
 
 @pytest.mark.parametrize("call", [1, 4, 6])
-def test_a_run_stopped_within_any_stage_ends_with_the_same_bytes(data: Path, whole: Run, tmp_path: Path, call: int):
+def test_a_run_interrupted_within_any_stage_ends_with_the_same_bytes(data: Path, whole: Run, tmp_path: Path, call: int):
     run, said = stopped(data, tmp_path, call)
     assert run.info().status == "interrupted"
     assert said.splitlines()[-2:] == [
@@ -62,7 +62,7 @@ def test_a_run_stopped_within_any_stage_ends_with_the_same_bytes(data: Path, who
     assert not run.checkpoints.exists()
 
 
-def test_a_run_stopped_while_an_epoch_is_validated_loses_no_step(
+def test_a_run_interrupted_while_an_epoch_is_validated_loses_no_step(
     data: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = trainer._valid_probabilities
@@ -103,7 +103,7 @@ def test_members_that_have_predicted_are_not_predicted_again(
     assert only(tmp_path).info().scores == whole.info().scores
 
 
-def test_run_names_a_stopped_run_and_with_resume_goes_on_with_it(data: Path, whole: Run, tmp_path: Path) -> None:
+def test_run_names_an_interrupted_run_and_with_resume_resumes_it(data: Path, whole: Run, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
     other, said = start(data, tmp_path, seed=1)
     assert "interrupted run" not in said
@@ -155,13 +155,13 @@ def test_all_checkpoints_damaged_means_from_the_beginning(data: Path, whole: Run
     for file in run.checkpoints.glob("*.checkpoint"):
         file.write_bytes(b"")
     said = go_on(run)
-    assert said.count("is damaged, or of another form than this version's; it is passed over") == 2
+    assert said.count("is damaged, or another version wrote it; skipping it") == 2
     assert outcome(run) == outcome(whole)
 
 
 def test_a_run_is_for_one_process(data: Path, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path)
-    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. works on .*\nwait"):
+    with locked(run), pytest.raises(UserError, match=rf"another process .number {os.getpid()}. is working on .*\nwait"):
         go_on(run)
     with locked(run):
         other, _ = start(data, tmp_path, go_on=True)
@@ -203,7 +203,7 @@ def full_disk(patch: pytest.MonkeyPatch, writes: int) -> None:
 
 
 @pytest.mark.parametrize("writes", [3, 40])
-def test_a_full_disk_is_told_and_once_it_is_freed_the_run_goes_on(
+def test_a_full_disk_is_reported_and_once_it_is_freed_the_run_resumes(
     data: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
     monkeypatch.setattr(kagglekit.runs.checkpoint_file, "SHARE", 1e9)
@@ -235,13 +235,13 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
     assert [int(row["step"]) for row in run.log() if row["stage"] == "all-2"] == [2, 4]
 
 
-def test_a_device_too_small_for_two_images_is_told(data: Path, tmp_path: Path) -> None:
+def test_a_device_too_small_for_two_images_is_reported(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=True, images=1, error=FULL["cuda"]))
     with pytest.raises(UserError, match=r"out of memory on cpu: not even a fraction of a batch of 8 at 32 px fits"):
         start(data, tmp_path / "out", plugin=plugin)
 
 
-def test_a_device_too_small_to_predict_is_told(data: Path, tmp_path: Path) -> None:
+def test_a_device_too_small_to_predict_is_reported(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + TOO_MUCH.format(training=False, images=0, error=FULL["mps"]))
     with pytest.raises(
         UserError, match=r"out of memory on cpu: not even one image fits for prediction\nstop other programs"
@@ -270,8 +270,8 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(10,)))
     run, said = start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant", stage__4__snapshots="true")
     assert re.search(
-        r"warning: the loss is no longer finite: stage 4 \(all-2\), epoch 2, step 4, learning rate [\d.e-]+; back to "
-        r"the last checkpoint, with half the learning rate from there on",
+        r"warning: the loss is no longer finite: stage 4 \(all-2\), epoch 2, step 4, learning rate [\d.e-]+; "
+        r"resuming from the last checkpoint with half the learning rate",
         said,
     )
     first, second = [float(row["lr"]) for row in run.log() if row["stage"] == "all-2"]
@@ -279,7 +279,7 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
     assert run.info().status == "finished"
 
 
-def test_a_halved_rate_stays_halved_when_the_run_is_stopped_behind_it(
+def test_a_halved_rate_stays_halved_when_the_run_is_interrupted_after_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kagglekit.runs.checkpoint_file, "SHARE", 1e9)
@@ -327,7 +327,7 @@ def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None
     plugin = Site(tmp_path).write("breeds.py", BREEDS + AFTER_AN_EPOCH)
     settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "stage__4__lr": "auto"}
     run, said = start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"}, **settings)
-    assert "back to the last checkpoint, with half the learning rate" in said
+    assert "resuming from the last checkpoint with half the learning rate" in said
     found = run.info().found_lrs["all-2"]
     assert [float(row["lr"]) for row in run.log()][-1] == pytest.approx(found / 2)
 
@@ -339,7 +339,7 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
 
 
 @needs_posix
-def test_sigterm_saves_stops_and_says_how_to_go_on(data: Path, whole: Run, tmp_path: Path) -> None:
+def test_sigterm_saves_stops_and_says_how_to_resume(data: Path, whole: Run, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(data, tmp_path, "--set", "stage.4.cycle_len=9999"),
         cwd=tmp_path, env={**surroundings(tmp_path), "PYTHONUNBUFFERED": "1"}, text=True,
@@ -399,7 +399,7 @@ def kills(place: Path, *asked: str) -> list[dict[str, object]]:
 
 
 @needs_posix
-def test_runs_killed_at_five_moments_lose_nothing_nor_do_folds_between_two_and_within_the_second(tmp_path: Path):
+def test_runs_killed_at_five_moments_lose_nothing_and_folds_neither(tmp_path: Path):
     between, within = "folds:at=fold-1/", "folds:at=fold-2/checkpoint/0"
     found = kills(tmp_path / "runs", "single:writes=2", "single:moments=1", between, within)
     assert [each["kind"] for each in found] == ["single"] * 3 + ["folds"] * 2

@@ -61,7 +61,7 @@ def test_steps_csv_has_each_step_once_after_a_stop_within_an_epoch(
 
 
 @pytest.mark.parametrize(("call", "fold"), [(2, 1), (8, 2)])
-def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
+def test_a_run_of_folds_interrupted_in_any_fold_ends_with_the_same_bytes(
     data: Path, folds: Run, tmp_path: Path, call: int, fold: int
 ) -> None:
     run, said = stopped(data, tmp_path, call, **FOLDS)
@@ -84,7 +84,7 @@ def test_a_run_of_folds_stopped_in_any_fold_ends_with_the_same_bytes(
     assert not list(run.folder.rglob("checkpoint"))
 
 
-def test_a_run_of_folds_stopped_between_two_trains_only_what_is_missing(
+def test_a_run_of_folds_interrupted_between_two_trains_only_what_is_missing(
     data: Path, folds: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = fold_runs.run_fold
@@ -107,7 +107,7 @@ def test_a_run_of_folds_stopped_between_two_trains_only_what_is_missing(
     assert outcome(run) == outcome(folds)
 
 
-def test_single_folds_that_were_stopped_go_on_and_end_in_the_same_bytes(data: Path, folds: Run, tmp_path: Path) -> None:
+def test_interrupted_single_folds_resume_and_end_in_the_same_bytes(data: Path, folds: Run, tmp_path: Path) -> None:
     second = {**FOLDS, "asked": {"stages": "4", "only_fold": 2}}
     run, _ = stopped(data, tmp_path, 2, **second)
     again, _ = start(data, tmp_path, go_on=True, **second)
@@ -139,7 +139,7 @@ def do_again(run: Run, out: Path, go_on: bool = False) -> tuple[Run, str]:
 
 
 @pytest.mark.parametrize("command", ["resume", "run --resume"])
-def test_a_training_on_all_images_that_was_stopped_goes_on(
+def test_an_interrupted_training_on_all_images_resumes(
     whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     undisturbed, _ = do_again(whole, tmp_path / "undisturbed")
@@ -155,7 +155,7 @@ def test_a_training_on_all_images_that_was_stopped_goes_on(
 
 
 @pytest.mark.parametrize("place", ["fit_linear_head", "predict_pass"])
-def test_the_features_preset_stopped_before_or_behind_its_only_stage_ends_with_the_same_bytes(
+def test_the_features_preset_interrupted_before_or_after_its_only_stage_ends_with_the_same_bytes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     whole, _ = start(data, tmp_path / "whole", **FEATURES)
@@ -180,7 +180,7 @@ def auto(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return start(data, tmp_path_factory.mktemp("auto"), **AUTO)[0]
 
 
-def test_a_run_stopped_in_the_search_of_its_rate_searches_again_and_finds_the_same(
+def test_a_run_interrupted_in_the_search_of_its_rate_searches_again_and_finds_the_same(
     data: Path, auto: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = lr_range_test.take_step, []
@@ -201,7 +201,7 @@ def test_a_run_stopped_in_the_search_of_its_rate_searches_again_and_finds_the_sa
 
 
 @pytest.mark.parametrize("error", ["asked", "killed"])
-def test_a_run_stopped_after_the_search_of_its_rate_does_not_search_again(
+def test_a_run_interrupted_after_the_search_of_its_rate_does_not_search_again(
     data: Path, auto: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
     run, _ = stopped(data, tmp_path, 1, **({} if error == "asked" else {"error": KeyboardInterrupt}), **AUTO)

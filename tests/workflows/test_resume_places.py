@@ -1,4 +1,4 @@
-"""Stopped runs whose folder is read-only or lacks parts, or whose clock was set back: they go on, or say why not."""
+"""Interrupted runs that are read-only, lack files, or whose clock was set back: they resume, or report the reason."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def set_modes(folder: Path, of_folders: int, of_files: int) -> None:
 
 
 @needs_modes
-def test_a_read_only_run_says_so_and_its_copy_goes_on(data: Path, whole: Run, tmp_path: Path) -> None:
+def test_a_read_only_run_is_refused_and_its_copy_resumes(data: Path, whole: Run, tmp_path: Path) -> None:
     run, _ = stopped(data, tmp_path, 3, **LAST)
     set_modes(run.folder, 0o555, 0o444)
     with pytest.raises(UserError) as caught:
@@ -93,7 +93,7 @@ def test_a_part_of_a_run_that_became_read_only_is_named(data: Path, tmp_path: Pa
 
 
 @needs_modes
-def test_a_read_only_output_folder_is_told_before_anything_is_computed(data: Path, tmp_path: Path) -> None:
+def test_a_read_only_output_folder_is_reported_before_anything_is_computed(data: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(UserError) as caught:
         as_ordinary_user(lambda: start(data, tmp_path / "runs", **LAST))

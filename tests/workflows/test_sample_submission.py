@@ -20,7 +20,7 @@ def write_form(file: Path, columns: str = "image_name,class_id") -> None:
     file.write_text(f"{columns}\n" + "".join(f"t{i},ant\n" for i in (3, 1, 0, 2)))
 
 
-def test_a_run_writes_the_form_of_a_sample_under_another_name_and_says_so(tmp_path: Path, plugin: str) -> None:
+def test_a_run_writes_the_form_of_a_sample_under_another_name_and_reports_it(tmp_path: Path, plugin: str) -> None:
     write_form(tmp_path / "d" / "Sample_Submission_stage1.csv")
     done = ask("run", plugin, "--data", "d", *TINY)
     assert done.exit_code == 0, done.output

@@ -151,7 +151,7 @@ def test_what_processes_with_folds_of_one_run_share_is_locked_while_it_is_writte
     assert not run.checkpoints.exists()
 
 
-def test_who_cannot_join_folds_since_another_process_does_says_how_to_finish(data, tmp_path, monkeypatch):
+def test_if_another_process_joins_the_folds_the_message_says_how_to_finish(data, tmp_path, monkeypatch):
     monkeypatch.setattr(fold_runs, "JOINING", 0.3)
     real = fold_runs.run_fold
     other: list[AbstractContextManager[None]] = []
@@ -205,13 +205,13 @@ def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
         ({"settings": {"folds": 3}, "into": "latest", "repeats": 2}, "cannot be combined with --repeats"),
     ],
 )
-def test_options_of_folds_that_do_not_fit_are_told(options, words, data, tmp_path):
+def test_options_of_folds_that_do_not_fit_are_reported(options, words, data, tmp_path):
     with pytest.raises(UsageError, match=words):
         tiny_run(data, tmp_path, **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fold_that_fails_leaves_the_others_and_says_so(data, tmp_path):
+def test_a_fold_that_fails_leaves_the_others_and_is_reported(data, tmp_path):
     with pytest.raises(UserError, match="no longer finite"):
         tiny_run(
             data, tmp_path, {**SNAPSHOTS, "folds": 2, "stage.3.lr": 1e30, "stage.3.optimizer": "sgd"}, preset="quick"
@@ -302,7 +302,7 @@ def test_repeats_hold_out_the_same_images_and_say_how_far_scores_scatter(data, t
     means = [Run(folder).info().scores[-1]["valid_log_loss"][0] for folder in (first, second)]
     assert repeats.scores[0].mean == pytest.approx(np.mean(means), abs=1e-5)
     assert repeats.scores[0].deviation == pytest.approx(np.std(means, ddof=1), abs=1e-5)
-    assert "differ by more than chance" in said
+    assert "differ significantly" in said
 
 
 def test_the_spread_over_seeds_is_the_one_computed_by_hand():
@@ -317,7 +317,7 @@ def test_the_spread_over_seeds_is_the_one_computed_by_hand():
     assert "known to about 50 %" in words[0]
     assert "differ by 4.0000; the seeds are the limit" in words[1]
     assert "differ by 1.4142; the images are the limit" in words[2]
-    assert "can't tell recipes apart" in words[3]
+    assert "cannot distinguish recipes" in words[3]
 
 
 def test_the_spread_of_any_metric_is_that_of_a_mean_where_it_is_one():
@@ -331,7 +331,7 @@ def test_the_spread_of_any_metric_is_that_of_a_mean_where_it_is_one():
     assert one.smallest == pytest.approx(2 * max(np.sqrt(2) * one.deviation, one.paired_error))
 
 
-def test_the_spread_of_a_curves_area_has_the_error_that_drawing_images_anew_gives():
+def test_the_spread_of_a_curves_area_has_the_error_that_resampling_images_gives():
     metric = Hooks(load("pets")).metric(Competition(title="a", metric="roc_auc"))
     rng = np.random.default_rng(5)
     truth = (rng.uniform(size=400) < 0.3).astype(np.int64)
@@ -442,12 +442,12 @@ def test_the_command_line_blends_and_does_a_run_again_on_all_images(single, data
         (["run", "pets", "--only-fold", "2"], 2, "add --folds"),
         (["run", "pets", "--folds", "1"], 2, "--folds"),
         (["run", "--full", "latest", "--arch", "resnet18", "--stages", "2"], 2, "remove --set, --arch"),
-        (["run", "--full", "nothing"], 1, "there are no runs"),
-        (["blend", "nothing", "more"], 1, "there are no runs"),
+        (["run", "--full", "nothing"], 1, "no runs in"),
+        (["blend", "nothing", "more"], 1, "no runs in"),
         (["blend"], 2, "missing argument"),
     ],
 )
-def test_what_is_typed_wrongly_is_told_in_one_message(words, code, message, tmp_path, monkeypatch):
+def test_wrong_input_is_reported_in_one_message(words, code, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli, words)
     assert (done.exit_code, done.stdout) == (code, "")
@@ -491,7 +491,7 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
     assert run.submission.exists()
 
 
-def test_no_run_goes_on_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
+def test_no_run_starts_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
     full, _ = do_again(single, out)
     for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
         with pytest.raises(UserError, match=words):
@@ -508,7 +508,7 @@ def fewer(data, tmp_path) -> Path:
     return folder
 
 
-def test_a_run_on_other_data_is_not_gone_on_from(single, fewer, out):
+def test_no_run_starts_from_one_on_other_data(single, fewer, out):
     with pytest.raises(UserError, match="was trained on other images, labels or splits"):
         tiny_run(fewer, out, from_run=str(single.folder))
 

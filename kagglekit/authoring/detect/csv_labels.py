@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from kagglekit.data.listing import other_images
+from kagglekit.data.csv_file import read_csv, separator_hint
+from kagglekit.data.listing import images_beside, is_hidden, is_image, stem_of, subfolders, suffix_of
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".parquet", ".feather")
 LEAST_SHARE = 0.5  # of a column's values that must be names of images
 HINTS = ("label", "class", "category", "species", "target", "breed", "diagnosis", "type", "kind", "variety", "name")
 
@@ -54,29 +56,49 @@ class Table:
     notes: tuple[str, ...]
 
 
-def find_table(data: Path, files: Mapping[str, list[str]], asked: frozenset[str] = frozenset()) -> Table | None:
+@dataclass(frozen=True)
+class Tables:
+    """What the CSV files of a folder are worth.
+
+    Attributes:
+        best: The one that labels most images; None if none does.
+        refused: Why a file that names images is of no use; None if there is no such file.
+        unread: Files that may hold labels but cannot be read, each with the reason, as sentences.
+    """
+
+    best: Table | None
+    refused: UserError | None
+    unread: tuple[str, ...]
+
+
+def find_tables(data: Path, files: Mapping[str, list[str]], asked: frozenset[str] = frozenset()) -> Tables:
     """Find the CSV file that labels most images, in the data folder or its subfolders.
 
     Args:
         data: The data folder.
         files: The names of the images in each folder, by its path relative to `data`.
         asked: Values of sample_submission.csv; the column of labels is one that holds some of them.
-
-    Raises:
-        UserError: A file names images, but with several labels for each, numbers, or a column for each class.
     """
-    tables = []
-    for csv in sorted([*data.glob("*.csv"), *data.glob("*/*.csv")]):
-        if is_sample_name(csv.name) or (rows := _read(csv)) is None:
+    tables, refused, unread = [], None, []
+    for file in _table_files(data):
+        name = file.relative_to(data).as_posix()
+        try:
+            rows = _read(file)
+        except UserError as error:
+            unread.append(f"{name} is not used: {_reason(error, file)}")
             continue
-        if found := _image_column(rows, files):
-            tables.append(_table(csv, data, rows, *found, asked))
+        try:
+            if found := _image_column(rows, files):
+                tables.append(_table(file, data, rows, *found, asked))
+        except UserError as error:
+            refused = error
     known = [table for table in tables if table is not None]
-    return max(known, key=lambda table: sum(table.counts.values())) if known else None
+    best = max(known, key=lambda table: sum(table.counts.values())) if known else None
+    return Tables(best, refused, tuple(unread))
 
 
 def match_files(
-    values: Sequence[str] | pd.Series, files: Mapping[str, list[str]], first: Sequence[str]
+    values: Sequence[str] | pd.Series, files: Mapping[str, list[str]], first: Sequence[str], any_suffix: bool = False
 ) -> Column | None:
     """Find the folder with most of the images that the values name, with or without suffix.
 
@@ -84,14 +106,16 @@ def match_files(
         values: The values of a column.
         files: As in `find_table`.
         first: Folders to prefer if several match equally well.
+        any_suffix: A value with an image's suffix also names the file with another one: ``1.png`` for ``1.jpg``.
 
     Returns:
         The match; None if no folder has images for at least half of the values.
     """
     wanted, best, best_key = set(values), None, (LEAST_SHARE, -1)
     for folder, names in files.items():
-        stems = {str(PurePosixPath(name).with_suffix("")): PurePosixPath(name).suffix for name in names}
-        for known, bare in ((set(names), False), (stems.keys(), True)):
+        stems = {stem_of(name): suffix_of(name) for name in names}
+        whole = set(names) | {value for value in wanted if any_suffix and is_image(value) and stem_of(value) in stems}
+        for known, bare in ((whole, False), (stems.keys(), True)):
             hits = wanted & known
             key = (len(hits) / max(1, len(wanted)), -first.index(folder) if folder in first else -len(first))
             if hits and key > best_key:
@@ -100,20 +124,46 @@ def match_files(
     return best
 
 
-def _read(csv: Path) -> pd.DataFrame | None:
-    import pandas as pd
+def _reason(error: UserError, file: Path) -> str:
+    what = error.what.removeprefix(f"cannot read {file}: ")
+    what = f"it {what.removeprefix(f'{file} ')}" if what.startswith(f"{file} ") else what
+    return f"{what}; {error.hint}" if error.hint else what
 
-    try:
-        rows = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, OSError):  # of another kind; it may be none of ours
-        return None
-    return rows if len(rows) and len(rows.columns) > 1 else None
+
+def _table_files(data: Path) -> list[Path]:
+    """Return the files in a folder and its subfolders that may be tables with labels, in order."""
+    places = [data, *(folder for folder in subfolders(data))]
+    files = [file for place in places for file in place.iterdir() if file.is_file() and not is_hidden(file.name)]
+    there = {file.with_suffix("") for file in files if file.suffix.lower() == ".csv"}
+    found = [file for file in files if file.suffix.lower() in (".csv", *OTHER_TABLES)]
+    found += [file for file in files if file.name.lower().endswith(".csv.zip") and _unpacked(file) not in there]
+    return sorted(file for file in found if not is_sample_name(file.name))
+
+
+def _unpacked(zipped: Path) -> Path:
+    return zipped.with_suffix("").with_suffix("")
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Read a table, without the columns whose name occurs twice.
+
+    Raises:
+        UserError: It is none that `labels_from_csv` reads; the message has the reason.
+    """
+    if file.suffix.lower() in OTHER_TABLES:
+        raise UserError(f"{file} is not a CSV file", "save it as CSV if it holds the labels")
+    rows = read_csv(file, "save it as CSV in UTF-8 if it holds the labels")
+    columns = [str(name) for name in rows.columns]
+    if len(columns) < 2 or rows.empty:
+        what = f"has a single column, {columns[0]!r}" if len(columns) == 1 else "has no rows"
+        raise UserError(f"{file} {what}", separator_hint(columns))
+    return rows.loc[:, ~rows.columns.duplicated(keep=False)]
 
 
 def _image_column(rows: pd.DataFrame, files: Mapping[str, list[str]]) -> tuple[str, Column] | None:
     """Return the column with most names of images in one folder, or paths of images from a folder above."""
     below = {above: _paths_below(above, files) for above in sorted(_above(files))}
-    found = [(str(name), match_files(rows[name], {**below, **files}, first=[])) for name in rows.columns]
+    found = [(str(name), match_files(rows[name], {**below, **files}, [], any_suffix=True)) for name in rows.columns]
     fitting = [(name, column) for name, column in found if column is not None]
     return max(fitting, key=lambda each: each[1].share) if fitting else None
 
@@ -154,7 +204,9 @@ def _table(
     label = _likeliest(candidates, rows, asked)
     counts = Counter(value.strip() for value in rows[label] if value.strip())
     name = csv.relative_to(data).as_posix()
-    beside = tuple(other_images(data / column.images, [f"{image}{column.suffix}" for image in rows[id_column]]))
+    named = [f"{image}{column.suffix}" for image in rows[id_column]]
+    stems = set(map(stem_of, named))
+    beside = tuple(each for each in images_beside(data / column.images, named) if stem_of(each) not in stems)
     notes = tuple(_notes(name, rows, column, label, candidates))
     return Table(name, column.images, column.suffix, id_column, label, tuple(sorted(counts)), counts, beside, notes)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,14 @@ from kagglekit.authoring.detect.class_folders import (
     is_class_folder,
     is_named,
 )
-from kagglekit.authoring.detect.csv_labels import Table, find_table, match_files
+from kagglekit.authoring.detect.csv_labels import Table, find_tables, match_files
 from kagglekit.authoring.detect.file_names import FileNames, find_names
-from kagglekit.authoring.detect.layout import DataLayout, Form, Labels, Sample, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
-from kagglekit.data.listing import image_names, subfolders, what_is_there
+from kagglekit.authoring.detect.sample_form import sample_form
+from kagglekit.data.listing import folders_below, image_names, what_is_there
 from kagglekit.data.sample import read_sample
+from kagglekit.eda.headers import read_header
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -30,18 +32,22 @@ if TYPE_CHECKING:
 MOST_HEADERS = 200  # images whose size is read
 
 
-def detect_layout(data: Path) -> DataLayout:
+def detect_layout(data: Path, metric: str = "") -> DataLayout:
     """Detect the layout of a data folder.
+
+    Args:
+        data: The folder.
+        metric: The competition's, which may decide what the CSV holds; empty if it is unknown.
 
     Raises:
         UserError: It holds no images, or no labels in a supported layout; the message says which are supported.
     """
     files = _image_folders(data)
     sample = read_sample(data)
-    labels = _labels(data, _without_tests(files, sample), sample)
+    labels, unread = _labels(data, _without_tests(files, sample), sample)
     test = _test_images(files, labels, sample)
-    asked = None if sample is None else _sample(sample, labels.classes)
-    notes = notes_of(data, files, DataLayout(labels, test, asked, 0, ()), sample)
+    asked = None if sample is None else sample_form(sample, labels.classes, metric)
+    notes = notes_of(data, files, DataLayout(labels, test, asked, 0, unread), sample)
     return DataLayout(labels, test, asked, _short_side(data, files), notes)
 
 
@@ -49,12 +55,7 @@ def _image_folders(data: Path) -> dict[str, list[str]]:
     """Return the names of the images in each folder that has some, by its path relative to `data` (``.`` is ``""``)."""
     if not data.is_dir():
         raise UserError(f"the data folder {data} does not exist", what_is_there(data))
-    waiting, found = [data], {}
-    while waiting:
-        folder = waiting.pop(0)
-        if names := image_names(folder):
-            found[_relative(folder, data)] = names
-        waiting += subfolders(folder)
+    found = {_relative(folder, data): names for folder in folders_below(data) if (names := image_names(folder))}
     if not found:
         zipped = [path.name for path in sorted(data.glob("*.zip"))]
         hint = f"unzip {listing(zipped)} first" if zipped else what_is_there(data / "*")
@@ -73,20 +74,22 @@ def _relative(folder: Path, data: Path) -> str:
     return "" if folder == data else folder.relative_to(data).as_posix()
 
 
-def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> Labels:
-    """Find the labels: a CSV that names images comes before class folders, and these before file names."""
+def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> tuple[Labels, tuple[str, ...]]:
+    """Find the labels: a CSV that names images comes before class folders, and these before file names.
+
+    Returns:
+        The labels, and the tables that are of no use, each with the reason.
+    """
     folders = class_folders(files)
     no_tests = {folder: names for folder, names in files.items() if not is_named(folder, TEST)}
-    try:
-        found = find_table(data, no_tests or files, _asked_names(sample)) or folders
-    except UserError:
-        if folders is None:
-            raise
-        found = folders
-    if labels := found or names_with_labels(files):
-        return labels
+    tables = find_tables(data, no_tests or files, _asked_names(sample))
+    if tables.refused and not (tables.best or folders):
+        raise tables.refused
+    unread = (*tables.unread, *([f"not used: {tables.refused.what}"] if tables.refused else []))
+    if labels := tables.best or folders or names_with_labels(files):
+        return labels, unread
     raise UserError(
-        f"no labels detected in {data}: {what_is_there(data / '*')}",
+        "; ".join([f"no labels detected in {data}: {what_is_there(data / '*')}", *unread]),
         "supported are class folders (train/CLASS/1.jpg), a CSV file with a column of image names and one of labels, "
         "and file names with the class (birch_12.jpg); for anything else leave out --from-data and write "
         f"kagglekit_labels yourself{with_helpers(data, files)}",
@@ -133,43 +136,12 @@ def _readings_of_ids(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]
         yield f"{parts[0].iloc[0]}/", parts[2]
 
 
-def _sample(sample: pd.DataFrame, classes: Sequence[str]) -> Sample:
-    import pandas as pd
-
-    columns = tuple(map(str, sample.columns))
-    values = tuple(dict.fromkeys(sample.iloc[:, 1]))
-    form: Form = "unknown"
-    positive = None
-    spelling = _spelling(classes, columns[1:] if len(columns) > 2 else values)
-    renamed = {spelling.get(name, name) for name in classes}
-    numeric = bool(pd.to_numeric(pd.Series(values), errors="coerce").notna().all())
-    if set(columns[1:]) == renamed:
-        form = "a column a class"
-    elif len(columns) == 2 and (
-        set(values) <= renamed or {word for value in values for word in value.split()} <= renamed
-    ):
-        form = "class names"
-    elif len(columns) == 2 and len(classes) == 2 and numeric:
-        form, positive = "probability of one class", columns[1] if columns[1] in classes else None
-    return Sample(form, columns, positive, spelling, values[:5])
-
-
-def _spelling(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Match names that differ only in case, blanks, hyphens and underscores."""
-    plain = {re.sub(r"[\W_]+", "", name).lower(): name for name in wanted}
-    found = {name: plain.get(re.sub(r"[\W_]+", "", name).lower(), name) for name in classes}
-    return {name: other for name, other in found.items() if other != name} if len(set(found.values())) > 1 else {}
-
-
 def _short_side(data: Path, files: Mapping[str, list[str]]) -> int:
-    from PIL import Image
-
+    """Return the median short side of some images, px; unreadable ones do not count (`kagglekit look` names them)."""
     paths = [data / folder / name for folder, names in files.items() for name in names]
     sides = []
     for path in paths[:: -(-len(paths) // MOST_HEADERS)]:
-        try:
-            with Image.open(path) as image:
-                sides.append(min(image.size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue  # `kagglekit look` names unreadable images
+        with suppress(ValueError):
+            header = read_header(str(path))
+            sides.append(min(header.width, header.height))
     return sorted(sides)[len(sides) // 2] if sides else 0

@@ -43,6 +43,8 @@ class Sample:
         positive: The class whose probability it asks for, if the file says so.
         spelling: Its name of each class that the labels spell differently.
         values: The first few values of its second column.
+        doubtful: Its only column may hold names or probabilities: classes and values are 0 and 1, and the metric is
+            unknown.
     """
 
     form: Form
@@ -50,6 +52,7 @@ class Sample:
     positive: str | None
     spelling: Mapping[str, str]
     values: tuple[str, ...]
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)

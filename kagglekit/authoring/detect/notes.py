@@ -32,6 +32,7 @@ def notes_of(
         sample: The result of `read_sample`.
     """
     return (
+        *layout.notes,
         *_labels_notes(layout.labels),
         *_unlabelled_notes(layout.labels, layout.test),
         *_test_notes(layout.test, sample, files),
@@ -93,11 +94,27 @@ def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
             f"sample_submission.csv has the columns {listing(sample.columns)} with values such as "
             f"{', '.join(map(repr, sample.values[:3]))}, which do not match the classes {listing(classes)}"
         ]
+    if sample.doubtful:
+        return [_doubt(sample)]
     if sample.form == "probability of one class" and sample.positive is None:
         return [f"does {sample.columns[1]!r} hold the probability of {classes[0]!r} or of {classes[1]!r}?"]
     if sample.form == "class names":
         return list(_name_notes(sample, classes))
     return []
+
+
+def _doubt(sample: Sample) -> str:
+    """Return the note about a column of 0 and 1, which may be names of classes or stand for probabilities."""
+    column, values = repr(sample.columns[1]), " and ".join(sample.values)
+    if sample.form == "class names":
+        return (
+            f"does {column} hold class names or the probability of 1? sample_submission.csv has "
+            f"{values} there, so class names are written; for a metric such as AUC or log loss set metric and positive"
+        )
+    return (
+        f"does {column} hold the probability of {sample.positive!r} or class names? sample_submission.csv has only "
+        f"{values} there, so probabilities are written; for a metric such as accuracy set it, and remove positive"
+    )
 
 
 def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import shutil
 import struct
 import tarfile
@@ -21,6 +22,7 @@ from kagglekit.data.archive.zip_files import zip_steps
 from kagglekit.data.listing import existing_file
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
+from kagglekit.system.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
@@ -151,18 +153,18 @@ def _replace_by_content(archive: Path, display: Display | None) -> None:
 def unpacked(archive: Path) -> Path:
     """Unpack a zip or tar file into the cache folder, unless that is done, and return that folder.
 
-    A changed file (its path, size or time) is unpacked again. Two runs at once wait for one another.
+    A changed file (its path, size, first or last 4 kB) is unpacked again. Two runs at once wait for one another.
 
     Raises:
         UserError: The file is missing, damaged or unsafe, or the disk is too full.
     """
     from filelock import FileLock
 
-    from kagglekit.system.paths import cache_folder
+    from kagglekit.system.paths import own_place
 
-    facts = existing_file(archive).stat()
-    key = blake2b(f"{archive.resolve()}|{facts.st_size}|{facts.st_mtime_ns}".encode(), digest_size=8).hexdigest()
-    folder = cache_folder() / "unpacked" / f"{archive.stem}-{key}"
+    content = fingerprint(existing_file(archive))
+    key = blake2b(os.fsencode(archive.resolve()), key=content, digest_size=8).hexdigest()
+    folder = own_place("unpacked", f"{archive.stem}-{key}")
     if folder.is_dir():  # it gets this name once it is complete
         return folder
     check_writable(folder.parent, _ELSEWHERE_CACHE)

@@ -1,0 +1,72 @@
+"""Detect what a sample submission asks for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kagglekit.authoring.detect.layout import Form, Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OF_PROBABILITIES = ("log_loss", "roc_auc")  # metrics; every other one of ours is computed from class names
+ONE, ZERO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
+
+
+def sample_form(sample: pd.DataFrame, classes: Sequence[str], metric: str) -> Sample:
+    """Detect what a sample submission asks for.
+
+    Args:
+        sample: Its rows, all as text.
+        classes: Of the labels.
+        metric: The competition's, which decides where the values fit several forms; empty if it is unknown.
+    """
+    columns = tuple(map(str, sample.columns))
+    values = tuple(dict.fromkeys(sample.iloc[:, 1]))
+    spelling = _spelling(classes, columns[1:] if len(columns) > 2 else values)
+    renamed = {spelling.get(name, name) for name in classes}
+    form: Form = "unknown"
+    if set(columns[1:]) == renamed:
+        form = "a column a class"
+    elif len(columns) == 2:
+        form = _one_column(values, renamed, metric)
+    positive = _positive(columns[1], classes) if form == "probability of one class" else None
+    doubtful = not metric and len(columns) == 2 and _are_zero_and_one(classes) and set(values) <= renamed
+    used = {} if form == "probability of one class" else spelling  # a CSV of numbers names no class
+    return Sample(form, columns, positive, used, values[:5], doubtful)
+
+
+def _one_column(values: Sequence[str], classes: set[str], metric: str) -> Form:
+    if len(classes) == 2 and metric in OF_PROBABILITIES:
+        return "probability of one class"
+    if not metric and _are_zero_and_one(classes) and len(values) == 1 and set(values) <= classes:
+        return "probability of one class"  # a column of zeros is a placeholder, most often of a competition for AUC
+    if set(values) <= classes or {word for value in values for word in value.split()} <= classes:
+        return "class names"
+    return "probability of one class" if len(classes) == 2 and _are_numbers(values) and not metric else "unknown"
+
+
+def _positive(column: str, classes: Sequence[str]) -> str | None:
+    """Return the class whose probability a column holds, if its name or the classes' names say so."""
+    ones = [name for name in classes if name.lower() in ONE]
+    return column if column in classes else ones[0] if _are_zero_and_one(classes) else None
+
+
+def _are_zero_and_one(classes: Sequence[str] | set[str]) -> bool:
+    names = {name.lower() for name in classes}
+    return len(names) == 2 and any({zero, one} == names for zero, one in zip(ZERO, ONE, strict=True))
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    import pandas as pd
+
+    return bool(pd.to_numeric(pd.Series(values), errors="coerce").notna().all())
+
+
+def _spelling(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
+    """Match names that differ only in case, blanks, hyphens and underscores."""
+    plain = {re.sub(r"[\W_]+", "", name).lower(): name for name in wanted}
+    found = {name: plain.get(re.sub(r"[\W_]+", "", name).lower(), name) for name in classes}
+    return {name: other for name, other in found.items() if other != name} if len(set(found.values())) > 1 else {}
