@@ -36,7 +36,7 @@ from kagglekit.images.store import (
     store_of,
 )
 from kagglekit.system.errors import UserError
-from kagglekit.system.files import NO_SPACE, write_text
+from kagglekit.system.files import NO_SPACE, open_own, write_text
 from kagglekit.system.limits import cores
 from kagglekit.system.paths import cache_folder
 
@@ -143,7 +143,7 @@ def _fill(spec: StoreSpec, image: Callable[[int], StoredImage], threads: int) ->
     folder = spec.folder
     _write_info(spec)
     done, total = _resume(folder), len(spec.files)
-    with (folder / PIXELS).open("ab") as pixels, (folder / JOURNAL).open("ab") as journal:
+    with open_own(folder / PIXELS) as pixels, open_own(folder / JOURNAL) as journal:
         lines: list[bytes] = []
         flushed = time.monotonic()
         for array, entry in _in_order(image, range(done, total), threads):
@@ -174,9 +174,8 @@ def _to_disk(file: BinaryIO) -> None:
 
 def _resume(folder: Path) -> int:
     """Truncate pixels and journal to the images that both hold whole, and return their number."""
-    (folder / PIXELS).touch()
-    (folder / JOURNAL).touch()
-    there = (folder / PIXELS).stat().st_size
+    with open_own(folder / PIXELS) as pixels, open_own(folder / JOURNAL):
+        there = pixels.seek(0, os.SEEK_END)
     n_bytes = n_lines = n_done = 0
     for entry in read_entries(folder / JOURNAL):
         if n_bytes + entry.n_bytes > there:

@@ -9,12 +9,15 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from kagglekit.images.store import ENTRIES, INFO, JOURNAL, LOCK, PIXELS
-from kagglekit.system.paths import cache_folder
+from kagglekit.system.paths import cache_folder, private_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _OWN_FILES = (PIXELS, ENTRIES, JOURNAL, INFO, f".{INFO}.*.part")
 
@@ -65,17 +68,22 @@ class CachedArchive:
 
 def cached_stores() -> list[CachedStore]:
     """Return all stores of the cache, the most recently used first."""
-    folder = cache_folder() / "stores"
-    stores = [_describe(entry) for entry in folder.iterdir() if _is_store(entry)] if folder.is_dir() else []
+    stores = [_describe(entry) for entry in _entries("stores") if _is_store(entry)]
     return sorted(stores, key=lambda store: -store.used)
 
 
 def cached_archives() -> list[CachedArchive]:
     """Return all unpacked archives of the cache, the most recent first."""
-    folder = cache_folder() / "unpacked"
-    there = [entry for entry in folder.iterdir() if _is_unpacked(entry)] if folder.is_dir() else []
+    there = [entry for entry in _entries("unpacked") if _is_unpacked(entry)]
     whole = {entry.with_name(entry.name.removesuffix(".part")) for entry in there}
     return sorted((_describe_archive(entry) for entry in whole), key=lambda archive: -archive.used)
+
+
+def _entries(kind: str) -> Iterator[Path]:
+    """Yield what lies in a folder of the cache, and in the private one that stands in for it."""
+    for folder in dict.fromkeys((cache_folder() / kind, private_folder() / kind)):
+        if folder.is_dir() and not folder.is_symlink():
+            yield from folder.iterdir()
 
 
 def remove(entry: CachedStore | CachedArchive) -> bool:

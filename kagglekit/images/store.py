@@ -28,7 +28,7 @@ import numpy as np
 
 from kagglekit.system.errors import UserError
 from kagglekit.system.fingerprints import fingerprints
-from kagglekit.system.paths import cache_folder
+from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,10 +102,10 @@ class StoreSpec:
                 hashed.update(json.dumps([name, content.hex()]).encode())
         return hashed.hexdigest()
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        """The store's folder in the cache."""
-        return cache_folder() / "stores" / self.key
+        """The store's folder in the cache, or in a private one (see `own_place`)."""
+        return own_place("stores", self.key, files=(PIXELS, ENTRIES, JOURNAL, INFO, LOCK))
 
 
 class Entry(NamedTuple):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from kagglekit.system.errors import UserError
 
@@ -41,6 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        part.open("xb").close()  # a new file: never somebody's link of that name
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
@@ -52,6 +55,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # renamed, or never created
             part.unlink()
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Open a file to append to; one that is a link is not followed.
+
+    Raises:
+        OSError: It is a link, or cannot be written.
+    """
+    special = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | special, 0o666), "ab")
 
 
 def write_text(path: Path, text: str) -> None:

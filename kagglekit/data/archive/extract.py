@@ -160,11 +160,11 @@ def unpacked(archive: Path) -> Path:
     """
     from filelock import FileLock
 
-    from kagglekit.system.paths import cache_folder
+    from kagglekit.system.paths import own_place
 
     content = fingerprint(existing_file(archive))
     key = blake2b(os.fsencode(archive.resolve()), key=content, digest_size=8).hexdigest()
-    folder = cache_folder() / "unpacked" / f"{archive.stem}-{key}"
+    folder = own_place("unpacked", f"{archive.stem}-{key}")
     if folder.is_dir():  # it gets this name once it is complete
         return folder
     check_writable(folder.parent, _ELSEWHERE_CACHE)
