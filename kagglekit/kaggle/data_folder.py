@@ -11,7 +11,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from kagglekit.data.archive.extract import ARCHIVE_SUFFIXES, BadArchive, BrokenArchive, extract, extract_nested
+from kagglekit.data.archive.budget import Budget
+from kagglekit.data.archive.extract import (
+    ARCHIVE_SUFFIXES,
+    BadArchive,
+    BrokenArchive,
+    LargeArchive,
+    extract,
+    extract_nested,
+)
 from kagglekit.data.listing import LITTER
 from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
@@ -173,7 +181,8 @@ def _kept(room: Path) -> int:
 
 def _complete(sources: Sequence[Source], folder: Path, options: DownloadOptions, retry: RetryPolicy) -> None:
     unpacked = _cleared(workshop(folder), folder)
-    facts = [_fetched(source, unpacked, options, retry) for source in sources]
+    budget = Budget(given=options.max_unpacked)
+    facts = [_fetched(source, unpacked, options, retry, budget) for source in sources]
     n_files = sum(path.is_file() for path in unpacked.rglob("*"))
     marker = {"files": facts, "unpacked": n_files, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text(unpacked / MARKER, json.dumps(marker, indent=1) + "\n")
@@ -208,14 +217,17 @@ def _try_rename(trial: Path, folder: Path) -> None:
             folder.rmdir()
 
 
-def _fetched(source: Source, unpacked: Path, options: DownloadOptions, retry: RetryPolicy) -> dict[str, object]:
+def _fetched(
+    source: Source, unpacked: Path, options: DownloadOptions, retry: RetryPolicy, budget: Budget
+) -> dict[str, object]:
     """Fetch one file, unless an earlier call has; unpack an archive, copy any other file. Return its facts."""
     file = unpacked.with_name(source.name)
     if not file.exists():  # it gets its name once complete
         fetch(source, file, retry, options.display)
     facts = {"name": source.name, "bytes": file.stat().st_size}
     if _is_archive(file):
-        _unpack(file, unpacked, options)
+        budget.fetched += file.stat().st_size
+        _unpack(file, unpacked, options, budget)
     else:
         with _system_errors(f"cannot copy {file} into {unpacked}", ROOM):
             unpacked.mkdir(exist_ok=True)
@@ -227,21 +239,24 @@ def _is_archive(file: Path) -> bool:
     return file.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
-def _unpack(file: Path, unpacked: Path, options: DownloadOptions) -> None:
+def _unpack(file: Path, unpacked: Path, options: DownloadOptions, budget: Budget) -> None:
     """Unpack an archive and the archives inside. Remove a broken one, so that the next call fetches it again.
 
     A refused archive is kept: it is complete, and another download would be the same.
     """
     try:
-        extract(file, unpacked, options.display, ROOM)
-        extract_nested(unpacked, options.display)
+        extract(file, unpacked, options.display, ROOM, budget)
+        extract_nested(unpacked, options.display, budget)
     except BrokenArchive as error:
         with _system_errors(f"cannot remove the broken file {file}", "remove it"):
             file.unlink()
         raise BrokenArchive(error.what, f"run the same command again: it fetches {file.name} anew") from error
     except BadArchive as error:
+        shutil.rmtree(unpacked, ignore_errors=True)  # a bomb may have filled the disk
         hint = f"the archive is kept but not used; to fetch it again, remove {file}"
-        raise BadArchive(error.what, hint) from error
+        if isinstance(error, LargeArchive):
+            hint = f"{error.hint}; the archive is kept"
+        raise type(error)(error.what, hint) from error
 
 
 def _rename(unpacked: Path, folder: Path) -> None:

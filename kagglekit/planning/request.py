@@ -44,6 +44,7 @@ class Request:
         disable: Shared plugins to leave out.
         deterministic: Use torch's deterministic algorithms, and benchmark nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
+        max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
         recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
@@ -70,4 +71,5 @@ class Request:
     disable: Sequence[str] = field(default_factory=tuple)
     deterministic: bool = False
     save_every: float = 10.0
+    max_unpacked: int | None = None
     recipe: Recipe | None = None

@@ -15,8 +15,10 @@ class DownloadOptions:
         display: Shows progress and messages.
         timeout: Seconds without progress before the download fails.
         keep_archives: Keep the archives beside the unpacked files.
+        max_unpacked: Bytes that the download may unpack to; None for 100 times its size.
     """
 
     display: Display
     timeout: float = 300
     keep_archives: bool = False
+    max_unpacked: int | None = None

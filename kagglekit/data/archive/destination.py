@@ -13,19 +13,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kagglekit.data.archive.budget import Budget
+from kagglekit.data.listing import DEEPEST
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.printable import printable, shortened
 
 # Sizes in headers are not trusted. Deflate shrinks a CSV of equal numbers (5,000 columns) by a factor of 600 and a file
 # of zeros by 1,028, so the ratio means nothing for small files and little for large ones. It is there to catch
-# kilobytes that become terabytes.
+# kilobytes that become terabytes, in an archive that a plugin unpacks: a download has a budget.
 RATIO = 500
 LARGE_MEMBER = 10**9  # bytes above which a member's ratio counts
 LARGE_IN_ALL = 2 * 10**9  # bytes above which an archive's ratio counts
-CHUNK = 1 << 20  # bytes that are read at a time
+MOST_NAMED = 200  # letters of a member's name in messages
 
 
 class BadArchive(UserError):
     """An archive is unsafe and must not be used, or is damaged."""
+
+
+class LargeArchive(BadArchive):
+    """An archive would unpack to more than its budget."""
 
 
 class BrokenArchive(BadArchive):
@@ -40,6 +47,7 @@ class Place:
         archive: The archive, named in messages.
         folder: The destination. It may hold files; none is replaced.
         elsewhere: The hint if the disk has too little room.
+        budget: How much may be unpacked; None to go by the ratio of one archive alone.
         member: Name of the current member.
         n_files: Number of files written.
     """
@@ -47,6 +55,7 @@ class Place:
     archive: Path
     folder: Path
     elsewhere: str
+    budget: Budget | None = None
     member: str = ""
     n_files: int = 0
     _folders: set[tuple[str, ...]] = field(default_factory=lambda: {()})
@@ -82,9 +91,40 @@ class Place:
         Raises:
             BadArchive: There are such members.
         """
-        shown = [printable(name) for name in names]
+        shown = [shown_name(name) for name in names]
         if shown:
             raise self.refuse(f"{what}: {listing(shown)}")
+
+    def refuse_deep(self, names: Iterable[str]) -> None:
+        """Refuse an archive for members in folders that are nested too deep to be listed, moved and removed.
+
+        Raises:
+            BadArchive: There are such members.
+        """
+        self.refuse_any(f"has folders nested more than {DEEPEST} deep", (n for n in names if n.count("/") > DEEPEST))
+
+    def check_budget(self, n: int) -> None:
+        """Check that `n` more bytes are within the budget, if there is one.
+
+        Raises:
+            LargeArchive: They are not.
+        """
+        if self.budget and n > self.budget.left:
+            at = f" (at {shown_name(self.member)})" if self.member else ""
+            raise LargeArchive(
+                f"{self.archive}{at} would unpack to more than {self.budget}",
+                "if you trust it, allow more: --max-unpacked 20GB",
+            )
+
+    def take(self, n: int) -> None:
+        """Take bytes from the budget.
+
+        Raises:
+            LargeArchive: It does not have as many.
+        """
+        self.check_budget(n)
+        if self.budget:
+            self.budget.used += n
 
     def check_room(self, needed: int) -> None:
         """Check that the disk has room for `needed` more bytes.
@@ -94,8 +134,8 @@ class Place:
         """
         free = shutil.disk_usage(self.folder).free
         if needed > free:
-            what = f"{self.archive} (at {printable(self.member)})" if self.member else str(self.archive)
-            room = f"{needed / 1e9:.1f} GB, but {self.folder} has {free / 1e9:.1f} GB left"
+            what = f"{self.archive} (at {shown_name(self.member)})" if self.member else str(self.archive)
+            room = f"{_room(needed)}, but {self.folder} has {_room(free)} left"
             raise UserError(f"unpacking {what} needs {room}", self.elsewhere)
 
     def make_folder(self, parts: Sequence[str]) -> None:
@@ -113,22 +153,23 @@ class Place:
                 path.mkdir()
             except FileExistsError:
                 if not stat.S_ISDIR(path.lstat().st_mode):
-                    raise self.refuse(f"holds a file where a folder must be: {printable(self.member)}") from None
+                    raise self.refuse(f"holds a file where a folder must be: {shown_name(self.member)}") from None
             self._folders.add(above)
 
     def write(self, parts: Sequence[str], chunks: Iterable[bytes]) -> Iterator[int]:
         """Write a file; yield the size of each chunk.
 
         Raises:
-            BadArchive: A file of that name exists.
+            BadArchive: A file of that name exists, or the budget is used up.
         """
         self.make_folder(parts[:-1])
         try:
             handle = os.open(os.path.join(self.folder, *parts), _NEW, 0o666)  # noqa: PTH118 - 25,000 times
         except FileExistsError:
-            raise self.refuse(f"holds {printable(self.member)} twice, or it existed before") from None
+            raise self.refuse(f"holds {shown_name(self.member)} twice, or it existed before") from None
         try:
             for chunk in chunks:
+                self.take(len(chunk))
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[os.write(handle, rest) :]
@@ -141,9 +182,13 @@ class Place:
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
-def printable(name: str) -> str:
-    """Return a name as it is, or escaped if it has characters that a terminal would hide or act on."""
-    return name if name and name.isprintable() else ascii(name)
+def _room(n: int) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 5e7 else f"{n / 1e6:.1f} MB"
+
+
+def shown_name(name: str) -> str:
+    """Return a member's name for messages: shortened, and without letters that a terminal would hide or act on."""
+    return shortened(printable(name), MOST_NAMED) if name else "''"
 
 
 def safe_parts(name: str) -> tuple[str, ...] | None:

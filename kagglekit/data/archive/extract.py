@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tarfile
@@ -11,12 +12,14 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data.archive.budget import Budget
 from kagglekit.data.archive.destination import BadArchive as BadArchive
 from kagglekit.data.archive.destination import BrokenArchive as BrokenArchive
-from kagglekit.data.archive.destination import Place, printable
+from kagglekit.data.archive.destination import LargeArchive as LargeArchive
+from kagglekit.data.archive.destination import Place, shown_name
 from kagglekit.data.archive.tar_files import tar_steps
 from kagglekit.data.archive.zip_files import zip_steps
-from kagglekit.data.listing import existing_file
+from kagglekit.data.listing import DEEPEST, existing_file
 from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
@@ -30,7 +33,13 @@ _ELSEWHERE = "free some disk space, or choose another folder"
 _ELSEWHERE_CACHE = "free some disk space, or set KAGGLEKIT_CACHE to another folder"
 
 
-def extract(archive: Path, folder: Path, display: Display | None = None, elsewhere: str = _ELSEWHERE) -> int:
+def extract(
+    archive: Path,
+    folder: Path,
+    display: Display | None = None,
+    elsewhere: str = _ELSEWHERE,
+    budget: Budget | None = None,
+) -> int:
     """Unpack a zip or tar file and return the number of files.
 
     Nothing outside `folder` is written, nothing in it replaced, and no link or device is made. The checksum of every
@@ -42,13 +51,14 @@ def extract(archive: Path, folder: Path, display: Display | None = None, elsewhe
         folder: It need not exist.
         display: Shows a progress bar.
         elsewhere: The hint if the disk is full.
+        budget: How much may be unpacked, with what was before; None for what is sensible for one archive.
 
     Raises:
-        BadArchive: It is unsafe; the message names the member.
+        BadArchive: It is unsafe or too large; the message names the member.
         BrokenArchive: It is damaged; the message names the member.
         UserError: The file does not exist, the folder cannot be written, or the disk is too full.
     """
-    place = Place(existing_file(archive), folder, elsewhere)
+    place = Place(existing_file(archive), folder, elsewhere, budget)
     if display is None:
         for _ in _steps(place):
             pass
@@ -68,7 +78,9 @@ def _steps(place: Place) -> Iterator[int]:
     except OSError as error:
         if error.errno is None:  # gzip and bz2 report damage so
             raise _broken(place, error) from error
-        at = f" (at {printable(place.member)})" if place.member else ""
+        if error.errno == errno.ENAMETOOLONG:
+            raise place.refuse(f"has a name that is too long for this disk: {shown_name(place.member)}") from error
+        at = f" (at {shown_name(place.member)})" if place.member else ""
         raise UserError(
             f"cannot unpack {place.archive} into {place.folder}{at}: {error.strerror}", place.elsewhere
         ) from error
@@ -77,7 +89,7 @@ def _steps(place: Place) -> Iterator[int]:
 
 
 def _broken(place: Place, error: Exception) -> BrokenArchive:
-    where = f", at {printable(place.member)}" if place.member else ""
+    where = f", at {shown_name(place.member)}" if place.member else ""
     return BrokenArchive(
         f"cannot unpack {place.archive}{where}: {reason(error)}", "download it again, or unpack it yourself"
     )
@@ -100,33 +112,53 @@ def _kind(archive: Path) -> str:
 _SIGNS = {"zip": b"PK", "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
 
 
-def extract_nested(folder: Path, display: Display | None = None) -> int:
+def extract_nested(folder: Path, display: Display | None = None, budget: Budget | None = None) -> int:
     """Unpack the zip files in a folder and below in place, and remove them; return their number.
 
     The members of ``train.zip`` go into the folder ``train``, whether their names begin with ``train/`` or not;
     ``labels.csv.zip`` becomes ``labels.csv``. Zip files inside these stay packed, and so does one whose place is
     taken.
 
+    Args:
+        folder: Where they are.
+        display: Shows progress bars.
+        budget: How much they may unpack to; None for 100 times their size.
+
     Raises:
-        BadArchive: One is unsafe.
+        BadArchive: One is unsafe, or they are too large.
         BrokenArchive: One is damaged.
         UserError: The folder cannot be written, or the disk is too full.
     """
-    archives = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".zip" and path.is_file())
+    archives = sorted(_zip_files(folder))
+    if budget is None:
+        budget = Budget(fetched=sum(archive.stat().st_size for archive in archives))
     done = 0
     for archive in archives:
         if not archive.with_suffix("").exists():
-            _replace_by_content(archive, display)
+            _replace_by_content(archive, display, budget)
             done += 1
         elif display:
             display.report(f"{archive.name} stays packed: {archive.stem} exists already")
     return done
 
 
-def _replace_by_content(archive: Path, display: Display | None) -> None:
+def _zip_files(folder: Path) -> Iterator[Path]:
+    """Yield the zip files in a folder and below; links are not followed."""
+    waiting = [(folder, 0)]
+    while waiting:
+        place, depth = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and depth < DEEPEST:
+                    waiting.append((place / entry.name, depth + 1))
+                elif entry.name.lower().endswith(".zip") and entry.is_file():
+                    yield place / entry.name
+
+
+def _replace_by_content(archive: Path, display: Display | None, budget: Budget) -> None:
     target, room = archive.with_suffix(""), archive.with_name(f".{archive.name}.unpacking")
     try:
-        extract(archive, room, display)
+        extract(archive, room, display, budget=budget)
         only = [entry.name for entry in room.iterdir()] == [target.name]
         (room / target.name if only else room).rename(target)
         archive.unlink()

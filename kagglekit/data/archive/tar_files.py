@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import lzma
 import tarfile
 from collections.abc import Iterator
 from typing import IO, cast
 
-from kagglekit.data.archive.destination import CHUNK, LARGE_IN_ALL, RATIO, Place, safe_parts
+from kagglekit.data.archive.destination import LARGE_IN_ALL, RATIO, Place, safe_parts
+from kagglekit.data.archive.expand import CHUNK, XzStream
 
 
 def tar_steps(place: Place, kind: str) -> Iterator[int]:
@@ -20,13 +20,13 @@ def tar_steps(place: Place, kind: str) -> Iterator[int]:
         kind: ``tar``, or its compression: ``gz``, ``bz2``, ``xz``.
 
     Raises:
-        BadArchive: It is unsafe. Files written before the unsafe member remain.
+        BadArchive: It is unsafe, or too large. Files written before the unsafe member remain.
         UserError: The disk is too full.
         Exception: Of tarfile or its decompressors: the archive is damaged.
     """
-    done, size = 0, place.archive.stat().st_size
-    with place.archive.open("rb") as file, _expanded(file, kind) as opened:
-        content = _Forward(opened, max(LARGE_IN_ALL, RATIO * size))
+    done = 0
+    with place.archive.open("rb") as file:
+        content = _Forward(_expanded(file, kind), place)
         with tarfile.open(fileobj=cast(IO[bytes], content), mode="r:") as archive:
             while (member := archive.next()) is not None:
                 place.member = member.name
@@ -43,14 +43,15 @@ def tar_steps(place: Place, kind: str) -> Iterator[int]:
 
 def _expanded(file: IO[bytes], kind: str) -> IO[bytes]:
     if kind == "gz":
-        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
     if kind == "bz2":
-        return cast(IO[bytes], bz2.BZ2File(file))
-    return cast(IO[bytes], lzma.LZMAFile(file)) if kind == "xz" else file
+        return cast("IO[bytes]", bz2.BZ2File(file))
+    return cast("IO[bytes]", XzStream(file)) if kind == "xz" else file
 
 
 def _write_member(place: Place, member: tarfile.TarInfo, content: _Forward) -> Iterator[int]:
     parts = safe_parts(member.name)
+    place.refuse_deep([member.name])
     if parts is None or member.issym() or member.islnk():
         place.refuse_unsafe([member.name])
     elif member.isdir():
@@ -58,17 +59,21 @@ def _write_member(place: Place, member: tarfile.TarInfo, content: _Forward) -> I
     elif not member.isreg() or member.issparse() or not parts:
         place.refuse_strange([member.name])
     else:
+        place.check_budget(member.size)
         place.check_room(member.size)
         content.seek(member.offset_data)
         yield from place.write(parts, content.chunks(member.size))
 
 
 class _Forward:
-    """Let tarfile read a stream forward only; count the bytes it expands to, and refuse giant headers."""
+    """Let tarfile read a stream forward only; hold what it expands to within the budget, and refuse giant headers."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
+    def __init__(self, stream: IO[bytes], place: Place) -> None:
         self.last = b""
-        self._stream, self._limit, self._at = stream, limit, 0
+        self._stream, self._place, self._at = stream, place, 0
+        self._most = max(LARGE_IN_ALL, RATIO * place.archive.stat().st_size)
+        if place.budget:
+            self._most = place.budget.left + CHUNK  # of headers and padding
 
     def tell(self) -> int:
         return self._at
@@ -84,7 +89,8 @@ class _Forward:
             raise tarfile.ReadError(f"a header claims {size:,} bytes")
         self.last = self._stream.read(size)
         self._at += len(self.last)
-        if self._at > self._limit:
+        if self._at > self._most:
+            self._place.check_budget(self._at)
             raise tarfile.ReadError(f"the archive expands more than {RATIO} times")
         return self.last
 

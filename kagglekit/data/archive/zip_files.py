@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from kagglekit.data.archive.destination import CHUNK, LARGE_IN_ALL, LARGE_MEMBER, RATIO, Place, safe_parts
+from kagglekit.data.archive.destination import LARGE_IN_ALL, LARGE_MEMBER, RATIO, Place, safe_parts
+from kagglekit.data.archive.expand import CHUNK, member_chunks
 
 END = 22  # bytes of the record at an archive's end, without its comment
 LOCAL_HEADER = 30  # bytes before a member's name and data
@@ -34,7 +35,7 @@ def zip_steps(place: Place) -> Iterator[int]:
             if member.is_dir():
                 place.make_folder(parts)
                 continue
-            for n_bytes in place.write(parts, _zip_chunks(archive, member)):
+            for n_bytes in place.write(parts, member_chunks(archive, member)):
                 new += n_bytes * member.compress_size / member.file_size
                 if new >= CHUNK:
                     yield int(new)
@@ -54,18 +55,32 @@ def _check_count(place: Place, archive: zipfile.ZipFile) -> None:
 
 def _check_zip(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
     """Refuse an archive by its table of contents, before anything is written."""
-    size = place.archive.stat().st_size
     if any(member.header_offset < 0 for member in members):
         raise zipfile.BadZipFile("its table of contents points outside the file")
     place.refuse_unsafe(member.filename for member in members if _leads_outside(member))
     place.refuse_strange(member.filename for member in members if not _is_plain(member))
     place.refuse_any("is encrypted", (member.filename for member in members if member.flag_bits & 1))
+    place.refuse_deep(member.filename for member in members)
+    place.refuse_any("holds members that overlap", _overlapping(members))
+    _check_sizes(place, members)
+
+
+def _check_sizes(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse sizes beyond the budget, or beyond measure if there is none."""
+    total = sum(member.file_size for member in members)
+    largest = max(members, key=lambda member: member.file_size, default=None)
+    if largest and place.budget:
+        place.member = largest.filename
+        place.check_budget(total)
+        return
     blown_up = (member.filename for member in members if _is_blown_up(member))
     place.refuse_any(f"would expand more than {RATIO} times", blown_up)
-    if sum(member.file_size for member in members) > max(LARGE_IN_ALL, RATIO * size):
-        largest = max(members, key=lambda member: member.file_size)
+    if largest and total > max(LARGE_IN_ALL, RATIO * place.archive.stat().st_size):
         place.refuse_any(f"would expand more than {RATIO} times in all, its largest member", [largest.filename])
-    place.refuse_any("holds members that overlap", _overlapping(members))
+
+
+def _is_blown_up(member: zipfile.ZipInfo) -> bool:
+    return member.file_size > LARGE_MEMBER and member.file_size > RATIO * member.compress_size
 
 
 def _overlapping(members: Sequence[zipfile.ZipInfo]) -> Iterator[str]:
@@ -79,23 +94,6 @@ def _leads_outside(member: zipfile.ZipInfo) -> bool:
     return safe_parts(member.orig_filename) is None or stat.S_ISLNK(member.external_attr >> 16)
 
 
-def _is_blown_up(member: zipfile.ZipInfo) -> bool:
-    return member.file_size > LARGE_MEMBER and member.file_size > RATIO * member.compress_size
-
-
 def _is_plain(member: zipfile.ZipInfo) -> bool:
     kind = stat.S_IFMT(member.external_attr >> 16)
     return kind in (0, stat.S_IFREG, stat.S_IFDIR) and (member.is_dir() or bool(safe_parts(member.filename)))
-
-
-def _zip_chunks(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield a member's bytes, never more than its size says; the last read verifies its CRC."""
-    # zipfile expands everything it reads at once, except deflated bytes: 4 kB of bzip2 can become 90 MB.
-    step = CHUNK if member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 1 << 12
-    read = 0
-    with archive.open(member) as content:
-        while chunk := content.read(step):
-            read += len(chunk)
-            yield chunk
-    if read != member.file_size:
-        raise zipfile.BadZipFile(f"{read:,} bytes found, {member.file_size:,} expected")
