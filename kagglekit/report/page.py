@@ -78,7 +78,7 @@ def write_report(run: Run, data: Path | None = None) -> None:
         missing=pictures.missing,
         **(prediction_panels(judged, pictures, recipe.seed) if judged else {}),
     )
-    write_text(run.report, page)
+    write_text(run.report, page.encode(errors="backslashreplace").decode())  # names need not be Unicode
 
 
 def judge(run: Run) -> Judged | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.system.files import replacing
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _check_index(table: pd.DataFrame, ids: Sequence[str] | None) -> None:
 
 def _refuse(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
     if bad.any():
-        raise UserError(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
+        raise SameAgain(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
 
 
 def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ def image_keys(ids: Sequence[str], *salt: object) -> NDArray[np.uint64]:
     The same id and salt give the same key, independent of order, batch size and platform.
     """
     key = blake2b(repr(salt).encode()).digest()
-    hashes = b"".join(blake2b(image.encode(), digest_size=8, key=key).digest() for image in ids)
+    hashes = b"".join(blake2b(image.encode(errors="surrogateescape"), digest_size=8, key=key).digest() for image in ids)
     return np.frombuffer(hashes, dtype="<u8").astype(np.uint64)
 
 

@@ -48,7 +48,7 @@ def test_an_unknown_run_suggests_a_known_one(tmp_path):
     make(tmp_path)
     with pytest.raises(UserError, match="did you mean '20261122-141003-resnet18'"):
         find_run("20261122-141004-resnet18", tmp_path)
-    with pytest.raises(UserError, match="there are no runs"):
+    with pytest.raises(UserError, match="no runs in"):
         find_run("latest", tmp_path / "elsewhere")
 
 
