@@ -268,7 +268,7 @@ def _submission(response: Any) -> Submission:
 
 
 def _line(text: str | None) -> str:
-    """Return Kaggle's words on one line: none of them may look like a line of ours."""
+    """Return a text of Kaggle on one line, so that no part of it looks like a line of ours."""
     return " ".join((text or "").split())
 
 

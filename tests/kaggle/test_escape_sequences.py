@@ -1,4 +1,4 @@
-"""What comes from outside never acts on the terminal, whatever it is made of."""
+"""Text from outside never acts on the terminal."""
 
 from __future__ import annotations
 
