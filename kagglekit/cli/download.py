@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, timeout_option
+from kagglekit.cli.options import data_option, max_unpacked_option, timeout_option
 
 
 @click.command()
@@ -14,7 +14,10 @@ from kagglekit.cli.options import data_option, timeout_option
 @data_option("Target folder; default $KAGGLEKIT_DATA/NAME, then ./data/NAME.")
 @timeout_option("progress")
 @click.option("--keep-archives", is_flag=True, help="Keep the archives beside the unpacked files.")
-def download(competition: str, data: Path | None, timeout: float, keep_archives: bool) -> None:
+@max_unpacked_option()
+def download(
+    competition: str, data: Path | None, timeout: float, keep_archives: bool, max_unpacked: int | None
+) -> None:
     """Download COMPETITION's data, check and unpack them.
 
     Resumes an interrupted download; a complete one is not requested again.
@@ -30,6 +33,7 @@ def download(competition: str, data: Path | None, timeout: float, keep_archives:
     for line in plugins.warnings:
         display.warn(line)
     hooks = Hooks(plugins, display.warn)
-    folder = ensure_data(hooks, plugins.competition, data, DownloadOptions(display, timeout, keep_archives))
+    options = DownloadOptions(display, timeout, keep_archives, max_unpacked)
+    folder = ensure_data(hooks, plugins.competition, data, options)
     report_counts(hooks, folder, display)
     display.report(f"train on them: kagglekit run {competition}{f' --data {data}' if data else ''}")

@@ -24,6 +24,21 @@ def data_option(text: str) -> Decorator:
     return option(DATA, "--data", type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
+def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    from kagglekit.data.archive.budget import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from error
+
+
+def max_unpacked_option() -> Decorator:
+    """Add ``--max-unpacked SIZE``."""
+    text = "What a download may unpack to: 20GB; default 100 times its size."
+    return option(DATA, "--max-unpacked", callback=_bytes, metavar="SIZE", help=text)
+
+
 def sample_option() -> Decorator:
     """Add ``--sample FILE``."""
     text = "Sample submission, if the data have several or none."

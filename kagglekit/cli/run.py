@@ -12,6 +12,7 @@ import click
 from kagglekit.cli.options import (
     data_option,
     json_option,
+    max_unpacked_option,
     message_option,
     name_option,
     option,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
 @sample_option()
+@max_unpacked_option()
 @plugin_option()
 @option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
 @option(

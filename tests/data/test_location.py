@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from kagglekit.data import location
-from kagglekit.data.archive.extract import BadArchive
+from kagglekit.data.archive.extract import BadArchive, LargeArchive
 from kagglekit.data.location import MARKER, existing_data, workshop
 from kagglekit.kaggle.data_folder import download
 from kagglekit.kaggle.download import Source
@@ -55,10 +55,10 @@ def nobody() -> str:
     raise Asked
 
 
-def get(folder: Path, *names: str, keep: bool = False) -> str:
+def get(folder: Path, *names: str, keep: bool = False, most: int | None = None) -> str:
     """Download files that an earlier call has fetched; return what was said."""
     said = io.StringIO()
-    fetching = DownloadOptions(Display(Console(file=said, width=1000)), 1, keep)
+    fetching = DownloadOptions(Display(Console(file=said, width=1000)), 1, keep, most)
     assert download([Source(name, nobody) for name in names], "fish", folder, fetching, RetryPolicy(1)) == folder
     return said.getvalue()
 
@@ -112,6 +112,35 @@ def test_a_refused_archive_in_the_archive_leaves_the_outer_one(tmp_path):
     with pytest.raises(BadArchive, match=r"train\.zip would write outside its folder"):
         get(folder, "fish.zip")
     assert file.exists()
+
+
+def zeros_of(n: int, start: str = "") -> bytes:
+    """Return a zip of `n` zips, each of 2 MB of zeros."""
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2 * 10**6))
+    return zip_of(**{f"{start}{number}.zip": inner.getvalue() for number in range(n)})
+
+
+def test_a_bomb_of_nested_archives_leaves_nothing_and_the_user_may_allow_it(tmp_path):
+    folder = tmp_path / "fish"
+    file = fetched(folder, "fish.zip", zeros_of(10))
+    assert file.stat().st_size < 25_000
+    with pytest.raises(LargeArchive, match=r"would unpack to more than 10 MB") as caught:
+        get(folder, "fish.zip")
+    assert caught.value.hint == "if you trust it, allow more: --max-unpacked 20GB; the archive is kept"
+    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == [file]
+    assert "unpacked 10 files" in get(folder, "fish.zip", most=10**8)
+    assert sum(path.stat().st_size for path in folder.rglob("zeros")) == 2 * 10**7
+
+
+def test_all_files_of_a_download_share_one_budget(tmp_path):
+    folder = tmp_path / "fish"
+    for name in ("one.zip", "two.zip"):
+        fetched(folder, name, zeros_of(4, name[0]))
+    with pytest.raises(LargeArchive):
+        get(folder, "one.zip", "two.zip")
+    assert not (workshop(folder) / "unpacked").exists()
 
 
 def test_remains_that_cannot_be_removed_are_not_the_archives_fault(tmp_path):
