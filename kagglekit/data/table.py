@@ -133,5 +133,8 @@ def _warnings(table: pd.DataFrame) -> Iterator[str]:
     single = counts.index[counts == 1].tolist()
     if single:
         yield f"classes with a single image, too few to train and to validate: {listing(single)}"
+    known_test = table.loc[(table["split"] == "test") & table["label"].notna(), "label"]
+    if only_test := sorted(set(known_test) - set(labelled["label"])):
+        yield f"classes in test but not in train: {listing(only_test)}"
     if not (table["split"] == "test").any():
         yield "no test images: no CSV is written, only the valid images are scored"

@@ -10,7 +10,7 @@ from kagglekit.data.location import data_place, existing_data
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import choose
 from kagglekit.planning.plan import Plan
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
@@ -112,6 +112,8 @@ def image_table(
     if truth is not None and len(known) < test.sum():
         warnings.append(f"only {len(known):,} of {test.sum():,} test images have a label: the test is not scored")
         truth = None
+    if truth is not None:
+        _check_truth(table, truth)
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
         table = limit_images(table, recipe.limit, recipe.split_by)
@@ -122,6 +124,16 @@ def image_table(
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]
     return table, classes_of(table), truth, tuple(warnings)
+
+
+def _check_truth(table: pd.DataFrame, truth: pd.Series[str]) -> None:
+    """Refuse known test labels that no training image has: the finished predictions could not be scored."""
+    only_test = sorted(set(truth) - set(table.loc[table["split"] != "test", "label"]))
+    if only_test:
+        raise UserError(
+            f"classes in test but not in train: {listing(only_test)}",
+            "add training images, or remove the test images; known_test_labels=False in the plugin ignores test labels",
+        )
 
 
 def check_base_data(plan: Plan) -> None:

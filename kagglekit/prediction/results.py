@@ -15,6 +15,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
+from kagglekit.system.damage import reason
 from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Ensemble, Member
 from kagglekit.types.metric import TITLES, Metric, Score
@@ -133,19 +134,45 @@ def score_row(results: Results, table: Scored) -> dict[str, Any]:
     metrics = metrics_of(results.plan)
     valid = results.labels if results.scored else None
     found = {
-        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid).items()},
-        **{f"test_{k}": s for k, s in score_table(metrics, table.test, results.plan.truth).items()},
+        **{f"valid_{k}": s for k, s in score_table(metrics, table.valid, valid, results.display).items()},
+        **{f"test_{k}": s for k, s in score_table(metrics, table.test, results.plan.truth, results.display).items()},
     }
     flat = {key: [round(score.value, 6), round(score.error, 6)] for key, score in found.items()}
     return {"member": table.member, "views": table.views, **flat}
 
 
-def score_table(metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None) -> dict[str, Score]:
-    """Return the scores of a table of predictions; empty if its labels are unknown."""
+def score_table(
+    metrics: Sequence[Metric], table: pd.DataFrame, truth: pd.Series[str] | None, display: Display
+) -> dict[str, Score]:
+    """Return the scores of a table of predictions; empty if its labels are unknown.
+
+    A metric that fails is a warning: after hours of training it must not cost the CSV.
+    """
     if truth is None or not len(table):
         return {}
     numbers = truth_numbers(truth, table)
-    return {metric.name: metric.score(numbers, table.to_numpy()) for metric in metrics}
+    found = {}
+    for metric in metrics:
+        try:
+            found[metric.name] = metric.score(numbers, table.to_numpy())
+        except Exception as error:  # of a plugin's metric, anything
+            display.warn(f"{len(table):,} predictions are not scored by {metric.name}: {reason(error)}")
+    return found
+
+
+def check_scorable(plan: Plan, labels: Sequence[str], whose: str) -> None:
+    """Check that the metrics can score images with these labels, before anything is trained.
+
+    Raises:
+        UserError: A metric needs others, for example roc_auc images of two classes.
+    """
+    numbers = np.searchsorted(plan.classes, labels)
+    even = np.full((len(labels), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
+    for metric in metrics_of(plan) if len(labels) else ():
+        try:
+            metric.score(numbers, even)
+        except UserError as error:
+            raise UserError(f"{whose}: {error.what}", error.hint) from error
 
 
 def write_csv(results: Results, ensemble: Ensemble) -> None:
@@ -201,9 +228,9 @@ def _report_clip_gain(results: Results, ensemble: Ensemble) -> None:
     if not results.scored or not len(ensemble.valid):
         return
     log_loss = [results.plan.hooks.metric(results.plan.competition.model_copy(update={"metric": "log_loss"}))]
-    before = score_table(log_loss, ensemble.valid, results.labels)["log_loss"].value
+    before = score_table(log_loss, ensemble.valid, results.labels, results.display)["log_loss"].value
     clipped = clip_predictions(ensemble.valid, results.plan.recipe.clip)
-    after = score_table(log_loss, clipped, results.labels)["log_loss"].value
+    after = score_table(log_loss, clipped, results.labels, results.display)["log_loss"].value
     results.display.report(f"clipping to {results.plan.recipe.clip:g}: valid log loss {before:.4f} -> {after:.4f}")
 
 

@@ -55,5 +55,7 @@ def reason(error: BaseException) -> str:
     """Return an exception's reason on one line, with nothing that a terminal acts on."""
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 text (byte {error.object[error.start]:#04x})"
+    if isinstance(error, UserError):
+        return error.what
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return printable(" ".join(text.split()))

@@ -28,7 +28,11 @@ class UsageError(UserError):
     exit_code = 2
 
 
-class NotFinite(UserError):
+class SameAgain(UserError):
+    """An error that a resumed run would meet again."""
+
+
+class NotFinite(SameAgain):
     """The training loss is no longer finite."""
 
 

@@ -6,14 +6,14 @@ Rows are found by id, never by position.
 
 from __future__ import annotations
 
-import zipfile
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.damage import BROKEN, reason
+from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.system.files import replacing
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _check_index(table: pd.DataFrame, ids: Sequence[str] | None) -> None:
 
 def _refuse(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
     if bad.any():
-        raise UserError(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
+        raise SameAgain(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
 
 
 def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[np.int64]:
@@ -198,5 +198,7 @@ def load_predictions(path: Path) -> pd.DataFrame:
             return make_predictions(ids, classes, stored["probabilities"])
     except FileNotFoundError:
         raise UserError(f"there are no predictions at {path}", "predict again with that run") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read predictions from {path}: {error}", "delete it and predict again") from error
+    except (*BROKEN, OSError, MemoryError) as error:
+        raise UserError(
+            f"cannot read predictions from {path}: {reason(error)}", "delete it and predict again"
+        ) from error

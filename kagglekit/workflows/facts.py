@@ -13,6 +13,7 @@ from torch import nn
 
 from kagglekit.compute.device import device_title
 from kagglekit.compute.probes import cpu_name
+from kagglekit.hooks.trust import record_plugin
 from kagglekit.kaggle.credentials import masked
 from kagglekit.planning.describe import weights_and_licence
 from kagglekit.planning.identity import Identity, plugin_name
@@ -20,7 +21,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import SameAgain, UserError
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")
 
@@ -36,6 +37,7 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
     """
     weights, licence = weights_and_licence(plan, model)
     identity = identity or Identity.of(plan)
+    record_plugin(plan.request.competition)
     record.update(
         status="running",
         error=None,
@@ -90,6 +92,6 @@ def reported_failures(
             own.update(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(run, error)
         display.report(f"{status}; everything finished so far is kept in {run.folder}")
-        if record.info.fold is None:  # of a fold, the whole run reports it
+        if record.info.fold is None and not isinstance(error, SameAgain):  # of a fold, the whole run reports it
             display.report(f"hint: to resume: kagglekit resume {run.folder}")
         raise

@@ -18,7 +18,7 @@ from kagglekit.data.folds import assign_folds
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
-from kagglekit.prediction.results import Results, Scored, candidates, finish_run
+from kagglekit.prediction.results import Results, Scored, candidates, check_scorable, finish_run
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record
@@ -58,6 +58,9 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     started, recipe = time.perf_counter(), plan.recipe
     identity = Identity.of(plan)
     plan, fold_numbers = assigned(plan)
+    for number in range(1, recipe.folds + 1):
+        labels = plan.table.loc[fold_numbers == number, "label"].tolist()
+        check_scorable(plan, labels, f"the images that fold {number} holds out")
     folder = _folder(plan, identity.data_key)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))

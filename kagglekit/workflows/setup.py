@@ -17,7 +17,7 @@ from kagglekit.images.prepare import prepare_images, require_images
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
-from kagglekit.prediction.results import try_form
+from kagglekit.prediction.results import check_scorable, try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
@@ -49,6 +49,8 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     check_base_data(plan)
     if warning := try_form(plan):
         display.warn(warning)
+    if not plan.recipe.folds:
+        check_scorable(plan, plan.table.loc[plan.table["split"] == "valid", "label"].tolist(), "the valid images")
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))
     return plan

@@ -98,7 +98,7 @@ def test_the_names_in_the_examples_join_those_of_the_defaults(tmp_path: Path) ->
     Hooks(load(file)).check_names(recipe, Competition(title="Birds", metric="error"))
 
 
-def test_the_examples_of_training_learn_a_batch_by_heart(hooks: Hooks) -> None:
+def test_the_examples_of_training_overfit_one_batch(hooks: Hooks) -> None:
     torch.manual_seed(0)
     model = hooks.model(RECIPE, 2)
     groups = hooks.layer_groups(model, RECIPE)

@@ -48,7 +48,7 @@ def test_an_unknown_run_suggests_a_known_one(tmp_path):
     make(tmp_path)
     with pytest.raises(UserError, match="did you mean '20261122-141003-resnet18'"):
         find_run("20261122-141004-resnet18", tmp_path)
-    with pytest.raises(UserError, match="there are no runs"):
+    with pytest.raises(UserError, match="no runs in"):
         find_run("latest", tmp_path / "elsewhere")
 
 
@@ -79,5 +79,5 @@ def test_a_file_is_whole_or_absent(tmp_path):
 def test_a_recipe_that_cannot_be_read_is_reported(tmp_path, text):
     run = make(tmp_path)
     run.recipe_file.write_text(text)
-    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version"):
+    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or written by another version"):
         run.recipe()
