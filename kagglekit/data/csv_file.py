@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
+from kagglekit.data.archive.expand import member_chunks
 from kagglekit.data.listing import existing_file, is_hidden
 from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COMPRESSED = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+MOST = 2 * 10**9  # bytes of a zipped table, which is read into memory
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -95,14 +97,23 @@ def separator_hint(columns: list[str]) -> str:
 def _opened(file: Path) -> Iterator[IO[bytes]]:
     """Open a file's text as bytes, decompressed."""
     if file.suffix.lower() == ".zip":
-        with zipfile.ZipFile(file) as archive, archive.open(_only_member(file, archive)) as content:
-            yield content
+        with zipfile.ZipFile(file) as archive:
+            yield io.BytesIO(_content(archive, _only_member(file, archive)))
     elif file.suffix.lower() in _COMPRESSED:
         with cast("IO[bytes]", _COMPRESSED[file.suffix.lower()](file)) as content:
             yield content
     else:
         with file.open("rb") as content:
             yield content
+
+
+def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    content = bytearray()
+    for chunk in member_chunks(archive, member):
+        content += chunk
+        if len(content) > MOST:
+            raise ValueError(f"it expands to more than {MOST / 1e9:.0f} GB")
+    return bytes(content)
 
 
 def _only_member(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.printable import shortened
+from kagglekit.system.printable import printable, shortened
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")
 _JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
@@ -21,6 +21,8 @@ _RARE = (".tga", ".pcx", ".sgi", ".dds", ".qoi", ".ras")
 IMAGE_SUFFIXES = frozenset({*_JPEG, *_OTHERS, *_JPEG_2000, *_NETPBM, *_RARE})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written by file managers
 DEEPEST = 100  # levels of folders below the one that is listed
+
+RENAME = "rename the files, for example: convmv -f latin1 -t utf8 -r --notest DIR"
 
 _HIDDEN = (".", "__MACOSX")
 
@@ -163,11 +165,31 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written as UTF-8; names of files that are other bytes cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_unicode(names: Iterable[str]) -> None:
+    """Refuse names that no CSV or JSON file can hold.
+
+    Raises:
+        UserError: There are such names.
+    """
+    wrong = [printable(name) for name in names if not is_unicode(name)]
+    if wrong:
+        raise UserError(f"names of files or folders that are not valid Unicode (UTF-8): {listing(wrong)}", RENAME)
+
+
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """Return files as they are, and the images in folders and below, in order.
 
     Raises:
-        UserError: A path does not exist, or a folder holds no image.
+        UserError: A path does not exist, a folder holds no image, or a name is not valid Unicode.
     """
     files: list[Path] = []
     for path in paths:
@@ -177,6 +199,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         if not found:
             raise UserError(f"there are no images in {path}", what_is_there(path / "*"))
         files += found
+    check_unicode(str(file) for file in files)
     return list(dict.fromkeys(files))
 
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kagglekit.data.listing import check_unicode, is_unicode
 from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.printable import printable
 from kagglekit.types.image_table import COLUMNS, OPTIONAL, SPLITS
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
         known = zip(checked[column], checked[column].notna(), strict=True)
         checked[column] = pd.Series([_as_text(value) if there else None for value, there in known], dtype=object)
     checked["path"] = pd.Series([_absolute_path(path, data.absolute()) for path in checked["path"]], dtype=object)
+    _check_unicode(checked, data)
     problems = [*_bad_rows(checked), *_duplicates(checked), *_missing_files(checked)]
     if problems:
         what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -49,6 +52,17 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
             "fix the data folder, or the labels hook of the competition's plugin",
         )
     return checked, [*_warnings(checked), *describe_unused(checked, data)]
+
+
+def _check_unicode(table: pd.DataFrame, data: Path) -> None:
+    """Refuse names that no CSV or JSON file can hold: of files, else of ids and classes."""
+    texts = {column: [text for text in table[column] if isinstance(text, str)] for column in ("path", "id", "label")}
+    check_unicode([str(data)])  # else every path in it
+    check_unicode(texts["path"])
+    for column in ("id", "label"):
+        wrong = [printable(text) for text in dict.fromkeys(texts[column]) if not is_unicode(text)]
+        if wrong:
+            raise UserError(f"{column}s that are not valid Unicode: {listing(wrong)}", "fix the labels hook's table")
 
 
 def _check_columns(table: pd.DataFrame, data: Path) -> None:
@@ -82,7 +96,7 @@ def _absolute_path(path: object, data: Path) -> str | None:
 
 
 def _problem(what: str, offenders: Iterable[object]) -> list[str]:
-    named = list(offenders)
+    named = [printable(str(offender)) for offender in offenders]
     return [f"{what}: {listing(named)}"] if named else []
 
 

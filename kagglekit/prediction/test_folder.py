@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
-from kagglekit.data.listing import images_below, in_order
+from kagglekit.data.listing import check_unicode, images_below, in_order
 from kagglekit.data.sample import Wanted, checked_against, find_sample, names_of, no_sample
 from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.hooks.calls import Hooks
@@ -102,6 +102,7 @@ def find_test_images(hooks: Hooks, data: Path, ids: Sequence[str] | None) -> dic
     found = _listed(hooks, data)
     if not found or (ids is not None and not set(ids) <= set(found)):
         found = _by_name(data, ids)
+    check_unicode(map(str, found.values()))
     return found if ids is None else {image: found[image] for image in ids}
 
 
