@@ -6,7 +6,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, Recipe, RemoteFile, Stage, hookimpl, labels_from_mat, progressive_stages
+from kagglekit import Competition, Recipe, RemoteFile, Stage, UserError, hookimpl, labels_from_mat, progressive_stages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def kagglekit_competition() -> Competition:
 def kagglekit_labels(data: Path) -> pd.DataFrame:
     """Read the official MATLAB files; cat_to_name.json names the classes if it is there, else they are numbers."""
     names = data / "cat_to_name.json"
-    known = {n: name.strip() for n, name in json.loads(names.read_text("utf-8")).items()} if names.exists() else None
+    known = _class_names(names) if names.exists() else None
     return labels_from_mat(
         data / "imagelabels.mat",
         data / "setid.mat",
@@ -46,6 +46,15 @@ def kagglekit_labels(data: Path) -> pd.DataFrame:
         variables={"trnid": "train", "valid": "train", "tstid": "test"},
         class_names=known,
     )
+
+
+def _class_names(file: Path) -> dict[str, str]:
+    try:
+        return {number: name.strip() for number, name in json.loads(file.read_text("utf-8")).items()}
+    except (ValueError, AttributeError) as error:  # no JSON, or none of this form
+        raise UserError(
+            f"cannot read {file}: {error}", "restore it, or remove it to name the classes by number"
+        ) from error
 
 
 @hookimpl

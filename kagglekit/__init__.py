@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from kagglekit.data.labels import labels_from_csv as labels_from_csv
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
-    from kagglekit.data.labels import labels_from_mat as labels_from_mat
     from kagglekit.data.labels import labels_from_names as labels_from_names
     from kagglekit.data.labels import unlabelled_images as unlabelled_images
+    from kagglekit.data.labels_mat import labels_from_mat as labels_from_mat
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
@@ -65,7 +65,7 @@ _HOMES = {
     "labels_from_csv": "data.labels",
     "labels_from_folders": "data.labels",
     "labels_from_list": "data.labels",
-    "labels_from_mat": "data.labels",
+    "labels_from_mat": "data.labels_mat",
     "labels_from_names": "data.labels",
     "unlabelled_images": "data.labels",
     "split_off": "data.splits",

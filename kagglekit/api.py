@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
+from kagglekit.hooks.trust import plugin_named
 from kagglekit.planning.request import Request
 from kagglekit.prediction.load import predict_files, restore
 from kagglekit.prediction.new_images import NewImages, has_parts, predict_new_images
@@ -65,7 +66,12 @@ def run(
 
 @memory_returned()
 def predict(
-    run: Run | str | Path, paths: Sequence[str | Path], *, tta: bool = False, device: str = "auto"
+    run: Run | str | Path,
+    paths: Sequence[str | Path],
+    *,
+    tta: bool = False,
+    device: str = "auto",
+    plugin: str | Path | None = None,
 ) -> pd.DataFrame:
     """Predict the classes of image files with a finished run's final weights.
 
@@ -78,6 +84,7 @@ def predict(
         paths: Image files.
         tta: Average the plain view with the recipe's augmented ones.
         device: Device to compute on.
+        plugin: The plugin file to use; None for the run's own, if it was used for a run here and has not been edited.
 
     Returns:
         Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
@@ -87,6 +94,11 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
+    with plugin_named(plugin):
+        return _predicted(run, paths, tta, device)
+
+
+def _predicted(run: Run | str | Path, paths: Sequence[str | Path], tta: bool, device: str) -> pd.DataFrame:
     folder = run if isinstance(run, Run) else find_run(str(run))
     files = [Path(path).absolute() for path in paths]
     if has_parts(folder):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from kagglekit.cli.options import data_option, json_option, name_option, out_option
+from kagglekit.cli.options import data_option, json_option, name_option, out_option, plugin_option
 
 
 @click.command()
@@ -20,19 +21,22 @@ from kagglekit.cli.options import data_option, json_option, name_option, out_opt
     help="How to combine the members: any `ensemble` of a recipe.",
 )
 @data_option("Data folder; default that of the first run.")
+@plugin_option()
 @out_option()
 @name_option("Suffix of the new run folder's name.", default="blend")
 @json_option()
-def blend(as_json: bool, **options: Any) -> None:
+def blend(as_json: bool, plugin: Path | None, **options: Any) -> None:
     """Combine the members of finished RUNs into a new run with its own submission.
 
     The runs must have held out the same images. The score of every ensemble on them is shown beside that of the
     chosen one. A fitted ensemble is scored on images that it was not fitted on.
     """
+    from kagglekit.hooks.trust import plugin_named
     from kagglekit.system.console import for_people
     from kagglekit.workflows.blend import BlendRequest
     from kagglekit.workflows.blend import blend as make
 
-    run = make(BlendRequest(**options), for_people(as_json))
+    with plugin_named(plugin):
+        run = make(BlendRequest(**options), for_people(as_json))
     if as_json:
         click.echo(json.dumps({"run": str(run.folder), **run.info().to_dict()}))

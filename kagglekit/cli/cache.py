@@ -10,6 +10,7 @@ import click
 
 from kagglekit.cli.options import yes_option
 from kagglekit.system.errors import UsageError
+from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def _remove(kept: Sequence[CachedStore | CachedArchive]) -> None:
 
     in_use = [each for each in kept if not remove(each)]
     for each in in_use:
-        click.echo(f"in use by a run, not removed: {each.folder}")
+        click.echo(f"in use by a run, not removed: {printable(str(each.folder))}")
     click.echo(f"removed {_size([each for each in kept if each not in in_use])}")
 
 

@@ -15,6 +15,7 @@ from kagglekit.hooks.manager import survey
 from kagglekit.hooks.plugin import Kind, Plugin
 from kagglekit.system.console import for_people
 from kagglekit.system.errors import UserError
+from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,4 +86,4 @@ def _hooks(plugin: Plugin) -> str:
 def _print_problems(found: Sequence[Plugin]) -> None:
     for plugin in found:
         if plugin.problem:
-            click.echo(one_line(plugin.problem), err=True)
+            click.echo(printable(one_line(plugin.problem)), err=True)

@@ -30,6 +30,12 @@ def sample_option() -> Decorator:
     return option(DATA, "--sample", type=click.Path(path_type=Path), metavar="FILE", help=text)
 
 
+def plugin_option() -> Decorator:
+    """Add ``--plugin FILE``."""
+    text = "Plugin file to use for RUN. Needed where its own was edited, or comes from elsewhere."
+    return option(RECIPE, "--plugin", type=click.Path(path_type=Path), metavar="FILE", help=text)
+
+
 def pictures_option(what: str) -> Decorator:
     """Add ``--pictures DIR``, where `what` is drawn to."""
     text = f"Folder for {what}; default pictures/COMPETITION."

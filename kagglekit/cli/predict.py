@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.cli.options import data_option, device_option, json_option, out_option, sample_option
+from kagglekit.cli.options import data_option, device_option, json_option, out_option, plugin_option, sample_option
 from kagglekit.data.listing import image_files
 from kagglekit.system.errors import UsageError, UserError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 )
 @data_option("Folder of the test images.")
 @sample_option()
+@plugin_option()
 @device_option()
 @out_option()
 def predict(
@@ -46,6 +47,7 @@ def predict(
     submission: Path | None,
     data: Path | None,
     sample: Path | None,
+    plugin: Path | None,
     device: str,
     out: Path,
 ) -> None:
@@ -67,14 +69,16 @@ def predict(
         raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
     found = find_run(run, out)
     if submission and data:
+        from kagglekit.hooks.trust import plugin_named
         from kagglekit.prediction.test_folder import submit_test_folder
 
-        submit_test_folder(found, data, submission, device, display, sample)
+        with plugin_named(plugin):
+            submit_test_folder(found, data, submission, device, display, sample)
         return
     from kagglekit.api import predict as predict_images
 
     _warn_of_ranks(found, display)
-    table = predict_images(found, image_files(paths), tta=tta, device=device)
+    table = predict_images(found, image_files(paths), tta=tta, device=device, plugin=plugin)
     if csv:
         from kagglekit.data.submission import write_submission
         from kagglekit.types.predictions import free_name

@@ -8,6 +8,7 @@ import click
 
 from kagglekit.cli.options import json_option, recipe_options, shorthand_settings
 from kagglekit.cli.sections import SectionCommand
+from kagglekit.system.printable import printable_lines
 
 
 @click.command(cls=SectionCommand)
@@ -19,7 +20,7 @@ def recipe(as_json: bool, **options: Any) -> None:
     from kagglekit.planning.request import Request
 
     request = Request(settings=shorthand_settings(options), **options)
-    choice = choose(request, lambda line: click.echo(f"warning: {line}", err=True))
+    choice = choose(request, lambda line: click.echo(f"warning: {printable_lines(line)}", err=True))
     if as_json:
         click.echo(choice.recipe.to_json())
         return

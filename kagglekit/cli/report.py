@@ -6,22 +6,29 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, out_option
+from kagglekit.cli.options import data_option, out_option, plugin_option
 
 
 @click.command()
 @click.argument("run", metavar="RUN")
 @data_option("Data folder, if it moved.")
+@plugin_option()
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @out_option()
-def report(run: str, data: Path | None, show: bool, out: Path) -> None:
+def report(run: str, data: Path | None, plugin: Path | None, show: bool, out: Path) -> None:
     """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
+    from kagglekit.hooks.trust import UntrustedPlugin, plugin_named, trusted_plugin
     from kagglekit.report.page import write_report
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 
-    found = find_run(run, out)
-    write_report(found, data)
-    for_people(False).report(f"report: {found.report}")
+    found, display = find_run(run, out), for_people(False)
+    with plugin_named(plugin):
+        try:
+            trusted_plugin(found.info().plugin)
+        except UntrustedPlugin as error:
+            display.warn(f"no thumbnails: {error.what}\nhint: {error.hint}")
+        write_report(found, data)
+    display.report(f"report: {found.report}")
     if show:
         click.launch(str(found.report.absolute()))

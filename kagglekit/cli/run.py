@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from kagglekit.cli.options import (
     message_option,
     name_option,
     option,
+    plugin_option,
     recipe_options,
     sample_option,
     shorthand_settings,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 @data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
 @sample_option()
+@plugin_option()
 @option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
 @option(
     MACHINE,
@@ -88,18 +91,31 @@ if TYPE_CHECKING:
 @option(KAGGLE, "--submit", "and_submit", is_flag=True, help="Upload the submission at the end; checks limits first.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before the day's last submission.")
-def run(as_json: bool, dry_run: bool, resume: bool, and_submit: bool, message: str, yes: bool, **options: Any) -> None:
+def run(
+    as_json: bool,
+    dry_run: bool,
+    resume: bool,
+    and_submit: bool,
+    message: str,
+    yes: bool,
+    plugin: Path | None,
+    **options: Any,
+) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
     COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
     """
+    from kagglekit.hooks.trust import plugin_named
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
     from kagglekit.workflows.full_data import full_request
 
     request = Request(settings=shorthand_settings(options), **options)
-    request = full_request(request) if request.full else request
+    if plugin and (request.competition or not request.full):
+        raise UsageError("--plugin is for --full RUN", "without it, the plugin file is COMPETITION")
+    with plugin_named(plugin):
+        request = full_request(request) if request.full else request
     display = for_people(as_json)
     if (message or yes) and not and_submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")

@@ -10,6 +10,7 @@ import click
 
 from kagglekit.cli.options import data_option, message_option, out_option, timeout_option, yes_option
 from kagglekit.system.errors import UsageError
+from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from kagglekit.kaggle.submit import Ask
@@ -57,4 +58,4 @@ def confirmation(yes: bool) -> Ask | None:
     """Return a function that asks the user a question; None without a terminal."""
     if yes:
         return lambda _: True
-    return click.confirm if sys.stdin.isatty() else None
+    return (lambda question: click.confirm(printable(question))) if sys.stdin.isatty() else None

@@ -7,11 +7,11 @@ unknown) and ``split``. Files of a folder are in the order of their names, numbe
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.data.csv_file import read_csv, separator_hint
+from kagglekit.data.label_rows import joined, rows_of, stems_of
 from kagglekit.data.listing import (
     IMAGE_SUFFIXES,
     existing_file,
@@ -23,10 +23,11 @@ from kagglekit.data.listing import (
     suffix_of,
     what_is_there,
 )
+from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -50,8 +51,8 @@ def labels_from_folders(
     if valid is not None and valid.is_dir():
         tables.append(_class_folders(valid, "valid"))
     if test is not None and test.is_dir() and not image_names(test) and subfolders(test):
-        return _joined([*tables, _class_folders(test, "test")])
-    return _joined([*tables, _test_rows(test, suffix)])
+        return joined([*tables, _class_folders(test, "test")])
+    return joined([*tables, _test_rows(test, suffix)])
 
 
 def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -> pd.DataFrame:
@@ -67,8 +68,8 @@ def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -
         UserError: The folder is missing or empty, or some file names do not match the pattern.
     """
     names = _require_some(image_names(images), images)
-    table = _table(_stems(names), [str(images / name) for name in names], _matches(names, pattern), "train")
-    return _joined([table, _test_rows(test, None)])
+    table = rows_of(stems_of(names), [str(images / name) for name in names], _matches(names, pattern), "train")
+    return joined([table, _test_rows(test, None)])
 
 
 def labels_from_csv(
@@ -104,8 +105,8 @@ def labels_from_csv(
             f"its rows name {listing(names, 2) or 'none'}; add rows, remove these images, or skip them in the plugin: "
             "labels_from_csv(..., ignore_unlabelled=True)",
         )
-    table, tests = _table(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
-    return _joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
+    table, tests = rows_of(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
+    return joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
 
 
 def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
@@ -142,13 +143,14 @@ def labels_from_list(
     """
     tables = []
     for split, file in lists.items():
-        lines = existing_file(file).read_text(encoding="utf-8-sig").splitlines()
+        with naming_damage(existing_file(file), "save it as text in UTF-8"):
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         fields = [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
         names = _require_some([line[0] for line in fields], file)
         labels = _second_fields(fields, file) if pattern is None else _matches(names, pattern)
-        ids = names if suffix else _stems(names)
-        tables.append(_table(ids, [str(images / file) for file in _files_of(names, images, suffix)[0]], labels, split))
-    return _joined(tables)
+        ids = names if suffix else stems_of(names)
+        tables.append(rows_of(ids, [str(images / file) for file in _files_of(names, images, suffix)[0]], labels, split))
+    return joined(tables)
 
 
 def _files_of(ids: Sequence[str], folder: Path, suffix: str) -> tuple[list[str], list[str]]:
@@ -179,48 +181,6 @@ def _alone(found: Sequence[str], name: str) -> str:
     return alike[0] if len(alike) == 1 else name
 
 
-def labels_from_mat(
-    labels: Path,
-    splits: Path,
-    *,
-    images: Path,
-    name: str,
-    variables: Mapping[str, str],
-    label_variable: str = "labels",
-    class_names: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Read labels and splits from two MATLAB files (up to version 7).
-
-    Args:
-        labels: The file with the class number of every image, in `label_variable`.
-        splits: The file with the image numbers, from 1, of each split.
-        images: The folder of the images.
-        name: File name by number: ``image_{:05d}.jpg``. Ids are file names without suffix.
-        variables: The split of each variable of `splits`: ``{"trnid": "train", "tstid": "test"}``.
-        label_variable: The variable of `labels` that holds the class numbers.
-        class_names: Names by number, both text; None for the numbers themselves.
-
-    Raises:
-        UserError: A file or variable is missing, an image number has no label, or a class number no name.
-    """
-    numbers = [str(int(number)) for number in _mat_variables(labels, [label_variable])[label_variable]]
-    if class_names is not None:
-        numbers = _named(numbers, class_names)
-    tables = []
-    for variable, images_of in _mat_variables(splits, list(variables)).items():
-        wanted = [int(number) for number in images_of]
-        beyond = [number for number in wanted if not 1 <= number <= len(numbers)]
-        if beyond:
-            raise UserError(
-                f"{splits}: {variable} has image numbers outside 1 to {len(numbers)}, the labelled images: "
-                f"{listing(beyond)}"
-            )
-        names = [name.format(number) for number in wanted]
-        paths = [str(images / file) for file in names]
-        tables.append(_table(_stems(names), paths, [numbers[number - 1] for number in wanted], variables[variable]))
-    return _joined(tables)
-
-
 def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
     """List the test images of a folder.
 
@@ -239,10 +199,10 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
     elif suffix:
         own = {stem_of(name) for name in names if name.endswith(suffix)}
         names = [name for name in names if name.endswith(suffix) or stem_of(name) not in own]
-        ids = _stems(names)
+        ids = stems_of(names)
     else:
-        ids = _stems(names) if suffix is None else names
-    return _table(ids, [str(folder / name) for name in _require_some(names, folder)], None, "test")
+        ids = stems_of(names) if suffix is None else names
+    return rows_of(ids, [str(folder / name) for name in _require_some(names, folder)], None, "test")
 
 
 def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
@@ -252,30 +212,13 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] =
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
     ids = [f"{folder.name}/{label}/{name}" for label, name in images]
     if split == "test":  # only their ids appear in a CSV: the part that identifies each
-        ids = [f"{label}/{stem}" for (label, _), stem in zip(images, _stems(name for _, name in images), strict=True)]
+        ids = [f"{label}/{stem}" for (label, _), stem in zip(images, stems_of(name for _, name in images), strict=True)]
     paths = [str(folder / label / name) for label, name in images]
-    return _table(ids, paths, [label for label, _ in images], split)
+    return rows_of(ids, paths, [label for label, _ in images], split)
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:
-    return _table([], [], None, "test") if test is None or not test.is_dir() else unlabelled_images(test, suffix)
-
-
-def _table(ids: Sequence[str], paths: Sequence[str], labels: Sequence[str | None] | None, split: str) -> pd.DataFrame:
-    import pandas as pd
-
-    columns = {"id": ids, "path": paths, "label": [None] * len(ids) if labels is None else labels}
-    return pd.DataFrame({**columns, "split": [split] * len(ids)}, dtype=object)
-
-
-def _joined(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat(tables, ignore_index=True)
-
-
-def _stems(names: Iterable[str]) -> list[str]:
-    return [stem_of(name) for name in names]
+    return rows_of([], [], None, "test") if test is None or not test.is_dir() else unlabelled_images(test, suffix)
 
 
 def _matches(names: Sequence[str], pattern: str) -> list[str]:
@@ -294,31 +237,6 @@ def _second_fields(lines: Sequence[Sequence[str]], file: Path) -> list[str]:
     if without:
         raise UserError(f"{file} has lines without a label: {listing(without)}", "write each line as: NAME LABEL")
     return [line[1] for line in lines]
-
-
-def _mat_variables(file: Path, wanted: Sequence[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(existing_file(file))
-    except (ValueError, NotImplementedError, TypeError) as error:
-        raise UserError(f"cannot read {file} as a MATLAB file: {error}") from error
-    there = [variable for variable in content if not variable.startswith("__")]
-    for variable in wanted:
-        if variable not in there:
-            raise UserError(f"{file}: {unknown('variable', variable, there)}")
-    return {variable: content[variable].ravel() for variable in wanted}
-
-
-def _named(numbers: Sequence[str], class_names: Mapping[str, str]) -> list[str]:
-    without = sorted({number for number in numbers if number not in class_names}, key=int)
-    if without:
-        raise UserError(f"class numbers without a name: {listing(without)}")
-    used = sorted(class_names[number] for number in set(numbers))
-    twice = sorted({name for name, other in pairwise(used) if name == other})
-    if twice:
-        raise UserError(f"several class numbers have the same name: {listing(twice)}")
-    return [class_names[number] for number in numbers]
 
 
 def _require_some(names: list[str], where: Path) -> list[str]:

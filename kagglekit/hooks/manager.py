@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 import importlib.util
-import os
 import sys
 from dataclasses import replace
 from hashlib import sha256
@@ -27,6 +26,7 @@ import pluggy
 from kagglekit.hooks import specs as hookspecs
 from kagglekit.hooks.failures import plugin_failure
 from kagglekit.hooks.requires import check_requires
+from kagglekit.hooks.trust import is_path, note_loaded, trusted_plugin
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
         UserError: There is no such file.
         PluginError: The competition or one of kagglekit's own plugins is broken, or two plugins share the name.
     """
-    source = _find_file(competition) if _is_path(competition) else _find_entry(competition)
+    source = _find_file(competition) if is_path(competition) else _find_entry(competition)
+    if isinstance(source, Path):
+        note_loaded(source, source.read_bytes())
     plugin = _describe(source, "competition")
     manager = _new_manager()
     shared = _add_shared(manager, disable)
@@ -65,9 +67,10 @@ def load_for(run: Run) -> Plugins:
     """Load the plugins of a run: its competition's, and the shared ones except those it disabled.
 
     Raises:
+        UntrustedPlugin: Its plugin file may not be imported (see `kagglekit.hooks.trust`).
         UserError: As in `load`.
     """
-    return load(run.info().plugin, disabled_in(run))
+    return load(trusted_plugin(run.info().plugin), disabled_in(run))
 
 
 def disabled_in(run: Run) -> tuple[str, ...]:
@@ -156,10 +159,6 @@ def _import_file(path: Path) -> ModuleType:
 
 def _module_name(path: Path) -> str:
     return f"kagglekit_file_{path.stem}"
-
-
-def _is_path(competition: str) -> bool:
-    return competition.endswith(".py") or "/" in competition or os.sep in competition
 
 
 def _find_file(competition: str) -> Path:

@@ -105,8 +105,8 @@ class Kaggle:
         response = self._ask("get_competition", slug, competition_name=slug)
         return Facts(
             slug=slug,
-            title=response.title or slug,
-            metric=response.evaluation_metric or "",
+            title=_line(response.title) or slug,
+            metric=_line(response.evaluation_metric),
             deadline=response.deadline.replace(tzinfo=UTC) if response.deadline else None,
             entered=bool(response.user_has_entered),
             daily=response.max_daily_submissions or 0,
@@ -176,7 +176,7 @@ class Kaggle:
         response = self._call(
             "create_submission", competition_name=slug, blob_file_tokens=blob, submission_description=description
         )
-        return response.ref, response.message
+        return response.ref, _line(response.message)
 
     def submission(self, ref: int) -> Submission:
         """Fetch one submission.
@@ -261,10 +261,15 @@ def _submission(response: Any) -> Submission:
         status=response.status.name.lower(),
         public=_score(response.public_score),
         private=_score(response.private_score),
-        error=response.error_description,
+        error=_line(response.error_description),
         file_name=response.file_name,
         date=response.date.isoformat(timespec="seconds") + "Z" if response.date else "",
     )
+
+
+def _line(text: str | None) -> str:
+    """Return a text of Kaggle on one line, so that no part of it looks like a line of ours."""
+    return " ".join((text or "").split())
 
 
 def _score(text: str) -> float | None:

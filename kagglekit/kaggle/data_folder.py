@@ -238,7 +238,7 @@ def _unpack(file: Path, unpacked: Path, options: DownloadOptions) -> None:
     except BrokenArchive as error:
         with _system_errors(f"cannot remove the broken file {file}", "remove it"):
             file.unlink()
-        raise BrokenArchive(error.what, f"run the same command again: it fetches {file.name} anew") from error
+        raise BrokenArchive(error.what, f"run the same command again: it downloads {file.name} once more") from error
     except BadArchive as error:
         hint = f"the archive is kept but not used; to fetch it again, remove {file}"
         raise BadArchive(error.what, hint) from error

@@ -16,6 +16,7 @@ from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError
+from kagglekit.system.printable import printable
 from kagglekit.system.signals import deferred_stop, stop_if_asked
 
 TIMEOUT = 300.0  # s without a response
@@ -154,7 +155,7 @@ def _status_command(run: Run | None, ref: int) -> str:
 
 def _report_local_score(target: Target, display: Display) -> None:
     """Show the local test score in place of an upload."""
-    display.report(f"{target.title} is not on Kaggle: nothing to upload")
+    display.report(f"{printable(target.title)} is not on Kaggle: nothing to upload")
     if target.run is None:
         display.report(f"{target.file} is not scored: only runs are, when they finish")
         return

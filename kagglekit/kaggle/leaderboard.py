@@ -127,7 +127,7 @@ def _keep(text: str, file: Path, warn: Callable[[str], None]) -> None:
 
 
 def _unzipped(content: bytes, slug: str) -> str:
-    """Return the CSV in a zip file, with memory for no more than `MAX_SIZE`, whatever the file says of itself."""
+    """Return the CSV in a zip file; read at most `MAX_SIZE` bytes, whatever size the file claims."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             member = next((each for each in archive.infolist() if each.filename.endswith(".csv")), None)

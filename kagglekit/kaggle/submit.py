@@ -141,7 +141,7 @@ def _create(package: Package, kaggle: Kaggle, blob: str, entry: dict[str, Any]) 
     """Create the submission; if Kaggle's response is lost, look for it before sending anything again.
 
     Only a clear refusal counts as one: after any other error the submission may exist. The entry is written before
-    each attempt, so that the next command knows of it whatever happens to this one.
+    each attempt, so that the next command knows about it even after a kill.
     """
     retry = kaggle.retry.fresh()
     description = f"[{entry['token']}] {package.message}"[:MAX_MESSAGE]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from kagglekit.data.location import existing_data
 from kagglekit.hooks.calls import Hooks
-from kagglekit.hooks.manager import competition_names, load
+from kagglekit.hooks.manager import competition_names, load, load_for
+from kagglekit.hooks.trust import UntrustedPlugin
 from kagglekit.kaggle.ledger import record_of_file
 from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
@@ -207,10 +208,16 @@ def _short_name(competition: str) -> str:
 
 
 def _data_of(target: Target) -> Path | None:
-    """Return the run's own data folder if it still exists, else the competition's usual place."""
+    """Return the run's own data folder if it still exists, else the competition's usual place.
+
+    None where the plugin file of a run may not be imported, since only the plugin knows that place.
+    """
     if target.run and (own := target.run.info().data_folder):
         return own
-    plugins = load(target.plugin)
+    try:
+        plugins = load_for(target.run) if target.run else load(target.plugin)
+    except UntrustedPlugin:
+        return None
     return existing_data(Hooks(plugins).competition(), plugins.competition)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from kagglekit.hooks.trust import trusted_plugin
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
@@ -60,11 +61,12 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
         fresh: Whether it begins again, from its initial weights; otherwise a checkpoint has its weights.
 
     Raises:
-        UserError: It was interrupted before it recorded the request.
+        UserError: It was interrupted before it recorded the request, or its plugin file may not be imported.
     """
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
     values = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
+    values["competition"] = trusted_plugin(info.request.competition)
     request = Request(**values, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
 

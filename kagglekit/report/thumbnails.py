@@ -16,6 +16,7 @@ from PIL import Image
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
+from kagglekit.hooks.trust import UntrustedPlugin
 from kagglekit.report import rows
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
@@ -81,6 +82,9 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:
         hooks = Hooks(load_for(run))
+    except UntrustedPlugin:
+        missing = "No thumbnails: the plugin file is not imported (kagglekit report RUN --plugin FILE)."
+        return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
     return Thumbnails(there, hooks.read_image)

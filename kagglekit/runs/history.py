@@ -237,11 +237,7 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
 
 
 def _stage(fields: Mapping[str, Any]) -> Stage:
-    """Return a stage of any version, without unknown fields; invalid values are kept.
-
-    Raises:
-        ValueError: It would have more epochs than any stage has.
-    """
+    """Return a stage of any version, unchecked but for the number of its epochs (ValueError)."""
     stage = Stage.model_construct(**fields)
     few = stage.cycles <= MOST_CYCLES and max(stage.cycle_len, stage.cycle_mult) <= MOST_EPOCHS
     if not few or stage.epochs > MOST_EPOCHS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from typing import TypeVar
 
 from rich.cells import cell_len, set_cell_size
@@ -15,9 +16,24 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable, printable_lines
+from kagglekit.system.signals import stop_for_closed_output
 
 T = TypeVar("T")
+
+
+class OutputConsole(Console):
+    """A console that ends the program in an orderly way when its output is closed."""
+
+    def on_broken_pipe(self) -> None:
+        """Interrupt the program; what it still has to say goes to standard error."""
+        del self._buffer[:]
+        with suppress(OSError, ValueError):  # or the text that Python still buffers would fail again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        if self.file is not sys.stderr and sys.stderr is not None:
+            self.file = sys.stderr
+        stop_for_closed_output()
 
 
 @dataclass(frozen=True)
@@ -28,13 +44,13 @@ class Display:
 
     def report(self, text: str) -> None:
         """Print a line."""
-        self.console.print(printable_lines(text), markup=False)
+        self._print(printable_lines(text))
 
     say = report  # its name in plugins written for the first 0.1
 
     def warn(self, text: str) -> None:
         """Print a warning."""
-        self.console.print(f"warning: {printable_lines(text)}", style="yellow", markup=False)
+        self._print(f"warning: {printable_lines(text)}", style="yellow")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
         """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated."""
@@ -43,7 +59,14 @@ class Display:
         for block in _blocks(widths, keys, self.console.width if self.console.is_terminal else sys.maxsize):
             for number, line in enumerate(lines):
                 text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
-                self.console.print(text, style=None if number else "bold", markup=False, soft_wrap=True)
+                self._print(text, style=None if number else "bold", soft_wrap=True)
+
+    def _print(self, text: str, style: str | None = None, soft_wrap: bool | None = None) -> None:
+        try:
+            self.console.print(text, style=style, markup=False, soft_wrap=soft_wrap)
+        except OSError as error:
+            hint = "free some disk space, or write the output elsewhere"
+            raise UserError(f"cannot write the output: {error.strerror or error}", hint) from error
 
     @contextmanager
     def bar(self, what: str, total: int | None, unit: str = "images") -> Iterator[Bar]:
@@ -107,11 +130,11 @@ class Bar:
 
 def for_people(json_output: bool) -> Display:
     """Return a display on standard output, or on standard error where standard output carries JSON."""
-    stream = sys.stderr if json_output else sys.stdout
+    stream = (sys.stderr if json_output else sys.stdout) or StringIO()  # None: the caller has closed it
     if isinstance(stream, TextIOWrapper):  # no run may fail because a terminal cannot show a character
         stream.reconfigure(errors="replace")
     terminal = stream.isatty()  # rich alone would obey FORCE_COLOR, and write bars to log files
-    return Display(Console(file=stream, force_terminal=terminal, soft_wrap=True, highlight=False, emoji=False))
+    return Display(OutputConsole(file=stream, force_terminal=terminal, soft_wrap=True, highlight=False, emoji=False))
 
 
 def amount(n: float, unit: str = "bytes") -> str:

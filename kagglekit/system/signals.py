@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -28,8 +29,24 @@ class Stopped(KeyboardInterrupt):
         self.exit_code = 128 + number
 
 
+class OutputClosed(Stopped):
+    """Nobody reads the output any more, as after ``kagglekit run ... | head``."""
+
+    def __init__(self) -> None:
+        KeyboardInterrupt.__init__(self, "interrupted: the output was closed")
+        self.exit_code = 1
+
+
+def stop_for_closed_output() -> NoReturn:
+    """End as for Ctrl-C where work can be interrupted, so that it can be resumed; else exit without a word."""
+    if _asked.stoppable:
+        raise OutputClosed
+    raise SystemExit(1)
+
+
 @dataclass
 class _Asked:
+    stoppable: bool = False
     deferred: bool = False
     number: int = 0
 
@@ -48,12 +65,13 @@ def stoppable() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     handled = [number for number in SIGNALS if before[number] not in (signal.SIG_IGN, None)]
-    _asked.deferred, _asked.number = False, 0
+    _asked.stoppable, _asked.deferred, _asked.number = True, False, 0
     for number in handled:
         signal.signal(number, _ask)
     try:
         yield
     finally:
+        _asked.stoppable = False
         for number in handled:
             signal.signal(number, before[number])
 

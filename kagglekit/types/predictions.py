@@ -6,13 +6,13 @@ Rows are found by id, never by position.
 
 from __future__ import annotations
 
-import zipfile
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.system.files import replacing
 
@@ -198,5 +198,7 @@ def load_predictions(path: Path) -> pd.DataFrame:
             return make_predictions(ids, classes, stored["probabilities"])
     except FileNotFoundError:
         raise UserError(f"there are no predictions at {path}", "predict again with that run") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"cannot read predictions from {path}: {error}", "delete it and predict again") from error
+    except (*BROKEN, OSError, MemoryError) as error:
+        raise UserError(
+            f"cannot read predictions from {path}: {reason(error)}", "delete it and predict again"
+        ) from error

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.hooks.manager import disabled_in
+from kagglekit.hooks.trust import record_plugin, trusted_plugin
+from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
@@ -86,7 +88,7 @@ def _member(run: Run, info: MemberInfo) -> Member:
 def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
     return make_plan(
         Request(
-            first.info.plugin,
+            trusted_plugin(first.info.plugin),
             data=request.data or first.info.data_folder,
             sample=first.info.sample_file,
             recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
@@ -139,10 +141,12 @@ def _check_same_images(members: Sequence[Member]) -> None:
 
 
 def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> None:
-    copied = ("competition", "plugin", "title", "slug", "metric", "classes", "versions")
+    record_plugin(plan.request.competition)
+    copied = ("competition", "title", "slug", "metric", "classes", "versions")
     record.update(
         status="running",
         **{name: getattr(runs[0].info, name) for name in copied},
+        plugin=plugin_name(plan.request.competition),
         data=str(plan.data),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         disable=plan.request.disable,

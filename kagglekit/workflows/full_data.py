@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from kagglekit.hooks.manager import disabled_in
+from kagglekit.hooks.trust import trusted_plugin
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.plan import Plan
@@ -41,7 +42,7 @@ def full_request(request: Request) -> Request:
     _check(finished)
     return replace(
         request,
-        competition=request.competition or info.plugin,
+        competition=request.competition or trusted_plugin(info.plugin),
         data=request.data or info.data_folder,
         sample=request.sample or info.sample_file,
         recipe=full_recipe(as_found(finished)),

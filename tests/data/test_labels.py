@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from kagglekit import (
@@ -286,6 +289,76 @@ def test_missing_mat_variables_and_labels_are_named(tmp_path: Path) -> None:
     mats[0].write_text("no MATLAB file at all, but long enough to have a header of 128 bytes" * 3)
     with pytest.raises(UserError, match=r"cannot read .*labels.mat as a MATLAB file"):
         labels_from_mat(*mats, images=folder, name="{}.jpg", variables={"trnid": "train"})
+
+
+def test_mat_variables_that_are_no_whole_numbers_are_named(tmp_path: Path) -> None:
+    folder = mat_files(tmp_path)
+    mats = folder / "labels.mat", folder / "setid.mat"
+    for values in (np.array([[1.5, 2, 3, 4]]), np.array(["a", "b"]), np.array([[np.nan]]), {"a": 1}):
+        savemat(folder / "labels.mat", {"labels": values})
+        with pytest.raises(UserError, match=r"labels.mat: labels does not hold whole numbers"):
+            labels_from_mat(*mats, images=folder, name="{}.jpg", variables=SPLITS)
+
+
+def refusal(call: Callable[[], object]) -> str | None:
+    try:
+        call()
+    except UserError as error:
+        return error.what
+    return None
+
+
+@settings(max_examples=150, deadline=None)
+@given(where=st.integers(0, 400), new=st.binary(min_size=1, max_size=8), compressed=st.booleans())
+def test_damage_anywhere_in_a_mat_file_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, where: int, new: bytes, compressed: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("mat")
+    savemat(folder / "labels.mat", {"labels": np.array([[1, 2, 1, 2]])}, do_compression=compressed)
+    savemat(folder / "setid.mat", {"trnid": np.array([[1, 2]]), "tstid": np.array([[3, 4]])})
+    raw = bytearray((folder / "labels.mat").read_bytes())
+    raw[where : where + len(new)] = new
+    (folder / "labels.mat").write_bytes(raw)
+    mats = folder / "labels.mat", folder / "setid.mat"
+    what = refusal(lambda: labels_from_mat(*mats, images=folder, name="{}.jpg", variables=SPLITS))
+    assert what is None or "labels.mat" in what or "setid.mat" in what  # numbers beyond the labels
+
+
+@settings(max_examples=100, deadline=None)
+@given(content=st.binary(max_size=100))
+def test_any_list_file_is_read_or_refused_by_name(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.mktemp("list") / "train.txt"
+    file.write_bytes(content)
+    what = refusal(lambda: labels_from_list({"train": file}, images=file.parent, suffix=".jpg"))
+    assert what is None or "train.txt" in what
+
+
+def test_a_list_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_bytes("käfer ant\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"cannot read .*train.txt: it is not UTF-8 text \(byte 0xe4\)"):
+        labels_from_list({"train": tmp_path / "train.txt"}, images=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,label,label\n1,a,b\n", "labels.csv has 2 columns named 'label'"),
+        ("id;label\n1;a\n", r"unknown column 'id'.*\nit looks separated by semicolons"),
+        ("id,label\n1,a,x\n", "more fields than its header"),
+    ],
+)
+def test_columns_that_nobody_can_guess_are_named(tmp_path: Path, text: str, message: str) -> None:
+    files(tmp_path, "train/1.jpg")
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(UserError, match=message):
+        labels_from_csv(tmp_path / "labels.csv", images=tmp_path / "train", suffix=".jpg", label_column="label")
+
+
+def test_commas_at_the_end_of_all_rows_are_ignored(tmp_path: Path) -> None:
+    files(tmp_path, "train/1.jpg", "train/2.jpg")
+    (tmp_path / "labels.csv").write_text("id,label\n1,a,\n2,b,\n")
+    table = labels_from_csv(tmp_path / "labels.csv", images=tmp_path / "train", suffix=".jpg")
+    assert table[["id", "label"]].to_numpy().tolist() == [["1", "a"], ["2", "b"]]
 
 
 def test_test_images_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:

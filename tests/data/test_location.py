@@ -100,7 +100,7 @@ def test_a_broken_archive_in_the_archive_has_the_outer_one_fetched_anew(tmp_path
     fetched(folder, "fish.zip", zip_of(**{"labels.csv": b"1", "train.zip": inner}))
     with pytest.raises(UserError, match=r"cannot unpack .*train\.zip.*") as caught:
         get(folder, "fish.zip")
-    assert caught.value.hint == "run the same command again: it fetches fish.zip anew"
+    assert caught.value.hint == "run the same command again: it downloads fish.zip once more"
     assert not folder.exists()
     with pytest.raises(Asked):
         get(folder, "fish.zip")

@@ -148,9 +148,9 @@ def test_without_a_kaggle_folder_linux_looks_in_the_config_folder(home: Path) ->
 def test_a_file_that_cannot_be_used_is_reported(home: Path, name: str, content: object, problem: str) -> None:
     write(home, name, content)
     assert find_credentials() == []
-    (told,) = credential_problems()
-    assert told.startswith(problem)
-    assert told in no_credentials().what
+    (found,) = credential_problems()
+    assert found.startswith(problem)
+    assert found in no_credentials().what
 
 
 def test_a_utf_16_kaggle_json_is_named(home: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_token_file_that_cannot_be_read_is_reported_and_in_effect(home: Path) 
         "~/.kaggle/access_token",
         "~/.kaggle/access_token.txt",
     ]
-    assert [told.partition(":")[0] for told in credential_problems()] == [
+    assert [found.partition(":")[0] for found in credential_problems()] == [
         "~/.kaggle/access_token cannot be read",
         "~/.kaggle/access_token.txt cannot be read",
     ]
@@ -249,8 +249,8 @@ def test_a_variable_that_holds_no_token_is_reported_and_in_effect(
 ) -> None:
     monkeypatch.setenv("KAGGLE_API_TOKEN", value)
     assert [found.source for found in find_credentials()] == ["$KAGGLE_API_TOKEN"]
-    (told,) = credential_problems()
-    assert told.startswith(problem)
+    (found,) = credential_problems()
+    assert found.startswith(problem)
 
 
 def test_a_variable_that_names_an_empty_file_hides_the_other_tokens(
@@ -278,9 +278,9 @@ def test_a_variable_with_a_name_alone_is_reported(monkeypatch: pytest.MonkeyPatc
 def test_a_token_under_the_wrong_name_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_TOKEN", TOKENS["misnamed"])
     assert find_credentials() == []
-    (told,) = credential_problems()
-    assert "$KAGGLE_TOKEN instead of a key" in told
-    assert TOKENS["misnamed"] not in told
+    (found,) = credential_problems()
+    assert "$KAGGLE_TOKEN instead of a key" in found
+    assert TOKENS["misnamed"] not in found
 
 
 def test_every_secret_is_masked_wherever_it_stands(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

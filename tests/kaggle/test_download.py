@@ -95,7 +95,7 @@ def test_a_file_damaged_once_is_fetched_once_more_from_the_start(host: Host, fil
 
 
 def test_a_slow_transfer_is_not_given_up(host: Host, file: Path) -> None:
-    """It takes longer than the patience lasts, then is cut; the rest is fetched all the same."""
+    """It takes longer than the timeout and is cut; the rest is fetched anyway."""
 
     def slow(handler: Handler) -> None:
         handler.send(200, [("Content-Length", str(len(CONTENT))), *facts(host)])

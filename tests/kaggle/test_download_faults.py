@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("download_server")
 
 
 @pytest.mark.parametrize(
-    ("where", "kind", "details", "told"),
+    ("where", "kind", "details", "reported"),
     [
         ("DownloadDataFiles", 429, {"retry_after": 1}, "HTTP 429"),
         ("DownloadDataFiles", "no response", {}, "no response"),
@@ -28,10 +28,10 @@ pytestmark = pytest.mark.usefixtures("download_server")
         (STORAGE, "corrupt", {"after": 5000}, "damaged file"),
     ],
 )
-def test_a_temporary_error_is_reported_in_one_line(server, tmp_path, where, kind, details, told):
+def test_a_temporary_error_is_reported_in_one_line(server, tmp_path, where, kind, details, reported):
     server.fault(where, kind, **details)
     done = succeed(server, tmp_path, "download", "dog-breed", "--timeout", 10)
-    assert re.search(rf"recovered from .*{told}", done.stdout), done.stdout
+    assert re.search(rf"recovered from .*{reported}", done.stdout), done.stdout
     assert is_complete(tmp_path)
 
 
@@ -85,7 +85,7 @@ def test_a_killed_download_is_resumed(server, tmp_path):
 def test_one_killed_while_it_unpacks_fetches_nothing_again(server, tmp_path):
     workshop = tmp_path / "data" / ".dog-breed.download"
     (workshop / "unpacked" / "train").mkdir(parents=True)
-    (workshop / "unpacked" / "train" / "half.jpg").write_bytes(b"half a picture")
+    (workshop / "unpacked" / "train" / "half.jpg").write_bytes(b"half an image")
     (workshop / f"{SLUG}.zip").write_bytes(dog_breed())  # it gets this name when it is whole
     succeed(server, tmp_path, "download", "dog-breed", credentials="none")
     assert is_complete(tmp_path)

@@ -79,7 +79,7 @@ LASTING: dict[str, tuple[Action, str]] = {
     "503": (status(503), "HTTP 503, for 1 s"),
     "closed": (Handler.close, "connection closed, for 1 s"),
     "no response": (silence, "no response, for 1 s"),
-    "no patience": (status(429, Retry_After="700"), "HTTP 429\nthe host asks to retry in 11 min 40 s"),
+    "too late": (status(429, Retry_After="700"), "HTTP 429\nthe host asks to retry in 11 min 40 s"),
     "denied": (status(403), "HTTP 403"),
     "missing": (status(404), "HTTP 404"),
     "strange": (status(204), "HTTP 204"),

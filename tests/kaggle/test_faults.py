@@ -1,4 +1,4 @@
-"""What goes over the wire when things go wrong, and when they go on after that."""
+"""Requests and responses on the wire when errors happen, and after them."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_a_broken_upload_is_resumed_after_a_query(
         session.put(address, data=content, timeout=10)
     early = call(session, "CreateSubmission", competitionName=SLUG, blobFileTokens=token)
     assert (early.status_code, server.submissions[SLUG]) == (400, [])
-    told = session.put(address, headers=question, timeout=10)
-    assert (told.status_code, told.headers["Range"]) == (308, "bytes=0-3999")
+    response = session.put(address, headers=question, timeout=10)
+    assert (response.status_code, response.headers["Range"]) == (308, "bytes=0-3999")
     rest = {"Content-Range": f"bytes 4000-{len(content) - 1}/{len(content)}"}
     server.fault("PUT", 503)
     assert session.put(address, data=content[4000:], headers=rest, timeout=10).status_code == 503

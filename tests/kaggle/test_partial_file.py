@@ -1,4 +1,4 @@
-"""What has arrived of a file, and how it is gone on with: kagglekit.kaggle.download and part."""
+"""The received bytes of a file, and resuming from them: kagglekit.kaggle.download and partial_file."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ WRONG_PARTS: dict[str, Action] = {
     "begins after": lambda handler: rest(handler, HALF + 1),
     "ends before": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END - 1}/{END + 1}"),
     "other size": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END + 1}/{END + 2}"),
-    "longer than told": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END + 1}/*"),
+    "longer than announced": lambda handler: rest(handler, HALF, f"bytes {HALF}-{END + 1}/*"),
     "nonsense": lambda handler: rest(handler, HALF, "octets 1-2"),
-    "untold": lambda handler: handler.send(206, [("Content-Length", "9")], bytes(9)),
+    "without a range": lambda handler: handler.send(206, [("Content-Length", "9")], bytes(9)),
 }
 
 

@@ -30,13 +30,13 @@ def test_refusals_come_in_the_form_asked_for(
     server: KaggleServer, solution: dict[str, str], session: requests.Session
 ) -> None:
     server.play.contests[SLUG].verified = False
-    told = {}
+    received = {}
     for form in ("message", "error", "bare"):
         server.play.form = form
-        told[form] = call(session, "DownloadDataFiles", competitionName=SLUG).json()
-    assert "phone" in told["message"]["message"]
-    assert told["error"]["error"] == {**told["message"], "status": "PERMISSION_DENIED"}
-    assert told["bare"] == {"code": 403, "message": "Forbidden"}
+        received[form] = call(session, "DownloadDataFiles", competitionName=SLUG).json()
+    assert "phone" in received["message"]["message"]
+    assert received["error"]["error"] == {**received["message"], "status": "PERMISSION_DENIED"}
+    assert received["bare"] == {"code": 403, "message": "Forbidden"}
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_scores_are_the_metrics_and_private_ones_wait_for_the_deadline(
     contest = server.add_competition(SLUG, tmp_path / "real", solution, positive="dog", polls=0)
     rows = [f"{image},{0.8 if label == 'dog' else 0.4}" for image, label in reversed(solution.items())]
     ref = submit(session, "\n".join(["id,label", *rows]).encode()).json()["ref"]
-    told = call(session, "GetSubmission", ref=ref).json()
-    assert told["publicScore"] == told["privateScore"] == "0.36698"  # -(log 0.8 + log 0.6) / 2
+    received = call(session, "GetSubmission", ref=ref).json()
+    assert received["publicScore"] == received["privateScore"] == "0.36698"  # -(log 0.8 + log 0.6) / 2
     contest.deadline = datetime(2099, 1, 1, tzinfo=UTC)
     assert call(session, "GetSubmission", ref=ref).json()["privateScore"] == ""
 
@@ -90,9 +90,9 @@ def test_a_malformed_file_becomes_an_error_with_its_reason(
 ) -> None:
     server.play.contests[SLUG].polls = 0
     ref = submit(session, change((tmp_path / "given.csv").read_text()).encode()).json()["ref"]
-    told = call(session, "GetSubmission", ref=ref).json()
-    assert (told["status"], told["publicScore"]) == ("ERROR", "")
-    assert told["errorDescription"].startswith(words)
+    received = call(session, "GetSubmission", ref=ref).json()
+    assert (received["status"], received["publicScore"]) == ("ERROR", "")
+    assert received["errorDescription"].startswith(words)
 
 
 def test_lists_have_pages_and_the_newest_submission_comes_first(

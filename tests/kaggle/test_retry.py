@@ -1,4 +1,4 @@
-"""How long faults are put up with: kagglekit.kaggle.retry."""
+"""Which errors are retried, and for how long: kagglekit.kaggle.retry."""
 
 from __future__ import annotations
 

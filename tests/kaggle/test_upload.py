@@ -1,4 +1,4 @@
-"""Files sent over real sockets, to a host that fails as told: kagglekit.kaggle.upload."""
+"""Files sent over real sockets, to a host that fails as scripted: kagglekit.kaggle.upload."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_last_error_is_raised_when_time_is_used_up(host: Host, csv: Path, fa
 
 
 def test_a_slow_connection_is_no_error(host: Host, tmp_path: Path) -> None:
-    """The host takes longer than the patience lasts, then cuts; the rest is sent all the same."""
+    """The host takes longer than the timeout, then cuts the connection; the rest is sent anyway."""
     content = os.urandom(1 << 24)
     (tmp_path / "large.csv").write_bytes(content)
 

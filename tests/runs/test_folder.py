@@ -79,5 +79,5 @@ def test_a_file_is_whole_or_absent(tmp_path):
 def test_a_recipe_that_cannot_be_read_is_reported(tmp_path, text):
     run = make(tmp_path)
     run.recipe_file.write_text(text)
-    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version"):
+    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or written by another version"):
         run.recipe()

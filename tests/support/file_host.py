@@ -105,9 +105,9 @@ def serve(handler: Handler) -> None:
         rest(handler, int(start[1]))
 
 
-def rest(handler: Handler, start: int, told: str = "") -> None:
+def rest(handler: Handler, start: int, announced: str = "") -> None:
     content = handler.host.content[start:]
-    where = told or f"bytes {start}-{len(handler.host.content) - 1}/{len(handler.host.content)}"
+    where = announced or f"bytes {start}-{len(handler.host.content) - 1}/{len(handler.host.content)}"
     headers = [("Content-Range", where), ("Content-Length", str(len(content))), *facts(handler.host)]
     handler.send(206, headers, content)
 

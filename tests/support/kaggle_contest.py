@@ -204,7 +204,7 @@ class Contest:
 
 
 class Malformed(Exception):
-    """A submission that can't be scored, in words like Kaggle's."""
+    """A submission that cannot be scored; the message is like Kaggle's."""
 
 
 def _cells(header: list[str], row: list[str], line: int) -> dict[str, str]:

@@ -22,7 +22,7 @@ class Stored:
 
     Attributes:
         content: Its bytes.
-        signed: Whether that takes a signed address; else anybody may, and no hashes are told.
+        signed: Whether it needs a signed address; other files are open, without hashes.
     """
 
     content: bytes
@@ -149,8 +149,8 @@ def _state(upload: Upload) -> Answer:
     if arrived > upload.size:
         return xml_refusal(400, "InvalidArgument", "more bytes than were announced")
     if upload.complete:
-        told = b64encode(md5(upload.content, usedforsecurity=False).digest()).decode()
-        return json_answer({"name": upload.name, "size": str(arrived), "md5Hash": told})
+        digest = b64encode(md5(upload.content, usedforsecurity=False).digest()).decode()
+        return json_answer({"name": upload.name, "size": str(arrived), "md5Hash": digest})
     return Answer(308, b"", (("Range", f"bytes=0-{arrived - 1}"),) if arrived else ())
 
 

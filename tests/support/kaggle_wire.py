@@ -67,10 +67,10 @@ def refusal(status: int, message: str, form: str) -> Answer:
     """Return a refusal in one of Kaggle's formats.
 
     Args:
-        status: Of HTTP.
-        message: Its words.
-        form: ``message`` ({"code", "message"}), ``error`` ({"error": {...}}), ``bare`` (no words but the status's own)
-            or ``html`` (a page, as the balancer before Kaggle sends it).
+        status: The HTTP status.
+        message: The message.
+        form: ``message`` ({"code", "message"}), ``error`` ({"error": {...}}), ``bare`` (only the status's phrase)
+            or ``html`` (a page, as the load balancer before Kaggle sends it).
     """
     phrase = HTTPStatus(status).phrase
     if form == "html":

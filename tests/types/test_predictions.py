@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 
 import numpy as np
@@ -195,3 +196,17 @@ def test_unreadable_predictions_are_named(tmp_path) -> None:
     for name in ("other", "cut", "empty", "text", "array"):
         with pytest.raises(UserError, match=rf"cannot read predictions from .*{name}\.npz"):
             load_predictions(tmp_path / f"{name}.npz")
+
+
+@settings(max_examples=150, deadline=None)
+@given(where=st.integers(0, 800), new=st.binary(min_size=1, max_size=8))
+def test_damage_anywhere_in_predictions_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, where: int, new: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("damaged") / "ensemble-test.npz"
+    save_predictions(random_table(3, 0), file)
+    raw = bytearray(file.read_bytes())
+    raw[where : where + len(new)] = new
+    file.write_bytes(raw)
+    with suppress(UserError):
+        load_predictions(file)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import shutil
-import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +17,7 @@ from kagglekit.data.archive.destination import Place, printable
 from kagglekit.data.archive.tar_files import tar_steps
 from kagglekit.data.archive.zip_files import zip_steps
 from kagglekit.data.listing import existing_file
+from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.fingerprints import fingerprint
@@ -74,14 +72,14 @@ def _steps(place: Place) -> Iterator[int]:
         raise UserError(
             f"cannot unpack {place.archive} into {place.folder}{at}: {error.strerror}", place.elsewhere
         ) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise _broken(place, error) from error
 
 
 def _broken(place: Place, error: Exception) -> BrokenArchive:
     where = f", at {printable(place.member)}" if place.member else ""
     return BrokenArchive(
-        f"cannot unpack {place.archive}{where}: {printable(str(error))}", "download it again, or unpack it yourself"
+        f"cannot unpack {place.archive}{where}: {reason(error)}", "download it again, or unpack it yourself"
     )
 
 
@@ -100,18 +98,6 @@ def _kind(archive: Path) -> str:
 
 
 _SIGNS = {"zip": b"PK", "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
-_BROKEN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,  # unknown compressions
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
 
 
 def extract_nested(folder: Path, display: Display | None = None) -> int:

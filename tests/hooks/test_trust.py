@@ -1,0 +1,235 @@
+"""run.json names a plugin file: it is imported only if the user named it, or used it here with the same content."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import kagglekit
+from kagglekit import Run, UserError
+from kagglekit.cli import cli
+from kagglekit.hooks import trust
+from kagglekit.hooks.manager import load, load_for
+from kagglekit.hooks.trust import UntrustedPlugin, plugin_named, record_plugin, trusted_plugin
+
+PLUGIN = """from kagglekit import Competition, hookimpl, labels_from_folders
+@hookimpl
+def kagglekit_competition(): return Competition(title="Two colours", slug="two-colours", metric="log_loss")
+@hookimpl
+def kagglekit_labels(data): return labels_from_folders(data / "train", test=data / "test")
+"""
+TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
+TINY += ["--set", "tta=0", "--set", "stage.*.batch_size=8", "--precision", "fp32", "--device", "cpu"]
+
+
+def hostile(marker: Path) -> str:
+    return f"{PLUGIN}\nfrom pathlib import Path\nPath({str(marker)!r}).touch()\n"
+
+
+def ask(*arguments: object) -> Result:
+    """Call the command line as a process of its own would: it knows no plugin file yet."""
+    trust._loaded.clear()
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    names = [f"train/{name}/{number}.png" for name in ("ant", "bee") for number in range(6)]
+    for number, name in enumerate([*names, *(f"test/{number}.png" for number in range(3))]):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(data: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """Return a folder with a plugin file and two runs made with it."""
+    place = tmp_path_factory.mktemp("made")
+    (place / "two.py").write_text(PLUGIN)
+    for seed in ("0", "1"):
+        done = ask("run", place / "two.py", "--data", data, "--out", place / "runs", "--name", seed, *TINY)
+        assert done.exit_code == 0, done.output
+    return place
+
+
+@pytest.fixture
+def place(made: Path) -> Path:
+    """Return that folder with the plugin as it was."""
+    (made / "two.py").write_text(PLUGIN)
+    return made
+
+
+def runs_in(place: Path) -> list[Path]:
+    return sorted((place / "runs" / "two").iterdir())
+
+
+def sent(place: Path, to: Path, marker: Path) -> Path:
+    """Return a run as an attacker would send it: its own folder has the plugin that its run.json names."""
+    run = to / "runs" / "two" / "sent"
+    shutil.copytree(runs_in(place)[0], run)
+    (run / "plugin.py").write_text(hostile(marker))
+    facts = json.loads((run / "run.json").read_text())
+    facts["plugin"] = facts["request"]["competition"] = str(run / "plugin.py")
+    (run / "run.json").write_text(json.dumps(facts))
+    return run
+
+
+def commands(run: Path, data: Path, out: Path) -> dict[str, list[object]]:
+    image = data / "test" / "0.png"
+    return {
+        "predict": ["predict", run, image, "--device", "cpu"],
+        "predict --submission": ["predict", run, "--submission", out / "s.csv", "--data", data, "--device", "cpu"],
+        "report": ["report", run, "--data", data],
+        "full": ["run", "--full", run, "--out", out, "--precision", "fp32", "--device", "cpu"],
+        "blend": ["blend", run, run.parent / "other", "--ensemble", "mean", "--data", data, "--out", out],
+        "resume": ["resume", run, "--data", data],
+    }
+
+
+NAMES = sorted(commands(Path(), Path(), Path()))
+
+
+def prepared(name: str, run: Path, place: Path) -> None:
+    """Add what a command needs: a second run to blend with, a run that is not finished."""
+    if name == "blend":
+        shutil.copytree(runs_in(place)[1], run.parent / "other")
+    if name == "resume":
+        facts = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps({**facts, "status": "interrupted"}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plugin_in_a_runs_own_folder_is_never_imported(place: Path, data: Path, tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "ran"
+    run = sent(place, tmp_path, marker)
+    prepared(name, run, place)
+    done = ask(*commands(run, data, tmp_path / "out")[name])
+    assert not marker.exists()
+    assert done.exit_code == (0 if name == "report" else 1), done.output
+    assert f"the run's plugin file {run / 'plugin.py'} is not imported: no run was made with it here" in done.output
+    assert f"hint: if you trust it, name it: --plugin {run / 'plugin.py'}" in done.output
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plugin_that_the_user_names_is_used_instead(place: Path, data: Path, tmp_path: Path, name: str) -> None:
+    marker = tmp_path / "ran"
+    run = sent(place, tmp_path, marker)
+    prepared(name, run, place)
+    done = ask(*commands(run, data, tmp_path / "out")[name], "--plugin", place / "two.py")
+    assert done.exit_code == 0, done.output
+    assert not marker.exists()
+    assert "not imported" not in done.output
+
+
+def test_a_run_made_here_needs_no_option_until_its_plugin_is_edited(place: Path, data: Path, tmp_path: Path) -> None:
+    run = runs_in(place)[0]
+    asked = commands(run, data, tmp_path)["predict"]
+    assert ask(*asked).exit_code == 0
+    (place / "two.py").write_text(PLUGIN + "\n")
+    done = ask(*asked)
+    assert done.exit_code == 1
+    assert f"error: the run's plugin file {place / 'two.py'} has been edited since it was last used" in done.output
+    assert f"hint: if you trust it, name it: --plugin {place / 'two.py'}" in done.output
+    assert ask(*asked, "--plugin", place / "two.py").exit_code == 0
+    (place / "two.py").unlink()
+    missing = ask(*asked)
+    assert missing.exit_code == 1
+    assert "is not there\nhint: name its file: --plugin FILE" in missing.output
+
+
+def test_in_python_the_plugin_is_an_argument(place: Path, data: Path) -> None:
+    run, image = Run(runs_in(place)[0]), data / "test" / "0.png"
+    own = kagglekit.predict(run, [image], device="cpu")
+    (place / "two.py").write_text(PLUGIN + "\n")
+    trust._loaded.clear()
+    with pytest.raises(UntrustedPlugin, match="has been edited"):
+        kagglekit.predict(run, [image], device="cpu")
+    assert kagglekit.predict(run, [image], device="cpu", plugin=place / "two.py").equals(own)
+
+
+def test_a_blend_of_runs_with_a_plugin_that_was_named_needs_no_option(place: Path, data: Path, tmp_path: Path) -> None:
+    run = sent(place, tmp_path, tmp_path / "ran")
+    prepared("blend", run, place)
+    out = run.parents[1]
+    done = ask("blend", run, run.parent / "other", "--ensemble", "mean", "--data", data, "--out", out, "--json",
+               "--plugin", place / "two.py")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    blend = Run(Path(json.loads(done.stdout)["run"]))
+    assert blend.info().plugin == str(place / "two.py")
+    trust._loaded.clear()
+    assert load_for(blend).competition == "two"
+
+
+def test_another_users_cache_allows_nothing(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "empty"))
+    trust._loaded.clear()
+    with pytest.raises(UntrustedPlugin, match="no run was made with it here"):
+        load_for(Run(runs_in(place)[0]))
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_record_that_somebody_else_could_have_written_allows_nothing(
+    place: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    shutil.copytree(cache / "plugins", tmp_path / "cache" / "plugins")
+    monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
+    trust._loaded.clear()
+    assert load_for(Run(runs_in(place)[0])).competition == "two"
+    trust._loaded.clear()
+    os.chown(tmp_path / "cache" / "plugins", 4242, -1)
+    with pytest.raises(UntrustedPlugin, match="no run was made with it here"):
+        load_for(Run(runs_in(place)[0]))
+
+
+def test_names_need_no_trust_and_paths_are_known_by_where_they_lead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trusted_plugin("dog-breed") == "dog-breed"
+    with plugin_named("somewhere/own.py"):
+        assert trusted_plugin("dog-breed") == str(Path("somewhere/own.py").absolute())
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(PLUGIN)
+    Path("link.py").symlink_to("own.py")
+    trust._loaded.clear()
+    load("./own.py")
+    record_plugin("./own.py")
+    trust._loaded.clear()
+    assert [trusted_plugin(path) for path in ("own.py", "link.py")] == ["own.py", "link.py"]
+
+
+def test_what_is_recorded_is_what_was_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(PLUGIN)
+    trust._loaded.clear()
+    load(str(file))
+    file.write_text(hostile(tmp_path / "ran"))  # while the run is being prepared
+    record_plugin(str(file))
+    trust._loaded.clear()
+    with pytest.raises(UntrustedPlugin, match="has been edited"):
+        trusted_plugin(str(file))
+    file.write_text(PLUGIN)
+    assert trusted_plugin(str(file)) == str(file)
+
+
+def test_the_option_of_run_is_for_full_alone(place: Path, data: Path) -> None:
+    done = ask("run", place / "two.py", "--data", data, "--plugin", place / "two.py", *TINY)
+    assert done.exit_code == 2
+    assert "--plugin is for --full RUN" in done.output
+
+
+def test_a_plugin_that_is_not_there_is_named(place: Path, data: Path, tmp_path: Path) -> None:
+    done = ask(*commands(runs_in(place)[0], data, tmp_path)["predict"], "--plugin", tmp_path / "none.py")
+    assert done.exit_code == 1
+    assert f"the plugin file {tmp_path / 'none.py'} does not exist" in done.output
+    with pytest.raises(UserError, match="does not exist"):
+        kagglekit.predict(runs_in(place)[0], [data / "test" / "0.png"], plugin=tmp_path / "none.py", device="cpu")
