@@ -24,7 +24,7 @@ HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # co
 WIDTH, HEIGHT = 1120, 1165  # px of the report
 MOST_BYTES = 200_000
 SHORTENED = """<script>
-const shown = ["scores", "curves", "panel1"], hidden = ["What", "Learning", "Momentum"];
+const shown = ["scores", "curves", "panel1"], hidden = ["Ensemble:", "Learning", "Momentum"];
 let section = "scores", part = "";
 for (const element of [...document.querySelector("h2").parentNode.children]) {
   if (element.tagName == "H2") [section, part] = [element.id, ""];
