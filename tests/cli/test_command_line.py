@@ -112,7 +112,8 @@ def test_the_help_text_of_run_groups_its_options() -> None:
     assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle"]
     names = [name for options in found.values() for name in options]
     assert len(names) == len(set(names)) == len(run.params)  # the argument is no option, --help is no parameter
-    assert found["Data"] == ["--data", "--limit", "--group-duplicates", "--sample", "--skip-bad-images"]
+    expected = "--data --limit --group-duplicates --sample --max-unpacked --skip-bad-images"
+    assert found["Data"] == expected.split()
     assert {"--folds", "--only-fold", "--into", "--resume"} < set(found["Folds and resuming"])
 
 

@@ -168,17 +168,18 @@ def test_classes_with_odd_names_are_counted_and_drawn(tmp_path: Path) -> None:
     assert {"classes.png", "samples.png", "views.png"} <= {file.name for file in (tmp_path / "drawn").iterdir()}
 
 
-def test_file_names_that_are_not_unicode_are_looked_at(tmp_path: Path) -> None:
+def test_file_names_that_are_not_unicode_are_refused_by_name(tmp_path: Path) -> None:
     train = data_with(tmp_path, ("ant", "bee"))
     for name in ("ant/00.jpg", "bee/10.jpg"):  # near-duplicates, whose names are listed in a CSV and drawn
         (train / name).rename(train / os.fsdecode(name.encode().replace(b"0.jpg", b"\xe9.jpg")))
     content = (train / os.fsdecode(b"ant/0\xe9.jpg")).read_bytes()
     (train / os.fsdecode(b"bee/1\xe9.jpg")).write_bytes(content)
     plugin = Site(tmp_path).write("odd.py", PLUGIN)
-    done = kagglekit("look", plugin, "--data", tmp_path / "data", "--preset", "quick", cwd=tmp_path)  # it could crash
-    assert done.returncode == 0, done.stderr
-    assert "1 among labelled images (1 with different classes)" in done.stdout
-    assert b"train/ant/0\xe9.jpg" in (tmp_path / "pictures" / "odd" / "near-duplicates.csv").read_bytes()
+    done = kagglekit("look", plugin, "--data", tmp_path / "data", "--preset", "quick", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "error: names of files or folders that are not valid Unicode (UTF-8):" in done.stderr
+    assert r"train/ant/0\udce9.jpg" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_names_in_plots_are_shown_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,7 +267,7 @@ def test_no_secret_gets_into_what_a_run_writes_or_prints_or_into_a_traceback(
     if end == "failed":
         next((tmp_path / "dogs" / "train").iterdir()).write_bytes(b"no image")
     if end == "broken":
-        monkeypatch.setattr("kagglekit.workflows.single.finish", fails)
+        monkeypatch.setattr("kagglekit.workflows.single.finalize", fails)
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_KEY", "KAGGLE_USERNAME", "HF_TOKEN"):
         monkeypatch.setenv(name, SECRET)
     (tmp_path / "home" / ".kaggle").mkdir(parents=True)

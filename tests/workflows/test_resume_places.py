@@ -122,7 +122,7 @@ def test_a_run_without_its_recipe_or_its_facts_says_so(data: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"its run.json does not contain the request\nstart a new run"):
         go_on(run)
     run.info_file.write_text("torn")
-    with pytest.raises(UserError, match=r"cannot be read: its run.json is damaged: .*\nmend it, or remove"):
+    with pytest.raises(UserError, match=r"cannot read .*run\.json: .*\nrestore it from a copy"):
         go_on(run)
     other, _ = start(data, tmp_path, go_on=True, **LAST)
     assert other.folder != run.folder

@@ -13,7 +13,7 @@ from tiny_competitions import TINY, ask, csv_lines, write_plugin, write_table
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path / "d")
-    return write_plugin(tmp_path, "csv")
+    return write_plugin(tmp_path, "csv", "metric='accuracy'")
 
 
 def write_form(file: Path, columns: str = "image_name,class_id") -> None:

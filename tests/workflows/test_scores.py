@@ -403,7 +403,7 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
         (folds[0], r"has other valid images than(.|\n)*split_seed"),
         (limited, "has other valid images than"),
         (dogs, "is a run of dog-breed, .* of pets"),
-        (partial, "is not finished .its status is partial"),
+        (partial, "is not finished .status: partial"),
         (full, "has no valid predictions(.|\n)*--ensemble mean"),
     ]:
         before = set((out / "pets").iterdir())
