@@ -12,7 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import layouts
 import pytest
 from command_line import COMMAND, surroundings
 from places import SUPPORT
@@ -27,13 +26,6 @@ from kagglekit.system.signals import Stopped
 from kagglekit.training import trainer
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="there are no POSIX signals and forks")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dogs")
-    layouts.write_dog_breed(folder, per_class=6, test=6)
-    return folder
 
 
 @pytest.fixture(scope="module")

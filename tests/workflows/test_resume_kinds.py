@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import layouts
 import pytest
 from rich.console import Console
 from stopping import go_on, only, outcome, start, stop_at, stopped
@@ -28,13 +27,6 @@ MIXED = {
 }
 AUTO = {**LAST, **MIXED, "stage__4__lr": "auto"}  # with a moving average, as all of these have
 FEATURES = {"asked": {"preset": "features", "settings": ("arch=test_efficientnet.r160_in1k", "pretrained=false")}}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dogs")
-    layouts.write_dog_breed(folder, per_class=6, test=6)
-    return folder
 
 
 @pytest.fixture(scope="module")

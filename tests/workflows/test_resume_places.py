@@ -9,7 +9,6 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import layouts
 import pytest
 from privileges import as_ordinary_user
 from stopping import go_on, outcome, start, stopped
@@ -19,13 +18,6 @@ from kagglekit.workflows import single
 
 LAST = {"asked": {"stages": "4"}}
 needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="there are no modes of files")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dogs")
-    layouts.write_dog_breed(folder, per_class=6, test=6)
-    return folder
 
 
 @pytest.fixture(scope="module")
