@@ -57,12 +57,6 @@ def image_names(folder: Path) -> list[str]:
     return in_order(entry.name for entry in entries_of(folder) if is_image(entry.name) and not _is_folder(entry))
 
 
-def other_images(folder: Path, names: Iterable[str]) -> list[str]:
-    """Return the images that are not among `names`, in a folder and in its subfolders that `names` mention."""
-    known = set(names)
-    return [name for name in images_beside(folder, known) if name not in known]
-
-
 def images_beside(folder: Path, names: Iterable[str]) -> list[str]:
     """Return the relative paths of the images in a folder and in its subfolders that `names` mention."""
     found: list[str] = []
