@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
-from kagglekit.hooks.trust import plugin_named
+from kagglekit.hooks.trust import plugins_named
 from kagglekit.planning.request import Request
 from kagglekit.prediction.load import predict_files, restore
 from kagglekit.prediction.new_images import NewImages, has_parts, predict_new_images
@@ -71,7 +71,7 @@ def predict(
     *,
     tta: bool = False,
     device: str = "auto",
-    plugin: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> pd.DataFrame:
     """Predict the classes of image files with a finished run's final weights.
 
@@ -84,7 +84,7 @@ def predict(
         paths: Image files.
         tta: Average the plain view with the recipe's augmented ones.
         device: Device to compute on.
-        plugin: The plugin file to use; None for the run's own, if it was used for a run here and has not been edited.
+        plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
 
     Returns:
         Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
@@ -94,7 +94,7 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
-    with plugin_named(plugin):
+    with plugins_named(plugins):
         return _predicted(run, paths, tta, device)
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, disable_option, json_option
+from kagglekit.cli.options import data_option, disable_option, further_plugins_option, json_option
 
 
 @click.command()
 @click.argument("plugin")
 @data_option("Unpacked data; nothing is downloaded.")
+@further_plugins_option()
 @disable_option()
 @json_option("Print the findings as JSON.")
-def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: bool) -> None:
+def check(plugin: str, data: Path | None, plugins: tuple[str, ...], disable: tuple[str, ...], as_json: bool) -> None:
     """Check each part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
 
     Check hooks and facts, each preset's recipe, the labels and the form of the CSV. Train two steps of each stage with
@@ -25,7 +26,7 @@ def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: boo
     from kagglekit.authoring.check import examine
     from kagglekit.authoring.findings import describe_finding
 
-    findings = examine(plugin, data, disable)
+    findings = examine(plugin, data, disable, plugins)
     problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))

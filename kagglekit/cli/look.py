@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, pictures_option, preset_option, sample_option
+from kagglekit.cli.options import data_option, further_plugins_option, pictures_option, preset_option, sample_option
 
 
 @click.command()
 @click.argument("competition")
 @data_option("Unpacked data.")
 @sample_option()
+@further_plugins_option()
 @pictures_option("the plots")
 @click.option("--no-pictures", is_flag=True, help="Print text only: no plots, no search for near-duplicates.")
 @preset_option("Preset whose stages are drawn.")
@@ -20,6 +21,7 @@ def look(
     competition: str,
     data: Path | None,
     sample: Path | None,
+    plugins: tuple[str, ...],
     pictures: Path | None,
     no_pictures: bool,
     preset: str,
@@ -38,12 +40,12 @@ def look(
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.image_table import classes_of
 
-    plugins, display = load(competition), for_people(False)
-    for line in plugins.warnings:
+    loaded, display = load(competition, files=plugins), for_people(False)
+    for line in loaded.warnings:
         display.warn(line)
-    hooks = Hooks(plugins, display.warn)
+    hooks = Hooks(loaded, display.warn)
     facts = hooks.competition()
-    folder = find_data(hooks, facts, plugins.competition, data, DownloadOptions(display))
+    folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
     table, warnings = check_table(hooks.labels(folder), folder)
     display.report(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
     headers = show_summary(table, folder, hooks, display, sample)
@@ -54,6 +56,6 @@ def look(
     from kagglekit.eda.gallery import draw_all
 
     recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
-    place = pictures or Path("pictures") / plugins.competition
+    place = pictures or Path("pictures") / loaded.competition
     draw_all(table, headers, hooks, recipe, place, display)
     display.report(f"plots: {place}")
