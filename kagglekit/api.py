@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.authoring.from_folder import competition_of
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
 from kagglekit.hooks.trust import plugins_named
@@ -37,7 +38,7 @@ def run(
     On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`).
 
     Args:
-        competition: A competition's name or a plugin file.
+        competition: A competition's name, a plugin file, or a data folder, whose layout is then recognised.
         data: The unpacked data; None for the default folders, then a download.
         settings: Recipe fields to set, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
         out: Folder of all runs.
@@ -52,16 +53,18 @@ def run(
     """
     from kagglekit.workflows.start import start
 
+    display = display or for_people(json_output=False)
+    competition, folder = competition_of(competition, Path(data) if data is not None else None, display)
     request = Request(
         competition,
-        data=Path(data) if data is not None else None,
+        data=folder,
         settings=tuple(
             f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in (settings or {}).items()
         ),
         out=Path(out),
         **options,
     )
-    return start(request, display or for_people(json_output=False))
+    return start(request, display)
 
 
 @memory_returned()

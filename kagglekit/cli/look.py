@@ -28,8 +28,10 @@ def look(
 ) -> None:
     """Summarize the images of COMPETITION: classes, counts, sizes, near-duplicates, anomalies.
 
+    COMPETITION is a name, a plugin file (./cassava.py), or a data folder (./cassava/), whose layout is then recognised.
     The plots show class counts, sizes, samples of each class, near-duplicates, and one image as each stage sees it.
     """
+    from kagglekit.authoring.from_folder import competition_of
     from kagglekit.data.table import check_table
     from kagglekit.eda.summary import show_summary
     from kagglekit.hooks.calls import Hooks
@@ -40,7 +42,9 @@ def look(
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.image_table import classes_of
 
-    loaded, display = load(competition, files=plugins), for_people(False)
+    display = for_people(False)
+    competition, data = competition_of(competition, data, display)
+    loaded = load(competition, files=plugins)
     for line in loaded.warnings:
         display.warn(line)
     hooks = Hooks(loaded, display.warn)

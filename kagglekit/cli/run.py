@@ -101,16 +101,19 @@ def run(
 ) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
-    COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
+    COMPETITION is a name that `kagglekit competitions` lists, a plugin file (./cassava.py), or a data folder
+    (./cassava/), whose layout is then recognised; --full needs none.
     """
+    from kagglekit.authoring.from_folder import competition_of
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
     from kagglekit.workflows.full_data import full_request
 
+    display = for_people(as_json)
+    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
     request = Request(settings=shorthand_settings(options), **options)
     request = full_request(request) if request.full else request
-    display = for_people(as_json)
     if (message or yes) and not and_submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():

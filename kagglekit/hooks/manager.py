@@ -192,7 +192,9 @@ def _find_entry(competition: str) -> EntryPoint:
     if not entries:
         raise UsageError(
             unknown("competition", competition, competition_names()),
-            "for a plugin file, give its path: ./cassava.py",
+            f"for the folder, add a slash: ./{competition}"
+            if Path(competition).is_dir()
+            else "for a plugin file, give its path: ./cassava.py",
         )
     if len(entries) > 1:
         claims = " and ".join(sorted(_describe(entry, "competition").origin for entry in entries))

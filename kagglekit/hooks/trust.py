@@ -15,11 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from kagglekit.system.errors import UsageError, UserError, listing
-from kagglekit.system.files import write_text
+from kagglekit.system.files import write_bytes, write_text
 from kagglekit.system.paths import own_place
 
 _named: ContextVar[tuple[Path, ...]] = ContextVar("named", default=())
-_loaded: dict[Path, str] = {}  # the plugin files that were named in this process, with the SHA-256 of their content
+_loaded: dict[Path, bytes] = {}  # the plugin files that were named in this process, with their content
 
 
 class UntrustedPlugin(UserError):
@@ -105,22 +105,25 @@ def _check_recorded(plugin: str, path: Path) -> None:
 
 def note_loaded(file: Path, content: bytes) -> None:
     """Note that the user has named a plugin file in this process."""
-    _loaded[_resolved(file)] = sha256(content).hexdigest()
+    _loaded[_resolved(file)] = content
 
 
-def record_plugins(plugins: Sequence[str]) -> dict[str, str]:
+def record_plugins(plugins: Sequence[str], copies: Path) -> dict[str, str]:
     """Record plugin files in the user's cache, with the content that this process has loaded, for later commands.
 
     Args:
         plugins: Competitions' names, which need no record, and paths of plugin files.
+        copies: The folder for a copy of each file, to read; it is never imported unless the user names it.
 
     Returns:
         The SHA-256 of each file's content, by its absolute path.
     """
     digests = {}
     for plugin in plugins:
-        if is_path(plugin) and (digest := _loaded.get(path := _resolved(plugin))):
+        if is_path(plugin) and (path := _resolved(plugin)) in _loaded:
+            digest = sha256(_loaded[path]).hexdigest()
             write_text(_record(path, digest), str(path))
+            write_bytes(copies / Path(plugin).name, _loaded[path])
             digests[str(Path(plugin).expanduser().absolute())] = digest
     return digests
 

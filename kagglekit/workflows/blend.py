@@ -149,7 +149,7 @@ def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> No
         **{name: getattr(runs[0].info, name) for name in copied},
         plugin=plugin_name(plan.request.competition),
         plugins=tuple(map(plugin_name, plan.request.plugins)),
-        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins]),
+        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"),
         data=str(plan.data),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         disable=plan.request.disable,

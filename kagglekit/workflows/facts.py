@@ -42,7 +42,7 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
         error=None,
         competition=plan.name,
         plugin=plugin_name(plan.request.competition),
-        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins]),
+        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"),
         title=plan.competition.title,
         slug=plan.competition.slug,
         metric=plan.competition.metric,

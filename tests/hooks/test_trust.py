@@ -206,7 +206,7 @@ def test_names_need_no_trust_and_paths_are_known_by_where_they_lead(
     Path("link.py").symlink_to("own.py")
     trust._loaded.clear()
     load("./own.py")
-    record_plugins(["./own.py"])
+    record_plugins(["./own.py"], tmp_path / "copies")
     trust._loaded.clear()
     assert [trusted_plugins(path)[0] for path in ("own.py", "link.py")] == ["own.py", "link.py"]
 
@@ -217,7 +217,7 @@ def test_what_is_recorded_is_what_was_loaded(tmp_path: Path) -> None:
     trust._loaded.clear()
     load(str(file))
     file.write_text(hostile(tmp_path / "ran"))  # while the run is being prepared
-    record_plugins([str(file)])
+    record_plugins([str(file)], tmp_path / "copies")
     trust._loaded.clear()
     with pytest.raises(UntrustedPlugin, match="has been edited"):
         trusted_plugins(str(file))[0]
@@ -251,6 +251,7 @@ def test_a_further_plugin_file_is_loaded_recorded_and_guarded(with_first: Path, 
     place, info = with_first.parents[2], Run(with_first).info()
     assert info.plugin_files == (str(place / "first.py"),)
     assert info.plugin_hashes == {str(file): sha256(file.read_bytes()).hexdigest() for file in place.glob("*.py")}
+    assert [file.read_text() for file in sorted((with_first / "plugins").iterdir())] == [FIRST, PLUGIN]
     assert "first.py" in info.answered["kagglekit_ensemble"]
     for name in ("predict", "predict --submission", "report", "resume"):
         done = ask(*commands(with_first, data, tmp_path)[name])
