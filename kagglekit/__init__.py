@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kagglekit.api import predict as predict
     from kagglekit.api import run as run
     from kagglekit.compute.network import round_sizes as round_sizes
-    from kagglekit.data.archive.extract import unpacked as unpacked
+    from kagglekit.data.archive.cached import unpacked as unpacked
     from kagglekit.data.labels import labels_from_csv as labels_from_csv
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
@@ -68,7 +68,7 @@ _HOMES = {
     "predict": "api",
     "run": "api",
     "round_sizes": "compute.network",
-    "unpacked": "data.archive.extract",
+    "unpacked": "data.archive.cached",
     "labels_from_csv": "data.labels",
     "labels_from_folders": "data.labels",
     "labels_from_list": "data.labels",
