@@ -16,6 +16,7 @@ import pytest
 import torch
 from command_line import kagglekit
 from layouts import write_dog_breed
+from PIL import Image
 from rich.console import Console
 from store_parts import SIZES, draw_images, read, spec_of
 
@@ -97,6 +98,15 @@ def test_a_store_larger_than_the_memory_is_built_and_read(tmp_path):
     done = subprocess.run([sys.executable, "-c", LARGER_THAN_MEMORY, str(tmp_path)], capture_output=True, text=True)
     assert done.stdout.split() == [str(220 * 500 * 500 * 3)], done.stderr
     assert "MemoryError" in done.stderr  # held whole, as --store ram does, it does not fit: the limit is one
+
+
+def test_a_run_names_the_images_of_nearly_one_value(tmp_path):
+    write_dog_breed(tmp_path / "data")
+    for number, file in enumerate(sorted((tmp_path / "data").rglob("*.jpg"))[:4]):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(file)
+    n = len(list((tmp_path / "data").rglob("*.jpg")))
+    said = tiny_run(tmp_path, "out")[1]
+    assert re.search(rf"^warning: 4 of {n} images hold nearly one value, such as black: \S+\.jpg, ", said, re.MULTILINE)
 
 
 def test_a_store_in_memory_holds_what_the_one_on_disk_does(tmp_path):
