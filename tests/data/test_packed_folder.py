@@ -175,7 +175,7 @@ def test_new_check_and_run_see_through(packed: Path, tmp_path: Path, monkeypatch
 
 
 def test_an_interrupted_run_of_packed_data_names_the_users_folder(packed: Path, tmp_path: Path) -> None:
-    call = "labels_from_csv(data / 'train.csv', images=data / 'train', test=data / 'test')"
+    call = "labels_from_csv(data / 'train.csv', images=data / 'train', id_column='image', test=data / 'test')"
     settings = ("arch=test_resnet", "pretrained=false")
     request = Request(write_plugin(tmp_path, call=call), data=packed, preset="quick", settings=settings, device="cpu")
     with Console(quiet=True) as console:
