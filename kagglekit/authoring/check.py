@@ -73,8 +73,8 @@ def examine(
         return report.findings
     facts_fit = not report.problems()
     recipes_fit = _check_recipes(report, hooks, facts)
+    folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
-        folder = _data_folder(report, hooks, loaded.competition, data)
         table = _check_labels(report, hooks, folder) if folder else None
         if folder and facts_fit and table is not None:
             _check_submission(report, hooks, folder, table)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import Facts, plugin_text, summary
+from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.manager import competition_names
 from kagglekit.hooks.trust import is_path
 from kagglekit.system.errors import UsageError
@@ -51,7 +52,7 @@ def is_folder(argument: str) -> bool:
 
 def _plugin_for(folder: Path, display: Display) -> Path:
     """Write a plugin for a folder into the cache, under a name that changes with its text."""
-    layout, name = detect_layout(folder), _name(folder)
+    layout, name = detect_layout(see_through(folder, display)), _name(folder)
     text = plugin_text(Facts(name), layout)
     file = own_place("recognised", sha256(text.encode()).hexdigest()[:32], own_root=True) / f"{name}.py"
     write_text(file, text)

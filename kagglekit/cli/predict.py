@@ -69,11 +69,12 @@ def predict(
         raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
     found = find_run(run, out)
     if submission and data:
+        from kagglekit.data.packed_folder import see_through
         from kagglekit.hooks.trust import plugins_named
         from kagglekit.prediction.test_folder import submit_test_folder
 
         with plugins_named(plugin):
-            submit_test_folder(found, data, submission, device, display, sample)
+            submit_test_folder(found, see_through(data, display), submission, device, display, sample)
         return
     from kagglekit.api import predict as predict_images
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from kagglekit.data.packed_folder import source_of
 from kagglekit.hooks.trust import trusted_plugins
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
@@ -35,7 +36,7 @@ class Identity:
             "preset": plan.preset or "auto",
             "competition": plugin_name(plan.request.competition),
             "plugins": tuple(map(plugin_name, plan.request.plugins)),
-            "data": str(plan.data),
+            "data": str(source_of(plan.data)),
             "device": str(plan.device),
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",

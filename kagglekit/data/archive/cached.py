@@ -25,7 +25,7 @@ ELSEWHERE_CACHE = "free some disk space, or set KAGGLEKIT_CACHE to another folde
 _FORM = b"2"  # of what is unpacked: archives inside are, too
 
 
-def unpacked(archive: Path, display: Display | None = None) -> Path:
+def unpacked(archive: Path, display: Display | None = None, limit: int | None = None) -> Path:
     """Unpack an archive and those in it into the cache folder, unless that is done, and return that folder.
 
     A changed file (its path, size, first or last 4 kB) is unpacked again. Two runs at once wait for one another.
@@ -33,6 +33,7 @@ def unpacked(archive: Path, display: Display | None = None) -> Path:
     Args:
         archive: A zip, 7z or tar file; of a split one, any part.
         display: Shows progress bars.
+        limit: Bytes that it may unpack to; None for 100 times its size.
 
     Raises:
         UserError: The file is missing, damaged or unsafe, nothing is installed that reads 7z, or the disk is too full.
@@ -51,20 +52,22 @@ def unpacked(archive: Path, display: Display | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock")):
         if not folder.is_dir():
-            _unpack(parts, folder, display)
+            _unpack(parts, folder, display, limit)
     return folder
 
 
-def _unpack(parts: list[Path], folder: Path, display: Display | None) -> None:
+def _unpack(parts: list[Path], folder: Path, display: Display | None, limit: int | None) -> None:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of an interrupted run
-    budget = Budget(fetched=sum(file.stat().st_size for file in parts))
+    budget = Budget(limit, fetched=sum(file.stat().st_size for file in parts))
     try:
         extract(parts[0], part, display, ELSEWHERE_CACHE, budget)
         extract_nested(part, display, budget)
         part.rename(folder)
     except LargeArchive as error:
-        raise LargeArchive(error.what, "if you trust it, unpack it yourself, and pass that folder") from error
+        raise LargeArchive(
+            error.what, "if you trust it, unpack it yourself, and pass that folder with --data DIR"
+        ) from error
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"cannot unpack {parts[0]} into {folder.parent}: {reason}", ELSEWHERE_CACHE) from error
