@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kagglekit.api import run as run
     from kagglekit.compute.network import round_sizes as round_sizes
     from kagglekit.data.archive.cached import unpacked as unpacked
+    from kagglekit.data.json_file import read_json as read_json
     from kagglekit.data.labels import labels_from_csv as labels_from_csv
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
@@ -69,6 +70,7 @@ _HOMES = {
     "run": "api",
     "round_sizes": "compute.network",
     "unpacked": "data.archive.cached",
+    "read_json": "data.json_file",
     "labels_from_csv": "data.labels",
     "labels_from_folders": "data.labels",
     "labels_from_list": "data.labels",
