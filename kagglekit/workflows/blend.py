@@ -61,8 +61,8 @@ def blend(request: BlendRequest, display: Display) -> Run:
     record = Record(run.info_file)
     display.report(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
     with reported_failures(plan, run, record, display):
-        run.write_recipe(plan.recipe)
         _record_start(plan, runs, record)
+        run.write_recipe(plan.recipe)
         results = Results(plan, run, record, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
         finish_run(results, members, [*lines, *candidates(results, members)])

@@ -154,7 +154,7 @@ def test_without_a_command_it_shows_the_commands_and_is_a_usage_error() -> None:
         (["run", "dog-breed", *TINY, "--set", "ach=x"], r"'ach=x': unknown key 'ach': did you mean 'arch'\?"),
         (
             ["run", "dog-breed", *TINY, "--set", "stage.2.size=big"],
-            r"'stage.2.size=big': input should be a valid integer",
+            r"'stage.2.size=big': should be an integer",
         ),
         (
             ["run", "dog-breed", *TINY, "--set", "ensemble=men"],
