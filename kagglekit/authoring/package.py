@@ -6,8 +6,8 @@ from string import Template
 
 from kagglekit._version import __version__
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import FileNames
+from kagglekit.authoring.detect.label_tables import Table
 from kagglekit.authoring.detect.layout import DataLayout, Labels
 from kagglekit.authoring.quoting import list_literal, literal
 from kagglekit.authoring.scaffold import Facts, plugin_text
@@ -80,13 +80,12 @@ def _tiny_sample(layout: DataLayout) -> list[str]:
     if sample is None:
         return []
     spelt = [sample.spelling.get(name, name) for name in layout.labels.classes[:3]]
-    image = f"{literal(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
     if sample.form == "a column a class":
         columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
     else:
         value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
         columns, values = list(sample.columns), f"[{literal(value)}] * {len(sample.columns) - 1}"
-    rows = f"[{list_literal(columns)}, *([{image}] + {values} for image in tests)]"
+    rows = f"[{list_literal(columns)}, *([image] + {values} for image in tests)]"
     return [f'write(folder / "sample_submission.csv", {rows})']
 
 
