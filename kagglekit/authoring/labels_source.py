@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.label_tables import Table, ValidFile
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
+from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
 
 
@@ -35,7 +35,7 @@ def labels_source(layout: DataLayout) -> Iterator[str]:
 def used_functions(layout: DataLayout) -> list[str]:
     """Return the names of kagglekit's functions that the body calls."""
     names = {reader(layout.labels)}
-    if layout.test and layout.test.listed:
+    if layout.test and layout.test.listed and _needs_own_test_rows(layout):
         names.add(_list_reader(layout.test.listed))
     elif _needs_own_test_rows(layout):
         names.add("unlabelled_images")
@@ -58,11 +58,18 @@ def _list_reader(listed: TestList) -> str:
 def _needs_own_test_rows(layout: DataLayout) -> bool:
     """Return whether the test images need their own call: the labels' function cannot take their folder or suffix."""
     test = layout.test
-    if test is None or test.listed or test.more:
-        return test is not None
+    if test is None or _lists_tests(layout.labels):
+        return False
+    if test.listed or test.more:
+        return True
     if isinstance(layout.labels, Table):
         return test.suffix != layout.labels.suffix or bool(layout.labels.more_images)
     return not isinstance(layout.labels, ClassFolders) and (test.shared or test.suffix == "")
+
+
+def _lists_tests(labels: Labels) -> bool:
+    """Return whether the labels' file says which images are test images."""
+    return isinstance(labels, Table) and labels.lists_tests
 
 
 def _spelling_lines(layout: DataLayout) -> Iterator[str]:
@@ -126,12 +133,14 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
         yield from _table_arguments(labels, ValidFile(labels.csv, labels.folders, labels.suffix))
     else:
         yield from (_path(labels.images), f'r"{labels.pattern}"')
-    if test:
+    if test and not _lists_tests(labels):
         yield f"test={_path(test.folder)}"
         if isinstance(labels, ClassFolders) and test.suffix is not None:
             yield f"suffix={_suffix(test)}"
     if isinstance(labels, Table):
-        if (labels.unlabelled or labels.holds_tests) and not (test and test.shared):
+        if labels.split_column:
+            yield f"split_column={literal(labels.split_column)}"
+        elif labels.blanks or ((labels.unlabelled or labels.holds_tests) and not (test and test.shared)):
             yield "ignore_unlabelled=True"
         if labels.conflicts:
             yield "ignore_conflicts=True"

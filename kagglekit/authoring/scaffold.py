@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.label_tables import Table
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.detect.table import Table
 from kagglekit.authoring.labels_source import labels_source, used_functions
 from kagglekit.authoring.quoting import comment, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
 
 CLASSES_SHOWN = 6
+_COLUMNS = 'images=data / "FOLDER", id_column="COLUMN", label_column="COLUMN"'
+_EXAMPLES = {
+    "labels_from_csv": f'labels_from_csv(data / "FILE.csv", {_COLUMNS}, test=data / "FOLDER")',
+    "labels_from_json": f'labels_from_json(data / "FILE.json", {_COLUMNS}, test=data / "FOLDER")',
+    "labels_from_list": 'labels_from_list({"train": data / "LIST.txt"}, images=data / "FOLDER")',
+    "labels_from_mat": (
+        'labels_from_mat(data / "LABELS.mat", data / "SPLITS.mat", images=data / "FOLDER", '
+        'name="image_{:05d}.jpg", variables={"trnid": "train"})'
+    ),
+    "unlabelled_images": 'pd.concat([labels, unlabelled_images(data / "FOLDER")], ignore_index=True)',
+}
 _ASKS = {
     "a column a class": "the probability of each class, a column a class",
     "probability of one class": "the probability of one of the two classes",
@@ -70,6 +81,36 @@ def plugin_text(facts: Facts, layout: DataLayout, called: str = "") -> str:
         labels=textwrap.indent("\n".join(_labels(layout)), "    "),
         recipe=_recipe(layout),
         submission=_submission(layout.sample),
+    )
+    return text.rstrip() + "\n"
+
+
+def skeleton_text(facts: Facts, found: Sequence[str], helper: str) -> str:
+    """Return the source of a plugin whose labels hook is still to be written: until then it raises an error.
+
+    Args:
+        facts: The competition's.
+        found: What is in the data folder and what is missing, as sentences.
+        helper: The function of kagglekit that comes nearest to the labels.
+    """
+    why = [f"CHECK: no labels were recognised: {found[0]}", *found[1:]]
+    labels = [
+        *comment(f"Write this hook, for example with kagglekit's {helper}:"),
+        f"# return {_EXAMPLES[helper]}",
+        "raise UserError(",
+        f'    "kagglekit_labels of {facts.name}.py is not written yet",',
+        '    "docs/how-to/competition.md shows what it returns",',
+        ")",
+    ]
+    text = PLUGIN.substitute(
+        name=facts.name,
+        called=f"./{facts.name}.py",
+        notes=_notes(why),
+        imports="Competition, Recipe, UserError, hookimpl, progressive_stages",
+        competition=_competition(facts, USUAL),
+        labels=textwrap.indent("\n".join(labels), "    "),
+        recipe=_recipe(USUAL),
+        submission="",
     )
     return text.rstrip() + "\n"
 

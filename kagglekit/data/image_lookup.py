@@ -41,11 +41,15 @@ class ImageLookup:
         """Return the images that each name may mean.
 
         If no name is found with the folders before it, folders are left out: ``test/1.jpg`` is then any ``1.jpg``.
+        An image that another name means for certain is no candidate for a name that fits several.
         """
         found = [self.find(name) for name in names]
-        if any(found) or not any("/" in name for name in names):
-            return found
-        return [self.find(name.rpartition("/")[2]) for name in names]
+        if not any(found) and any("/" in name for name in names):
+            found = [self.find(name.rpartition("/")[2]) for name in names]
+        certain = {paths[0] for paths in found if len(paths) == 1}
+        return [
+            [path for path in paths if path not in certain] or paths if len(paths) > 1 else paths for paths in found
+        ]
 
     @staticmethod
     def _in_folder(paths: Sequence[str], stem: str) -> list[str]:

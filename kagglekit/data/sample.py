@@ -102,7 +102,8 @@ def find_sample(data: Path, wanted: Wanted | None, asked: Path | None = None) ->
     files = _tables(data)
     named = [file for file in files if is_sample_name(file.name)]
     fitting = [file for file in files if wanted is not None and _fits(file, wanted)]
-    file = _alone(fitting or named)
+    whole = [file for file in fitting if wanted is not None and _lists_exactly(file, wanted)]
+    file = _alone(fitting or named) or _alone(whole)
     if file is None and (fitting or named):
         raise UserError(
             f"several files in {data} could be the sample submission: {listing([f.name for f in fitting or named])}",
@@ -229,6 +230,15 @@ def _fits(file: Path, wanted: Wanted) -> bool:
     if not named and (listed < len(wanted.images) or len(ids) > listed):
         return False
     return listed > 0 and _predicts(rows, wanted, named)
+
+
+def _lists_exactly(file: Path, wanted: Wanted) -> bool:
+    """Return whether a CSV has a row for each test image and no other one."""
+    rows = _read(file)
+    if rows is None or len(rows) != len(wanted.images):
+        return False
+    ids = set(rows.iloc[:, 0])
+    return all(not names.isdisjoint(ids) for names in wanted.images)
 
 
 def _predicts(rows: pd.DataFrame, wanted: Wanted, named: bool) -> bool:

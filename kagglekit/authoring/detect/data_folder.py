@@ -7,6 +7,7 @@ names, unless the sample submission agrees with another one only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,12 +18,13 @@ from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFo
 from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
 from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images
-from kagglekit.authoring.detect.label_tables import Refused, Table, Tables, find_tables
+from kagglekit.authoring.detect.label_tables import find_tables
 from kagglekit.authoring.detect.layout import DataLayout, Labels
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.authoring.detect.sample_form import sample_form
 from kagglekit.authoring.detect.sources import Source, read_sources
+from kagglekit.authoring.detect.table import Refused, Table, Tables
 from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
 from kagglekit.data.listing import folders_below, image_names, what_is_there
 from kagglekit.eda.headers import read_header
@@ -85,7 +87,8 @@ def _image_folders(data: Path) -> dict[str, list[str]]:
     if not found:
         zipped = [path.name for path in sorted(data.glob("*.zip"))]
         hint = f"unzip {listing(zipped)} first" if zipped else ""
-        raise Unexplained(f"no images in {data}", [content_of(data)], "labels_from_csv", hint)
+        helper = "" if zipped or not any(data.iterdir()) else "labels_from_csv"
+        raise Unexplained(f"no images in {data}", [content_of(data)], helper, hint)
     return found
 
 
@@ -136,7 +139,7 @@ def _readings(folder: _Folder, tables: Tables, tests: set[str]) -> Iterator[Labe
     if (folders := class_folders(files)) and _are_classes(folders):
         yield folders
     listed = [tables.best] if tables.best else tables.refused
-    if not listed and (names := names_with_labels(files)) and not _names_of_tests(names, tests):
+    if not listed and (names := names_with_labels(files)) and not _names_of_tests(names, folder.images, tests):
         yield names
 
 
@@ -156,10 +159,9 @@ def _are_classes(folders: ClassFolders) -> bool:
     return not parts and not begun and sum(folders.counts.values()) >= 2 * len(folders.classes)
 
 
-def _names_of_tests(names: FileNames, tests: set[str]) -> bool:
+def _names_of_tests(names: FileNames, images: Images, tests: set[str]) -> bool:
     """Return whether the test images' names hold the same classes: then these are no secret, and no labels."""
-    import re
-
+    tests = tests or {path for path in images.paths if is_named(path.rpartition("/")[0], TEST)}
     found = [re.search(names.pattern, path.rpartition("/")[2]) for path in tests]
     return bool(found) and all(match is not None and match[1] in names.counts for match in found)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named
-from kagglekit.authoring.detect.label_tables import Table
 from kagglekit.authoring.detect.layout import Labels, TestImages, TestList
 from kagglekit.authoring.detect.named_images import Images, Named, for_test, name_images
 from kagglekit.authoring.detect.sources import Source
+from kagglekit.authoring.detect.table import Table
 
 
 @dataclass(frozen=True)

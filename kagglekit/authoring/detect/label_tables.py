@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, VALID, is_named
-from kagglekit.authoring.detect.groups import Group, find_group
+from kagglekit.authoring.detect.groups import find_group
 from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
 from kagglekit.authoring.detect.sources import Source
+from kagglekit.authoring.detect.table import Refused, Table, Tables, ValidFile
 from kagglekit.data.listing import stem_of
 from kagglekit.system.errors import listing
 
@@ -21,101 +22,39 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SOME_SHARE = 0.02  # of the images may have rows with different labels: they are left out
+SPLIT_WORDS = ("train", "val", "dev", "test")
 COCO = ("category_id", "category.name")
 
 
-@dataclass(frozen=True)
-class ValidFile:
-    """Another file of the same columns, whose images are valid ones."""
-
-    file: str
-    folders: tuple[str, ...]
-    suffix: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A CSV or JSON file with one image and one label in each row.
-
-    Attributes:
-        csv: Its path, relative to the data folder, as are the `images`.
-        images: The folder of the images.
-        suffix: The part of the file names that the ids leave out.
-        id_column: Name of the images' column.
-        label_column: Name of the labels' column; empty if there are `one_hot` columns.
-        classes: The labels, sorted.
-        counts: Number of images of each class.
-        unlabelled: Images without a row or a label, in the same folders.
-        notes: Doubts that a person should resolve.
-        is_json: It is a JSON file.
-        more_images: Further folders of the images.
-        one_hot: Names of the columns of 0 and 1, one for each class.
-        group: A column of groups.
-        valid: Another file, of the valid images.
-        conflicts: Some images have rows with different labels.
-        holds_tests: The folders hold test images, too.
-    """
-
-    csv: str
-    images: str
-    suffix: str
-    id_column: str
-    label_column: str
-    classes: tuple[str, ...]
-    counts: Mapping[str, int]
-    unlabelled: tuple[str, ...]
-    notes: tuple[str, ...]
-    is_json: bool = False
-    more_images: tuple[str, ...] = ()
-    one_hot: tuple[str, ...] = ()
-    group: Group | None = None
-    valid: ValidFile | None = None
-    conflicts: bool = False
-    holds_tests: bool = False
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """All folders of the images."""
-        return (self.images, *self.more_images)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A file that names images but is of no use.
-
-    Attributes:
-        file: Its path, relative to the data folder.
-        why: The reason.
-        n: Number of images that it names.
-    """
-
-    file: str
-    why: Refusal
-    n: int
-
-
-@dataclass(frozen=True)
-class Tables:
-    """What the tables of a folder are worth.
-
-    Attributes:
-        best: The one that labels most images; None if none does.
-        others: Further tables that label images.
-        refused: Those that name images but are of no use, the one with most images first.
-    """
-
-    best: Table | None
-    others: tuple[Table, ...]
-    refused: tuple[Refused, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Listed:
     """A table and the images that one of its columns names."""
 
     source: Source
     column: str
     named: Named
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What a table is compared with.
+
+    Attributes:
+        images: All images.
+        tests: Paths of the test images, by the sample submission; empty if they are not known.
+        test_rows: The tables that list the test images.
+        asked: The sample submission.
+    """
+
+    images: Images
+    tests: set[str]
+    test_rows: Sequence[pd.DataFrame]
+    asked: Asked | None
+
+    @property
+    def shared(self) -> set[str]:
+        """The columns that the test images have, too."""
+        return {str(column) for rows in self.test_rows for column in rows.columns if rows[column].nunique() > 1}
 
 
 def find_tables(sources: Sequence[Source], images: Images, tests: set[str], asked: Asked | None) -> Tables:
@@ -128,42 +67,34 @@ def find_tables(sources: Sequence[Source], images: Images, tests: set[str], aske
         asked: The sample submission.
     """
     listed = [found for source in sources if (found := _listed(source, images, asked))]
-    is_test = [_is_of_tests(each, tests) for each in listed]
-    test_rows = [each.source.rows for each, test in zip(listed, is_test, strict=True) if test]
-    shared = {str(column) for rows in test_rows for column in rows.columns if rows[column].nunique() > 1}
-    tables: list[tuple[_Listed, Table]] = []
-    refused = []
-    for each in (each for each, test in zip(listed, is_test, strict=True) if not test):
-        read = _table(each, images, tests, shared, test_rows, asked)
-        if isinstance(read, Table):
-            tables.append((each, read))
-        elif read:
-            refused.append(Refused(each.source.name, read, len(each.named.paths)))
+    of_tests = [each for each in listed if _is_of_tests(each, tests)]
+    labelled = [each for each in listed if each not in of_tests]
+    valid = [each for each in labelled if is_named(PurePosixPath(each.source.name).stem, VALID)]
+    around = _Around(images, tests, [each.source.rows for each in of_tests], asked)
+    read = [(each, _table(each, around)) for each in [each for each in labelled if each not in valid] or labelled]
+    refused = [Refused(e.source.name, why, len(e.named.paths)) for e, why in read if isinstance(why, Refusal)]
     refused.sort(key=lambda each: (-each.n, each.file))
-    return _ranked(tables, refused)
-
-
-def _ranked(tables: list[tuple[_Listed, Table]], refused: list[Refused]) -> Tables:
-    """Take the table with most images, without those for validation, which complete it."""
-    valid = [pair for pair in tables if is_named(PurePosixPath(pair[1].csv).stem, VALID)]
-    tables = [pair for pair in tables if pair not in valid] or tables
+    tables = [(each, table) for each, table in read if isinstance(table, Table)]
     tables.sort(key=lambda pair: (-sum(pair[1].counts.values()), pair[1].csv))
     if not tables:
         return Tables(None, (), tuple(refused))
     train, best = tables[0]
-    others = [table for _, table in tables[1:]]
-    for held, table in valid:
-        apart = set(train.named.paths.values()).isdisjoint(held.named.paths.values())
-        alike = (table.id_column, table.label_column, table.one_hot) == (
-            best.id_column,
-            best.label_column,
-            best.one_hot,
-        )
-        if apart and alike and set(table.classes) <= set(best.classes) and not best.valid:
-            best = replace(best, valid=ValidFile(table.csv, table.folders, table.suffix))
-        elif table is not best:
-            others.append(table)
-    return Tables(best, tuple(others), tuple(refused))
+    completed = (_with_valid(best, train, each) for each in valid)
+    best = next((table for table in completed if table), best)
+    return Tables(best, tuple(table for _, table in tables[1:]), tuple(refused))
+
+
+def _with_valid(table: Table, train: _Listed, valid: _Listed) -> Table | None:
+    """Complete a table with another one of the same columns, whose images are other ones."""
+    columns = table.one_hot or (table.label_column,)
+    rows = valid.source.rows
+    if not {table.id_column, *columns} <= set(map(str, rows.columns)):
+        return None
+    apart = set(train.named.paths.values()).isdisjoint(valid.named.paths.values())
+    alike = set(columns) == set(table.one_hot) or set(rows[columns[0]].str.strip()) <= set(table.classes)
+    if not (apart and alike and valid.column == table.id_column):
+        return None
+    return replace(table, valid=ValidFile(valid.source.name, valid.named.folders, valid.named.suffix))
 
 
 def _listed(source: Source, images: Images, asked: Asked | None) -> _Listed | None:
@@ -186,38 +117,29 @@ def _is_of_tests(listed: _Listed, tests: set[str]) -> bool:
     return is_named(PurePosixPath(listed.source.name).stem, TEST)
 
 
-def _table(
-    listed: _Listed,
-    images: Images,
-    tests: set[str],
-    shared: set[str],
-    test_rows: Sequence[pd.DataFrame],
-    asked: Asked | None,
-) -> Table | Refusal | None:
+def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
     source, named, column = listed.source, listed.named, listed.column
     paths = source.rows[column].map(named.paths)
-    rows = source.rows[paths.notna() & ~paths.isin(tests)]
+    rows = source.rows[paths.notna() & ~paths.isin(around.tests)]
     paths = paths[rows.index]
-    if rows.empty:
-        return None
-    columns = _columns(source, column, rows, named)
-    one_each = rows[~paths.duplicated()]
-    target = find_target(one_each, columns, shared, asked) or find_target(rows, columns, shared, asked)
+    split_column = _split_column(source.rows, column, around.asked)
+    columns = [name for name in _columns(source, column, rows, named) if name != split_column]
+    target = _target(rows, paths, columns, around)
     if not isinstance(target, Target):
         return target
     labels = _labels(rows, target)
-    if isinstance(several := _conflicting(paths, labels, column, rows), Refusal):
+    several = _conflicting(paths, labels, column, rows)
+    if isinstance(several, Refusal):
         return several
     kept = (labels != "") & ~paths.isin(several) & ~paths.duplicated()
     counts = Counter(labels[kept])
     if len(counts) < 2:
         return None
-    labelled = set(paths[labels != ""])
-    others = [path for folder in named.folders for path in _beside(images, folder, named) if path not in labelled]
-    unlabelled = [path for path in others if path not in tests]
+    others = _without_label(listed, around.images, set(paths[labels != ""]))
+    unlabelled = [path for path in others if path not in around.tests]
     is_hot = len(target.columns) > 1
     rest = [name for name in columns if name not in target.columns]
-    test = next((each for each in test_rows if set(rest) & set(map(str, each.columns))), None)
+    test = next((each for each in around.test_rows if set(rest) & set(map(str, each.columns))), None)
     return Table(
         csv=source.name,
         images=named.folders[0],
@@ -234,7 +156,20 @@ def _table(
         group=find_group(rows[kept], labels[kept], rest, test),
         conflicts=bool(several),
         holds_tests=len(others) > len(unlabelled),
+        blanks=not is_hot and bool((source.rows[target.columns[0]].str.strip() == "").any()),
+        split_column=split_column,
+        lists_tests=bool(split_column) and bool(source.rows[split_column].str.lower().str.startswith("test").any()),
     )
+
+
+def _target(
+    rows: pd.DataFrame, paths: pd.Series[str], columns: Sequence[str], around: _Around
+) -> Target | Refusal | None:
+    """Find the labels, first among one row for each image."""
+    if rows.empty:
+        return None
+    first = find_target(rows[~paths.duplicated()], columns, around.shared, around.asked)
+    return first or find_target(rows, columns, around.shared, around.asked)
 
 
 def _columns(source: Source, column: str, rows: pd.DataFrame, named: Named) -> list[str]:
@@ -250,6 +185,19 @@ def _columns(source: Source, column: str, rows: pd.DataFrame, named: Named) -> l
         return values.nunique() >= least and {stem_of(value.rpartition("/")[2]) for value in values} <= stems
 
     return [name for name in columns if not names_images(rows[name])]
+
+
+def _split_column(rows: pd.DataFrame, column: str, asked: Asked | None) -> str:
+    """Return the column that says which rows are for training, validation and test; empty if there is none."""
+    for name in map(str, rows.columns):
+        words = rows[name].str.strip().str.lower()
+        known = set(words.unique())
+        if name == column or len(known) < 2 or not all(word.startswith(SPLIT_WORDS) for word in known):
+            continue
+        tests = set(rows.loc[words.str.startswith("test"), column])
+        if asked is None or not tests or tests == set(asked.ids):
+            return name
+    return ""
 
 
 def _labels(rows: pd.DataFrame, target: Target) -> pd.Series[str]:
@@ -272,13 +220,15 @@ def _conflicting(paths: pd.Series[str], labels: pd.Series[str], column: str, row
     return Refusal("multi-label", what, False)
 
 
-def _beside(images: Images, folder: str, named: Named) -> Iterator[str]:
-    """Yield the images where `labels_from_csv` expects a row for each."""
+def _without_label(listed: _Listed, images: Images, labelled: set[str]) -> list[str]:
+    """Return the images without a label where `labels_from_csv` expects a row for each."""
+    named = listed.named
     if not named.direct:
-        yield from images.below(folder)
-        return
-    for place in {path.rpartition("/")[0] for path in named.paths.values()}:
-        yield from (f"{place}/{name}" if place else name for name in images.files[place])
+        there = [path for folder in named.folders for path in images.below(folder)]
+    else:
+        places = sorted({path.rpartition("/")[0] for path in named.paths.values()})
+        there = [f"{place}/{name}" if place else name for place in places for name in images.files[place]]
+    return [path for path in there if path not in labelled]
 
 
 def _notes(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.label_tables import Table
+from kagglekit.authoring.detect.table import Table
 
 Form = Literal["a column a class", "probability of one class", "class names", "unknown"]
 Labels = ClassFolders | Table | FileNames

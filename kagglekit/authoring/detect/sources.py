@@ -19,7 +19,7 @@ OTHER_TABLES = (".tsv", ".xlsx", ".xls", ".parquet", ".feather")
 LARGEST_JSON = 2 * 10**9  # bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """A file with a row an image, or several.
 
@@ -51,9 +51,7 @@ def read_sources(data: Path) -> tuple[list[Source], list[str]]:
                 Source(name, "json" if is_json else "csv", rows.loc[:, ~rows.columns.duplicated(keep=False)])
             )
         except UserError as error:
-            if not is_json or error.what.startswith(
-                "cannot read"
-            ):  # a JSON file without images is none of its business
+            if not is_json or error.what.startswith("cannot read"):  # other JSON files are no labels
                 unread.append(f"{name} is not used: {_reason(error, file)}")
     return sources, unread
 

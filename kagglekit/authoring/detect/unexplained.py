@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
-from kagglekit.authoring.detect.label_tables import Refused, Tables
 from kagglekit.authoring.detect.named_images import Images
+from kagglekit.authoring.detect.table import Refused, Tables
 from kagglekit.data.listing import folders_below, is_hidden, suffix_of
 from kagglekit.data.listing import stem_of as without_suffix
 from kagglekit.system.errors import UserError, listing
@@ -26,7 +26,7 @@ class Unexplained(UserError):
     Args:
         what: What is missing.
         facts: What is in the folder, as sentences.
-        helper: The function of kagglekit that comes nearest to the labels.
+        helper: The function of kagglekit that comes nearest to the labels; empty if the folder has no files to read.
         hint: What to do; empty to list what is supported.
     """
 
@@ -40,7 +40,8 @@ def no_labels(data: Path, tables: Tables, unread: Sequence[str], asked: Asked | 
     """Return the error that no labels were found that fit the sample submission."""
     facts = [content_of(data), *unread, *map(reason_of, tables.refused)]
     wanted = [f"{asked.file.name} asks for {listing(asked.columns)}"] if asked else []
-    return Unexplained(f"no labels detected in {data}{helpers}", [*facts, *wanted], _nearest(tables))
+    known = next((name for name in ("labels_from_list", "labels_from_mat") if name in helpers), _nearest(tables))
+    return Unexplained(f"no labels detected in {data}{helpers}", [*facts, *wanted], known)
 
 
 def refused_task(data: Path, refused: Refused, asked: Asked | None) -> Unexplained:
