@@ -13,6 +13,7 @@ from kagglekit.authoring.kaggle_facts import ask_kaggle
 from kagglekit.authoring.package import package_files
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text, skeleton_text
 from kagglekit.data.location import data_place, existing_data
+from kagglekit.data.packed_folder import see_through
 from kagglekit.kaggle.data_folder import download_from_kaggle
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import write_text
@@ -71,7 +72,7 @@ def create_plugin(asked: NewPlugin, display: Display) -> Written:
     facts, listed = ask_kaggle(asked.name, asked.slug, asked.download, display)
     data = _downloaded(facts, display) if asked.download else asked.data
     try:
-        layout = detect_layout(data, facts.metric) if data else guess_layout(list(listed)) if listed else USUAL
+        layout = _layout(data, facts, listed, display)
     except Unexplained as error:
         raise _with_skeleton(error, facts, asked) from error
     for note in layout.notes if data else ():
@@ -89,6 +90,12 @@ def _refuse_to_replace(asked: NewPlugin) -> None:
     there = [file for file in _files(Facts(asked.name), USUAL, asked.package) if file.exists()]
     if there and not asked.force:
         raise UserError(f"already there: {listing(there)}", "choose another name, or replace them with --force")
+
+
+def _layout(data: Path | None, facts: Facts, listed: Mapping[str, int], display: Display) -> DataLayout:
+    if data:
+        return detect_layout(see_through(data, display), facts.metric)
+    return guess_layout(list(listed)) if listed else USUAL
 
 
 def _with_skeleton(error: Unexplained, facts: Facts, asked: NewPlugin) -> UserError:

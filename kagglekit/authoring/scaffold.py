@@ -171,20 +171,18 @@ def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
 def _labels(layout: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
     if not layout.guessed:
-        yield from comment(_summary(layout))
+        yield from comment(f"Detected: {summary(layout)}")
     yield from labels_source(layout)
 
 
-def _summary(layout: DataLayout) -> str:
+def summary(layout: DataLayout) -> str:
+    """Return what was detected, in one sentence."""
     labels, sample = layout.labels, layout.sample
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
-    text = f"Detected: {n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
-    text += (
-        f"test images in {listing([folder or 'DIR' for folder in layout.test.folders])}; "
-        if layout.test
-        else "no test images; "
-    )
+    text = f"{n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
+    folders = listing([folder or "DIR" for folder in layout.test.folders]) if layout.test else ""
+    text += f"test images in {folders}; " if folders else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."
     columns = ", ".join(sample.columns[:4]) + (", ..." if len(sample.columns) > 4 else "")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.data.json_file import read_json
 from kagglekit.data.listing import existing_file
-from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KINDS = "COCO (images, annotations, categories), a list of records, or a mapping from names to labels"
 
 
-def read_json(file: Path) -> pd.DataFrame:
+def read_records(file: Path) -> pd.DataFrame:
     """Read a JSON file of labels as a table.
 
     - COCO: a row for each annotation with the fields of its image, its annotation and its category (``category.name``),
@@ -34,8 +34,7 @@ def read_json(file: Path) -> pd.DataFrame:
     Raises:
         UserError: There is no such file, it is damaged, or it has another form.
     """
-    with naming_damage(existing_file(file), "download it again, or save it as JSON in UTF-8"):
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    content = read_json(existing_file(file), "download it again, or save it as JSON in UTF-8")
     records = list(_records(content))
     if not records:
         raise UserError(f"{file} is not a table of images: {_form(content)}", f"supported are {KINDS}")

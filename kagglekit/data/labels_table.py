@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.data.csv_file import read_csv, separator_hint
 from kagglekit.data.image_files import files_of
-from kagglekit.data.json_rows import read_json
+from kagglekit.data.json_rows import read_records
 from kagglekit.data.label_rows import joined, rows_of
 from kagglekit.data.labels import unlabelled_images
 from kagglekit.system.errors import UserError, listing, unknown
@@ -119,7 +119,7 @@ def labels_from_json(
         UserError: See `labels_from_csv`; or the file has another form.
     """
     columns = _Columns(id_column, file_column, label_column, (), group_column, split_column)
-    parts = _Parts(json, read_json(json), columns, _folders(images), suffix)
+    parts = _Parts(json, read_records(json), columns, _folders(images), suffix)
     return parts.table(split, test, ignore_unlabelled, ignore_conflicts)
 
 

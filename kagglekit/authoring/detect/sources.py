@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kagglekit.data.csv_file import read_csv, separator_hint
-from kagglekit.data.json_rows import read_json
+from kagglekit.data.json_rows import read_records
 from kagglekit.data.listing import is_hidden, subfolders
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UserError
@@ -46,7 +46,7 @@ def read_sources(data: Path) -> tuple[list[Source], list[str]]:
         name = file.relative_to(data).as_posix()
         is_json = file.suffix.lower() == ".json"
         try:
-            rows = read_json(file) if is_json else _read(file)
+            rows = read_records(file) if is_json else _read(file)
             sources.append(
                 Source(name, "json" if is_json else "csv", rows.loc[:, ~rows.columns.duplicated(keep=False)])
             )
