@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
+from kagglekit.system.tensor_file import write_tensors
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.recipe import Recipe
 
@@ -164,18 +163,9 @@ def save_weights(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: The file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     with replacing(path) as part:
-        try:
-            save_file(tensors, part)
-        except SafetensorError as error:
-            number = re.search(r"os error (\d+)", str(error))
-            if not number:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        write_tensors(tensors, part)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
