@@ -120,7 +120,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {file}: {error.strerror or error}") from error
     except BadTree as error:
-        raise UserError(f"the checkpoint {file} is damaged, or another version wrote it: {error}") from error
+        raise UserError(f"the checkpoint {file} {error}") from error
     match found:
         case {"facts": dict(facts), "tensors": dict(tensors)}:
             return Checkpoint(facts, tensors)

@@ -22,7 +22,7 @@ from kagglekit.system.tensor_file import write_tensors
 
 
 class BadTree(Exception):
-    """A file is not what `write_tree` wrote; the text says why, for the end of a sentence."""
+    """A file is not what `write_tree` wrote; the text is the end of a sentence about it."""
 
 
 def write_tree(tree: Any, path: Path, form: str) -> None:
@@ -58,16 +58,16 @@ def read_tree(path: Path, form: str) -> Any:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
     except SafetensorError as error:
-        raise BadTree("it is no complete safetensors file") from error
+        raise BadTree("is damaged, or another version wrote it") from error
     if metadata.get("form") != form:
-        raise BadTree(f"it is no {form}")
+        raise BadTree("is damaged, or another version wrote it")
     text = metadata.get("tree", "")
     if metadata.get("sha256") != _checksum(text, tensors):
-        raise BadTree("its checksum does not match")
+        raise BadTree("is damaged: its checksum does not match")
     try:
         return _value(json.loads(text), tensors)
     except (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, struct.error) as error:  # a forged one
-        raise BadTree("its tree is invalid") from error
+        raise BadTree("is damaged: its tree is invalid") from error
 
 
 class _Pack:

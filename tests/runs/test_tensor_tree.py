@@ -122,7 +122,7 @@ def test_the_state_of_a_network_and_of_its_optimizer_are_read_back_with_the_vers
 
 def test_another_form_is_not_read(tmp_path: Path) -> None:
     write_tree({}, tmp_path / "tree", "another")
-    with pytest.raises(BadTree, match="it is no values of a test"):
+    with pytest.raises(BadTree, match="is damaged, or another version wrote it"):
         read_tree(tmp_path / "tree", FORM)
 
 
@@ -155,7 +155,7 @@ def test_a_forged_tree_with_a_right_checksum_is_refused_or_plain(tmp_path: Path,
     try:
         found = read_tree(tmp_path / "tree", FORM)
     except BadTree as error:
-        assert str(error) == "its tree is invalid"  # noqa: PT017 (one of them may be a tree)
+        assert str(error) == "is damaged: its tree is invalid"  # noqa: PT017 (one of them may be a tree)
     else:
         assert json.loads(tree)["versions"] == 1
         assert found == {}
