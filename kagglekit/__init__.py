@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kagglekit.api import run as run
     from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
-    from kagglekit.data.archive.extract import unpacked as unpacked
+    from kagglekit.data.archive.cached import unpacked as unpacked
+    from kagglekit.data.json_file import read_json as read_json
     from kagglekit.data.labels import labels_from_csv as labels_from_csv
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
+    from kagglekit.images.opening import UnreadableImage as UnreadableImage
+    from kagglekit.images.opening import check_pixels as check_pixels
+    from kagglekit.images.opening import open_image as open_image
+    from kagglekit.images.opening import reading_image as reading_image
+    from kagglekit.images.pixel_range import PixelRange as PixelRange
+    from kagglekit.images.pixel_range import range_of as range_of
+    from kagglekit.images.pixel_range import to_8_bits as to_8_bits
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
     from kagglekit.runs.folder import Run as Run
@@ -63,7 +71,8 @@ _HOMES = {
     "run": "api",
     "check_finite": "compute.finite",
     "round_sizes": "compute.network",
-    "unpacked": "data.archive.extract",
+    "unpacked": "data.archive.cached",
+    "read_json": "data.json_file",
     "labels_from_csv": "data.labels",
     "labels_from_folders": "data.labels",
     "labels_from_list": "data.labels",
@@ -73,6 +82,13 @@ _HOMES = {
     "split_off": "data.splits",
     "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",
+    "UnreadableImage": "images.opening",
+    "check_pixels": "images.opening",
+    "open_image": "images.opening",
+    "reading_image": "images.opening",
+    "PixelRange": "images.pixel_range",
+    "range_of": "images.pixel_range",
+    "to_8_bits": "images.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
     "Run": "runs.folder",

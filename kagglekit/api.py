@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.authoring.from_folder import competition_of
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
-from kagglekit.hooks.trust import plugin_named
+from kagglekit.hooks.trust import plugins_named
 from kagglekit.planning.request import Request
 from kagglekit.prediction.load import predict_files, restore
 from kagglekit.prediction.new_images import NewImages, has_parts, predict_new_images
@@ -37,7 +38,7 @@ def run(
     On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`).
 
     Args:
-        competition: A competition's name or a plugin file.
+        competition: A competition's name, a plugin file, or a data folder, whose layout is then recognised.
         data: The unpacked data; None for the default folders, then a download.
         settings: Recipe fields to set, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
         out: Folder of all runs.
@@ -52,16 +53,18 @@ def run(
     """
     from kagglekit.workflows.start import start
 
+    display = display or for_people(json_output=False)
+    competition, folder = competition_of(competition, Path(data) if data is not None else None, display)
     request = Request(
         competition,
-        data=Path(data) if data is not None else None,
+        data=folder,
         settings=tuple(
             f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in (settings or {}).items()
         ),
         out=Path(out),
         **options,
     )
-    return start(request, display or for_people(json_output=False))
+    return start(request, display)
 
 
 @memory_returned()
@@ -71,7 +74,7 @@ def predict(
     *,
     tta: bool = False,
     device: str = "auto",
-    plugin: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> pd.DataFrame:
     """Predict the classes of image files with a finished run's final weights.
 
@@ -84,7 +87,7 @@ def predict(
         paths: Image files.
         tta: Average the plain view with the recipe's augmented ones.
         device: Device to compute on.
-        plugin: The plugin file to use; None for the run's own, if it was used for a run here and has not been edited.
+        plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
 
     Returns:
         Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
@@ -94,7 +97,7 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
-    with plugin_named(plugin):
+    with plugins_named(plugins):
         return _predicted(run, paths, tta, device)
 
 

@@ -15,7 +15,8 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 # Highest first: a package imports from lower lines only. Packages on one line do not know each other.
 ORDER = """
     cli testing
-    authoring api
+    api
+    authoring
     workflows
     prediction doctor
     training planning kaggle eda

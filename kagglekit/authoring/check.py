@@ -41,7 +41,9 @@ from kagglekit.workflows.setup import build_model
 SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # overrides for a trial
 
 
-def examine(competition: str, data: Path | None = None, disable: Sequence[str] = ()) -> list[Finding]:
+def examine(
+    competition: str, data: Path | None = None, disable: Sequence[str] = (), plugins: Sequence[str] = ()
+) -> list[Finding]:
     """Check a competition's plugin, without a download; leave no files behind.
 
     The data folder is the one given, else $KAGGLEKIT_DATA/NAME or ./data/NAME. Without one, labels and submission
@@ -51,12 +53,13 @@ def examine(competition: str, data: Path | None = None, disable: Sequence[str] =
         competition: Its name, or the path of a plugin file.
         data: The unpacked data.
         disable: Shared plugins to leave out.
+        plugins: Further plugin files to load.
 
     Returns:
         The findings, in order. If a check fails that the following ones need, those are left out.
     """
     report = Report()
-    loaded = report.attempt("hooks", "", "", lambda: load(competition, disable))
+    loaded = report.attempt("hooks", "", "", lambda: load(competition, disable, plugins))
     if loaded is None:
         return report.findings
     report.places |= _places(loaded)
@@ -70,14 +73,20 @@ def examine(competition: str, data: Path | None = None, disable: Sequence[str] =
         return report.findings
     facts_fit = not report.problems()
     recipes_fit = _check_recipes(report, hooks, facts)
+    folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
-        folder = _data_folder(report, hooks, loaded.competition, data)
         table = _check_labels(report, hooks, folder) if folder else None
         if folder and facts_fit and table is not None:
             _check_submission(report, hooks, folder, table)
         if facts_fit and recipes_fit and (folder is None or table is not None):
             request = Request(
-                competition, preset="quick", settings=SMALL, device="cpu", precision="fp32", disable=disable
+                competition,
+                preset="quick",
+                settings=SMALL,
+                device="cpu",
+                precision="fp32",
+                disable=disable,
+                plugins=plugins,
             )
             _check_training(report, request, folder, Path(place))
     return report.findings

@@ -12,6 +12,7 @@ from kagglekit.authoring.kaggle_facts import ask_kaggle
 from kagglekit.authoring.package import package_files
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
 from kagglekit.data.location import data_place, existing_data
+from kagglekit.data.packed_folder import see_through
 from kagglekit.kaggle.data_folder import download_from_kaggle
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import write_text
@@ -68,7 +69,13 @@ def create_plugin(asked: NewPlugin, display: Display) -> Written:
     _refuse_to_replace(asked)
     facts, listed = ask_kaggle(asked.name, asked.slug, asked.download, display)
     data = _downloaded(facts, display) if asked.download else asked.data
-    layout = detect_layout(data, facts.metric) if data else guess_layout(list(listed)) if listed else USUAL
+    layout = (
+        detect_layout(see_through(data, display), facts.metric)
+        if data
+        else guess_layout(list(listed))
+        if listed
+        else USUAL
+    )
     for note in layout.notes if data else ():
         display.warn(f"check: {note}")
     _write(_files(facts, layout, asked.package), display)

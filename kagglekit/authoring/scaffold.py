@@ -133,7 +133,7 @@ def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
 def _labels(layout: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
     if not layout.guessed:
-        yield from comment(_summary(layout))
+        yield from comment(f"Detected: {summary(layout)}")
     call = _call(_reader(layout.labels), _arguments(layout))
     if not (_needs_own_test_rows(layout) or _renamed(layout)):
         yield f"return {call}"
@@ -170,11 +170,12 @@ def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
             yield name, sample.spelling.get(name, name)
 
 
-def _summary(layout: DataLayout) -> str:
+def summary(layout: DataLayout) -> str:
+    """Return what was detected, in one sentence."""
     labels, sample = layout.labels, layout.sample
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
-    text = f"Detected: {n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
+    text = f"{n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
     text += f"test images in {layout.test.folder or 'DIR'}; " if layout.test else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,18 +24,18 @@ from kagglekit.cli.options import data_option, json_option, name_option, out_opt
 @out_option()
 @name_option("Suffix of the new run folder's name.", default="blend")
 @json_option()
-def blend(as_json: bool, plugin: Path | None, **options: Any) -> None:
+def blend(as_json: bool, plugin: tuple[str, ...], **options: Any) -> None:
     """Combine the members of finished RUNs into a new run with its own submission.
 
     The runs must have held out the same images. The score of every ensemble on them is shown beside that of the
     chosen one. A fitted ensemble is scored on images that it was not fitted on.
     """
-    from kagglekit.hooks.trust import plugin_named
+    from kagglekit.hooks.trust import plugins_named
     from kagglekit.system.console import for_people
     from kagglekit.workflows.blend import BlendRequest
     from kagglekit.workflows.blend import blend as make
 
-    with plugin_named(plugin):
+    with plugins_named(plugin):
         run = make(BlendRequest(**options), for_people(as_json))
     if as_json:
         click.echo(json.dumps({"run": str(run.folder), **run.info().to_dict()}))

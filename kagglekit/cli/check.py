@@ -8,24 +8,28 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, disable_option, json_option
+from kagglekit.cli.options import data_option, disable_option, further_plugins_option, json_option
 
 
 @click.command()
 @click.argument("plugin")
-@data_option("Unpacked data; nothing is downloaded.")
+@data_option("Data folder, packed or not; nothing is downloaded.")
+@further_plugins_option()
 @disable_option()
 @json_option("Print the findings as JSON.")
-def check(plugin: str, data: Path | None, disable: tuple[str, ...], as_json: bool) -> None:
-    """Check each part of PLUGIN: a competition's name, or a plugin file (./cassava.py).
+def check(plugin: str, data: Path | None, plugins: tuple[str, ...], disable: tuple[str, ...], as_json: bool) -> None:
+    """Check each part of PLUGIN: a competition's name, a plugin file (./cassava.py), or a data folder (./cassava/).
 
     Check hooks and facts, each preset's recipe, the labels and the form of the CSV. Train two steps of each stage with
     random weights on the CPU, twice, and compare. Exit with code 1 if there is a problem.
     """
     from kagglekit.authoring.check import examine
     from kagglekit.authoring.findings import describe_finding
+    from kagglekit.authoring.from_folder import competition_of
+    from kagglekit.system.console import for_people
 
-    findings = examine(plugin, data, disable)
+    plugin, data = competition_of(plugin, data, for_people(as_json))
+    findings = examine(plugin, data, disable, plugins)
     problems = sum(finding.status == "problem" for finding in findings)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))

@@ -13,7 +13,7 @@ from kagglekit.system.errors import UsageError
 
 
 @click.command("lr-find", cls=SectionCommand)
-@data_option("Unpacked data.")
+@data_option("Data folder, packed or not.")
 @recipe_options
 @option(
     RECIPE,
@@ -28,14 +28,16 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
 
     The rate grows with each step until the loss diverges.
     """
+    from kagglekit.authoring.from_folder import competition_of
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
 
     if options["stages"]:
         raise UsageError("lr-find tests one stage: --stages does not apply", "choose it with --stage N")
-    request = Request(settings=shorthand_settings(options), **options)
     display = for_people(False)
+    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
+    request = Request(settings=shorthand_settings(options), **options)
     from kagglekit.workflows.lr_find import draw, find_rates, stage_number
 
     stage_number(choose(request).recipe, stage)  # report usage errors before anything slow

@@ -46,9 +46,17 @@ def sample_option() -> Decorator:
 
 
 def plugin_option() -> Decorator:
-    """Add ``--plugin FILE``."""
-    text = "Plugin file to use for RUN. Needed where its own was edited, or comes from elsewhere."
-    return option(RECIPE, "--plugin", type=click.Path(path_type=Path), metavar="FILE", help=text)
+    """Add ``--plugin FILE``, for a run that exists."""
+    return _plugin_option("plugin", "Plugin file to use for RUN, if its own was edited or comes from elsewhere.")
+
+
+def further_plugins_option() -> Decorator:
+    """Add ``--plugin FILE``, for plugins besides the competition's."""
+    return _plugin_option("plugins", "Load a plugin file besides the competition's.")
+
+
+def _plugin_option(name: str, text: str) -> Decorator:
+    return option(RECIPE, "--plugin", name, multiple=True, metavar="FILE", help=f"{text} Repeatable.")
 
 
 def pictures_option(what: str) -> Decorator:
@@ -139,6 +147,7 @@ _RECIPE_OPTIONS = (
     ),
     option(RECIPE, "--seed", type=click.IntRange(0), metavar="N", help="Seed of the split and of all randomness."),
     option(RECIPE, "--from", "from_run", default="", metavar="RUN", help="Start from RUN's recipe and weights."),
+    further_plugins_option(),
     disable_option(),
     device_option(),
     option(FOLDS, "--folds", type=click.IntRange(2), metavar="K", help="K-fold cross-validation."),

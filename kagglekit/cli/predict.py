@@ -47,7 +47,7 @@ def predict(
     submission: Path | None,
     data: Path | None,
     sample: Path | None,
-    plugin: Path | None,
+    plugin: tuple[str, ...],
     device: str,
     out: Path,
 ) -> None:
@@ -69,16 +69,17 @@ def predict(
         raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
     found = find_run(run, out)
     if submission and data:
-        from kagglekit.hooks.trust import plugin_named
+        from kagglekit.data.packed_folder import see_through
+        from kagglekit.hooks.trust import plugins_named
         from kagglekit.prediction.test_folder import submit_test_folder
 
-        with plugin_named(plugin):
-            submit_test_folder(found, data, submission, device, display, sample)
+        with plugins_named(plugin):
+            submit_test_folder(found, see_through(data, display), submission, device, display, sample)
         return
     from kagglekit.api import predict as predict_images
 
     _warn_of_ranks(found, display)
-    table = predict_images(found, image_files(paths), tta=tta, device=device, plugin=plugin)
+    table = predict_images(found, image_files(paths), tta=tta, device=device, plugins=plugin)
     if csv:
         from kagglekit.data.submission import write_submission
         from kagglekit.types.predictions import free_name

@@ -15,17 +15,18 @@ from kagglekit.cli.options import data_option, out_option, plugin_option
 @plugin_option()
 @click.option("--open", "show", is_flag=True, help="Open the report in the browser.")
 @out_option()
-def report(run: str, data: Path | None, plugin: Path | None, show: bool, out: Path) -> None:
+def report(run: str, data: Path | None, plugin: tuple[str, ...], show: bool, out: Path) -> None:
     """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
-    from kagglekit.hooks.trust import UntrustedPlugin, plugin_named, trusted_plugin
+    from kagglekit.hooks.trust import UntrustedPlugin, plugins_named, trusted_plugins
     from kagglekit.report.page import write_report
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 
     found, display = find_run(run, out), for_people(False)
-    with plugin_named(plugin):
+    with plugins_named(plugin):
         try:
-            trusted_plugin(found.info().plugin)
+            info = found.info()
+            trusted_plugins(info.plugin, info.plugin_files)
         except UntrustedPlugin as error:
             display.warn(f"no thumbnails: {error.what}\nhint: {error.hint}")
         write_report(found, data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,6 @@ from kagglekit.cli.options import (
     message_option,
     name_option,
     option,
-    plugin_option,
     recipe_options,
     sample_option,
     shorthand_settings,
@@ -32,11 +30,10 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=SectionCommand)
-@data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
+@data_option("Data folder, packed or not; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
 @sample_option()
 @max_unpacked_option()
-@plugin_option()
 @option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
 @option(
     MACHINE,
@@ -100,25 +97,23 @@ def run(
     and_submit: bool,
     message: str,
     yes: bool,
-    plugin: Path | None,
     **options: Any,
 ) -> None:
     """Train on COMPETITION's images and write a checked submission.
 
-    COMPETITION is a name that `kagglekit competitions` lists, or a plugin file (./cassava.py); --full needs none.
+    COMPETITION is a name that `kagglekit competitions` lists, a plugin file (./cassava.py), or a data folder
+    (./cassava/), whose layout is then recognised; --full needs none.
     """
-    from kagglekit.hooks.trust import plugin_named
+    from kagglekit.authoring.from_folder import competition_of
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
     from kagglekit.workflows.full_data import full_request
 
-    request = Request(settings=shorthand_settings(options), **options)
-    if plugin and (request.competition or not request.full):
-        raise UsageError("--plugin is for --full RUN", "without it, the plugin file is COMPETITION")
-    with plugin_named(plugin):
-        request = full_request(request) if request.full else request
     display = for_people(as_json)
+    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
+    request = Request(settings=shorthand_settings(options), **options)
+    request = full_request(request) if request.full else request
     if (message or yes) and not and_submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
     with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():

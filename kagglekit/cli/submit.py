@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.cli.options import data_option, message_option, out_option, timeout_option, yes_option
+from kagglekit.cli.options import data_option, message_option, out_option, sample_option, timeout_option, yes_option
 from kagglekit.system.errors import UsageError
 from kagglekit.system.printable import printable
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 @click.option("--wait/--no-wait", default=None, help="Wait for the score (default), or exit after the upload.")
 @yes_option("Do not ask before a run's second upload, or the day's last submission.")
 @click.option("--status", is_flag=True, help="Show the state of a RUN's submission, or of Kaggle's number REF.")
-@data_option("Folder with sample_submission.csv.")
+@data_option("Folder with the sample submission.")
+@sample_option()
 @out_option()
 @timeout_option("a response; does not limit the scoring, which may take an hour")
 def submit(
@@ -32,6 +34,7 @@ def submit(
     yes: bool,
     status: bool,
     data: Path | None,
+    sample: Path | None,
     out: Path,
     timeout: float,
 ) -> None:
@@ -51,7 +54,9 @@ def submit(
     if status:
         show_status(what[0] if what else "latest", out, bool(wait), timeout, display)
     else:
-        submit_target(find_target(what, out), data, message, wait is not False, confirmation(yes), timeout, display)
+        target = find_target(what, out)
+        target = replace(target, sample=sample) if sample else target
+        submit_target(target, data, message, wait is not False, confirmation(yes), timeout, display)
 
 
 def confirmation(yes: bool) -> Ask | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kagglekit.data.label_rows import joined, rows_of, stems_of
-from kagglekit.data.listing import existing_file
-from kagglekit.system.damage import reason
-from kagglekit.system.errors import UserError, listing, unknown
+from kagglekit.data.mat_file import mat_numbers
+from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,11 +40,12 @@ def labels_from_mat(
     Raises:
         UserError: A file or variable is missing, an image number has no label, or a class number no name.
     """
-    numbers = [str(number) for number in _mat_variables(labels, [label_variable])[label_variable]]
+    read, of_splits = mat_numbers({labels: [label_variable], splits: list(variables)})
+    numbers = [str(number) for number in read[label_variable]]
     if class_names is not None:
         numbers = _named(numbers, class_names)
     tables = []
-    for variable, wanted in _mat_variables(splits, list(variables)).items():
+    for variable, wanted in of_splits.items():
         beyond = [number for number in wanted if not 1 <= number <= len(numbers)]
         if beyond:
             raise UserError(
@@ -56,32 +56,6 @@ def labels_from_mat(
         paths = [str(images / file) for file in names]
         tables.append(rows_of(stems_of(names), paths, [numbers[number - 1] for number in wanted], variables[variable]))
     return joined(tables)
-
-
-def _mat_variables(file: Path, wanted: Sequence[str]) -> dict[str, list[int]]:
-    """Return the whole numbers in some variables of a MATLAB file."""
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(existing_file(file))
-    except UserError:
-        raise
-    except Exception as error:  # scipy raises anything on a damaged file, MemoryError for its sizes too
-        raise UserError(f"cannot read {file} as a MATLAB file: {reason(error)}", "download it again") from error
-    there = [variable for variable in content if not variable.startswith("__")]
-    for variable in wanted:
-        if variable not in there:
-            raise UserError(f"{file}: {unknown('variable', variable, there)}")
-    return {variable: _whole_numbers(content[variable], variable, file) for variable in wanted}
-
-
-def _whole_numbers(values: Any, variable: str, file: Path) -> list[int]:
-    import numpy as np
-
-    array = np.asarray(values).ravel()
-    if array.dtype.kind not in "iuf" or not bool((array == np.rint(array)).all()):
-        raise UserError(f"{file}: {variable} does not hold whole numbers", "name another variable in the plugin")
-    return [int(number) for number in array]
 
 
 def _named(numbers: Sequence[str], class_names: Mapping[str, str]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kagglekit.images.opening import UnreadableImage, open_image, reading_image
 from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
@@ -44,18 +46,15 @@ def read_header(path: str) -> Header:
     Raises:
         ValueError: It cannot be read, with the reason on one line.
     """
-    from PIL import Image
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata and many pixels
+        warnings.simplefilter("ignore")  # of odd metadata
         try:
-            with Image.open(path) as image:
-                header = Header(*image.size, image.format or "unknown", path)
-        except Exception as error:  # Pillow's parsers raise anything on damaged files
-            raise ValueError(_reason(error)) from error
-    if not header.width or not header.height:
-        raise ValueError("it has no pixels")
-    return header
+            with reading_image(Path(path)), open_image(Path(path)) as image:
+                return Header(*image.size, image.format or "unknown", path)
+        except UnreadableImage as error:
+            raise ValueError(printable(error.why)) from error
+        except OSError as error:
+            raise ValueError(printable(error.strerror or str(error))) from error
 
 
 def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:
@@ -71,8 +70,3 @@ def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], 
         except ValueError as error:
             broken.append((path, str(error)))
     return headers, broken
-
-
-def _reason(error: Exception) -> str:
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return printable(text.strip().partition("\n")[0]) or type(error).__name__

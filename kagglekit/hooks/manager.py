@@ -26,7 +26,7 @@ import pluggy
 from kagglekit.hooks import specs as hookspecs
 from kagglekit.hooks.failures import plugin_failure
 from kagglekit.hooks.requires import check_requires
-from kagglekit.hooks.trust import is_path, note_loaded, trusted_plugin
+from kagglekit.hooks.trust import is_path, note_loaded, trusted_plugins
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ def competition_names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUPS["competition"])})
 
 
-def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
+def load(competition: str, disable: Sequence[str] = (), files: Sequence[str] = ()) -> Plugins:
     """Load the shared plugins and one competition's plugin, which is called first.
 
     Args:
         competition: Its name, or the path of a plugin file: anything that ends in ``.py`` or contains a slash.
         disable: Names of shared plugins to disable.
+        files: Paths of further plugin files, which are called right after the competition's, in this order.
 
     Raises:
         UsageError: No competition or no plugin has that name.
@@ -54,13 +55,22 @@ def load(competition: str, disable: Sequence[str] = ()) -> Plugins:
         PluginError: The competition or one of kagglekit's own plugins is broken, or two plugins share the name.
     """
     source = _find_file(competition) if is_path(competition) else _find_entry(competition)
-    if isinstance(source, Path):
-        note_loaded(source, source.read_bytes())
-    plugin = _describe(source, "competition")
+    further = [_find_file(file) for file in files]
+    _check_different([file for file in [source, *further] if isinstance(file, Path)])
     manager = _new_manager()
     shared = _add_shared(manager, disable)
-    plugin = _add(manager, plugin, source)
-    return Plugins(manager, (plugin, *shared), plugin.name)
+    added = [_add(manager, _describe(file, "shared"), file) for file in reversed(further)]
+    plugin = _add(manager, _describe(source, "competition"), source)
+    return Plugins(manager, (plugin, *reversed(added), *shared), plugin.name)
+
+
+def _check_different(files: Sequence[Path]) -> None:
+    """Refuse plugin files whose modules would have the same name; note that the user named them."""
+    for place, file in enumerate(files):
+        if rival := next((other for other in files[:place] if other.stem == file.stem), None):
+            what = f"{file} is named twice" if file.samefile(rival) else f"{file} and {rival} have the same name"
+            raise UsageError(f"plugin files: {what}", "name each file once; rename one of two that share a name")
+        note_loaded(file, file.read_bytes())
 
 
 def load_for(run: Run) -> Plugins:
@@ -70,7 +80,9 @@ def load_for(run: Run) -> Plugins:
         UntrustedPlugin: Its plugin file may not be imported (see `kagglekit.hooks.trust`).
         UserError: As in `load`.
     """
-    return load(trusted_plugin(run.info().plugin), disabled_in(run))
+    info = run.info()
+    plugin, files = trusted_plugins(info.plugin, info.plugin_files)
+    return load(plugin, disabled_in(run), files)
 
 
 def disabled_in(run: Run) -> tuple[str, ...]:
@@ -180,7 +192,9 @@ def _find_entry(competition: str) -> EntryPoint:
     if not entries:
         raise UsageError(
             unknown("competition", competition, competition_names()),
-            "for a plugin file, give its path: ./cassava.py",
+            f"for the folder, add a slash: ./{competition}"
+            if Path(competition).is_dir()
+            else "for a plugin file, give its path: ./cassava.py",
         )
     if len(entries) > 1:
         claims = " and ".join(sorted(_describe(entry, "competition").origin for entry in entries))

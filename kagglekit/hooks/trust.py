@@ -8,18 +8,18 @@ content, when a run was made with it here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from hashlib import sha256
 from pathlib import Path
 
-from kagglekit.system.errors import UserError
-from kagglekit.system.files import write_text
+from kagglekit.system.errors import UsageError, UserError, listing
+from kagglekit.system.files import write_bytes, write_text
 from kagglekit.system.paths import own_place
 
-_named: ContextVar[Path | None] = ContextVar("named", default=None)
-_loaded: dict[Path, str] = {}  # the plugin files that were named in this process, with the SHA-256 of their content
+_named: ContextVar[tuple[Path, ...]] = ContextVar("named", default=())
+_loaded: dict[Path, bytes] = {}  # the plugin files that were named in this process, with their content
 
 
 class UntrustedPlugin(UserError):
@@ -32,32 +32,60 @@ def is_path(plugin: str) -> bool:
 
 
 @contextmanager
-def plugin_named(file: str | Path | None) -> Iterator[None]:
-    """Take a file in the block for the plugin of every run, whatever run.json names; None changes nothing."""
-    token = _named.set(Path(file).expanduser().absolute() if file else None)
+def plugins_named(files: Sequence[str | Path]) -> Iterator[None]:
+    """Take files in the block for the plugin files of every run, whatever run.json names."""
+    token = _named.set(tuple(Path(file).expanduser().absolute() for file in files))
     try:
         yield
     finally:
         _named.reset(token)
 
 
-def trusted_plugin(plugin: str) -> str:
-    """Return what may be loaded for a run: the plugin that its run.json names, or the one named by the user.
+def trusted_plugins(plugin: str, files: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
+    """Return what may be loaded for a run: the plugins that its run.json names, or the files named by the user.
+
+    A named file takes the place of the run's file of the same path or name. A single one that has no such place takes
+    that of the run's only file, or of its competition.
 
     Args:
-        plugin: A competition's name, or the path of a plugin file, from run.json.
+        plugin: The competition's name, or the path of its plugin file, from run.json.
+        files: The paths of the further plugin files, from run.json.
+
+    Returns:
+        The competition's plugin and the further files.
 
     Raises:
-        UntrustedPlugin: It is a file that was neither named by the user nor used for a run here, or that has changed.
+        UntrustedPlugin: A file was neither named by the user nor used for a run here, or has changed.
+        UsageError: The user named files that are none of the run's.
     """
-    if named := _named.get():
-        return str(named)
-    if not is_path(plugin):
-        return plugin
-    path = _resolved(plugin)
-    if path not in _loaded:
-        _check_recorded(plugin, path)
-    return plugin
+    recorded = [plugin, *files]
+    named = _places(recorded, _named.get())
+    for place, each in enumerate(recorded):
+        if place not in named and is_path(each) and (path := _resolved(each)) not in _loaded:
+            _check_recorded(each, path)
+    first, *further = (named.get(place, each) for place, each in enumerate(recorded))
+    return first, tuple(further)
+
+
+def _places(recorded: list[str], named: Sequence[Path]) -> dict[int, str]:
+    """Return the files named by the user, by their places among a run's plugins."""
+    found = {place: file for file in named if (place := _place_of(file, recorded)) is not None}
+    rest = [file for file in named if file not in found.values()]
+    if rest:
+        free = [place for place, each in enumerate(recorded) if is_path(each) and place not in found] or [0]
+        if len(rest) > 1 or len(free) > 1 or free[0] in found:
+            what = f"not plugin files of the run: {listing(rest)}"
+            raise UsageError(what, f"it was made with {listing(recorded)}; name a file of the same name in its place")
+        found[free[0]] = rest[0]
+    return {place: str(file) for place, file in found.items()}
+
+
+def _place_of(file: Path, recorded: list[str]) -> int | None:
+    """Return which of a run's plugins a file is: the one of its path, else the one of its name."""
+    paths = [Path(each) if is_path(each) else None for each in recorded]
+    same = [place for place, path in enumerate(paths) if path and _resolved(path) == _resolved(file)]
+    alike = [place for place, path in enumerate(paths) if path and path.name == file.name]
+    return next(iter([*same, *alike]), None)
 
 
 def _check_recorded(plugin: str, path: Path) -> None:
@@ -77,17 +105,27 @@ def _check_recorded(plugin: str, path: Path) -> None:
 
 def note_loaded(file: Path, content: bytes) -> None:
     """Note that the user has named a plugin file in this process."""
-    _loaded[_resolved(file)] = sha256(content).hexdigest()
+    _loaded[_resolved(file)] = content
 
 
-def record_plugin(plugin: str) -> None:
-    """Record a plugin file in the user's cache, with the content that this process has loaded, for later commands.
+def record_plugins(plugins: Sequence[str], copies: Path) -> dict[str, str]:
+    """Record plugin files in the user's cache, with the content that this process has loaded, for later commands.
 
     Args:
-        plugin: A competition's name, which needs no record, or the path of its plugin file.
+        plugins: Competitions' names, which need no record, and paths of plugin files.
+        copies: The folder for a copy of each file, to read; it is never imported unless the user names it.
+
+    Returns:
+        The SHA-256 of each file's content, by its absolute path.
     """
-    if is_path(plugin) and (digest := _loaded.get(path := _resolved(plugin))):
-        write_text(_record(path, digest), str(path))
+    digests = {}
+    for plugin in plugins:
+        if is_path(plugin) and (path := _resolved(plugin)) in _loaded:
+            digest = sha256(_loaded[path]).hexdigest()
+            write_text(_record(path, digest), str(path))
+            write_bytes(copies / Path(plugin).name, _loaded[path])
+            digests[str(Path(plugin).expanduser().absolute())] = digest
+    return digests
 
 
 def _record(path: Path, digest: str) -> Path:

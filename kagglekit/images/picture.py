@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from kagglekit.images.contrast import is_nearly_constant
+from kagglekit.images.opening import UnreadableImage
 from kagglekit.images.store import Entry, ImageStore, StoreSpec, checksum
-from kagglekit.system.errors import PluginError, UserError
+from kagglekit.system.errors import PluginError, UsageError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +52,10 @@ def _reason(path: Path, error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, PluginError) and error.__cause__ else error
     if isinstance(cause, OSError) and cause.errno is not None:
         raise UserError(f"cannot read {path}: {cause.strerror}", "images decoded so far are kept") from error
-    if isinstance(cause, PluginError | MemoryError):
+    if isinstance(cause, PluginError | UsageError | MemoryError):
         raise error
+    if isinstance(cause, UnreadableImage):
+        return cause.why
     if isinstance(cause, ValueError | OSError | UserError):
         return str(cause)
     return f"{type(cause).__name__}: {cause}"
@@ -67,12 +71,12 @@ def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> StoredImag
 def _reduced_image(image: NDArray[np.uint8], spec: StoreSpec, aspect: float) -> StoredImage:
     height, width = reduced_size(image.shape[0], image.shape[1], spec.side, spec.fit)
     pixels = reduced(image, height, width)
-    return StoredImage(pixels, Entry(height, width, aspect, "", checksum(pixels)))
+    return StoredImage(pixels, Entry(height, width, aspect, "", checksum(pixels), is_nearly_constant(pixels)))
 
 
 def _bad(reason: str) -> StoredImage:
     pixels = np.full((1, 1, 3), 128, dtype=np.uint8)
-    return StoredImage(pixels, Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason", checksum(pixels)))
+    return StoredImage(pixels, Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason", checksum(pixels), False))
 
 
 def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int, int]:

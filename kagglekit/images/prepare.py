@@ -73,6 +73,7 @@ def prepare_images(
     usable = {kind: usable_rows(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:
         _refuse_bad(stores.values())
+    _warn_of_constant(stores.values(), display)
     return ImageSet(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
 
 
@@ -130,6 +131,14 @@ def _refuse_bad(stores: Iterable[ImageStore]) -> None:
     errors = [bad_images_error(store) for store in by_names.values()]
     if errors:
         raise UserError("\n".join(error.what for error in errors), errors[0].hint)
+
+
+def _warn_of_constant(stores: Iterable[ImageStore], display: Display) -> None:
+    by_names = {store.names: store for store in stores}  # one store of each kind reports for all its copies
+    names = [store.names[row] for store in by_names.values() for row in store.constant]
+    if names:
+        total = sum(map(len, by_names))
+        display.warn(f"{len(names):,} of {total:,} images hold nearly one value, such as black: {listing(names, 3)}")
 
 
 def require_images(images: ImageSet, to_validate: bool = True) -> None:

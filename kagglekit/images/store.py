@@ -26,6 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
+from kagglekit.images.opening import MAX_PIXELS, max_pixels
 from kagglekit.system.errors import UserError
 from kagglekit.system.fingerprints import fingerprints
 from kagglekit.system.paths import own_place
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from kagglekit.types.view import CropMode
 
-FORMAT = 2
+FORMAT = 3
 CHECKED_BYTES = 1 << 25  # of pixels compared with their checksums when a store is opened
 PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
 
@@ -90,12 +91,15 @@ class StoreSpec:
     def key(self) -> str:
         """The hash (32 hex digits) of everything the bytes depend on: no label and no split is part of it.
 
-        It covers the files' names and fingerprints (size, first and last 4 kB), the reader, side, fit and format
-        version. So a copy of the data folder has the same store, whatever its times, and changed files do not.
+        It covers the files' names and fingerprints (size, first and last 4 kB), the reader, side, fit, format version
+        and the limit of pixels, if it was changed: images beyond it are stored as bad ones. So a copy of the folder
+        has the same store, whatever its times, and changed files do not.
         A smaller copy has its source's key instead of the files: an image reduced twice differs in its last bits from
         one reduced once.
         """
         form = [FORMAT, self.reader, self.side, self.fit, self.source.key if self.source else None]
+        if max_pixels() != MAX_PIXELS:
+            form.append(max_pixels())
         hashed = blake2b(json.dumps(form).encode(), digest_size=16)
         if not self.source:
             for name, content in zip(self.names, fingerprints(self.files), strict=True):
@@ -117,6 +121,7 @@ class Entry(NamedTuple):
         aspect: Width / height of the upright image in the file.
         bad: Why the file cannot be decoded; empty if it can.
         checksum: CRC-32 of the stored pixels.
+        constant: Whether it holds nearly one value, such as black.
     """
 
     height: int
@@ -124,6 +129,7 @@ class Entry(NamedTuple):
     aspect: float
     bad: str
     checksum: int
+    constant: bool
 
     @property
     def n_bytes(self) -> int:
@@ -157,6 +163,7 @@ class ImageStore:
         widths: (N,) int32, px.
         aspects: (N,) float32: width / height of the upright image in the file.
         bad: Row to reason, for files that cannot be decoded; a grey pixel stands in for each.
+        constant: Rows of the images that hold nearly one value, such as black.
     """
 
     folder: Path
@@ -167,6 +174,7 @@ class ImageStore:
     widths: NDArray[np.int32]
     aspects: NDArray[np.float32]
     bad: dict[int, str]
+    constant: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -240,6 +248,7 @@ def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry
         widths=np.array([entry.width for entry in entries], dtype=np.int32),
         aspects=np.array([entry.aspect for entry in entries], dtype=np.float32),
         bad={row: entry.bad for row, entry in enumerate(entries) if entry.bad},
+        constant=tuple(row for row, entry in enumerate(entries) if entry.constant),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kagglekit.data.location import data_place, existing_data, is_untidy
+from kagglekit.data.packed_folder import see_through
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.system.console import Display
@@ -38,6 +39,7 @@ def report_counts(hooks: Hooks, folder: Path, display: Display) -> None:
     Raises:
         UserError: It cannot.
     """
+    folder = see_through(folder, display)
     table, warnings = check_table(hooks.labels(folder), folder)
     for line in warnings:
         display.warn(line)

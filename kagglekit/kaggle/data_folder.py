@@ -12,14 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from kagglekit.data.archive.budget import Budget
-from kagglekit.data.archive.extract import (
-    ARCHIVE_SUFFIXES,
-    BadArchive,
-    BrokenArchive,
-    LargeArchive,
-    extract,
-    extract_nested,
-)
+from kagglekit.data.archive.extract import BadArchive, BrokenArchive, LargeArchive, extract
+from kagglekit.data.archive.nested import extract_nested
+from kagglekit.data.archive.parts import is_archive
 from kagglekit.data.listing import LITTER
 from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
@@ -225,7 +220,7 @@ def _fetched(
     if not file.exists():  # it gets its name once complete
         fetch(source, file, retry, options.display)
     facts = {"name": source.name, "bytes": file.stat().st_size}
-    if _is_archive(file):
+    if is_archive(file.name):
         budget.fetched += file.stat().st_size
         _unpack(file, unpacked, options, budget)
     else:
@@ -233,10 +228,6 @@ def _fetched(
             unpacked.mkdir(exist_ok=True)
             shutil.copy2(file, unpacked)
     return facts
-
-
-def _is_archive(file: Path) -> bool:
-    return file.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def _unpack(file: Path, unpacked: Path, options: DownloadOptions, budget: Budget) -> None:
@@ -274,7 +265,7 @@ def _tidy(folder: Path, options: DownloadOptions) -> None:
     room = workshop(folder)
     if options.keep_archives and room.is_dir():
         with _system_errors(f"cannot move the archives from {room} into {folder}", "the data are complete anyway"):
-            for file in [path for path in room.iterdir() if path.is_file() and _is_archive(path)]:
+            for file in [path for path in room.iterdir() if path.is_file() and is_archive(path.name)]:
                 file.replace(folder / file.name)
     shutil.rmtree(room, ignore_errors=True)
     if room.exists():

@@ -36,6 +36,7 @@ class Target:
         slug: Its name on Kaggle; None if it is not there.
         file: The CSV.
         run: The run that wrote the file; None if no run did.
+        sample: The sample submission that was asked for; None for the run's, or to look for one.
     """
 
     plugin: str
@@ -43,6 +44,7 @@ class Target:
     slug: str | None
     file: Path
     run: Run | None
+    sample: Path | None = None
 
 
 def find_target(what: Sequence[str], out: Path) -> Target:
@@ -137,7 +139,7 @@ def check_target(target: Target, data: Path | None, message: str, display: Displ
 
 
 def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
-    """Return what the sample submission must be about, by the file and its run, and the one that the run named."""
+    """Return what the sample submission must be about, by the file and its run, and the one that was named."""
     from kagglekit.data.csv_file import read_csv
     from kagglekit.data.sample import Wanted
 
@@ -146,7 +148,7 @@ def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
     images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
     classes = frozenset(info.classes)
     columns = frozenset(map(str, rows.columns[1:]))
-    return Wanted(images, classes, columns, itself=target.file), info.sample_file
+    return Wanted(images, classes, columns, itself=target.file), target.sample or info.sample_file
 
 
 def target_of(run: Run) -> Target:

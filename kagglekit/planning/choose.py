@@ -44,7 +44,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     """
     if not request.competition:
         raise UsageError("no competition given: `kagglekit competitions` lists them")
-    plugins = load(request.competition, request.disable)
+    plugins = load(request.competition, request.disable, request.plugins)
     for line in plugins.warnings:
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition

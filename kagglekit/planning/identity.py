@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from kagglekit.hooks.trust import trusted_plugin
+from kagglekit.data.packed_folder import source_of
+from kagglekit.hooks.trust import trusted_plugins
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
@@ -34,7 +35,8 @@ class Identity:
         facts |= {
             "preset": plan.preset or "auto",
             "competition": plugin_name(plan.request.competition),
-            "data": str(plan.data),
+            "plugins": tuple(map(plugin_name, plan.request.plugins)),
+            "data": str(source_of(plan.data)),
             "device": str(plan.device),
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
@@ -66,7 +68,7 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
     values = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
-    values["competition"] = trusted_plugin(info.request.competition)
+    values["competition"], values["plugins"] = trusted_plugins(info.request.competition, info.request.plugins)
     request = Request(**values, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.location import data_place, existing_data
+from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import choose
 from kagglekit.planning.plan import Plan
@@ -69,6 +70,7 @@ def find_data(
 ) -> Path:
     """Return the data folder: the requested one, else an existing one (`existing_data`), else a download.
 
+    Of a folder with archives, it is a folder in the cache that shows it unpacked: see `see_through`.
     A download goes to $KAGGLEKIT_DATA/NAME or ./data/NAME, or, in a dry run, to `downloads`.
 
     Raises:
@@ -81,9 +83,9 @@ def find_data(
                 f"the data folder {requested} {what}",
                 f"pass the folder of the unpacked download with --data, or run kagglekit download {name} --data DIR",
             )
-        return requested.absolute()
+        return see_through(requested.absolute(), options.display, options.max_unpacked)
     if there := existing_data(competition, name):
-        return there
+        return see_through(there, options.display, options.max_unpacked)
     if downloads and (competition.slug or competition.files):
         raise UserError(
             f"no data found in {data_place(name)}, and a dry run downloads nothing",

@@ -42,6 +42,7 @@ class Request:
         repeats: How often to run, each time with the next seed.
         skip_bad_images: Leave undecodable train images out instead of failing.
         disable: Shared plugins to leave out.
+        plugins: Further plugin files to load.
         deterministic: Use torch's deterministic algorithms, and benchmark nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
         max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
@@ -69,6 +70,7 @@ class Request:
     repeats: int = 1
     skip_bad_images: bool = False
     disable: Sequence[str] = field(default_factory=tuple)
+    plugins: Sequence[str] = ()
     deterministic: bool = False
     save_every: float = 10.0
     max_unpacked: int | None = None

@@ -46,6 +46,7 @@ class RecordedRequest(BaseModel):
     only_fold: int | None = None
     skip_bad_images: bool = False
     disable: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
     save_every: float = 10.0
 
     def same_as(self, other: RecordedRequest) -> bool:
@@ -89,6 +90,8 @@ class RunInfo(BaseModel):
         full_of: Name of the run that it repeats on all labelled images.
         blend_of: Names of the runs that it blends.
         disable: Shared plugins left out of a blend; another run has them in `request`.
+        plugins: Further plugin files of a blend; another run has them in `request`.
+        plugin_hashes: SHA-256 of each plugin file, by its path.
         fold: Its number, from 1, if it is one fold of a run.
         folds: Numbers of the folds that are joined so far.
         started: When it began, ISO 8601.
@@ -141,6 +144,8 @@ class RunInfo(BaseModel):
     full_of: str | None = None
     blend_of: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    plugin_hashes: dict[str, str] = Field(default_factory=dict)
     fold: int | None = None
     folds: tuple[int, ...] = ()
     started: str = ""
@@ -180,6 +185,11 @@ class RunInfo(BaseModel):
     def disabled(self) -> tuple[str, ...]:
         """Names of the shared plugins that were left out."""
         return self.request.disable if self.request else self.disable
+
+    @property
+    def plugin_files(self) -> tuple[str, ...]:
+        """Paths of the plugin files that were loaded besides the competition's."""
+        return self.request.plugins if self.request else self.plugins
 
     @property
     def sample_file(self) -> Path | None:

@@ -67,6 +67,12 @@ def open_own(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | special, 0o666), "ab")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically: readers see either the old or the new one."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, UTF-8, atomically: readers see either the old or the new one."""
     with replacing(path) as part:

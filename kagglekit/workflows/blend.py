@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.hooks.manager import disabled_in
-from kagglekit.hooks.trust import record_plugin, trusted_plugin
+from kagglekit.hooks.trust import record_plugins, trusted_plugins
 from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
@@ -86,15 +86,17 @@ def _member(run: Run, info: MemberInfo) -> Member:
 
 
 def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
+    plugin, files = trusted_plugins(first.info.plugin, first.info.plugin_files)
     return make_plan(
         Request(
-            trusted_plugin(first.info.plugin),
+            plugin,
             data=request.data or first.info.data_folder,
             sample=first.info.sample_file,
             recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
             device="cpu",
             out=request.out,
             disable=disabled_in(first.run),
+            plugins=files,
         ),
         display,
     )
@@ -141,12 +143,13 @@ def _check_same_images(members: Sequence[Member]) -> None:
 
 
 def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> None:
-    record_plugin(plan.request.competition)
     copied = ("competition", "title", "slug", "metric", "classes", "versions")
     record.update(
         status="running",
         **{name: getattr(runs[0].info, name) for name in copied},
         plugin=plugin_name(plan.request.competition),
+        plugins=tuple(map(plugin_name, plan.request.plugins)),
+        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"),
         data=str(plan.data),
         started=datetime.now().astimezone().isoformat(timespec="seconds"),
         disable=plan.request.disable,

@@ -13,7 +13,7 @@ from torch import nn
 
 from kagglekit.compute.device import device_title
 from kagglekit.compute.probes import cpu_name
-from kagglekit.hooks.trust import record_plugin
+from kagglekit.hooks.trust import record_plugins
 from kagglekit.kaggle.credentials import masked
 from kagglekit.planning.describe import weights_and_licence
 from kagglekit.planning.identity import Identity, plugin_name
@@ -37,12 +37,12 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
     """
     weights, licence = weights_and_licence(plan, model)
     identity = identity or Identity.of(plan)
-    record_plugin(plan.request.competition)
     record.update(
         status="running",
         error=None,
         competition=plan.name,
         plugin=plugin_name(plan.request.competition),
+        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"),
         title=plan.competition.title,
         slug=plan.competition.slug,
         metric=plan.competition.metric,

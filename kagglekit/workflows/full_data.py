@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 from kagglekit.hooks.manager import disabled_in
-from kagglekit.hooks.trust import trusted_plugin
+from kagglekit.hooks.trust import is_path, plugins_named, trusted_plugins
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.plan import Plan
@@ -40,9 +40,13 @@ def full_request(request: Request) -> Request:
     finished = FinishedRun.read(find_run(request.full, request.out))
     run, info = finished.run, finished.info
     _check(finished)
+    named = [*filter(is_path, [request.competition]), *request.plugins]
+    with plugins_named(named):
+        plugin, files = trusted_plugins(info.plugin, info.plugin_files)
     return replace(
         request,
-        competition=request.competition or trusted_plugin(info.plugin),
+        competition=request.competition or plugin,
+        plugins=files,
         data=request.data or info.data_folder,
         sample=request.sample or info.sample_file,
         recipe=full_recipe(as_found(finished)),

@@ -53,7 +53,7 @@ def test_an_image_without_a_readable_header_is_a_warning(tmp_path: Path) -> None
     (tmp_path / "test" / "3.jpg").write_bytes(b"no image")
     out = look("dogs-vs-cats", tmp_path)
     assert out.exit_code == 0
-    assert f"warning: cannot read {tmp_path}/test/3.jpg: cannot identify image file" in out.output
+    assert f"warning: cannot read {tmp_path}/test/3.jpg: not a known image format" in out.output
 
 
 def test_ids_that_differ_from_the_sample_submissions_are_warnings(tmp_path: Path) -> None:

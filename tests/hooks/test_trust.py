@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from kagglekit import Run, UserError
 from kagglekit.cli import cli
 from kagglekit.hooks import trust
 from kagglekit.hooks.manager import load, load_for
-from kagglekit.hooks.trust import UntrustedPlugin, plugin_named, record_plugin, trusted_plugin
+from kagglekit.hooks.trust import UntrustedPlugin, plugins_named, record_plugins, trusted_plugins
 
 PLUGIN = """from kagglekit import Competition, hookimpl, labels_from_folders
 @hookimpl
@@ -27,6 +28,9 @@ def kagglekit_labels(data): return labels_from_folders(data / "train", test=data
 """
 TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
 TINY += ["--set", "tta=0", "--set", "stage.*.batch_size=8", "--precision", "fp32", "--device", "cpu"]
+
+
+HINT = "if you trust it, name it: --plugin"
 
 
 def hostile(marker: Path) -> str:
@@ -153,7 +157,7 @@ def test_in_python_the_plugin_is_an_argument(place: Path, data: Path) -> None:
     trust._loaded.clear()
     with pytest.raises(UntrustedPlugin, match="has been edited"):
         kagglekit.predict(run, [image], device="cpu")
-    assert kagglekit.predict(run, [image], device="cpu", plugin=place / "two.py").equals(own)
+    assert kagglekit.predict(run, [image], device="cpu", plugins=[place / "two.py"]).equals(own)
 
 
 def test_a_blend_of_runs_with_a_plugin_that_was_named_needs_no_option(place: Path, data: Path, tmp_path: Path) -> None:
@@ -194,17 +198,17 @@ def test_a_record_that_somebody_else_could_have_written_allows_nothing(
 def test_names_need_no_trust_and_paths_are_known_by_where_they_lead(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert trusted_plugin("dog-breed") == "dog-breed"
-    with plugin_named("somewhere/own.py"):
-        assert trusted_plugin("dog-breed") == str(Path("somewhere/own.py").absolute())
+    assert trusted_plugins("dog-breed") == ("dog-breed", ())
+    with plugins_named(["somewhere/own.py"]):
+        assert trusted_plugins("dog-breed") == (str(Path("somewhere/own.py").absolute()), ())
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(PLUGIN)
     Path("link.py").symlink_to("own.py")
     trust._loaded.clear()
     load("./own.py")
-    record_plugin("./own.py")
+    record_plugins(["./own.py"], tmp_path / "copies")
     trust._loaded.clear()
-    assert [trusted_plugin(path) for path in ("own.py", "link.py")] == ["own.py", "link.py"]
+    assert [trusted_plugins(path)[0] for path in ("own.py", "link.py")] == ["own.py", "link.py"]
 
 
 def test_what_is_recorded_is_what_was_loaded(tmp_path: Path) -> None:
@@ -213,18 +217,75 @@ def test_what_is_recorded_is_what_was_loaded(tmp_path: Path) -> None:
     trust._loaded.clear()
     load(str(file))
     file.write_text(hostile(tmp_path / "ran"))  # while the run is being prepared
-    record_plugin(str(file))
+    record_plugins([str(file)], tmp_path / "copies")
     trust._loaded.clear()
     with pytest.raises(UntrustedPlugin, match="has been edited"):
-        trusted_plugin(str(file))
+        trusted_plugins(str(file))[0]
     file.write_text(PLUGIN)
-    assert trusted_plugin(str(file)) == str(file)
+    assert trusted_plugins(str(file))[0] == str(file)
 
 
-def test_the_option_of_run_is_for_full_alone(place: Path, data: Path) -> None:
-    done = ask("run", place / "two.py", "--data", data, "--plugin", place / "two.py", *TINY)
+FIRST = """from kagglekit import Ensemble, Provides, hookimpl
+@hookimpl
+def kagglekit_provides(): return Provides(ensemble=["first"])
+@hookimpl
+def kagglekit_ensemble(members, recipe):
+    if recipe.ensemble == "first":
+        return Ensemble(members[0].valid, members[0].test, {})
+"""
+
+
+@pytest.fixture(scope="module")
+def with_first(data: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """Return a run made with a plugin file and a further one, which has its ensemble."""
+    place = tmp_path_factory.mktemp("first")
+    (place / "two.py").write_text(PLUGIN)
+    (place / "first.py").write_text(FIRST)
+    done = ask("run", place / "two.py", "--plugin", place / "first.py", "--set", "ensemble=first", "--data", data,
+               "--out", place / "runs", *TINY)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return runs_in(place)[0]
+
+
+def test_a_further_plugin_file_is_loaded_recorded_and_guarded(with_first: Path, data: Path, tmp_path: Path) -> None:
+    place, info = with_first.parents[2], Run(with_first).info()
+    assert info.plugin_files == (str(place / "first.py"),)
+    assert info.plugin_hashes == {str(file): sha256(file.read_bytes()).hexdigest() for file in place.glob("*.py")}
+    assert [file.read_text() for file in sorted((with_first / "plugins").iterdir())] == [FIRST, PLUGIN]
+    assert "first.py" in info.answered["kagglekit_ensemble"]
+    for name in ("predict", "predict --submission", "report", "resume"):
+        done = ask(*commands(with_first, data, tmp_path)[name])
+        assert done.exit_code == 0, done.output
+    (place / "first.py").write_text(hostile(tmp_path / "ran"))
+    done = ask(*commands(with_first, data, tmp_path)["predict"])
+    assert done.exit_code == 1
+    assert f"first.py has been edited since it was last used for a run here\nhint: {HINT}" in done.output
+    moved = tmp_path / "elsewhere" / "first.py"
+    moved.parent.mkdir()
+    moved.write_text(FIRST)
+    assert ask(*commands(with_first, data, tmp_path)["predict"], "--plugin", moved).exit_code == 0
+    assert not (tmp_path / "ran").exists()
+    (place / "first.py").write_text(FIRST)
+
+
+def test_full_takes_the_further_plugin_files_of_its_run(with_first: Path, data: Path, tmp_path: Path) -> None:
+    done = ask(*commands(with_first, data, tmp_path / "out")["full"], "--json")
+    assert done.exit_code == 0, done.output
+    assert Run(Path(json.loads(done.stdout)["run"])).info().plugin_files == Run(with_first).info().plugin_files
+
+
+def test_a_file_that_is_none_of_the_runs_is_refused(with_first: Path, data: Path, tmp_path: Path) -> None:
+    done = ask(*commands(with_first, data, tmp_path)["predict"], "--plugin", tmp_path / "other.py")
     assert done.exit_code == 2
-    assert "--plugin is for --full RUN" in done.output
+    assert f"error: not plugin files of the run: {tmp_path / 'other.py'}\nhint: it was made with" in done.output
+
+
+def test_one_plugin_file_twice_and_two_of_one_name_are_refused(place: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text(PLUGIN)
+    for rival, what in ((place / "two.py", "is named twice"), (tmp_path / "two.py", "have the same name")):
+        done = ask("recipe", place / "two.py", "--plugin", rival)
+        assert done.exit_code == 2
+        assert what in done.output
 
 
 def test_a_plugin_that_is_not_there_is_named(place: Path, data: Path, tmp_path: Path) -> None:
@@ -232,4 +293,4 @@ def test_a_plugin_that_is_not_there_is_named(place: Path, data: Path, tmp_path: 
     assert done.exit_code == 1
     assert f"the plugin file {tmp_path / 'none.py'} does not exist" in done.output
     with pytest.raises(UserError, match="does not exist"):
-        kagglekit.predict(runs_in(place)[0], [data / "test" / "0.png"], plugin=tmp_path / "none.py", device="cpu")
+        kagglekit.predict(runs_in(place)[0], [data / "test" / "0.png"], plugins=[tmp_path / "none.py"], device="cpu")

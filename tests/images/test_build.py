@@ -251,7 +251,7 @@ def test_a_build_stops_before_it_has_filled_the_disk(images: Path, monkeypatch: 
     monkeypatch.setattr(store_build, "SECONDS_A_CHUNK", 0.0)
     usage = shutil.disk_usage(images)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=20_000))
-    with pytest.raises(UserError, match=r"disk full.* GB needed .* GB free"):
+    with pytest.raises(UserError, match=r"disk full.* kB needed .* 20\.0 kB free"):
         list(build(spec_of(images), read))
     assert (spec_of(images).folder / PIXELS).stat().st_size < 20_000
 

@@ -12,7 +12,7 @@ from filelock import FileLock
 from store_parts import built, draw_images, read, spec_of
 
 from kagglekit.cli.cache import cache
-from kagglekit.data.archive.extract import unpacked
+from kagglekit.data.archive.cached import unpacked
 from kagglekit.images.build import build
 from kagglekit.images.cache import cached_archives, cached_stores
 from kagglekit.images.store import INFO, StoreSpec

@@ -59,6 +59,7 @@ def store_of(n: int) -> ImageStore:
         widths=widths,
         aspects=(widths / heights).astype(np.float32),
         bad={},
+        constant=(),
     )
 
 

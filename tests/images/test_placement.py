@@ -16,6 +16,7 @@ import pytest
 import torch
 from command_line import kagglekit
 from layouts import write_dog_breed
+from PIL import Image
 from rich.console import Console
 from store_parts import SIZES, draw_images, read, spec_of
 
@@ -99,6 +100,15 @@ def test_a_store_larger_than_the_memory_is_built_and_read(tmp_path):
     assert "MemoryError" in done.stderr  # held whole, as --store ram does, it does not fit: the limit is one
 
 
+def test_a_run_names_the_images_of_nearly_one_value(tmp_path):
+    write_dog_breed(tmp_path / "data")
+    for number, file in enumerate(sorted((tmp_path / "data").rglob("*.jpg"))[:4]):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(file)
+    n = len(list((tmp_path / "data").rglob("*.jpg")))
+    said = tiny_run(tmp_path, "out")[1]
+    assert re.search(rf"^warning: 4 of {n} images hold nearly one value, such as black: \S+\.jpg, ", said, re.MULTILINE)
+
+
 def test_a_store_in_memory_holds_what_the_one_on_disk_does(tmp_path):
     spec = spec_of(draw_images(tmp_path / "images"))
     smaller = spec.smaller(16, "both")
@@ -124,7 +134,7 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
     assert why_stream("auto", [spec], [spec]) == ""
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))
     other = spec_of(draw_images(tmp_path / "test", sizes=SIZES[::-1]))
-    assert "GB are free on the disk" in why_stream("auto", [spec], [other])
+    assert "60.0 kB are free on the disk" in why_stream("auto", [spec], [other])
     assert why_stream("map", [spec], [other]) == ""
     assert why_stream("stream", [spec], [other]) == "--store stream"
     assert why_stream("stream", [spec], []) == ""
@@ -144,7 +154,7 @@ def test_a_larger_copy_that_others_are_reduced_from_counts_too(tmp_path, monkeyp
     list(build(labelled, read))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))  # one of them is 46 kB
-    assert "GB are free on the disk" in why_stream("auto", [labelled], [squashed])
+    assert "60.0 kB are free on the disk" in why_stream("auto", [labelled], [squashed])
     assert why_stream("auto", [labelled], [larger]) == ""
     one, both = (
         dataset.Stream({(spec.fit, 32): spec for spec in some}, read) for some in ([squashed], [larger, squashed])

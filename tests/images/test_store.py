@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from store_parts import SIZES, built, draw_images, read, spec_of
 
-from kagglekit.images.build import build_smaller
+from kagglekit.images.build import build_smaller, hold
+from kagglekit.images.opening import MAX_PIXELS
 from kagglekit.images.picture import reduced
 from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, open_store
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.fingerprints import fingerprint, fingerprints
 from kagglekit.system.paths import cache_folder
 
@@ -263,6 +264,36 @@ def test_files_that_cannot_be_decoded_are_listed_all_at_once(images: Path) -> No
     assert "--skip-bad-images" in error.hint
     list(build_smaller(large.smaller(20)))
     assert open_store(large.smaller(20)).bad == store.bad
+
+
+def test_images_of_nearly_one_value_are_noted_in_every_copy(images: Path) -> None:
+    for number, value in ((3, 0), (8, 200)):
+        Image.new("L", (50, 40), value).save(images / f"{number:03}.jpg")
+    large = spec_of(images)
+    assert built(large).constant == (3, 8)
+    list(build_smaller(large.smaller(20)))
+    assert open_store(large.smaller(20)).constant == (3, 8)
+    assert hold(large, read).constant == (3, 8)
+
+
+def test_another_limit_of_pixels_is_another_store(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = spec_of(images).key
+    monkeypatch.setenv("KAGGLEKIT_MAX_PIXELS", "1500")
+    refused = built(spec_of(images)).bad  # of 60 x 40, 48 x 48, 90 x 20 px, but not 34 x 33
+    assert sorted(refused) == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert refused[0].endswith("(set KAGGLEKIT_MAX_PIXELS=2400 to read it; decoding needs 7.2 kB or more)")
+    monkeypatch.setenv("KAGGLEKIT_MAX_PIXELS", str(MAX_PIXELS))
+    assert spec_of(images).key == before
+    assert not built(spec_of(images)).bad
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-3", "1e9"])
+def test_a_limit_of_pixels_that_is_no_number_is_refused(
+    images: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("KAGGLEKIT_MAX_PIXELS", value)
+    with pytest.raises(UsageError, match=f"KAGGLEKIT_MAX_PIXELS={value} is not a number of pixels"):
+        built(spec_of(images))
 
 
 def test_of_many_bad_files_the_first_are_named(images: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 
 import pytest
-from kaggle_session import QUICK, ask, entries, fail
+from kaggle_session import QUICK, ask, entries, fail, succeed
 from submitting import SLUG, SOLUTION, sent
 
 from kagglekit.runs.folder import Run
@@ -42,6 +43,18 @@ def test_without_a_sample_there_is_nothing_to_check_against(server, run, tmp_pat
     error = fail(server, tmp_path, "submit")
     assert "kagglekit download dog-breed" in error
     assert not server.requests
+
+
+def test_of_several_samples_the_user_names_one(server, run, tmp_path):
+    data = tmp_path / "samples"
+    data.mkdir()
+    for letter in "ab":
+        shutil.copy(tmp_path / "data/dog-breed/sample_submission.csv", data / f"sample_submission_{letter}.csv")
+    says = "could be the sample submission: sample_submission_a.csv, sample_submission_b.csv.*--sample FILE"
+    fail(server, tmp_path, "submit", "--data", data, says=says)
+    assert not server.requests
+    named = ("--data", data, "--sample", "sample_submission_b.csv")
+    assert "checked against sample_submission_b.csv" in succeed(server, tmp_path, "submit", *named, "--no-wait").stdout
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ BAD = {
     empty_table: r"cannot read \S+labels.csv: it is empty",
     empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*the file is empty",
     truncated: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*truncated",
-    bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
+    bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg: 60000 x 60000 px are 3,600 million, more than the limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
     empty_sample: r"cannot read \S+sample_submission.csv: it is empty",
     one_class: r"at least two classes are needed; the labelled images have pug",

@@ -12,8 +12,10 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, cast
 
 from kagglekit.data.archive.budget import Budget
+from kagglekit.data.archive.parts import Joined
 from kagglekit.data.listing import DEEPEST
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.printable import printable, shortened
@@ -48,6 +50,7 @@ class Place:
         folder: The destination. It may hold files; none is replaced.
         elsewhere: The hint if the disk has too little room.
         budget: How much may be unpacked; None to go by the ratio of one archive alone.
+        parts: The files of a split archive, in order; empty for one that is whole.
         member: Name of the current member.
         n_files: Number of files written.
     """
@@ -56,9 +59,24 @@ class Place:
     folder: Path
     elsewhere: str
     budget: Budget | None = None
+    parts: Sequence[Path] = ()
     member: str = ""
     n_files: int = 0
     _folders: set[tuple[str, ...]] = field(default_factory=lambda: {()})
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The archive's files: its parts in order, or itself."""
+        return self.parts or (self.archive,)
+
+    @property
+    def packed_size(self) -> int:
+        """Size of the archive, all parts together, bytes."""
+        return sum(file.stat().st_size for file in self.files)
+
+    def opened(self) -> IO[bytes]:
+        """Open the archive for reading, its parts as one file."""
+        return cast("IO[bytes]", Joined(self.parts)) if self.parts else self.archive.open("rb")
 
     def refuse(self, what: str) -> BadArchive:
         """Return the error for an archive that must not be unpacked."""

@@ -1,14 +1,11 @@
-"""Unpack archives safely: into a folder, nested ones in place, or once into the cache folder."""
+"""Unpack an archive into a folder, safely."""
 
 from __future__ import annotations
 
 import errno
-import os
-import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,37 +14,36 @@ from kagglekit.data.archive.destination import BadArchive as BadArchive
 from kagglekit.data.archive.destination import BrokenArchive as BrokenArchive
 from kagglekit.data.archive.destination import LargeArchive as LargeArchive
 from kagglekit.data.archive.destination import Place, shown_name
-from kagglekit.data.archive.tar_files import tar_steps
+from kagglekit.data.archive.parts import is_compressed_table, parts_of, unpacked_name
+from kagglekit.data.archive.seven_zip import SIGN, seven_zip_steps
+from kagglekit.data.archive.tar_files import holds_tar, table_steps, tar_steps
 from kagglekit.data.archive.zip_files import zip_steps
-from kagglekit.data.listing import DEEPEST, existing_file
+from kagglekit.data.listing import existing_file
 from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import UserError
-from kagglekit.system.files import check_writable
-from kagglekit.system.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_ELSEWHERE = "free some disk space, or choose another folder"
-_ELSEWHERE_CACHE = "free some disk space, or set KAGGLEKIT_CACHE to another folder"
+ELSEWHERE = "free some disk space, or choose another folder"
 
 
 def extract(
     archive: Path,
     folder: Path,
     display: Display | None = None,
-    elsewhere: str = _ELSEWHERE,
+    elsewhere: str = ELSEWHERE,
     budget: Budget | None = None,
 ) -> int:
-    """Unpack a zip or tar file and return the number of files.
+    """Unpack a zip, 7z or tar file, or a compressed table, and return the number of files.
 
-    Nothing outside `folder` is written, nothing in it replaced, and no link or device is made. The checksum of every
-    member of a zip file is verified. After an error, files written before it remain: unpack into a new folder, and
-    rename it at the end.
+    Nothing outside `folder` is written, nothing in it replaced, and no link or device is made. The checksums of zip
+    and 7z files are verified. After an error, files written before it remain: unpack into a new folder, and rename it
+    at the end.
 
     Args:
-        archive: ``.zip``, ``.tar``, or the latter with gzip, bzip2 or xz; its content counts, not its name.
+        archive: ``.zip``, ``.7z``, ``.tar``, or the latter with gzip, bzip2 or xz; its content counts, not its name.
+            Of a split one, any part: ``train.zip.001``.
         folder: It need not exist.
         display: Shows a progress bar.
         elsewhere: The hint if the disk is full.
@@ -56,14 +52,16 @@ def extract(
     Raises:
         BadArchive: It is unsafe or too large; the message names the member.
         BrokenArchive: It is damaged; the message names the member.
-        UserError: The file does not exist, the folder cannot be written, or the disk is too full.
+        UserError: The file does not exist, nothing is installed that reads 7z, the folder cannot be written, or the
+            disk is too full.
     """
-    place = Place(existing_file(archive), folder, elsewhere, budget)
+    place = Place(existing_file(archive), folder, elsewhere, budget, parts_of(archive))
     if display is None:
         for _ in _steps(place):
             pass
         return place.n_files
-    with display.bar(f"unpacking {archive.name}", archive.stat().st_size, "bytes") as bar:
+    total = None if ".7z" in archive.name.lower() else place.packed_size  # what 7z holds is counted once unpacked
+    with display.bar(f"unpacking {archive.name}", total, "bytes") as bar:
         for n_bytes in _steps(place):
             bar.advance(n_bytes)
     return place.n_files
@@ -73,8 +71,7 @@ def _steps(place: Place) -> Iterator[int]:
     """Unpack; yield how many of the archive's bytes were consumed since the last time."""
     try:
         place.folder.mkdir(parents=True, exist_ok=True)
-        kind = _kind(place.archive)
-        yield from zip_steps(place) if kind == "zip" else tar_steps(place, kind)
+        yield from _content_steps(place)
     except OSError as error:
         if error.errno is None:  # gzip and bz2 report damage so
             raise _broken(place, error) from error
@@ -95,112 +92,29 @@ def _broken(place: Place, error: Exception) -> BrokenArchive:
     )
 
 
-def _kind(archive: Path) -> str:
-    """Return ``zip``, or the compression of a tar file, by its first bytes: names can be wrong."""
-    with archive.open("rb") as file:
+def _content_steps(place: Place) -> Iterator[int]:
+    kind = _kind(place)
+    if kind == "zip":
+        return zip_steps(place)
+    if kind == "7z":
+        return seven_zip_steps(place)
+    if kind != "tar" and is_compressed_table(place.archive.name) and not holds_tar(place, kind):
+        return table_steps(place, kind, unpacked_name(place.archive.name))
+    return tar_steps(place, kind)
+
+
+def _kind(place: Place) -> str:
+    """Return ``zip``, ``7z``, or the compression of a tar file, by its first bytes: names can be wrong."""
+    with place.opened() as file:
         start = file.read(512)
-    known = next((kind for kind, sign in _SIGNS.items() if start.startswith(sign)), "")
-    if known:
-        return known
-    if start[257:262] == b"ustar":
-        return "tar"
-    if zipfile.is_zipfile(archive):  # data may precede its first member
-        return "zip"
-    raise tarfile.ReadError("it is neither a zip nor a tar file")
+        known = next((kind for kind, sign in _SIGNS.items() if start.startswith(sign)), "")
+        if known:
+            return known
+        if start[257:262] == b"ustar":
+            return "tar"
+        if zipfile.is_zipfile(file):  # data may precede its first member
+            return "zip"
+    raise tarfile.ReadError("it is neither a zip, a 7z nor a tar file")
 
 
-_SIGNS = {"zip": b"PK", "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
-
-
-def extract_nested(folder: Path, display: Display | None = None, budget: Budget | None = None) -> int:
-    """Unpack the zip files in a folder and below in place, and remove them; return their number.
-
-    The members of ``train.zip`` go into the folder ``train``, whether their names begin with ``train/`` or not;
-    ``labels.csv.zip`` becomes ``labels.csv``. Zip files inside these stay packed, and so does one whose place is
-    taken.
-
-    Args:
-        folder: Where they are.
-        display: Shows progress bars.
-        budget: How much they may unpack to; None for 100 times their size.
-
-    Raises:
-        BadArchive: One is unsafe, or they are too large.
-        BrokenArchive: One is damaged.
-        UserError: The folder cannot be written, or the disk is too full.
-    """
-    archives = sorted(_zip_files(folder))
-    if budget is None:
-        budget = Budget(fetched=sum(archive.stat().st_size for archive in archives))
-    done = 0
-    for archive in archives:
-        if not archive.with_suffix("").exists():
-            _replace_by_content(archive, display, budget)
-            done += 1
-        elif display:
-            display.report(f"{archive.name} stays packed: {archive.stem} exists already")
-    return done
-
-
-def _zip_files(folder: Path) -> Iterator[Path]:
-    """Yield the zip files in a folder and below; links are not followed."""
-    waiting = [(folder, 0)]
-    while waiting:
-        place, depth = waiting.pop()
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and depth < DEEPEST:
-                    waiting.append((place / entry.name, depth + 1))
-                elif entry.name.lower().endswith(".zip") and entry.is_file():
-                    yield place / entry.name
-
-
-def _replace_by_content(archive: Path, display: Display | None, budget: Budget) -> None:
-    target, room = archive.with_suffix(""), archive.with_name(f".{archive.name}.unpacking")
-    try:
-        extract(archive, room, display, budget=budget)
-        only = [entry.name for entry in room.iterdir()] == [target.name]
-        (room / target.name if only else room).rename(target)
-        archive.unlink()
-    except OSError as error:
-        raise UserError(f"cannot unpack {archive} into {target}: {error.strerror or error}", _ELSEWHERE) from error
-    finally:
-        shutil.rmtree(room, ignore_errors=True)
-
-
-def unpacked(archive: Path) -> Path:
-    """Unpack a zip or tar file into the cache folder, unless that is done, and return that folder.
-
-    A changed file (its path, size, first or last 4 kB) is unpacked again. Two runs at once wait for one another.
-
-    Raises:
-        UserError: The file is missing, damaged or unsafe, or the disk is too full.
-    """
-    from filelock import FileLock
-
-    from kagglekit.system.paths import own_place
-
-    content = fingerprint(existing_file(archive))
-    key = blake2b(os.fsencode(archive.resolve()), key=content, digest_size=8).hexdigest()
-    folder = own_place("unpacked", f"{archive.stem}-{key}")
-    if folder.is_dir():  # it gets this name once it is complete
-        return folder
-    check_writable(folder.parent, _ELSEWHERE_CACHE)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if not folder.is_dir():
-            _unpack(archive, folder)
-    return folder
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of an interrupted run
-    try:
-        extract(archive, part, elsewhere=_ELSEWHERE_CACHE)
-        part.rename(folder)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"cannot unpack {archive} into {folder.parent}: {reason}", _ELSEWHERE_CACHE) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+_SIGNS = {"zip": b"PK", "7z": SIGN, "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import bz2
 import gzip
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import IO, cast
 
 from kagglekit.data.archive.destination import LARGE_IN_ALL, RATIO, Place, safe_parts
@@ -24,21 +25,66 @@ def tar_steps(place: Place, kind: str) -> Iterator[int]:
         UserError: The disk is too full.
         Exception: Of tarfile or its decompressors: the archive is damaged.
     """
+    with place.opened() as file:
+        yield from stream_steps(place, _expanded(file, kind), file.tell)
+
+
+def stream_steps(place: Place, stream: IO[bytes], consumed: Callable[[], int] | None = None) -> Iterator[int]:
+    """Unpack a stream of uncompressed tar; yield, about every MB, how many bytes were consumed.
+
+    Args:
+        place: The archive and its destination.
+        stream: Read forward only.
+        consumed: Returns how many bytes of the archive were read; None to count the stream's.
+
+    Raises:
+        See `tar_steps`.
+    """
     done = 0
-    with place.archive.open("rb") as file:
+    content = _Forward(stream, place)
+    at = consumed or content.tell
+    with tarfile.open(fileobj=cast(IO[bytes], content), mode="r:") as archive:
+        while (member := archive.next()) is not None:
+            place.member = member.name
+            for _ in _write_member(place, member, content):
+                if at() >= done + CHUNK:
+                    yield at() - done
+                    done = at()
+    if content.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes an invalid header for the end, silently
+        raise tarfile.ReadError("the archive ends, or is damaged, after it")
+    place.member = ""
+    while content.read(CHUNK):  # to the checksum at the end of the compressed stream
+        pass
+
+
+def table_steps(place: Place, kind: str, name: str) -> Iterator[int]:
+    """Unpack a single compressed file; yield, about every MB, how many of its bytes were consumed.
+
+    Args:
+        place: The compressed file and its destination.
+        kind: ``gz``, ``bz2`` or ``xz``.
+        name: The name of what is written.
+
+    Raises:
+        See `tar_steps`.
+    """
+    done, place.member = 0, name
+    with place.opened() as file:
         content = _Forward(_expanded(file, kind), place)
-        with tarfile.open(fileobj=cast(IO[bytes], content), mode="r:") as archive:
-            while (member := archive.next()) is not None:
-                place.member = member.name
-                for _ in _write_member(place, member, content):
-                    if file.tell() >= done + CHUNK:
-                        yield file.tell() - done
-                        done = file.tell()
-        if content.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes an invalid header for the end, silently
-            raise tarfile.ReadError("the archive ends, or is damaged, after it")
-        place.member = ""
-        while content.read(CHUNK):  # to the checksum at the end of the compressed stream
-            pass
+        for _ in place.write((name,), iter(partial(content.read, CHUNK), b"")):
+            if file.tell() >= done + CHUNK:
+                yield file.tell() - done
+                done = file.tell()
+
+
+def holds_tar(place: Place, kind: str) -> bool:
+    """Return whether a compressed file begins as tar files do.
+
+    Raises:
+        Exception: Of the decompressors: it is damaged.
+    """
+    with place.opened() as file:
+        return _expanded(file, kind).read(tarfile.BLOCKSIZE)[257:262] == b"ustar"
 
 
 def _expanded(file: IO[bytes], kind: str) -> IO[bytes]:
@@ -71,7 +117,7 @@ class _Forward:
     def __init__(self, stream: IO[bytes], place: Place) -> None:
         self.last = b""
         self._stream, self._place, self._at = stream, place, 0
-        self._most = max(LARGE_IN_ALL, RATIO * place.archive.stat().st_size)
+        self._most = max(LARGE_IN_ALL, RATIO * place.packed_size)
         if place.budget:
             self._most = place.budget.left + CHUNK  # of headers and padding
 

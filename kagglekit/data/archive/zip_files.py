@@ -6,7 +6,7 @@ import stat
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from kagglekit.data.archive.destination import LARGE_IN_ALL, LARGE_MEMBER, RATIO, Place, safe_parts
 from kagglekit.data.archive.expand import CHUNK, member_chunks
@@ -23,9 +23,11 @@ def zip_steps(place: Place) -> Iterator[int]:
         UserError: The disk is too full.
         Exception: Of zipfile or its decompressors: the archive is damaged.
     """
-    with zipfile.ZipFile(place.archive) as archive:
+    with place.opened() as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         _check_count(place, archive)
+        if len(place.files) > 1:
+            _place_spans(place, archive)
         _check_zip(place, members)
         place.check_room(sum(member.file_size for member in members))
         new = 0.0
@@ -44,13 +46,32 @@ def zip_steps(place: Place) -> Iterator[int]:
 
 def _check_count(place: Place, archive: zipfile.ZipFile) -> None:
     """Compare the number of members with the end record's: zipfile silently skips what it cannot read."""
-    with place.archive.open("rb") as file:
+    with place.opened() as file:
         file.seek(-END - len(archive.comment), 2)
         end = file.read(END)
     (expected,) = struct.unpack_from("<H", end, 10)
     found = len(archive.infolist())
     if end.startswith(b"PK\5\6") and expected not in (found % 0x10000, 0xFFFF):
         raise zipfile.BadZipFile(f"{found:,} members found, {expected:,} expected")
+
+
+def _place_spans(place: Place, archive: zipfile.ZipFile) -> None:
+    """Correct where the members of a zip file of several files begin: each counts from its own file.
+
+    zipfile takes all for one file, and counts from the beginning of the one with the table of contents.
+    """
+    starts = [0, *accumulate(file.stat().st_size for file in place.files)]
+    with place.opened() as file:
+        file.seek(-END - len(archive.comment), 2)
+        last, _, _, _, _, start = struct.unpack_from("<HHHHII", file.read(END), 4)
+    if not last:  # one file that was cut into pieces
+        return
+    for member in archive.infolist():
+        if member.volume >= len(place.files):
+            raise zipfile.BadZipFile(f"{len(place.files)} parts are there, a member is in part {member.volume + 1}")
+        member.header_offset += starts[member.volume] - (archive.start_dir - start)
+        if hasattr(member, "_end_offset"):  # newer versions of zipfile derive it, from the places that are wrong
+            member._end_offset = None
 
 
 def _check_zip(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
@@ -75,7 +96,7 @@ def _check_sizes(place: Place, members: Sequence[zipfile.ZipInfo]) -> None:
         return
     blown_up = (member.filename for member in members if _is_blown_up(member))
     place.refuse_any(f"would expand more than {RATIO} times", blown_up)
-    if largest and total > max(LARGE_IN_ALL, RATIO * place.archive.stat().st_size):
+    if largest and total > max(LARGE_IN_ALL, RATIO * place.packed_size):
         place.refuse_any(f"would expand more than {RATIO} times in all, its largest member", [largest.filename])
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from kagglekit.data.archive.budget import LEAST, Budget, parse_size, size_text
 from kagglekit.data.archive.expand import XzStream, member_chunks
-from kagglekit.data.archive.extract import BadArchive, LargeArchive, extract, extract_nested
+from kagglekit.data.archive.extract import BadArchive, LargeArchive, extract
+from kagglekit.data.archive.nested import extract_nested
 
 ZEROS = bytes(2 * 10**6)
 

@@ -16,7 +16,8 @@ from archives import CONTENT, TARS, ZIPS, found, patched, size, special, tar_fil
 from rich.console import Console
 
 from kagglekit import unpacked
-from kagglekit.data.archive.extract import BadArchive, extract, extract_nested
+from kagglekit.data.archive.extract import BadArchive, extract
+from kagglekit.data.archive.nested import extract_nested
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 
@@ -153,14 +154,6 @@ def test_nested_archives_are_unpacked_where_they_lie_and_removed(tmp_path: Path)
         "labels.csv": b"6",
     }
     assert extract_nested(tmp_path) == 0
-
-
-def test_archives_in_nested_archives_stay_packed(tmp_path: Path) -> None:
-    inner = zip_file(tmp_path / "inner.zip", {"a": b"1"}).read_bytes()
-    (tmp_path / "inner.zip").unlink()
-    nest(tmp_path, "data/outer.zip", {"outer/inner.zip": inner, "outer/b": b"2"})
-    assert extract_nested(tmp_path) == 1
-    assert found(tmp_path) == {"data/outer/inner.zip": inner, "data/outer/b": b"2"}
 
 
 def test_a_nested_archive_whose_place_is_taken_stays_packed(tmp_path: Path) -> None:

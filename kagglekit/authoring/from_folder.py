@@ -1,0 +1,71 @@
+"""Run a folder that has no plugin: recognise its layout, write a plugin for it, and use that."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.authoring.detect.data_folder import detect_layout
+from kagglekit.authoring.scaffold import Facts, plugin_text, summary
+from kagglekit.data.packed_folder import see_through
+from kagglekit.hooks.manager import competition_names
+from kagglekit.hooks.trust import is_path
+from kagglekit.system.errors import UsageError
+from kagglekit.system.files import write_text
+from kagglekit.system.paths import own_place
+
+if TYPE_CHECKING:
+    from kagglekit.system.console import Display
+
+
+def competition_of(argument: str, data: Path | None, display: Display) -> tuple[str, Path | None]:
+    """Return the competition and the data folder that a command's argument means.
+
+    Args:
+        argument: A competition's name, a plugin file, or a folder: anything with a slash, and ``.`` or ``..``.
+        data: The data folder that was asked for; None without one.
+        display: Reports what was recognised in a folder, and doubts.
+
+    Returns:
+        For a folder, the path of a plugin that was written for it, and the folder; else the arguments.
+
+    Raises:
+        UsageError: A folder is given together with `data`.
+        UserError: The layout of the folder is not supported.
+    """
+    folder = Path(argument).expanduser()
+    if not is_folder(argument):
+        if argument in competition_names() and folder.is_dir():
+            display.report(f"{argument} is the installed plugin; the folder of this name is ./{argument}")
+        return argument, data
+    if data:
+        raise UsageError(f"{argument} is the data folder; --data gives another one", "give one of the two")
+    return str(_plugin_for(folder.absolute(), display)), folder
+
+
+def is_folder(argument: str) -> bool:
+    """Return whether a command's argument is a data folder rather than a competition's name or plugin file."""
+    return bool(argument) and (is_path(argument) or argument in (".", "..")) and Path(argument).expanduser().is_dir()
+
+
+def _plugin_for(folder: Path, display: Display) -> Path:
+    """Write a plugin for a folder into the cache, under a name that changes with its text."""
+    layout, name = detect_layout(see_through(folder, display)), _name(folder)
+    text = plugin_text(Facts(name), layout)
+    file = own_place("recognised", sha256(text.encode()).hexdigest()[:32], own_root=True) / f"{name}.py"
+    write_text(file, text)
+    display.report(f"recognised in {folder}: {summary(layout)}")
+    if name in competition_names():
+        display.report(f"this is the folder; the plugin of this name is {name}, without a slash")
+    for note in layout.notes:
+        display.warn(f"check: {note}")
+    display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
+    return file
+
+
+def _name(folder: Path) -> str:
+    """Return a plugin's name for a folder."""
+    words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    return words if words[:1].isalpha() else f"data-{words}".strip("-")

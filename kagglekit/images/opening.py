@@ -1,0 +1,130 @@
+"""Open image files: a limit for their pixels, and one error for all that libraries raise on a damaged one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kagglekit.system.damage import reason
+from kagglekit.system.errors import UsageError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from PIL import Image
+
+LIMIT = "KAGGLEKIT_MAX_PIXELS"
+MAX_PIXELS = 178_956_970  # where Pillow refuses an image, too: half a gigabyte of RGB
+_opening = threading.Lock()
+_NOWHERE = logging.NullHandler()
+
+
+class UnreadableImage(UserError):
+    """An image file cannot be decoded.
+
+    Args:
+        path: The file.
+        why: The reason, on one line.
+    """
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"cannot read {path}: {why}")
+        self.why = why
+
+
+@contextmanager
+def reading_image(path: Path) -> Iterator[None]:
+    """Raise one error that names the file for all that libraries raise while the block decodes an image.
+
+    Raises:
+        UnreadableImage: The file is damaged, of an unknown kind or too large.
+        OSError: The system cannot read it.
+        MemoryError: There is not enough memory.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except IsADirectoryError:
+        raise UnreadableImage(path, "a folder, not a file") from None
+    except Exception as error:  # decoders raise anything on damaged files, even AttributeError and SyntaxError
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise UnreadableImage(path, _why(error)) from error
+
+
+def open_image(source: Path | BinaryIO) -> Image.Image:
+    """Open an image by Pillow, without decoding its pixels.
+
+    Pillow's own limit belongs to the whole process, and its warnings to the screen; here `max_pixels` counts instead.
+
+    Raises:
+        ValueError: It has too many pixels, or none.
+        Exception: It is damaged, or of an unknown kind; use `reading_image`.
+    """
+    from PIL import Image
+
+    logging.getLogger("PIL").addHandler(_NOWHERE)  # else Python prints Pillow's log where nobody has set up logging
+    with _opening:
+        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(source)
+        finally:
+            Image.MAX_IMAGE_PIXELS = theirs
+    try:
+        check_pixels(*image.size)
+    except ValueError:
+        image.close()
+        raise
+    return image
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Check an image's size, px, before it is decoded.
+
+    Raises:
+        ValueError: It has more pixels than `max_pixels`, or none.
+    """
+    n, most = width * height, max_pixels()
+    if not n:
+        raise ValueError("it has no pixels")
+    if n > most:
+        from kagglekit.system.console import amount
+
+        raise ValueError(
+            f"{width} x {height} px are {n / 1e6:,.0f} million, more than the limit of {most / 1e6:,.0f} million "
+            f"(set {LIMIT}={n} to read it; decoding needs {amount(3 * n)} or more)"
+        )
+
+
+def max_pixels() -> int:
+    """Return the most pixels that an image may have: `MAX_PIXELS`, or the variable KAGGLEKIT_MAX_PIXELS.
+
+    Raises:
+        UsageError: The variable is not a positive whole number.
+    """
+    text = os.environ.get(LIMIT, "")
+    try:
+        most = int(text) if text else MAX_PIXELS
+    except ValueError:
+        most = 0
+    if most < 1:
+        raise UsageError(f"{LIMIT}={text} is not a number of pixels", f"for example {LIMIT}=500000000")
+    return most
+
+
+def _why(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "not a known image format"
+    if isinstance(error, OSError | ValueError):  # Pillow's and our own words
+        return reason(error)
+    if type(error).__module__.startswith("cv2"):  # a place in OpenCV's source
+        return "damaged: OpenCV cannot decode it"
+    return f"damaged ({type(error).__name__}: {reason(error)})"

@@ -1,0 +1,107 @@
+"""A data folder takes the place of a competition: its layout is recognised, and the run keeps the plugin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import kagglekit
+from kagglekit import Run
+from kagglekit.authoring.from_folder import is_folder
+from kagglekit.cli import cli
+from kagglekit.hooks import trust
+from kagglekit.system.paths import cache_folder
+
+TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
+TINY += ["--set", "tta=0", "--set", "stage.*.batch_size=8", "--precision", "fp32", "--device", "cpu"]
+
+
+def ask(*arguments: object) -> Result:
+    trust._loaded.clear()  # as in a process of its own
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+@pytest.fixture
+def data(tmp_path: Path, cache: Path) -> Path:
+    """Return a folder of two classes, named in a CSV."""
+    folder = tmp_path / "Leaf_Spots 2"
+    rng = np.random.default_rng(0)
+    for name in [*(f"train/{number}.png" for number in range(12)), *(f"test/{number}.png" for number in range(20, 23))]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / name)
+    rows = "".join(f"{number}.png,{('rust', 'scab')[number % 2]}\n" for number in range(12))
+    (folder / "train.csv").write_text(f"image,label\n{rows}")
+    (folder / "sample_submission.csv").write_text("image,label\n20.png,rust\n21.png,rust\n22.png,rust\n")
+    return folder
+
+
+def test_a_folder_is_recognised_run_and_predicted(data: Path, tmp_path: Path) -> None:
+    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY)
+    assert done.exit_code == 0, done.output
+    assert f"recognised in {data}: 12 labelled images of 2 classes (rust, scab), from train.csv" in done.stderr
+    assert f"hint: to change what was recognised: kagglekit new leaf-spots-2 --from-data {data}" in done.stderr
+    run = Run(Path(json.loads(done.stdout)["run"]))
+    assert run.folder.parent.name == "leaf-spots-2"
+    assert len(run.submission.read_text().splitlines()) == 4
+    [plugin] = (run.folder / "plugins").iterdir()
+    assert plugin.read_text() == Path(run.info().plugin).read_text()
+    predicted = ask("predict", run.folder, data / "test" / "20.png", "--device", "cpu", "--json")
+    assert predicted.exit_code == 0, predicted.output
+    for file in (cache_folder() / "recognised").rglob("*.py"):
+        file.unlink()
+    assert ask("predict", run.folder, data / "test" / "20.png", "--device", "cpu").exit_code == 1
+    named = ask("predict", run.folder, data / "test" / "20.png", "--device", "cpu", "--plugin", plugin)
+    assert named.exit_code == 0, named.output
+
+
+def test_a_folder_that_changes_gets_another_plugin(data: Path) -> None:
+    assert ask("recipe", data, "--preset", "quick").exit_code == 0
+    (data / "train.csv").rename(data / "labels.csv")
+    assert ask("recipe", data, "--preset", "quick").exit_code == 0
+    assert len([*(cache_folder() / "recognised").rglob("leaf-spots-2.py")]) == 2
+
+
+@pytest.mark.parametrize("command", ["look", "check"])
+def test_other_commands_take_a_folder(data: Path, command: str) -> None:
+    done = ask(command, data, *(["--no-pictures"] if command == "look" else []))
+    assert done.exit_code == 0, done.output
+    assert "12 labelled images of 2 classes (rust, scab), from train.csv" in done.output
+
+
+def test_data_are_given_once(data: Path) -> None:
+    done = ask("run", data, "--data", data)
+    assert done.exit_code == 2
+    assert "is the data folder; --data gives another one\nhint: give one of the two" in done.output
+
+
+def test_a_name_is_a_plugin_and_a_folder_needs_a_slash(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.rename(tmp_path / "pets")
+    monkeypatch.chdir(tmp_path)
+    plain = ask("recipe", "pets", "--preset", "quick")
+    assert "pets is the installed plugin; the folder of this name is ./pets\npreset: quick" in plain.output
+    folder = ask("recipe", "./pets", "--preset", "quick")
+    assert "this is the folder; the plugin of this name is pets, without a slash" in folder.output
+    Path("pets").rename("leaves")
+    unknown = ask("recipe", "leaves")
+    assert unknown.exit_code == 2
+    assert "hint: for the folder, add a slash: ./leaves" in unknown.output
+    monkeypatch.chdir("leaves")
+    assert [is_folder(text) for text in (".", "..", "./train", "train", "./train.csv", "")] == [
+        *[True] * 3,
+        *[False] * 3,
+    ]
+
+
+def test_python_takes_a_folder(data: Path, tmp_path: Path) -> None:
+    options = {"arch": "test_resnet", "pretrained": False, "tta": 0, "stage.*.batch_size": 8}
+    run = kagglekit.run(
+        str(data), settings=options, out=tmp_path, preset="quick", size=32, stages="1", device="cpu", precision="fp32"
+    )
+    assert run.info().classes == ("rust", "scab")
