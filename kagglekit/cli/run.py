@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=SectionCommand)
-@data_option("Unpacked data; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
+@data_option("Data folder, packed or not; default $KAGGLEKIT_DATA/NAME, then ./data/NAME, then a download.")
 @recipe_options
 @sample_option()
 @max_unpacked_option()
