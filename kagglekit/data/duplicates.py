@@ -113,7 +113,7 @@ def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]
 
 
 def _grey_by_opencv(path: Path) -> NDArray[np.uint8] | None:
-    """Decode a JPEG to grey; return None for other files, which OpenCV may see otherwise: 12 bits in 16 as black."""
+    """Decode a JPEG to grey; return None for other files, which OpenCV may see otherwise: 10 bits in 16 as black."""
     try:
         content = path.read_bytes()  # imread crashes on names that are not Unicode
         if not content.startswith(JPEG):
