@@ -14,6 +14,7 @@ from kagglekit._version import __version__ as __version__
 if TYPE_CHECKING:
     from kagglekit.api import predict as predict
     from kagglekit.api import run as run
+    from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
     from kagglekit.data.archive.cached import unpacked as unpacked
     from kagglekit.data.json_file import read_json as read_json
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "predict": "api",
     "run": "api",
+    "check_finite": "compute.finite",
     "round_sizes": "compute.network",
     "unpacked": "data.archive.cached",
     "read_json": "data.json_file",
