@@ -15,6 +15,7 @@ from rich.console import Console
 
 from kagglekit.authoring.findings import Finding, Report
 from kagglekit.authoring.sample_images import draw_images
+from kagglekit.data.expected import why_submission
 from kagglekit.data.location import existing_data
 from kagglekit.data.sample import sample_for
 from kagglekit.data.splits import split_valid
@@ -205,7 +206,11 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
     hook = "kagglekit_submission"
     ids, classes = table.loc[table["split"] == "test", "id"].tolist(), classes_of(table)
     if not ids:
-        report.add("submission", "not checked", "no test images", "return rows of split 'test' from kagglekit_labels")
+        fix = "return rows of split 'test' from kagglekit_labels"
+        if why := why_submission(data, hooks.competition()):
+            report.add("submission", "problem", f"no test images, but {why}", fix, "kagglekit_labels")
+        else:
+            report.add("submission", "not checked", "no test images", fix)
         return
 
     def rows() -> str:
