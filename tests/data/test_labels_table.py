@@ -134,7 +134,7 @@ def test_coco_is_a_row_an_annotation_with_the_fields_of_image_and_category(tmp_p
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ([{"file": "1.jpg", "label": 3, "box": [1]}, {"file": "2.jpg"}], {"file": ["1.jpg", "2.jpg"], "label": ["3", ""]}),
+        ([{"x": "1.jpg", "label": 3, "box": [1]}, {"x": "2.jpg"}], {"x": ["1.jpg", "2.jpg"], "label": ["3", ""]}),
         ({"1.jpg": "ant", "2.jpg": "bee"}, {"name": ["1.jpg", "2.jpg"], "label": ["ant", "bee"]}),
         ({"1": {"kind": "ant", "ok": True}}, {"name": ["1"], "kind": ["ant"], "ok": ["true"]}),
         ({"images": [{"image_id": "x"}], "annotations": [{"image_id": "x", "category_id": 0}]},
