@@ -40,6 +40,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
     from kagglekit.data.sample import sample_for
+    from kagglekit.images.opening import max_pixels
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
 
@@ -49,6 +50,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_keep(request.store, device)
+    max_pixels()  # a variable that is no number is refused before anything is decoded
     check_compile(request.compile, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
