@@ -391,7 +391,7 @@ def test_a_dry_run_on_all_images_fits_the_ensemble_to_the_finished_runs_predicti
     assert "dry run passed" in result.stdout
     Record.of(run.info_file).update(classes=["another", "class"])
     result = ask("run", "--full", str(run.folder), "--out", str(tmp_path / "out"), "--precision", "fp32", "--dry-run")
-    assert "has other classes than" in refused(result, 1)
+    assert "was trained on different classes than" in refused(result, 1)
 
 
 def test_a_limited_run_takes_a_few_images_of_every_class_and_is_not_for_upload(

@@ -54,7 +54,7 @@ def test_an_unknown_run_suggests_a_known_one(tmp_path):
 
 def test_a_file_in_the_way_of_runs_is_one_message(tmp_path):
     (tmp_path / "pets").write_text("")
-    with pytest.raises(UserError, match="cannot make"):
+    with pytest.raises(UserError, match="cannot create"):
         make(tmp_path)
 
 

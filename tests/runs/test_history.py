@@ -168,7 +168,7 @@ def test_of_a_metric_of_a_plugin_the_largest_comes_first_and_that_is_said(root: 
     make(root, 1, (0.4, 0.1), metric="kappa")
     make(root, 2, (0.3, 0.1), metric="kappa")
     result = ask("--sort", "valid")
-    assert "warning: unknown whether a greater kappa is better: sorting the largest first" in result.stdout
+    assert "warning: cannot tell whether a greater kappa is better: sorting the largest first" in result.stdout
     assert [row["valid"]["value"] for row in listed("--sort", "valid")] == [0.4, 0.3]
     assert "not known" not in ask("--sort", "arch").stdout
 
@@ -328,7 +328,8 @@ def test_a_name_of_neither_competition_nor_run_is_reported(root: Path) -> None:
     make(root, 1), make(root, 2, competition="pets")
     told = refused(ask("dog-bred"), 1)
     assert re.match(
-        r"error: 'dog-bred' is neither a run nor a competition with runs in .*submissions \(competitions: dog-breed, ",
+        r"error: 'dog-bred' is not a run or a competition with runs in .*submissions \(.*\)\s+"
+        r"hint: competitions with runs: dog-breed, pets; list all runs: kagglekit history$",
         told,
     )
     assert "unknown run 'dog-bred'" in told
@@ -340,7 +341,7 @@ def test_no_runs_are_reported(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nhint: no runs in" in refused(ask("pets"), 1)
+    assert "submissions (no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
