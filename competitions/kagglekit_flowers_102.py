@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, Recipe, RemoteFile, Stage, UserError, hookimpl, labels_from_mat, progressive_stages
+from kagglekit import (
+    Competition,
+    Recipe,
+    RemoteFile,
+    Stage,
+    UserError,
+    hookimpl,
+    labels_from_mat,
+    progressive_stages,
+    read_json,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +58,13 @@ def kagglekit_labels(data: Path) -> pd.DataFrame:
 
 
 def _class_names(file: Path) -> dict[str, str]:
-    try:
-        return {number: name.strip() for number, name in json.loads(file.read_text("utf-8")).items()}
-    except (ValueError, AttributeError) as error:  # no JSON, or none of this form
+    hint = "restore it, or remove it to name the classes by number"
+    names = read_json(file, hint)
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UserError(
-            f"cannot read {file}: {error}", "restore it, or remove it to name the classes by number"
-        ) from error
+            f'{file} does not name classes: expected an object of texts, such as {{"21": "fire lily"}}', hint
+        )
+    return {number: name.strip() for number, name in names.items()}
 
 
 @hookimpl

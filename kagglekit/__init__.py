@@ -14,10 +14,11 @@ from kagglekit._version import __version__ as __version__
 if TYPE_CHECKING:
     from kagglekit.api import predict as predict
     from kagglekit.api import run as run
+    from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
     from kagglekit.containers.opening import read_member as read_member
     from kagglekit.data.archive.cached import unpacked as unpacked
-    from kagglekit.data.labels import labels_from_csv as labels_from_csv
+    from kagglekit.data.json_file import read_json as read_json
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
     from kagglekit.data.labels import labels_from_names as labels_from_names
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from kagglekit.data.labels_containers import members as members
     from kagglekit.data.labels_containers import unlabelled_members as unlabelled_members
     from kagglekit.data.labels_mat import labels_from_mat as labels_from_mat
+    from kagglekit.data.labels_table import labels_from_csv as labels_from_csv
+    from kagglekit.data.labels_table import labels_from_json as labels_from_json
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
@@ -72,11 +75,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "predict": "api",
     "run": "api",
+    "check_finite": "compute.finite",
     "round_sizes": "compute.network",
     "read_member": "containers.opening",
     "unpacked": "data.archive.cached",
-    "labels_from_csv": "data.labels",
+    "read_json": "data.json_file",
+    "labels_from_csv": "data.labels_table",
     "labels_from_folders": "data.labels",
+    "labels_from_json": "data.labels_table",
     "labels_from_list": "data.labels",
     "labels_from_containers": "data.labels_containers",
     "members": "data.labels_containers",

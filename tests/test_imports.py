@@ -107,3 +107,12 @@ def test_plugins_and_help_load_nothing_heavy(statement):
 def test_our_plugins_import_the_front_door_alone():
     for path in [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "competitions").rglob("*.py")]:
         assert not {name for name in imported(path) if name.startswith("kagglekit.") and name.count(".") > 1}, path
+
+
+def test_only_one_module_reads_pickles_and_none_writes_them():
+    users = set()
+    for path in [*CORE, *(ROOT / "plugins").rglob("*.py"), *(ROOT / "competitions").rglob("*.py")]:
+        calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+        assert not calls & {"torch.save", "pickle.load", "pickle.loads", "pickle.dump", "pickle.dumps"}, path
+        users |= {path.name} if {"torch.load", "torch.jit.load"} & calls else set()
+    assert users == {"weight_files.py"}

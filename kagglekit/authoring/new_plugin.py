@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.detect.file_list import guess_layout
+from kagglekit.authoring.detect.unexplained import Unexplained
 from kagglekit.authoring.kaggle_facts import ask_kaggle
 from kagglekit.authoring.package import package_files
-from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
+from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text, skeleton_text
 from kagglekit.data.location import data_place, existing_data
 from kagglekit.data.packed_folder import see_through
 from kagglekit.kaggle.data_folder import download_from_kaggle
@@ -64,18 +65,16 @@ def create_plugin(asked: NewPlugin, display: Display) -> Written:
     """Write a competition's plugin; report doubts and files.
 
     Raises:
-        UserError: Files exist already, Kaggle refuses, or the layout of the data is not supported.
+        UserError: Files exist already, Kaggle refuses, or nothing explains the data: then a plugin is written whose
+            labels hook fails until it is completed.
     """
     _refuse_to_replace(asked)
     facts, listed = ask_kaggle(asked.name, asked.slug, asked.download, display)
     data = _downloaded(facts, display) if asked.download else asked.data
-    layout = (
-        detect_layout(see_through(data, display), facts.metric)
-        if data
-        else guess_layout(list(listed))
-        if listed
-        else USUAL
-    )
+    try:
+        layout = _layout(data, facts, listed, display)
+    except Unexplained as error:
+        raise _with_skeleton(error, facts, asked) from error
     for note in layout.notes if data else ():
         display.warn(f"check: {note}")
     _write(_files(facts, layout, asked.package), display)
@@ -91,6 +90,22 @@ def _refuse_to_replace(asked: NewPlugin) -> None:
     there = [file for file in _files(Facts(asked.name), USUAL, asked.package) if file.exists()]
     if there and not asked.force:
         raise UserError(f"already there: {listing(there)}", "choose another name, or replace them with --force")
+
+
+def _layout(data: Path | None, facts: Facts, listed: Mapping[str, int], display: Display) -> DataLayout:
+    if data:
+        return detect_layout(see_through(data, display), facts.metric)
+    return guess_layout(list(listed)) if listed else USUAL
+
+
+def _with_skeleton(error: Unexplained, facts: Facts, asked: NewPlugin) -> UserError:
+    """Write a plugin that lacks its labels hook; return the error that says so."""
+    if asked.package or not error.helper:
+        return error
+    file = Path(f"{asked.name}.py")
+    write_text(file, skeleton_text(facts, error.facts, error.helper))
+    todo = f"{file} was written, but fails until you write its kagglekit_labels, for example with {error.helper}"
+    return UserError(error.what, f"{todo}; {error.hint}")
 
 
 def _downloaded(facts: Facts, display: Display) -> Path:

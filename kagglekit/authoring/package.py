@@ -5,12 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from kagglekit._version import __version__
-from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table
-from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.layout import DataLayout, Labels
-from kagglekit.authoring.quoting import list_literal, literal
+from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.tiny_data import tiny_data
 
 
 def module_name(name: str) -> str:
@@ -25,73 +22,8 @@ def package_files(facts: Facts, layout: DataLayout) -> dict[str, str]:
         f"{module_name(facts.name)}.py": plugin_text(facts, layout, called=facts.name),
         "pyproject.toml": _PYPROJECT.substitute(names),
         "README.md": _README.substitute(names),
-        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=_tiny(layout)),
+        f"tests/test_{module_name(facts.name)}.py": _TEST.substitute(names, tiny=tiny_data(layout)),
     }
-
-
-def _tiny(layout: DataLayout) -> str:
-    """Return the body of a function that draws tiny data in the detected layout."""
-    classes = layout.labels.classes[: None if layout.sample and layout.sample.form == "unknown" else 3]
-    lines = [f"classes = {list_literal(classes)}", *_tiny_labels(layout.labels)]
-    test = layout.test
-    if test is None:
-        return _indented(lines)
-    if test.labelled:
-        return _indented([*lines, *_each(f'{_folder(test.folder)} / name / f"t{{i}}.png"')])
-    lines.append(f'tests = [f"t{{i}}{"" if test.suffix != "" else ".png"}" for i in range(4)]')
-    lines.append("for i, image in enumerate(tests):")
-    file = "image" if test.suffix == "" else f"(image + {literal(test.suffix or '.png')})"
-    lines.append(f"    draw({_folder(test.folder)} / {file}, i % len(classes))")
-    return _indented([*lines, *_tiny_sample(layout)])
-
-
-def _folder(relative: str) -> str:
-    return f"folder / {literal(relative)}"
-
-
-def _tiny_labels(labels: Labels) -> list[str]:
-    if isinstance(labels, FileNames):
-        return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
-    return _tiny_folders(labels) if isinstance(labels, ClassFolders) else _tiny_csv(labels)
-
-
-def _tiny_folders(labels: ClassFolders) -> list[str]:
-    lines = _each(f'{_folder(labels.train)} / name / f"{{i}}.png"')
-    return lines if labels.valid is None else [*lines, *_each(f'{_folder(labels.valid)} / name / f"v{{i}}.png"')]
-
-
-def _each(file: str) -> list[str]:
-    return ["for kind, name in enumerate(classes):", "    for i in range(8):", f"        draw({file}, kind)"]
-
-
-def _tiny_csv(labels: Table) -> list[str]:
-    suffix = literal(labels.suffix or ".png")
-    image = 'f"{kind}-{i}"'
-    return [
-        f"rows = [{list_literal([labels.id_column, labels.label_column])}]",
-        *_each(f"{_folder(labels.images)} / ({image} + {suffix})"),
-        f"        rows.append([{image if labels.suffix else f'{image} + {suffix}'}, name])",
-        f"write({_folder(labels.csv)}, rows)",
-    ]
-
-
-def _tiny_sample(layout: DataLayout) -> list[str]:
-    sample = layout.sample
-    if sample is None:
-        return []
-    spelt = [sample.spelling.get(name, name) for name in layout.labels.classes[:3]]
-    image = f"{literal(layout.test.prefix)} + image" if layout.test and layout.test.prefix else "image"
-    if sample.form == "a column a class":
-        columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
-    else:
-        value = spelt[0] if sample.form == "class names" and any(sample.values) else sample.values[0]
-        columns, values = list(sample.columns), f"[{literal(value)}] * {len(sample.columns) - 1}"
-    rows = f"[{list_literal(columns)}, *([{image}] + {values} for image in tests)]"
-    return [f'write(folder / "sample_submission.csv", {rows})']
-
-
-def _indented(lines: list[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)
 
 
 _PYPROJECT = Template("""\
@@ -131,6 +63,9 @@ _TEST = Template('''\
 """The plugin passes kagglekit's conformance check on tiny data in the layout of the real data."""
 
 import csv
+import io
+import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -148,8 +83,15 @@ def draw(path, kind):
 
 def write(path, rows):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\\n").writerows(rows)
+    if path.suffix.lower() == ".json":
+        path.write_text(json.dumps([dict(zip(rows[0], row)) for row in rows[1:]]))
+    elif path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(path.stem, text.getvalue())
+    else:
+        path.write_text(text.getvalue(), newline="")
 
 
 def write_tiny_data(folder):

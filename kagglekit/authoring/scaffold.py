@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.labels_source import labels_source, used_functions
 from kagglekit.authoring.quoting import comment, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
+from kagglekit.system.errors import listing
 
 CLASSES_SHOWN = 6
+_COLUMNS = 'images=data / "FOLDER", id_column="COLUMN", label_column="COLUMN"'
+_EXAMPLES = {
+    "labels_from_csv": f'labels_from_csv(data / "FILE.csv", {_COLUMNS}, test=data / "FOLDER")',
+    "labels_from_json": f'labels_from_json(data / "FILE.json", {_COLUMNS}, test=data / "FOLDER")',
+    "labels_from_list": 'labels_from_list({"train": data / "LIST.txt"}, images=data / "FOLDER")',
+    "labels_from_mat": (
+        'labels_from_mat(data / "LABELS.mat", data / "SPLITS.mat", images=data / "FOLDER", '
+        'name="image_{:05d}.jpg", variables={"trnid": "train"})'
+    ),
+    "unlabelled_images": 'pd.concat([labels, unlabelled_images(data / "FOLDER")], ignore_index=True)',
+}
 _ASKS = {
     "a column a class": "the probability of each class, a column a class",
     "probability of one class": "the probability of one of the two classes",
@@ -72,20 +85,45 @@ def plugin_text(facts: Facts, layout: DataLayout, called: str = "") -> str:
     return text.rstrip() + "\n"
 
 
+def skeleton_text(facts: Facts, found: Sequence[str], helper: str) -> str:
+    """Return the source of a plugin whose labels hook is still to be written: until then it raises an error.
+
+    Args:
+        facts: The competition's.
+        found: What is in the data folder and what is missing, as sentences.
+        helper: The function of kagglekit that comes nearest to the labels.
+    """
+    why = [f"CHECK: no labels were recognised: {found[0]}", *found[1:]]
+    labels = [
+        *comment(f"Write this hook, for example with kagglekit's {helper}:"),
+        f"# return {_EXAMPLES[helper]}",
+        "raise UserError(",
+        f'    "kagglekit_labels of {facts.name}.py is not written yet",',
+        '    "docs/how-to/competition.md shows what it returns",',
+        ")",
+    ]
+    text = PLUGIN.substitute(
+        name=facts.name,
+        called=f"./{facts.name}.py",
+        notes=_notes(why),
+        imports="Competition, Recipe, UserError, hookimpl, progressive_stages",
+        competition=_competition(facts, USUAL),
+        labels=textwrap.indent("\n".join(labels), "    "),
+        recipe=_recipe(USUAL),
+        submission="",
+    )
+    return text.rstrip() + "\n"
+
+
 def _title(facts: Facts) -> str:
     return facts.title or facts.name.replace("-", " ").capitalize()
 
 
 def _imports(layout: DataLayout) -> list[str]:
-    own = ["unlabelled_images"] if _needs_own_test_rows(layout) else []
-    return ["Competition", "Recipe", "hookimpl", _reader(layout.labels), "progressive_stages", *own]
-
-
-def _reader(labels: Labels) -> str:
-    """Return the name of kagglekit's function that reads these labels."""
-    if isinstance(labels, ClassFolders):
-        return "labels_from_folders"
-    return "labels_from_csv" if isinstance(labels, Table) else "labels_from_names"
+    first, *more = sorted(used_functions(layout), key=lambda name: (not name.startswith("labels"), name))
+    labels = [name for name in (first, *more) if name.startswith("labels")]
+    others = [name for name in more if not name.startswith("labels")]
+    return ["Competition", "Recipe", "hookimpl", *labels, "progressive_stages", *others]
 
 
 def _notes(notes: list[str]) -> str:
@@ -119,7 +157,7 @@ def _metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
         return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, which no plugin computes; using this one ({others})"
     if form == "unknown":
         return guess, f"CHECK: the competition's metric is unknown ({others})"
-    return guess, f"CHECK: guessed, because sample_submission.csv asks for {_ASKS[form]} ({others})"
+    return guess, f"CHECK: guessed, because the sample submission asks for {_ASKS[form]} ({others})"
 
 
 def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
@@ -134,40 +172,7 @@ def _labels(layout: DataLayout) -> Iterator[str]:
     """Yield the lines of the labels hook's body."""
     if not layout.guessed:
         yield from comment(f"Detected: {summary(layout)}")
-    call = _call(_reader(layout.labels), _arguments(layout))
-    if not (_needs_own_test_rows(layout) or _renamed(layout)):
-        yield f"return {call}"
-        return
-    yield f"table = {call}"
-    if _renamed(layout) and layout.sample:
-        yield "# sample_submission.csv spells these classes differently"
-        yield "spelling = {"
-        yield from (
-            f"    {literal(ours)}: {literal(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels)
-        )
-        yield "}"
-        yield 'table["label"] = table["label"].replace(spelling)'
-    if not (_needs_own_test_rows(layout) and layout.test):
-        yield "return table"
-        return
-    yield f"test = unlabelled_images({_path(layout.test.folder)}, suffix={_suffix(layout.test)})"
-    if layout.test.prefix:
-        yield f'test["id"] = {literal(layout.test.prefix)} + test["id"]  # as in sample_submission.csv'
-    if layout.test.shared:
-        yield 'test = test[~test["path"].isin(table["path"])]  # the folder holds the train images too'
-    yield "import pandas as pd"
-    yield ""
-    yield "return pd.concat([table, test], ignore_index=True)"
-
-
-def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
-    """Yield our name and the sample's name of each class to rename.
-
-    Where the CSV holds class names, yield the classes of unknown spelling too.
-    """
-    for name in labels.classes:
-        if name in sample.spelling or sample.form == "class names":
-            yield name, sample.spelling.get(name, name)
+    yield from labels_source(layout)
 
 
 def summary(layout: DataLayout) -> str:
@@ -176,67 +181,20 @@ def summary(layout: DataLayout) -> str:
     n, classes = sum(labels.counts.values()), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
     text = f"{n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
-    text += f"test images in {layout.test.folder or 'DIR'}; " if layout.test else "no test images; "
+    folders = listing([folder or "DIR" for folder in layout.test.folders]) if layout.test else ""
+    text += f"test images in {folders}; " if folders else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."
     columns = ", ".join(sample.columns[:4]) + (", ..." if len(sample.columns) > 4 else "")
-    return f"{text}sample_submission.csv asks for {_ASKS[sample.form]} ({columns})."
+    return f"{text}{sample.name} asks for {_ASKS[sample.form]} ({columns})."
 
 
 def _where(labels: Labels) -> str:
     if isinstance(labels, ClassFolders):
         return f"the folders in {labels.train or 'DIR'}"
-    return labels.csv if isinstance(labels, Table) else f"the file names in {labels.images or 'DIR'}"
-
-
-def _needs_own_test_rows(layout: DataLayout) -> bool:
-    """Return whether the test images need their own call: the labels' function cannot take their folder or suffix."""
-    if layout.test is None or layout.test.prefix:
-        return layout.test is not None
-    if isinstance(layout.labels, Table):
-        return layout.test.suffix != layout.labels.suffix
-    return not isinstance(layout.labels, ClassFolders) and (layout.test.shared or layout.test.suffix == "")
-
-
-def _renamed(layout: DataLayout) -> bool:
-    return bool(layout.sample and layout.sample.spelling)
-
-
-def _arguments(layout: DataLayout) -> Iterator[str]:
-    """Yield the arguments of the labels' function."""
-    labels, test = layout.labels, None if _needs_own_test_rows(layout) else layout.test
-    if isinstance(labels, ClassFolders):
-        yield _path(labels.train)
-        if labels.valid:
-            yield f"valid={_path(labels.valid)}"
-    elif isinstance(labels, Table):
-        yield from (_path(labels.csv), f"images={_path(labels.images)}", f"suffix={literal(labels.suffix)}")
-        yield from (f"id_column={literal(labels.id_column)}", f"label_column={literal(labels.label_column)}")
-    else:
-        yield from (_path(labels.images), f'r"{labels.pattern}"')
-    if test:
-        yield f"test={_path(test.folder)}"
-        if isinstance(labels, ClassFolders) and test.suffix is not None:
-            yield f"suffix={_suffix(test)}"
-    if isinstance(labels, Table) and labels.unlabelled and not (test and test.shared):
-        yield "ignore_unlabelled=True"
-
-
-def _call(function: str, arguments: Iterable[str]) -> str:
-    """Return a call on one line, or with one line for each argument."""
-    arguments = list(arguments)
-    short = f"{function}({', '.join(arguments)})"
-    if len(short) <= 100:
-        return short
-    return f"{function}(" + "".join(f"\n    {argument}," for argument in arguments) + "\n)"
-
-
-def _path(relative: str) -> str:
-    return f"data / {literal(relative)}" if relative else "data"
-
-
-def _suffix(test: TestImages) -> str:
-    return "None" if test.suffix is None else literal(test.suffix)
+    if isinstance(labels, Table):
+        return labels.csv + (" (columns of 0 and 1)" if labels.one_hot else "")
+    return f"the file names in {labels.images or 'DIR'}"
 
 
 def _recipe(layout: DataLayout) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+import warnings
 from typing import Any, NoReturn
 
 import click
@@ -85,6 +86,8 @@ class _Commands(click.Group):
 
         An error that the user can fix is one message without a traceback, a bug a traceback. Neither shows a secret.
         """
+        if not sys.warnoptions:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd metadata in images
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
@@ -95,9 +98,22 @@ class _Commands(click.Group):
             stopped = error if isinstance(error, Stopped) else error.__cause__
             message, code = (str(stopped), stopped.exit_code) if isinstance(stopped, Stopped) else (CTRL_C, 130)
             _fail(message, code)
-        except Exception:  # a bug
-            _fail(traceback.format_exc(), 1)
+        except Exception as error:
+            if isinstance(error, OSError) and _is_of_output(error):
+                from kagglekit.system.console import output_error
+
+                full = output_error(error)
+                _fail(_message(full.what, full.hint), full.exit_code)
+            _fail(traceback.format_exc(), 1)  # a bug
         sys.exit(code)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether an error was raised while a command, or click itself, printed to standard output."""
+    from rich.console import Console
+
+    printing = {click.echo.__code__, Console.print.__code__}
+    return any(frame.f_code in printing for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ from kagglekit.cli.options import data_option, disable_option, further_plugins_o
 
 @click.command()
 @click.argument("plugin")
-@data_option("Unpacked data; nothing is downloaded.")
+@data_option("Data folder, packed or not; nothing is downloaded.")
 @further_plugins_option()
 @disable_option()
 @json_option("Print the findings as JSON.")

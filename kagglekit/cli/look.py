@@ -11,7 +11,7 @@ from kagglekit.cli.options import data_option, further_plugins_option, pictures_
 
 @click.command()
 @click.argument("competition")
-@data_option("Unpacked data.")
+@data_option("Data folder, packed or not.")
 @sample_option()
 @further_plugins_option()
 @pictures_option("the plots")

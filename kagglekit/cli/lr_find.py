@@ -13,7 +13,7 @@ from kagglekit.system.errors import UsageError
 
 
 @click.command("lr-find", cls=SectionCommand)
-@data_option("Unpacked data.")
+@data_option("Data folder, packed or not.")
 @recipe_options
 @option(
     RECIPE,

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--from-data", type=click.Path(path_type=Path), metavar="DIR", help="Unpacked data to detect labels in.")
+@click.option(
+    "--from-data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Data folder, packed or not, to detect labels in.",
+)
 @click.option(
     "--slug",
     default="",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,15 +13,16 @@ import torch
 
 from kagglekit.system.errors import UserError
 
-_MESSAGES = (
-    "MPS backend out of memory",
-    "DefaultCPUAllocator: can't allocate memory",
+_MESSAGES = re.compile(
+    "MPS backend out of memory|"
+    "DefaultCPUAllocator: (can't allocate|not enough) memory|"
+    "could not create a primitive(?! descriptor)"  # oneDNN's, which says "descriptor" of what it does not support
 )  # torch has a class for CUDA's alone
 
 
 def is_full(error: RuntimeError) -> bool:
     """Return whether an error says that the device is out of memory."""
-    return isinstance(error, torch.OutOfMemoryError) or any(message in str(error) for message in _MESSAGES)
+    return isinstance(error, torch.OutOfMemoryError) or bool(_MESSAGES.search(str(error)))
 
 
 # numbers of glibc's parameters (mallopt(3)), with their values during a run and after it

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kagglekit.compute.finite import check_finite, not_finite
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
+from kagglekit.system.tensor_file import write_tensors
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.recipe import Recipe
 
@@ -164,25 +164,16 @@ def save_weights(model: nn.Module, path: Path) -> None:
     Raises:
         UserError: The file cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
     with replacing(path) as part:
-        try:
-            save_file(tensors, part)
-        except SafetensorError as error:
-            number = re.search(r"os error (\d+)", str(error))
-            if not number:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        write_tensors(tensors, part)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a file of `save_weights` into a network of the same kind.
 
     Raises:
-        UserError: The file cannot be read, or its names or shapes are not those of the network.
+        UserError: The file cannot be read, its names or shapes are not those of the network, or values are not finite.
     """
     import torch
     from safetensors import SafetensorError
@@ -194,6 +185,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise UserError(f"cannot read the weights {path}: {error}", "the file is missing or damaged") from error
     own = _tensors(model)
     _check_same(own, found, path)
+    constants = {name: tensor for name, tensor in own.items() if not isinstance(tensor, torch.nn.Parameter)}
+    meant = set(not_finite(constants))  # by the network's author
+    check_finite({name: tensor for name, tensor in found.items() if name not in meant}, path)
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(found[name])

@@ -33,6 +33,7 @@ ROUGH = 0.93  # least aligned correlation at half the side: a quick test before 
 MOST_BENT = 0.3  # largest deviation of the alignment's linear part from the identity
 FLAT = 2.0  # least standard deviation, of 255: anything flatter is blank
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1e-3)  # of the alignment
+JPEG = b"\xff\xd8\xff"  # how it begins
 AT_ONCE = 1024  # rows of the correlation table that are computed at a time
 
 
@@ -112,8 +113,12 @@ def near_duplicates(found: Sequence[Fingerprint | None]) -> list[tuple[int, int]
 
 
 def _grey_by_opencv(path: Path) -> NDArray[np.uint8] | None:
+    """Decode a JPEG to grey; return None for other files, which OpenCV may see otherwise: 10 bits in 16 as black."""
     try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)  # imread crashes on names that are not Unicode
+        content = path.read_bytes()  # imread crashes on names that are not Unicode
+        if not content.startswith(JPEG):
+            return None
+        data = np.frombuffer(content, dtype=np.uint8)
         grey = cv2.imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_2)
         if grey is not None and min(grey.shape) < SMALL:
             grey = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)

@@ -1,4 +1,4 @@
-"""Build image tables from what competitions ship: class folders, file names, CSV, MATLAB and list files.
+"""Build image tables from what competitions ship: class folders, file names, list files, test folders.
 
 Each function returns a pandas DataFrame with the columns ``id``, ``path`` (str), ``label`` (None where
 unknown) and ``split``. Files of a folder are in the order of their names, numbers by value.
@@ -10,21 +10,19 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.csv_file import read_csv, separator_hint
+from kagglekit.data.image_files import files_of
 from kagglekit.data.label_rows import joined, rows_of, stems_of
 from kagglekit.data.listing import (
     IMAGE_SUFFIXES,
     existing_file,
     image_names,
     images_below,
-    images_beside,
     stem_of,
     subfolders,
-    suffix_of,
     what_is_there,
 )
 from kagglekit.system.damage import naming_damage
-from kagglekit.system.errors import UserError, listing, unknown
+from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,60 +70,6 @@ def labels_from_names(images: Path, pattern: str, *, test: Path | None = None) -
     return joined([table, _test_rows(test, None)])
 
 
-def labels_from_csv(
-    csv: Path,
-    *,
-    images: Path,
-    suffix: str = "",
-    id_column: str = "id",
-    label_column: str | None = None,
-    test: Path | None = None,
-    ignore_unlabelled: bool = False,
-) -> pd.DataFrame:
-    """Read labels from a CSV file with an id and a label a row.
-
-    Args:
-        csv: The file.
-        images: The folder of train images; each is named by its id and `suffix`.
-        suffix: What the ids lack of the file names, for example ``.jpg``.
-        id_column: Name of the ids' column.
-        label_column: Name of the labels' column; None for the only other one.
-        test: The folder of test images, which need not exist. Their ids lack `suffix`, too. If it is `images`, the
-            images without a row are the test images.
-        ignore_unlabelled: Skip train images without a row instead of refusing them.
-
-    Raises:
-        UserError: The file or one of the columns is missing, or images have no row.
-    """
-    ids, labels = _csv_columns(csv, id_column, label_column)
-    names, unlabelled = _files_of(ids, images, suffix)
-    if unlabelled and not ignore_unlabelled and test != images:
-        raise UserError(
-            f"{csv} has no row for images in {images}: {listing(unlabelled)}",
-            f"its rows name {listing(names, 2) or 'none'}; add rows, remove these images, or skip them in the plugin: "
-            "labels_from_csv(..., ignore_unlabelled=True)",
-        )
-    table, tests = rows_of(ids, [str(images / name) for name in names], labels, "train"), _test_rows(test, suffix)
-    return joined([table, tests[~tests["path"].isin(table["path"])] if test == images else tests])
-
-
-def _csv_columns(csv: Path, id_column: str, label_column: str | None) -> tuple[list[str], list[str | None]]:
-    """Return ids and labels; an empty label is None."""
-    rows = read_csv(csv)
-    columns = [str(column) for column in rows.columns]
-    others = [column for column in columns if column != id_column]
-    for column in (id_column, label_column or id_column):
-        if column not in columns:
-            raise UserError(f"{csv}: {unknown('column', column, columns)}", separator_hint(columns))
-        if columns.count(column) > 1:
-            raise UserError(f"{csv} has {columns.count(column)} columns named {column!r}", "rename all but one")
-    if label_column is None and len(others) != 1:
-        what = f"{csv} has the columns {listing(columns, 20)}: the labels' column is ambiguous"
-        raise UserError(what, "name it in the plugin: labels_from_csv(..., label_column=NAME)")
-    labels = [label.strip() or None for label in rows[label_column or others[0]]]
-    return rows[id_column].tolist(), labels
-
-
 def labels_from_list(
     lists: Mapping[str, Path], *, images: Path, suffix: str = "", pattern: str | None = None
 ) -> pd.DataFrame:
@@ -149,40 +93,12 @@ def labels_from_list(
         names = _require_some([line[0] for line in fields], file)
         labels = _second_fields(fields, file) if pattern is None else _matches(names, pattern)
         ids = names if suffix else stems_of(names)
-        tables.append(rows_of(ids, [str(images / file) for file in _files_of(names, images, suffix)[0]], labels, split))
+        tables.append(rows_of(ids, files_of(names, [images], suffix)[0], labels, split))
     return joined(tables)
 
 
-def _files_of(ids: Sequence[str], folder: Path, suffix: str) -> tuple[list[str], list[str]]:
-    """Return the file of each id, and the other images of those folders that no id names.
-
-    A file is named by its id and `suffix`. If there is none and `suffix` is an image's or empty, the one image with
-    the same stem is taken, whatever its suffix: ``1.png`` or ``1.JPG`` for ``1.jpg``.
-    """
-    names = [f"{image}{suffix}" for image in ids]
-    if not folder.is_dir():
-        return names, []
-    there = images_beside(folder, names)
-    known = set(there)
-    if not suffix or suffix.lower() in IMAGE_SUFFIXES:
-        by_stem: dict[str, list[str]] = {}
-        for name in there:
-            by_stem.setdefault(stem_of(name), []).append(name)
-        names = [name if name in known else _alone(by_stem.get(stem_of(name), []), name) for name in names]
-        named = {stem_of(name) for name in names}
-        return names, [name for name in there if stem_of(name) not in named]
-    named = set(names)
-    return names, [name for name in there if name not in named]
-
-
-def _alone(found: Sequence[str], name: str) -> str:
-    """Return the one file that was found, or the one whose suffix differs in case only; else `name`."""
-    alike = [file for file in found if suffix_of(file).lower() == suffix_of(name).lower()] or found
-    return alike[0] if len(alike) == 1 else name
-
-
-def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
-    """List the test images of a folder.
+def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) -> pd.DataFrame:
+    """List the test images of a folder, or of several.
 
     Args:
         folder: Where they are.
@@ -190,8 +106,10 @@ def unlabelled_images(folder: Path, suffix: str | None = None) -> pd.DataFrame:
             suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped.
 
     Raises:
-        UserError: The folder is missing, or holds no such image.
+        UserError: A folder is missing, or holds no such image.
     """
+    if not isinstance(folder, Path):
+        return joined([unlabelled_images(each, suffix) for each in folder])
     names = image_names(folder)
     if suffix and suffix.lower() not in IMAGE_SUFFIXES:
         names = [name for name in names if name.endswith(suffix)]

@@ -34,9 +34,9 @@ def see_through(data: Path, display: Display | None = None, limit: int | None = 
     """Return a data folder as it is once its archives are unpacked: itself if it holds none.
 
     Nothing in the folder changes. Each archive is unpacked once, into the cache folder (`unpacked`), and beside them
-    stands a folder of links to the contents and to all else. A folder with nothing but one archive stands for what
-    that holds. An archive that is unpacked already, beside itself, does not count. Zipped or compressed CSV files alone
-    are read as they are.
+    stands a folder of links to the contents and to all else, the archives too. A folder with nothing but one archive
+    stands for what that holds. An archive that is unpacked already, beside itself, does not count. Zipped CSV files
+    alone are read as they are.
 
     Args:
         data: The folder.
@@ -87,7 +87,7 @@ def _packed_files(data: Path) -> list[Path]:
 
 
 def _is_read_as_it_is(name: str) -> bool:
-    return bool(re.search(r"\.csv\.(zip|gz|bz2|xz)$", name, re.IGNORECASE)) or is_sample_name(name)
+    return name.lower().endswith(".csv.zip") or is_sample_name(name)
 
 
 def _is_beside(archive: Packed) -> bool:
@@ -141,7 +141,7 @@ def _links(data: Path, contents: Mapping[Packed, Path], display: Display | None)
     if len(contents) == 1 and not alone and (whole := _data_set(next(iter(contents.values())))):
         yield from ((Path(entry.name), entry) for entry in whole)
         return
-    yield from _others(data, data, files)
+    yield from _as_they_are(data, data, files)
     taken: set[Path] = set()
     for archive, content in contents.items():
         source, target = content_of(content, archive.target)
@@ -160,12 +160,12 @@ def _data_set(content: Path) -> list[Path]:
     return entries if known else []
 
 
-def _others(data: Path, folder: Path, archives: set[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield links to all that is not packed; a folder with an archive somewhere below is no link itself."""
+def _as_they_are(data: Path, folder: Path, archives: set[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield links to all that is there; a folder with an archive somewhere below is no link itself."""
     for entry in folder.iterdir():
-        if is_hidden(entry.name) or entry in archives:
+        if is_hidden(entry.name):
             continue
         if any(entry in archive.parents for archive in archives):
-            yield from _others(data, entry, archives)
+            yield from _as_they_are(data, entry, archives)
         else:
             yield entry.relative_to(data), entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.csv_file import read_csv
-from kagglekit.data.listing import is_hidden
+from kagglekit.data.listing import entries_of, is_hidden, subfolders
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def read_sample(data: Path) -> pd.DataFrame | None:
     return sample_at(file).rows if file else None
 
 
+def samples_named(data: Path) -> list[Path]:
+    """Return the files whose names say that they are sample submissions: the usual one alone, else all."""
+    usual = _usual(data)
+    return [usual] if usual else [file for file in _tables(data) if is_sample_name(file.name)]
+
+
 def find_sample(data: Path, wanted: Wanted | None, asked: Path | None = None) -> Sample | None:
     """Find a folder's sample submission: the one asked for, else by its usual name, else by its content.
 
@@ -95,7 +102,8 @@ def find_sample(data: Path, wanted: Wanted | None, asked: Path | None = None) ->
     files = _tables(data)
     named = [file for file in files if is_sample_name(file.name)]
     fitting = [file for file in files if wanted is not None and _fits(file, wanted)]
-    file = _alone(fitting or named)
+    whole = [file for file in fitting if wanted is not None and _lists_exactly(file, wanted)]
+    file = _alone(fitting or named) or _alone(whole)
     if file is None and (fitting or named):
         raise UserError(
             f"several files in {data} could be the sample submission: {listing([f.name for f in fitting or named])}",
@@ -169,12 +177,23 @@ def _alone(files: Sequence[Path]) -> Path | None:
 
 
 def _tables(data: Path) -> list[Path]:
-    """Return the CSV files in a folder, in order; a zipped one only if it is not unpacked beside."""
-    files = [file for file in data.iterdir() if file.is_file() and not is_hidden(file.name)]
+    """Return the CSV files in a folder, in order; in its subfolders those named samples, or all if it has none."""
+    own = _tables_in(data)
+    below = [file for folder in subfolders(data) for file in _tables_in(folder)]
+    return [*own, *(file for file in below if not own or is_sample_name(file.name))]
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Return the CSV files right in a folder, in order; a zipped one only if it is not unpacked beside."""
+    files = [Path(entry.path) for entry in entries_of(folder) if _is_file(entry)]
     plain = [file for file in files if file.suffix.lower() == ".csv"]
     names = {file.stem for file in plain}
     zipped = [file for file in files if file.suffix.lower() == ".zip" and _is_table(file.stem, file.name)]
     return sorted([*plain, *(file for file in zipped if file.stem.partition(".")[0] not in names)])
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.name.lower().endswith((".csv", ".zip")) and not is_hidden(entry.name) and entry.is_file()
 
 
 def _is_table(stem: str, name: str) -> bool:
@@ -211,6 +230,15 @@ def _fits(file: Path, wanted: Wanted) -> bool:
     if not named and (listed < len(wanted.images) or len(ids) > listed):
         return False
     return listed > 0 and _predicts(rows, wanted, named)
+
+
+def _lists_exactly(file: Path, wanted: Wanted) -> bool:
+    """Return whether a CSV has a row for each test image and no other one."""
+    rows = _read(file)
+    if rows is None or len(rows) != len(wanted.images):
+        return False
+    ids = set(rows.iloc[:, 0])
+    return all(not names.isdisjoint(ids) for names in wanted.images)
 
 
 def _predicts(rows: pd.DataFrame, wanted: Wanted, named: bool) -> bool:

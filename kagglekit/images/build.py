@@ -35,6 +35,7 @@ from kagglekit.images.store import (
     read_entries,
     store_of,
 )
+from kagglekit.system.console import amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import NO_SPACE, open_own, write_text
 from kagglekit.system.limits import cores
@@ -222,7 +223,7 @@ def _write_info(spec: StoreSpec) -> None:
 def _check_space(folder: Path, needed: float) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise _no_space(folder, f"{needed / 1e9:.2f} GB needed for the remaining images, {free / 1e9:.2f} GB free")
+        raise _no_space(folder, f"{amount(needed)} needed for the remaining images, {amount(free)} free")
 
 
 @contextlib.contextmanager

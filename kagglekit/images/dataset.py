@@ -25,6 +25,7 @@ from kagglekit.images.placement import (
 )
 from kagglekit.images.store import ImageStore, StoreSpec
 from kagglekit.images.warp import copy_side
+from kagglekit.system.console import amount
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
@@ -175,7 +176,7 @@ class ImageSet:
             return None
         flat = place(store, self.device)
         if flat is None and self.keep == "device":
-            size = f"{len(store.pixels) / 1e9:.2f} GB of decoded images"
+            size = f"{amount(len(store.pixels))} of decoded images"
             raise UserError(f"--store device: not enough memory on {self.device} for {size}", "use --store auto")
         if self.display:
             self.display.report(describe_placed(what, store, self.device, flat is not None))

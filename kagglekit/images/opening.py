@@ -55,7 +55,7 @@ def reading_image(path: Path) -> Iterator[None]:
     except Exception as error:  # decoders raise anything on damaged files, even AttributeError and SyntaxError
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UnreadableImage(path, _why(error)) from error
+        raise UnreadableImage(path, why_unreadable(error)) from error
 
 
 def open_image(source: Path | BinaryIO) -> Image.Image:
@@ -84,13 +84,16 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
     return image
 
 
-def _why(error: Exception) -> str:
-    from PIL import UnidentifiedImageError
+def why_unreadable(error: BaseException) -> str:
+    """Return the reason for which a library, or a plugin that uses it, could not decode an image, on one line."""
+    from PIL import Image, UnidentifiedImageError
 
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, UnreadableImage):
+        return error.why
+    if isinstance(error, UnidentifiedImageError):  # its text has an object's address
         return "not a known image format"
-    if isinstance(error, OSError | ValueError):  # Pillow's and our own words
-        return reason(error)
-    if type(error).__module__.startswith("cv2"):  # a place in OpenCV's source
+    if type(error).__name__ == "error" and type(error).__module__.startswith("cv2"):  # a place in OpenCV's source
         return "damaged: OpenCV cannot decode it"
-    return f"damaged ({type(error).__name__}: {shortened(reason(error), _LONGEST)})"
+    if isinstance(error, OSError | ValueError | UserError | Image.DecompressionBombError):  # Pillow's and our own words
+        return reason(error)
+    return f"decoding failed ({type(error).__name__}: {shortened(reason(error), _LONGEST)})"

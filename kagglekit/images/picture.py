@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from kagglekit.images.contrast import is_nearly_constant
-from kagglekit.images.opening import UnreadableImage
+from kagglekit.images.opening import why_unreadable
 from kagglekit.images.store import Entry, ImageStore, StoreSpec, checksum
 from kagglekit.system.errors import PluginError, UsageError, UserError
 
@@ -54,11 +54,7 @@ def _reason(path: Path, error: Exception) -> str:
         raise UserError(f"cannot read {path}: {cause.strerror}", "images decoded so far are kept") from error
     if isinstance(cause, PluginError | UsageError | MemoryError):
         raise error
-    if isinstance(cause, UnreadableImage):
-        return cause.why
-    if isinstance(cause, ValueError | OSError | UserError):
-        return str(cause)
-    return f"{type(cause).__name__}: {cause}"
+    return why_unreadable(cause)
 
 
 def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> StoredImage:

@@ -13,6 +13,7 @@ import numpy as np
 
 from kagglekit.compute.device import free_bytes
 from kagglekit.images.store import PIXELS, ImageStore, StoreSpec, exists
+from kagglekit.system.console import amount
 from kagglekit.system.errors import UsageError, UserError, unknown
 from kagglekit.system.paths import cache_folder
 
@@ -77,7 +78,7 @@ def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSp
     needed, free = estimated_bytes(spec for spec in made if not exists(spec)), free_disk()
     if needed <= free or all(exists(spec) for spec in test):
         return ""
-    return f"decoded images need about {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free on the disk"
+    return f"decoded images need about {amount(needed)}, and {amount(free)} are free on the disk"
 
 
 def free_disk() -> int:
@@ -94,7 +95,7 @@ def in_memory(store: ImageStore) -> ImageStore:
     """
     if len(store.pixels) > _free_memory():
         raise UserError(
-            f"--store ram: {len(store.pixels) / 1e9:.2f} GB of decoded images, {_free_memory() / 1e9:.2f} GB free",
+            f"--store ram: {amount(len(store.pixels))} of decoded images, {amount(_free_memory())} free",
             "use --store auto: a memory map needs no memory of its own",
         )
     return replace(store, pixels=np.fromfile(store.folder / PIXELS, dtype=np.uint8))

@@ -42,6 +42,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.data.sample import sample_for
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
+    from kagglekit.system.pixel_limit import max_pixels
 
     choice = choose(request, display.warn)
     if choice.base and not choice.base.run.final_weights.exists():
@@ -49,6 +50,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_keep(request.store, device)
+    max_pixels()  # a variable that is no number is refused before anything is decoded
     check_compile(request.compile, device)
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")

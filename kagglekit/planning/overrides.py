@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from kagglekit.system.errors import UsageError, nearest, unknown
 from kagglekit.types.recipe import AUTO, Recipe, Stage
+
+MOST_NESTED = 20  # lists in lists; JSON's and pydantic's own limits are exceptions
+MOST_SHOWN = 100  # letters of a setting in a message
 
 
 def apply_overrides(recipe: Recipe, settings: Sequence[str]) -> Recipe:
@@ -64,17 +67,19 @@ def size_settings(recipe: Recipe, size: int) -> list[str]:
 def _apply(data: dict[str, Any], recipe: Recipe, setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
-        raise UsageError(f"invalid setting {setting!r}: expected KEY=VALUE, for example stage.2.size=299")
+        raise UsageError(f"invalid setting {_shown(setting)}: expected KEY=VALUE, for example stage.2.size=299")
     first, *rest = key.split(".")
     if first in ("stage", "stages") and len(rest) == 2:
         for i in _stage_numbers(recipe, rest[0], setting):
             _set_in_stage(data["stages"][i], rest[1], text, setting)
         _drop_outdated(data, "stages")
     elif first == "options" and len(rest) == 1:
-        data["options"][rest[0]] = _plain(text)
+        data["options"][rest[0]] = _plain(text, setting)
     elif rest or first in ("stage", "stages", "options"):
         guess = nearest(first, ("stage", "options")) if first not in ("stage", "options") else ""
-        raise UsageError(f"{setting!r}: {guess}expected stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE")
+        raise UsageError(
+            f"{_shown(setting)}: {guess}expected stage.NUMBER.FIELD=VALUE, options.NAME=VALUE or FIELD=VALUE"
+        )
     else:
         data[first] = _typed(Recipe, first, text, setting)
         _drop_outdated(data, first)
@@ -113,34 +118,58 @@ def _stage_numbers(recipe: Recipe, which: str, setting: str) -> list[int]:
         return list(range(len(names)))
     if which in names:
         return [names.index(which)]
-    if which.isdigit() and 1 <= int(which) <= len(names):
-        return [int(which) - 1]
-    choices = [str(i) for i in range(1, len(names) + 1)] + names + ["*"]
-    raise UsageError(f"{setting!r}: {unknown('stage', which, choices)}")
+    numbers = [str(i) for i in range(1, len(names) + 1)]
+    if which in numbers:
+        return [numbers.index(which)]
+    raise UsageError(f"{_shown(setting)}: {unknown('stage', which, [*numbers, *names, '*'])}")
 
 
 def _typed(model: type[Recipe] | type[Stage], field: str, text: str, setting: str) -> Any:
     fields = model.model_fields
     if field not in fields:
         choices = [*fields, "epochs"] if model is Stage else [*fields, "stage.N.FIELD"]
-        raise UsageError(f"{setting!r}: {unknown('key', field, choices)}")
+        raise UsageError(f"{_shown(setting)}: {unknown('key', field, choices)}")
     annotation = fields[field].rebuild_annotation()
-    value = None if text in ("none", "null") and type(None) in getattr(annotation, "__args__", ()) else _plain(text)
+    value = (
+        None
+        if text in ("none", "null") and type(None) in getattr(annotation, "__args__", ())
+        else _plain(text, setting)
+    )
     if annotation is str:
         value = text
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         reasons = sorted({str(line["msg"]) for line in error.errors()})
-        raise UsageError(f"{setting!r}: {'; '.join(reasons).lower()}") from None
+        raise UsageError(f"{_shown(setting)}: {'; '.join(reasons).lower()}") from None
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str, setting: str) -> Any:
     """Read a value as JSON, else as text."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        raise _too_deep(setting) from None
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [inner for outer in level for inner in _contents(outer)]
+    if level:
+        raise _too_deep(setting)
+    return value
+
+
+def _contents(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
+def _too_deep(setting: str) -> UsageError:
+    return UsageError(f"{_shown(setting)}: the value is nested more than {MOST_NESTED} deep")
+
+
+def _shown(setting: str) -> str:
+    return repr(setting if len(setting) <= MOST_SHOWN else f"{setting[:MOST_SHOWN]}...")
 
 
 def _lines(error: ValidationError) -> list[str]:

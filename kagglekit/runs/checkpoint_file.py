@@ -1,30 +1,22 @@
 """Checkpoints: files with all that a run needs to resume, each with a checksum of its content.
 
-The last two are kept. A file is read only if its checksum matches, and only as tensors and plain values: a pickle that
-would run code is refused.
+The last two are kept. A file is read only if its checksum matches. It is no pickle, so that reading it cannot run code.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-
+from kagglekit.runs.tensor_tree import BadTree, read_tree, write_tree
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import replacing
 
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-FORM = b"kagglekit checkpoint 2\n"
+FORM = "kagglekit checkpoint 3"
+PICKLED = b"kagglekit checkpoint "  # how files of forms 1 and 2 begin
 DEPTH = 2  # how many are kept
 WITHIN = 3  # times the time of one between stages, for one in a stage: AdamW has two tensors beside each weight
 SHARE = 0.05  # the largest share of the time that checkpoints in the middle of a stage may take
@@ -75,32 +67,23 @@ class Saver:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a file with the next number, flushed and renamed; then remove those no longer needed."""
+    """Write a file with the next number, flushed and renamed; then remove those no longer needed.
+
+    Raises:
+        UserError: It cannot be written, or contains more than tensors and plain values.
+    """
     older = _files(folder)
     number = int(older[-1].stem) + 1 if older else 1
-    with replacing(folder / f"{number:08}.checkpoint") as part, _Checked(io.FileIO(part, "wb")) as file:
-        file.raw.write(FORM + bytes(file.checksum.digest_size))
+    with replacing(folder / f"{number:08}.checkpoint") as part:
         try:
-            torch.save({"facts": json.dumps(checkpoint.facts), "tensors": checkpoint.tensors}, file)
-        except RuntimeError as error:  # torch's, a consequence of the failed write
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
-        file.flush()
-        file.raw.seek(len(FORM), io.SEEK_SET)
-        file.raw.write(file.checksum.digest())
+            write_tree({"facts": checkpoint.facts, "tensors": checkpoint.tensors}, part, FORM)
+        except TypeError as error:
+            raise UserError(
+                f"cannot write a checkpoint: the state of the training has {error}",
+                "the state of a plugin's optimizer may contain tensors, numbers, texts, lists and dicts only",
+            ) from error
     for file_ in older[: 1 - DEPTH]:
         file_.unlink(missing_ok=True)
-
-
-class _Checked(io.BufferedWriter):
-    """A file that computes the checksum of its content."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        super().__init__(file)
-        self.checksum = sha256()
-
-    def write(self, content: Buffer, /) -> int:
-        self.checksum.update(content)
-        return super().write(content)
 
 
 def newest_checkpoint(folder: Path, run: str, warn: Callable[[str], None]) -> Checkpoint | None:
@@ -114,7 +97,7 @@ def newest_checkpoint(folder: Path, run: str, warn: Callable[[str], None]) -> Ch
     for file in reversed(_files(folder)):
         try:
             found = read_checkpoint(file)
-            if found.facts["run"] != run:
+            if found.facts.get("run") != run:
                 raise UserError(f"the checkpoint {file} belongs to another run")
         except UserError as error:
             warn(f"{error.what}; skipping it")
@@ -127,22 +110,21 @@ def read_checkpoint(file: Path) -> Checkpoint:
     """Read a file that `write_checkpoint` wrote.
 
     Raises:
-        UserError: It is damaged, has another form, or contains more than tensors and plain values.
+        UserError: It is damaged, or has another form.
     """
     try:
-        content = memoryview(file.read_bytes())
+        with file.open("rb") as opened:
+            if opened.read(len(PICKLED)) == PICKLED:
+                raise UserError(f"the checkpoint {file} is a pickle of an earlier version, which is not read")
+        found = read_tree(file, FORM)
     except OSError as error:
-        raise UserError(f"cannot read the checkpoint {file}: {error.strerror}") from error
-    start = len(FORM) + sha256().digest_size
-    if content[: len(FORM)] != FORM:
-        raise UserError(f"the checkpoint {file} is damaged, or another version wrote it")
-    if sha256(content[start:]).digest() != content[len(FORM) : start]:
-        raise UserError(f"the checkpoint {file} is damaged: its checksum does not match")
-    try:
-        found = torch.load(io.BytesIO(content[start:]), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(f"the checkpoint {file} is refused: it contains more than tensors and plain values") from error
-    return Checkpoint(json.loads(found["facts"]), found["tensors"])
+        raise UserError(f"cannot read the checkpoint {file}: {error.strerror or error}") from error
+    except BadTree as error:
+        raise UserError(f"the checkpoint {file} {error}") from error
+    match found:
+        case {"facts": dict(facts), "tensors": dict(tensors)}:
+            return Checkpoint(facts, tensors)
+    raise UserError(f"the checkpoint {file} is damaged: it has no facts and tensors")
 
 
 def _files(folder: Path) -> list[Path]:

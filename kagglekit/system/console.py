@@ -65,8 +65,7 @@ class Display:
         try:
             self.console.print(text, style=style, markup=False, soft_wrap=soft_wrap)
         except OSError as error:
-            hint = "free some disk space, or write the output elsewhere"
-            raise UserError(f"cannot write the output: {error.strerror or error}", hint) from error
+            raise output_error(error) from error
 
     @contextmanager
     def bar(self, what: str, total: int | None, unit: str = "images") -> Iterator[Bar]:
@@ -126,6 +125,12 @@ class Bar:
         self.note = printable(note) or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
         self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
+
+
+def output_error(error: OSError) -> UserError:
+    """Return the error for output that cannot be written."""
+    hint = "free some disk space, or write the output elsewhere"
+    return UserError(f"cannot write the output: {error.strerror or error}", hint)
 
 
 def for_people(json_output: bool) -> Display:

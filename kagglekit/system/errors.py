@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+MOST_SHOWN = 100  # letters of an unknown name
+
 
 class UserError(Exception):
     """An error that the user can fix: shown as a message without a traceback.
@@ -49,6 +51,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def unknown(kind: str, name: str, choices: Iterable[str]) -> str:
     """Return the message for an unknown name: the nearest guess, then every choice."""
     known = sorted(choices)
+    name = name if len(name) <= MOST_SHOWN else f"{name[:MOST_SHOWN]}..."
     return f"unknown {kind} {name!r}: {nearest(name, known)}choose from {', '.join(known) or 'none'}"
 
 

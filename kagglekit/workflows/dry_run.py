@@ -25,7 +25,7 @@ from kagglekit.prediction.finalize import finalize
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display
+from kagglekit.system.console import Display, amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
@@ -131,6 +131,6 @@ def check_disk(plan: Plan, cache: Path) -> None:
     free = shutil.disk_usage(there).free
     if needed > free:
         raise UserError(
-            f"the decoded images need about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free in {there}",
+            f"the decoded images need about {amount(needed)}, but only {amount(free)} are free in {there}",
             "free some disk space, or set KAGGLEKIT_CACHE to a folder on a larger disk",
         )

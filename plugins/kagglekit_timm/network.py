@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kagglekit import DataConfig, Recipe
 from kagglekit_timm import weights
 from kagglekit_timm.spec import Plan, known_cfg, plan_network
+from kagglekit_timm.weight_files import read_weights
 
 
 class LinearHead(nn.Linear):
@@ -97,10 +98,12 @@ def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
             return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
     if recipe.weights:
         path = Path(recipe.weights).expanduser()
-        tensors, licence = weights.read_weights(path), "unknown (local file)"
-        origin = str(path)
+        origin, licence = str(path), "unknown (local file)"
     else:
-        tensors = weights.read_weights(weights.hub_file(recipe.arch, cfg.hf_hub_id, cfg.hf_hub_filename))
+        path = weights.hub_file(recipe.arch, cfg.hf_hub_id, cfg.hf_hub_filename)
         origin, licence = cfg.hf_hub_id, cfg.license or "unknown"
-    body = weights.filled(recipe.arch, tensors, origin, bool(recipe.weights), **plan.options)
+    found = read_weights(path)
+    if found.part:
+        origin += f" (its {found.part})"
+    body = weights.filled(recipe.arch, found.tensors, origin, bool(recipe.weights), **plan.options)
     return body, origin, licence

@@ -1,12 +1,10 @@
-"""Load pretrained weights from a file or timm's hub, without running code, and check that they fill the network."""
+"""Get pretrained weights from timm's hub, and check that weights fill the network."""
 
 from __future__ import annotations
 
-import argparse
 import logging
-import pickle
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -14,17 +12,15 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import timm
-import torch
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
-from timm.models import clean_state_dict
 from torch import Tensor, nn
 
 from kagglekit import UserError, listing
+from kagglekit_timm.weight_files import check_torch, reason
 
 T = TypeVar("T")
 HUB_TIMEOUT = 6.0  # s until the hub's first response; with torch's slow import, a run gives up within 20 s
-WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys of the weights in files of training scripts
 
 
 def hub_file(arch: str, hub_id: str, filename: str | None) -> Path:
@@ -36,7 +32,8 @@ def hub_file(arch: str, hub_id: str, filename: str | None) -> Path:
         filename: Its name in timm's configuration; None for the hub's default names.
 
     Raises:
-        UserError: The file is not available, or the hub does not respond within `HUB_TIMEOUT`.
+        UserError: The file is not available, the hub does not respond within `HUB_TIMEOUT`, or there is only a pickle
+            and this torch cannot read it safely.
     """
     repo, _, revision = hub_id.partition("@")
     names = _safe_first(filename or "pytorch_model.bin")
@@ -47,10 +44,14 @@ def hub_file(arch: str, hub_id: str, filename: str | None) -> Path:
     try:
         with quiet():
             name = _within(HUB_TIMEOUT, lambda: _first_there(repo, names, revision or None))
+            if not name.endswith(".safetensors"):
+                check_torch(f"{name} of {hub_id}")
             return Path(hf_hub_download(repo, name, revision=revision or None, etag_timeout=HUB_TIMEOUT))
+    except UserError:
+        raise
     except Exception as error:  # the hub's client and the network raise a dozen unrelated kinds
         raise UserError(
-            f"cannot get the pretrained weights of {arch}: {_reason(error)}",
+            f"cannot get the pretrained weights of {arch}: {reason(error)}",
             f"{hub_id} is neither in {constants.HF_HUB_CACHE} nor available from {constants.ENDPOINT}; use a file: "
             "--set weights=FILE; or random weights: --set pretrained=false",
         ) from error
@@ -92,55 +93,6 @@ def _within(seconds: float, request: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # None only where `request` returns it
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file or a PyTorch state dict, bare or inside a training script's dict; never run code.
-
-    Returns:
-        Tensors on the CPU by name, without the prefixes of DistributedDataParallel and torch.compile.
-
-    Raises:
-        UserError: There is no such file, or it has another format.
-    """
-    if not path.is_file():
-        raise UserError(f"no weights file {path}", "check the path: --set weights=FILE")
-    try:
-        found = _read_safetensors(path) if _is_safetensors(path) else _read_pickle(path)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"the weights file {path} is refused: it contains more than weights, and reading it could run code",
-            "save only the weights: torch.save(model.state_dict(), FILE), or as safetensors",
-        ) from error
-    except Exception as error:  # torch and safetensors raise many kinds of errors for a damaged file
-        raise UserError(
-            f"cannot read {path} as safetensors or as a PyTorch state dict: {_reason(error)}",
-            "the file may be damaged or have another format: download it again",
-        ) from error
-    for key in WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-            break
-    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, Mapping) else {}
-    if not tensors:
-        raise UserError(f"{path} contains no named weights", "a state dict is needed, not a whole model")
-    return dict(clean_state_dict(tensors))
-
-
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"  # 8 bytes of the header's length, then JSON
-
-
-def _read_safetensors(path: Path) -> Any:
-    from safetensors.torch import load_file
-
-    return load_file(path)
-
-
-def _read_pickle(path: Path) -> Any:
-    with torch.serialization.safe_globals([argparse.Namespace]):  # timm's training script saves its arguments as one
-        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def filled(arch: str, tensors: dict[str, Tensor], origin: str, own_file: bool, **options: Any) -> nn.Module:
@@ -241,9 +193,4 @@ def _misfit(error: Exception) -> str:
     shape = r"torch\.Size\((\[[^\]]*\])\)"
     wrong = re.findall(rf"size mismatch for ([^:]+):.*?{shape}.*?{shape}", str(error))
     sizes = [f"{name} is {theirs} in the file and {ours} in the network" for name, theirs, ours in wrong]
-    return listing(sizes, 2) if sizes else _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return listing(sizes, 2) if sizes else reason(error)

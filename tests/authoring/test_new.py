@@ -35,8 +35,8 @@ def test_it_says_what_it_wrote_what_to_check_and_what_comes_next(here: Path) -> 
     done = new("leaves", "--from-data", "data")
     assert done.exit_code == 0
     assert done.output.splitlines() == [
-        "warning: check: meta.csv has several columns with few values: are the labels in 'Art' (Acer rubrum, Betula "
-        "pendula, Fagus), or in 'site' (0, 1, 2 ... (5 in all))?",
+        "warning: check: 12 labelled images have 5 values of 'site', whose name suggests groups: images of one 'site' "
+        "stay together in train or in valid",
         "wrote leaves.py",
         "next: read the lines marked CHECK, then",
         "  kagglekit look ./leaves.py --data data",

@@ -18,9 +18,9 @@ from odd_layouts import pictures
 
 from kagglekit.authoring.detect import layout as detected
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import PATTERNS, FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Sample
+from kagglekit.authoring.detect.table import Table
 from kagglekit.authoring.package import package_files
 from kagglekit.authoring.quoting import comment, literal
 from kagglekit.authoring.scaffold import Facts, plugin_text
@@ -84,9 +84,7 @@ def layouts_with(draw: st.DrawFn) -> tuple[Facts, DataLayout]:
             FileNames(draw(texts), pattern, example, classes, counts, ()),
         ])
     )  # fmt: skip
-    tested = detected.TestImages(
-        draw(texts), draw(st.none() | texts), draw(st.booleans()), draw(st.booleans()), draw(texts)
-    )
+    tested = detected.TestImages(draw(texts), draw(st.none() | texts), draw(st.booleans()), draw(st.booleans()))
     form = draw(st.sampled_from(["a column a class", "probability of one class", "class names", "unknown"]))
     positive = draw(st.none() | st.sampled_from(classes)) if form == "probability of one class" else None
     spelling = {name: draw(names) for name in classes if draw(st.booleans())}

@@ -55,15 +55,19 @@ def test_a_listing_whose_reader_leaves_ends_without_a_traceback(tmp_path: Path, 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no such device")
-def test_output_to_a_full_disk_is_one_message(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "kagglekit", "plugins"]
+@pytest.mark.parametrize(
+    "arguments",
+    ["plugins", "plugins --json", "recipe shapes", "history --json", "cache", "--help", "--version"],
+)
+def test_output_to_a_full_disk_is_one_message(tmp_path: Path, arguments: str) -> None:
+    command = [sys.executable, "-m", "kagglekit", *arguments.split()]
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(
             command, cwd=tmp_path, env=surroundings(tmp_path), stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot write the output: No space left on device\nhint: ")
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such descriptors")

@@ -174,6 +174,13 @@ def test_a_usage_error_exits_with_2_and_says_what_is_right(arguments: list[str],
     assert re.search(words, refused(ask(*arguments), 2))
 
 
+def test_a_limit_of_pixels_that_is_no_number_is_refused_before_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLEKIT_MAX_PIXELS", "many")
+    said = refused(ask("run", "dog-breed", "--data", "dogs", *TINY, "--out", "nothing"), 2)
+    assert said.startswith("error: KAGGLEKIT_MAX_PIXELS=many is not a number of pixels\nhint: for example ")
+    assert not Path("nothing").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

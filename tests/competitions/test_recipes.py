@@ -11,7 +11,7 @@ import pytest
 from layouts import NAMES, WRITERS
 from places import SHARED
 
-from kagglekit import Recipe
+from kagglekit import Recipe, UserError
 from kagglekit.data.sample import read_sample
 from kagglekit.data.splits import split_valid
 from kagglekit.data.table import check_table
@@ -126,6 +126,34 @@ def test_flowers_are_called_by_name_or_number(tmp_path: Path) -> None:
     layouts.write_flowers_102(tmp_path / "numbered", names=False)
     assert classes_of(labelled("flowers-102", tmp_path / "named")[0]) == tuple(sorted(layouts.FLOWERS))
     assert classes_of(labelled("flowers-102", tmp_path / "numbered")[0]) == ("1", "2", "3", "4")
+
+
+DAMAGED_NAMES = {
+    "cut": b'{"1": "fire',
+    "empty": b"",
+    "not Unicode": b'{"1": "\xff"}',
+    "nested": b"[" * 100_000,
+    "a list": b'["fire lily"]',
+    "numbers": b'{"1": 5}',
+    "objects in objects": b'{"1": {"name": "fire lily"}}',
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED_NAMES.values(), ids=DAMAGED_NAMES)
+def test_damaged_names_of_flowers_are_one_message(tmp_path: Path, content: bytes) -> None:
+    layouts.write_flowers_102(tmp_path)
+    (tmp_path / "cat_to_name.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"cat_to_name\.json") as raised:
+        labelled("flowers-102", tmp_path)
+    assert type(raised.value) is UserError  # no plugin is blamed
+    assert "remove it to name the classes by number" in raised.value.hint
+
+
+def test_names_of_flowers_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    layouts.write_flowers_102(tmp_path)
+    file = tmp_path / "cat_to_name.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert classes_of(labelled("flowers-102", tmp_path)[0]) == tuple(sorted(layouts.FLOWERS))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -104,6 +104,23 @@ def test_a_full_device_is_recognised_by_what_torch_really_says_on_a_cpu():
     assert not is_full(other.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [
+        ("could not create a primitive", True),  # oneDNN
+        ("could not create a primitive descriptor for a convolution forward propagation primitive", False),
+        (
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes",
+            True,
+        ),
+        ("MPS backend out of memory (MPS allocated: 9.00 GB)", True),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_each_library_has_its_own_words_for_a_full_memory(said, full):
+    assert is_full(RuntimeError(said)) == full
+
+
 FAULTS = """
 import os, resource, torch
 import kagglekit.workflows.start  # as in a run: what is imported decides where the heap lies

@@ -7,6 +7,8 @@ from pathlib import Path
 import forks
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
@@ -265,3 +267,44 @@ def test_a_missing_or_damaged_file_is_a_clear_error(tmp_path: Path, content: byt
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"w\.safetensors"):
         load_weights(nn.Linear(2, 2), path)
+
+
+def test_weights_that_are_not_finite_are_refused_with_their_names_and_change_nothing(tmp_path: Path):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    bad = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    with torch.no_grad():
+        bad[1].bias[0] = torch.nan
+    save_weights(bad, tmp_path / "w")
+    with pytest.raises(
+        UserError, match=rf"the weights {tmp_path / 'w'} are not finite: .* 1 of its 4 tensors: 1\.bias"
+    ):
+        load_weights(model, tmp_path / "w")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+class Masked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        self.register_buffer("limits", torch.tensor([0.0, torch.inf]))
+
+
+def test_a_constant_that_is_meant_to_be_infinite_is_loaded(tmp_path: Path):
+    save_weights(Masked(), tmp_path / "w")
+    loaded = Masked()
+    load_weights(loaded, tmp_path / "w")
+    assert loaded.limits[1] == torch.inf
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, 200), removed=st.integers(0, 9), added=st.binary(max_size=9))
+def test_a_damaged_file_is_loaded_or_one_message_whatever_its_bytes_are(tmp_path: Path, start, removed, added):
+    save_weights(nn.Linear(2, 2), tmp_path / "w")
+    content = bytearray((tmp_path / "w").read_bytes())
+    content[start : start + removed] = added
+    (tmp_path / "w").write_bytes(content)
+    try:
+        load_weights(nn.Linear(2, 2), tmp_path / "w")
+    except UserError as error:
+        assert str(tmp_path / "w") in error.what  # noqa: PT017 (a damaged byte may mean nothing)

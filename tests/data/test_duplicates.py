@@ -121,6 +121,13 @@ def test_a_reader_and_opencv_find_the_same_in_a_file(tmp_path):
     assert near_duplicates(both) == [(0, 1)]
 
 
+def test_copies_of_10_bits_are_found(tmp_path):
+    for number, picture in enumerate((draw(0), draw(0)[:170], draw(1))):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture[..., 0].astype(np.uint16) * 4)
+    found = [fingerprint(tmp_path / f"{number}.png", read, quick=True) for number in range(3)]
+    assert near_duplicates(found) == [(0, 1)]
+
+
 def test_what_opencv_cannot_decode_the_reader_is_asked_for(tmp_path):
     np.save(tmp_path / "a.npy", draw(0))
     one = fingerprint(tmp_path / "a.npy", lambda path, size: np.load(path), quick=True)

@@ -146,6 +146,17 @@ def test_damaged_images_do_not_stop_it(tmp_path: Path, suffix: str) -> None:
     assert "Traceback" not in out.output
 
 
+def test_pillows_warnings_of_odd_metadata_do_not_reach_the_screen(tmp_path: Path) -> None:
+    train = data_with(tmp_path)
+    damaged = b"Exif\x00\x00II*\x00\xff\xff\xff\xff\xff"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(
+        train / "ant" / "odd.png", exif=damaged
+    )
+    plugin = Site(tmp_path).write("odd.py", PLUGIN)
+    done = kagglekit("look", plugin, "--data", tmp_path / "data", "--no-pictures", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 ODD_NAMES = (
     "a_{b$}$",
     "$5 note $_x",

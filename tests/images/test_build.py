@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from places import SUPPORT
 from store_parts import built, draw_images, read, spec_of
 
@@ -251,7 +256,7 @@ def test_a_build_stops_before_it_has_filled_the_disk(images: Path, monkeypatch: 
     monkeypatch.setattr(store_build, "SECONDS_A_CHUNK", 0.0)
     usage = shutil.disk_usage(images)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=20_000))
-    with pytest.raises(UserError, match=r"disk full.* GB needed .* GB free"):
+    with pytest.raises(UserError, match=r"disk full.* kB needed .* 20\.0 kB free"):
         list(build(spec_of(images), read))
     assert (spec_of(images).folder / PIXELS).stat().st_size < 20_000
 
@@ -302,7 +307,35 @@ def test_whatever_else_a_reader_raises_makes_the_image_bad(images: Path) -> None
     bad = open_store(spec).bad
     assert len(bad) == N
     assert bad[0] == "no plugin can read it"
-    assert bad[1] == "KeyError: '001.jpg'"
+    assert bad[1] == "decoding failed (KeyError: '001.jpg')"
+
+
+LIBRARIES = {
+    "OpenCV": (
+        lambda path: cv2.cvtColor(np.zeros((0, 0), np.uint8), cv2.COLOR_BGR2RGB),
+        "damaged: OpenCV cannot decode it",
+    ),
+    "Pillow, unknown": (lambda path: Image.open(io.BytesIO(b"no image")), "not a known image format"),
+    "Pillow, a damaged TIFF": (
+        lambda path: Image.open(io.BytesIO(b"II*\0")).load(),
+        "not a known image format",
+    ),
+    "zlib": (
+        lambda path: zlib.decompress(b"no"),
+        "decoding failed (error: Error -3 while decompressing data: incorrect header",
+    ),
+    "struct": (lambda path: struct.unpack("<I", b"no"), "decoding failed (error: unpack requires a buffer of 4 bytes)"),
+    "numpy": (lambda path: np.zeros(3).reshape(2, 2), "cannot reshape array of size 3 into shape (2,2)"),
+}
+
+
+@pytest.mark.parametrize(("decode", "said"), LIBRARIES.values(), ids=LIBRARIES)
+def test_what_a_library_raises_in_a_plugin_is_said_in_plain_words(
+    images: Path, decode: Callable[[Path], object], said: str
+) -> None:
+    spec = spec_of(images)
+    list(build(spec, lambda path, size: decode(path)))
+    assert open_store(spec).bad[0].startswith(said)
 
 
 def test_a_truncated_jpeg_read_through_the_plugins_is_bad_and_no_plugins_failure(images: Path) -> None:

@@ -134,7 +134,7 @@ def test_what_the_disk_has_no_room_for_is_streamed(tmp_path, monkeypatch):
     assert why_stream("auto", [spec], [spec]) == ""
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))
     other = spec_of(draw_images(tmp_path / "test", sizes=SIZES[::-1]))
-    assert "GB are free on the disk" in why_stream("auto", [spec], [other])
+    assert "60.0 kB are free on the disk" in why_stream("auto", [spec], [other])
     assert why_stream("map", [spec], [other]) == ""
     assert why_stream("stream", [spec], [other]) == "--store stream"
     assert why_stream("stream", [spec], []) == ""
@@ -154,7 +154,7 @@ def test_a_larger_copy_that_others_are_reduced_from_counts_too(tmp_path, monkeyp
     list(build(labelled, read))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=60_000))  # one of them is 46 kB
-    assert "GB are free on the disk" in why_stream("auto", [labelled], [squashed])
+    assert "60.0 kB are free on the disk" in why_stream("auto", [labelled], [squashed])
     assert why_stream("auto", [labelled], [larger]) == ""
     one, both = (
         dataset.Stream({(spec.fit, 32): spec for spec in some}, read) for some in ([squashed], [larger, squashed])

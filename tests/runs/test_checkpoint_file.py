@@ -13,7 +13,7 @@ import pytest
 import torch
 from fits import fit
 
-from kagglekit.runs.checkpoint_file import FORM, Checkpoint, Saver, newest_checkpoint, read_checkpoint, write_checkpoint
+from kagglekit.runs.checkpoint_file import Checkpoint, Saver, newest_checkpoint, read_checkpoint, write_checkpoint
 from kagglekit.system.errors import NotFinite, UserError
 from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.state import StageFit, TrainState
@@ -57,7 +57,6 @@ import torch
 from pathlib import Path
 from kagglekit.runs.checkpoint_file import Checkpoint, write_checkpoint
 
-torch.save({}, "warm-up")  # what torch imports then is not to be written under the limit
 resource.setrlimit(resource.RLIMIT_FSIZE, (MOST, MOST))
 try:
     write_checkpoint(Path("run"), Checkpoint({}, {"a": torch.zeros(30_000), "b": torch.ones(30_000)}))
@@ -76,7 +75,7 @@ def test_a_disk_that_fills_during_a_write_is_reported(tmp_path: Path, limit: int
     assert len(files(tmp_path / "run")) == 1
 
 
-@pytest.mark.parametrize("kept", [0, 10, len(FORM) + 5, 500, -1])
+@pytest.mark.parametrize("kept", [0, 5, 10, 100, 300, -1])
 def test_a_torn_checkpoint_is_named_and_the_one_before_it_used(tmp_path: Path, kept: int) -> None:
     write_checkpoint(tmp_path, checkpoint(1))
     write_checkpoint(tmp_path, checkpoint(2))
@@ -88,13 +87,22 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_it_used(tmp_path: Path, k
     assert f"the checkpoint {last} is damaged" in warnings[0]
 
 
-def test_one_changed_bit_is_found(tmp_path: Path) -> None:
+def test_one_changed_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, checkpoint(1))
-    content = bytearray(files(tmp_path)[0].read_bytes())
-    content[-300] ^= 1
-    files(tmp_path)[0].write_bytes(content)
-    with pytest.raises(UserError, match="its checksum does not match"):
-        read_checkpoint(files(tmp_path)[0])
+    file = files(tmp_path)[0]
+    whole = file.read_bytes()
+    missed = []
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            missed += [place] if not same(read_checkpoint(file), checkpoint(1)) else []
+        except UserError as error:
+            assert f"the checkpoint {file} is damaged" in error.what  # noqa: PT017 (a few bits mean nothing)
+    assert not missed
+
+
+def same(found: Checkpoint, expected: Checkpoint) -> bool:
+    return found.facts == expected.facts and torch.equal(found.tensors["weights"], expected.tensors["weights"])
 
 
 def test_a_checkpoint_of_another_run_is_named_and_passed_over(tmp_path: Path) -> None:
@@ -110,15 +118,26 @@ class Evil:
         return os.mkdir, ("planted",)
 
 
-def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_pickle_of_an_earlier_version_is_named_and_passed_over_and_runs_no_code(tmp_path, monkeypatch, form) -> None:
     monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "run", checkpoint(1))
     content = io.BytesIO()
     torch.save({"facts": "{}", "tensors": Evil()}, content)
-    file = tmp_path / "00000001.checkpoint"
-    file.write_bytes(FORM + sha256(content.getvalue()).digest() + content.getvalue())
-    with pytest.raises(UserError, match=f"{file} is refused: it contains more than tensors"):
-        read_checkpoint(file)
+    head = f"kagglekit checkpoint {form}\n".encode() + sha256(content.getvalue()).digest()
+    (tmp_path / "run" / "00000002.checkpoint").write_bytes(head + content.getvalue())
+    (tmp_path / "run" / "00000003.checkpoint").write_bytes(content.getvalue())
+    number, warnings = newest(tmp_path / "run")
+    assert number == 1
+    assert "00000003.checkpoint is damaged, or another version wrote it" in warnings[0]
+    assert "00000002.checkpoint is a pickle of an earlier version, which is not read; skipping it" in warnings[1]
     assert not (tmp_path / "planted").exists()
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_reported_when_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the state of the training has a set among tensors and plain values"):
+        write_checkpoint(tmp_path, Checkpoint({}, {"state": {"optimizer": {"seen": {1, 2}}}}))
+    assert not files(tmp_path)
 
 
 def test_checkpoints_are_due_at_an_epochs_end_and_after_a_time_but_never_take_much_of_it(tmp_path: Path) -> None:

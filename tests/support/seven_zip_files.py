@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import stat
 import struct
 import zlib
@@ -14,6 +15,7 @@ import py7zr
 
 UNIX = 0x8000  # the attributes' upper half is a Unix mode
 LINK = UNIX | (stat.S_IFLNK | 0o777) << 16
+GIANT = b"\x21\x21\1\x28"  # LZMA2 with a dictionary of 4 GB
 PIPE = UNIX | (stat.S_IFIFO | 0o666) << 16
 
 
@@ -38,15 +40,21 @@ def stored_7z(
     attributes: int = 0,
     sizes: Mapping[str, int] | None = None,
     n_files: int | None = None,
+    coder: bytes = b"\1\0",
 ) -> Path:
-    """Write an uncompressed 7z file: any names, twice too, one kind of attributes, and headers that may lie."""
+    """Write a 7z file: any names, twice too, one kind of attributes, and headers that may lie.
+
+    Its content is stored, or compressed by LZMA2 if the `coder` is another one.
+    """
     packed = b"".join(content for _, content in members)
+    if coder != b"\1\0":
+        packed = lzma.compress(packed, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 4096}])
     claimed = [(sizes or {}).get(name, len(content)) for name, content in members]
     crcs = b"".join(struct.pack("<I", zlib.crc32(content)) for _, content in members)
     names = b"\0" + b"".join(f"{name}\0".encode("utf-16-le") for name, _ in members)
     flags = b"\1\0" + struct.pack("<I", attributes) * len(members)
     header = b"\1\4" + b"\6\0" + _number(1) + b"\x09" + _number(len(packed)) + b"\0"
-    header += b"\7\x0b" + _number(1) + b"\0" + b"\1\1\0" + b"\x0c" + _number(sum(claimed)) + b"\0"
+    header += b"\7\x0b" + _number(1) + b"\0" + b"\1" + coder + b"\x0c" + _number(sum(claimed)) + b"\0"
     header += b"\x08\x0d" + _number(len(members)) + b"\x09" + b"".join(map(_number, claimed[:-1]))
     header += b"\x0a\1" + crcs + b"\0\0"
     header += b"\5" + _number(len(members) if n_files is None else n_files)

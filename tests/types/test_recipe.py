@@ -14,6 +14,40 @@ def recipe() -> Recipe:
     return Recipe(arch="resnet18", stages=progressive_stages((64, 128)))
 
 
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+NESTED = {
+    "lists": f"options.x={nested(3000)}",
+    "less deep": f"options.x={nested(100)}",
+    "objects": "stage.2.lr=" + '{"a":' * 3000 + "1" + "}" * 3000,
+    "never closed": "options.x=" + "[" * 100_000,
+    "a list of names": f"archs={nested(3000)}",
+}
+
+
+@pytest.mark.parametrize("setting", NESTED.values(), ids=NESTED)
+def test_a_value_nested_too_deep_is_one_message(setting: str) -> None:
+    with pytest.raises(UsageError, match=r"^'.*\.\.\.': the value is nested more than 20 deep$") as raised:
+        apply_overrides(recipe(), [setting])
+    assert len(raised.value.what) < 200
+
+
+@pytest.mark.parametrize(
+    "key", ["a." * 3000 + "b", "stage.1." + "a." * 3000, "stage." + "1" * 5000 + ".lr", "stage.².lr", "b" * 3000]
+)
+def test_a_key_nested_too_deep_is_one_short_message(key: str) -> None:
+    with pytest.raises(UsageError, match=r"expected|unknown (stage|key)") as raised:
+        apply_overrides(recipe(), [f"{key}=1"])
+    assert len(raised.value.what) < 600
+
+
+def test_lists_in_a_value_are_kept() -> None:
+    setting = 'options.x={"a": [[1], {"b": [2]}]}'
+    assert apply_overrides(recipe(), [setting]).options["x"] == {"a": [[1], {"b": [2]}]}
+
+
 def test_a_recipe_survives_json():
     changed = apply_overrides(recipe(), ["options.warm=3", "stage.2.group_lrs=[1e-5,1e-4,1e-3]", "predict_size=96"])
     assert Recipe.from_json(changed.to_json()) == changed

@@ -115,9 +115,10 @@ def without_a_row(data: Path) -> None:
     (data / "labels.csv").write_text("\n".join(lines[:-2]) + "\n")
 
 
-def twice(data: Path) -> None:
+def two_labels(data: Path) -> None:
     lines = (data / "labels.csv").read_text().splitlines()
-    (data / "labels.csv").write_text("\n".join([*lines, lines[1]]) + "\n")
+    first, other = lines[1].partition(",")[0], lines[2].partition(",")[2]
+    (data / "labels.csv").write_text("\n".join([*lines, f"{first},{other}"]) + "\n")
 
 
 def without_an_image(data: Path) -> None:
@@ -183,7 +184,7 @@ def one_image_a_class(data: Path) -> None:
 
 BAD = {
     without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nhint: its rows name",
-    twice: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
+    two_labels: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
     without_an_image: r"1 problem:\n  - missing files: \S+00000001.jpg\n",
     folder_for_a_file: r"labels.csv is a folder, not a file",
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",
@@ -191,7 +192,7 @@ BAD = {
     empty_table: r"cannot read \S+labels.csv: it is empty",
     empty_image: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*the file is empty",
     truncated: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*truncated",
-    bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg.*exceeds limit",
+    bomb: r"1 of 16 images cannot be decoded:\n.*00000001.jpg: 60000 x 60000 px are 3,600 million, more than the limit",
     class_of_its_own: r"missing beagle; not expected: wolf",
     empty_sample: r"cannot read \S+sample_submission.csv: it is empty",
     one_class: r"at least two classes are needed; the labelled images have pug",

@@ -1,35 +1,47 @@
-"""Detect the layout of an unknown data folder: labels, test images, the form of the CSV."""
+"""Detect the layout of an unknown data folder: labels, test images, the form of the CSV.
+
+A reading of the folder must explain its images and the sample submission: a class for each image, classes that the
+sample names, test images that its ids mean. Files that list images come before class folders, and these before file
+names, unless the sample submission agrees with another one only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
 
-from kagglekit.authoring.detect.class_folders import (
-    TEST,
-    TRAIN,
-    VALID,
-    ClassFolders,
-    class_folders,
-    is_class_folder,
-    is_named,
-)
-from kagglekit.authoring.detect.csv_labels import Table, find_tables, match_files
+from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_named
 from kagglekit.authoring.detect.file_names import FileNames, find_names
-from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
+from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
+from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images
+from kagglekit.authoring.detect.label_tables import find_tables
+from kagglekit.authoring.detect.layout import DataLayout, Labels
+from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.authoring.detect.sample_form import sample_form
+from kagglekit.authoring.detect.sources import Source, read_sources
+from kagglekit.authoring.detect.table import Refused, Table, Tables
+from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
 from kagglekit.data.listing import folders_below, image_names, what_is_there
-from kagglekit.data.sample import read_sample
 from kagglekit.eda.headers import read_header
 from kagglekit.system.errors import UserError, listing
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MOST_HEADERS = 200  # images whose size is read
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A data folder, as far as it is read once."""
+
+    data: Path
+    images: Images
+    sources: Sequence[Source]
+    unread: Sequence[str]
+    metric: str
 
 
 def detect_layout(data: Path, metric: str = "") -> DataLayout:
@@ -40,15 +52,31 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
         metric: The competition's, which may decide what the CSV holds; empty if it is unknown.
 
     Raises:
-        UserError: It holds no images, or no labels in a supported layout; the message says which are supported.
+        UserError: There is no such folder, or a file in it is damaged.
+        Unexplained: It holds no images, or no labels that explain images and sample submission.
     """
-    files = _image_folders(data)
-    sample = read_sample(data)
-    labels, unread = _labels(data, _without_tests(files, sample), sample)
-    test = _test_images(files, labels, sample)
-    asked = None if sample is None else sample_form(sample, labels.classes, metric)
-    notes = notes_of(data, files, DataLayout(labels, test, asked, 0, unread), sample)
-    return DataLayout(labels, test, asked, _short_side(data, files), notes)
+    images = Images(_image_folders(data))
+    sources, unread = read_sources(data)
+    folder = _Folder(data, images, sources, unread, metric)
+    asked, notes = find_asked(data, images)
+    layout = _detect(folder, asked, notes)
+    if asked is None and (found := unnamed_sample(data, images, layout)):
+        return _detect(folder, *found)
+    return layout
+
+
+def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLayout:
+    tests = find_tests(asked, folder.sources, folder.images) if asked else None
+    if asked and tests is None:
+        raise no_tests(folder.data, asked, folder.images)
+    labels, notes = _labels(folder, tests, asked)
+    name = asked.file.relative_to(folder.data).as_posix() if asked else ""
+    test = test_images(tests, asked, folder.images, labels, name)
+    form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
+    layout = DataLayout(labels, test, form, 0, (*said, *notes))
+    share = tests.named.share if tests else 1.0
+    notes = notes_of(folder.data, folder.images.files, layout, share)
+    return DataLayout(labels, test, form, _short_side(folder.data, folder.images.paths), notes)
 
 
 def _image_folders(data: Path) -> dict[str, list[str]]:
@@ -58,90 +86,123 @@ def _image_folders(data: Path) -> dict[str, list[str]]:
     found = {_relative(folder, data): names for folder in folders_below(data) if (names := image_names(folder))}
     if not found:
         zipped = [path.name for path in sorted(data.glob("*.zip"))]
-        hint = f"unzip {listing(zipped)} first" if zipped else what_is_there(data / "*")
-        raise UserError(f"no images in {data}", hint)
+        hint = f"unzip {listing(zipped)} first" if zipped else ""
+        helper = "" if zipped or not any(data.iterdir()) else "labels_from_csv"
+        raise Unexplained(f"no images in {data}", [content_of(data)], helper, hint)
     return found
-
-
-def _without_tests(files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> dict[str, list[str]]:
-    """Leave out the folders whose images are exactly those of sample_submission.csv, whether called test or not."""
-    ids = set() if sample is None else {PurePosixPath(image).stem for image in sample.iloc[:, 0]}
-    left = {f: names for f, names in files.items() if {PurePosixPath(name).stem for name in names} != ids}
-    return left or dict(files)
 
 
 def _relative(folder: Path, data: Path) -> str:
     return "" if folder == data else folder.relative_to(data).as_posix()
 
 
-def _labels(data: Path, files: Mapping[str, list[str]], sample: pd.DataFrame | None) -> tuple[Labels, tuple[str, ...]]:
-    """Find the labels: a CSV that names images comes before class folders, and these before file names.
+def _labels(folder: _Folder, tests: Tests | None, asked: Asked | None) -> tuple[Labels, tuple[str, ...]]:
+    """Find the labels that explain images and sample submission.
 
     Returns:
-        The labels, and the tables that are of no use, each with the reason.
+        The labels, and notes on other readings and on files that are of no use.
     """
-    folders = class_folders(files)
-    no_tests = {folder: names for folder, names in files.items() if not is_named(folder, TEST)}
-    tables = find_tables(data, no_tests or files, _asked_names(sample))
-    if tables.refused and not (tables.best or folders):
-        raise tables.refused
-    unread = (*tables.unread, *([f"not used: {tables.refused.what}"] if tables.refused else []))
-    if labels := tables.best or folders or names_with_labels(files):
-        return labels, unread
-    raise UserError(
-        "; ".join([f"no labels detected in {data}: {what_is_there(data / '*')}", *unread]),
-        "supported are class folders (train/CLASS/1.jpg), a CSV file with a column of image names and one of labels, "
-        "and file names with the class (birch_12.jpg); for anything else leave out --from-data and write "
-        f"kagglekit_labels yourself{with_helpers(data, files)}",
-    )
+    hidden = tests.paths if tests else set()
+    tables = find_tables(folder.sources, folder.images, hidden, asked)
+    readings = [(_agreement(each, asked), each) for each in _readings(folder, tables, hidden)]
+    asked_for = next((each for each in tables.refused if each.why.asked), None)
+    best = max((agreement for agreement, _ in readings), default=-1)
+    if asked_for and best < 1:
+        raise refused_task(folder.data, asked_for, asked)
+    if best < 0 and not any(isinstance(labels, Table) for _, labels in readings):
+        if tables.refused and _names_most(tables.refused[0], folder.images, hidden):
+            raise refused_task(folder.data, tables.refused[0], asked)
+        raise no_labels(folder.data, tables, folder.unread, asked, with_helpers(folder.data, folder.images.files))
+    labels = next(labels for agreement, labels in readings if agreement == best)
+    notes = [
+        *folder.unread,
+        *_single_columns(folder.sources, asked),
+        *(f"not used: {reason_of(each)}" for each in tables.refused),
+    ]
+    others = [*(each for _, each in readings if each is not labels), *tables.others]
+    return labels, (*notes, *_other_readings(labels, others))
 
 
-def _asked_names(sample: pd.DataFrame | None) -> frozenset[str]:
-    """Return the column names and values of sample_submission.csv that may be class names."""
-    return frozenset() if sample is None else frozenset((*map(str, sample.columns[1:]), *sample.iloc[:, 1]))
+def _single_columns(sources: Sequence[Source], asked: Asked | None) -> Iterator[str]:
+    """Name the tables of a single column, which are of no use, unless they repeat the sample submission's ids."""
+    for source in sources:
+        columns = list(map(str, source.rows.columns))
+        if len(columns) == 1 and not (asked and set(source.rows[columns[0]]) == set(asked.ids)):
+            yield f"{source.name} is not used: it has a single column, {columns[0]!r}"
 
 
-def names_with_labels(files: Mapping[str, list[str]]) -> FileNames | None:
+def _readings(folder: _Folder, tables: Tables, tests: set[str]) -> Iterator[Labels]:
+    """Yield each way to read the labels, the likelier first."""
+    if tables.best:
+        yield tables.best
+    files = _without(folder.images.files, tests)
+    if (folders := class_folders(files)) and _are_classes(folders):
+        yield folders
+    listed = [tables.best] if tables.best else tables.refused
+    if not listed and (names := names_with_labels(files)) and not _names_of_tests(names, folder.images, tests):
+        yield names
+
+
+def _without(files: Mapping[str, Sequence[str]], tests: set[str]) -> dict[str, list[str]]:
+    """Leave out the test images, and the folders that have no others."""
+    left = {
+        folder: [name for name in names if (f"{folder}/{name}" if folder else name) not in tests]
+        for folder, names in files.items()
+    }
+    return {folder: names for folder, names in left.items() if names}
+
+
+def _are_classes(folders: ClassFolders) -> bool:
+    """Return whether folders may be classes: not parts of the data, and of more than one image on average."""
+    parts = [name for name in folders.classes if any(is_named(name, part) for part in (TRAIN, VALID, TEST))]
+    begun = [name for name in folders.classes if name.lower().startswith(("train_", "test_"))]
+    return not parts and not begun and sum(folders.counts.values()) >= 2 * len(folders.classes)
+
+
+def _names_of_tests(names: FileNames, images: Images, tests: set[str]) -> bool:
+    """Return whether the test images' names hold the same classes: then these are no secret, and no labels."""
+    tests = tests or {path for path in images.paths if is_named(path.rpartition("/")[0], TEST)}
+    found = [re.search(names.pattern, path.rpartition("/")[2]) for path in tests]
+    return bool(found) and all(match is not None and match[1] in names.counts for match in found)
+
+
+def _agreement(labels: Labels, asked: Asked | None) -> int:
+    return asked.agrees_with(labels.classes) if asked else 0
+
+
+def _names_most(refused: Refused, images: Images, tests: set[str]) -> bool:
+    return 2 * refused.n >= len(images.paths) - len(tests)
+
+
+def _other_readings(labels: Labels, others: Sequence[Labels]) -> Iterator[str]:
+    """Say which other labels were found, where they differ."""
+    for other in others:
+        if set(other.classes) == set(labels.classes):
+            continue
+        what = f"{len(other.classes)} classes ({listing(other.classes, 3)}) in {_where(other)}"
+        yield f"another reading, not used: {what}; the labels are taken from {_where(labels)}"
+
+
+def _where(labels: Labels) -> str:
+    if isinstance(labels, Table):
+        return f"{labels.csv} ({labels.label_column or listing(labels.one_hot, 3)})"
+    return f"the folders in {labels.train or '.'}" if isinstance(labels, ClassFolders) else "the file names"
+
+
+def names_with_labels(files: Mapping[str, Sequence[str]]) -> FileNames | None:
     """Find the folder whose file names hold labels, preferably one called train, then the one with most images."""
     own = [folder for folder in files if not (is_named(folder, TEST) or is_named(folder, VALID))]
     likely = sorted(own, key=lambda folder: (not is_named(folder, TRAIN), -len(files[folder])))
     parts = (TRAIN, VALID, TEST)
-    return find_names({f: files[f] for f in likely}, lambda name: not any(is_named(name, part) for part in parts))
+    named = {folder: list(files[folder]) for folder in likely}
+    return find_names(named, lambda name: not any(is_named(name, part) for part in parts))
 
 
-def _test_images(files: Mapping[str, list[str]], labels: Labels, sample: pd.DataFrame | None) -> TestImages | None:
-    """Find the test images by the ids in sample_submission.csv, else by the folder's name."""
-    own = None if isinstance(labels, ClassFolders) else labels.images
-    named = [folder for folder in files if is_named(folder, TEST)]
-    if sample is not None:
-        folders = {
-            f: n for f, n in files.items() if not isinstance(labels, ClassFolders) or not is_class_folder(f, labels)
-        }
-        first = [*named, *(folder for folder in files if folder != own)]
-        for prefix, ids in _readings_of_ids(sample.iloc[:, 0]):
-            if match := match_files(ids, folders, first):
-                return TestImages(match.images, match.suffix, shared=match.images == own, prefix=prefix)
-    if len(named) > 1 and isinstance(labels, ClassFolders):
-        above = {folder.rpartition("/")[0] for folder in named}
-        if len(above) == 1 and {folder.rpartition("/")[2] for folder in named} <= set(labels.classes):
-            return TestImages(above.pop(), labelled=True)
-    return TestImages(named[0], labels.suffix if isinstance(labels, Table) else None) if named else None
-
-
-def _readings_of_ids(ids: pd.Series[str]) -> Iterator[tuple[str, pd.Series[str]]]:
-    """Yield no prefix and the ids; then, if all ids begin with the same folder, this prefix and the rest of each id."""
-    yield "", ids
-    parts = ids.str.rpartition("/")
-    if parts[0].nunique() == 1 and parts[0].iloc[0]:
-        yield f"{parts[0].iloc[0]}/", parts[2]
-
-
-def _short_side(data: Path, files: Mapping[str, list[str]]) -> int:
+def _short_side(data: Path, images: Sequence[str]) -> int:
     """Return the median short side of some images, px; unreadable ones do not count (`kagglekit look` names them)."""
-    paths = [data / folder / name for folder, names in files.items() for name in names]
     sides = []
-    for path in paths[:: -(-len(paths) // MOST_HEADERS)]:
+    for path in images[:: -(-len(images) // MOST_HEADERS)]:
         with suppress(ValueError):
-            header = read_header(str(path))
+            header = read_header(str(data / path))
             sides.append(min(header.width, header.height))
     return sorted(sides)[len(sides) // 2] if sides else 0

@@ -7,11 +7,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table
 from kagglekit.authoring.detect.file_names import FileNames
+from kagglekit.authoring.detect.table import Table
 
 Form = Literal["a column a class", "probability of one class", "class names", "unknown"]
 Labels = ClassFolders | Table | FileNames
+
+
+@dataclass(frozen=True)
+class TestList:
+    """A file that lists the test images.
+
+    Attributes:
+        file: Its path, relative to the data folder.
+        id_column: Name of the ids' column.
+        file_column: Name of the column of file names; empty if the ids are file names.
+        is_json: It is a JSON file.
+    """
+
+    file: str
+    id_column: str
+    file_column: str = ""
+    is_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,19 +40,26 @@ class TestImages:
         suffix: The part of the file names that the ids leave out; None for any image suffix.
         labelled: They lie in class folders.
         shared: The folder holds the train images too.
-        prefix: The part of the ids before the file names: ``test/``.
+        listed: The file that names them, if they are not all images of the folder.
+        more: Further folders of the images.
     """
 
     folder: str
     suffix: str | None = None
     labelled: bool = False
     shared: bool = False
-    prefix: str = ""
+    listed: TestList | None = None
+    more: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All folders of the images."""
+        return (self.folder, *self.more)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The form of sample_submission.csv.
+    """The form of the sample submission.
 
     Attributes:
         form: How to fill its columns.
@@ -45,6 +69,7 @@ class Sample:
         values: The first few values of its second column.
         doubtful: Its only column may hold names or probabilities: classes and values are 0 and 1, and the metric is
             unknown.
+        name: Its path, relative to the data folder.
     """
 
     form: Form
@@ -53,6 +78,7 @@ class Sample:
     spelling: Mapping[str, str]
     values: tuple[str, ...]
     doubtful: bool = False
+    name: str = "sample_submission.csv"
 
 
 @dataclass(frozen=True)
@@ -62,7 +88,7 @@ class DataLayout:
     Attributes:
         labels: The source of the labels.
         test: The test images; None if there are none.
-        sample: The form of sample_submission.csv; None without one.
+        sample: The form of the sample submission; None without one.
         side: Median short side of the images, px; 0 if none could be read.
         notes: Doubts that a person should resolve.
         guessed: Classes and columns are placeholders: at most the names of files were known.

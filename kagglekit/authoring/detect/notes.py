@@ -6,43 +6,38 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
-from kagglekit.authoring.detect.csv_labels import Table, match_files
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.detect.named_images import Images, for_train, name_images
+from kagglekit.authoring.detect.table import Table
 from kagglekit.system.errors import listing
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LINES = 50  # of a text file that are read
 
 
-def notes_of(
-    data: Path, files: Mapping[str, list[str]], layout: DataLayout, sample: pd.DataFrame | None
-) -> tuple[str, ...]:
+def notes_of(data: Path, files: Mapping[str, Sequence[str]], layout: DataLayout, share: float) -> tuple[str, ...]:
     """Return the doubts that a person should resolve.
 
     Args:
         data: The data folder.
         files: The names of the images in each folder, by its path relative to `data`.
         layout: The layout detected so far.
-        sample: The result of `read_sample`.
+        share: The share of the sample submission's ids that mean an image.
     """
     return (
         *layout.notes,
         *_labels_notes(layout.labels),
         *_unlabelled_notes(layout.labels, layout.test),
-        *_test_notes(layout.test, sample, files),
+        *_test_notes(layout, share),
         *_sample_notes(layout.sample, layout.labels.classes),
         *_list_notes(data, files, layout.labels),
         *_unused_notes(files, layout),
     )
 
 
-def with_helpers(data: Path, files: Mapping[str, list[str]]) -> str:
+def with_helpers(data: Path, files: Mapping[str, Sequence[str]]) -> str:
     """Return the end of a sentence: the functions that read label files which `kagglekit new` does not support."""
     helpers = [f"kagglekit's {helper} reads {listing(names)}" for helper, names in _unread(data, files).items()]
     return f": {'; '.join(helpers)}" if helpers else " (docs/how-to/competition.md shows how)"
@@ -59,6 +54,8 @@ def _labels_notes(labels: Labels) -> list[str]:
         notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages balances them")
     parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
     several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
+    if isinstance(labels, Table) and labels.group:
+        notes.append(f"{labels.group.why}: images of one {labels.group.column!r} stay together in train or in valid")
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? Only one label for each image is supported")
     return notes
@@ -71,19 +68,14 @@ def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:
     return [f"images in {where} without a row in {labels.csv} are left out: {listing(labels.unlabelled)}"]
 
 
-def _test_notes(test: TestImages | None, sample: pd.DataFrame | None, files: Mapping[str, list[str]]) -> list[str]:
+def _test_notes(layout: DataLayout, share: float) -> Iterator[str]:
+    test, sample = layout.test, layout.sample
     if test is None:
-        return ["no test images found: submission.csv cannot be written"]
-    notes = []
-    if sample is not None and not test.labelled:
-        ids = sample.iloc[:, 0].str.removeprefix(test.prefix)
-        matched = match_files(ids, {test.folder: files[test.folder]}, first=[])
-        if matched is None or matched.share < 1:
-            share = matched.share if matched else 0
-            notes.append(
-                f"{share:.0%} of the ids in sample_submission.csv are names of images in {test.folder or 'the folder'}"
-            )
-    return notes
+        yield "no test images found: submission.csv cannot be written"
+    elif sample and share < 1:
+        yield f"{share:.0%} of the ids in {sample.name} are names of images in {test.folder or 'the folder'}"
+    if test and test.more and not test.listed:
+        yield f"test images are taken from several folders: {listing(test.folders)}"
 
 
 def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
@@ -91,7 +83,7 @@ def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
         return ["no sample_submission.csv: the form of the submission is guessed from the metric"]
     if sample.form == "unknown":
         return [
-            f"sample_submission.csv has the columns {listing(sample.columns)} with values such as "
+            f"{sample.name} has the columns {listing(sample.columns)} with values such as "
             f"{', '.join(map(repr, sample.values[:3]))}, which do not match the classes {listing(classes)}"
         ]
     if sample.doubtful:
@@ -108,24 +100,24 @@ def _doubt(sample: Sample) -> str:
     column, values = repr(sample.columns[1]), " and ".join(sample.values)
     if sample.form == "class names":
         return (
-            f"does {column} hold class names or the probability of 1? sample_submission.csv has "
+            f"does {column} hold class names or the probability of 1? {sample.name} has "
             f"{values} there, so class names are written; for a metric such as AUC or log loss set metric and positive"
         )
     return (
-        f"does {column} hold the probability of {sample.positive!r} or class names? sample_submission.csv has only "
+        f"does {column} hold the probability of {sample.positive!r} or class names? {sample.name} has only "
         f"{values} there, so probabilities are written; for a metric such as accuracy set it, and remove positive"
     )
 
 
 def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
     if not any(sample.values):
-        yield f"sample_submission.csv leaves {sample.columns[1]!r} empty: class names are written there"
+        yield f"{sample.name} leaves {sample.columns[1]!r} empty: class names are written there"
     if sample.spelling and len(sample.spelling) < len(classes):
         ours, theirs = next(iter(sample.spelling.items()))
-        yield f"sample_submission.csv spells {ours!r} as {theirs!r}: how does it spell the other classes?"
+        yield f"{sample.name} spells {ours!r} as {theirs!r}: how does it spell the other classes?"
 
 
-def _list_notes(data: Path, files: Mapping[str, list[str]], labels: Labels) -> list[str]:
+def _list_notes(data: Path, files: Mapping[str, Sequence[str]], labels: Labels) -> list[str]:
     """Name the files that may hold labels or splits, if the labels are taken from file names."""
     if not isinstance(labels, FileNames):
         return []
@@ -135,7 +127,7 @@ def _list_notes(data: Path, files: Mapping[str, list[str]], labels: Labels) -> l
     ]
 
 
-def _unread(data: Path, files: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _unread(data: Path, files: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Return the files that may hold labels in other forms, by the function that reads them."""
     texts = [path for path in _beside(data, "*.txt") if _names_images(path, files)]
     matlab = [path for path in _beside(data, "*.mat") if path.parent.relative_to(data).as_posix() not in files]
@@ -147,17 +139,19 @@ def _beside(data: Path, name: str) -> list[Path]:
     return sorted([*data.glob(name), *data.glob(f"*/{name}")])
 
 
-def _names_images(text: Path, files: Mapping[str, list[str]]) -> bool:
+def _names_images(text: Path, files: Mapping[str, Sequence[str]]) -> bool:
     with text.open(encoding="utf-8-sig", errors="replace") as lines:
         head = [line.split()[0] for line in islice(lines, LINES) if line.strip() and not line.startswith("#")]
-    return bool(head) and match_files(head, files, first=[]) is not None
+    return bool(head) and name_images(head, Images(files), for_train) is not None
 
 
-def _unused_notes(files: Mapping[str, list[str]], layout: DataLayout) -> Iterator[str]:
-    """Count the images that are neither labelled nor test images."""
+def _unused_notes(files: Mapping[str, Sequence[str]], layout: DataLayout) -> Iterator[str]:
+    """Count the images in folders without a labelled or test image, by suffix."""
     labels, test = layout.labels, layout.test
     roots = {labels.train, labels.valid} if isinstance(labels, ClassFolders) else {labels.images}
-    roots |= {test.folder} if test else set()
+    if isinstance(labels, Table):
+        roots |= {*labels.folders, *(labels.valid.folders if labels.valid else ())}
+    roots |= set(test.folders) if test else set()
     used = tuple(f"{root}/" for root in roots if root)
     unused = [folder for folder in files if "" not in roots and not f"{folder}/".startswith(used)]
     if unused:

@@ -15,13 +15,16 @@ OF_PROBABILITIES = ("log_loss", "roc_auc")  # metrics; every other one of ours i
 ONE, ZERO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
-def sample_form(sample: pd.DataFrame, classes: Sequence[str], metric: str) -> Sample:
+def sample_form(
+    sample: pd.DataFrame, classes: Sequence[str], metric: str, name: str = "sample_submission.csv"
+) -> Sample:
     """Detect what a sample submission asks for.
 
     Args:
         sample: Its rows, all as text.
         classes: Of the labels.
         metric: The competition's, which decides where the values fit several forms; empty if it is unknown.
+        name: Its path, relative to the data folder.
     """
     columns = tuple(map(str, sample.columns))
     values = tuple(dict.fromkeys(sample.iloc[:, 1]))
@@ -35,7 +38,7 @@ def sample_form(sample: pd.DataFrame, classes: Sequence[str], metric: str) -> Sa
     positive = _positive(columns[1], classes) if form == "probability of one class" else None
     doubtful = not metric and len(columns) == 2 and _are_zero_and_one(classes) and set(values) <= renamed
     used = {} if form == "probability of one class" else spelling  # a CSV of numbers names no class
-    return Sample(form, columns, positive, used, values[:5], doubtful)
+    return Sample(form, columns, positive, used, values[:5], doubtful, name)
 
 
 def _one_column(values: Sequence[str], classes: set[str], metric: str) -> Form:

@@ -24,11 +24,11 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable, shortened
 
 SIGN = b"7z\xbc\xaf\x27\x1c"
-ENCRYPTED, UNSUPPORTED = 3, 4  # exit codes of `kagglekit.data.archive.seven_zip_reader`
+ENCRYPTED, BEYOND = 3, 4  # exit codes of `kagglekit.data.archive.seven_zip_reader`
 _MOST_SAID = 300  # letters of the other process's message
 _INSTALL = (
-    "install pip install 'kagglekit[7z]', or the program bsdtar (package libarchive-tools), and run the same command "
-    "again; or unpack the file yourself"
+    "pip install 'kagglekit[7z]', or install the program bsdtar (package libarchive-tools), and run the same command "
+    "again"
 )
 
 
@@ -110,11 +110,9 @@ def _check_end(place: Place, process: subprocess.Popen[bytes], said: IO[bytes]) 
     if reason == "(null)":  # what bsdtar prints about encrypted members, and some damaged ones
         raise BadArchive(
             f"cannot unpack {place.archive}: it is encrypted or damaged, or bsdtar does not know its compression",
-            "install pip install 'kagglekit[7z]', which says more, or unpack it yourself",
+            "pip install 'kagglekit[7z]' reads more, and says what is wrong; or unpack it yourself",
         )
-    reason = shortened(printable(reason), _MOST_SAID)
-    if code == UNSUPPORTED:
-        raise UserError(
-            f"cannot unpack {place.archive}: {reason}", "unpack it yourself with 7-Zip, and pass the folder"
-        )
-    raise BrokenArchive(f"cannot unpack {place.archive}: {reason}", "download it again, or unpack it yourself")
+    what = f"cannot unpack {place.archive}: {shortened(printable(reason), _MOST_SAID)}"
+    if code == BEYOND:
+        raise BadArchive(what, "unpack it yourself with 7-Zip, and pass the folder with --data DIR")
+    raise BrokenArchive(what, "download it again, or unpack it yourself")

@@ -21,7 +21,7 @@ from py7zr.io import Py7zIO, WriterFactory
 
 from kagglekit.data.archive.destination import safe_parts
 from kagglekit.data.archive.parts import Joined
-from kagglekit.data.archive.seven_zip import ENCRYPTED, UNSUPPORTED
+from kagglekit.data.archive.seven_zip import BEYOND, ENCRYPTED
 
 MOST_MEMORY = 1 << 31  # bytes that this process may ask for
 
@@ -37,9 +37,9 @@ def main(files: Sequence[str]) -> int:
     except PasswordRequired:
         return ENCRYPTED
     except UnsupportedCompressionMethodError:
-        return _say("py7zr does not know its compression", UNSUPPORTED)
+        return _say("py7zr does not know its compression", BEYOND)
     except MemoryError:
-        return _say(f"it needs more than {MOST_MEMORY / 1e9:.0f} GB of memory")
+        return _say(f"it needs more than {MOST_MEMORY / 1e9:.0f} GB of memory", BEYOND)
     except Exception as error:  # py7zr raises whatever a damaged header leads to
         return _say(" ".join(f"{type(error).__name__}: {error}".split()))
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from archives import CONTENT, found, refused
-from seven_zip_files import LINK, PIPE, seven_zip_file, stored_7z
+from seven_zip_files import GIANT, LINK, PIPE, seven_zip_file, stored_7z
 
 from kagglekit.data.archive.budget import Budget
 from kagglekit.data.archive.extract import BadArchive, BrokenArchive, LargeArchive, extract
@@ -94,6 +94,15 @@ def test_headers_that_claim_too_much_are_refused(tmp_path: Path, reader: str) ->
     many = stored_7z(tmp_path / "b.7z", [("a", b"1")], n_files=10**12)
     kinds = {type(refused(archive, "cannot unpack ")) for archive in (liar, many)}
     assert kinds == {BrokenArchive} or reader == "bsdtar"  # which does not say what is wrong
+
+
+def test_a_dictionary_of_gigabytes_is_refused(tmp_path: Path) -> None:
+    archive = stored_7z(tmp_path / "a.7z", [("a", b"1" * 999)], coder=GIANT)
+    error = refused(archive, "cannot unpack .*: it needs more than 2 GB of memory")
+    assert type(error) is BadArchive  # another download would need as much
+    small = stored_7z(tmp_path / "b.7z", [("a", b"1" * 999)], coder=GIANT[:-1] + b"\x14")
+    extract(small, tmp_path / "small")
+    assert found(tmp_path / "small") == {"a": b"1" * 999}
 
 
 def test_damage_is_refused(tmp_path: Path, reader: str) -> None:

@@ -1,0 +1,53 @@
+"""Folders in the ways of real competitions: every label and every row of the sample submission is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import traps
+from odd_layouts import begun
+from traps import GROUPS, TRAPS, Truth
+
+from kagglekit.data.sample import sample_for
+from kagglekit.data.submission import check_submission
+from kagglekit.data.table import check_table
+from kagglekit.types.image_table import classes_of
+from kagglekit.types.predictions import make_predictions
+
+
+@pytest.mark.parametrize("write", TRAPS, ids=lambda write: write.__name__)
+def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callable[[Path], Truth]) -> None:
+    truth: Truth = {}
+    _, hooks, text = begun(tmp_path, lambda data: truth.update(write(data)))
+    data = tmp_path / "data"
+    table, _ = check_table(hooks.labels(data), data)
+    known = table[table["split"] != "test"]
+    paths = [Path(path).relative_to(data).as_posix() for path in known["path"]]
+    assert dict(zip(paths, known["label"], strict=True)) == truth
+    classes, tests = classes_of(table), table[table["split"] == "test"]
+    found = sample_for(table, data, classes)
+    assert found is not None
+    assert set(tests["id"]) == set(found.rows.iloc[:, 0])
+    drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tests))
+    predictions = make_predictions(tests["id"], classes, drawn)
+    facts = hooks.competition()
+    check_submission(hooks.submission(facts, predictions, found.rows), found.rows, predictions, facts)
+    assert (f'group_column="{GROUPS[write]}"' in text) if write in GROUPS else ("group" not in table)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        traps.a_split_column,
+        traps.a_split_column_without_tests,
+        traps.train_and_valid_tables,
+        traps.numbers_for_ids,
+    ],
+    ids=lambda write: write.__name__,
+)
+def test_valid_images_that_are_given_are_used(tmp_path: Path, write: Callable[[Path], Truth]) -> None:
+    hooks = begun(tmp_path, write)[1]
+    assert hooks.labels(tmp_path / "data")["split"].value_counts().to_dict() == {"train": 9, "valid": 3, "test": 4}

@@ -1,0 +1,128 @@
+"""Folders that no reading explains end in an error that says what is there, not in a plugin that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import layouts
+import pytest
+from odd_layouts import LEAVES, pictures, sample
+
+from kagglekit.authoring.detect.data_folder import detect_layout
+from kagglekit.authoring.detect.unexplained import Unexplained
+
+TESTS = [f"t{i}" for i in range(4)]
+
+
+def channels(data: Path) -> None:
+    """Four files an image: the colours are not classes."""
+    for folder, names in (("train", [f"p{i}" for i in range(8)]), ("test", TESTS)):
+        pictures(data, [f"{folder}/{name}_{colour}.png" for name in names for colour in ("red", "green", "blue")])
+    layouts.write_csv(data / "train.csv", [("Id", "Target"), *((f"p{i}", "16 0" if i % 2 else "16") for i in range(8))])
+    sample(data, TESTS, ("Id", "Predicted"), "0")
+
+
+def pixels(data: Path) -> None:
+    """A row a pixel: the folders of noisy and clean images are not classes."""
+    pictures(data, [f"{folder}/{i}.png" for folder in ("train", "train_cleaned") for i in range(6)])
+    pictures(data, [f"test/{name}.png" for name in TESTS])
+    sample(data, [f"{name}_{y}_1" for name in TESTS for y in range(3)], ("id", "value"), "1")
+
+
+def several_labels(data: Path) -> None:
+    """A column of 0 and 1 for each of several labels; the folders are places."""
+    pictures(data, [f"train/site{i % 2}/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
+    rows = [(str(i), str(i % 2), str(i // 2 % 2), "1") for i in range(12)]
+    layouts.write_csv(data / "train.csv", [("id", "rust", "scab", "mould"), *rows])
+    sample(data, TESTS, ("id", "rust", "scab", "mould"), "0", "0", "0")
+
+
+def numbers(data: Path) -> None:
+    """The sample asks for a number; columns of 0 and 1 describe the images."""
+    pictures(data, [f"train/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
+    rows = [(str(i), str(i % 2), str(i // 6), str(20 + i % 5)) for i in range(12)]
+    layouts.write_csv(data / "train.csv", [("Id", "Eyes", "Face", "Score"), *rows])
+    sample(data, TESTS, ("Id", "Score"), "31.5")
+
+
+def a_row_a_target(data: Path) -> None:
+    pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
+    rows = [(f"{i}__{kind}", f"train/{i}.jpg", kind, f"{i / 7}") for i in range(8) for kind in ("dry", "green")]
+    layouts.write_csv(data / "train.csv", [("sample_id", "image_path", "target_name", "target"), *rows])
+    sample(data, [f"{name}__{kind}" for name in TESTS for kind in ("dry", "green")], ("sample_id", "target"), "0.0")
+
+
+def folders_of_places(data: Path) -> None:
+    """The sample names classes that no folder and no file names."""
+    pictures(data, [f"train/place{i % 2}/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
+    sample(data, TESTS, ("id", *LEAVES), "0.3", "0.3", "0.4")
+
+
+def folders_of_images(data: Path) -> None:
+    """The folders of train and test images under other names."""
+    pictures(data, [f"first/{i}.jpg" for i in range(8)] + [f"second/{i}.jpg" for i in range(8, 12)])
+    (data / "labels.csv").write_text("id;label\n1;a\n")
+    sample(data, [str(i) for i in range(8, 12)], ("id", "label"), "Fagus")
+
+
+def sets_of_labels(data: Path) -> None:
+    """Nearly each image has a set of labels of its own."""
+    pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
+    rows = [(str(i), " ".join(str(k) for k in range(5) if (i + 8) >> k & 1)) for i in range(8)]
+    layouts.write_csv(data / "train.csv", [("id", "attribute_ids"), *rows])
+    sample(data, TESTS, ("id", "attribute_ids"), "0 1 2")
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (channels, "each is the beginning of 3 file names: one image in several files"),
+        (pixels, "each begins with an image's name (t0): several rows for one image"),
+        (several_labels, "train.csv has a column of 0 and 1 for each of several labels (rust, scab, mould)"),
+        (numbers, "train.csv has numbers in 'Score', which the sample submission asks for"),
+        (a_row_a_target, "each begins with an image's name (t0): several rows for one image"),
+        (folders_of_places, "no labels detected"),
+        (
+            folders_of_images,
+            "labels.csv is not used: it has a single column, 'id;label'; it looks separated by",
+        ),
+        (sets_of_labels, "has sets of labels in 'attribute_ids'"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_what_nothing_explains_is_an_error_with_the_facts(
+    tmp_path: Path, write: Callable[[Path], None], said: str
+) -> None:
+    write(tmp_path)
+    with pytest.raises(Unexplained) as caught:
+        detect_layout(tmp_path)
+    assert said in str(caught.value)
+    assert "the folder contains: " in str(caught.value)
+
+
+def test_names_of_channels_are_no_classes_without_a_sample(tmp_path: Path) -> None:
+    channels(tmp_path)
+    (tmp_path / "sample_submission.csv").unlink()
+    with pytest.raises(Unexplained, match="no labels detected"):
+        detect_layout(tmp_path)
+
+
+def test_two_readings_are_both_said(tmp_path: Path) -> None:
+    """Folders and a table that agree with the sample equally well: the table is taken."""
+    pictures(tmp_path, [f"train/{LEAVES[i % 3]}/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
+    layouts.write_csv(tmp_path / "train.csv", [("id", "variety"), *((f"{i}.jpg", "ab"[i % 2]) for i in range(12))])
+    sample(tmp_path, [f"{name}.jpg" for name in TESTS], ("id", "label"), "")
+    layout = detect_layout(tmp_path)
+    assert layout.labels.classes == ("a", "b")
+    said = "another reading, not used: 3 classes (Acer rubrum, Betula pendula, Fagus) in the folders in train"
+    assert any(said in note for note in layout.notes)
+
+
+def test_folders_that_the_sample_names_come_before_a_table_that_it_contradicts(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"train/{LEAVES[i % 3]}/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
+    layouts.write_csv(tmp_path / "train.csv", [("id", "variety"), *((f"{i}.jpg", "ab"[i % 2]) for i in range(12))])
+    sample(tmp_path, [f"{name}.jpg" for name in TESTS], ("id", "label"), "Fagus")
+    layout = detect_layout(tmp_path)
+    assert layout.labels.classes == LEAVES
+    assert any("2 classes (a, b) in train.csv (variety)" in note for note in layout.notes)
