@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 SOURCE = ".kagglekit-source.json"  # names the folder that links stand for
-LEVELS = 2  # of folders below a data folder in which archives are looked for
+LEVELS = 1  # of folders below a data folder in which archives are looked for: there may be 15,000 class folders
 _ROOT = re.compile("train|test|valid|image", re.IGNORECASE)  # how folders of a whole data set are called
 
 
@@ -65,7 +65,7 @@ def source_of(data: Path) -> Path:
 
 
 def _packed_files(data: Path) -> list[Path]:
-    """Return the archives in a folder and somewhat below, in order; folders of images hold none."""
+    """Return the archives in a folder and in its folders, in order; folders of images hold none."""
     found: list[Path] = []
     waiting = [(data, 0)]
     while waiting:
