@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.request import Request
-from kagglekit.runs.finished import FinishedRun
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
 from kagglekit.types.recipe import Recipe, Stage
@@ -39,7 +39,7 @@ class Choice:
     name: str
     hooks: Hooks
     competition: Competition
-    base: FinishedRun | None
+    base: LoadedRun | None
     preset: str
     recipe: Recipe
     stages: tuple[int, ...]
@@ -73,7 +73,7 @@ class Plan(Choice):
     warnings: tuple[str, ...]
     device: torch.device
     sample: Sample | None = None
-    fitted_on: FinishedRun | None = None
+    fitted_on: LoadedRun | None = None
 
 
 def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:
