@@ -13,6 +13,7 @@ from kagglekit.data.listing import check_unicode, is_unicode
 from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.printable import printable
+from kagglekit.types.image_path import all_files
 from kagglekit.types.image_table import COLUMNS, OPTIONAL, SPLITS
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _duplicates(table: pd.DataFrame) -> list[str]:
 
 def _missing_files(table: pd.DataFrame) -> list[str]:
     """Check that all files exist by reading each of their folders once."""
-    paths = table["path"].dropna().tolist()
+    paths = list(all_files(table["path"].dropna()))
     there: set[str] = set()
     for folder in {path.rpartition(os.sep)[0] for path in paths}:
         with suppress(OSError), os.scandir(folder) as entries:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kagglekit.images.opening import UnreadableImage, open_image, reading_image
 from kagglekit.system.printable import printable
+from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +47,11 @@ def read_header(path: str) -> Header:
     Raises:
         ValueError: It cannot be read, with the reason on one line.
     """
+    file = channel_files(Path(path))[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
         try:
-            with reading_image(Path(path)), open_image(Path(path)) as image:
+            with reading_image(file), open_image(file) as image:
                 return Header(*image.size, image.format or "unknown", path)
         except UnreadableImage as error:
             raise ValueError(printable(error.why)) from error
