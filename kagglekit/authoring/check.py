@@ -13,8 +13,10 @@ import pandas as pd
 import torch
 from rich.console import Console
 
+from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.findings import Finding, Report
 from kagglekit.authoring.sample_images import draw_images
+from kagglekit.data.expected import why_submission
 from kagglekit.data.location import existing_data
 from kagglekit.data.sample import sample_for
 from kagglekit.data.splits import split_valid
@@ -78,6 +80,7 @@ def examine(
         table = _check_labels(report, hooks, folder) if folder else None
         if folder and facts_fit and table is not None:
             _check_submission(report, hooks, folder, table)
+            _check_evidence(report, folder, table, "kagglekit_submission" in own)
         if facts_fit and recipes_fit and (folder is None or table is not None):
             request = Request(
                 competition,
@@ -205,7 +208,11 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
     hook = "kagglekit_submission"
     ids, classes = table.loc[table["split"] == "test", "id"].tolist(), classes_of(table)
     if not ids:
-        report.add("submission", "not checked", "no test images", "return rows of split 'test' from kagglekit_labels")
+        fix = "return rows of split 'test' from kagglekit_labels"
+        if why := why_submission(data, hooks.competition()):
+            report.add("submission", "problem", f"no test images, but {why}", fix, "kagglekit_labels")
+        else:
+            report.add("submission", "not checked", "no test images", fix)
         return
 
     def rows() -> str:
@@ -221,6 +228,14 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
     fix = "fix the ids or class names in kagglekit_labels, or implement kagglekit_submission"
     if what := report.attempt("submission", hook, fix, rows):
         report.add("submission", "ok", what, hook=hook)
+
+
+def _check_evidence(report: Report, data: Path, table: pd.DataFrame, own_form: bool) -> None:
+    """Compare the table with the sample submission, with files that list images, and with the images that exist."""
+    hook = "kagglekit_labels"
+    sample = report.attempt("evidence", hook, "", lambda: [sample_for(table, data, classes_of(table))])
+    for fact in evidence(table, data, sample[0], own_form) if sample else ():
+        report.add("evidence", fact.status, fact.what, fact.fix, hook)
 
 
 def _check_training(report: Report, request: Request, data: Path | None, place: Path) -> None:

@@ -18,7 +18,8 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        check: Its name: ``hooks``, ``facts``, ``recipe``, ``labels``, ``submission``, ``training``, ``determinism``.
+        check: Its name: ``hooks``, ``facts``, ``recipe``, ``labels``, ``submission``, ``evidence``, ``training``,
+            ``determinism``.
         status: ``ok``, ``note`` (unusual, but no mistake), ``problem``, or ``not checked``.
         what: The result in one sentence.
         at: File and line of the hook's function, if known.

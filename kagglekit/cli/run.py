@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     help="Minutes between checkpoints within an epoch.",
 )
 @name_option("Suffix of the run folder's name; default the model's name.")
+@option(OUTPUT, "--no-submission", is_flag=True, help="Train and score even if the data lack test images.")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
 @json_option()
 @option(KAGGLE, "--submit", "and_submit", is_flag=True, help="Upload the submission at the end; checks limits first.")

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from kagglekit.data.archive.expand import member_chunks
+from kagglekit.data.archive.parts import unpacked_name
 from kagglekit.data.listing import existing_file, is_hidden
 from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing
@@ -33,7 +34,8 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
     ignored. Columns without a name are called ``Unnamed: 0`` and so on, by their position.
 
     Args:
-        file: The file; it may be compressed (.zip with one CSV in it, .gz, .bz2, .xz).
+        file: The file; it may be compressed (.zip with one CSV in it, .gz, .bz2, .xz). If it does not exist, the same
+            file counts as it is before or after a download is unpacked: ``labels.csv.zip`` for ``labels.csv``.
         hint: What to do about a damaged one.
 
     Returns:
@@ -44,7 +46,7 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
     """
     import pandas as pd
 
-    existing_file(file)
+    file = existing_file(_packed_or_not(file))
     with naming_damage(file, hint):
         with _opened(file) as content:
             width = _width(content)
@@ -63,6 +65,15 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
     if rows.isna().to_numpy().any():
         rows = rows.fillna("")
     return _with_header(rows, file)
+
+
+def _packed_or_not(file: Path) -> Path:
+    """Return the file, or the one that stands for it if it does not exist."""
+    if file.exists():
+        return file
+    others = [file.with_name(unpacked_name(file.name))]
+    others += [file.with_name(file.name + suffix) for suffix in (".zip", *_COMPRESSED)]
+    return next((other for other in others if other.is_file()), file)
 
 
 def _with_header(rows: pd.DataFrame, file: Path) -> pd.DataFrame:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 SOURCE = ".kagglekit-source.json"  # names the folder that links stand for
-LEVELS = 2  # of folders below a data folder in which archives are looked for
+LEVELS = 1  # of folders below a data folder in which archives are looked for: there may be 15,000 class folders
 _ROOT = re.compile("train|test|valid|image", re.IGNORECASE)  # how folders of a whole data set are called
 
 
@@ -34,9 +34,9 @@ def see_through(data: Path, display: Display | None = None, limit: int | None = 
     """Return a data folder as it is once its archives are unpacked: itself if it holds none.
 
     Nothing in the folder changes. Each archive is unpacked once, into the cache folder (`unpacked`), and beside them
-    stands a folder of links to the contents and to all else. A folder with nothing but one archive stands for what
-    that holds. An archive that is unpacked already, beside itself, does not count. Zipped or compressed CSV files alone
-    are read as they are.
+    stands a folder of links to the contents and to all else, the archives too. A folder with nothing but one archive
+    stands for what that holds. An archive that is unpacked already, beside itself, does not count. Zipped CSV files
+    alone are read as they are.
 
     Args:
         data: The folder.
@@ -49,7 +49,7 @@ def see_through(data: Path, display: Display | None = None, limit: int | None = 
     """
     if not data.is_dir() or (data / MARKER).is_file() or (data / SOURCE).is_file():
         return data
-    archives = [archive for archive in grouped(_packed_files(data)) if not _is_beside(archive)]
+    archives = [archive for archive in grouped(_packed_files(data.absolute())) if not _is_beside(archive)]
     if all(_is_read_as_it_is(archive.first.name) for archive in archives):
         return data
     contents = {archive: unpacked(archive.first, display, limit) for archive in archives}
@@ -65,7 +65,7 @@ def source_of(data: Path) -> Path:
 
 
 def _packed_files(data: Path) -> list[Path]:
-    """Return the archives in a folder and somewhat below, in order; folders of images hold none."""
+    """Return the archives in a folder and in its folders, in order; folders of images hold none."""
     found: list[Path] = []
     waiting = [(data, 0)]
     while waiting:
@@ -87,7 +87,7 @@ def _packed_files(data: Path) -> list[Path]:
 
 
 def _is_read_as_it_is(name: str) -> bool:
-    return bool(re.search(r"\.csv\.(zip|gz|bz2|xz)$", name, re.IGNORECASE)) or is_sample_name(name)
+    return name.lower().endswith(".csv.zip") or is_sample_name(name)
 
 
 def _is_beside(archive: Packed) -> bool:
@@ -141,7 +141,7 @@ def _links(data: Path, contents: Mapping[Packed, Path], display: Display | None)
     if len(contents) == 1 and not alone and (whole := _data_set(next(iter(contents.values())))):
         yield from ((Path(entry.name), entry) for entry in whole)
         return
-    yield from _others(data, data, files)
+    yield from _as_they_are(data, data, files)
     taken: set[Path] = set()
     for archive, content in contents.items():
         source, target = content_of(content, archive.target)
@@ -154,18 +154,23 @@ def _links(data: Path, contents: Mapping[Packed, Path], display: Display | None)
 
 
 def _data_set(content: Path) -> list[Path]:
-    """Return what an archive holds if that is a whole data set, with labels or with folders for train and test."""
+    """Return what an archive holds if that is a whole data set, with labels or with folders for train and test.
+
+    It may lie in a folder of another name.
+    """
     entries = [entry for entry in content.iterdir() if not is_hidden(entry.name)]
+    while len(entries) == 1 and entries[0].is_dir() and not _ROOT.match(entries[0].name):
+        entries = [entry for entry in entries[0].iterdir() if not is_hidden(entry.name)]
     known = [e for e in entries if (is_table(e.name) and e.is_file()) or (_ROOT.match(e.name) and e.is_dir())]
     return entries if known else []
 
 
-def _others(data: Path, folder: Path, archives: set[Path]) -> Iterator[tuple[Path, Path]]:
-    """Yield links to all that is not packed; a folder with an archive somewhere below is no link itself."""
+def _as_they_are(data: Path, folder: Path, archives: set[Path]) -> Iterator[tuple[Path, Path]]:
+    """Yield links to all that is there; a folder with an archive somewhere below is no link itself."""
     for entry in folder.iterdir():
-        if is_hidden(entry.name) or entry in archives:
+        if is_hidden(entry.name):
             continue
         if any(entry in archive.parents for archive in archives):
-            yield from _others(data, entry, archives)
+            yield from _as_they_are(data, entry, archives)
         else:
             yield entry.relative_to(data), entry

@@ -11,6 +11,7 @@ from kagglekit.hooks.specs import HOOKS
 from kagglekit.hooks.validation import check_channels, check_layer_groups, check_returned
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
 from kagglekit.types.image_path import channel_files, stacked
+from kagglekit.types.image_table import with_joined_keys
 from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.presets import features_recipe
 
@@ -110,13 +111,13 @@ class Hooks:
         return result
 
     def labels(self, data: Path) -> pd.DataFrame:
-        """Return the image table of a data folder; the caller checks it."""
+        """Return the image table of a data folder, keys joined to paths; the caller checks it."""
         result: pd.DataFrame | None = self._relay.kagglekit_labels(data=data)
         if result is None:
             raise UserError(
                 f"no plugin labels the images of {data}", "add kagglekit_labels(data) to the competition's plugin"
             )
-        return result
+        return with_joined_keys(result) if "path" in result else result
 
     def recipe(self, preset: str) -> Recipe:
         """Return the recipe of a preset; by default ``features`` is derived from ``quick``."""

@@ -11,9 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from kagglekit.data.archive.budget import Budget
-from kagglekit.data.archive.extract import BadArchive, BrokenArchive, LargeArchive, extract
-from kagglekit.data.archive.nested import extract_nested
+from kagglekit.data.archive.destination import BadArchive, BrokenArchive
 from kagglekit.data.archive.parts import is_archive
 from kagglekit.data.listing import LITTER
 from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
@@ -21,6 +19,7 @@ from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.login import connect
 from kagglekit.kaggle.retry import RetryPolicy
+from kagglekit.kaggle.unpacking import unpack_all
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable, write_text
 from kagglekit.types.competition import Competition
@@ -176,8 +175,9 @@ def _kept(room: Path) -> int:
 
 def _complete(sources: Sequence[Source], folder: Path, options: DownloadOptions, retry: RetryPolicy) -> None:
     unpacked = _cleared(workshop(folder), folder)
-    budget = Budget(given=options.max_unpacked)
-    facts = [_fetched(source, unpacked, options, retry, budget) for source in sources]
+    files = [_fetched(source, unpacked.parent, options, retry) for source in sources]
+    facts = [{"name": file.name, "bytes": file.stat().st_size} for file in files]
+    unpack_all(files, unpacked, options, ROOM)
     n_files = sum(path.is_file() for path in unpacked.rglob("*"))
     marker = {"files": facts, "unpacked": n_files, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     write_text(unpacked / MARKER, json.dumps(marker, indent=1) + "\n")
@@ -212,42 +212,12 @@ def _try_rename(trial: Path, folder: Path) -> None:
             folder.rmdir()
 
 
-def _fetched(
-    source: Source, unpacked: Path, options: DownloadOptions, retry: RetryPolicy, budget: Budget
-) -> dict[str, object]:
-    """Fetch one file, unless an earlier call has; unpack an archive, copy any other file. Return its facts."""
-    file = unpacked.with_name(source.name)
+def _fetched(source: Source, room: Path, options: DownloadOptions, retry: RetryPolicy) -> Path:
+    """Fetch one file, unless an earlier call has; return its place."""
+    file = room / source.name
     if not file.exists():  # it gets its name once complete
         fetch(source, file, retry, options.display)
-    facts = {"name": source.name, "bytes": file.stat().st_size}
-    if is_archive(file.name):
-        budget.fetched += file.stat().st_size
-        _unpack(file, unpacked, options, budget)
-    else:
-        with _system_errors(f"cannot copy {file} into {unpacked}", ROOM):
-            unpacked.mkdir(exist_ok=True)
-            shutil.copy2(file, unpacked)
-    return facts
-
-
-def _unpack(file: Path, unpacked: Path, options: DownloadOptions, budget: Budget) -> None:
-    """Unpack an archive and the archives inside. Remove a broken one, so that the next call fetches it again.
-
-    A refused archive is kept: it is complete, and another download would be the same.
-    """
-    try:
-        extract(file, unpacked, options.display, ROOM, budget)
-        extract_nested(unpacked, options.display, budget)
-    except BrokenArchive as error:
-        with _system_errors(f"cannot remove the broken file {file}", "remove it"):
-            file.unlink()
-        raise BrokenArchive(error.what, f"run the same command again: it downloads {file.name} once more") from error
-    except BadArchive as error:
-        shutil.rmtree(unpacked, ignore_errors=True)  # a bomb may have filled the disk
-        hint = f"the archive is kept but not used; to fetch it again, remove {file}"
-        if isinstance(error, LargeArchive):
-            hint = f"{error.hint}; the archive is kept"
-        raise type(error)(error.what, hint) from error
+    return file
 
 
 def _rename(unpacked: Path, folder: Path) -> None:

@@ -41,9 +41,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.precision import check_precision
     from kagglekit.data.sample import sample_for
     from kagglekit.images.find_form import describe_form
-    from kagglekit.images.opening import max_pixels
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
+    from kagglekit.system.pixel_limit import max_pixels
 
     choice = choose(request, display.warn)
     if choice.base and not choice.base.run.final_weights.exists():

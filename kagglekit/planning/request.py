@@ -46,6 +46,7 @@ class Request:
         deterministic: Use torch's deterministic algorithms, and benchmark nothing.
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
         max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
+        no_submission: Train and score without test images, even if a submission is expected.
         recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
@@ -74,4 +75,5 @@ class Request:
     deterministic: bool = False
     save_every: float = 10.0
     max_unpacked: int | None = None
+    no_submission: bool = False
     recipe: Recipe | None = None

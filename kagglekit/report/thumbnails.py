@@ -22,6 +22,7 @@ from kagglekit.report import rows
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import cores
+from kagglekit.system.members import is_there
 from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
     folder = data or Path(str(run.info().data))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
-    there = {image: file for image, file in files.items() if all(each.is_file() for each in channel_files(file))}
+    there = {image: file for image, file in files.items() if all(map(is_there, channel_files(file)))}
     if not there:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:

@@ -29,7 +29,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: dict[str,
     try:
         save_file(dict(tensors), path, metadata=metadata)
     except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
+        number = re.search(r"(?:os error |Os { code: )(\d+)", str(error))  # safetensors 0.8 and 0.4
         if not number:
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from error

@@ -40,6 +40,7 @@ class Competition(BaseModel):
         slug: Its name in Kaggle addresses, also given as an address; None if it is not on Kaggle.
         url: The page that describes the data and their source.
         files: The files to download if the data are not on Kaggle; archives among them are unpacked side by side.
+            Two or more that hold images without a folder become folders of their names.
         task: What is predicted; only ``single-label`` can be trained so far.
         metric: The name of the metric that ranks submissions, for example ``log_loss``.
         positive: For two classes with one probability a row in the CSV: the class whose probability it is.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kagglekit.compute.device import chosen_algorithms
 from kagglekit.compute.memory import memory_returned
+from kagglekit.data.expected import check_tests
 from kagglekit.planning.identity import check_same_data, request_of
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
@@ -47,6 +48,8 @@ def start(request: Request, display: Display, resume_latest: bool = False) -> Ru
         request = full_request(request)
     with _computing(request):
         plan = planned(request, display)
+        if not request.no_submission:
+            check_tests(plan.table, plan.data, plan.competition)
         if request.repeats < 2:
             return _run(plan, display, resume_latest)
         runs = [_run(again, display, resume_latest) for again in repeated(plan)]

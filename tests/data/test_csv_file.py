@@ -103,6 +103,15 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
         read_csv(tmp_path / name)
 
 
+def test_a_name_from_before_or_after_unpacking_counts(tmp_path: Path) -> None:
+    (tmp_path / "plain.csv").write_bytes(TABLE)
+    (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(TABLE))
+    for name in ("plain.csv.zip", "plain.csv.gz", "plain.csv.7z", "packed.csv"):
+        assert list(read_csv(tmp_path / name).columns) == ["id", "label"]
+    with pytest.raises(UserError, match=r"there is no file .*other\.csv"):
+        read_csv(tmp_path / "other.csv")
+
+
 def refusal(file: Path) -> str | None:
     try:
         read_csv(file)

@@ -143,6 +143,40 @@ def test_all_files_of_a_download_share_one_budget(tmp_path):
     assert not (workshop(folder) / "unpacked").exists()
 
 
+def test_images_of_two_archives_without_folders_stay_apart(tmp_path):
+    folder = tmp_path / "fish"
+    fetched(folder, "train.zip", zip_of(**{"1.jpg": b"train"}))
+    fetched(folder, "test.zip", zip_of(**{"1.jpg": b"test"}))
+    fetched(folder, "more.zip", zip_of(**{"masks/1.png": b"mask"}))
+    fetched(folder, "labels.csv", b"id,label\n")
+    get(folder, "train.zip", "test.zip", "more.zip", "labels.csv")
+    assert names_in(folder) == {"train", "test", "masks", "labels.csv", MARKER}
+    assert [(folder / part / "1.jpg").read_text() for part in ("train", "test")] == ["train", "test"]
+
+
+def test_a_single_archive_of_images_and_parts_of_one_stay_where_they_were(tmp_path):
+    folder = tmp_path / "fish"
+    whole = zip_of(**{"1.jpg": b"1", "sub/2.jpg": b"2"})
+    fetched(folder, "fish.zip.001", whole[:50])
+    fetched(folder, "fish.zip.002", whole[50:])
+    fetched(folder, "lists.zip", zip_of(**{"sub/2.txt": b"2"}))
+    get(folder, "fish.zip.001", "fish.zip.002", "lists.zip")
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("[12].*")) == [
+        "1.jpg",
+        "sub/2.jpg",
+        "sub/2.txt",
+    ]
+
+
+def test_archives_with_the_same_file_are_refused(tmp_path):
+    folder = tmp_path / "fish"
+    for name in ("one.zip", "two.zip"):
+        fetched(folder, name, zip_of(**{"labels.csv": name.encode(), ".DS_Store": b""}))
+    with pytest.raises(BadArchive, match=r"two\.zip holds labels\.csv, and so does another file of this download"):
+        get(folder, "one.zip", "two.zip")
+    assert not folder.exists()
+
+
 def test_remains_that_cannot_be_removed_are_not_the_archives_fault(tmp_path):
     folder, victim = tmp_path / "fish", tmp_path / "victim"
     file = fetched(folder, "fish.zip", zip_of(**{"a.csv": b"1"}))

@@ -12,7 +12,9 @@ from rich.console import Console
 from seven_zip_files import seven_zip_file
 from tiny_competitions import TINY, ask, csv_lines, write_plugin
 
+from kagglekit.data.archive.cached import unpacked
 from kagglekit.data.archive.destination import BadArchive, LargeArchive
+from kagglekit.data.archive.parts import is_packed
 from kagglekit.data.location import MARKER
 from kagglekit.data.packed_folder import see_through, source_of
 from kagglekit.images.cache import cached_archives, remove
@@ -25,12 +27,12 @@ IMAGES = {"a.jpg": b"a", "b.jpg": b"b"}
 
 
 def seen(folder: Path) -> dict[str, bytes]:
-    """Return what lies in a folder, links followed, without hidden files."""
+    """Return what lies in a folder, links followed, without hidden files and archives."""
     found = {}
     for path in folder.iterdir():
         if path.is_dir():
             found |= {f"{path.name}/{name}": content for name, content in seen(path).items()}
-        elif not path.name.startswith("."):
+        elif not path.name.startswith(".") and not is_packed(path.name):
             found[path.name] = path.read_bytes()
     return found
 
@@ -61,6 +63,14 @@ def test_archives_appear_unpacked_beside_all_else(tmp_path: Path, cache: Path) -
     assert (see_through(data), see_through(folder), source_of(folder), source_of(data)) == (folder, folder, data, data)
 
 
+def test_a_plugin_that_unpacks_by_itself_finds_the_archive(tmp_path: Path, cache: Path) -> None:
+    zip_file(tmp_path / "train.zip", IMAGES)
+    (tmp_path / "labels.csv").write_bytes(b"1")
+    inside = unpacked(see_through(tmp_path) / "train.zip")
+    assert seen(inside) == IMAGES
+    assert inside == (see_through(tmp_path) / "train").resolve()
+
+
 def test_a_new_file_beside_an_archive_appears(tmp_path: Path, cache: Path) -> None:
     zip_file(tmp_path / "train.zip", IMAGES)
     (tmp_path / "labels.csv").write_bytes(b"1")
@@ -82,9 +92,20 @@ def test_a_removed_cache_entry_is_made_again(tmp_path: Path, cache: Path) -> Non
     assert seen(folder) == {"labels.csv": b"1", "train/a.jpg": b"a", "train/b.jpg": b"b"}
 
 
-def test_one_archive_with_a_whole_data_set_stands_for_it(tmp_path: Path, cache: Path) -> None:
-    zip_file(tmp_path / "leaves.zip", {"train/a.jpg": b"a", "labels.csv": b"1"})
+@pytest.mark.parametrize("above", ["", "leaves-main/"])
+def test_one_archive_with_a_whole_data_set_stands_for_it(tmp_path: Path, cache: Path, above: str) -> None:
+    zip_file(tmp_path / "leaves.zip", {f"{above}train/a.jpg": b"a", f"{above}labels.csv": b"1"})
     assert seen(see_through(tmp_path)) == {"train/a.jpg": b"a", "labels.csv": b"1"}
+
+
+def test_a_relative_folder_is_seen_through(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    zip_file(tmp_path / "data" / "train.zip", IMAGES)
+    (tmp_path / "data" / "labels.csv").write_bytes(b"1")
+    monkeypatch.chdir(tmp_path)
+    assert see_through(Path("data")) == see_through(tmp_path / "data")
+    (tmp_path / "data" / "train.zip").unlink()
+    assert see_through(Path("data")) == Path("data")
 
 
 def test_one_archive_of_images_keeps_its_name(tmp_path: Path, cache: Path) -> None:
@@ -105,7 +126,6 @@ def test_an_archive_that_is_unpacked_already_does_not_count(tmp_path: Path, cach
 def test_zipped_csv_files_are_read_as_they_are(tmp_path: Path, cache: Path) -> None:
     for name in ("labels.csv.zip", "sampleSubmission.zip"):
         zip_file(tmp_path / name, {"a.csv": b"id,label\n"})
-    (tmp_path / "more.csv.gz").write_bytes(gzip.compress(b"3"))
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(b"a")
     zip_file(tmp_path / "images" / "stray.zip", IMAGES)  # folders of images hold no archives

@@ -21,10 +21,11 @@ TINY = {
 }
 
 
-def tiny_run(name: str, data: Path, out: Path, **settings: object) -> tuple[Run, str]:
+def tiny_run(name: str, data: Path, out: Path, no_submission: bool = False, **settings: object) -> tuple[Run, str]:
     """Run a competition's quick preset with a tiny network; return the run and what it printed."""
     said = io.StringIO()
     display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
     wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
-    run = kagglekit.run(name, data=data, out=out, settings=wanted, display=display, preset="quick", precision="fp32")
+    fixed = {"preset": "quick", "precision": "fp32", "no_submission": no_submission}
+    run = kagglekit.run(name, data=data, out=out, settings=wanted, display=display, **fixed)
     return run, said.getvalue()

@@ -115,9 +115,10 @@ def without_a_row(data: Path) -> None:
     (data / "labels.csv").write_text("\n".join(lines[:-2]) + "\n")
 
 
-def twice(data: Path) -> None:
+def two_labels(data: Path) -> None:
     lines = (data / "labels.csv").read_text().splitlines()
-    (data / "labels.csv").write_text("\n".join([*lines, lines[1]]) + "\n")
+    first, other = lines[1].partition(",")[0], lines[2].partition(",")[2]
+    (data / "labels.csv").write_text("\n".join([*lines, f"{first},{other}"]) + "\n")
 
 
 def without_an_image(data: Path) -> None:
@@ -183,7 +184,7 @@ def one_image_a_class(data: Path) -> None:
 
 BAD = {
     without_a_row: r"labels.csv has no row for images in \S+train: 0000000e.jpg, 0000000f.jpg\nhint: its rows name",
-    twice: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
+    two_labels: r"1 problem:\n  - ids of more than one labelled image: 00000000\n",
     without_an_image: r"1 problem:\n  - missing files: \S+00000001.jpg\n",
     folder_for_a_file: r"labels.csv is a folder, not a file",
     folder_for_an_image: r"missing files: \S+00000001.jpg\n",

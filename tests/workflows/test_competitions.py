@@ -231,11 +231,13 @@ def test_a_failed_run_keeps_what_it_had_and_says_where(runs, tmp_path):
     assert [row["stage"] for row in Run(folder).log()][:2] == ["head", "head-augmented"]
 
 
-def test_a_competition_without_test_images_scores_valid_only(tmp_path):
+def test_without_test_images_a_run_is_refused_unless_no_submission_is_wanted(tmp_path):
     data = tmp_path / "data"
     WRITERS["dog-breed"](data)
     shutil.rmtree(data / "test")
-    run, said = tiny_run("dog-breed", data, tmp_path / "out")
+    with pytest.raises(UserError, match=r"no test images, so no submission could be written, but sample"):
+        tiny_run("dog-breed", data, tmp_path / "out")
+    run, said = tiny_run("dog-breed", data, tmp_path / "out", no_submission=True)
     assert "no test images: no submission is written" in said
     assert not run.submission.exists()
     assert run.info().scores

@@ -70,7 +70,15 @@ def test_images_that_the_metric_cannot_score_are_refused_before_anything_is_trai
     if not folds:
         draw(data / "valid" / "ant" / "1.jpg", 0)
     call = "labels_from_folders(data / 'train', valid=data / 'valid')"
-    done = ask("run", write_plugin(tmp_path, facts="metric='roc_auc'", call=call), "--data", "d", *TINY, *folds)
+    done = ask(
+        "run",
+        write_plugin(tmp_path, facts="metric='roc_auc'", call=call),
+        "--data",
+        "d",
+        *TINY,
+        *folds,
+        "--no-submission",
+    )
     assert done.exit_code == 1
     whose = "the images that fold [123] holds out" if folds else "the valid images"
     assert re.search(f"error: {whose}: roc_auc needs images of two classes", done.output)

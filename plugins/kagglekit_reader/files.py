@@ -1,4 +1,4 @@
-"""Read image files: JPEG by libjpeg-turbo through OpenCV, all others by Pillow, and by OpenCV what Pillow cannot."""
+"""Decode image files: JPEG by libjpeg-turbo through OpenCV, all others by Pillow, and by OpenCV what Pillow cannot."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from kagglekit import PixelRange, check_pixels, hookimpl, open_image, range_of, reading_image, to_8_bits
+from kagglekit import PixelRange, check_pixels, open_image, range_of, to_8_bits
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
@@ -24,30 +22,26 @@ _NOWHERE = logging.NullHandler()
 _WORDS = PixelRange(0, 65535)
 
 
-@hookimpl
-def kagglekit_read_image(path: Path) -> NDArray[np.number]:
-    """Decode all pixels of a file, upright: RGB of 8 bits; more bits, signed and floating-point numbers as they are.
+def decoded(data: bytes) -> NDArray[np.number]:
+    """Decode all pixels of an image file's bytes, upright: RGB of 8 bits; other numbers as they are.
 
     Transparent pixels are blended with white, an animation gives its first frame. A TIFF may have any number of bands.
 
     Raises:
-        UnreadableImage: The file is damaged, of an unknown kind, or has too many pixels.
-        OSError: The system cannot read it.
+        ValueError: It is damaged, of an unknown kind, or has too many pixels. Libraries raise other exceptions, too.
     """
     from PIL import UnidentifiedImageError
 
-    with reading_image(path):
-        data = path.read_bytes()
-        if not data:
-            raise ValueError("the file is empty")
-        try:
-            image = open_image(BytesIO(data))  # reads only the header
-        except UnidentifiedImageError:
-            return _unknown_to_pillow(data)
-        with image:
-            jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
-            pixels = _by_libjpeg(data) if jpeg else None
-            return _by_pillow(image, data) if pixels is None else pixels
+    if not data:
+        raise ValueError("the file is empty")
+    try:
+        image = open_image(BytesIO(data))  # reads only the header
+    except UnidentifiedImageError:
+        return _unknown_to_pillow(data)
+    with image:
+        jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
+        pixels = _by_libjpeg(data) if jpeg else None
+        return _by_pillow(image, data) if pixels is None else pixels
 
 
 @cache

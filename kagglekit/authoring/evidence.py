@@ -1,0 +1,126 @@
+"""Compare a plugin's image table with the files of its data folder: rows and labels explained, images unused."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kagglekit.authoring.detect.asked import Asked, plain
+from kagglekit.authoring.detect.label_column import Target, find_target
+from kagglekit.authoring.detect.named_images import Images, for_train, name_images
+from kagglekit.authoring.detect.sources import Source, read_sources
+from kagglekit.data.listing import folders_below, image_names, suffix_of
+from kagglekit.system.errors import listing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.authoring.findings import Status
+    from kagglekit.data.sample import Sample
+
+LEAST_SHARE = 0.99  # of the labels that a column must agree with
+LEAST_NAMED = 0.5  # of the labelled images that a file must name to be compared
+
+
+class Evidence(NamedTuple):
+    """A fact about table and data: its status, a sentence, and what to do."""
+
+    status: Status
+    what: str
+    fix: str = ""
+
+
+def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: bool) -> Iterator[Evidence]:
+    """Yield what speaks for and against a table.
+
+    Args:
+        table: A checked image table.
+        data: The data folder.
+        sample: The sample submission.
+        own_form: The plugin writes the submission itself, so that its classes may be others than the sample's.
+    """
+    if sample:
+        yield _of_sample(table, sample)
+    images = Images({_below(folder, data): names for folder in folders_below(data) if (names := image_names(folder))})
+    paths = table["path"].map(lambda path: Path(os.path.relpath(path, data)).as_posix())
+    labels = dict(zip(paths[table["split"] != "test"], table.loc[table["split"] != "test", "label"], strict=True))
+    asked = Asked(sample.file, sample.rows) if sample else None
+    for source in read_sources(data)[0]:
+        yield from _of_source(source, images, labels, asked, own_form)
+    yield _of_images(images, set(paths))
+
+
+def _below(folder: Path, data: Path) -> str:
+    return "" if folder == data else folder.relative_to(data).as_posix()
+
+
+def _of_sample(table: pd.DataFrame, sample: Sample) -> Evidence:
+    ids = set(table.loc[table["split"] == "test", "id"].astype(str))
+    known = int(sample.rows.iloc[:, 0].isin(ids).sum())
+    status: Status = "ok" if known == len(sample.rows) else "note"
+    fix = "" if status == "ok" else "return the ids as they are written there"
+    return Evidence(status, f"{known:,} of {len(sample.rows):,} rows of {sample.file.name} are test images", fix)
+
+
+def _of_source(
+    source: Source, images: Images, labels: dict[str, str], asked: Asked | None, own_form: bool
+) -> Iterator[Evidence]:
+    """Compare the labels with a file that names labelled images."""
+    found = [(str(name), name_images(source.rows[name], images, for_train)) for name in source.rows.columns]
+    named = [(name, each.paths) for name, each in found if each is not None]
+    if not named:
+        return
+    column, paths = max(named, key=lambda pair: len(set(pair[1].values()) & labels.keys()))
+    files = source.rows[column].map(paths)
+    known = files.map(labels)
+    rows = source.rows[known.notna()]
+    truth = known[known.notna()].astype(str)
+    if len(set(files) & labels.keys()) < LEAST_NAMED * len(labels):
+        return
+    agreeing = [name for name in map(str, rows.columns) if name != column and _agrees(rows[name], truth)]
+    explained = f"{len(rows):,} of {len(source.rows):,} rows of {source.name} name labelled images"
+    wanted = find_target(rows, [str(name) for name in rows.columns if name != column], set(), asked)
+    if isinstance(wanted, Target) and wanted.sure and not _is_target(rows, wanted, truth):
+        what = f"{explained}, but the labels are not those in {listing(wanted.columns)}, which the sample asks for"
+        yield Evidence(
+            "note" if own_form else "problem", what, f"take the labels from {listing(wanted.columns)} of {source.name}"
+        )
+    elif agreeing or (isinstance(wanted, Target) and _is_target(rows, wanted, truth)):
+        where = listing(agreeing, 3) if agreeing else f"the columns of 0 and 1 ({listing(_columns(wanted), 3)})"
+        yield Evidence("ok", f"{explained}; their labels are in {where}")
+    else:
+        yield Evidence("note", f"{explained}, but no column of it holds their labels", "compare labels and columns")
+
+
+def _columns(wanted: object) -> tuple[str, ...]:
+    return wanted.columns if isinstance(wanted, Target) else ()
+
+
+def _agrees(values: pd.Series[str], truth: pd.Series[str]) -> bool:
+    """Return whether a column holds the labels, in any spelling."""
+    return len(truth) > 0 and float((values.map(plain) == truth.map(plain)).mean()) >= LEAST_SHARE
+
+
+def _is_target(rows: pd.DataFrame, target: Target, truth: pd.Series[str]) -> bool:
+    """Return whether the labels are those of the target, or other names for the same classes."""
+    if len(target.columns) == 1:
+        values = rows[target.columns[0]].str.strip()
+        pairs = set(zip(values, truth, strict=True))
+        return _agrees(values, truth) or len(pairs) == values.nunique() == truth.nunique()
+    ones = [rows[name].isin(["1", "1.0"]) & (truth == name) for name in target.columns if name in set(truth)]
+    return float(sum(each.sum() for each in ones)) >= LEAST_SHARE * len(truth)
+
+
+def _of_images(images: Images, used: set[str]) -> Evidence:
+    """Count the images of the data folder that the table does not have, by folder and suffix."""
+    unused = Counter(
+        (path.rpartition("/")[0] or ".", suffix_of(path).lower()) for path in images.paths if path not in used
+    )
+    n = len(images.paths) - unused.total()
+    if not unused:
+        return Evidence("ok", f"all {n:,} images of the data folder are used")
+    counted = [f"{many:,} {suffix} in {folder}" for (folder, suffix), many in unused.most_common()]
+    return Evidence("note", f"{n:,} of {len(images.paths):,} images are used; not used: {listing(counted, 6)}")
