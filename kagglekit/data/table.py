@@ -72,7 +72,10 @@ def _check_columns(table: pd.DataFrame, data: Path) -> None:
     import pandas as pd
 
     if not isinstance(table, pd.DataFrame):
-        raise UserError(f"the labels hook returned {type(table).__name__}, not a pandas DataFrame")
+        raise UserError(
+            f"the labels hook returned {type(table).__name__}, not a pandas DataFrame",
+            "fix kagglekit_labels in the competition's plugin",
+        )
     there = [str(column) for column in table.columns]
     lacking = [column for column in COLUMNS if column not in there]
     strange = [column for column in there if column not in (*COLUMNS, *OPTIONAL, KEY)]

@@ -168,7 +168,9 @@ class Hooks:
                 error.__cause__ or error
             ) from None  # most often the file's fault, and the original exception says more
         if result is None:
-            raise UserError(f"no plugin can read the image {path}")
+            raise UserError(
+                f"no plugin can read the image {path}", "convert it to JPEG or PNG, or add a plugin that reads it"
+            )
         return result
 
     def model(self, recipe: Recipe, n_classes: int) -> nn.Module:
@@ -262,7 +264,10 @@ class Hooks:
             competition=competition, predictions=predictions, sample=sample
         )
         if result is None:
-            raise UserError(f"no plugin writes a submission for {competition.title}")
+            raise UserError(
+                f"no plugin writes a submission for {competition.title}",
+                "add kagglekit_submission to the competition's plugin",
+            )
         return result
 
     def run_start(self, run: Run, recipe: Recipe) -> None:
