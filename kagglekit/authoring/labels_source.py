@@ -144,6 +144,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield "ignore_unlabelled=True"
         if labels.conflicts:
             yield "ignore_conflicts=True"
+        if labels.missing:
+            yield "ignore_missing=True"
 
 
 def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:

@@ -17,7 +17,7 @@ from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_named
 from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
-from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images
+from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
 from kagglekit.authoring.detect.label_tables import find_tables
 from kagglekit.authoring.detect.layout import DataLayout, Labels
 from kagglekit.authoring.detect.named_images import Images
@@ -66,12 +66,15 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
 
 
 def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLayout:
-    tests = find_tests(asked, folder.sources, folder.images) if asked else None
+    name = asked.file.relative_to(folder.data).as_posix() if asked else ""
+    if asked:
+        tests = find_tests(asked, name, folder.sources, folder.images)
+    else:
+        tests = tests_listed(folder.sources, folder.images)
     if asked and tests is None:
         raise no_tests(folder.data, asked, folder.images)
     labels, notes = _labels(folder, tests, asked)
-    name = asked.file.relative_to(folder.data).as_posix() if asked else ""
-    test = test_images(tests, asked, folder.images, labels, name)
+    test = test_images(tests, folder.images, labels)
     form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
     layout = DataLayout(labels, test, form, 0, (*said, *notes))
     share = tests.named.share if tests else 1.0
@@ -109,7 +112,7 @@ def _labels(folder: _Folder, tests: Tests | None, asked: Asked | None) -> tuple[
     best = max((agreement for agreement, _ in readings), default=-1)
     if asked_for and best < 1:
         raise refused_task(folder.data, asked_for, asked)
-    if best < 0 and not any(isinstance(labels, Table) for _, labels in readings):
+    if best < 0 and not (tables.best and asked and (asked.is_placeholder() or tables.best.named_by_sample)):
         if tables.refused and _names_most(tables.refused[0], folder.images, hidden):
             raise refused_task(folder.data, tables.refused[0], asked)
         raise no_labels(folder.data, tables, folder.unread, asked, with_helpers(folder.data, folder.images.files))

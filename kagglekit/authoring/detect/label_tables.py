@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.class_folders import TEST, VALID, is_named
 from kagglekit.authoring.detect.groups import find_group
 from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
@@ -158,6 +158,8 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
         holds_tests=len(others) > len(unlabelled),
         blanks=not is_hot and bool((source.rows[target.columns[0]].str.strip() == "").any()),
         split_column=split_column,
+        missing=named.share < 1 and named.share >= 1 - SOME_SHARE,
+        named_by_sample=around.asked is not None and plain(target.columns[0]) in map(plain, around.asked.columns),
         lists_tests=bool(split_column) and bool(source.rows[split_column].str.lower().str.startswith("test").any()),
     )
 
@@ -246,7 +248,8 @@ def _notes(
     if named.share < 1:
         missing = round((1 - named.share) * listed.source.rows[listed.column].nunique())
         where = named.folders[0] or "the folder"
-        yield f"about {missing:,} of the {len(listed.source.rows):,} images in {name} are not in {where}"
+        left_out = " and are left out" if named.share >= 1 - SOME_SHARE else ""
+        yield f"about {missing:,} of the {len(listed.source.rows):,} images in {name} are not in {where}{left_out}"
     if empty := int((labels == "").sum()):
         yield f"{empty:,} rows of {name} have no label"
     if several:
