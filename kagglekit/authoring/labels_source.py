@@ -15,12 +15,12 @@ def labels_source(layout: DataLayout) -> Iterator[str]:
     call = _call(reader(layout.labels), _arguments(layout))
     parts = ["table"]
     more = [*_valid_lines(layout.labels), *_test_lines(layout)]
-    spelling = list(_spelling_lines(layout))
-    if not (more or spelling):
+    changes = [*_spelling_lines(layout), *_group_lines(layout.labels)]
+    if not (more or changes):
         yield f"return {call}"
         return
     yield f"table = {call}"
-    yield from spelling
+    yield from changes
     for name, lines in more:
         yield from lines
         parts.append(name)
@@ -80,6 +80,14 @@ def _spelling_lines(layout: DataLayout) -> Iterator[str]:
     yield from (f"    {literal(ours)}: {literal(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels))
     yield "}"
     yield 'table["label"] = table["label"].replace(spelling)'
+
+
+def _group_lines(labels: Labels) -> Iterator[str]:
+    """Yield the line that takes the groups from the ids."""
+    if isinstance(labels, Table) and labels.group and labels.group.pattern:
+        yield "# both sides of one person stay together in train or in valid"
+        pattern = labels.group.pattern.removesuffix("$")
+        yield f'table["group"] = table["id"].str.extract(r"(?i){pattern}(?:\\.|$)", expand=False)'
 
 
 def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
@@ -155,7 +163,7 @@ def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
         yield f"label_columns={list_literal(labels.one_hot)}"
     else:
         yield f"label_column={literal(labels.label_column)}"
-    if labels.group:
+    if labels.group and not labels.group.pattern:
         yield f"group_column={literal(labels.group.column)}"
 
 

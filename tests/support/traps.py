@@ -271,6 +271,16 @@ def a_row_without_an_image(data: Path) -> Truth:
     return {f"train/{i}.jpg": leaf(i) for i in range(60)}
 
 
+def eyes(data: Path) -> Truth:
+    """The left and the right eye of one person."""
+    names = [f"{i // 2}_{('left', 'right')[i % 2]}" for i in range(N)]
+    pictures(data, [f"train/{name}.jpeg" for name in names])
+    pictures(data, [f"test/{t}_left.jpeg" for t in TESTS])
+    table(data, "trainLabels.csv", ("image", "level"), [(name, str(i % 3)) for i, name in enumerate(names)])
+    table(data, "sampleSubmission.csv", ("image", "level"), [(f"{t}_left", "0") for t in TESTS])
+    return {f"train/{name}.jpeg": str(i % 3) for i, name in enumerate(names)}
+
+
 def boxes(data: Path) -> Truth:
     """Class folders, and JSON files of boxes that name no class."""
     truth = {f"train/{leaf(i)}/{i}.jpg": leaf(i) for i in range(N)}
@@ -285,6 +295,7 @@ def boxes(data: Path) -> Truth:
 TRAPS: list[Callable[[Path], Truth]] = [
     one_hot, flags_beside_the_label, coco, numbers_for_ids, mapping, drivers, chains, individuals, two_stages, unscored,
     all_in_a_folder, a_benchmark, a_zipped_sample, labels_spelt_thrice, features, same_numbers, rows_for_all,
-    repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes, a_row_without_an_image,
+    repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes,
+    a_row_without_an_image, eyes,
 ]  # fmt: skip
-GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id"}
+GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id", eyes: "group"}

@@ -11,6 +11,7 @@ from kagglekit.data.image_lookup import ImageLookup
 from kagglekit.data.listing import stem_of, suffix_of
 
 LEAST_SHARE = 0.5  # of a column's values that must be names of images
+PROBED = 200  # values of a column that are looked up first
 MOST_FOLDERS = 6  # that are named one by one
 
 
@@ -84,6 +85,9 @@ def name_images(values: Iterable[str], images: Images, suits: Callable[[str], in
         None if less than half of the values name images.
     """
     names = list(dict.fromkeys(value for value in values if value))
+    some = names[:: -(-len(names) // PROBED)] if names else []
+    if 4 * sum(map(bool, images.find_all(some))) < len(some):  # most columns name no images at all
+        return None
     found = {name: paths for name, paths in zip(names, images.find_all(names), strict=True) if paths}
     if not found or len(found) < LEAST_SHARE * len(names):
         return None

@@ -55,7 +55,8 @@ def _labels_notes(labels: Labels) -> list[str]:
     parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
     several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
     if isinstance(labels, Table) and labels.group:
-        notes.append(f"{labels.group.why}: images of one {labels.group.column!r} stay together in train or in valid")
+        one = "pair" if labels.group.pattern else repr(labels.group.column)
+        notes.append(f"{labels.group.why}: images of one {one} stay together in train or in valid")
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? Only one label for each image is supported")
     return notes

@@ -35,7 +35,8 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
     predictions = make_predictions(tests["id"], classes, drawn)
     facts = hooks.competition()
     check_submission(hooks.submission(facts, predictions, found.rows), found.rows, predictions, facts)
-    assert (f'group_column="{GROUPS[write]}"' in text) if write in GROUPS else ("group" not in table)
+    assert ("group" in table) == (write in GROUPS)
+    assert write not in GROUPS or f'"{GROUPS[write]}"' in text
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,11 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
 def test_valid_images_that_are_given_are_used(tmp_path: Path, write: Callable[[Path], Truth]) -> None:
     hooks = begun(tmp_path, write)[1]
     assert hooks.labels(tmp_path / "data")["split"].value_counts().to_dict() == {"train": 9, "valid": 3, "test": 4}
+
+
+def test_both_eyes_of_a_person_are_one_group(tmp_path: Path) -> None:
+    layout, hooks, text = begun(tmp_path, traps.eyes)
+    table = hooks.labels(tmp_path / "data")
+    assert table.loc[table["split"] == "train", "group"].tolist() == [str(i // 2) for i in range(12)]
+    assert "12 ids end in left or right: 6 pairs" in text.replace("\n# ", " ")
+    assert any("images of one pair stay together" in note for note in layout.notes)
