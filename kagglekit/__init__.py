@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from kagglekit.api import run as run
     from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
+    from kagglekit.containers.opening import read_member as read_member
     from kagglekit.data.archive.cached import unpacked as unpacked
     from kagglekit.data.json_file import read_json as read_json
     from kagglekit.data.labels import labels_from_folders as labels_from_folders
     from kagglekit.data.labels import labels_from_list as labels_from_list
     from kagglekit.data.labels import labels_from_names as labels_from_names
     from kagglekit.data.labels import unlabelled_images as unlabelled_images
+    from kagglekit.data.labels_containers import labels_from_containers as labels_from_containers
+    from kagglekit.data.labels_containers import members as members
+    from kagglekit.data.labels_containers import unlabelled_members as unlabelled_members
     from kagglekit.data.labels_mat import labels_from_mat as labels_from_mat
     from kagglekit.data.labels_table import labels_from_csv as labels_from_csv
     from kagglekit.data.labels_table import labels_from_json as labels_from_json
@@ -29,7 +33,6 @@ if TYPE_CHECKING:
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
     from kagglekit.images.opening import UnreadableImage as UnreadableImage
-    from kagglekit.images.opening import check_pixels as check_pixels
     from kagglekit.images.opening import open_image as open_image
     from kagglekit.images.opening import reading_image as reading_image
     from kagglekit.images.pixel_range import PixelRange as PixelRange
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
     from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
     from kagglekit.system.errors import listing as listing
+    from kagglekit.system.members import member_of as member_of
+    from kagglekit.system.pixel_limit import check_pixels as check_pixels
     from kagglekit.types.competition import Competition as Competition
     from kagglekit.types.competition import Provides as Provides
     from kagglekit.types.competition import RemoteFile as RemoteFile
@@ -72,12 +77,16 @@ _HOMES = {
     "run": "api",
     "check_finite": "compute.finite",
     "round_sizes": "compute.network",
+    "read_member": "containers.opening",
     "unpacked": "data.archive.cached",
     "read_json": "data.json_file",
     "labels_from_csv": "data.labels_table",
     "labels_from_folders": "data.labels",
     "labels_from_json": "data.labels_table",
     "labels_from_list": "data.labels",
+    "labels_from_containers": "data.labels_containers",
+    "members": "data.labels_containers",
+    "unlabelled_members": "data.labels_containers",
     "labels_from_mat": "data.labels_mat",
     "labels_from_names": "data.labels",
     "unlabelled_images": "data.labels",
@@ -85,7 +94,6 @@ _HOMES = {
     "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",
     "UnreadableImage": "images.opening",
-    "check_pixels": "images.opening",
     "open_image": "images.opening",
     "reading_image": "images.opening",
     "PixelRange": "images.pixel_range",
@@ -97,6 +105,8 @@ _HOMES = {
     "UsageError": "system.errors",
     "UserError": "system.errors",
     "listing": "system.errors",
+    "member_of": "system.members",
+    "check_pixels": "system.pixel_limit",
     "Competition": "types.competition",
     "Provides": "types.competition",
     "RemoteFile": "types.competition",

@@ -22,7 +22,7 @@ ORDER = """
     training planning kaggle eda
     data images report
     hooks
-    compute runs
+    compute runs containers
     types
     system
     _version

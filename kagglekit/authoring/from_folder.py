@@ -41,7 +41,7 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
             display.report(f"{argument} is the installed plugin; the folder of this name is ./{argument}")
         return argument, data
     if data:
-        raise UsageError(f"{argument} is the data folder; --data gives another one", "give one of the two")
+        raise UsageError(f"{argument} is the data folder; --data names a different folder", "use one or the other")
     return str(_plugin_for(folder.absolute(), display)), folder
 
 
@@ -58,7 +58,7 @@ def _plugin_for(folder: Path, display: Display) -> Path:
     write_text(file, text)
     display.report(f"recognised in {folder}: {summary(layout)}")
     if name in competition_names():
-        display.report(f"this is the folder; the plugin of this name is {name}, without a slash")
+        display.report(f"reading the folder {name}/; for the plugin of that name, leave out the slash")
     for note in layout.notes:
         display.warn(f"check: {note}")
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")

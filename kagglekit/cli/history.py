@@ -71,8 +71,8 @@ def _listed(which: str, out: Path, display: Display) -> list[Entry]:
     except UserError as error:
         there = ", ".join(sorted({entry.competition for entry in entries})) or "none"
         raise UserError(
-            f"{which!r} is neither a run nor a competition with runs in {out.resolve()} (competitions: {there})",
-            error.what,
+            f"{which!r} is not a run or a competition with runs in {out.resolve()} ({error.what})",
+            f"competitions with runs: {there}; list all runs: kagglekit history",
         ) from None
 
 
@@ -82,7 +82,7 @@ def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display
 
     unknown = sorted({entry.metric for entry in entries if greater_is_better(entry.metric) is None})
     if sort in SCORES and unknown:
-        display.warn(f"unknown whether a greater {', '.join(unknown)} is better: sorting the largest first")
+        display.warn(f"cannot tell whether a greater {', '.join(unknown)} is better: sorting the largest first")
     ordered = sort_entries(entries, sort)
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in ordered], indent=1))

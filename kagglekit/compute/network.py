@@ -209,7 +209,7 @@ def _check_same(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) ->
             unknown
         )
         raise UserError(
-            f"the weights {path} are of another network: {'; '.join(parts)}",
+            f"the weights {path} belong to a different network: {'; '.join(parts)}",
             "use the recipe (arch, head) of their training",
         )
     other = [
@@ -219,6 +219,6 @@ def _check_same(own: dict[str, Tensor], found: dict[str, Tensor], path: Path) ->
     ]
     if other:
         raise UserError(
-            f"the weights {path} have other shapes: {listing(other, 2)}",
+            f"the weights {path} have different shapes: {listing(other, 2)}",
             "use the recipe (arch, head, classes, image size) of their training",
         )

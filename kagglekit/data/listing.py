@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.members import is_there
 from kagglekit.system.printable import printable, shortened
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")
@@ -18,7 +19,8 @@ _JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
 _NETPBM = (".ppm", ".pgm", ".pbm", ".pnm")
 _OTHERS = (".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".avif", ".avifs")
 _RARE = (".tga", ".pcx", ".sgi", ".dds", ".qoi", ".ras")
-IMAGE_SUFFIXES = frozenset({*_JPEG, *_OTHERS, *_JPEG_2000, *_NETPBM, *_RARE})
+MEDICAL_SUFFIXES = (".dcm", ".dicom")
+IMAGE_SUFFIXES = frozenset({*_JPEG, *_OTHERS, *_JPEG_2000, *_NETPBM, *_RARE, *MEDICAL_SUFFIXES})
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # written by file managers
 DEEPEST = 100  # levels of folders below the one that is listed
 
@@ -187,7 +189,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if not path.exists():
+        if not path.exists() and not is_there(path):
             raise UserError(f"there is no file or folder {path}")
         found = [path / name for name in images_below(path)] if path.is_dir() else [path]
         if not found:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 SOURCE = ".kagglekit-source.json"  # names the folder that links stand for
-LEVELS = 2  # of folders below a data folder in which archives are looked for
+LEVELS = 1  # of folders below a data folder in which archives are looked for: there may be 15,000 class folders
 _ROOT = re.compile("train|test|valid|image", re.IGNORECASE)  # how folders of a whole data set are called
 
 
@@ -49,7 +49,7 @@ def see_through(data: Path, display: Display | None = None, limit: int | None = 
     """
     if not data.is_dir() or (data / MARKER).is_file() or (data / SOURCE).is_file():
         return data
-    archives = [archive for archive in grouped(_packed_files(data)) if not _is_beside(archive)]
+    archives = [archive for archive in grouped(_packed_files(data.absolute())) if not _is_beside(archive)]
     if all(_is_read_as_it_is(archive.first.name) for archive in archives):
         return data
     contents = {archive: unpacked(archive.first, display, limit) for archive in archives}
@@ -65,7 +65,7 @@ def source_of(data: Path) -> Path:
 
 
 def _packed_files(data: Path) -> list[Path]:
-    """Return the archives in a folder and somewhat below, in order; folders of images hold none."""
+    """Return the archives in a folder and in its folders, in order; folders of images hold none."""
     found: list[Path] = []
     waiting = [(data, 0)]
     while waiting:
@@ -154,8 +154,13 @@ def _links(data: Path, contents: Mapping[Packed, Path], display: Display | None)
 
 
 def _data_set(content: Path) -> list[Path]:
-    """Return what an archive holds if that is a whole data set, with labels or with folders for train and test."""
+    """Return what an archive holds if that is a whole data set, with labels or with folders for train and test.
+
+    It may lie in a folder of another name.
+    """
     entries = [entry for entry in content.iterdir() if not is_hidden(entry.name)]
+    while len(entries) == 1 and entries[0].is_dir() and not _ROOT.match(entries[0].name):
+        entries = [entry for entry in entries[0].iterdir() if not is_hidden(entry.name)]
     known = [e for e in entries if (is_table(e.name) and e.is_file()) or (_ROOT.match(e.name) and e.is_dir())]
     return entries if known else []
 

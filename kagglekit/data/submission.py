@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SAMPLE = "sample_submission.csv"
 NEED_PROBABILITIES = ("log_loss", "roc_auc")
+FIX_HOOK = "fix kagglekit_submission in the competition's plugin"
+FIX_FILE = "fix the file: its rows must be like those of the sample submission"
 ROWS_AT_ONCE = 4096  # a block of Python floats takes about 15 MB with 120 classes
 
 
@@ -47,14 +49,14 @@ def check_submission(
     """
     whose = f"the submission to {competition.title}"
     if sample is not None and list(rows.columns) != list(sample.columns):
-        raise UserError(f"{whose} has other columns than {name}: {_difference_of_columns(rows, sample)}")
+        raise UserError(f"{whose} differs in its columns from {name}: {_difference_of_columns(rows, sample)}", FIX_HOOK)
     ids = rows.iloc[:, 0].astype("str")
     if not ids.is_unique:
-        raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
+        raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}", FIX_HOOK)
     if sample is not None:
         _check_order(ids, sample.iloc[:, 0], whose, name)
     if differences := difference(ids, predictions.index):
-        raise UserError(f"{whose} has other ids than the test predictions: {differences}")
+        raise UserError(f"{whose} differs in its ids from the test predictions: {differences}", FIX_HOOK)
     _check_values(rows, list(predictions.columns), whose)
 
 
@@ -86,12 +88,12 @@ def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE) -> int:
     """
     rows = read_csv(file, f"it must be a CSV file like {name}")
     if list(rows.columns) != list(sample.columns):
-        raise UserError(f"{file} has other columns than {name}: {_difference_of_columns(rows, sample)}")
+        raise UserError(f"{file} differs in its columns from {name}: {_difference_of_columns(rows, sample)}", FIX_FILE)
     ids = rows.iloc[:, 0]
     if not ids.is_unique:
-        raise UserError(f"{file} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}")
+        raise UserError(f"{file} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}", FIX_FILE)
     if differences := difference(ids, sample.iloc[:, 0]):
-        raise UserError(f"{file} has other ids than {name}: {differences}")
+        raise UserError(f"{file} differs in its ids from {name}: {differences}", FIX_FILE)
     for column in rows.columns[1:]:
         _check_like_sample(rows[column], sample[column], ids, f"{file} has in {column!r}")
     return len(rows)
@@ -101,24 +103,24 @@ def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.S
     """Check that no value is blank, and that a column of numbers in the sample has finite numbers."""
     wrong = values.str.strip() == ""
     if wrong.any():
-        raise UserError(f"{what} no value for ids {listing(list(ids[wrong]))}")
+        raise UserError(f"{what} no value for ids {listing(list(ids[wrong]))}", FIX_FILE)
     if pd.to_numeric(sample, errors="coerce").notna().all():
         wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce"))
         if wrong.any():
-            raise UserError(f"{what} no finite number for ids {listing(list(ids[wrong]))}")
+            raise UserError(f"{what} non-finite values for ids {listing(list(ids[wrong]))}", FIX_FILE)
 
 
 def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str, name: str) -> None:
     if differences := difference(ids, wanted):
         raise UserError(
-            f"{whose} has other ids than {name}: {differences}",
+            f"{whose} differs in its ids from {name}: {differences}",
             "write the ids as they are there: compare suffixes and leading zeros",
         )
     moved = np.flatnonzero(ids.to_numpy() != wanted.to_numpy())
     if len(moved):
         found, right = ids.iloc[moved[0]], wanted.iloc[moved[0]]
         where = f"row {moved[0] + 1} is {found}, not {right}"
-        raise UserError(f"{whose} is not in the order of {name}: {where}")
+        raise UserError(f"{whose} is not in the order of {name}: {where}", FIX_HOOK)
 
 
 def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:
@@ -129,14 +131,14 @@ def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:
     for name in values.columns.difference(numeric.columns):
         blank = values[name].isna() | (values[name].astype("str").str.strip() == "")
         if blank.any():
-            raise UserError(f"{whose} has no value in {name!r} for ids {listing(list(values.index[blank]))}")
+            raise UserError(f"{whose} has no value in {name!r} for ids {listing(list(values.index[blank]))}", FIX_HOOK)
 
 
 def _numbers(values: pd.DataFrame, whose: str) -> NDArray[np.floating]:
     try:
         return values.to_numpy() if (values.dtypes == np.float32).all() else values.to_numpy(dtype=np.float64)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{whose} has values that are no numbers in columns of classes: {error}") from error
+        raise UserError(f"{whose} has non-numeric values in class columns: {error}", FIX_HOOK) from error
 
 
 def clip_predictions(table: pd.DataFrame, clip: float) -> pd.DataFrame:

@@ -12,8 +12,9 @@ import numpy as np
 from kagglekit.data.listing import check_unicode, is_unicode
 from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.members import members_of
 from kagglekit.system.printable import printable
-from kagglekit.types.image_table import COLUMNS, OPTIONAL, SPLITS
+from kagglekit.types.image_table import COLUMNS, KEY, OPTIONAL, SPLITS, with_joined_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +39,7 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
     import pandas as pd
 
     _check_columns(table, data)
+    table = with_joined_keys(table)
     checked = table.reset_index(drop=True).astype(object)
     for column in ("id", "label"):
         known = zip(checked[column], checked[column].notna(), strict=True)
@@ -51,7 +53,7 @@ def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "fix the data folder, or the labels hook of the competition's plugin",
         )
-    return checked, [*_warnings(checked), *describe_unused(checked, data)]
+    return checked, [*_warnings(checked), *describe_unused(_by_file(checked), data)]
 
 
 def _check_unicode(table: pd.DataFrame, data: Path) -> None:
@@ -69,10 +71,13 @@ def _check_columns(table: pd.DataFrame, data: Path) -> None:
     import pandas as pd
 
     if not isinstance(table, pd.DataFrame):
-        raise UserError(f"the labels hook returned {type(table).__name__}, not a pandas DataFrame")
+        raise UserError(
+            f"the labels hook returned {type(table).__name__}, not a pandas DataFrame",
+            "fix kagglekit_labels in the competition's plugin",
+        )
     there = [str(column) for column in table.columns]
     lacking = [column for column in COLUMNS if column not in there]
-    strange = [column for column in there if column not in COLUMNS + OPTIONAL]
+    strange = [column for column in there if column not in (*COLUMNS, *OPTIONAL, KEY)]
     if lacking or strange or len(set(there)) < len(there):
         raise UserError(
             f"the image table has the columns {', '.join(there) or 'none'}",
@@ -130,15 +135,25 @@ def _duplicates(table: pd.DataFrame) -> list[str]:
 
 
 def _missing_files(table: pd.DataFrame) -> list[str]:
-    """Check that all files exist by reading each of their folders once."""
+    """Check that all files exist by reading each of their folders once; of a member, its file."""
     paths = table["path"].dropna().tolist()
     there: set[str] = set()
     for folder in {path.rpartition(os.sep)[0] for path in paths}:
         with suppress(OSError), os.scandir(folder) as entries:
             there.update(f"{folder}{os.sep}{entry.name}" for entry in entries if entry.is_file())
     # A file system may know a file by another spelling of its name, so check the rest one by one.
-    missing = [path for path in paths if path not in there and not Path(path).is_file()]
+    rest = [path for path in paths if path not in there]
+    inside = zip(rest, members_of(rest), strict=True)
+    missing = [path for path, member in inside if member is None and not Path(path).is_file()]
     return _problem("missing files", missing)
+
+
+def _by_file(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the files of members in their place."""
+    paths = table["path"].tolist()
+    return table.assign(
+        path=[each.container if each else path for path, each in zip(paths, members_of(paths), strict=True)]
+    )
 
 
 def _warnings(table: pd.DataFrame) -> Iterator[str]:

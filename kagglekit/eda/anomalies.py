@@ -59,7 +59,7 @@ def warn_of_blank(paths: Sequence[str], hooks: Hooks, display: Display) -> None:
             if len(some) == len(paths)
             else (f"{len(blank):,} of {len(some):,} images checked (there are {len(paths):,})")
         )
-        display.warn(f"{of} hold nearly one value, such as black: {_few(blank)}")
+        display.warn(f"{of} are nearly uniform (for example black): {_few(blank)}")
 
 
 def _blank(paths: Sequence[str], hooks: Hooks) -> Iterator[bool]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from kagglekit.containers.container import needs
+from kagglekit.containers.opening import read_member
+from kagglekit.data.listing import MEDICAL_SUFFIXES, suffix_of
 from kagglekit.images.opening import UnreadableImage, open_image, reading_image
+from kagglekit.system.members import member_of
 from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
@@ -49,12 +54,35 @@ def read_header(path: str) -> Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
         try:
-            with reading_image(Path(path)), open_image(Path(path)) as image:
-                return Header(*image.size, image.format or "unknown", path)
+            with reading_image(Path(path)):
+                return _header(path)
         except UnreadableImage as error:
             raise ValueError(printable(error.why)) from error
         except OSError as error:
             raise ValueError(printable(error.strerror or str(error))) from error
+
+
+def _header(path: str) -> Header:
+    member = member_of(Path(path))
+    value = read_member(member) if member else None
+    if value is not None and not isinstance(value, bytes):
+        height, width = value.shape[1:] if value.ndim == 3 and value.shape[2] > value.shape[0] else value.shape[:2]
+        return Header(width, height, "numbers", path)
+    if suffix_of(path).lower() in MEDICAL_SUFFIXES:
+        return _dicom_header(path)
+    with open_image(Path(path) if value is None else BytesIO(value)) as image:
+        return Header(*image.size, image.format or "unknown", path)
+
+
+def _dicom_header(path: str) -> Header:
+    try:
+        import pydicom
+    except ModuleNotFoundError as error:
+        raise needs("medical", Path(path), "pydicom") from error
+    read = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["Rows", "Columns"])
+    if not read.get("Rows") or not read.get("Columns"):
+        raise ValueError("no DICOM file, or without an image")
+    return Header(int(read.Columns), int(read.Rows), "DICOM", path)
 
 
 def read_headers(paths: Sequence[str], display: Display) -> tuple[list[Header], list[tuple[str, str]]]:

@@ -10,6 +10,7 @@ from kagglekit.hooks.failures import defined_at, one_line, plugin_failure
 from kagglekit.hooks.specs import HOOKS
 from kagglekit.hooks.validation import check_layer_groups, check_returned
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
+from kagglekit.types.image_table import with_joined_keys
 from kagglekit.types.presets import features_recipe
 
 if TYPE_CHECKING:
@@ -108,13 +109,13 @@ class Hooks:
         return result
 
     def labels(self, data: Path) -> pd.DataFrame:
-        """Return the image table of a data folder; the caller checks it."""
+        """Return the image table of a data folder, keys joined to paths; the caller checks it."""
         result: pd.DataFrame | None = self._relay.kagglekit_labels(data=data)
         if result is None:
             raise UserError(
                 f"no plugin labels the images of {data}", "add kagglekit_labels(data) to the competition's plugin"
             )
-        return result
+        return with_joined_keys(result) if "path" in result else result
 
     def recipe(self, preset: str) -> Recipe:
         """Return the recipe of a preset; by default ``features`` is derived from ``quick``."""
@@ -149,7 +150,9 @@ class Hooks:
                 error.__cause__ or error
             ) from None  # most often the file's fault, and the original exception says more
         if result is None:
-            raise UserError(f"no plugin can read the image {path}")
+            raise UserError(
+                f"no plugin can read the image {path}", "convert it to JPEG or PNG, or add a plugin that reads it"
+            )
         return result
 
     def model(self, recipe: Recipe, n_classes: int) -> nn.Module:
@@ -242,7 +245,10 @@ class Hooks:
             competition=competition, predictions=predictions, sample=sample
         )
         if result is None:
-            raise UserError(f"no plugin writes a submission for {competition.title}")
+            raise UserError(
+                f"no plugin writes a submission for {competition.title}",
+                "add kagglekit_submission to the competition's plugin",
+            )
         return result
 
     def run_start(self, run: Run, recipe: Recipe) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kagglekit.system.damage import reason
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.errors import UserError
+from kagglekit.system.pixel_limit import check_pixels
+from kagglekit.system.printable import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-LIMIT = "KAGGLEKIT_MAX_PIXELS"
-MAX_PIXELS = 178_956_970  # where Pillow refuses an image, too: half a gigabyte of RGB
 _opening = threading.Lock()
+_LONGEST = 120  # letters of a library's message: some have a whole traceback
 _NOWHERE = logging.NullHandler()
 
 
@@ -84,40 +84,6 @@ def open_image(source: Path | BinaryIO) -> Image.Image:
     return image
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Check an image's size, px, before it is decoded.
-
-    Raises:
-        ValueError: It has more pixels than `max_pixels`, or none.
-    """
-    n, most = width * height, max_pixels()
-    if not n:
-        raise ValueError("it has no pixels")
-    if n > most:
-        from kagglekit.system.console import amount
-
-        raise ValueError(
-            f"{width} x {height} px are {n / 1e6:,.0f} million, more than the limit of {most / 1e6:,.0f} million "
-            f"(set {LIMIT}={n} to read it; decoding needs {amount(3 * n)} or more)"
-        )
-
-
-def max_pixels() -> int:
-    """Return the most pixels that an image may have: `MAX_PIXELS`, or the variable KAGGLEKIT_MAX_PIXELS.
-
-    Raises:
-        UsageError: The variable is not a positive whole number.
-    """
-    text = os.environ.get(LIMIT, "")
-    try:
-        most = int(text) if text else MAX_PIXELS
-    except ValueError:
-        most = 0
-    if most < 1:
-        raise UsageError(f"{LIMIT}={text} is not a number of pixels", f"for example {LIMIT}=500000000")
-    return most
-
-
 def why_unreadable(error: BaseException) -> str:
     """Return the reason for which a library, or a plugin that uses it, could not decode an image, on one line."""
     from PIL import Image, UnidentifiedImageError
@@ -130,4 +96,4 @@ def why_unreadable(error: BaseException) -> str:
         return "damaged: OpenCV cannot decode it"
     if isinstance(error, OSError | ValueError | UserError | Image.DecompressionBombError):  # Pillow's and our own words
         return reason(error)
-    return f"decoding failed ({type(error).__name__}: {reason(error)})"
+    return f"decoding failed ({type(error).__name__}: {shortened(reason(error), _LONGEST)})"

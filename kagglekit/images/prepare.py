@@ -138,7 +138,7 @@ def _warn_of_constant(stores: Iterable[ImageStore], display: Display) -> None:
     names = [store.names[row] for store in by_names.values() for row in store.constant]
     if names:
         total = sum(map(len, by_names))
-        display.warn(f"{len(names):,} of {total:,} images hold nearly one value, such as black: {listing(names, 3)}")
+        display.warn(f"{len(names):,} of {total:,} images are nearly uniform (for example black): {listing(names, 3)}")
 
 
 def require_images(images: ImageSet, to_validate: bool = True) -> None:
@@ -150,6 +150,9 @@ def require_images(images: ImageSet, to_validate: bool = True) -> None:
     seen = set(images.labels("train").tolist())
     missing = [name for number, name in enumerate(images.classes) if number not in seen]
     if missing:
-        raise UserError(f"classes without a usable training image: {listing(missing)}")
+        raise UserError(
+            f"classes without a usable training image: {listing(missing)}",
+            "fix their images, or hold out a smaller share: --set valid=0.1",
+        )
     if to_validate and not len(images.rows("valid")):
         raise UserError("no usable image is left for validation", "hold out a larger share: --set valid=0.3")

@@ -26,10 +26,10 @@ from zlib import crc32
 
 import numpy as np
 
-from kagglekit.images.opening import MAX_PIXELS, max_pixels
 from kagglekit.system.errors import UserError
 from kagglekit.system.fingerprints import fingerprints
 from kagglekit.system.paths import own_place
+from kagglekit.system.pixel_limit import MAX_PIXELS, max_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

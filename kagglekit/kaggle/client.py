@@ -218,7 +218,10 @@ class Kaggle:
                 for block in response.iter_content(1 << 16):
                     content += block
                     if len(content) > MAX_LEADERBOARD:
-                        raise UserError(f"the leaderboard of {slug} is larger than {amount(MAX_LEADERBOARD)}")
+                        raise UserError(
+                            f"the leaderboard of {slug} is larger than {amount(MAX_LEADERBOARD)}",
+                            f"see https://www.kaggle.com/c/{slug}/leaderboard",
+                        )
                 return bytes(content)
 
         return self._retried(whole, slug)

@@ -112,7 +112,7 @@ class _Transfer:
             damage = _damage(self.source, self.part)
         if damage:
             self.part.clear()
-            raise UserError(f"{self.source.name} arrived damaged twice: {damage}", "try again later; nothing is kept")
+            raise UserError(f"{self.source.name} was corrupted twice: {damage}", "try again later; nothing is kept")
 
     def _complete(self) -> None:
         """Request the missing bytes until the file is complete."""

@@ -100,7 +100,10 @@ def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
             if found.status != "pending":
                 return found
             if clock.now() - started > MAX_WAIT:
-                raise UserError(f"Kaggle has no score for {ref} after {duration(MAX_WAIT)}")
+                raise UserError(
+                    f"Kaggle has no score for {ref} after {duration(MAX_WAIT)}",
+                    f"look again later: kagglekit submit --status {ref}",
+                )
             clock.sleep(pause)
             pause = min(MAX_PAUSE, pause * 1.5)
 

@@ -121,8 +121,8 @@ def search(kaggle: Kaggle, slug: str, token: str, seconds: float = SEARCH) -> Su
 def unknown_outcome(error: UserError) -> UserError:
     """Return the error of a submission whose outcome is unknown, since a call to Kaggle failed with `error`."""
     return UserError(
-        f"unknown whether the file was submitted: Kaggle's response was lost ({error.what})",
-        "run the same command again later: it looks for the submission before it sends anything",
+        f"cannot tell whether the file was submitted: Kaggle's response was lost ({error.what})",
+        "run the same command again later: it checks before sending",
     )
 
 

@@ -81,7 +81,7 @@ def confirm(record: Run | None, limits: Limits, ask: Ask | None) -> None:
     if why and ask is None:
         raise UsageError(f"{why}, and there is no terminal to confirm it", "to submit anyway, add --yes")
     if why and ask and not ask(f"{why}: submit?"):
-        raise UserError("nothing was submitted")
+        raise UserError("nothing was submitted", "to submit, answer y or add --yes")
 
 
 def submit(package: Package, kaggle: Kaggle, ask: Ask | None, display: Display) -> Submission:
@@ -104,7 +104,7 @@ def submit(package: Package, kaggle: Kaggle, ask: Ask | None, display: Display) 
             write_entry(package.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
         except KeyboardInterrupt:
-            display.report("it may have been submitted: the same command looks for it before it sends anything")
+            display.report("it may have been submitted; run the same command again: it checks before sending")
             raise
         write_entry(package.record, {**entry, "status": "pending", "ref": ref})
     display.report(f"submitted {package.file.name} as {ref}: {package.message}")

@@ -177,7 +177,7 @@ def _of_run(competition: str, run: Run) -> Target:
 
 def _of_file(competition: str, file: Path) -> Target:
     if not file.is_file():
-        raise UserError(f"file not found: {file}")
+        raise UserError(f"there is no file {file}", "check its path")
     if file.suffix.lower() not in SUFFIXES:
         raise UserError(f"cannot submit {file}: Kaggle accepts {', '.join(SUFFIXES)}", "save it as a CSV file")
     facts = Hooks(load(competition)).competition()
@@ -200,7 +200,9 @@ def _named_run(word: str, out: Path, competition: str | None) -> Run:
     path = Path(word)
     run = Run(path.parent) if _is_own(path) else find_run(word, out, competition)
     if competition and (own := run.info().competition) != competition:
-        raise UserError(f"{run.folder} is a run of {own}, not {competition}")
+        raise UserError(
+            f"{run.folder} is a run of {own}, not {competition}", f"submit it: kagglekit submit {own} {run.name}"
+        )
     return run
 
 

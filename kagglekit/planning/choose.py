@@ -69,7 +69,7 @@ def choose_recipe(
     if competition.task != "single-label":
         raise UserError(
             f"{competition.title} is a {competition.task} task; only single-label can be trained so far",
-            f"missing for {competition.task}: {MISSING[competition.task]}",
+            f"choose a single-label competition; missing for {competition.task}: {MISSING[competition.task]}",
         )
     presets = ("auto", *PRESETS)
     if request.preset not in presets:

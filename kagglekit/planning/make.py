@@ -40,9 +40,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
     from kagglekit.data.sample import sample_for
-    from kagglekit.images.opening import max_pixels
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
+    from kagglekit.system.pixel_limit import max_pixels
 
     choice = choose(request, display.warn)
     if choice.base and not choice.base.run.final_weights.exists():
@@ -90,7 +90,7 @@ def find_data(
         return see_through(there, options.display, options.max_unpacked)
     if downloads and (competition.slug or competition.files):
         raise UserError(
-            f"no data found in {data_place(name)}, and a dry run downloads nothing",
+            f"no data in {data_place(name)}; a dry run does not download them",
             f"download them first: kagglekit download {name}, or pass their folder with --data DIR",
         )
     return hooks.download(competition, downloads or data_place(name), options)
@@ -152,6 +152,6 @@ def check_base_data(plan: Plan) -> None:
         return  # reported when its weights are read
     if plan.base.info.data_key != data_key(plan.table, plan.data, plan.classes):
         raise UserError(
-            f"{plan.base.run.folder} was trained on other images, labels or splits than those in {plan.data}",
+            f"{plan.base.run.folder} was trained on images, labels or splits that differ from those in {plan.data}",
             "pass its data with --data DIR, or leave out --from: its valid images must stay out of training",
         )

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from kagglekit.system.errors import UsageError, nearest, unknown
+from kagglekit.system.json_file import described
 from kagglekit.types.recipe import AUTO, Recipe, Stage
 
 MOST_NESTED = 20  # lists in lists; JSON's and pydantic's own limits are exceptions
@@ -140,8 +141,8 @@ def _typed(model: type[Recipe] | type[Stage], field: str, text: str, setting: st
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
-        reasons = sorted({str(line["msg"]) for line in error.errors()})
-        raise UsageError(f"{_shown(setting)}: {'; '.join(reasons).lower()}") from None
+        reasons = sorted({described(line) for line in error.errors()})
+        raise UsageError(f"{_shown(setting)}: {'; '.join(reasons)}") from None
 
 
 def _plain(text: str, setting: str) -> Any:
@@ -173,7 +174,7 @@ def _shown(setting: str) -> str:
 
 
 def _lines(error: ValidationError) -> list[str]:
-    return [f"{_where(line['loc'])}: {line['msg'].removeprefix('Value error, ')}" for line in error.errors()]
+    return [f"{_where(line['loc'])}: {described(line)}" for line in error.errors()]
 
 
 def _where(loc: tuple[int | str, ...]) -> str:

@@ -128,7 +128,7 @@ def _by_name(data: Path, ids: Sequence[str] | None) -> dict[str, Path]:
     """Match the images below folders named test..., else all, by stem, name or path."""
     pools = _pools(data)
     if not pools:
-        raise UserError(f"no images in {data}", "pass the folder of the test images: --data DIR")
+        raise UserError(f"there are no images in {data}", "pass the folder of the test images: --data DIR")
     for pool in pools:
         paths = [data / name for name in pool]
         for keys in ([p.stem for p in paths], [p.name for p in paths], pool):

@@ -21,6 +21,7 @@ from kagglekit.report import rows
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import cores
+from kagglekit.system.members import is_there
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +78,7 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
     folder = data or Path(str(run.info().data))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
-    there = {image: file for image, file in files.items() if file.is_file()}
+    there = {image: file for image, file in files.items() if is_there(file)}
     if not there:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:

@@ -14,10 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from kagglekit.runs.info import RunInfo, read_info
+from kagglekit.runs.info import RunInfo, read_info, read_known
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
+from kagglekit.system.json_file import read_model, read_object
 from kagglekit.types.recipe import Recipe
+
+DAMAGED_RECIPE = "it is damaged, or another version of kagglekit wrote it: use that version, or run again"
 
 
 class Upload(BaseModel):
@@ -152,26 +155,30 @@ class Run:
         Raises:
             UserError: There is none, or it is damaged or of another version.
         """
-        if not self.recipe_file.exists():
-            raise UserError(f"{self.folder} is not a run: it has no {self.recipe_file.name}")
-        try:
-            return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"cannot read {self.recipe_file}: {error.strerror}", "make the file readable") from error
-        except ValueError as error:  # includes pydantic's, JSON's and Unicode's errors
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(
-                f"cannot read {self.recipe_file}: {reason}",
-                "it is damaged, or written by another version of kagglekit: use that version, or run again",
-            ) from error
+        self._check_is_run()
+        return read_model(Recipe, self.recipe_file, DAMAGED_RECIPE)
 
-    def info(self) -> RunInfo:
-        """Read run.json.
+    def raw_recipe(self) -> dict[str, Any]:
+        """Read the recipe unchecked: one of an older version may no longer be valid.
 
         Raises:
-            UserError: See `kagglekit.runs.info.read_info`.
+            UserError: There is none, or it is damaged.
         """
-        return read_info(self.info_file)
+        self._check_is_run()
+        return read_object(self.recipe_file, DAMAGED_RECIPE)
+
+    def _check_is_run(self) -> None:
+        if not self.recipe_file.exists():
+            what = f"{self.folder} is not a run: it has no {self.recipe_file.name}"
+            raise UserError(what, "list your runs: kagglekit history")
+
+    def info(self) -> RunInfo:
+        """Read run.json; return no facts if the run has not begun.
+
+        Raises:
+            UserError: It is damaged, or missing although the run has begun; see `kagglekit.runs.info.read_known`.
+        """
+        return read_known(self.info_file) if self.recipe_file.exists() else read_info(self.info_file)
 
     def submissions(self) -> list[dict[str, Any]]:
         """Read the uploads to Kaggle, oldest first, from score.json; empty if there is no such file.
@@ -185,14 +192,8 @@ class Run:
         """
         if not self.score_file.exists():
             return []
-        try:
-            uploads = Uploads.model_validate_json(self.score_file.read_bytes()).submissions
-        except (ValueError, OSError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(
-                f"cannot read {self.score_file}: {reason}",
-                "restore it from a copy: without it, a submission could be sent twice",
-            ) from error
+        hint = "restore it from a copy: without it, a submission could be sent twice"
+        uploads = read_model(Uploads, self.score_file, hint).submissions
         return [upload.model_dump(exclude_unset=True) for upload in uploads]
 
     def write_submissions(self, submissions: Sequence[Mapping[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import Any
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.json_file import unreadable
 from kagglekit.types.metric import Score, greater_is_better
 from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
 
+DAMAGED = "restore it from a copy, or use the version of kagglekit that wrote it"
 CLEAR = 2.0  # a difference is significant beyond so many of its standard errors
 FACTS = (  # of run.json: what may explain a difference between two runs; the seed is in the recipe
     *("competition", "plugin", "metric", "preset", "status", "stages", "from_run", "data", "images", "versions"),
@@ -102,11 +105,9 @@ def read_entry(run: Run) -> Entry:
     Raises:
         UserError: It has no recipe, or a file cannot be read.
     """
-    recipe, info, submissions = _read(run)
-    try:
-        return _entry(run, recipe, info, submissions)
-    except _BROKEN as error:
-        raise _unreadable(run, error) from error
+    recipe, info, kaggle = run.raw_recipe(), run.info(), _kaggle_scores(run)
+    with _naming(run.recipe_file):
+        return _entry(run, recipe, info, kaggle)
 
 
 def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
@@ -143,14 +144,12 @@ def differing_recipe(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     Raises:
         UserError: A run cannot be read.
     """
-    recipes = [_read(run)[0] for run in (a, b)]
-    try:
-        n_stages = min(len(recipe["stages"]) for recipe in recipes)
-        return _differing(*(dict(_recipe_fields(recipe, n_stages)) for recipe in recipes))
-    except _BROKEN as error:
-        raise UserError(
-            f"cannot compare the recipes of {a.name} and {b.name}: one is damaged ({_reason(error)})"
-        ) from error
+    recipes, fields = [run.raw_recipe() for run in (a, b)], []
+    for run, recipe in zip((a, b), recipes, strict=True):
+        with _naming(run.recipe_file):
+            n_stages = min(len(each["stages"]) for each in recipes)
+            fields.append(dict(_recipe_fields(recipe, n_stages)))
+    return _differing(*fields)
 
 
 def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
@@ -159,8 +158,10 @@ def differing_facts(a: Run, b: Run) -> dict[str, tuple[str, str]]:
     Raises:
         UserError: A run cannot be read.
     """
-    infos = [_read(run)[1].model_dump(mode="json") for run in (a, b)]
-    return _differing(*({key: text for name in FACTS for key, text in _flat(name, info[name])} for info in infos))
+    infos = [run.info() for run in (a, b)]
+    return _differing(
+        *({key: text for name in FACTS for key, text in _flat(name, getattr(info, name))} for info in infos)
+    )
 
 
 def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
@@ -173,7 +174,7 @@ def compared_scores(a: Run, b: Run) -> dict[str, Difference]:
     if entries[0].competition != entries[1].competition:
         return {}
     first, second = (
-        {**_read(run)[1].ensemble_scores, **{name: getattr(entry, name) for name in ("public", "private")}}
+        {**run.info().ensemble_scores, **{name: getattr(entry, name) for name in ("public", "private")}}
         for run, entry in zip((a, b), entries, strict=True)
     )
     both = [name for name in first if first[name] is not None and second.get(name) is not None]
@@ -189,31 +190,47 @@ def _value(score: Score | float) -> float:
     return score.value if isinstance(score, Score) else score
 
 
-def _read(run: Run) -> tuple[dict[str, Any], RunInfo, list[dict[str, Any]]]:
-    """Read recipe, info and submissions; the recipe unchecked, since an older version's may no longer be valid."""
-    if not run.recipe_file.is_file():
-        raise UserError(f"{run.folder} is not a run: it has no {run.recipe_file.name}")
+@dataclass(frozen=True)
+class _KaggleScores:
+    """A run's scores on Kaggle: of its last submission that was scored, and the public ones of all."""
+
+    public: float | None = None
+    private: float | None = None
+    all_public: tuple[float | None, ...] = ()
+
+
+def _kaggle_scores(run: Run) -> _KaggleScores:
+    complete = [each for each in run.submissions() if each["status"] == "complete"]
+    if not complete:
+        return _KaggleScores()
+    with _naming(run.score_file):
+        public, private = (_number(complete[-1].get(name)) for name in ("public", "private"))
+        return _KaggleScores(public, private, tuple(_number(each.get("public")) for each in complete))
+
+
+class _Unusable(ValueError):
+    """A value that makes no sense, with the reason."""
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Report values of a file that the block cannot use."""
     try:
-        return dict(json.loads(run.recipe_file.read_text(encoding="utf-8"))), run.info(), run.submissions()
+        yield
+    except _Unusable as error:
+        raise unreadable(file, str(error), DAMAGED) from error
     except _BROKEN as error:
-        raise _unreadable(run, error) from error
+        raise unreadable(file, "a value in it cannot be used", DAMAGED) from error
 
 
-def _unreadable(run: Run, error: Exception) -> UserError:
-    return UserError(f"cannot read {run.folder}: {_reason(error)}")
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list[dict[str, Any]]) -> Entry:
+def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, kaggle: _KaggleScores) -> Entry:
     stages = [_stage(stage) for stage in recipe["stages"]]
-    done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
+    if not stages:
+        raise _Unusable("it has no stages")
+    with _naming(run.info_file):
+        done = [stages[number - 1] for number in info.stages or range(1, len(stages) + 1)]
     metric, scores = info.metric, info.ensemble_scores
     valid = scores.get(f"valid_{metric}")
-    complete = [each for each in submissions if each["status"] == "complete"]
-    public, private = (_number(complete[-1].get(name)) if complete else None for name in ("public", "private"))
     return Entry(
         run=run.name,
         competition=run.folder.parent.name,
@@ -228,20 +245,20 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, submissions: list
         metric=metric,
         valid=valid,
         test=scores.get(f"test_{metric}"),
-        public=public,
-        private=private,
-        best=_best([_number(each.get("public")) for each in complete], metric),
-        gap=valid.value - public if valid and public is not None else None,
+        public=kaggle.public,
+        private=kaggle.private,
+        best=_best(kaggle.all_public, metric),
+        gap=valid.value - kaggle.public if valid and kaggle.public is not None else None,
         time=_number(info.seconds),
     )
 
 
 def _stage(fields: Mapping[str, Any]) -> Stage:
-    """Return a stage of any version, unchecked but for the number of its epochs (ValueError)."""
+    """Return a stage of any version, unchecked but for the number of its epochs."""
     stage = Stage.model_construct(**fields)
     few = stage.cycles <= MOST_CYCLES and max(stage.cycle_len, stage.cycle_mult) <= MOST_EPOCHS
     if not few or stage.epochs > MOST_EPOCHS:
-        raise ValueError(f"a stage of more than {MOST_EPOCHS:,} epochs")
+        raise _Unusable(f"a stage of more than {MOST_EPOCHS:,} epochs")
     return stage
 
 
@@ -295,5 +312,5 @@ def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> dict[str, tuple[st
     return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
 
 
-_BROKEN = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+_BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """Raised by files with unexpected content."""

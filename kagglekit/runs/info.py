@@ -10,14 +10,19 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
+from kagglekit.system.json_file import first_fault, read_object, unreadable
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
 from kagglekit.types.spread import Spread
 
 SCHEMA = 1
 """The form of run.json. Older files without a number have the same form."""
+
+NEEDED = ("competition", "plugin", "status")
+"""Facts of every run: they are written before its recipe is."""
+
+RESTORE = "restore it from a copy, or remove the run's folder"
 
 Status = Literal["running", "finished", "failed", "interrupted", "partial"]
 ScoreRow = dict[str, str | tuple[float, float]]
@@ -129,7 +134,7 @@ class RunInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")  # what other versions and plugins add is kept
 
-    schema_: int = Field(SCHEMA, alias="schema", le=SCHEMA)
+    schema_: int = Field(SCHEMA, alias="schema", strict=True, ge=1, le=SCHEMA)
     status: Status | None = None
     error: str | None = None
     process: int | None = None
@@ -229,23 +234,30 @@ def read_info(file: Path) -> RunInfo:
     """
     if not file.exists():
         return RunInfo()
+    content = read_object(file, RESTORE)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
         return RunInfo.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        if place == "schema":
-            raise _unreadable(file, "a newer version of kagglekit wrote it", "upgrade kagglekit") from error
-        raise _unreadable(file, f"{place + ': ' if place else ''}{first['msg']}") from error
-    except (ValueError, RecursionError) as error:  # JSON's and Unicode's
-        raise _unreadable(file, str(error)) from error
-    except OSError as error:
-        raise _unreadable(file, str(error.strerror), "make the file readable") from error
+        if first["loc"] == ("schema",) and first["type"] == "less_than_equal":
+            raise unreadable(file, "a newer version of kagglekit wrote it", "upgrade kagglekit") from error
+        raise unreadable(file, first_fault(error), RESTORE) from error
 
 
-def _unreadable(file: Path, why: str, hint: str = "restore it from a copy, or remove the run's folder") -> UserError:
-    return UserError(f"cannot read {file}: {why}", hint)
+def read_known(file: Path) -> RunInfo:
+    """Read the run.json of a run that has begun, which has what every such run has.
+
+    Raises:
+        UserError: It is missing, lacks one of these facts, or see `read_info`.
+    """
+    info = read_info(file)
+    if not file.exists():
+        raise unreadable(file, "there is no such file", RESTORE)
+    if missing := [name for name in NEEDED if not getattr(info, name)]:
+        raise unreadable(
+            file, f"it lacks {' and '.join(filter(None, [', '.join(missing[:-1]), missing[-1]]))}", RESTORE
+        )
+    return info
 
 
 @dataclass

@@ -26,11 +26,13 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
         except FileExistsError:
             if not folder.exists():  # a file is in the way
                 raise UserError(
-                    f"cannot make {folder}: a file has that name", "choose another place with --out DIR"
+                    f"cannot create {folder}: a file has that name", "choose another place with --out DIR"
                 ) from None
             continue
         except OSError as error:
-            raise UserError(f"cannot make {folder}: {error.strerror}", "choose another place with --out DIR") from None
+            raise UserError(
+                f"cannot create {folder}: {error.strerror}", "choose another place with --out DIR"
+            ) from None
         return Run(folder)
     raise UserError(f"{root / competition} holds 1,000 runs named {stem}", "choose another --name")
 
@@ -59,7 +61,9 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
         return Run(folders[-1])
     found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
     if len(found) > 1:
-        raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "give more of the name")
+        raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "use a longer prefix")
     if not found:
-        raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]))
+        raise UserError(
+            unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]), "list all runs: kagglekit history"
+        )
     return Run(found[0])

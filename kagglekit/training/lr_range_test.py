@@ -104,14 +104,14 @@ def suggestions(found: Sweep) -> dict[str, float]:
     """
     if len(found.rates) < 2:
         raise UserError(
-            "no learning rate can be suggested: the loss was not finite from the first steps on",
+            "no learning rate can be suggested: the loss was not finite, from the first steps",
             "try --precision fp32; check the images, the weights and a plugin's own loss",
         )
     smooth = found.smooth
     start, end = _deepest_fall(smooth)
     if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:
         raise UserError(
-            "no learning rate can be suggested: the loss did not fall at any",
+            "no learning rate can be suggested: the loss did not fall at any rate tried",
             "set one with --set stage.N.lr=1e-3, check the images, or start from other weights",
         )
     slopes = np.gradient(smooth)

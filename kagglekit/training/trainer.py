@@ -135,9 +135,8 @@ def _report_parts(context: RunContext, fit: StageFit, parts: int) -> int:
     """Warn that the device ran out of memory, and record the parts in run.json; return them."""
     stage, batch = fit.stage, batch_of(fit.stage, len(fit.rows))
     context.display.warn(
-        f"{context.compute.device} ran out of memory with {batch} images at {stage.size} px: from now on "
-        f"gradients are accumulated over {parts} parts of {batch // parts}; the result is the same, except that "
-        f"BatchNorm statistics and mixup pairs are those of a part"
+        f"{context.compute.device} ran out of memory with {batch} images at {stage.size} px: accumulating gradients "
+        f"over {parts} parts of {batch // parts} from now on. BatchNorm statistics and mixup pairs are those of a part"
     )
     context.record.update(parts={**context.record.info.parts, stage.name: parts})
     return parts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.members import why_no_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "valid", "test")
 COLUMNS = ("id", "path", "label", "split")
 OPTIONAL = ("group",)
+KEY = "key"  # of an image in a container, before it is joined to the path
 
 
 def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
@@ -35,6 +37,29 @@ def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
             "check the labels",
         )
     return classes
+
+
+def with_joined_keys(table: pd.DataFrame) -> pd.DataFrame:
+    """Return an image table whose paths are those of members, ``train.h5/images/17``, instead of paths and keys.
+
+    A table without the column ``key`` is returned as it is; rows without a key are files.
+
+    Raises:
+        UserError: A key cannot be a part of a path.
+    """
+    if KEY not in table:
+        return table
+    keys = [_as_key(value) if there else None for value, there in zip(table[KEY], table[KEY].notna(), strict=True)]
+    if wrong := [f"{key!r} ({why})" for key in keys if key is not None and (why := why_no_key(key))]:
+        raise UserError(f"keys that cannot name a member of a file: {listing(wrong)}", "fix the labels hook's table")
+    paths = [path if key is None else f"{path}/{key}" for path, key in zip(table["path"], keys, strict=True)]
+    return table.drop(columns=KEY).assign(path=paths)
+
+
+def _as_key(value: object) -> object:
+    """Return a position as text; pandas turns whole numbers into floating-point ones if some are missing."""
+    whole = isinstance(value, (int, np.integer)) or (isinstance(value, float) and value.is_integer())
+    return str(int(value)) if whole and not isinstance(value, bool) else value  # type: ignore[call-overload]
 
 
 def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:

@@ -116,7 +116,10 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     """
     known = labels.dropna()
     if not known.index.is_unique:
-        raise UserError(f"ids with two labels: {listing(list(known.index[known.index.duplicated()].unique()))}")
+        raise UserError(
+            f"ids with two labels: {listing(list(known.index[known.index.duplicated()].unique()))}",
+            "keep one row for each id",
+        )
     missing = predictions.index[~predictions.index.isin(known.index)]
     if len(missing):
         raise UserError(f"predicted ids without a label: {listing(list(missing))}", "score labelled images only")
@@ -124,7 +127,10 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     numbers = predictions.columns.get_indexer(pd.Index(names))
     if (numbers < 0).any():
         strange = names[numbers < 0].unique()
-        raise UserError(f"labels that are not classes of the predictions: {listing(list(strange))}")
+        raise UserError(
+            f"labels that are not classes of the predictions: {listing(list(strange))}",
+            "score with labels of the classes that were trained",
+        )
     return np.asarray(numbers, dtype=np.int64)
 
 
@@ -168,7 +174,9 @@ def with_missing_rows(table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
         return table
     strange = table.index[~table.index.isin(ids)]
     if len(strange):
-        raise UserError(f"predictions have ids without an image: {listing(list(strange))}")
+        raise UserError(
+            f"predictions have ids without an image: {listing(list(strange))}", "predict the listed images only"
+        )
     if table.empty:
         raise UserError(f"none of {len(ids)} images could be read", "check the files")
     rows = table.reindex(pd.Index(list(ids), dtype="str", name="id"))

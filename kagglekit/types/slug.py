@@ -32,6 +32,5 @@ def parse_slug(text: str) -> str:
     if len(path) >= 2 and path[0].lower() in ("competitions", "c") and _NAME.fullmatch(path[1]):
         return path[1]
     raise ValueError(
-        f"{text!r} is neither the name nor the address of a competition on Kaggle: "
-        "https://www.kaggle.com/competitions/NAME"
+        f"{text!r} is not the name or address of a competition on Kaggle: https://www.kaggle.com/competitions/NAME"
     )

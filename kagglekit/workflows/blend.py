@@ -61,8 +61,8 @@ def blend(request: BlendRequest, display: Display) -> Run:
     record = Record(run.info_file)
     display.report(f"{len(members)} members of {len(runs)} runs; {len(members[0].valid):,} valid images")
     with reported_failures(plan, run, record, display):
-        run.write_recipe(plan.recipe)
         _record_start(plan, runs, record)
+        run.write_recipe(plan.recipe)
         results = Results(plan, run, record, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
         finish_run(results, members, [*lines, *candidates(results, members)])
@@ -120,7 +120,7 @@ def _check_runs(runs: Sequence[FinishedRun]) -> None:
             raise UserError(what, "blend runs of one competition")
         if info.classes != first.info.classes:
             how = difference(info.classes, first.info.classes) or "their order differs"
-            what = f"{folder} has other classes than {first.run.folder}: {how}"
+            what = f"{folder} was trained on different classes than {first.run.folder}: {how}"
             raise UserError(what, "blend runs with the same classes")
 
 
@@ -139,7 +139,7 @@ def _check_same_images(members: Sequence[Member]) -> None:
             ("test", member.test, first.test, "runs must predict the same images: same data, same limit"),
         ):  # fmt: skip
             if how := difference(own.index, like.index):
-                raise UserError(f"{member.run} has other {split} images than {first.run}: {how}", hint)
+                raise UserError(f"the {split} images of {member.run} differ from those of {first.run}: {how}", hint)
 
 
 def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> None:

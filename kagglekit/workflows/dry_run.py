@@ -19,6 +19,7 @@ from kagglekit.compute.device import BATCH
 from kagglekit.compute.memory import memory_returned
 from kagglekit.images.warp import copy_side
 from kagglekit.planning.describe import describe_plan
+from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.prediction.finalize import finalize
@@ -73,8 +74,10 @@ def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run
     folder = create_run(place, plan.name, "dry-run", datetime.now())
     fold = plan.request.only_fold or 1
     trained = folder.fold(fold) if plan.recipe.folds else folder
+    record = Record(trained.info_file)
+    record.update(status="running", competition=plan.name, plugin=plugin_name(plan.request.competition))
     trained.write_recipe(plan.recipe)
-    context = prepare(plan, model, trained, Record(trained.info_file), display, time.perf_counter())
+    context = prepare(plan, model, trained, record, display, time.perf_counter())
     for number in plan.stages:
         timed_stage(context, number)
     finalize(plan, context)

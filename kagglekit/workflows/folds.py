@@ -114,12 +114,12 @@ def _folder(plan: Plan, data_key: str) -> Run:
     folder = find_run(plan.request.into, plan.request.out, plan.name)
     if folder.recipe() != plan.recipe:
         raise UserError(
-            f"the folds in {folder.folder} have another recipe",
+            f"the folds in {folder.folder} have a different recipe",
             "repeat the command that began the run, with other folds",
         )
     if folder.info().data_key != data_key:
         raise UserError(
-            f"the folds in {folder.folder} have other images, labels or splits than {plan.data}",
+            f"the images, labels or splits of the folds in {folder.folder} differ from those in {plan.data}",
             "restore them, pass their folder with --data DIR, or start a new run without --into",
         )
     return folder

@@ -64,7 +64,9 @@ def _check(finished: FinishedRun) -> None:
     if info.blend_of:
         raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(info.blend_of)}")
     if info.full_of:
-        raise UserError(f"{folder} was already trained on all labelled images", f"it repeats {info.full_of}")
+        raise UserError(
+            f"{folder} was already trained on all labelled images", f"retrain the run that it repeats: {info.full_of}"
+        )
     if info.status != "finished":
         raise UserError(f"{folder} is not finished", f"finish it first: kagglekit resume {folder}")
 
@@ -104,7 +106,7 @@ def full_plan(request: Request, display: Display, downloads: Path | None = None)
     """
     plan, finished = make_plan(request, display, downloads), FinishedRun.read(find_run(request.full))
     if plan.classes != finished.info.classes:
-        what = f"{finished.run.folder} has other classes than {plan.data}"
+        what = f"{finished.run.folder} was trained on different classes than those in {plan.data}"
         raise UserError(what, "pass the data folder it was trained on")
     best = [stage.name for stage in finished.recipe.stages if stage.keep == "best"]
     if best:

@@ -79,7 +79,7 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     recipe = round_sizes(plan.recipe, data_config(model).multiple)
     if plan.base:
         if plan.base.info.classes != plan.classes:
-            what = f"{plan.base.run.folder} was trained on other classes"
+            what = f"{plan.base.run.folder} was trained on different classes"
             raise UserError(what, "start from a run of this competition")
         set_input_size(model, plan.base.last_stage.size)
         load_weights(model, plan.base.run.final_weights)

@@ -76,7 +76,7 @@ def test_other_commands_take_a_folder(data: Path, command: str) -> None:
 def test_data_are_given_once(data: Path) -> None:
     done = ask("run", data, "--data", data)
     assert done.exit_code == 2
-    assert "is the data folder; --data gives another one\nhint: give one of the two" in done.output
+    assert "is the data folder; --data names a different folder\nhint: use one or the other" in done.output
 
 
 def test_a_name_is_a_plugin_and_a_folder_needs_a_slash(
@@ -87,7 +87,7 @@ def test_a_name_is_a_plugin_and_a_folder_needs_a_slash(
     plain = ask("recipe", "pets", "--preset", "quick")
     assert "pets is the installed plugin; the folder of this name is ./pets\npreset: quick" in plain.output
     folder = ask("recipe", "./pets", "--preset", "quick")
-    assert "this is the folder; the plugin of this name is pets, without a slash" in folder.output
+    assert "reading the folder pets/; for the plugin of that name, leave out the slash" in folder.output
     Path("pets").rename("leaves")
     unknown = ask("recipe", "leaves")
     assert unknown.exit_code == 2

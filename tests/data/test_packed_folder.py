@@ -92,9 +92,20 @@ def test_a_removed_cache_entry_is_made_again(tmp_path: Path, cache: Path) -> Non
     assert seen(folder) == {"labels.csv": b"1", "train/a.jpg": b"a", "train/b.jpg": b"b"}
 
 
-def test_one_archive_with_a_whole_data_set_stands_for_it(tmp_path: Path, cache: Path) -> None:
-    zip_file(tmp_path / "leaves.zip", {"train/a.jpg": b"a", "labels.csv": b"1"})
+@pytest.mark.parametrize("above", ["", "leaves-main/"])
+def test_one_archive_with_a_whole_data_set_stands_for_it(tmp_path: Path, cache: Path, above: str) -> None:
+    zip_file(tmp_path / "leaves.zip", {f"{above}train/a.jpg": b"a", f"{above}labels.csv": b"1"})
     assert seen(see_through(tmp_path)) == {"train/a.jpg": b"a", "labels.csv": b"1"}
+
+
+def test_a_relative_folder_is_seen_through(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    zip_file(tmp_path / "data" / "train.zip", IMAGES)
+    (tmp_path / "data" / "labels.csv").write_bytes(b"1")
+    monkeypatch.chdir(tmp_path)
+    assert see_through(Path("data")) == see_through(tmp_path / "data")
+    (tmp_path / "data" / "train.zip").unlink()
+    assert see_through(Path("data")) == Path("data")
 
 
 def test_one_archive_of_images_keeps_its_name(tmp_path: Path, cache: Path) -> None:

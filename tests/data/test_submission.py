@@ -263,17 +263,17 @@ def with_value(value: float) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (good_rows().drop(columns="dog"), "other columns than sample_submission.csv: missing dog"),
-        (good_rows().assign(fox=0.0), "other columns than sample_submission.csv: not expected: fox"),
+        (good_rows().drop(columns="dog"), "differs in its columns from sample_submission.csv: missing dog"),
+        (good_rows().assign(fox=0.0), "differs in its columns from sample_submission.csv: not expected: fox"),
         (good_rows()[["id", "dog", "cat", "emu"]], "the right order is id, cat, dog, emu"),
-        (good_rows().iloc[:1], "other ids than sample_submission.csv: missing b"),
+        (good_rows().iloc[:1], "differs in its ids from sample_submission.csv: missing b"),
         (good_rows().assign(id=["a", "b.jpg"]), r"missing b; not expected: b.jpg(.|\n)*suffixes"),
         (good_rows().assign(id=["a", "a"]), "duplicate ids: a"),
         (good_rows().iloc[::-1], "not in the order of sample_submission.csv: row 1 is b, not a"),
         (with_value(np.nan), "not finite in 1 of 2 rows: ids b"),
         (with_value(1.5), r"not within \[0, 1\] in 1 of 2 rows: ids b"),
         (with_value(0.6), "do not sum to 1 over the classes in 1 of 2 rows: ids b"),
-        (good_rows().assign(dog="much"), "are no numbers"),
+        (good_rows().assign(dog="much"), "non-numeric values"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(rows: pd.DataFrame, words: str) -> None:
@@ -283,7 +283,7 @@ def test_rows_that_do_not_fit_are_refused(rows: pd.DataFrame, words: str) -> Non
 
 
 def test_rows_that_lost_predicted_images_are_refused() -> None:
-    with pytest.raises(UserError, match="other ids than the test predictions: missing a"):
+    with pytest.raises(UserError, match="differs in its ids from the test predictions: missing a"):
         check_submission(three().iloc[:1].reset_index(), None, three(), PETS)
 
 

@@ -87,7 +87,7 @@ def test_images_of_nearly_one_value_are_counted_and_named(tmp_path: Path, option
     out = look(tmp_path, option)
     assert out.exit_code == 0, out.output
     names = f"{train}/ant/dark.png, {train}/bee/red.png"
-    assert f"2 of 10 images hold nearly one value, such as black: {names}" in out.output
+    assert f"2 of 10 images are nearly uniform (for example black): {names}" in out.output
 
 
 def test_of_many_images_some_are_checked_for_being_blank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_of_many_images_some_are_checked_for_being_blank(tmp_path: Path, monkeyp
     for name in ("-.png", "0x.png"):  # every third one is looked at, from the first one on
         Image.new("RGB", (40, 40)).save(train / "ant" / name)
     out = look(tmp_path, "--no-pictures")
-    assert "1 of 4 images checked (there are 10) hold nearly one value" in out.output
+    assert "1 of 4 images checked (there are 10) are nearly uniform" in out.output
 
 
 def test_an_image_is_nearly_constant_if_all_its_channels_are() -> None:

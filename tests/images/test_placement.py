@@ -106,7 +106,9 @@ def test_a_run_names_the_images_of_nearly_one_value(tmp_path):
         Image.new("RGB", (64, 48), (number, 0, 0)).save(file)
     n = len(list((tmp_path / "data").rglob("*.jpg")))
     said = tiny_run(tmp_path, "out")[1]
-    assert re.search(rf"^warning: 4 of {n} images hold nearly one value, such as black: \S+\.jpg, ", said, re.MULTILINE)
+    assert re.search(
+        rf"^warning: 4 of {n} images are nearly uniform \(for example black\): \S+\.jpg, ", said, re.MULTILINE
+    )
 
 
 def test_a_store_in_memory_holds_what_the_one_on_disk_does(tmp_path):

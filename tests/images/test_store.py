@@ -11,12 +11,12 @@ from PIL import Image
 from store_parts import SIZES, built, draw_images, read, spec_of
 
 from kagglekit.images.build import build_smaller, hold
-from kagglekit.images.opening import MAX_PIXELS
 from kagglekit.images.picture import reduced
 from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, open_store
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.fingerprints import fingerprint, fingerprints
 from kagglekit.system.paths import cache_folder
+from kagglekit.system.pixel_limit import MAX_PIXELS
 
 
 @pytest.fixture(autouse=True)

@@ -53,7 +53,7 @@ def test_the_md5_that_the_host_sends_is_checked(host: Host, file: Path, joined: 
     assert get(host, file).checked == "md5"
     file.unlink()
     host.content = CONTENT[:-1] + b"!"
-    fails(host, file, f"train.zip arrived damaged twice: md5 {md5(host.content).hexdigest()} instead of {MD5}")
+    fails(host, file, f"train.zip was corrupted twice: md5 {md5(host.content).hexdigest()} instead of {MD5}")
     assert not list(file.parent.iterdir())
 
 

@@ -201,7 +201,7 @@ def test_open_files_need_no_account(server, tmp_path):
 def test_oxfords_files_are_asked_for_at_their_addresses_and_their_checksums_count(server, tmp_path, name, address):
     server.add_file(address, b"not these")
     error = fail(server, tmp_path, "download", name, credentials="none")
-    assert "arrived damaged twice: md5" in error
+    assert "was corrupted twice: md5" in error
     assert left(tmp_path) == [f".{name}.download"]
     assert not list((tmp_path / "data" / f".{name}.download").iterdir())
     official = {

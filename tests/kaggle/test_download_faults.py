@@ -46,9 +46,9 @@ def test_a_temporary_error_is_reported_in_one_line(server, tmp_path, where, kind
         (STORAGE, 503, {"retry_after": 600}, "HTTP 503.*retry in 10 min", 0),
         (STORAGE, "reset", {}, "cannot fetch .*connection", 0),
         (STORAGE, "no response", {"skip": 1}, "no response", 5000),
-        (STORAGE, "short", {}, "arrived damaged twice", 0),
-        (STORAGE, "corrupt", {}, "arrived damaged twice: md5", 0),
-        (STORAGE, "wrong md5", {}, "arrived damaged twice: md5", 0),
+        (STORAGE, "short", {}, "was corrupted twice", 0),
+        (STORAGE, "corrupt", {}, "was corrupted twice: md5", 0),
+        (STORAGE, "wrong md5", {}, "was corrupted twice: md5", 0),
     ],
 )
 def test_a_lasting_error_ends_with_a_message_and_keeps_what_has_arrived(

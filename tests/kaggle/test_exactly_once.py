@@ -35,7 +35,7 @@ def test_one_that_was_killed_is_looked_for_as_long_as_a_lost_response(server, cu
             assert process.poll() is None
         process.send_signal(number)
         out, _ = process.communicate(timeout=60)
-    assert ("the same command looks for it before it sends anything" in out) == (number == signal.SIGINT)
+    assert ("it may have been submitted; run the same command again" in out) == (number == signal.SIGINT)
     server.heal()
     customer.submit(timeout=2)
     assert (sent(server), server.count("CreateSubmission")) == (1, 1)
@@ -90,7 +90,7 @@ def test_a_damaged_time_in_the_record_is_no_crash(server, customer, sent_at):
 def test_a_lost_response_is_looked_for_until_the_minute_is_over_also_where_lists_fail(server, customer, timeout):
     server.fault("CreateSubmission", "lost response", None)
     server.fault("ListSubmissions", 500, None)
-    customer.fails("unknown whether the file was submitted.*\n.*looks for the submission before it sends", timeout)
+    customer.fails("cannot tell whether the file was submitted.*\n.*run the same command again later", timeout)
     assert customer.clock.slept >= 60
     assert (sent(server), customer.states) == (1, ["sending"])
     server.heal()
@@ -120,7 +120,7 @@ def test_what_never_arrived_is_sent_again_after_the_minute(server, customer, kin
 
 @pytest.mark.parametrize(
     ("kind", "says"),
-    [(500, "unknown whether .*Kaggle has a server error .500"), ("reset", "unknown whether .*reached")],
+    [(500, "cannot tell whether .*Kaggle has a server error .500"), ("reset", "cannot tell whether .*reached")],
 )
 def test_a_create_that_keeps_failing_ends_with_a_message(server, customer, kind, says):
     server.fault("CreateSubmission", kind, None)
@@ -134,7 +134,7 @@ def test_a_create_that_keeps_failing_ends_with_a_message(server, customer, kind,
 def test_the_time_of_the_last_attempt_is_on_record(server, customer):
     """The record must not say an hour where the last of many attempts was a minute ago."""
     server.fault("CreateSubmission", "reset", None)
-    customer.fails("unknown", timeout=300)
+    customer.fails("cannot tell whether", timeout=300)
     (entry,) = customer.run.submissions()
     assert entry["sent"] > (customer.clock.started + timedelta(minutes=4)).isoformat(timespec="seconds")
 

@@ -200,10 +200,11 @@ def test_any_text_is_a_leaderboard_or_one_error(text):
 
 
 def test_our_scores_are_those_of_the_runs_here_of_this_competition(tmp_path):
+    facts = {"status": "finished", "competition": "competition", "plugin": "competition"}
     for name, slug, public in (("a", "fish", 0.5), ("b", "fish", None), ("c", "birds", 0.1), ("d", "fish", math.nan)):
         folder = Path(tmp_path) / "runs" / "competition" / name
         folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps({"slug": slug}))
+        (folder / "run.json").write_text(json.dumps({**facts, "slug": slug}))
         (folder / "recipe.json").write_text("{}")
         entry = new_entry(folder / "recipe.json", "", "0123456789ab", datetime.now(UTC))
         write_entry(Run(folder), {**entry, "public": public})

@@ -117,7 +117,7 @@ def test_more_than_there_should_be_is_refused(host: Host, file: Path) -> None:
         handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (HALF + 99, bytes(HALF + 99)))
 
     host.script = [some(HALF, Handler.close), endless] * 2
-    fails(host, file, "train.zip arrived damaged twice: 1,004,099 bytes instead of 1,004,000")
+    fails(host, file, "train.zip was corrupted twice: 1,004,099 bytes instead of 1,004,000")
     assert not list(file.parent.iterdir())
 
 

@@ -91,7 +91,7 @@ def test_a_file_from_elsewhere_is_on_record_too(server, run, tmp_path):
     server.fault("CreateSubmission", "lost response", None)
     server.fault("ListSubmissions", 403, None)
     error = fail(server, tmp_path, "submit", "dog-breed", "mine.csv", "--timeout", 2)
-    assert "run the same command again later: it looks for the submission before it sends" in error
+    assert "run the same command again later: it checks before sending" in error
     server.heal()
     again = ask(server, tmp_path, "submit", "dog-breed", "mine.csv")
     assert f"public score {SCORE}" in again.stdout, again.stderr

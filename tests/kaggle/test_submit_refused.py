@@ -22,14 +22,14 @@ def change(run: Run, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("id,beagle,pug", "id,beagle,corgi", "other columns than sample_submission.csv.*pug"),
+        ("id,beagle,pug", "id,beagle,corgi", "differs in its columns from sample_submission.csv.*pug"),
         ("id,beagle,pug", "id,pug,beagle", "the right order is id, beagle, pug"),
-        ("003,", "999,", "other ids than sample_submission.csv.*"),
+        ("003,", "999,", "differs in its ids from sample_submission.csv.*"),
         ("003,", "004,", "duplicate ids: 004"),
-        ("003,0.25,0.75\n", "", "other ids.*003"),
+        ("003,0.25,0.75\n", "", "differs in its ids.*003"),
         ("003,0.25", "003,", "no value for ids 003"),
-        ("003,0.25", "003,nan", "no finite number for ids 003"),
-        ("003,0.25", "003,much", "no finite number for ids 003"),
+        ("003,0.25", "003,nan", "non-finite values for ids 003"),
+        ("003,0.25", "003,much", "non-finite values for ids 003"),
     ],
 )
 def test_a_wrong_file_is_found_before_kaggle_is_asked(server, run, tmp_path, old, new, says):
@@ -64,8 +64,8 @@ def test_of_several_samples_the_user_names_one(server, run, tmp_path):
         (["dogbreed", "latest"], 2, "unknown competition 'dogbreed'"),
         (["dogs-vs-cats"], 1, "no finished run of dogs-vs-cats"),
         (["dogs-vs-cats", "20260101-000000-net"], 1, "unknown run|no runs in"),
-        (["dog-breed", "nothing.csv"], 1, "file not found: nothing.csv"),
-        (["dog-breed", "nothing.csv.zip"], 1, "file not found: nothing.csv.zip"),
+        (["dog-breed", "nothing.csv"], 1, "there is no file nothing.csv"),
+        (["dog-breed", "nothing.csv.zip"], 1, "there is no file nothing.csv.zip"),
         (["nothing.CSV"], 2, "no competition given for nothing.CSV.*kagglekit submit COMPETITION nothing.CSV"),
         (["dog-breed", "a", "b"], 2, "too many arguments"),
     ],
@@ -115,7 +115,7 @@ def test_another_file_in_a_runs_folder_is_not_the_runs_submission(server, run, t
     file = run.folder / name
     file.write_text("id,beagle,pug\n")
     error = fail(server, tmp_path, "submit", "dog-breed", file)
-    assert "other ids than sample_submission.csv" in error
+    assert "differs in its ids from sample_submission.csv" in error
     assert not server.requests
 
 
@@ -165,10 +165,10 @@ def zip_of(*names: str) -> bytes:
         (
             "mine.csv.zip",
             zip_of("mine.csv", "__MACOSX/._mine.csv"),
-            "mine.csv.zip has other ids than sample_submission",
+            "mine.csv.zip differs in its ids from sample_submission",
         ),
         ("mine.csv.gz", b"not gzip", "cannot read mine.csv.gz"),
-        ("mine.CSV", b"id,beagle\n", "mine.CSV has other columns than sample_submission"),
+        ("mine.CSV", b"id,beagle\n", "mine.CSV differs in its columns from sample_submission"),
         ("mine.xlsx", b"PK", "cannot submit mine.xlsx: Kaggle accepts .csv, .zip, .gz"),
         ("mine", b"id,beagle,pug\n", "cannot submit mine: Kaggle accepts"),
     ],

@@ -274,6 +274,11 @@ def test_a_local_file_fills_the_body_and_the_head_is_new(tmp_path: Path, wrapped
     assert "local file" in model.data_config.licence
 
 
+def test_a_file_that_pretrained_false_would_leave_unread_is_refused():
+    with pytest.raises(UserError, match=r"weights=w\.pth has no effect with pretrained=false"):
+        build("test_resnet", pretrained=False, weights="w.pth")
+
+
 def test_position_embeddings_of_another_size_are_resized(tmp_path: Path):
     torch.manual_seed(0)
     large = timm.create_model("vit_tiny_patch16_224", img_size=96, num_classes=7)

@@ -46,7 +46,13 @@ def test_any_field_in_a_log_is_drawn_or_named(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as place:
         run = Run(Path(place))
         run.write_recipe(RECIPE)
-        Record.of(run.info_file).update(status="finished", title="caf\udce9 \x00", stage_seconds={"all": 9.0})
+        Record.of(run.info_file).update(
+            status="finished",
+            competition="pets",
+            plugin="pets",
+            title="caf\udce9 \x00",
+            stage_seconds={"all": 9.0},
+        )
         run.log_file.write_text(written(log), errors="surrogateescape")
         run.steps_file.write_text(written(steps), errors="surrogateescape")
         damaged = ""

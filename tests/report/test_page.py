@@ -59,7 +59,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
     keys = ("valid_log_loss", "valid_accuracy", "valid_balanced_accuracy", "test_log_loss", "test_accuracy")
     scores = [{"member": "ensemble", "views": "mean", **{key: [0.5, 0.1] for key in keys}}]
     Record.of(run.info_file).update(
-        plugin="dog-breed", title="<Dogs> & dogs", metric="log_loss", device="a device", status="finished"
+        competition="dog-breed",
+        plugin="dog-breed",
+        title="<Dogs> & dogs",
+        metric="log_loss",
+        device="a device",
+        status="finished",
     )
     Record.of(run.info_file).update(scores=scores, classes=names, data=str(folder / "data"))
     write_report(run)
@@ -145,7 +150,7 @@ def test_120_classes_make_a_page_of_less_than_two_megabytes(many):
 def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_path):
     run = Run(tmp_path / "stopped")
     run.write_recipe(finished.recipe())
-    Record.of(run.info_file).update(status="interrupted", title="Dogs")
+    Record.of(run.info_file).update(competition="dog-breed", plugin="dog-breed", status="interrupted", title="Dogs")
     write_report(run)
     assert "No epoch is finished" in run.report.read_text(encoding="utf-8")
     (run.folder / "log.csv").write_bytes(finished.log_file.read_bytes())
@@ -160,6 +165,7 @@ def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_pa
 def test_a_report_that_fails_loses_no_run(finished, tmp_path):
     run = Run(tmp_path / "damaged")
     run.write_recipe(finished.recipe())
+    Record.of(run.info_file).update(competition="dog-breed", plugin="dog-breed", status="finished")
     (run.folder / "log.csv").write_text("stage\nhead\n")
     said = io.StringIO()
     leave_report(run, Display(Console(file=said, width=200)))

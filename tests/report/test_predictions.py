@@ -215,7 +215,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     run.write_valid([{"id": image, "file": f"{image}.png", "label": labels[image]} for image in reversed(known.ids)])
     run.write_recipe(Recipe(arch="net", stages=(Stage(name="head", size=32),)))
     Record.of(run.info_file).update(
-        plugin="dog-breed", metric="log_loss", status="finished", classes=CLASSES, data=str(folder)
+        competition="dog-breed",
+        plugin="dog-breed",
+        metric="log_loss",
+        status="finished",
+        classes=CLASSES,
+        data=str(folder),
     )
     write_report(run)
     return run.report.read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_an_unknown_run_suggests_a_known_one(tmp_path):
 
 def test_a_file_in_the_way_of_runs_is_one_message(tmp_path):
     (tmp_path / "pets").write_text("")
-    with pytest.raises(UserError, match="cannot make"):
+    with pytest.raises(UserError, match="cannot create"):
         make(tmp_path)
 
 
@@ -62,9 +62,10 @@ def test_log_and_facts_are_read_back(tmp_path):
     run = make(tmp_path)
     run.write_log([{"stage": "head", "loss": 0.25}, {"stage": "all", "loss": 1 / 3}])
     assert run.log() == [{"stage": "head", "loss": "0.25"}, {"stage": "all", "loss": "0.333333"}]
-    Record.of(run.info_file).update(a=1)
-    Record.of(run.info_file).update(b=[2])
-    assert run.info().to_dict() == {"a": 1, "b": [2], "schema": 1}
+    Record.of(run.info_file).update(status="running", competition="pets", plugin="pets")
+    Record.of(run.info_file).update(stages=[2])
+    facts = {"status": "running", "competition": "pets", "plugin": "pets", "stages": [2], "schema": 1}
+    assert run.info().to_dict() == facts
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
@@ -79,5 +80,7 @@ def test_a_file_is_whole_or_absent(tmp_path):
 def test_a_recipe_that_cannot_be_read_is_reported(tmp_path, text):
     run = make(tmp_path)
     run.recipe_file.write_text(text)
-    with pytest.raises(UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or written by another version"):
+    with pytest.raises(
+        UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version of kagglekit wrote it"
+    ):
         run.recipe()

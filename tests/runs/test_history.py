@@ -64,7 +64,8 @@ def make(
     began = BEGIN.replace(day=day)
     run = create_run(root, competition, recipe.arch, began)
     run.write_recipe(recipe)
-    known = {"status": "finished", "competition": competition, "metric": metric, "preset": "quick", "stages": [1, 2]}
+    known = {"status": "finished", "competition": competition, "plugin": competition, "metric": metric}
+    known |= {"preset": "quick", "stages": [1, 2]}
     Record.of(run.info_file).update(
         **{**known, "started": began.astimezone().isoformat(timespec="seconds"), "seconds": 75.0, **facts}
     )
@@ -167,7 +168,7 @@ def test_of_a_metric_of_a_plugin_the_largest_comes_first_and_that_is_said(root: 
     make(root, 1, (0.4, 0.1), metric="kappa")
     make(root, 2, (0.3, 0.1), metric="kappa")
     result = ask("--sort", "valid")
-    assert "warning: unknown whether a greater kappa is better: sorting the largest first" in result.stdout
+    assert "warning: cannot tell whether a greater kappa is better: sorting the largest first" in result.stdout
     assert [row["valid"]["value"] for row in listed("--sort", "valid")] == [0.4, 0.3]
     assert "not known" not in ask("--sort", "arch").stdout
 
@@ -207,12 +208,11 @@ def test_one_submission_is_no_best_and_a_pending_one_no_score(root: Path) -> Non
 
 def test_a_run_that_is_not_finished_is_listed_without_scores(root: Path) -> None:
     run = create_run(root, "pets", "resnet18", BEGIN)
+    Record.of(run.info_file).update(status="running", competition="pets", plugin="pets")
     run.write_recipe(RECIPE)
     (row,) = listed()
-    assert (row["status"], row["valid"], row["time"]) == ("unknown", None, None)
+    assert (row["status"], row["valid"], row["time"]) == ("running", None, None)
     assert datetime.fromisoformat(row["date"]) == BEGIN.astimezone()  # of its name
-    Record.of(run.info_file).update(status="running")
-    assert listed()[0]["status"] == "running"
 
 
 def test_a_score_that_is_no_number_counts_as_none(root: Path) -> None:
@@ -328,7 +328,8 @@ def test_a_name_of_neither_competition_nor_run_is_reported(root: Path) -> None:
     make(root, 1), make(root, 2, competition="pets")
     told = refused(ask("dog-bred"), 1)
     assert re.match(
-        r"error: 'dog-bred' is neither a run nor a competition with runs in .*submissions \(competitions: dog-breed, ",
+        r"error: 'dog-bred' is not a run or a competition with runs in .*submissions \(.*\)\s+"
+        r"hint: competitions with runs: dog-breed, pets; list all runs: kagglekit history$",
         told,
     )
     assert "unknown run 'dog-bred'" in told
@@ -340,7 +341,7 @@ def test_no_runs_are_reported(root: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == f"no runs in {root}\nhint: start one with kagglekit run COMPETITION\n"
     assert listed() == []
-    assert "(competitions: none)\nhint: no runs in" in refused(ask("pets"), 1)
+    assert "submissions (no runs in" in refused(ask("pets"), 1)
 
 
 def test_runs_elsewhere_are_listed(root: Path, tmp_path: Path) -> None:
@@ -472,6 +473,7 @@ def test_the_direction_of_each_built_in_metric_is_known() -> None:
 def test_hundreds_of_runs_are_read_and_nothing_heavy_is_loaded(root: Path, tmp_path: Path) -> None:
     for i in range(200):
         run = create_run(root, "pets", "resnet18", BEGIN + timedelta(minutes=i))
+        Record.of(run.info_file).update(status="running", competition="pets", plugin="pets")
         run.write_recipe(RECIPE)
     entries, warnings = all_entries(root)
     assert (len(entries), warnings) == (200, [])

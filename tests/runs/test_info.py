@@ -51,14 +51,20 @@ def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("{", "Expecting property name"),
-        ("[1]", "valid dictionary"),
-        ('{"stages": "all"}', "stages: "),
-        ('{"status": "done"}', "status: "),
+        ("{", "it is not valid JSON (line 1, column 2)"),
+        ("", "it is empty"),
+        ("[1]", "it is not a JSON object"),
+        ('{"stages": "all"}', "stages: should be a list"),
+        ('{"stages": [1, "x"]}', "stages.1: should be an integer"),
+        ('{"status": "done"}', "status: should be 'running', 'finished'"),
+        ('{"schema": 0}', "schema: should be greater than or equal to 1"),
+        ('{"schema": null}', "schema: should be an integer"),
+        ('{"schema": true}', "schema: should be an integer"),
         ('{"scores": [{"member": "a", "valid_log_loss": [1]}]}', "scores.0.valid_log_loss"),
         ('{"schema": 2}', "a newer version of kagglekit wrote it"),
-        ("\xff", "decode"),
-        ("[" * 100_000, "recursion"),
+        ("\xff", "it is not text in UTF-8"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ('{"seed": ' + "9" * 5000 + "}", "a number in it has too many digits"),
     ],
 )
 def test_what_is_damaged_or_edited_is_one_message(tmp_path: Path, content: str, why: str) -> None:

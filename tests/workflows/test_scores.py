@@ -191,7 +191,7 @@ def test_a_lock_is_waited_for_also_while_its_folder_is_removed(tmp_path):
 
 
 def test_folds_of_another_recipe_are_not_mixed(folds, data, out):
-    with pytest.raises(UserError, match="have another recipe"):
+    with pytest.raises(UserError, match="have a different recipe"):
         tiny_run(data, out, {"folds": 3, "seed": 5}, into=str(folds[0].folder))
 
 
@@ -400,8 +400,8 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
     full, _ = do_again(single, out)
     for other, words in [
         (single, "at least two different runs"),
-        (folds[0], r"has other valid images than(.|\n)*split_seed"),
-        (limited, "has other valid images than"),
+        (folds[0], r"the valid images of \S+ differ from(.|\n)*split_seed"),
+        (limited, r"the valid images of \S+ differ from"),
         (dogs, "is a run of dog-breed, .* of pets"),
         (partial, "is not finished .status: partial"),
         (full, "has no valid predictions(.|\n)*--ensemble mean"),
@@ -509,13 +509,13 @@ def fewer(data, tmp_path) -> Path:
 
 
 def test_no_run_starts_from_one_on_other_data(single, fewer, out):
-    with pytest.raises(UserError, match="was trained on other images, labels or splits"):
+    with pytest.raises(UserError, match="was trained on images, labels or splits that differ"):
         tiny_run(fewer, out, from_run=str(single.folder))
 
 
 def test_folds_of_other_data_are_not_mixed(folds, fewer, out):
     before = folds[0].info()
-    with pytest.raises(UserError, match="have other images, labels or splits"):
+    with pytest.raises(UserError, match="the images, labels or splits of the folds in"):
         tiny_run(fewer, out, {"folds": 3}, only_fold=1, into=str(folds[0].folder))
     assert folds[0].info() == before
 

@@ -114,7 +114,7 @@ def _kind(place: Place) -> str:
             return "tar"
         if zipfile.is_zipfile(file):  # data may precede its first member
             return "zip"
-    raise tarfile.ReadError("it is neither a zip, a 7z nor a tar file")
+    raise tarfile.ReadError("it is not a zip, 7z or tar file")
 
 
 _SIGNS = {"zip": b"PK", "7z": SIGN, "gz": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}

@@ -7,8 +7,9 @@ import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
+from typing import IO
 
-from kagglekit.data.archive.destination import LARGE_IN_ALL, LARGE_MEMBER, RATIO, Place, safe_parts
+from kagglekit.data.archive.destination import LARGE_IN_ALL, LARGE_MEMBER, RATIO, BadArchive, Place, safe_parts
 from kagglekit.data.archive.expand import CHUNK, member_chunks
 
 END = 22  # bytes of the record at an archive's end, without its comment
@@ -23,7 +24,7 @@ def zip_steps(place: Place) -> Iterator[int]:
         UserError: The disk is too full.
         Exception: Of zipfile or its decompressors: the archive is damaged.
     """
-    with place.opened() as file, zipfile.ZipFile(file) as archive:
+    with place.opened() as file, _opened(place, file) as archive:
         members = archive.infolist()
         _check_count(place, archive)
         if len(place.files) > 1:
@@ -42,6 +43,16 @@ def zip_steps(place: Place) -> Iterator[int]:
                 if new >= CHUNK:
                     yield int(new)
                     new = 0
+
+
+def _opened(place: Place, file: IO[bytes]) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        if "span multiple disks" in str(error):  # it is whole, but of a kind that zipfile does not read
+            what = f"cannot unpack {place.archive}: it is split, and larger than 4 GB"
+            raise BadArchive(what, "unpack it yourself with 7-Zip, and pass the folder with --data DIR") from error
+        raise
 
 
 def _check_count(place: Place, archive: zipfile.ZipFile) -> None:

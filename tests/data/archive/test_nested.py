@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import signal
 import struct
 import tarfile
 import zipfile
 from pathlib import Path
 
+import forks
 import pytest
 from archives import TARS, found, tar_file, zip_file
 from rich.console import Console
-from seven_zip_files import seven_zip_file, seven_zipped
+from seven_zip_files import seven_zip_file, seven_zipped, stored_7z
 
 from kagglekit.data.archive import extract_nested
 from kagglekit.data.archive.budget import LEAST, Budget
@@ -138,6 +141,43 @@ def test_a_zip_file_that_spans_several_is_unpacked(tmp_path: Path) -> None:
     assert found(tmp_path) == {f"train/{name}": content for name, content in IMAGES.items()}
 
 
+def test_split_archives_are_checked_like_whole_ones(tmp_path: Path) -> None:
+    for place, write in (
+        ("numbered", lambda folder, members: cut(folder, "train.zip", zipped(members))),
+        ("spanned", spanned),
+    ):
+        folder = tmp_path / place
+        folder.mkdir()
+        write(folder, {"fine": b"1", "../outside": b"2"})
+        with pytest.raises(BadArchive, match="would write outside its folder, or holds links: "):
+            extract_nested(folder)
+        assert not [path for path in tmp_path.rglob("*") if path.name in ("outside", "fine", "train")]
+    (tmp_path / "7z").mkdir()
+    whole = stored_7z(tmp_path / "whole", [("../outside", b"2")]).read_bytes()
+    cut(tmp_path / "7z", "train.7z", whole)
+    with pytest.raises(BadArchive, match="would write outside its folder, or holds links: "):
+        extract_nested(tmp_path / "7z")
+
+
+def test_a_span_that_names_a_part_too_many_is_refused(tmp_path: Path) -> None:
+    spanned(tmp_path, IMAGES)
+    last = bytearray((tmp_path / "train.zip").read_bytes())
+    struct.pack_into("<H", last, 34, 7)
+    (tmp_path / "train.zip").write_bytes(last)
+    with pytest.raises(BrokenArchive, match="3 parts are there, a member is in part 8"):
+        extract_nested(tmp_path)
+
+
+def test_a_split_zip_file_of_a_kind_that_is_not_read_is_not_called_damaged(tmp_path: Path) -> None:
+    locator = b"PK\6\7" + struct.pack("<LQL", 1, 0, 3)
+    end = b"PK\5\6" + struct.pack("<HHHHLLH", 2, 2, 1, 1, 50, 0, 0)
+    (tmp_path / "train.z01").write_bytes(b"PK\7\x08" + bytes(99))
+    (tmp_path / "train.zip").write_bytes(bytes(99) + locator + end)
+    with pytest.raises(BadArchive, match="it is split, and larger than 4 GB\nunpack it yourself") as caught:
+        extract_nested(tmp_path)
+    assert not isinstance(caught.value, BrokenArchive)
+
+
 def test_a_span_without_its_end_is_reported(tmp_path: Path) -> None:
     spanned(tmp_path, IMAGES)
     (tmp_path / "train.zip").unlink()
@@ -226,3 +266,42 @@ def test_parts_are_read_as_one_file(tmp_path: Path) -> None:
 )
 def test_names_lose_their_suffixes(name: str, plain: str) -> None:
     assert unpacked_name(name) == plain
+
+
+KILLED = """
+import os, pathlib, signal
+from kagglekit.data.archive import extract_nested
+from kagglekit.data.archive.cached import unpacked
+from kagglekit.data.archive.destination import Place
+
+write = Place.write
+
+def die_later(place, parts, chunks):
+    yield from write(place, parts, chunks)
+    if place.archive.name == "inner.tgz":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Place.write = die_later
+folder = pathlib.Path("data")
+"""
+
+
+@pytest.mark.parametrize("call", ["extract_nested(folder)", "unpacked(folder / 'train.7z')"])
+def test_a_killed_call_leaves_nothing_that_looks_complete(tmp_path: Path, call: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    seven_zip_file(data / "train.7z", {**IMAGES, "inner.tgz": tarred(IMAGES, "w:gz")})
+    environment = {**os.environ, **forks.SET, "KAGGLEKIT_CACHE": str(tmp_path / "cache")}
+    assert forks.run(["-c", KILLED + call], tmp_path, environment).returncode == -signal.SIGKILL
+    assert [path.name for path in data.iterdir() if not path.name.startswith(".")] == ["train.7z"]
+    left = [path for path in (tmp_path / "cache").glob("unpacked/*") if path.suffix != ".lock"]
+    assert all(path.suffix == ".part" for path in left)
+    done = forks.run(["-c", KILLED + f"Place.write = write\n{call}"], tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    whole = (
+        data / "train"
+        if "nested" in call
+        else next(path for path in (tmp_path / "cache" / "unpacked").iterdir() if path.is_dir())
+    )
+    assert found(whole) == {**IMAGES, **{f"inner/{name}": content for name, content in IMAGES.items()}}
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".part", ".unpacking")]

@@ -1,4 +1,4 @@
-"""Read image files: JPEG by libjpeg-turbo through OpenCV, all others by Pillow, and by OpenCV what Pillow cannot."""
+"""Decode image files: JPEG by libjpeg-turbo through OpenCV, all others by Pillow, and by OpenCV what Pillow cannot."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from kagglekit import PixelRange, check_pixels, hookimpl, open_image, reading_image, to_8_bits
+from kagglekit import PixelRange, check_pixels, open_image, to_8_bits
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
@@ -22,31 +20,24 @@ _BIT_DEPTH = 24  # where a PNG has it
 _PORTABLE = PixelRange(0, 65535)  # a portable graymap says its range, and Pillow scales it
 
 
-@hookimpl
-def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode all pixels of a file, upright.
-
-    Transparent pixels are blended with white, an animation gives its first frame. More than 8 bits, signed and
-    floating-point numbers are scaled by the smallest usual range that holds them.
+def decoded(data: bytes) -> NDArray[np.uint8]:
+    """Decode all pixels of an image file's bytes, (H, W, 3) uint8, upright.
 
     Raises:
-        UnreadableImage: The file is damaged, of an unknown kind, or has too many pixels.
-        OSError: The system cannot read it.
+        ValueError: It is damaged, of an unknown kind, or has too many pixels. Libraries raise other exceptions, too.
     """
     from PIL import UnidentifiedImageError
 
-    with reading_image(path):
-        data = path.read_bytes()
-        if not data:
-            raise ValueError("the file is empty")
-        try:
-            image = open_image(BytesIO(data))  # reads only the header
-        except UnidentifiedImageError:
-            return _unknown_to_pillow(data)
-        with image:
-            jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
-            pixels = _by_libjpeg(data) if jpeg else None
-            return _by_pillow(image, data) if pixels is None else pixels
+    if not data:
+        raise ValueError("the file is empty")
+    try:
+        image = open_image(BytesIO(data))  # reads only the header
+    except UnidentifiedImageError:
+        return _unknown_to_pillow(data)
+    with image:
+        jpeg = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
+        pixels = _by_libjpeg(data) if jpeg else None
+        return _by_pillow(image, data) if pixels is None else pixels
 
 
 @cache

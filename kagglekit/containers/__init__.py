@@ -1,0 +1,1 @@
+"""Read files that hold many images: rows of pixels, arrays, and records."""

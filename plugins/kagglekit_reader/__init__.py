@@ -1,0 +1,73 @@
+"""Read images: image files, DICOM, and members of containers (CSV, parquet, JSON, npy, npz, HDF5, TFRecord, BSON)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kagglekit import hookimpl, member_of, read_member, reading_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_NPY = b"\x93NUMPY"
+
+
+@hookimpl
+def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode all pixels of a file, or of a member of a container, upright.
+
+    Transparent pixels are blended with white, an animation gives its first frame. More than 8 bits, signed and
+    floating-point numbers are scaled by the smallest usual range that holds them; those of DICOM by the file's window.
+
+    Raises:
+        UnreadableImage: The file is damaged, of an unknown kind, or has too many pixels.
+        UsageError: A package that reads such files is not installed.
+        OSError: The system cannot read it.
+    """
+    with reading_image(path):
+        try:
+            data = path.read_bytes()
+        except (NotADirectoryError, FileNotFoundError):  # below a file; the other one on Windows
+            member = member_of(path)
+            if member is None:
+                raise
+            value = read_member(member)
+            return _decoded(value) if isinstance(value, bytes) else _as_pixels(value)
+        if path.suffix.lower() in (".dcm", ".dicom"):
+            return _dicom(data)
+        if data.startswith(_NPY):
+            return _as_pixels(_array(data))
+        return _decoded(data)
+
+
+def _decoded(data: bytes) -> NDArray[np.uint8]:
+    if data[128:132] == b"DICM":
+        return _dicom(data)
+    from kagglekit_reader.files import decoded
+
+    return decoded(data)
+
+
+def _dicom(data: bytes) -> NDArray[np.uint8]:
+    from kagglekit_reader.dicom import dicom_pixels
+
+    return dicom_pixels(data)
+
+
+def _as_pixels(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    from kagglekit_reader.pixels import as_pixels
+
+    return as_pixels(values)
+
+
+def _array(data: bytes) -> NDArray[np.generic]:
+    """Return the array in the bytes of an npy file; nothing in it is unpickled."""
+    from io import BytesIO
+
+    import numpy as np
+
+    values: NDArray[np.generic] = np.lib.format.read_array(BytesIO(data), allow_pickle=False)
+    return values
