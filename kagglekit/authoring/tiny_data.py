@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
+from kagglekit.system.errors import UserError
 
 
 def tiny_data(layout: DataLayout) -> str:
-    """Return the lines of a function's body; it has the argument ``folder`` and calls ``draw`` and ``write``."""
+    """Return the lines of a function's body; it has the argument ``folder`` and calls ``draw`` and ``write``.
+
+    Raises:
+        UserError: Images are in containers.
+    """
+    if layout.test and layout.test.ids:
+        raise _no_containers()
     classes = layout.labels.classes[: None if _needs_all_classes(layout) else 3]
     lines = [f"classes = {list_literal(classes)}", *_labels(layout.labels)]
     test = layout.test
@@ -42,8 +50,15 @@ def _labels(labels: Labels) -> list[str]:
         return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
     if isinstance(labels, ClassFolders):
         return _class_folders(labels)
+    if isinstance(labels, Containers):
+        raise _no_containers()
     lines = _table(labels, ValidFile(labels.csv, labels.folders, labels.suffix), "")
     return [*lines, *_table(labels, labels.valid, "v")] if labels.valid else lines
+
+
+def _no_containers() -> UserError:
+    what = "a package's test cannot draw images in containers, as the data have them"
+    return UserError(what, "write the plugin alone, without --package")
 
 
 def _class_folders(labels: ClassFolders) -> list[str]:
