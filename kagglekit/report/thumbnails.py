@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import cores
 from kagglekit.system.members import is_there
+from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +80,7 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
     folder = data or Path(str(run.info().data))
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
-    there = {image: file for image, file in files.items() if is_there(file)}
+    there = {image: file for image, file in files.items() if all(map(is_there, channel_files(file)))}
     if not there:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:
@@ -88,7 +90,7 @@ def thumbnails(run: Run, data: Path | None) -> Thumbnails:
         return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
-    return Thumbnails(there, hooks.read_image)
+    return Thumbnails(there, partial(hooks.read_image, form=run.info().form))
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:
