@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
+from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
@@ -16,7 +17,7 @@ def labels_source(layout: DataLayout) -> Iterator[str]:
     call = _call(reader(layout.labels), _arguments(layout))
     parts = ["table"]
     more = [*_valid_lines(layout.labels), *_test_lines(layout)]
-    changes = [*_spelling_lines(layout), *_group_lines(layout.labels)]
+    changes = [*_spelling_lines(layout), *_group_lines(layout.labels), *_cut_off_lines(layout.cut_off)]
     if not (more or changes):
         yield f"return {call}"
         return
@@ -91,6 +92,16 @@ def _group_lines(labels: Labels) -> Iterator[str]:
         yield "# both sides of one person stay together in train or in valid"
         pattern = labels.group.pattern.removesuffix("$")
         yield f'table["group"] = table["id"].str.extract(r"(?i){pattern}(?:\\.|$)", expand=False)'
+
+
+def _cut_off_lines(broken: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that leave out the labelled images that cannot be decoded, if they are few."""
+    if not broken or len(broken) > MOST_NAMED:
+        return
+    yield "cut_off = ["
+    yield from (f"    {_path(path)}," for path in broken)
+    yield "]  # these cannot be decoded"
+    yield 'table = table[~table["path"].isin(map(str, cut_off))]'
 
 
 def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:

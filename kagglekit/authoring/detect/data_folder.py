@@ -16,6 +16,7 @@ from pathlib import Path
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_named
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
+from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
 from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
@@ -101,10 +102,19 @@ def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLa
     if members:
         test = TestImages(members[0][0], more=members[0][1:], ids=members[1])
     form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
-    layout = DataLayout(labels, test, form, 0, (*said, *notes))
+    broken = cut_off_images(folder.data, _labelled(folder.images, tests, test))
+    layout = DataLayout(labels, test, form, 0, (*said, *notes), cut_off=broken)
     share = tests.named.share if tests else 1.0
     notes = notes_of(folder.data, folder.images.files, layout, share)
-    return DataLayout(labels, test, form, _short_side(folder.data, folder.images.paths), notes)
+    return replace(layout, side=_short_side(folder.data, folder.images.paths), notes=notes)
+
+
+def _labelled(images: Images, tests: Tests | None, test: TestImages | None) -> list[str]:
+    """Return the images that are no test images."""
+    hidden = tests.paths if tests else set()
+    if test and not tests and not test.ids:
+        hidden = {path for folder in test.folders for path in images.below(folder)}
+    return [path for path in images.paths if path not in hidden]
 
 
 def _image_folders(data: Path) -> dict[str, list[str]]:

@@ -60,3 +60,19 @@ def test_both_eyes_of_a_person_are_one_group(tmp_path: Path) -> None:
     assert table.loc[table["split"] == "train", "group"].tolist() == [str(i // 2) for i in range(12)]
     assert "12 ids end in left or right: 6 pairs" in text.replace("\n# ", " ")
     assert any("images of one pair stay together" in note for note in layout.notes)
+
+
+def test_labelled_images_that_are_cut_off_are_named_and_left_out(tmp_path: Path) -> None:
+    def write(data: Path) -> None:
+        traps.coco(data)
+        for name in ("train/a3.jpg", "test/t0.jpg"):
+            content = (data / name).read_bytes()
+            (data / name).write_bytes(content[: len(content) // 2])
+        whole = (data / "train" / "a4.jpg").read_bytes()
+        (data / "train" / "a4.jpg").write_bytes(whole + bytes(100))  # as some cameras write them
+
+    layout, hooks, _ = begun(tmp_path, write)
+    assert "1 image is cut off and cannot be decoded, and left out: train/a3.jpg" in layout.notes
+    table = check_table(hooks.labels(tmp_path / "data"), tmp_path / "data")[0]
+    assert table["split"].value_counts().to_dict() == {"train": 11, "test": 4}
+    assert "a3" not in set(table["id"])
