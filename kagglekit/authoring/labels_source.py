@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
+from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
@@ -16,12 +17,12 @@ def labels_source(layout: DataLayout) -> Iterator[str]:
     call = _call(reader(layout.labels), _arguments(layout))
     parts = ["table"]
     more = [*_valid_lines(layout.labels), *_test_lines(layout)]
-    spelling = list(_spelling_lines(layout))
-    if not (more or spelling):
+    changes = [*_spelling_lines(layout), *_group_lines(layout.labels), *_cut_off_lines(layout.cut_off)]
+    if not (more or changes):
         yield f"return {call}"
         return
     yield f"table = {call}"
-    yield from spelling
+    yield from changes
     for name, lines in more:
         yield from lines
         parts.append(name)
@@ -83,6 +84,24 @@ def _spelling_lines(layout: DataLayout) -> Iterator[str]:
     yield from (f"    {literal(ours)}: {literal(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels))
     yield "}"
     yield 'table["label"] = table["label"].replace(spelling)'
+
+
+def _group_lines(labels: Labels) -> Iterator[str]:
+    """Yield the line that takes the groups from the ids."""
+    if isinstance(labels, Table) and labels.group and labels.group.pattern:
+        yield "# both sides of one person stay together in train or in valid"
+        pattern = labels.group.pattern.removesuffix("$")
+        yield f'table["group"] = table["id"].str.extract(r"(?i){pattern}(?:\\.|$)", expand=False)'
+
+
+def _cut_off_lines(broken: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that leave out the labelled images that cannot be decoded, if they are few."""
+    if not broken or len(broken) > MOST_NAMED:
+        return
+    yield "cut_off = ["
+    yield from (f"    {_path(path)}," for path in broken)
+    yield "]  # these cannot be decoded"
+    yield 'table = table[~table["path"].isin(map(str, cut_off))]'
 
 
 def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
@@ -154,6 +173,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield "ignore_unlabelled=True"
         if labels.conflicts:
             yield "ignore_conflicts=True"
+        if labels.missing:
+            yield "ignore_missing=True"
 
 
 def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
@@ -163,7 +184,7 @@ def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
         yield f"label_columns={list_literal(labels.one_hot)}"
     else:
         yield f"label_column={literal(labels.label_column)}"
-    if labels.group:
+    if labels.group and not labels.group.pattern:
         yield f"group_column={literal(labels.group.column)}"
 
 

@@ -11,7 +11,7 @@ from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.detect.table import Table
 from kagglekit.authoring.labels_source import labels_source, used_functions
-from kagglekit.authoring.quoting import comment, literal
+from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
 
@@ -215,8 +215,19 @@ def _recipe(layout: DataLayout) -> str:
     )
 
 
+def _column_lines(columns: Sequence[str]) -> str:
+    """Return a list literal of strings that is formatted as ruff does it."""
+    short = list_literal(columns)
+    if len(short) <= WIDTH:
+        return short
+    return "[" + "".join(f"\n        {literal(column)}," for column in columns) + "\n    ]"
+
+
 def _submission(sample: Sample | None) -> str:
-    """Return a submission hook if kagglekit does not know the form of sample_submission.csv, else nothing."""
+    """Return a submission hook if kagglekit does not know the form of the sample, else nothing."""
     if sample is None or sample.form != "unknown":
         return ""
-    return NAMES if len(sample.columns) == 2 else COLUMNS
+    image, *others = sample.columns
+    if len(others) == 1:
+        return NAMES.substitute(image=literal(image), value=literal(others[0]))
+    return COLUMNS.substitute(image=literal(image), columns=_column_lines(others))

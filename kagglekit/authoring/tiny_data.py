@@ -75,7 +75,7 @@ def _table(labels: Table, part: ValidFile, start: str) -> list[str]:
     image = f'f"{start}{{kind}}-{{i}}"'
     columns = [labels.id_column, *(labels.one_hot or [labels.label_column])]
     values = ["*(int(name == each) for each in classes)"] if labels.one_hot else ["name"]
-    if labels.group:
+    if labels.group and not labels.group.pattern:
         columns.append(labels.group.column)
         values.append('f"group {i}"')
     written = ", ".join([image if part.suffix else f"{image} + {suffix}", *values])

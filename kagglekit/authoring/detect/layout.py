@@ -95,6 +95,7 @@ class DataLayout:
         side: Median short side of the images, px; 0 if none could be read.
         notes: Doubts that a person should resolve.
         guessed: Classes and columns are placeholders: at most the names of files were known.
+        cut_off: Paths of labelled images that cannot be decoded, relative to the data folder.
     """
 
     labels: Labels
@@ -103,3 +104,4 @@ class DataLayout:
     side: int
     notes: tuple[str, ...]
     guessed: bool = False
+    cut_off: tuple[str, ...] = ()
