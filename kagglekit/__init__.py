@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from kagglekit.images.opening import UnreadableImage as UnreadableImage
     from kagglekit.images.opening import open_image as open_image
     from kagglekit.images.opening import reading_image as reading_image
-    from kagglekit.images.pixel_range import PixelRange as PixelRange
-    from kagglekit.images.pixel_range import range_of as range_of
-    from kagglekit.images.pixel_range import to_8_bits as to_8_bits
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
     from kagglekit.runs.folder import Run as Run
@@ -56,6 +53,9 @@ if TYPE_CHECKING:
     from kagglekit.types.image_table import group_numbers as group_numbers
     from kagglekit.types.metric import Metric as Metric
     from kagglekit.types.metric import Score as Score
+    from kagglekit.types.pixel_range import PixelRange as PixelRange
+    from kagglekit.types.pixel_range import range_of as range_of
+    from kagglekit.types.pixel_range import to_8_bits as to_8_bits
     from kagglekit.types.predictions import aligned as aligned
     from kagglekit.types.predictions import average as average
     from kagglekit.types.predictions import check_predictions as check_predictions
@@ -96,9 +96,9 @@ _HOMES = {
     "UnreadableImage": "images.opening",
     "open_image": "images.opening",
     "reading_image": "images.opening",
-    "PixelRange": "images.pixel_range",
-    "range_of": "images.pixel_range",
-    "to_8_bits": "images.pixel_range",
+    "PixelRange": "types.pixel_range",
+    "range_of": "types.pixel_range",
+    "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
     "Run": "runs.folder",

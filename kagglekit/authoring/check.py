@@ -27,7 +27,7 @@ from kagglekit.hooks.failures import defined_at
 from kagglekit.hooks.manager import load
 from kagglekit.hooks.plugin import Plugins
 from kagglekit.planning.choose import MISSING, choose
-from kagglekit.planning.make import find_data, image_table
+from kagglekit.planning.make import find_data, image_table, with_form
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
@@ -282,7 +282,7 @@ def _small_plan(request: Request, data: Path | None, place: Path) -> Plan:
         warnings=(),
         device=device,
     )
-    return two_batches(plan, batch=8)
+    return two_batches(with_form(plan), batch=8)
 
 
 def _predictions(plan: Plan, place: Path) -> list[pd.DataFrame]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.container_labels import Containers, MemberIds
+from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
@@ -15,12 +17,12 @@ def labels_source(layout: DataLayout) -> Iterator[str]:
     call = _call(reader(layout.labels), _arguments(layout))
     parts = ["table"]
     more = [*_valid_lines(layout.labels), *_test_lines(layout)]
-    spelling = list(_spelling_lines(layout))
-    if not (more or spelling):
+    changes = [*_spelling_lines(layout), *_group_lines(layout.labels), *_cut_off_lines(layout.cut_off)]
+    if not (more or changes):
         yield f"return {call}"
         return
     yield f"table = {call}"
-    yield from spelling
+    yield from changes
     for name, lines in more:
         yield from lines
         parts.append(name)
@@ -38,7 +40,7 @@ def used_functions(layout: DataLayout) -> list[str]:
     if layout.test and layout.test.listed and _needs_own_test_rows(layout):
         names.add(_list_reader(layout.test.listed))
     elif _needs_own_test_rows(layout):
-        names.add("unlabelled_images")
+        names.add("unlabelled_members" if layout.test and layout.test.ids else "unlabelled_images")
     return sorted(names)
 
 
@@ -48,7 +50,7 @@ def reader(labels: Labels) -> str:
         return "labels_from_folders"
     if isinstance(labels, Table):
         return "labels_from_json" if labels.is_json else "labels_from_csv"
-    return "labels_from_names"
+    return "labels_from_containers" if isinstance(labels, Containers) else "labels_from_names"
 
 
 def _list_reader(listed: TestList) -> str:
@@ -60,7 +62,9 @@ def _needs_own_test_rows(layout: DataLayout) -> bool:
     test = layout.test
     if test is None or _lists_tests(layout.labels):
         return False
-    if test.listed or test.more:
+    if isinstance(layout.labels, Containers):
+        return not test.ids or test.ids.column != layout.labels.id_column
+    if test.listed or test.more or test.ids:
         return True
     if isinstance(layout.labels, Table):
         return test.suffix != layout.labels.suffix or bool(layout.labels.more_images)
@@ -80,6 +84,24 @@ def _spelling_lines(layout: DataLayout) -> Iterator[str]:
     yield from (f"    {literal(ours)}: {literal(theirs)}," for ours, theirs in _spelling(layout.sample, layout.labels))
     yield "}"
     yield 'table["label"] = table["label"].replace(spelling)'
+
+
+def _group_lines(labels: Labels) -> Iterator[str]:
+    """Yield the line that takes the groups from the ids."""
+    if isinstance(labels, Table) and labels.group and labels.group.pattern:
+        yield "# both sides of one person stay together in train or in valid"
+        pattern = labels.group.pattern.removesuffix("$")
+        yield f'table["group"] = table["id"].str.extract(r"(?i){pattern}(?:\\.|$)", expand=False)'
+
+
+def _cut_off_lines(broken: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that leave out the labelled images that cannot be decoded, if they are few."""
+    if not broken or len(broken) > MOST_NAMED:
+        return
+    yield "cut_off = ["
+    yield from (f"    {_path(path)}," for path in broken)
+    yield "]  # these cannot be decoded"
+    yield 'table = table[~table["path"].isin(map(str, cut_off))]'
 
 
 def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
@@ -108,6 +130,10 @@ def _test_lines(layout: DataLayout) -> Iterator[tuple[str, list[str]]]:
         call = _call(_list_reader(test.listed), _list_arguments(test, test.listed))
         yield "test", [f"test = {call}"]
         return
+    if test.ids:
+        call = _call("unlabelled_members", [_paths(test.folders), *_id_arguments(test.ids)])
+        yield "test", [f"test = {call}"]
+        return
     lines = [f"test = unlabelled_images({_paths(test.folders)}, suffix={_suffix(test)})"]
     if test.shared:
         lines.append('test = test[~test["path"].isin(table["path"])]  # the folder holds the train images too')
@@ -131,6 +157,9 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield f"valid={_path(labels.valid)}"
     elif isinstance(labels, Table):
         yield from _table_arguments(labels, ValidFile(labels.csv, labels.folders, labels.suffix))
+    elif isinstance(labels, Containers):
+        yield from _container_arguments(labels, test)
+        return
     else:
         yield from (_path(labels.images), f'r"{labels.pattern}"')
     if test and not _lists_tests(labels):
@@ -144,6 +173,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield "ignore_unlabelled=True"
         if labels.conflicts:
             yield "ignore_conflicts=True"
+        if labels.missing:
+            yield "ignore_missing=True"
 
 
 def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
@@ -153,8 +184,37 @@ def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
         yield f"label_columns={list_literal(labels.one_hot)}"
     else:
         yield f"label_column={literal(labels.label_column)}"
+    if labels.group and not labels.group.pattern:
+        yield f"group_column={literal(labels.group.column)}"
+
+
+def _container_arguments(labels: Containers, test: TestImages | None) -> Iterator[str]:
+    yield from (_container_paths(labels, labels.train), f"label_column={literal(labels.label_column)}")
+    if labels.id_column:
+        yield f"id_column={literal(labels.id_column)}"
     if labels.group:
         yield f"group_column={literal(labels.group.column)}"
+    if labels.valid:
+        yield f"valid={_container_paths(labels, labels.valid)}"
+    if test and test.ids and test.ids.first is None:
+        yield f"test={_container_paths(labels, test.folders)}"
+    elif test and test.ids:
+        yield f"test={_paths(test.folders)}"
+        yield f"first_test_id={test.ids.first}"
+
+
+def _container_paths(labels: Containers, files: Sequence[str]) -> str:
+    if tuple(files) not in labels.globs:
+        return _paths(files)
+    folder, pattern = labels.globs[tuple(files)]
+    return f"sorted(({_path(folder)}).glob({literal(pattern)}))"
+
+
+def _id_arguments(ids: MemberIds) -> Iterator[str]:
+    if ids.column:
+        yield f"id_column={literal(ids.column)}"
+    if ids.first is not None:
+        yield f"first_id={ids.first}"
 
 
 def _call(function: str, arguments: Iterable[str]) -> str:

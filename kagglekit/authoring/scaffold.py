@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.detect.table import Table
 from kagglekit.authoring.labels_source import labels_source, used_functions
-from kagglekit.authoring.quoting import comment, literal
+from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
 
@@ -19,6 +20,7 @@ _COLUMNS = 'images=data / "FOLDER", id_column="COLUMN", label_column="COLUMN"'
 _EXAMPLES = {
     "labels_from_csv": f'labels_from_csv(data / "FILE.csv", {_COLUMNS}, test=data / "FOLDER")',
     "labels_from_json": f'labels_from_json(data / "FILE.json", {_COLUMNS}, test=data / "FOLDER")',
+    "labels_from_containers": 'labels_from_containers(data / "FILE", label_column="COLUMN", test=data / "FILE")',
     "labels_from_list": 'labels_from_list({"train": data / "LIST.txt"}, images=data / "FOLDER")',
     "labels_from_mat": (
         'labels_from_mat(data / "LABELS.mat", data / "SPLITS.mat", images=data / "FOLDER", '
@@ -194,6 +196,8 @@ def _where(labels: Labels) -> str:
         return f"the folders in {labels.train or 'DIR'}"
     if isinstance(labels, Table):
         return labels.csv + (" (columns of 0 and 1)" if labels.one_hot else "")
+    if isinstance(labels, Containers):
+        return f"{labels.label_column} in {listing(labels.train, 3)}"
     return f"the file names in {labels.images or 'DIR'}"
 
 
@@ -211,8 +215,19 @@ def _recipe(layout: DataLayout) -> str:
     )
 
 
+def _column_lines(columns: Sequence[str]) -> str:
+    """Return a list literal of strings that is formatted as ruff does it."""
+    short = list_literal(columns)
+    if len(short) <= WIDTH:
+        return short
+    return "[" + "".join(f"\n        {literal(column)}," for column in columns) + "\n    ]"
+
+
 def _submission(sample: Sample | None) -> str:
-    """Return a submission hook if kagglekit does not know the form of sample_submission.csv, else nothing."""
+    """Return a submission hook if kagglekit does not know the form of the sample, else nothing."""
     if sample is None or sample.form != "unknown":
         return ""
-    return NAMES if len(sample.columns) == 2 else COLUMNS
+    image, *others = sample.columns
+    if len(others) == 1:
+        return NAMES.substitute(image=literal(image), value=literal(others[0]))
+    return COLUMNS.substitute(image=literal(image), columns=_column_lines(others))

@@ -56,22 +56,22 @@ RECIPE = Template("""\
     )
 """)
 
-NAMES = '''
+NAMES = Template('''
 @hookimpl
-def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame | None) -> pd.DataFrame:
     """Write each image's predicted class."""
-    # CHECK: sample_submission.csv does not hold class names; are its values placeholders, or is it another form?
-    rows = sample.copy()
-    rows.iloc[:, 1] = predictions.loc[list(rows.iloc[:, 0])].idxmax(axis=1).to_numpy()
-    return rows
-'''
+    # CHECK: the sample submission does not hold class names; are its values placeholders, or is it another form?
+    rows = predictions if sample is None else predictions.loc[list(sample.iloc[:, 0])]
+    return rows.idxmax(axis=1).to_frame($value).reset_index(names=$image)
+''')
 
-COLUMNS = '''
+COLUMNS = Template('''
 @hookimpl
-def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
-    """Write the probabilities into the columns of sample_submission.csv."""
+def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame | None) -> pd.DataFrame:
+    """Write the probabilities into the columns of the sample submission."""
     # CHECK: its columns are not class names. Map each class to its column; here both are in sorted order.
-    named = dict(zip(sorted(predictions.columns), sample.columns[1:], strict=True))
-    rows = predictions.loc[list(sample.iloc[:, 0])].rename(columns=named)[list(sample.columns[1:])]
-    return rows.reset_index(names=sample.columns[0])
-'''
+    columns = $columns
+    named = dict(zip(sorted(predictions.columns), columns, strict=True))
+    rows = predictions if sample is None else predictions.loc[list(sample.iloc[:, 0])]
+    return rows.rename(columns=named)[columns].reset_index(names=$image)
+''')

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
+from kagglekit.system.errors import UserError
 
 
 def tiny_data(layout: DataLayout) -> str:
-    """Return the lines of a function's body; it has the argument ``folder`` and calls ``draw`` and ``write``."""
+    """Return the lines of a function's body; it has the argument ``folder`` and calls ``draw`` and ``write``.
+
+    Raises:
+        UserError: Images are in containers.
+    """
+    if layout.test and layout.test.ids:
+        raise _no_containers()
     classes = layout.labels.classes[: None if _needs_all_classes(layout) else 3]
     lines = [f"classes = {list_literal(classes)}", *_labels(layout.labels)]
     test = layout.test
@@ -42,8 +50,15 @@ def _labels(labels: Labels) -> list[str]:
         return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
     if isinstance(labels, ClassFolders):
         return _class_folders(labels)
+    if isinstance(labels, Containers):
+        raise _no_containers()
     lines = _table(labels, ValidFile(labels.csv, labels.folders, labels.suffix), "")
     return [*lines, *_table(labels, labels.valid, "v")] if labels.valid else lines
+
+
+def _no_containers() -> UserError:
+    what = "a package's test cannot draw images in containers, as the data have them"
+    return UserError(what, "write the plugin alone, without --package")
 
 
 def _class_folders(labels: ClassFolders) -> list[str]:
@@ -60,7 +75,7 @@ def _table(labels: Table, part: ValidFile, start: str) -> list[str]:
     image = f'f"{start}{{kind}}-{{i}}"'
     columns = [labels.id_column, *(labels.one_hot or [labels.label_column])]
     values = ["*(int(name == each) for each in classes)"] if labels.one_hot else ["name"]
-    if labels.group:
+    if labels.group and not labels.group.pattern:
         columns.append(labels.group.column)
         values.append('f"group {i}"')
     written = ", ".join([image if part.suffix else f"{image} + {suffix}", *values])

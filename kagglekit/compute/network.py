@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,19 @@ def data_config(model: nn.Module) -> DataConfig:
     if not isinstance(config, DataConfig):
         raise TypeError(f"data_config is a {type(config).__name__}")
     return config
+
+
+def set_normalisation(model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> DataConfig:
+    """Give the network's images another mean and standard deviation of each channel; return its new `DataConfig`."""
+    config = replace(data_config(model), mean=mean, std=std)
+    object.__setattr__(model, "data_config", config)
+    return config
+
+
+def in_channels(model: nn.Module) -> int:
+    """Return the number of channels of the network's images."""
+    config = getattr(model, "data_config", None)
+    return len(config.mean) if isinstance(config, DataConfig) else 3
 
 
 def round_sizes(recipe: Recipe, multiple: int) -> Recipe:

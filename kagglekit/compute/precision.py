@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kagglekit.compute.device import DTYPES, Compute, Format, synchronise
 from kagglekit.compute.fuse_batchnorm import copied, folded
 from kagglekit.compute.memory import give_back, is_full
-from kagglekit.compute.network import set_input_size
+from kagglekit.compute.network import in_channels, set_input_size
 from kagglekit.compute.probes import machine_key, recall, remember
 from kagglekit.system.errors import UsageError, UserError, unknown
 
@@ -60,7 +60,7 @@ def choose_formats(
         plain = Format("fp32", channels_last=True)
         return Compute(device, plain, plain, "not probed: the network cannot be copied")
     set_input_size(probe.to(device), size)
-    images = torch.rand(batch, 3, size, size, device=device)
+    images = torch.rand(batch, in_channels(model), size, size, device=device)
     train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
     quick = folded(probe.eval())
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))

@@ -53,6 +53,8 @@ class CSVRows(Container):
 
         pixels = set(self._pixels)
         others = [i for i in range(len(self.columns)) if i not in pixels]
+        if not others:
+            return {}
         rows = pd.read_csv(self._path, usecols=others, dtype="str", keep_default_na=False, encoding="utf-8-sig")
         if len(rows) != len(self._ends) - 2:
             raise ValueError("it has empty lines, or line breaks in quotes")

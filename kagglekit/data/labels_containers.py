@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ def labels_from_containers(
     label_column: str | None = None,
     labels: Sequence[object] | None = None,
     id_column: str | None = None,
+    group_column: str | None = None,
     valid: Path | Sequence[Path] = (),
     test: Path | Sequence[Path] = (),
     within: str = "",
@@ -42,6 +44,7 @@ def labels_from_containers(
         labels: The labels themselves, in the order of the images; instead of `label_column`.
         id_column: Where the ids are, likewise; None takes the images' keys, after the file's name if there are
             several files.
+        group_column: Where a value is that becomes the ``group``: images of one group stay together in train or valid.
         valid: The files with the valid images; none if a part of train is held out later.
         test: The files with the test images.
         within: The array, dataset or group that holds the train and valid images, if the file has others, too.
@@ -55,11 +58,12 @@ def labels_from_containers(
         raise UserError("the labels of images in containers are ambiguous", "give either label_column or labels")
     tables = []
     for split, files in (("train", _listed(train)), ("valid", _listed(valid))):
-        tables.append(_rows(files, split, id_column, label_column, within, shape))
+        columns = _Columns(id_column, label_column, group_column)
+        tables.append(_rows(files, split, columns, within, shape))
     if labels is not None:
         if len(labels) != len(tables[0]):
             raise UserError(f"there are {len(labels)} labels for {len(tables[0])} images in {_names(_listed(train))}")
-        tables[0]["label"] = [_text(label) for label in labels]
+        tables[0]["label"] = [as_text(label) for label in labels]
     if _listed(test):
         tables.append(unlabelled_members(test, id_column=id_column, shape=shape, first_id=first_test_id))
     return joined(table for table in tables if len(table))
@@ -85,7 +89,8 @@ def unlabelled_members(
     Raises:
         UserError: A file is missing or damaged, has no images, or lacks a column.
     """
-    table = _rows(_listed(files), "test", None if first_id is not None else id_column, None, within, shape)
+    columns = _Columns(None if first_id is not None else id_column)
+    table = _rows(_listed(files), "test", columns, within, shape)
     if first_id is not None:
         table["id"] = [str(first_id + i) for i in range(len(table))]
     return table
@@ -128,32 +133,38 @@ def _names(files: Iterable[Path]) -> str:
     return listing([str(file) for file in files])
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """What the files call ids, labels and groups; None for nothing."""
+
+    image: str | None = None
+    label: str | None = None
+    group: str | None = None
+
+
 def _rows(
-    files: Sequence[Path],
-    split: str,
-    id_column: str | None,
-    label_column: str | None,
-    within: str,
-    shape: Sequence[int] | None,
+    files: Sequence[Path], split: str, columns: _Columns, within: str, shape: Sequence[int] | None
 ) -> pd.DataFrame:
     tables = [rows_of([], [], None, split)]
     start = f"{shape_text(shape)}/" if shape else ""
     for file in files:
         keys = members(file, within)
-        facts = facts_of(file, within) if id_column or label_column else {}
+        facts = facts_of(file, within) if any((columns.image, columns.label, columns.group)) else {}
         own = [f"{file.name}/{key}" for key in keys] if len(files) > 1 else keys
-        ids = _column(file, facts, id_column) if id_column else own
-        labels = _column(file, facts, label_column) if label_column else [None] * len(keys)
-        _check(file, split, id_column, ids)
-        paths = [str(file / f"{start}{key}") for key in keys]
-        tables.append(rows_of([str(image) for image in ids], paths, labels, split))
+        ids = _column(file, facts, columns.image) if columns.image else own
+        labels = _column(file, facts, columns.label) if columns.label else [None] * len(keys)
+        _check(file, split, columns.image, ids)
+        rows = rows_of([str(image) for image in ids], [str(file / f"{start}{key}") for key in keys], labels, split)
+        if columns.group:
+            rows["group"] = _column(file, facts, columns.group)
+        tables.append(rows)
     return joined(tables)
 
 
 def _column(file: Path, facts: Mapping[str, Sequence[object]], name: str) -> list[str | None]:
     if name not in facts:
         raise UserError(f"{file}: {unknown('column', name, facts)}")
-    return [_text(value) for value in facts[name]]
+    return [as_text(value) for value in facts[name]]
 
 
 def _check(file: Path, split: str, id_column: str | None, ids: Sequence[str | None]) -> None:
@@ -161,8 +172,8 @@ def _check(file: Path, split: str, id_column: str | None, ids: Sequence[str | No
         raise UserError(f"{file} has {split} images without {id_column}, by position: {listing(without)}")
 
 
-def _text(value: object) -> str | None:
-    """Return a label or id as text; None for nothing, an empty text and NaN."""
+def as_text(value: object) -> str | None:
+    """Return a label or an id as text; None for nothing, an empty text and NaN."""
     if value is None or value != value:  # NaN
         return None
     if isinstance(value, float) and value.is_integer():

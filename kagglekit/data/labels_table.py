@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kagglekit.data.csv_file import read_csv, separator_hint
 from kagglekit.data.image_files import files_of
@@ -32,6 +33,14 @@ class _Columns:
     split: str | None
 
 
+class _Ignored(NamedTuple):
+    """What is skipped instead of refused: see `labels_from_csv`."""
+
+    unlabelled: bool
+    conflicts: bool
+    missing: bool
+
+
 def labels_from_csv(
     csv: Path,
     *,
@@ -47,6 +56,7 @@ def labels_from_csv(
     test: Path | None = None,
     ignore_unlabelled: bool = False,
     ignore_conflicts: bool = False,
+    ignore_missing: bool = False,
 ) -> pd.DataFrame:
     """Read labels from a CSV file with an id and a label a row.
 
@@ -69,6 +79,7 @@ def labels_from_csv(
             images without a row are the test images.
         ignore_unlabelled: Skip train images without a row or label instead of refusing them.
         ignore_conflicts: Skip images that have rows with different labels instead of refusing them.
+        ignore_missing: Skip rows whose image does not exist instead of refusing them.
 
     Raises:
         UserError: The file or one of the columns is missing, images have no row, a name fits several images, or a row
@@ -77,7 +88,7 @@ def labels_from_csv(
     rows = read_csv(csv)
     columns = _Columns(id_column, file_column, label_column, label_columns, group_column, split_column)
     parts = _Parts(csv, rows, columns, _folders(images), suffix)
-    return parts.table(split, test, ignore_unlabelled, ignore_conflicts)
+    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, ignore_missing))
 
 
 def labels_from_json(
@@ -94,6 +105,7 @@ def labels_from_json(
     test: Path | None = None,
     ignore_unlabelled: bool = False,
     ignore_conflicts: bool = False,
+    ignore_missing: bool = False,
 ) -> pd.DataFrame:
     """Read labels from a JSON file: COCO, a list of records, or a mapping from names to labels or records.
 
@@ -114,13 +126,14 @@ def labels_from_json(
         test: The folder of test images, which need not exist.
         ignore_unlabelled: Skip train images without a row or label.
         ignore_conflicts: Skip images that have annotations with different labels.
+        ignore_missing: Skip rows whose image does not exist.
 
     Raises:
         UserError: See `labels_from_csv`; or the file has another form.
     """
     columns = _Columns(id_column, file_column, label_column, (), group_column, split_column)
     parts = _Parts(json, read_records(json), columns, _folders(images), suffix)
-    return parts.table(split, test, ignore_unlabelled, ignore_conflicts)
+    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, ignore_missing))
 
 
 def _folders(images: Path | Sequence[Path]) -> list[Path]:
@@ -137,7 +150,7 @@ class _Parts:
     folders: Sequence[Path]
     suffix: str
 
-    def table(self, split: str, test: Path | None, ignore_unlabelled: bool, ignore_conflicts: bool) -> pd.DataFrame:
+    def table(self, split: str, test: Path | None, ignored: _Ignored) -> pd.DataFrame:
         """Return the image table."""
         import pandas as pd
 
@@ -146,7 +159,7 @@ class _Parts:
         names = ids if self.columns.file is None else self.rows[self.columns.file].tolist()
         paths, unlabelled = files_of(names, self.folders, self.suffix)
         whole = [test] == list(self.folders)
-        if unlabelled and split == "train" and not (ignore_unlabelled or whole or self.columns.split):
+        if unlabelled and split == "train" and not (ignored.unlabelled or whole or self.columns.split):
             raise self._unlabelled(paths, unlabelled)
         table = rows_of(ids, paths, None if split == "test" else self._labels(), split)
         if self.columns.group:
@@ -154,8 +167,10 @@ class _Parts:
         if self.columns.split:
             table["split"] = self._splits()
             table.loc[table["split"] == "test", "label"] = None
-        table = _once(table, ignore_conflicts)
-        if ignore_unlabelled:
+        table = _once(table, ignored.conflicts)
+        if ignored.missing:
+            table = table[table["path"].map(os.path.isfile)]
+        if ignored.unlabelled:
             table = table[(table["split"] == "test") | table["label"].notna()]
         if test is None or not test.is_dir():
             return table.reset_index(drop=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import is_there
 from kagglekit.system.printable import printable, shortened
+from kagglekit.types.image_path import channel_files
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")
 _JPEG_2000 = (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx")
@@ -189,7 +190,7 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if not path.exists() and not is_there(path):
+        if not path.exists() and not all(map(is_there, channel_files(path))):
             raise UserError(f"there is no file or folder {path}")
         found = [path / name for name in images_below(path)] if path.is_dir() else [path]
         if not found:

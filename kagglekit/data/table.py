@@ -14,6 +14,7 @@ from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import members_of
 from kagglekit.system.printable import printable
+from kagglekit.types.image_path import all_files
 from kagglekit.types.image_table import COLUMNS, KEY, OPTIONAL, SPLITS, with_joined_keys
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _duplicates(table: pd.DataFrame) -> list[str]:
 
 def _missing_files(table: pd.DataFrame) -> list[str]:
     """Check that all files exist by reading each of their folders once; of a member, its file."""
-    paths = table["path"].dropna().tolist()
+    paths = list(all_files(table["path"].dropna()))
     there: set[str] = set()
     for folder in {path.rpartition(os.sep)[0] for path in paths}:
         with suppress(OSError), os.scandir(folder) as entries:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kagglekit.data.listing import folders_below, is_hidden, is_image, suffix_of
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.printable import printable
+from kagglekit.types.image_path import all_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +32,8 @@ def describe_unused(table: pd.DataFrame, data: Path) -> Iterator[str]:
         data: The data folder.
     """
     names: dict[str, set[str]] = defaultdict(set)
-    for path in table["path"]:
-        folder, _, name = str(path).rpartition(os.sep)
+    for path in all_files(map(str, table["path"])):
+        folder, _, name = path.rpartition(os.sep)
         names[folder].add(name)
     images: list[str] = []
     others: list[str] = []

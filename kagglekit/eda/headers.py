@@ -13,6 +13,7 @@ from kagglekit.data.listing import MEDICAL_SUFFIXES, suffix_of
 from kagglekit.images.opening import UnreadableImage, open_image, reading_image
 from kagglekit.system.members import member_of
 from kagglekit.system.printable import printable
+from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ def read_header(path: str) -> Header:
     Raises:
         ValueError: It cannot be read, with the reason on one line.
     """
+    path = str(channel_files(Path(path))[0])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data.listing import suffix_of
 from kagglekit.data.sample import Sample, no_sample, sample_for
 from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Competition
 
 MOST_NAMED = 5  # unreadable files
+MOST_DECODED = 1_000  # images whose header Pillow cannot read
 
 
 def show_summary(
@@ -82,6 +84,9 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
     if broken and not hooks.reads_files_as_they_are():
         display.report(f"{len(broken):,} files are read by plugins ({hooks.reader()}): their sizes are not shown")
         broken = []
+    decoded = {path: header for path, _ in broken[:MOST_DECODED] if (header := _header_by_decoding(path, hooks))}
+    headers += decoded.values()
+    broken = [each for each in broken if each[0] not in decoded]
     for path, reason in broken[:MOST_NAMED]:
         display.warn(f"cannot read {printable(path)}: {reason}")
     if len(broken) > MOST_NAMED:
@@ -98,6 +103,15 @@ def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Hea
     forms = sorted({h.form for h in headers})
     display.report(f"formats: {', '.join(f'{form} {sum(h.form == form for h in headers):,}' for form in forms)}")
     return headers
+
+
+def _header_by_decoding(path: str, hooks: Hooks) -> Header | None:
+    """Return size and format of an image whose header Pillow cannot read; None if it cannot be decoded either."""
+    try:
+        height, width = hooks.read_values(Path(path), 0).shape[:2]
+    except Exception:  # readers raise anything on damaged files
+        return None
+    return Header(width, height, suffix_of(path).lstrip(".").upper() or "other", path)
 
 
 def _quantiles(values: Sequence[float]) -> Iterator[float]:

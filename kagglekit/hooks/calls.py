@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kagglekit.hooks import names
 from kagglekit.hooks.failures import defined_at, one_line, plugin_failure
 from kagglekit.hooks.specs import HOOKS
-from kagglekit.hooks.validation import check_layer_groups, check_returned
+from kagglekit.hooks.validation import check_channels, check_layer_groups, check_returned
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
+from kagglekit.types.image_path import channel_files, stacked
 from kagglekit.types.image_table import with_joined_keys
+from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.presets import features_recipe
 
 if TYPE_CHECKING:
@@ -141,10 +143,26 @@ class Hooks:
             )
         return result
 
-    def read_image(self, path: Path, size: int) -> NDArray[np.uint8]:
-        """Decode one image to uint8 (H, W, 3); may be called from several threads at once."""
+    def read_image(self, path: Path, size: int, form: PixelForm | None = None) -> NDArray[np.uint8]:
+        """Decode one image to uint8 (H, W, 3) for people; may be called from several threads at once.
+
+        Args:
+            path: The image, as in an image table.
+            size: The shortest side needed, px.
+            form: That of the data set; None to scale other numbers than 8 bits by those of the image.
+        """
+        return (form or RGB).for_people(self.read_values(path, size))
+
+    def read_values(self, path: Path, size: int) -> NDArray[Any]:
+        """Decode one image to the numbers in its file or files, (H, W) or (H, W, C), like `read_image`."""
+        files = channel_files(path)
+        if len(files) == 1:
+            return self._read(files[0], size)
+        return stacked([self._read(file, size) for file in files], files)
+
+    def _read(self, path: Path, size: int) -> NDArray[Any]:
         try:
-            result: NDArray[np.uint8] | None = self._relay.kagglekit_read_image(path=path, size=size)
+            result: NDArray[Any] | None = self._relay.kagglekit_read_image(path=path, size=size)
         except PluginError as error:
             raise (
                 error.__cause__ or error
@@ -163,6 +181,7 @@ class Hooks:
                 f"no plugin has the model {recipe.arch!r} with the head {recipe.head!r}",
                 "search the names of models: kagglekit models PATTERN",
             )
+        check_channels(*self._last["kagglekit_model"], result, recipe.channels or 3)
         return result
 
     def layer_groups(self, model: nn.Module, recipe: Recipe) -> list[list[str]]:

@@ -73,9 +73,10 @@ def kagglekit_download(
 
 
 @hookspec(firstresult=True)
-def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
-    """Decode one image file to uint8 (H, W, 3), RGB, upright.
+def kagglekit_read_image(path: Path, size: int) -> NDArray[np.number] | None:
+    """Decode one image file, upright: uint8 (H, W, 3) in RGB; or other numbers, (H, W) or (H, W, C), as they are.
 
+    kagglekit scales numbers of more than 8 bits by a range that it finds once for the data set.
     `size` is the shortest side needed, px: a reader may decode to fewer pixels as long as the short side is at
     least this long. None leaves the file to the next plugin.
     """
@@ -83,10 +84,10 @@ def kagglekit_read_image(path: Path, size: int) -> NDArray[np.uint8] | None:
 
 @hookspec(firstresult=True)
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
-    """Return the network for `recipe.arch`: float images (B, 3, S, S) to logits (B, n_classes).
+    """Return the network for `recipe.arch`: float images (B, C, S, S) to logits (B, n_classes).
 
-    It has an attribute `data_config`, a `DataConfig`. If it depends on the image size, it has a method
-    ``set_input_size(size)``.
+    It has an attribute `data_config`, a `DataConfig`. `recipe.channels` is C, or 0 for red, green and blue. If it
+    depends on the image size, it has a method ``set_input_size(size)``.
     """
 
 

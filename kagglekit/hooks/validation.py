@@ -12,7 +12,7 @@ from kagglekit.types.competition import Competition, Provides
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.ensemble import Ensemble
 from kagglekit.types.metric import Metric
-from kagglekit.types.recipe import Recipe
+from kagglekit.types.recipe import MOST_CHANNELS, Recipe
 from kagglekit.types.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -63,6 +63,21 @@ def check_layer_groups(plugin: str, place: str, groups: list[list[str]], model: 
         raise PluginError(f"plugin {plugin} returned invalid groups from kagglekit_layer_groups{place}: {invalid}")
 
 
+def check_channels(plugin: str, place: str, model: nn.Module, channels: int) -> None:
+    """Check that a network takes images of so many channels.
+
+    Raises:
+        PluginError: Its `data_config` is that of another number.
+    """
+    mean = model.data_config.mean
+    if isinstance(mean, tuple) and len(mean) != channels:
+        raise PluginError(
+            f"plugin {plugin} returned a network for {len(mean)} channels from kagglekit_model{place}; the images have "
+            f"{channels}",
+            "build it for recipe.channels, or choose another network",
+        )
+
+
 def _describe(result: object) -> str:
     if isinstance(result, str | int | float | list | tuple | dict):
         return f"{type(result).__name__} {reprlib.repr(result)}"
@@ -75,7 +90,8 @@ def _describe(result: object) -> str:
 
 def _is_image(result: Any) -> bool:
     shape: tuple[int, ...] = getattr(result, "shape", ())
-    return len(shape) == 3 and shape[2] == 3 and getattr(result, "dtype", None) == "uint8"
+    numbers = getattr(getattr(result, "dtype", None), "kind", "") in ("i", "u", "f")
+    return numbers and len(shape) in (2, 3) and 1 <= (*shape, 1)[2] <= MOST_CHANNELS
 
 
 def _is_table(result: object) -> bool:
@@ -118,7 +134,10 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kagglekit_labels": ("a pandas DataFrame", _is_table),
     "kagglekit_recipe": ("a Recipe", _is_a(Recipe)),
     "kagglekit_download": ("the pathlib.Path of a folder", lambda a: isinstance(a, Path) and a.is_dir()),
-    "kagglekit_read_image": ("a numpy array of dtype uint8 and shape (H, W, 3)", _is_image),
+    "kagglekit_read_image": (
+        f"a numpy array of numbers, (H, W) or (H, W, C) with up to {MOST_CHANNELS} channels",
+        _is_image,
+    ),
     "kagglekit_model": ("an nn.Module with a data_config of type DataConfig", _is_model),
     "kagglekit_layer_groups": ("a list of lists of parameter names", _is_groups),
     "kagglekit_views": ("a View", _is_view),

@@ -16,7 +16,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -53,7 +53,7 @@ POLL_SECONDS = 0.5  # between two looks at a store that another process builds
 
 
 def build(
-    spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None], *, threads: int | None = None
+    spec: StoreSpec, read: Callable[[Path, int], NDArray[Any] | None], *, threads: int | None = None
 ) -> Iterator[int]:
     """Decode the files into the store, unless it is complete; continue an interrupted build.
 
@@ -62,7 +62,7 @@ def build(
 
     Args:
         spec: What to build; its `source` is None.
-        read: ``(path, size) -> uint8 (H, W, 3)``, the short side not below `size` where the file allows.
+        read: ``(path, size) -> (H, W, C)``, any numbers, the short side not below `size` where the file allows.
             Called from several threads. An exception makes the file a bad image (`ImageStore.bad`), except
             an OSError of the system (permission, a lost network drive), which ends the build.
         threads: Number of decoding threads; by default one for each core. The bytes do not depend on it.
@@ -93,7 +93,7 @@ def build_smaller(spec: StoreSpec, *, threads: int | None = None) -> Iterator[in
 
 def hold(
     spec: StoreSpec,
-    read: Callable[[Path, int], NDArray[np.uint8] | None],
+    read: Callable[[Path, int], NDArray[Any] | None],
     source: ImageStore | None = None,
     *,
     threads: int | None = None,

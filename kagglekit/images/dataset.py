@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Stream:
     """
 
     specs: Mapping[tuple[CropMode, int], StoreSpec]
-    read: Callable[[Path, int], NDArray[np.uint8] | None]
+    read: Callable[[Path, int], NDArray[Any] | None]
 
     @property
     def each(self) -> float:

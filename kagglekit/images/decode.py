@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.hooks.calls import Hooks
@@ -38,7 +37,7 @@ def made_store(
     if being_built(spec):
         display.report("another process is decoding these images; waiting for it")
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
-    steps = build_smaller(spec) if spec.source else build(spec, hooks.read_image)
+    steps = build_smaller(spec) if spec.source else build(spec, hooks.read_values)
     with display.bar(what, len(spec.files)) as bar:
         for done in steps:
             bar.advance(done - bar.done)
@@ -51,7 +50,7 @@ def made_store(
     return open_store(spec)
 
 
-def built_store(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None]) -> ImageStore:
+def built_store(spec: StoreSpec, read: Callable[[Path, int], NDArray[Any] | None]) -> ImageStore:
     """Open a store; decode the files into it first if it is missing."""
     for _ in build(spec, read):
         pass

@@ -15,6 +15,7 @@ from kagglekit.compute.device import to_device, use_device
 from kagglekit.images.placement import fits_device
 from kagglekit.images.warp import gather, normalise, normalise_on_device, warp
 from kagglekit.system.errors import UserError
+from kagglekit.types.randomness import channel_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +63,7 @@ class Loader:
             pass_number: The epoch in training, the pass in test-time augmentation.
 
         Returns:
-            (B, 3, S, S) float32, normalised, channels last, on the device.
+            (B, C, S, S) float32, normalised, channels last, on the device.
 
         Raises:
             UserError: The view returned arrays of a wrong shape.
@@ -83,10 +84,20 @@ class Loader:
         keys = self.keys[rows]
         maps = self.view.maps(keys, self.store.aspects[rows], pass_number)
         _check("maps", maps, (len(rows), 2, 3))
-        colours = self.view.colours(keys, pass_number) if self.view.colours else None
-        if colours is not None:
-            _check("colours", colours, (len(rows), 2))
-        return self._finished(rows, maps, colours)
+        return self._finished(rows, maps, self._colours(keys, pass_number))
+
+    def _colours(self, keys: NDArray[np.uint64], pass_number: int) -> NDArray[np.float32] | None:
+        """Return gain and offset, (B, 2) for red, green and blue, which light changes together, else (B, 2, C).
+
+        Other channels were recorded one by one, and each draws its own.
+        """
+        if self.view.colours is None:
+            return None
+        apart = [keys] if self.store.form.channels == 3 else channel_keys(keys, self.store.form.channels)
+        each = [self.view.colours(own, pass_number) for own in apart]
+        for colours in each:
+            _check("colours", colours, (len(keys), 2))
+        return each[0] if len(each) == 1 else np.stack(each, axis=2)
 
     def _finished(
         self, rows: NDArray[np.int64], maps: NDArray[np.float32], colours: NDArray[np.float32] | None
@@ -94,10 +105,10 @@ class Loader:
         store, aspects, border = self.store, self.store.aspects[rows], self.view.border
         if self.resident is not None:
             places = store.offsets[rows], store.heights[rows], store.widths[rows]
-            pixels = gather(self.resident, *places, maps, aspects, self.size, border)
-            return normalise_on_device(pixels, colours, self.config)
+            pixels = gather(self.resident, *places, maps, aspects, self.size, border, store.form)
+            return normalise_on_device(pixels, colours, self.config, store.form.white)
         warped = warp([store.image(int(row)) for row in rows], maps, aspects, self.size, border)
-        if self.device.type != "cuda":
+        if self.device.type != "cuda" or store.form.depth == 16:
             return normalise(warped, colours, self.config)
         return normalise_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
 
@@ -120,7 +131,7 @@ class Passes:
         return np.arange(len(self.passes) * len(self.rows))
 
     def batches(self, places: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
-        """Yield the batch (B, 3, S, S) of each array of places, like `Loader.batches`; `pass_number` is ignored."""
+        """Yield the batch (B, C, S, S) of each array of places, like `Loader.batches`; `pass_number` is ignored."""
         first = self.passes[0][0]
         for parts in _ahead(self._made, places, first.waits, first.device):
             seen = [loader._delivered(images) for loader, images in parts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,28 +22,33 @@ if TYPE_CHECKING:
 
 
 class StoredImage(NamedTuple):
-    """Pixels (h, w, 3) as they are stored, contiguous, and their entry in the list."""
+    """Pixels (h, w, C) as they are stored, contiguous, and their entry in the list."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     entry: Entry
 
 
-def decoded(spec: StoreSpec, read: Callable[[Path, int], NDArray[np.uint8] | None], row: int) -> StoredImage:
+def decoded(spec: StoreSpec, read: Callable[[Path, int], NDArray[Any] | None], row: int) -> StoredImage:
     """Decode and reduce one file; a file that cannot be decoded becomes a grey pixel."""
     path = spec.files[row]
     try:
-        image = read(path, spec.side)
+        values = read(path, spec.side)
+        if values is None:
+            return _bad(spec, "no plugin can read it")
+        _check_numbers(values, spec, path)
+        image = spec.form.stored(values)
     except Exception as error:
-        return _bad(_reason(path, error))
-    if image is None:
-        return _bad("no plugin can read it")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise PluginError(
-            f"{spec.reader} returned {image.dtype} {image.shape} for {path}",
-            "a reader must return uint8 (H, W, 3)",
-        )
+        return _bad(spec, _reason(path, error))
     height, width = image.shape[:2]
     return _reduced_image(image, spec, width / height)
+
+
+def _check_numbers(values: NDArray[Any], spec: StoreSpec, path: Path) -> None:
+    if values.dtype.kind not in "iuf" or values.ndim not in (2, 3) or not values.size:
+        raise PluginError(
+            f"{spec.reader} returned {values.dtype} {values.shape} for {path}",
+            "a reader must return numbers, (H, W) or (H, W, C)",
+        )
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -60,19 +65,23 @@ def _reason(path: Path, error: Exception) -> str:
 def reduced_further(spec: StoreSpec, source: ImageStore, row: int) -> StoredImage:
     """Reduce the source's image; a bad image there is bad here, too."""
     if row in source.bad:
-        return _bad(source.bad[row])
+        return _bad(spec, source.bad[row])
     return _reduced_image(source.image(row), spec, float(source.aspects[row]))
 
 
-def _reduced_image(image: NDArray[np.uint8], spec: StoreSpec, aspect: float) -> StoredImage:
+def _reduced_image(image: NDArray[Any], spec: StoreSpec, aspect: float) -> StoredImage:
     height, width = reduced_size(image.shape[0], image.shape[1], spec.side, spec.fit)
     pixels = reduced(image, height, width)
-    return StoredImage(pixels, Entry(height, width, aspect, "", checksum(pixels), is_nearly_constant(pixels)))
+    constant = is_nearly_constant(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8))
+    n = spec.form.pixel_bytes
+    return StoredImage(pixels, Entry(height, width, aspect, "", checksum(pixels), constant, n))
 
 
-def _bad(reason: str) -> StoredImage:
-    pixels = np.full((1, 1, 3), 128, dtype=np.uint8)
-    return StoredImage(pixels, Entry(1, 1, 1.0, " ".join(reason.split()) or "unknown reason", checksum(pixels), False))
+def _bad(spec: StoreSpec, reason: str) -> StoredImage:
+    form = spec.form
+    pixels = np.full((1, 1, form.channels), form.white // 2 + 1, dtype=form.dtype)
+    why = " ".join(reason.split()) or "unknown reason"
+    return StoredImage(pixels, Entry(1, 1, 1.0, why, checksum(pixels), False, form.pixel_bytes))
 
 
 def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int, int]:
@@ -84,8 +93,8 @@ def reduced_size(height: int, width: int, side: int, fit: CropMode) -> tuple[int
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Reduce an image (H, W, 3) to (height, width, 3), bicubic and antialiased.
+def reduced(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Reduce an image (H, W, C), uint8 or uint16, to (height, width, C), bicubic and antialiased.
 
     Bicubic, because every view samples the copy once more: the blur of a bilinear copy cost 0.01 of log loss. The
     result is within 1/255 of Pillow's bicubic filter and takes less time. torch computes it in the calling thread
@@ -94,8 +103,18 @@ def reduced(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     image = np.ascontiguousarray(image)
     if image.shape[:2] == (height, width):
         return image
+    if image.dtype == np.uint16:
+        return _reduced_deep(image, height, width)
     if not image.flags.writeable:  # a page of another store; torch warns of read-only memory
         image = image.copy()
     batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2)  # in this order torch sees channels_last
     small = torch.nn.functional.interpolate(batch, size=(height, width), mode="bicubic", antialias=True)
     return np.ascontiguousarray(small[0].permute(1, 2, 0).numpy())
+
+
+def _reduced_deep(image: NDArray[np.uint16], height: int, width: int) -> NDArray[np.uint16]:
+    """Reduce an image of 16 bits like `reduced`, which torch does for floating-point numbers only."""
+    batch = torch.from_numpy(image.astype(np.float32))[None].permute(0, 3, 1, 2)
+    small = torch.nn.functional.interpolate(batch, size=(height, width), mode="bicubic", antialias=True)
+    numbers = small[0].permute(1, 2, 0).numpy()
+    return np.ascontiguousarray((numbers + 0.5).clip(0, 65535).astype(np.uint16))

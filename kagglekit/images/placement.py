@@ -62,7 +62,7 @@ def with_sources(specs: Iterable[StoreSpec]) -> list[StoreSpec]:
 
 def estimated_bytes(specs: Iterable[StoreSpec]) -> int:
     """Estimate the bytes of stores, for images of 3:2 that are at least as large as the store's side."""
-    return int(sum(len(spec.files) * spec.side**2 * 1.5 * 3 for spec in specs))
+    return int(sum(len(spec.files) * spec.side**2 * 1.5 * spec.form.pixel_bytes for spec in specs))
 
 
 def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSpec]) -> str:

@@ -17,6 +17,7 @@ from kagglekit.images.warp import copy_side
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
+from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import CropMode
 
@@ -39,6 +40,7 @@ def prepare_images(
     skip_bad: bool,
     keep: Keep = "auto",
     deterministic: bool = False,
+    form: PixelForm = RGB,
 ) -> ImageSet:
     """Build the missing stores, open all of them and report where they are kept.
 
@@ -58,7 +60,7 @@ def prepare_images(
     specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]] = {}
     for kind, rows in tables.items():
         files = tuple(Path(path) for path in rows["path"])
-        specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]))) if files else {}
+        specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]), form)) if files else {}
     stream = _stream(keep, specs, hooks, display)
     stores = {
         (kind, fit, side): made_store(spec, hooks, display, kind, first, decoded)
@@ -84,7 +86,7 @@ def _stream(
     why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
     if not why:
         return None
-    stream = Stream(specs["test"], hooks.read_image)
+    stream = Stream(specs["test"], hooks.read_values)
     n = len(next(iter(specs["test"].values())).files)
     rows = min(n, stream.rows())
     display.report(f"test images are decoded during prediction, in about {-(-n // rows):,} blocks of {rows:,}: {why}")
@@ -116,10 +118,10 @@ def predicting_stages(stages: list[Stage]) -> list[Stage]:
 
 
 def _specs(
-    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, CropMode]]
+    files: tuple[Path, ...], data: Path, reader: str, needs: list[tuple[int, CropMode]], form: PixelForm
 ) -> Iterator[tuple[tuple[CropMode, int], StoreSpec]]:
     """Yield the store of each copy: the largest is decoded from the files, the others are reduced from it."""
-    largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader)
+    largest = StoreSpec(files, data, max(side for side, _ in needs), "short", reader, form=form)
     for side, fit in reversed(needs):
         yield (fit, side), largest if (side, fit) == (largest.side, "short") else largest.smaller(side, fit)
 

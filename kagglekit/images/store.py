@@ -2,8 +2,8 @@
 
 A store is a folder of the cache, named after everything its bytes depend on, with
 
-- ``pixels.u8``: the images one after another, each (h, w, 3) uint8 RGB in rows. Each has its own size: images are
-  neither cropped, enlarged nor padded;
+- ``pixels.u8``: the images one after another, each (h, w, C) in rows: uint8 RGB, or what their `PixelForm` says. Each
+  has its own size: images are neither cropped, enlarged nor padded;
 - ``pictures.jsonl``: a line for each image, its `Entry` with a checksum of its pixels. During the build it is called
   ``journal.jsonl``; the final name marks the store as complete;
 - ``info.json``: facts for `kagglekit cache`.
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from zlib import crc32
 
 import numpy as np
@@ -30,6 +30,8 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.fingerprints import fingerprints
 from kagglekit.system.paths import own_place
 from kagglekit.system.pixel_limit import MAX_PIXELS, max_pixels
+from kagglekit.types.image_path import channel_files
+from kagglekit.types.pixel_form import RGB, PixelForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from kagglekit.types.view import CropMode
 
-FORMAT = 3
+FORMAT = 4
 CHECKED_BYTES = 1 << 25  # of pixels compared with their checksums when a store is opened
 PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
 
@@ -55,6 +57,7 @@ class StoreSpec:
             aspect. ``both``: each side becomes min(own, side).
         reader: Name and version of the plugin that decodes, for example ``kagglekit_reader 1``.
         source: The larger store from which this one is reduced; None if it is decoded from the files.
+        form: Channels, bits and range of the numbers.
     """
 
     files: tuple[Path, ...]
@@ -63,6 +66,7 @@ class StoreSpec:
     fit: CropMode
     reader: str
     source: Self | None = None
+    form: PixelForm = RGB
 
     def __post_init__(self) -> None:
         if self.side < 1:
@@ -98,12 +102,15 @@ class StoreSpec:
         one reduced once.
         """
         form = [FORMAT, self.reader, self.side, self.fit, self.source.key if self.source else None]
+        form += self.form.key
         if max_pixels() != MAX_PIXELS:
             form.append(max_pixels())
         hashed = blake2b(json.dumps(form).encode(), digest_size=16)
         if not self.source:
-            for name, content in zip(self.names, fingerprints(self.files), strict=True):
-                hashed.update(json.dumps([name, content.hex()]).encode())
+            apart = [channel_files(path) for path in self.files]
+            contents = iter(fingerprints([file for files in apart for file in files]))
+            for name, files in zip(self.names, apart, strict=True):
+                hashed.update(json.dumps([name, *(next(contents).hex() for _ in files)]).encode())
         return hashed.hexdigest()
 
     @cached_property
@@ -122,6 +129,7 @@ class Entry(NamedTuple):
         bad: Why the file cannot be decoded; empty if it can.
         checksum: CRC-32 of the stored pixels.
         constant: Whether it holds nearly one value, such as black.
+        pixel_bytes: Length of a pixel.
     """
 
     height: int
@@ -130,11 +138,12 @@ class Entry(NamedTuple):
     bad: str
     checksum: int
     constant: bool
+    pixel_bytes: int = 3
 
     @property
     def n_bytes(self) -> int:
         """Length in the pixels file."""
-        return self.height * self.width * 3
+        return self.height * self.width * self.pixel_bytes
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
@@ -164,6 +173,7 @@ class ImageStore:
         aspects: (N,) float32: width / height of the upright image in the file.
         bad: Row to reason, for files that cannot be decoded; a grey pixel stands in for each.
         constant: Rows of the images that hold nearly one value, such as black.
+        form: Channels, bits and range of the numbers.
     """
 
     folder: Path
@@ -175,14 +185,16 @@ class ImageStore:
     aspects: NDArray[np.float32]
     bad: dict[int, str]
     constant: tuple[int, ...]
+    form: PixelForm = RGB
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def image(self, row: int) -> NDArray[np.uint8]:
-        """Return the image of a row, (h, w, 3) uint8, as a view of the map."""
+    def image(self, row: int) -> NDArray[Any]:
+        """Return the image of a row, (h, w, C) in the store's form, as a view of the map."""
         start, height, width = int(self.offsets[row]), int(self.heights[row]), int(self.widths[row])
-        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+        flat = self.pixels[start : start + height * width * self.form.pixel_bytes]
+        return flat.view(self.form.dtype).reshape(height, width, self.form.channels)
 
 
 def exists(spec: StoreSpec) -> bool:
@@ -225,7 +237,7 @@ def _check_sample(store: ImageStore, checksums: Sequence[int]) -> None:
             return
 
 
-def checksum(pixels: NDArray[np.uint8]) -> int:
+def checksum(pixels: NDArray[Any]) -> int:
     """Return the checksum of an image's pixels, contiguous."""
     return crc32(pixels.data)
 
@@ -249,6 +261,7 @@ def store_of(spec: StoreSpec, pixels: NDArray[np.uint8], entries: Sequence[Entry
         aspects=np.array([entry.aspect for entry in entries], dtype=np.float32),
         bad={row: entry.bad for row, entry in enumerate(entries) if entry.bad},
         constant=tuple(row for row, entry in enumerate(entries) if entry.constant),
+        form=spec.form,
     )
 
 

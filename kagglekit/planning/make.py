@@ -40,6 +40,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
     from kagglekit.data.sample import sample_for
+    from kagglekit.images.find_form import describe_form
     from kagglekit.images.placement import check_keep
     from kagglekit.system.paths import cache_folder
     from kagglekit.system.pixel_limit import max_pixels
@@ -59,7 +60,35 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
     sample = sample_for(table, data, classes, request.sample)
     plan = Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
-    return replace(plan, sample=sample)
+    plan = with_form(replace(plan, sample=sample))
+    if line := describe_form(plan.form):
+        display.report(line)
+    return plan
+
+
+def with_form(plan: Plan) -> Plan:
+    """Return a plan with the form of its images, which some of them show.
+
+    Raises:
+        UserError: The recipe is for another number of channels.
+    """
+    from kagglekit.images.find_form import find_form
+
+    labelled = [Path(path) for path in plan.table.loc[plan.table["split"] != "test", "path"]]
+    form = find_form(labelled, plan.hooks.read_values, plan.recipe, plan.competition.shown)
+    return replace(plan, form=form, recipe=_with_channels(plan.recipe, form.channels))
+
+
+def _with_channels(recipe: Recipe, channels: int) -> Recipe:
+    """Return the recipe for images of so many channels.
+
+    Raises:
+        UserError: It is for another number.
+    """
+    if recipe.channels not in (0, channels):
+        what = f"the recipe is for {recipe.channels} channels, and the images have {channels}"
+        raise UserError(what, f"set channels={channels}, or omit it")
+    return recipe if channels == 3 else recipe.model_copy(update={"channels": channels})
 
 
 def find_data(

@@ -11,6 +11,7 @@ from kagglekit.planning.request import Request
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
+from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.recipe import Recipe, Stage
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Plan(Choice):
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: Anomalies of the data that do not prevent a run.
         device: Where to compute.
+        form: Of the stored images.
         sample: The sample submission; None if there is none, or no test images.
         fitted_on: The finished run whose valid images this one trains on: the ensemble is fitted to that run's valid
             predictions, and this one has no valid score.
@@ -72,6 +74,7 @@ class Plan(Choice):
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
+    form: PixelForm = RGB
     sample: Sample | None = None
     fitted_on: LoadedRun | None = None
 

@@ -14,7 +14,7 @@ from torch import nn
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.network import data_config, load_weights, set_input_size
+from kagglekit.compute.network import data_config, load_weights, set_input_size, set_normalisation
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store
@@ -24,6 +24,7 @@ from kagglekit.images.warp import copy_side
 from kagglekit.prediction.tta import mean_over_passes, predicting_views
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
+from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import CropMode
@@ -40,6 +41,7 @@ class LoadedModel:
         classes: Names of the classes, in order.
         model: The network, on the device.
         compute: Device and format.
+        form: Of the stored images.
     """
 
     hooks: Hooks
@@ -48,6 +50,7 @@ class LoadedModel:
     classes: tuple[str, ...]
     model: nn.Module
     compute: Compute
+    form: PixelForm = RGB
 
     @property
     def size(self) -> int:
@@ -82,7 +85,10 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
             f"predictions need a run that finished training; to finish this one: kagglekit resume {folder.folder}",
         )
     hooks = Hooks(load_for(info))
-    model = hooks.model(recipe.model_copy(update={"pretrained": False, "weights": ""}), len(info.classes))
+    bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
+    model = hooks.model(bare, len(info.classes))
+    if info.mean:
+        set_normalisation(model, info.mean, info.std)
     last = recipe.stages[info.stages[-1] - 1]
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
@@ -90,9 +96,8 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
     set_input_size(model, recipe.predict_size or stage.size)
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
-    return LoadedModel(
-        hooks, recipe, stage, info.classes, model, Compute(device, fp32, fp32, "as the weights are saved")
-    )
+    compute = Compute(device, fp32, fp32, "as the weights are saved")
+    return LoadedModel(hooks, recipe, stage, info.classes, model, compute, info.form)
 
 
 def predict_files(
@@ -128,4 +133,5 @@ def predict_files(
 
 def _store(restored: LoadedModel, files: Sequence[Path], fit: CropMode) -> ImageStore:
     root, hooks = Path(files[0].anchor), restored.hooks
-    return built_store(StoreSpec(tuple(files), root, copy_side(restored.size), fit, hooks.reader()), hooks.read_image)
+    spec = StoreSpec(tuple(files), root, copy_side(restored.size), fit, hooks.reader(), form=restored.form)
+    return built_store(spec, hooks.read_values)

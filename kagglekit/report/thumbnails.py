@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import cores
 from kagglekit.system.members import is_there
+from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +81,7 @@ def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
     folder = data or Path(info.data)
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
-    there = {image: file for image, file in files.items() if is_there(file)}
+    there = {image: file for image, file in files.items() if all(map(is_there, channel_files(file)))}
     if not there:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:
@@ -89,7 +91,7 @@ def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
         return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
-    return Thumbnails(there, hooks.read_image)
+    return Thumbnails(there, partial(hooks.read_image, form=run.info().form))
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from kagglekit.system.files import write_text
 from kagglekit.system.typed_json import first_fault, read_object, unreadable
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
+from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.spread import Spread
 
 SCHEMA = 1
@@ -119,6 +120,9 @@ class RunInfo(BaseModel):
         found_lrs: Learning rates that a search found, by stage.
         parts: Number of parts that gradients are accumulated over, by stage.
         compiled: Time that compiling a stage's steps took, s, by stage.
+        form: Of the stored images: channels, bits, range of the numbers, channels shown.
+        mean: Mean of each channel over the training images; empty where the network's own normalisation is used.
+        std: Standard deviation of each channel, likewise.
         decoded: The copies of images made for it.
         decode_seconds: Time of decoding.
         predict_seconds: Time of predictions.
@@ -174,6 +178,9 @@ class RunInfo(BaseModel):
     found_lrs: dict[str, float] = Field(default_factory=dict)
     parts: dict[str, int] = Field(default_factory=dict)
     compiled: dict[str, float] = Field(default_factory=dict)
+    form: PixelForm = RGB
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     decoded: tuple[Decoded, ...] = ()
     decode_seconds: float | None = None
     predict_seconds: float | None = None

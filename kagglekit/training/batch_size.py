@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kagglekit.compute.device import BATCH, Compute, synchronise
 from kagglekit.compute.fuse_batchnorm import copied, folded
 from kagglekit.compute.memory import give_back, is_full
-from kagglekit.compute.network import set_input_size
+from kagglekit.compute.network import in_channels, set_input_size
 from kagglekit.compute.probes import machine_key, recall, remember
 from kagglekit.training.loop import begin, take_step
 
@@ -125,7 +125,7 @@ def _predict_speed(model: nn.Module, compute: Compute, size: int, n: int) -> flo
             model(images)
 
     try:
-        images = torch.randn(n, 3, size, size, device=compute.device)
+        images = torch.randn(n, in_channels(model), size, size, device=compute.device)
         images = images.contiguous(memory_format=compute.infer.memory_format)
         return _speed(step, images, compute.device, loads=True)
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kagglekit.compute.compile import WARM_UP, Compile, explain_compile_errors
 from kagglekit.compute.device import synchronise
+from kagglekit.compute.network import in_channels
 from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch
@@ -176,7 +177,7 @@ def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], flo
     graphs = device.type == "cuda"
     forward = torch.compile(fit.model, dynamic=False, mode="reduce-overhead" if graphs else None)
     before = {name: buffer.clone() for name, buffer in fit.model.named_buffers()}  # BatchNorm's statistics
-    images = torch.zeros(batch, 3, fit.stage.size, fit.stage.size, device=device)
+    images = torch.zeros(batch, in_channels(fit.model), fit.stage.size, fit.stage.size, device=device)
     images = images.contiguous(memory_format=fit.format.memory_format)
     try:
         with explain_compile_errors():

@@ -47,6 +47,8 @@ class Competition(BaseModel):
         licence: The terms of use of the images.
         known_test_labels: Whether the labels hook also returns the test images' labels. They only score finished
             predictions.
+        shown: Of images with other channels than red, green and blue: the channels, from 0, that people see in these
+            colours; one is shown grey. Empty for the first three.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +62,7 @@ class Competition(BaseModel):
     positive: str | None = None
     licence: str = ""
     known_test_labels: bool = False
+    shown: tuple[int, ...] = Field((), max_length=3)
 
     @field_validator("slug")
     @classmethod

@@ -17,8 +17,8 @@ class DataConfig:
         weights: Origin of the weights, for the log: a hub name, a file, or ``random``.
     """
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     multiple: int = 1
     licence: str = ""
     weights: str = ""

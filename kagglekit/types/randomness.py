@@ -57,6 +57,12 @@ def uniforms(keys: NDArray[np.uint64], pass_number: int, n: int) -> NDArray[np.f
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def channel_keys(keys: NDArray[np.uint64], n: int) -> list[NDArray[np.uint64]]:
+    """Return `n` other keys (B,) for each key, with random numbers independent of one another."""
+    with np.errstate(over="ignore"):
+        return [_mix(keys ^ np.uint64(0xD1B54A32D192ED03 * (number + 1) % 2**64)) for number in range(n)]
+
+
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -13,6 +13,7 @@ Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
+MOST_CHANNELS = 64
 AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", with the equivalent flag
 
 
@@ -169,6 +170,10 @@ class Recipe(BaseModel):
         tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
         ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
         predict_size: Side at which all members predict, px; None for the size of each member's stage.
+        channels: Number of channels of the images; 0 for red, green and blue. A run sets it to those of its images.
+        depth: Bits of stored images: ``auto`` is 8, and 16 for images with more; or ``8``, ``16``.
+        pixel_range: Where images have other than 8 bits, the range of numbers from black to white: that of the
+            ``dataset``, or of each ``image``.
         clip: Probabilities in the CSV are kept within [clip, 1 - clip]; 0 for no clipping.
         exposure: Which pretrained weights have seen this competition's images with labels.
         licence: Licence of the pretrained weights.
@@ -199,6 +204,9 @@ class Recipe(BaseModel):
     tta_views: str = ""
     ensemble: str = "mean"
     predict_size: Size | None = None
+    channels: int = Field(0, ge=0, le=MOST_CHANNELS)
+    depth: Literal["auto", "8", "16"] = "auto"
+    pixel_range: Literal["dataset", "image"] = "dataset"
     clip: float = Field(0.0, ge=0, lt=0.5)
     exposure: str = ""
     licence: str = ""
@@ -224,6 +232,11 @@ class Recipe(BaseModel):
                     f"stage {stage.name!r} has {len(stage.group_lrs)} group_lrs for {self.groups} layer groups"
                 )
         return self
+
+    @property
+    def has_rgb(self) -> bool:
+        """Whether the network sees red, green and blue, as pretrained ones do."""
+        return self.channels in (0, 3)
 
     @property
     def sizes(self) -> tuple[int, ...]:

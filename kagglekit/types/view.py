@@ -33,9 +33,9 @@ class View:
         maps: ``(keys (B,) uint64, aspects (B,) float32, pass_number) -> (B, 2, 3) float32``: output to image
             coordinates, as above. `pass_number` is the epoch (from 0) in training and the pass (from 1) in
             test-time augmentation. All randomness comes from `uniforms(keys, pass_number, ...)`.
-        colours: ``(keys, pass_number) -> (B, 2) float32``: gain and offset for pixels in [0, 1], before
-            normalisation; None for no change.
-        pixels: An optional function of the normalised batch, float (B, 3, S, S), on the device.
+        colours: ``(keys, pass_number) -> (B, 2) float32``: gain and offset for pixels in [0, 1], before normalisation;
+            None for no change. For other channels than red, green and blue it is called for each, with other keys.
+        pixels: An optional function of the normalised batch, float (B, C, S, S), on the device.
         border: How points outside of the image are filled.
         fit: The largest part of an image that the view shows, which determines the stored copy: ``short`` shows up to
             the short side (a crop), ``long`` the whole image at its own aspect (padded), ``both`` the whole image

@@ -10,9 +10,17 @@ import torch
 from torch import nn
 
 from kagglekit.compute.device import Compute
-from kagglekit.compute.network import data_config, head_module, load_weights, round_sizes, set_input_size
+from kagglekit.compute.network import (
+    data_config,
+    head_module,
+    load_weights,
+    round_sizes,
+    set_input_size,
+    set_normalisation,
+)
 from kagglekit.compute.precision import choose_formats
 from kagglekit.images.dataset import ImageSet, describe_bad
+from kagglekit.images.find_form import measured
 from kagglekit.images.prepare import prepare_images, require_images
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
@@ -150,13 +158,24 @@ def _images(plan: Plan, model: nn.Module, record: Record, display: Display) -> I
         request.skip_bad_images,
         request.store,
         request.deterministic,
+        plan.form,
     )
-    record.update(decode_seconds=round(time.perf_counter() - started, 2))
+    record.update(decode_seconds=round(time.perf_counter() - started, 2), form=plan.form)
+    if plan.form.channels != 3:
+        images = _normalised(images, model, record)
     record_decoding(record, images)
     if lines := describe_bad(images):
         display.warn(lines)
     require_images(images, to_validate=plan.fitted_on is None)
     return images
+
+
+def _normalised(images: ImageSet, model: nn.Module, record: Record) -> ImageSet:
+    """Normalise by the images themselves: no pretraining has seen such channels."""
+    (_, fit, side) = max((which for which in images.stores if which[0] == "labelled"), key=lambda which: which[2])
+    mean, std = measured(images.stores["labelled", fit, side], images.rows("train"))
+    record.update(mean=mean, std=std)
+    return replace(images, config=set_normalisation(model, mean, std))
 
 
 def _compute(

@@ -16,11 +16,11 @@ _NPY = b"\x93NUMPY"
 
 
 @hookimpl
-def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
+def kagglekit_read_image(path: Path) -> NDArray[np.number]:
     """Decode all pixels of a file, or of a member of a container, upright.
 
-    Transparent pixels are blended with white, an animation gives its first frame. More than 8 bits, signed and
-    floating-point numbers are scaled by the smallest usual range that holds them; those of DICOM by the file's window.
+    That is RGB of 8 bits; more bits, signed and floating-point numbers and other channels as they are. Transparent
+    pixels are blended with white, an animation gives its first frame, DICOM is seen through its window, if it has one.
 
     Raises:
         UnreadableImage: The file is damaged, of an unknown kind, or has too many pixels.
@@ -35,15 +35,15 @@ def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
             if member is None:
                 raise
             value = read_member(member)
-            return _decoded(value) if isinstance(value, bytes) else _as_pixels(value)
+            return _decoded(value) if isinstance(value, bytes) else _as_image(value)
         if path.suffix.lower() in (".dcm", ".dicom"):
             return _dicom(data)
         if data.startswith(_NPY):
-            return _as_pixels(_array(data))
+            return _as_image(_array(data))
         return _decoded(data)
 
 
-def _decoded(data: bytes) -> NDArray[np.uint8]:
+def _decoded(data: bytes) -> NDArray[np.number]:
     if data[128:132] == b"DICM":
         return _dicom(data)
     from kagglekit_reader.files import decoded
@@ -51,16 +51,16 @@ def _decoded(data: bytes) -> NDArray[np.uint8]:
     return decoded(data)
 
 
-def _dicom(data: bytes) -> NDArray[np.uint8]:
+def _dicom(data: bytes) -> NDArray[np.number]:
     from kagglekit_reader.dicom import dicom_pixels
 
     return dicom_pixels(data)
 
 
-def _as_pixels(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    from kagglekit_reader.pixels import as_pixels
+def _as_image(values: NDArray[np.generic]) -> NDArray[np.number]:
+    from kagglekit_reader.pixels import as_image
 
-    return as_pixels(values)
+    return as_image(values)
 
 
 def _array(data: bytes) -> NDArray[np.generic]:

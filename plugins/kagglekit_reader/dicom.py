@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INSTALL = 'pip install "kagglekit[medical]"'
-PERCENT = 0.5, 99.5  # of the numbers of an image without a window: what lies beyond is black or white
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT", "PALETTE COLOR")
 
 
-def dicom_pixels(data: bytes) -> NDArray[np.uint8]:
-    """Return the image in the bytes of a DICOM file, (H, W, 3) uint8; of several frames, the first one.
+def dicom_pixels(data: bytes) -> NDArray[np.number]:
+    """Return the image in the bytes of a DICOM file; of several frames, the first one.
 
-    Grey numbers are rescaled by the header's slope and intercept, and shown through its window (VOI LUT; PS3.3
-    C.11.2); without a window, from their 0.5th to their 99.5th percentile. MONOCHROME1 is inverted, so that a larger
-    number is always brighter.
+    Grey numbers are rescaled by the header's slope and intercept, and seen through its window (VOI LUT; PS3.3
+    C.11.2): uint8 (H, W). Without a window they stay numbers, whose range the data set decides. MONOCHROME1 is
+    inverted, so that a larger number is always brighter. Colours become RGB, uint8 (H, W, 3).
 
     Raises:
         ValueError: It is damaged, has no image, or too many pixels. pydicom raises other exceptions, too.
@@ -77,26 +76,31 @@ def _colours(numbers: NDArray[np.number], header: Any) -> NDArray[np.uint8]:
     return to_8_bits(numbers, PixelRange(0, 2**bits - 1))
 
 
-def _grey(numbers: NDArray[np.number], header: Any) -> NDArray[np.uint8]:
+def _grey(numbers: NDArray[np.number], header: Any) -> NDArray[np.number]:
     from pydicom.pixels.processing import apply_modality_lut
 
     values = np.asarray(apply_modality_lut(numbers, header))
     if values.ndim != 2:
         raise ValueError(f"grey pixels of shape {values.shape}")
-    pixels = _shown(values, header)
-    if header.get("PhotometricInterpretation", "") == "MONOCHROME1":
-        pixels = 255 - pixels
-    return np.repeat(pixels[..., None], 3, axis=2)
+    inverted = header.get("PhotometricInterpretation", "") == "MONOCHROME1"
+    shown = _shown(values, header)
+    if shown is not None:
+        return 255 - shown if inverted else shown
+    if not inverted:
+        return values
+    signed = int(header.get("PixelRepresentation") or 0)  # 1: complements of two, whose negative is -1 - n
+    white = -1 if signed else 2 ** int(header.BitsStored) - 1
+    return np.asarray(apply_modality_lut(white - numbers.astype(np.int64), header))
 
 
-def _shown(values: NDArray[np.number], header: Any) -> NDArray[np.uint8]:
-    """Return rescaled numbers as the header says that they are shown: by its table, else by its window."""
+def _shown(values: NDArray[np.number], header: Any) -> NDArray[np.uint8] | None:
+    """Return rescaled numbers as the header says that they are shown, by its table, else by its window, if any."""
     if header.get("VOILUTSequence"):
         return _by_table(values, header.VOILUTSequence[0])
     center, width = (_first(header.get(name)) for name in ("WindowCenter", "WindowWidth"))
     function = str(header.get("VOILUTFunction") or "LINEAR").upper()
     if center is None or width is None or width < (1 if function == "LINEAR" else 1e-9):
-        return to_8_bits(values, percentile_range(values))
+        return None
     if function == "SIGMOID":  # PS3.3 C.11.2.1.3.1
         bent = 1 / (1 + np.exp(np.clip(-4 * (values.astype(np.float64) - center) / width, -700, 700)))
         return to_8_bits(bent, PixelRange(0, 1))
@@ -116,12 +120,6 @@ def _by_table(values: NDArray[np.number], table: Any) -> NDArray[np.uint8]:
         raise ValueError(f"damaged: its table has {len(entries)} of {n} entries")
     places = np.clip(values.astype(np.int64) - first, 0, n - 1)
     return to_8_bits(entries[places], PixelRange(0, 2**bits - 1))
-
-
-def percentile_range(values: NDArray[np.number]) -> PixelRange:
-    """Return the range that shows an image whose header has no window."""
-    black, white = (float(value) for value in np.percentile(values, PERCENT))
-    return PixelRange(black, white) if white > black else PixelRange(black - 1, black + 1)
 
 
 def _first(value: Any) -> float | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from kagglekit import PixelRange, check_pixels, open_image, to_8_bits
+from kagglekit import PixelRange, check_pixels, open_image, range_of, to_8_bits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 _START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"  # markers of ITU-T T.81, table B.1
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BIT_DEPTH = 24  # where a PNG has it
-_PORTABLE = PixelRange(0, 65535)  # a portable graymap says its range, and Pillow scales it
+_NOWHERE = logging.NullHandler()
+_WORDS = PixelRange(0, 65535)
 
 
-def decoded(data: bytes) -> NDArray[np.uint8]:
-    """Decode all pixels of an image file's bytes, (H, W, 3) uint8, upright.
+def decoded(data: bytes) -> NDArray[np.number]:
+    """Decode all pixels of an image file's bytes, upright: RGB of 8 bits; other numbers as they are.
+
+    Transparent pixels are blended with white, an animation gives its first frame. A TIFF may have any number of bands.
 
     Raises:
         ValueError: It is damaged, of an unknown kind, or has too many pixels. Libraries raise other exceptions, too.
@@ -64,25 +68,29 @@ def _by_libjpeg(data: bytes) -> NDArray[np.uint8] | None:
     return None if image is None else image.astype(np.uint8, copy=False)
 
 
-def _by_pillow(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
-    """Decode an opened image, (H, W, 3) uint8."""
-    import numpy as np
-
+def _by_pillow(image: Image.Image, data: bytes) -> NDArray[np.number]:
+    """Decode an opened image, (H, W, 3) or (H, W)."""
     deep = _is_deep_colour(image, data)
     image.load()  # before the orientation is read: for a TIFF, it is applied here
     if deep:  # decoded by Pillow all the same: OpenCV says nothing of a truncated file
         turned = 1 if image.format == "TIFF" else _orientation(image)  # OpenCV turns a TIFF itself
-        return np.array(_upright(_as_rgb(_picture(_by_opencv(data))), turned))
-    return np.array(_upright(_as_rgb(image), _orientation(image)))
+        values = _by_opencv(data)
+        return _upright(_without_alpha(values) if _has_alpha(image) else values, turned)
+    return _upright(_numbers(image), _orientation(image))
 
 
 def _is_deep_colour(image: Image.Image, data: bytes) -> bool:
     """Return whether an image has colours of 16 bits, of which Pillow keeps the upper 8."""
-    if image.mode not in ("RGB", "RGBA", "LA"):
+    if image.mode not in ("RGB", "RGBA", "RGBX", "LA"):
         return False
     if image.format == "PNG":
         return data[_BIT_DEPTH] == 16
     return image.format == "TIFF" and max(_tags(image).get(258, (8,))) == 16
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    """Return whether a fourth band is transparency; in a TIFF it may be infrared."""
+    return image.format != "TIFF" or not {1, 2}.isdisjoint(_tags(image).get(338, ()))
 
 
 def _tags(image: Image.Image) -> Any:
@@ -100,10 +108,8 @@ def _by_opencv(data: bytes) -> NDArray[np.number]:
     return values if values.ndim == 2 else values[..., [2, 1, 0, 3][: values.shape[2]]]
 
 
-def _unknown_to_pillow(data: bytes) -> NDArray[np.uint8]:
-    """Decode a TIFF that Pillow has no mode for, such as three bands of floating-point numbers."""
-    import numpy as np
-
+def _unknown_to_pillow(data: bytes) -> NDArray[np.number]:
+    """Decode a TIFF that Pillow has no mode for: of many bands, of floating-point numbers."""
     if not data.startswith(_TIFF):
         raise ValueError("not a known image format")
     tags = _tiff_tags(data)
@@ -111,11 +117,27 @@ def _unknown_to_pillow(data: bytes) -> NDArray[np.uint8]:
     bands, bits = int(tags.get(277, 1)), max(tags.get(258, (1,)))
     values = _by_opencv(data) if bands in (1, 3, 4) and bits > 8 else None
     if values is None or values.shape[2:] != ((bands,) if bands > 1 else ()):
-        plural = "s" * (bands != 1)
-        raise ValueError(
-            f"a TIFF with {bands} band{plural} of {bits} bits: only a reader plugin can choose three of them"
-        )
-    return np.array(_as_rgb(_picture(values)))
+        return _by_tifffile(data, f"a TIFF with {bands} band{'s' * (bands != 1)} of {bits} bits")
+    return values
+
+
+def _by_tifffile(data: bytes, what: str) -> NDArray[np.number]:
+    """Decode the first image of a TIFF, (H, W, bands)."""
+    import numpy as np
+
+    try:
+        from tifffile import TiffFile
+    except ImportError:
+        raise ValueError(f'{what}, which needs: pip install "kagglekit[arrays]"') from None
+    logging.getLogger("tifffile").addHandler(_NOWHERE)  # else Python prints its log of damaged files
+    with TiffFile(BytesIO(data)) as file:
+        page = file.pages.first
+        values: NDArray[Any] = page.asarray()
+        axes = page.axes
+    if values.dtype.kind not in "iuf":  # bits, complex numbers
+        raise ValueError(f"{what}, of a type that is no usual number")
+    values = np.moveaxis(values, [axes.index("Y"), axes.index("X")], [0, 1])
+    return values.reshape(*values.shape[:2], -1)
 
 
 def _tiff_tags(data: bytes) -> Any:
@@ -130,28 +152,35 @@ def _tiff_tags(data: bytes) -> Any:
     return tags
 
 
-def _picture(values: NDArray[np.number]) -> Image.Image:
-    """Return numbers (H, W), (H, W, 3) or (H, W, 4) as an image of 8 bits."""
+def _without_alpha(values: NDArray[np.number]) -> NDArray[np.number]:
+    """Blend numbers (H, W, 4) with white, as 8 bits: what is not seen has a range of its own."""
     import numpy as np
     from PIL import Image
 
-    if values.ndim == 3 and values.shape[2] == 4:  # what is not seen has a range of its own
-        return Image.fromarray(np.dstack([to_8_bits(values[..., :3]), to_8_bits(values[..., 3])]), "RGBA")
-    return Image.fromarray(to_8_bits(values))
+    if values.shape[2:] != (4,):
+        return values
+    return _numbers(Image.fromarray(np.dstack([to_8_bits(values[..., :3]), to_8_bits(values[..., 3])]), "RGBA"))
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _numbers(image: Image.Image) -> NDArray[np.number]:
+    """Return the pixels of an image: (H, W, 3) uint8, or (H, W) if it has more than 8 bits."""
     import numpy as np
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        over = _PORTABLE if image.format == "PPM" and image.mode != "F" else None
-        grey = to_8_bits(np.asarray(image), over)
-        return Image.fromarray(255 - grey if _tags(image).get(262) == 0 else grey).convert("RGB")  # 0: white is zero
+        values = np.asarray(image)
+        if image.format == "PPM" and image.mode != "F":  # it says its range, and Pillow scales it
+            return to_8_bits(values, _WORDS)
+        if _tags(image).get(262) != 0:
+            return values
+        black, white = _WORDS if values.dtype.itemsize == 2 else range_of(values)  # white is zero
+        return (black + white - values.astype(np.float64)).astype(values.dtype)
+    if image.format == "TIFF" and image.mode == "RGBX":
+        return np.asarray(image)
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+        under = Image.new("RGBA", image.size, "white")
+        return np.asarray(Image.alpha_composite(under, image.convert("RGBA")).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -165,17 +194,14 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def _upright(values: NDArray[np.number], orientation: int) -> NDArray[np.number]:
     """Undo an EXIF orientation (CIPA DC-008, tag 274)."""
-    from PIL.Image import Transpose
+    import numpy as np
 
-    undo = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(undo[orientation]) if orientation in undo else image
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    return np.array(values)  # of its own: Pillow's memory cannot be written to

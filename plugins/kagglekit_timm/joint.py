@@ -18,8 +18,8 @@ class Normalised(nn.Module):
 
     Attributes:
         network: The network; its head is removed.
-        scale: (1, 3, 1, 1); with `shift`, converts the other normalisation to that of the network.
-        shift: (1, 3, 1, 1).
+        scale: (1, C, 1, 1); with `shift`, converts the other normalisation to that of the network.
+        shift: (1, C, 1, 1).
     """
 
     scale: Tensor
@@ -30,12 +30,12 @@ class Normalised(nn.Module):
         own = network.data_config
         self.network = network
         self.network.head = nn.Identity()
-        means, stds = ([torch.tensor(v).view(1, 3, 1, 1) for v in pair] for pair in _pairs(given, own))
+        means, stds = ([torch.tensor(v).view(1, -1, 1, 1) for v in pair] for pair in _pairs(given, own))
         self.register_buffer("scale", stds[0] / stds[1], persistent=False)
         self.register_buffer("shift", (means[0] - means[1]) / stds[1], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the features (B, F) of images (B, 3, S, S)."""
+        """Return the features (B, F) of images (B, C, S, S)."""
         features: Tensor = self.network(x * self.scale + self.shift)
         return features.flatten(1)
 
@@ -45,7 +45,7 @@ def _pairs(given: DataConfig, own: DataConfig) -> tuple[tuple[tuple[float, ...],
 
 
 class JointClassifier(nn.Module):
-    """Several networks under one head: images (B, 3, S, S), normalised for the first network, to logits (B, C)."""
+    """Several networks under one head: images (B, C, S, S), normalised for the first, to logits (B, classes)."""
 
     def __init__(self, bodies: list[Normalised], head: nn.Module, data_config: DataConfig) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ def concat_head(n_features: int, n_classes: int, drop_rate: float) -> nn.Sequent
 
 
 class Classifier(nn.Module):
-    """A timm network without its classifier, and a new head: images (B, 3, S, S) to logits (B, C).
+    """A timm network without its classifier, and a new head: images (B, channels, S, S) to logits (B, C).
 
     Attributes:
         body: timm's network, which returns features (B, F), or a map for `pool`.
@@ -77,6 +77,9 @@ class Classifier(nn.Module):
 def build(recipe: Recipe, n_classes: int) -> Classifier:
     """Build the network of a recipe; its new weights depend only on the recipe's seed.
 
+    For other channels than three, timm repeats the pretrained first layer's red, green and blue weights in turn, scaled
+    so that the sum over all channels stays the same. The images' own normalisation takes the place of `data_config`'s.
+
     Raises:
         UserError: timm has no such network, it lacks a feature of the recipe, or its weights are not available.
     """
@@ -87,7 +90,8 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
         body, origin, licence = _body(recipe, cfg, plan)
         make_head = LinearHead if recipe.head == "linear" else concat_head
         head = make_head(plan.n_features, n_classes, recipe.drop_rate)
-    config = DataConfig(cfg.mean, cfg.std, plan.multiple, licence, origin)
+    mean, std = (cfg.mean, cfg.std) if recipe.has_rgb else ((0.5,) * recipe.channels, (0.25,) * recipe.channels)
+    config = DataConfig(mean, std, plan.multiple, licence, origin)
     return Classifier(body, plan.pool, head, config, plan.resizes)
 
 

@@ -94,13 +94,13 @@ def plan_network(recipe: Recipe, cfg: Any) -> Plan:
     Raises:
         UserError: It lacks a feature of the recipe, or does not accept one of its image sizes.
     """
-    options = _options(recipe, cfg)
+    options, channels = _options(recipe, cfg), 3 if recipe.has_rgb else recipe.channels
     sketch = _sketch(recipe.arch, options)
-    output, native = partial(_output, sketch), max(cfg.input_size[-2:])
+    output, native = partial(_output, channels, sketch), max(cfg.input_size[-2:])
     multiple = _multiple(output, native, STEPS)
     fixed = False
     if multiple is None:
-        anew = partial(_output_of_new, recipe.arch, options)
+        anew = partial(_output_of_new, channels, recipe.arch, options)
         multiple = _multiple(anew, native, WHOLE_STEPS)
         fixed = multiple is not None
         output = anew if fixed else output
@@ -120,7 +120,7 @@ def plan_network(recipe: Recipe, cfg: Any) -> Plan:
 
 def _options(recipe: Recipe, cfg: Any) -> dict[str, Any]:
     """Return the options for timm to create the body."""
-    options: dict[str, Any] = {"num_classes": 0}
+    options: dict[str, Any] = {"num_classes": 0} | ({} if recipe.has_rgb else {"in_chans": recipe.channels})
     if recipe.head == "concat-pool":
         options["global_pool"] = ""
         _check_map(recipe.arch, options)
@@ -186,14 +186,14 @@ def _check_drop_path(arch: str, options: dict[str, Any]) -> None:
     raise UserError(f"{arch} has no stochastic depth", "remove it: --set drop_path=0")
 
 
-def _output(sketch: nn.Module, size: int) -> Tensor:
+def _output(channels: int, sketch: nn.Module, size: int) -> Tensor:
     with torch.no_grad():
-        output: Tensor = sketch(torch.empty(2, 3, size, size, device="meta"))
+        output: Tensor = sketch(torch.empty(2, channels, size, size, device="meta"))
     return output
 
 
-def _output_of_new(arch: str, options: dict[str, Any], size: int) -> Tensor:
-    return _output(_sketch(arch, {**options, "img_size": size}), size)
+def _output_of_new(channels: int, arch: str, options: dict[str, Any], size: int) -> Tensor:
+    return _output(channels, _sketch(arch, {**options, "img_size": size}), size)
 
 
 def _multiple(output: Callable[[int], Tensor], native: int, steps: Sequence[int]) -> int | None:

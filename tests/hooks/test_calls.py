@@ -71,7 +71,7 @@ EXPECTED = {
     "labels": "a pandas DataFrame",
     "recipe": "a Recipe",
     "download": "the pathlib.Path of a folder",
-    "read_image": "a numpy array of dtype uint8 and shape (H, W, 3)",
+    "read_image": "a numpy array of numbers, (H, W) or (H, W, C) with up to 64 channels",
     "model": "an nn.Module with a data_config of type DataConfig",
     "layer_groups": "a list of lists of parameter names",
     "views": "a View",
@@ -154,8 +154,8 @@ def test_a_wrong_return_value_is_refused_with_plugin_hook_value_and_expectation(
 @pytest.mark.parametrize(
     ("hook", "answer", "part"),
     [
-        ("read_image", "np.zeros((4, 5, 3))", "ndarray of dtype float64 and shape (4, 5, 3)"),
-        ("read_image", "np.zeros((4, 5), np.uint8)", "ndarray of dtype uint8 and shape (4, 5)"),
+        ("read_image", "np.zeros((4, 5, 65))", "ndarray of dtype float64 and shape (4, 5, 65)"),
+        ("read_image", "np.zeros((4, 5), bool)", "ndarray of dtype bool and shape (4, 5)"),
         ("read_image", "torch.zeros(4, 5, 3, dtype=torch.uint8)", "Tensor of dtype torch.uint8"),
         ("model", "torch.nn.Linear(2, 3)", "an object of type Linear"),
         ("layer_groups", "[['a'], 'b']", "list [['a'], 'b']"),

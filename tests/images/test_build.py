@@ -292,7 +292,7 @@ def test_a_file_that_went_missing_stops_the_build_with_its_name(images: Path) ->
         list(build(spec, read))
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.float32)])
+@pytest.mark.parametrize("wrong", [np.zeros(9, np.uint8), np.zeros((0, 9, 3), np.float32), np.zeros((9, 9), bool)])
 def test_a_reader_that_returns_no_picture_is_refused(images: Path, wrong: np.ndarray) -> None:
     with pytest.raises(PluginError, match=r"test 1 returned .*000\.jpg"):
         list(build(spec_of(images), lambda path, size: wrong))

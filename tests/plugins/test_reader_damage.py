@@ -70,8 +70,9 @@ def test_a_damaged_image_is_read_or_refused_by_name(tmp_path_factory: pytest.Tem
             assert len(why.splitlines()) == 1
             assert 5 < len(why) - len(f"cannot read {path}: ") < 200
         else:
-            assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)
-            assert pixels.size <= 3 * MOST_PIXELS
+            assert pixels.dtype.kind in "uif"
+            assert pixels.ndim in (2, 3)
+            assert pixels.shape[0] * pixels.shape[1] <= MOST_PIXELS
 
     holds()
 

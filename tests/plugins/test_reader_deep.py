@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from kagglekit import UnreadableImage
+from kagglekit.types.pixel_form import RGB
 from kagglekit_reader import kagglekit_read_image
 
 HEIGHT, WIDTH = 4, 6
@@ -35,9 +38,14 @@ def tiff(pixels: np.ndarray, photometric: int = 1, orientation: int = 1) -> byte
     return b"II*\0" + struct.pack("<I", 8 + n) + pixels.tobytes() + struct.pack("<H", len(tags)) + entries + bytes(4)
 
 
-def read(folder: Path, content: bytes) -> np.ndarray:
+def numbers(folder: Path, content: bytes) -> np.ndarray:
     (folder / "image").write_bytes(content)
-    return kagglekit_read_image(folder / "image").astype(int)
+    return kagglekit_read_image(folder / "image")
+
+
+def read(folder: Path, content: bytes) -> np.ndarray:
+    """An image as people see it, alone."""
+    return RGB.for_people(numbers(folder, content)).astype(int)
 
 
 def is_near(pixels: np.ndarray, shares: np.ndarray) -> bool:
@@ -119,20 +127,30 @@ def test_a_portable_graymap_says_its_range_itself(tmp_path: Path) -> None:
 
 
 MANY = {
-    "five bands": (np.zeros((HEIGHT, WIDTH, 5), np.uint8), "a TIFF with 5 bands of 8 bits"),
-    "13 bands of a satellite": (np.zeros((HEIGHT, WIDTH, 13), np.uint16), "a TIFF with 13 bands of 16 bits"),
-    "two bands": (np.zeros((HEIGHT, WIDTH, 2), np.float32), "a TIFF with 2 bands of 32 bits"),
-    "three bands that are no colours": (np.zeros((HEIGHT, WIDTH, 3), np.uint16), "a TIFF with 3 bands of 16 bits"),
+    "five bands": (np.uint8, 5, "a TIFF with 5 bands of 8 bits"),
+    "13 bands of a satellite": (np.uint16, 13, "a TIFF with 13 bands of 16 bits"),
+    "two bands": (np.float32, 2, "a TIFF with 2 bands of 32 bits"),
 }
 
 
-@pytest.mark.parametrize(("pixels", "said"), MANY.values(), ids=MANY)
-def test_a_tiff_of_other_bands_is_called_so(
-    tmp_path: Path, pixels: np.ndarray, said: str, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("dtype", "bands", "said"), MANY.values(), ids=MANY)
+def test_a_tiff_of_any_number_of_bands_is_read(
+    tmp_path: Path, dtype: type[np.number], bands: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UnreadableImage, match=rf"image: {said}: only a reader plugin can choose three of them"):
-        read(tmp_path, tiff(pixels))
-    assert capfd.readouterr().err == ""  # of Pillow's and OpenCV's logs
+    pixels = np.arange(HEIGHT * WIDTH * bands).reshape(HEIGHT, WIDTH, bands).astype(dtype)
+    found = numbers(tmp_path, tiff(pixels))
+    assert found.dtype == dtype
+    assert (found == pixels).all()
+    monkeypatch.setitem(sys.modules, "tifffile", None)  # as if it were not installed
+    with pytest.raises(
+        UnreadableImage, match=re.escape(f'image: {said}, which needs: pip install "kagglekit[arrays]"')
+    ):
+        numbers(tmp_path, tiff(pixels))
+
+
+def test_four_bands_are_not_taken_for_transparency(tmp_path: Path) -> None:
+    pixels = np.arange(HEIGHT * WIDTH * 4, dtype=np.uint16).reshape(HEIGHT, WIDTH, 4)  # the fourth is infrared
+    assert (numbers(tmp_path, tiff(pixels, 2)) == pixels).all()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])

@@ -261,6 +261,26 @@ def train_and_valid_tables(data: Path) -> Truth:
     return {f"train/{i}.jpg": leaf(i) for i in range(9)} | {f"val/{i}.jpg": leaf(i) for i in range(9, N)}
 
 
+def a_row_without_an_image(data: Path) -> Truth:
+    """A row that names a file of a file manager."""
+    pictures(data, [f"train/{i}.jpg" for i in range(60)])
+    hidden(data)
+    rows = [(".DS_Store", "Fagus"), *((f"{i}.jpg", leaf(i)) for i in range(60))]
+    table(data, "train_mapping.csv", ("image", "cultivar"), rows)
+    sample(data, [f"{t}.jpg" for t in TESTS], ("filename", "cultivar"), "Fagus")
+    return {f"train/{i}.jpg": leaf(i) for i in range(60)}
+
+
+def eyes(data: Path) -> Truth:
+    """The left and the right eye of one person."""
+    names = [f"{i // 2}_{('left', 'right')[i % 2]}" for i in range(N)]
+    pictures(data, [f"train/{name}.jpeg" for name in names])
+    pictures(data, [f"test/{t}_left.jpeg" for t in TESTS])
+    table(data, "trainLabels.csv", ("image", "level"), [(name, str(i % 3)) for i, name in enumerate(names)])
+    table(data, "sampleSubmission.csv", ("image", "level"), [(f"{t}_left", "0") for t in TESTS])
+    return {f"train/{name}.jpeg": str(i % 3) for i, name in enumerate(names)}
+
+
 def boxes(data: Path) -> Truth:
     """Class folders, and JSON files of boxes that name no class."""
     truth = {f"train/{leaf(i)}/{i}.jpg": leaf(i) for i in range(N)}
@@ -276,5 +296,6 @@ TRAPS: list[Callable[[Path], Truth]] = [
     one_hot, flags_beside_the_label, coco, numbers_for_ids, mapping, drivers, chains, individuals, two_stages, unscored,
     all_in_a_folder, a_benchmark, a_zipped_sample, labels_spelt_thrice, features, same_numbers, rows_for_all,
     repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes,
+    a_row_without_an_image, eyes,
 ]  # fmt: skip
-GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id"}
+GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id", eyes: "group"}

@@ -25,6 +25,7 @@ from kagglekit import Run, UserError
 from kagglekit.cli import cli
 from kagglekit.report.page import judge
 from kagglekit.report.scores import picked_stages
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.training import stage
 from kagglekit.workflows.blend import BlendRequest, blend

@@ -56,6 +56,17 @@ class Asked:
         numbers = [float(value) for value in self.values if _NUMBER.fullmatch(value.strip())]
         return any(not 0 <= number <= 1 for number in numbers)
 
+    def is_placeholder(self) -> bool:
+        """Return whether the only column holds one word that may stand for any class: ``predict``, ``?``."""
+        return len(self.values) == 1 and (self.values[0].strip().isalpha() or not plain(self.values[0]))
+
+    def names_words_of(self, classes: Iterable[str]) -> bool:
+        """Return whether its values are parts of classes that hold several words: sets of labels."""
+        names = list(classes)
+        parts = {plain(word) for name in names for word in re.split(r"[\s,|;]+", name)}
+        words = {plain(word) for value in self.values for word in value.split()}
+        return bool(words) and words <= parts and not words <= {plain(name) for name in names}
+
     def agrees_with(self, classes: Iterable[str]) -> int:
         """Return 1 if the sample names these classes, -1 if it contradicts them, 0 if it says neither."""
         names = {plain(name) for name in classes}

@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_named
+from kagglekit.authoring.detect.container_labels import container_labels, member_tests
+from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
-from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images
+from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
 from kagglekit.authoring.detect.label_tables import find_tables
-from kagglekit.authoring.detect.layout import DataLayout, Labels
+from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.authoring.detect.sample_form import sample_form
@@ -55,7 +57,12 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
         UserError: There is no such folder, or a file in it is damaged.
         Unexplained: It holds no images, or no labels that explain images and sample submission.
     """
-    images = Images(_image_folders(data))
+    try:
+        images = Images(_image_folders(data))
+    except Unexplained:
+        if data.is_dir() and (inside := _in_containers(data, metric)):
+            return inside
+        raise
     sources, unread = read_sources(data)
     folder = _Folder(data, images, sources, unread, metric)
     asked, notes = find_asked(data, images)
@@ -65,18 +72,49 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
     return layout
 
 
+def _in_containers(data: Path, metric: str) -> DataLayout | None:
+    """Detect a layout without image files: all images are members of files."""
+    asked, said = find_asked(data, Images({}))
+    labels = container_labels(data, asked)
+    if labels is None:
+        return None
+    if asked and labels.ids is None:
+        what = f"the {len(asked.ids):,} ids in {asked.file.name} ({listing(asked.ids, 3)}) are none of the images"
+        raise Unexplained(f"{what} in {listing(labels.test, 3) or data}", [content_of(data)], "labels_from_containers")
+    test = TestImages(labels.test[0], more=labels.test[1:], ids=labels.ids) if labels.test else None
+    name = asked.file.relative_to(data).as_posix() if asked else ""
+    form = sample_form(asked.rows, labels.classes, metric, name) if asked else None
+    layout = DataLayout(labels, test, form, 0, tuple(said))
+    return replace(layout, side=_short_side(data, labels.some), notes=notes_of(data, {}, layout, 1.0))
+
+
 def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLayout:
-    tests = find_tests(asked, folder.sources, folder.images) if asked else None
-    if asked and tests is None:
+    name = asked.file.relative_to(folder.data).as_posix() if asked else ""
+    if asked:
+        tests = find_tests(asked, name, folder.sources, folder.images)
+    else:
+        tests = tests_listed(folder.sources, folder.images)
+    members = member_tests(folder.data, asked) if asked and tests is None else None
+    if asked and tests is None and members is None:
         raise no_tests(folder.data, asked, folder.images)
     labels, notes = _labels(folder, tests, asked)
-    name = asked.file.relative_to(folder.data).as_posix() if asked else ""
-    test = test_images(tests, asked, folder.images, labels, name)
+    test = test_images(tests, folder.images, labels)
+    if members:
+        test = TestImages(members[0][0], more=members[0][1:], ids=members[1])
     form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
-    layout = DataLayout(labels, test, form, 0, (*said, *notes))
+    broken = cut_off_images(folder.data, _labelled(folder.images, tests, test))
+    layout = DataLayout(labels, test, form, 0, (*said, *notes), cut_off=broken)
     share = tests.named.share if tests else 1.0
     notes = notes_of(folder.data, folder.images.files, layout, share)
-    return DataLayout(labels, test, form, _short_side(folder.data, folder.images.paths), notes)
+    return replace(layout, side=_short_side(folder.data, folder.images.paths), notes=notes)
+
+
+def _labelled(images: Images, tests: Tests | None, test: TestImages | None) -> list[str]:
+    """Return the images that are no test images."""
+    hidden = tests.paths if tests else set()
+    if test and not tests and not test.ids:
+        hidden = {path for folder in test.folders for path in images.below(folder)}
+    return [path for path in images.paths if path not in hidden]
 
 
 def _image_folders(data: Path) -> dict[str, list[str]]:
@@ -109,7 +147,7 @@ def _labels(folder: _Folder, tests: Tests | None, asked: Asked | None) -> tuple[
     best = max((agreement for agreement, _ in readings), default=-1)
     if asked_for and best < 1:
         raise refused_task(folder.data, asked_for, asked)
-    if best < 0 and not any(isinstance(labels, Table) for _, labels in readings):
+    if best < 0 and not (tables.best and asked and (asked.is_placeholder() or tables.best.named_by_sample)):
         if tables.refused and _names_most(tables.refused[0], folder.images, hidden):
             raise refused_task(folder.data, tables.refused[0], asked)
         raise no_labels(folder.data, tables, folder.unread, asked, with_helpers(folder.data, folder.images.files))

@@ -19,6 +19,8 @@ _WHO = (
     "burst video clip group"
 )
 NAMED = re.compile(rf"(\w+_)?({'|'.join(_WHO.split())})s?(_?(id|name|no|num|number|code|key|uid))?|site(_?(id|name))?")
+PAIRED = r"^(.+)[_-](?:left|right|l|r|os|od)$"  # two eyes, hands, sides of one person
+LEAST_PAIRED = 0.9  # of the ids that are named so
 LEAST_GROUPS = 5  # of a column that only its name makes one of groups
 LEAST_APART = 3  # of a column whose values the test images do not share
 MOST_SHARE = 0.8  # distinct values for each row: else hardly any image shares its group
@@ -30,12 +32,15 @@ class Group:
     """A column of groups.
 
     Attributes:
-        column: Its name.
+        column: Its name; the ids' column if there is a `pattern`.
         why: Why its values look like groups, as a sentence.
+        pattern: A regular expression whose first group, searched in the ids, is the name of the group; empty if the
+            whole value is.
     """
 
     column: str
     why: str
+    pattern: str = ""
 
 
 def find_group(
@@ -60,6 +65,14 @@ def find_group(
         if _can_be_held_out(rows[column], labels):
             return Group(column, _why(rows[column], column, apart))
     return None
+
+
+def paired_ids(ids: pd.Series[str], labels: pd.Series[str], column: str) -> Group | None:
+    """Return the groups of ids that end in left or right: ``10_left``, ``10_right``."""
+    who = ids.str.extract(PAIRED, flags=re.IGNORECASE, expand=False).fillna("")
+    if (who != "").mean() < LEAST_PAIRED or not who.duplicated().any() or not _can_be_held_out(who, labels):
+        return None
+    return Group(column, f"{len(ids):,} ids end in left or right: {who.nunique():,} pairs", PAIRED)
 
 
 def _is_named(column: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named
@@ -15,19 +16,15 @@ from kagglekit.authoring.detect.table import Table
 
 @dataclass(frozen=True)
 class Tests:
-    """The test images that the sample submission names.
+    """The test images that a file names: the sample submission, or a list of them.
 
     Attributes:
-        named: The images of its ids.
-        listing: The file whose ids these are, and whose other column names the images; None if the ids do.
-        id_column: The column of ids in that file.
-        file_column: The column of file names in that file.
+        named: The images.
+        listed: The file and its columns.
     """
 
     named: Named
-    listing: Source | None = None
-    id_column: str = ""
-    file_column: str = ""
+    listed: TestList
 
     @property
     def paths(self) -> set[str]:
@@ -35,17 +32,37 @@ class Tests:
         return set(self.named.paths.values())
 
 
-def find_tests(asked: Asked, sources: Sequence[Source], images: Images) -> Tests | None:
+def find_tests(asked: Asked, name: str, sources: Sequence[Source], images: Images) -> Tests | None:
     """Find the images that the ids of the sample submission mean, directly or by a file that lists them.
+
+    Args:
+        asked: The sample submission.
+        name: Its path, relative to the data folder.
+        sources: Files that may list images.
+        images: All images.
 
     Returns:
         None if less than half of the ids mean an image.
     """
-    direct = name_images(asked.ids, images, for_test)
-    if direct and any(is_named(folder, TEST) for folder in direct.folders):
-        return Tests(direct)
-    listed = next((found for source in sources if (found := _listed(source, asked, images))), None)
-    return listed or (Tests(direct) if direct else None)
+    found = name_images(asked.ids, images, for_test)
+    direct = Tests(found, TestList(name, str(asked.rows.columns[0]))) if found else None
+    if found and any(is_named(folder, TEST) for folder in found.folders):
+        return direct
+    listed = (_listed(source, asked, images) for source in sources)
+    return next((tests for tests in listed if tests), direct)
+
+
+def tests_listed(sources: Sequence[Source], images: Images) -> Tests | None:
+    """Return the test images that a file called test names, where there is no sample submission."""
+    for source in sources:
+        if not is_named(PurePosixPath(source.name).stem, TEST):
+            continue
+        found = [(str(name), name_images(source.rows[name], images, for_test)) for name in source.rows.columns]
+        named = [(name, each) for name, each in found if each is not None and each.share == 1]
+        if named:
+            column, best = max(named, key=lambda pair: len(set(pair[1].paths.values())))
+            return Tests(best, TestList(source.name, column, is_json=source.kind == "json"))
+    return None
 
 
 def _listed(source: Source, asked: Asked, images: Images) -> Tests | None:
@@ -61,37 +78,29 @@ def _listed(source: Source, asked: Asked, images: Images) -> Tests | None:
         for names in map(str, rows.columns):
             found = name_images(tests[names], images, for_test) if names != ids else None
             if found and len(set(found.paths.values())) == len(tests) and len(wanted) == len(tests):
-                return Tests(found, source, ids, names)
+                return Tests(found, TestList(source.name, ids, names, source.kind == "json"))
     return None
 
 
-def test_images(
-    tests: Tests | None, asked: Asked | None, images: Images, labels: Labels, name: str
-) -> TestImages | None:
+def test_images(tests: Tests | None, images: Images, labels: Labels) -> TestImages | None:
     """Return how a plugin finds the test images.
 
     Args:
-        tests: The images that the sample submission names; None without such.
-        asked: The sample submission.
+        tests: The images that a file names; None without such.
         images: All images.
         labels: The labels.
-        name: The sample submission's path, relative to the data folder.
     """
-    if tests is None or asked is None:
+    if tests is None:
         return _by_name(images, labels)
     named = tests.named
-    if tests.listing:
-        source = tests.listing
-        listed = TestList(source.name, tests.id_column, tests.file_column, source.kind == "json")
-        return TestImages(named.folders[0], named.suffix, listed=listed, more=named.folders[1:])
-    own = set() if isinstance(labels, ClassFolders) else set(_folders_of(labels))
-    shared = named.folders[0] in own
+    shared = named.folders[0] in _folders_of(labels)
     there = set(images.files.get(named.folders[0], ()))
-    whole = {path.rpartition("/")[2] for path in tests.paths} == there
-    if named.direct and named.share == 1 and (whole or (shared and _rest_is_test(labels, tests, images))):
+    whole = {path.rpartition("/")[2] for path in tests.paths} == there or (
+        shared and _rest_is_test(labels, tests, images)
+    )
+    if named.direct and named.share == 1 and whole and not tests.listed.file_column:
         return TestImages(named.folders[0], named.suffix, shared=shared)
-    listed = TestList(name, str(asked.rows.columns[0]))
-    return TestImages(named.folders[0], named.suffix, listed=listed, more=named.folders[1:])
+    return TestImages(named.folders[0], named.suffix, listed=tests.listed, more=named.folders[1:])
 
 
 def _folders_of(labels: Labels) -> tuple[str, ...]:

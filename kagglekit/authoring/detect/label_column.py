@@ -105,8 +105,9 @@ def _of_same_name(rows: pd.DataFrame, column: str, asked: Asked) -> Target | Ref
     numeric = _is_numeric(rows[column])
     if numeric and (not few_values(rows[column]) or (len(values) > 2 and asked.is_of_fractions())):
         return Refusal("regression", f"has numbers in {column!r}, which the sample submission asks for", True)
-    if len(values) < 2 or not repeated or (_holds_sets(values) and not few_values(rows[column])):
-        what = f"has sets of labels in {column!r}" if _holds_sets(values) else f"has no classes in {column!r}"
+    sets = asked.names_words_of(values) or (_holds_sets(values) and not few_values(rows[column]))
+    if len(values) < 2 or not repeated or sets:
+        what = f"has sets of labels in {column!r}" if sets else f"has no classes in {column!r}"
         return Refusal("multi-label", f"{what}: {listing(values, 3)}", True)
     return Target((column,), sure=True)
 

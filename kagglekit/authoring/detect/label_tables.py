@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.class_folders import TEST, VALID, is_named
-from kagglekit.authoring.detect.groups import find_group
+from kagglekit.authoring.detect.groups import find_group, paired_ids
 from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
 from kagglekit.authoring.detect.sources import Source
@@ -140,6 +140,7 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
     is_hot = len(target.columns) > 1
     rest = [name for name in columns if name not in target.columns]
     test = next((each for each in around.test_rows if set(rest) & set(map(str, each.columns))), None)
+    group = find_group(rows[kept], labels[kept], rest, test)
     return Table(
         csv=source.name,
         images=named.folders[0],
@@ -153,13 +154,19 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
         is_json=source.kind == "json",
         more_images=named.folders[1:],
         one_hot=target.columns if is_hot else (),
-        group=find_group(rows[kept], labels[kept], rest, test),
+        group=group or paired_ids(_stems(rows[column][kept]), labels[kept], column),
         conflicts=bool(several),
         holds_tests=len(others) > len(unlabelled),
         blanks=not is_hot and bool((source.rows[target.columns[0]].str.strip() == "").any()),
         split_column=split_column,
+        missing=named.share < 1 and named.share >= 1 - SOME_SHARE,
+        named_by_sample=around.asked is not None and plain(target.columns[0]) in map(plain, around.asked.columns),
         lists_tests=bool(split_column) and bool(source.rows[split_column].str.lower().str.startswith("test").any()),
     )
+
+
+def _stems(names: pd.Series[str]) -> pd.Series[str]:
+    return names.map(lambda name: stem_of(name.rpartition("/")[2]))
 
 
 def _target(
@@ -246,7 +253,8 @@ def _notes(
     if named.share < 1:
         missing = round((1 - named.share) * listed.source.rows[listed.column].nunique())
         where = named.folders[0] or "the folder"
-        yield f"about {missing:,} of the {len(listed.source.rows):,} images in {name} are not in {where}"
+        left_out = " and are left out" if named.share >= 1 - SOME_SHARE else ""
+        yield f"about {missing:,} of the {len(listed.source.rows):,} images in {name} are not in {where}{left_out}"
     if empty := int((labels == "").sum()):
         yield f"{empty:,} rows of {name} have no label"
     if several:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.container_labels import Containers, MemberIds
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.table import Table
 
 Form = Literal["a column a class", "probability of one class", "class names", "unknown"]
-Labels = ClassFolders | Table | FileNames
+Labels = ClassFolders | Table | FileNames | Containers
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TestImages:
         shared: The folder holds the train images too.
         listed: The file that names them, if they are not all images of the folder.
         more: Further folders of the images.
+        ids: The folders are files that hold many images; where their ids are.
     """
 
     folder: str
@@ -50,6 +52,7 @@ class TestImages:
     shared: bool = False
     listed: TestList | None = None
     more: tuple[str, ...] = ()
+    ids: MemberIds | None = None
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -92,6 +95,7 @@ class DataLayout:
         side: Median short side of the images, px; 0 if none could be read.
         notes: Doubts that a person should resolve.
         guessed: Classes and columns are placeholders: at most the names of files were known.
+        cut_off: Paths of labelled images that cannot be decoded, relative to the data folder.
     """
 
     labels: Labels
@@ -100,3 +104,4 @@ class DataLayout:
     side: int
     notes: tuple[str, ...]
     guessed: bool = False
+    cut_off: tuple[str, ...] = ()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, is_named
 from kagglekit.data.image_lookup import ImageLookup
-from kagglekit.data.listing import stem_of, suffix_of
+from kagglekit.data.listing import MEDICAL_SUFFIXES, stem_of, suffix_of
 
 LEAST_SHARE = 0.5  # of a column's values that must be names of images
+PROBED = 200  # values of a column that are looked up first
 MOST_FOLDERS = 6  # that are named one by one
 
 
@@ -84,17 +85,27 @@ def name_images(values: Iterable[str], images: Images, suits: Callable[[str], in
         None if less than half of the values name images.
     """
     names = list(dict.fromkeys(value for value in values if value))
+    some = names[:: -(-len(names) // PROBED)] if names else []
+    if 4 * sum(map(bool, images.find_all(some))) < len(some):  # most columns name no images at all
+        return None
     found = {name: paths for name, paths in zip(names, images.find_all(names), strict=True) if paths}
     if not found or len(found) < LEAST_SHARE * len(names):
         return None
     coverage = Counter(folder for paths in found.values() for folder in {f for p in paths for f in _parents(p)})
     equal = _deepest(folder for folder, n in coverage.items() if n == len(found))
-    ranked = sorted(equal, key=lambda f: (-suits(f), -len(found) / images.count_below(f), f))
+    kinds = {f: _needs_extra(f, found) for f in equal}
+    ranked = sorted(equal, key=lambda f: (-suits(f), kinds[f], -len(found) / images.count_below(f), f))
     folders = _narrowed(ranked[0], found, images, suits)
     paths = {name: _within(paths, folders) for name, paths in found.items()}
     suffix = _left_out(paths)
     direct = len(folders) == 1 and all(_is_directly_in(folders[0], name, path) for name, path in paths.items())
     return Named(folders, suffix, paths, len(found) / len(names), direct, tuple(ranked[1:]))
+
+
+def _needs_extra(folder: str, found: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether the images in a folder are of a format that an optional package reads."""
+    first = next(path for paths in found.values() for path in paths if _is_in(path, folder))
+    return suffix_of(first).lower() in MEDICAL_SUFFIXES
 
 
 def _join(folder: str, name: str) -> str:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from kagglekit.authoring.detect.class_folders import ClassFolders
+from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
@@ -32,6 +33,7 @@ def notes_of(data: Path, files: Mapping[str, Sequence[str]], layout: DataLayout,
         *_unlabelled_notes(layout.labels, layout.test),
         *_test_notes(layout, share),
         *_sample_notes(layout.sample, layout.labels.classes),
+        *_cut_off_notes(layout.cut_off),
         *_list_notes(data, files, layout.labels),
         *_unused_notes(files, layout),
     )
@@ -55,7 +57,8 @@ def _labels_notes(labels: Labels) -> list[str]:
     parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
     several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
     if isinstance(labels, Table) and labels.group:
-        notes.append(f"{labels.group.why}: images of one {labels.group.column!r} stay together in train or in valid")
+        one = "pair" if labels.group.pattern else repr(labels.group.column)
+        notes.append(f"{labels.group.why}: images of one {one} stay together in train or in valid")
     if isinstance(labels, Table) and several:
         notes.append(f"is {several[0]!r} one class or several? Only one label for each image is supported")
     return notes
@@ -115,6 +118,14 @@ def _name_notes(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
     if sample.spelling and len(sample.spelling) < len(classes):
         ours, theirs = next(iter(sample.spelling.items()))
         yield f"{sample.name} spells {ours!r} as {theirs!r}: how does it spell the other classes?"
+
+
+def _cut_off_notes(broken: Sequence[str]) -> Iterator[str]:
+    if not broken:
+        return
+    images = "1 image is" if len(broken) == 1 else f"{len(broken):,} images are"
+    end = "left out" if len(broken) <= MOST_NAMED else "to be left out with kagglekit run --skip-bad-images"
+    yield f"{images} cut off and cannot be decoded, and {end}: {listing(broken, 3)}"
 
 
 def _list_notes(data: Path, files: Mapping[str, Sequence[str]], labels: Labels) -> list[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kagglekit.data.csv_file import read_csv, separator_hint
 from kagglekit.data.json_rows import read_records
-from kagglekit.data.listing import is_hidden, subfolders
+from kagglekit.data.listing import entries_of, is_hidden, subfolders
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UserError
 
@@ -65,12 +66,17 @@ def _reason(error: UserError, file: Path) -> str:
 def _files(data: Path) -> list[Path]:
     """Return the files in a folder and its subfolders that may be tables with labels, in order."""
     places = [data, *subfolders(data)]
-    files = [file for place in places for file in place.iterdir() if file.is_file() and not is_hidden(file.name)]
+    files = [Path(entry.path) for place in places for entry in entries_of(place) if _may_be_table(entry)]
     there = {file.with_suffix("") for file in files if file.suffix.lower() == ".csv"}
     found = [file for file in files if file.suffix.lower() in (".csv", *OTHER_TABLES)]
     found += [file for file in files if file.suffix.lower() == ".json" and file.stat().st_size <= LARGEST_JSON]
     found += [file for file in files if file.name.lower().endswith(".csv.zip") and _unpacked(file) not in there]
     return sorted(file for file in found if not is_sample_name(file.name))
+
+
+def _may_be_table(entry: os.DirEntry[str]) -> bool:
+    name = entry.name.lower()
+    return name.endswith((".csv", ".csv.zip", ".json", *OTHER_TABLES)) and not is_hidden(entry.name) and entry.is_file()
 
 
 def _unpacked(zipped: Path) -> Path:

@@ -42,6 +42,8 @@ class Table:
         blanks: Some rows have no label.
         split_column: Name of the column that says which images are for training and validation, and maybe for test.
         lists_tests: It says so of all test images.
+        missing: Some rows name no image.
+        named_by_sample: The sample submission's column has the name of the labels' column.
     """
 
     csv: str
@@ -63,6 +65,8 @@ class Table:
     blanks: bool = False
     split_column: str = ""
     lists_tests: bool = False
+    missing: bool = False
+    named_by_sample: bool = False
 
     @property
     def folders(self) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
     predictions = make_predictions(tests["id"], classes, drawn)
     facts = hooks.competition()
     check_submission(hooks.submission(facts, predictions, found.rows), found.rows, predictions, facts)
-    assert (f'group_column="{GROUPS[write]}"' in text) if write in GROUPS else ("group" not in table)
+    assert ("group" in table) == (write in GROUPS)
+    assert write not in GROUPS or f'"{GROUPS[write]}"' in text
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,27 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
 def test_valid_images_that_are_given_are_used(tmp_path: Path, write: Callable[[Path], Truth]) -> None:
     hooks = begun(tmp_path, write)[1]
     assert hooks.labels(tmp_path / "data")["split"].value_counts().to_dict() == {"train": 9, "valid": 3, "test": 4}
+
+
+def test_both_eyes_of_a_person_are_one_group(tmp_path: Path) -> None:
+    layout, hooks, text = begun(tmp_path, traps.eyes)
+    table = hooks.labels(tmp_path / "data")
+    assert table.loc[table["split"] == "train", "group"].tolist() == [str(i // 2) for i in range(12)]
+    assert "12 ids end in left or right: 6 pairs" in text.replace("\n# ", " ")
+    assert any("images of one pair stay together" in note for note in layout.notes)
+
+
+def test_labelled_images_that_are_cut_off_are_named_and_left_out(tmp_path: Path) -> None:
+    def write(data: Path) -> None:
+        traps.coco(data)
+        for name in ("train/a3.jpg", "test/t0.jpg"):
+            content = (data / name).read_bytes()
+            (data / name).write_bytes(content[: len(content) // 2])
+        whole = (data / "train" / "a4.jpg").read_bytes()
+        (data / "train" / "a4.jpg").write_bytes(whole + bytes(100))  # as some cameras write them
+
+    layout, hooks, _ = begun(tmp_path, write)
+    assert "1 image is cut off and cannot be decoded, and left out: train/a3.jpg" in layout.notes
+    table = check_table(hooks.labels(tmp_path / "data"), tmp_path / "data")[0]
+    assert table["split"].value_counts().to_dict() == {"train": 11, "test": 4}
+    assert "a3" not in set(table["id"])

@@ -74,9 +74,27 @@ def sets_of_labels(data: Path) -> None:
     sample(data, TESTS, ("id", "attribute_ids"), "0 1 2")
 
 
+def tags(data: Path) -> None:
+    """Sets of labels that recur; the sample names labels that no image has alone."""
+    pictures(data, [f"train/{i}.jpg" for i in range(16)] + [f"test/{name}.jpg" for name in TESTS])
+    sets = ("clear road", "cloudy water", "clear water", "haze road")
+    layouts.write_csv(data / "train.csv", [("image_name", "tags"), *((str(i), sets[i % 4]) for i in range(16))])
+    sample(data, TESTS, ("image_name", "tags"), "clear road water")
+
+
+def sources_of_boxes(data: Path) -> None:
+    """Several boxes an image; the only column with few values is where the images come from."""
+    pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
+    rows = [(str(i), f"[{k}, {i}, 5, 5]", "abc"[i % 3]) for i in range(8) for k in range(2)]
+    (data / "train.csv").write_text("id,bbox,source\n" + "".join(f'{i},"{box}",{where}\n' for i, box, where in rows))
+    sample(data, TESTS, ("id", "PredictionString"), "1.0 0 0 50 50")
+
+
 @pytest.mark.parametrize(
     ("write", "said"),
     [
+        (tags, "has sets of labels in 'tags'"),
+        (sources_of_boxes, "no labels detected"),
         (channels, "each is the beginning of 3 file names: one image in several files"),
         (pixels, "each begins with an image's name (t0): several rows for one image"),
         (several_labels, "train.csv has a column of 0 and 1 for each of several labels (rust, scab, mould)"),
@@ -126,3 +144,13 @@ def test_folders_that_the_sample_names_come_before_a_table_that_it_contradicts(t
     layout = detect_layout(tmp_path)
     assert layout.labels.classes == LEAVES
     assert any("2 classes (a, b) in train.csv (variety)" in note for note in layout.notes)
+
+
+def test_a_list_of_test_images_without_a_sample_is_read(tmp_path: Path) -> None:
+    pictures(tmp_path, [f"images/{i}.jpg" for i in range(12)] + [f"images/{name}.jpg" for name in TESTS])
+    layouts.write_csv(tmp_path / "train.csv", [("id", "label"), *((str(i), LEAVES[i % 3]) for i in range(12))])
+    layouts.write_csv(tmp_path / "test.csv", [("id", "site"), *((name, "ab"[i % 2]) for i, name in enumerate(TESTS))])
+    layout = detect_layout(tmp_path)
+    assert layout.labels.classes == LEAVES
+    assert layout.test is not None
+    assert (layout.test.folder, layout.test.shared) == ("images", True)

@@ -6,11 +6,13 @@ bits in 32. So the range is the smallest usual one that holds all numbers of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 BITS = (8, 10, 12, 14, 16)
@@ -36,9 +38,24 @@ def to_8_bits(values: NDArray[np.number], over: PixelRange | None = None) -> NDA
     Raises:
         ValueError: The range is unknown.
     """
-    black, white = over or range_of(values)
-    scaled = (values.astype(np.float32) - np.float32(black)) * np.float32(255 / (white - black))
-    return np.asarray(np.nan_to_num(scaled + np.float32(0.5), nan=0).clip(0, 255), dtype=np.uint8)
+    return scaled(values, (over or range_of(values),), 255).astype(np.uint8)
+
+
+def scaled(values: NDArray[Any], ranges: Sequence[PixelRange], white: int) -> NDArray[np.float32]:
+    """Scale numbers to 0..`white`, so that cutting off the digits behind the point rounds them.
+
+    Args:
+        values: (H, W) or (H, W, C); what is not finite becomes black.
+        ranges: One for all channels, or one for each of C.
+        white: The number that stands for white.
+
+    Returns:
+        The same shape.
+    """
+    low = np.array([black for black, _ in ranges], np.float32)
+    scale = np.array([white / (top - black) for black, top in ranges], np.float32)
+    result: NDArray[np.float32] = (values.astype(np.float32) - low) * scale + np.float32(0.5)
+    return np.nan_to_num(result, nan=0).clip(0, white)
 
 
 def range_of(values: NDArray[np.number]) -> PixelRange:

@@ -1,0 +1,57 @@
+"""The files behind one row of an image table: one, or one a channel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_CHANNELS = re.compile(r"\{([^{}]*,[^{}]*)\}")
+
+
+def channel_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of an image whose channels lie apart: ``cell_{red,green}.png``, in the order of the braces.
+
+    Returns:
+        `path` alone if its name has no such braces, or if there is a file of this very name.
+    """
+    if "{" not in path.name:  # nearly all: there may be a million of them
+        return (path,)
+    found = _CHANNELS.search(path.name)
+    if found is None or path.is_file():
+        return (path,)
+    before, after = path.name[: found.start()], path.name[found.end() :]
+    return tuple(path.with_name(f"{before}{channel.strip()}{after}") for channel in found[1].split(","))
+
+
+def all_files(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the files of each image, as text."""
+    for path in paths:
+        if "{" in path:
+            yield from map(str, channel_files(Path(path)))
+        else:
+            yield path
+
+
+def stacked(planes: Sequence[NDArray[Any]], files: Sequence[Path]) -> NDArray[Any]:
+    """Stack the channels of an image, (H, W, C), each from a file of its own.
+
+    Args:
+        planes: What was read from each file, (H, W) or (H, W, C'). Of several channels the largest number counts: grey
+            ones are equal, and in a picture of one colour only one is not black.
+        files: For the message.
+
+    Raises:
+        ValueError: The sizes differ.
+    """
+    grey = [plane if plane.ndim == 2 else plane.max(axis=2) for plane in planes]
+    sizes = {file.name: f"{plane.shape[1]} x {plane.shape[0]}" for file, plane in zip(files, grey, strict=True)}
+    if len(set(sizes.values())) > 1:
+        raise ValueError("channels of different sizes: " + ", ".join(f"{name} {size}" for name, size in sizes.items()))
+    return np.stack(grey, axis=2)
