@@ -91,7 +91,7 @@ def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
         return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
-    return Thumbnails(there, partial(hooks.read_image, form=run.info().form))
+    return Thumbnails(there, partial(hooks.read_image, form=info.form))
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:
