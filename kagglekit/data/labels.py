@@ -128,13 +128,14 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None], 
     groups = [group for group in subfolders(folder) if group not in no_classes]
     for _ in range(level - 1):
         groups = [below for group in groups for below in subfolders(group)]
-    images = [(group, name) for group in groups for name in images_below(group)]
-    if not images:
+    below = [(group.name, group.relative_to(folder).as_posix(), images_below(group)) for group in groups]
+    labels = [label for label, _, found in below for _ in found]
+    if not labels:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
-    names = [f"{group.relative_to(folder).as_posix()}/{name}" for group, name in images]
+    names = [f"{place}/{name}" for _, place, found in below for name in found]
     # of test images only the ids appear in a CSV: the part that identifies each
     ids = stems_of(names) if split == "test" else [f"{folder.name}/{name}" for name in names]
-    return rows_of(ids, [str(folder / name) for name in names], [group.name for group, _ in images], split)
+    return rows_of(ids, [str(folder / name) for name in names], labels, split)
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:

@@ -225,6 +225,8 @@ def _other_readings(labels: Labels, others: Sequence[Labels]) -> Iterator[str]:
     """Say which other labels were found, where they differ."""
     for other in others:
         if set(other.classes) == set(labels.classes):
+            if isinstance(other, Table):
+                yield f"{other.csv} labels {sum(other.counts.values()):,} images, too, and is not used"
             continue
         what = f"{len(other.classes)} classes ({listing(other.classes, 3)}) in {_where(other)}"
         yield f"another reading, not used: {what}; the labels are taken from {_where(labels)}"
