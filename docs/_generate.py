@@ -21,7 +21,7 @@ def commands_page() -> str:
     """Return every command's usage, help text and options."""
     import click
 
-    from kagglekit.cli import SECTIONS, cli
+    from kagglekit.cli.main import SECTIONS, cli
 
     above = click.Context(cli, info_name="kagglekit")
     parts = ["# Commands\n\nGenerated from the code. `kagglekit COMMAND --help` prints the same.\n"]

@@ -12,13 +12,11 @@ from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.planning.request import Request
-from kagglekit.prediction.load import predict_files, restore
-from kagglekit.prediction.new_images import NewImages, has_parts, predict_new_images
+from kagglekit.prediction.new_images import Family, predict_paths
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UserError
-from kagglekit.types.predictions import make_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,18 +95,6 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
+    family = Family.read(run if isinstance(run, Run) else find_run(str(run)))
     with plugins_named(plugins):
-        return _predicted(run, paths, tta, device)
-
-
-def _predicted(run: Run | str | Path, paths: Sequence[str | Path], tta: bool, device: str) -> pd.DataFrame:
-    folder = run if isinstance(run, Run) else find_run(str(run))
-    files = [Path(path).absolute() for path in paths]
-    if has_parts(folder):
-        by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
-        stems = [file.stem for file in by_path.values()]
-        images = NewImages(list(by_path), stems, list(by_path.values()), choose_device(device), tta=tta)
-        return predict_new_images(folder, images).loc[[str(path) for path in paths]]
-    restored = restore(folder, choose_device(device))
-    found = predict_files(restored, files, [file.stem for file in files], tta=tta)
-    return make_predictions([str(path) for path in paths], restored.classes, found.probabilities)
+        return predict_paths(family, paths, choose_device(device), tta=tta)

@@ -155,6 +155,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
         yield _path(labels.train)
         if labels.valid:
             yield f"valid={_path(labels.valid)}"
+        if labels.level > 1:
+            yield f"level={labels.level}"
     elif isinstance(labels, Table):
         yield from _table_arguments(labels, ValidFile(labels.csv, labels.folders, labels.suffix))
     elif isinstance(labels, Containers):

@@ -62,7 +62,8 @@ def _no_containers() -> UserError:
 
 
 def _class_folders(labels: ClassFolders) -> list[str]:
-    lines = _each(f'{_folder(labels.train)} / name / f"{{i}}.png"')
+    above = ' / "some"' * (labels.level - 1)
+    lines = _each(f'{_folder(labels.train)}{above} / name / f"{{i}}.png"')
     return lines if labels.valid is None else [*lines, *_each(f'{_folder(labels.valid)} / name / f"v{{i}}.png"')]
 
 

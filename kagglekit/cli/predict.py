@@ -76,10 +76,7 @@ def predict(
         with plugins_named(plugin):
             submit_test_folder(found, see_through(data, display), submission, device, display, sample)
         return
-    from kagglekit.api import predict as predict_images
-
-    _warn_of_ranks(found, display)
-    table = predict_images(found, image_files(paths), tta=tta, device=device, plugins=plugin)
+    table = _predicted(found, image_files(paths), plugin, device, tta, display)
     if csv:
         from kagglekit.data.submission import write_submission
         from kagglekit.types.predictions import free_name
@@ -92,15 +89,24 @@ def predict(
         display.table(("image", "class", "probability"), _lines(table))
 
 
-def _warn_of_ranks(found: Run, display: Display) -> None:
-    from kagglekit.prediction.new_images import ranks_images
+def _predicted(
+    found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, display: Display
+) -> pd.DataFrame:
+    """Predict image files; warn if the numbers are ranks."""
+    from kagglekit.compute.device import choose_device
+    from kagglekit.compute.memory import memory_returned
+    from kagglekit.hooks.trust import plugins_named
+    from kagglekit.prediction.new_images import Family, predict_paths
 
-    if ranks_images(found):
+    family = Family.read(found)
+    if family.ranks_images:
         display.warn(
             f"{found.name} combines its members by rank, so these numbers are ranks among the given images, not "
             "probabilities, and a single image gets equal numbers for all classes; give all images at once, or predict "
             "with one of its folds or runs"
         )
+    with plugins_named(plugins), memory_returned():
+        return predict_paths(family, files, choose_device(device), tta=tta)
 
 
 def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:

@@ -18,18 +18,19 @@ from kagglekit.cli.options import data_option, out_option, plugin_option
 def report(run: str, data: Path | None, plugin: tuple[str, ...], show: bool, out: Path) -> None:
     """Write RUN's report.html again: scores, curves, and the images predicted wrongly."""
     from kagglekit.hooks.trust import UntrustedPlugin, plugins_named, trusted_plugins
-    from kagglekit.report.page import write_report
+    from kagglekit.report.page import write_page
+    from kagglekit.runs.loaded import LoadedRun
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 
-    found, display = find_run(run, out), for_people(False)
+    loaded, display = LoadedRun.read(find_run(run, out)), for_people(False)
+    page = loaded.run.report
     with plugins_named(plugin):
         try:
-            info = found.info()
-            trusted_plugins(info.plugin, info.plugin_files)
+            trusted_plugins(loaded.info.plugin, loaded.info.plugin_files)
         except UntrustedPlugin as error:
             display.warn(f"no thumbnails: {error.what}\nhint: {error.hint}")
-        write_report(found, data)
-    display.report(f"report: {found.report}")
+        write_page(loaded, data)
+    display.report(f"report: {page}")
     if show:
-        click.launch(str(found.report.absolute()))
+        click.launch(str(page.absolute()))

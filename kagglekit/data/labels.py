@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data.channel_names import with_channels
 from kagglekit.data.image_files import files_of
 from kagglekit.data.label_rows import joined, rows_of, stems_of
 from kagglekit.data.listing import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def labels_from_folders(
-    train: Path, *, valid: Path | None = None, test: Path | None = None, suffix: str | None = None
+    train: Path, *, valid: Path | None = None, test: Path | None = None, suffix: str | None = None, level: int = 1
 ) -> pd.DataFrame:
     """Label each image with its folder's name: ``train/CLASS/*.jpg``, and ``train/CLASS/SITE/*.jpg``.
 
@@ -41,15 +42,16 @@ def labels_from_folders(
         test: A folder, which need not exist: of test images, or of class folders (known test labels).
         suffix: What is taken off the file names of test images to make their ids: a suffix, empty for nothing, None
             for each file's own image suffix.
+        level: How many levels below `train` the class folders are: 2 for ``train/GENUS/SPECIES/*.jpg``.
 
     Raises:
         UserError: `train` is missing, or its class folders hold no image.
     """
-    tables = [_class_folders(train, "train", no_classes=(valid, test))]
+    tables = [_class_folders(train, "train", (valid, test), level)]
     if valid is not None and valid.is_dir():
-        tables.append(_class_folders(valid, "valid"))
+        tables.append(_class_folders(valid, "valid", (), level))
     if test is not None and test.is_dir() and not image_names(test) and subfolders(test):
-        return joined([*tables, _class_folders(test, "test")])
+        return joined([*tables, _class_folders(test, "test", (), level)])
     return joined([*tables, _test_rows(test, suffix)])
 
 
@@ -103,14 +105,15 @@ def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) 
     Args:
         folder: Where they are.
         suffix: What is taken off the file names to make the ids; empty for nothing; None for each file's own image
-            suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped.
+            suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped. Braces name the
+            channels of an image that lie in a file each: ``_{red,green}.png``.
 
     Raises:
         UserError: A folder is missing, or holds no such image.
     """
     if not isinstance(folder, Path):
         return joined([unlabelled_images(each, suffix) for each in folder])
-    names = image_names(folder)
+    names = with_channels(image_names(folder), suffix or "")
     if suffix and suffix.lower() not in IMAGE_SUFFIXES:
         names = [name for name in names if name.endswith(suffix)]
         ids = [name.removesuffix(suffix) for name in names]
@@ -123,16 +126,18 @@ def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) 
     return rows_of(ids, [str(folder / name) for name in _require_some(names, folder)], None, "test")
 
 
-def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None] = ()) -> pd.DataFrame:
+def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None], level: int) -> pd.DataFrame:
     groups = [group for group in subfolders(folder) if group not in no_classes]
-    images = [(group.name, name) for group in groups for name in images_below(group)]
-    if not images:
+    for _ in range(level - 1):
+        groups = [below for group in groups for below in subfolders(group)]
+    below = [(group.name, group.relative_to(folder).as_posix(), images_below(group)) for group in groups]
+    labels = [label for label, _, found in below for _ in found]
+    if not labels:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
-    ids = [f"{folder.name}/{label}/{name}" for label, name in images]
-    if split == "test":  # only their ids appear in a CSV: the part that identifies each
-        ids = [f"{label}/{stem}" for (label, _), stem in zip(images, stems_of(name for _, name in images), strict=True)]
-    paths = [str(folder / label / name) for label, name in images]
-    return rows_of(ids, paths, [label for label, _ in images], split)
+    names = [f"{place}/{name}" for _, place, found in below for name in found]
+    # of test images only the ids appear in a CSV: the part that identifies each
+    ids = stems_of(names) if split == "test" else [f"{folder.name}/{name}" for name in names]
+    return rows_of(ids, [str(folder / name) for name in names], labels, split)
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:

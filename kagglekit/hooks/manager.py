@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import ModuleType
 
-    from kagglekit.runs.folder import Run
+    from kagglekit.runs.info import RunInfo
 
 
 def competition_names() -> list[str]:
@@ -73,22 +73,21 @@ def _check_different(files: Sequence[Path]) -> None:
         note_loaded(file, file.read_bytes())
 
 
-def load_for(run: Run) -> Plugins:
-    """Load the plugins of a run: its competition's, and the shared ones except those it disabled.
+def load_for(info: RunInfo) -> Plugins:
+    """Load the plugins of a run, by its run.json: its competition's, and the shared ones except those it disabled.
 
     Raises:
         UntrustedPlugin: Its plugin file may not be imported (see `kagglekit.hooks.trust`).
         UserError: As in `load`.
     """
-    info = run.info()
     plugin, files = trusted_plugins(info.plugin, info.plugin_files)
-    return load(plugin, disabled_in(run), files)
+    return load(plugin, disabled_in(info), files)
 
 
-def disabled_in(run: Run) -> tuple[str, ...]:
+def disabled_in(info: RunInfo) -> tuple[str, ...]:
     """Return the shared plugins that a run disabled and that are installed here."""
     installed = {entry.name for entry in entry_points(group=GROUPS["shared"])}
-    return tuple(name for name in run.info().disabled if name in installed)
+    return tuple(name for name in info.disabled if name in installed)
 
 
 def load_shared(disable: Sequence[str] = ()) -> Plugins:

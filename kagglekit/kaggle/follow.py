@@ -49,7 +49,7 @@ def submit_target(
     found = submit(package, kaggle, ask, display)
     keep_score(package.record, found)
     if wait:
-        _follow(found.ref, package.record, target.run, kaggle, display)
+        _follow(found.ref, package.record, target.run, target.info, kaggle, display)
     else:
         display.report(f"get its score later: {_status_command(target.run, found.ref)}")
 
@@ -69,11 +69,12 @@ def show_status(word: str, out: Path, wait: bool, timeout: float, display: Displ
     """
     run, ref = _run_or_ref(word, out)
     kaggle = connected(timeout, display)
+    info = run.info() if run else RunInfo()
     if run:
-        ref = last_submission(run, kaggle)
-    else:
-        run = run_of(ref, out)
-    _follow(ref, run, run, kaggle, display, wait)
+        ref = last_submission(run, info.slug, kaggle)
+    elif run := run_of(ref, out):
+        info = run.info()
+    _follow(ref, run, run, info, kaggle, display, wait)
 
 
 def connected(timeout: float, display: Display) -> Kaggle:
@@ -118,7 +119,15 @@ def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
         return None, int(word)
 
 
-def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, display: Display, wait: bool = True) -> None:
+def _follow(
+    ref: int,
+    record: Run | None,
+    run: Run | None,
+    info: RunInfo,
+    kaggle: Kaggle,
+    display: Display,
+    wait: bool = True,
+) -> None:
     """Show a submission once it is scored, or, without `wait`, as it is; keep its scores."""
     try:
         found = wait_for_score(ref, kaggle, display) if wait else kaggle.submission(ref)
@@ -127,10 +136,10 @@ def _follow(ref: int, record: Run | None, run: Run | None, kaggle: Kaggle, displ
             display.report(f"Kaggle has the submission; get its score later: {_status_command(run, ref)}")
         raise
     keep_score(record, found)
-    _show(found, run, display)
+    _show(found, info, display)
 
 
-def _show(found: Submission, run: Run | None, display: Display) -> None:
+def _show(found: Submission, info: RunInfo, display: Display) -> None:
     if found.status == "error":
         raise UserError(
             f"Kaggle could not score submission {found.ref}: {found.error or 'no reason given'}",
@@ -145,7 +154,6 @@ def _show(found: Submission, run: Run | None, display: Display) -> None:
         if value is not None
     ]
     display.report(f"submission {found.ref}: {', '.join(scores) or 'scored, but Kaggle does not show the score'}")
-    info = run.info() if run else RunInfo()
     valid = info.ensemble_scores.get(f"valid_{info.metric}")
     if valid and found.public is not None:
         gap = found.public - valid.value
@@ -162,6 +170,6 @@ def _report_local_score(target: Target, display: Display) -> None:
     if target.run is None:
         display.report(f"{target.file} is not scored: only runs are, when they finish")
         return
-    scores = target.run.info().ensemble_scores
+    scores = target.info.ensemble_scores
     tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
     display.report(f"local score of {target.run.name}: test {', '.join(tests) or 'labels are unknown'}")

@@ -126,13 +126,12 @@ def unknown_outcome(error: UserError) -> UserError:
     )
 
 
-def last_submission(run: Run, kaggle: Kaggle) -> int:
+def last_submission(run: Run, slug: str | None, kaggle: Kaggle) -> int:
     """Return the number of a run's latest submission; look it up by its token if Kaggle's response was lost.
 
     Raises:
         UserError: There is none.
     """
-    slug = run.info().slug
     if slug and any(entry["status"] == "sending" for entry in run.submissions()):
         with locked(run):
             if found := find_open(run, slug, kaggle):

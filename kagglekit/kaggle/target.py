@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from kagglekit.kaggle.ledger import record_of_file
 from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
-from kagglekit.runs.lookup import find_run
+from kagglekit.runs.lookup import all_runs, find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
 
@@ -36,6 +36,7 @@ class Target:
         slug: Its name on Kaggle; None if it is not there.
         file: The CSV.
         run: The run that wrote the file; None if no run did.
+        info: The run's run.json; without facts if no run wrote the file.
         sample: The sample submission that was asked for; None for the run's, or to look for one.
     """
 
@@ -44,6 +45,7 @@ class Target:
     slug: str | None
     file: Path
     run: Run | None
+    info: RunInfo = field(default_factory=RunInfo)
     sample: Path | None = None
 
 
@@ -59,28 +61,28 @@ def find_target(what: Sequence[str], out: Path) -> Target:
         UserError: There is no such run, or it has no submission.
     """
     if not what:
-        return target_of(latest_finished(out, None))
+        return latest_finished(out, None)
     first, rest = what[0], what[1:]
     if not is_competition(first):
         if rest:
             load(first)  # raises: unknown competition
         if _is_foreign_file(first):
             raise UsageError(f"no competition given for {first}", f"kagglekit submit COMPETITION {first}")
-        return target_of(_named_run(first, out, None))
+        return _named_target(first, out, None)
     if not rest:
-        return _of_run(first, latest_finished(out, first))
+        return _with_slug(first, latest_finished(out, first))
     if _is_foreign_file(rest[0]):
         return _of_file(first, Path(rest[0]))
-    return _of_run(first, _named_run(rest[0], out, _short_name(first)))
+    return _with_slug(first, _named_target(rest[0], out, _short_name(first)))
 
 
 def is_competition(word: str) -> bool:
-    """Whether a word names an installed competition, or is a plugin file."""
+    """Return whether a word names an installed competition, or is a plugin file."""
     return word in competition_names() or word.endswith(".py")
 
 
-def latest_finished(out: Path, competition: str | None) -> Run:
-    """Return the latest finished run with a submission of all test images.
+def latest_finished(out: Path, competition: str | None) -> Target:
+    """Return the submission of the latest finished run that has one of all test images.
 
     Args:
         out: Folder of all runs.
@@ -89,11 +91,10 @@ def latest_finished(out: Path, competition: str | None) -> Run:
     Raises:
         UserError: There is none.
     """
-    name = _short_name(competition) if competition else "*"
-    folders = sorted(out.glob(f"{name}/*/run.json"), key=lambda file: file.parent.name, reverse=True)
-    for run in (Run(file.parent) for file in folders):
-        if _is_whole(run) and (competition or run.info().slug):
-            return run
+    for run in reversed(all_runs(out, _short_name(competition) if competition else None)):
+        target = _whole_target(run)
+        if target and (competition or target.slug):
+            return target
     whose = competition or "a Kaggle competition"
     raise UserError(
         f"no finished run of {whose} with a submission in {out.resolve()}",
@@ -101,12 +102,13 @@ def latest_finished(out: Path, competition: str | None) -> Run:
     )
 
 
-def _is_whole(run: Run) -> bool:
-    """Whether a run is readable and finished, with a submission of all test images."""
+def _whole_target(run: Run) -> Target | None:
+    """Return a run's submission if the run is readable and finished, and has predicted all test images."""
     try:
-        return run.info().status == "finished" and run.submission.exists() and not run.recipe().limit
-    except (UserError, ValueError):
-        return False
+        target = target_of(run)
+        return target if target.info.status == "finished" and not run.recipe().limit else None
+    except UserError:
+        return None
 
 
 def check_target(target: Target, data: Path | None, message: str, display: Display) -> Package:
@@ -144,7 +146,7 @@ def _wanted(target: Target) -> tuple[Wanted | None, Path | None]:
     from kagglekit.data.sample import Wanted
 
     hint = "save it as a CSV file like the sample submission"
-    rows, info = read_csv(target.file, hint), target.run.info() if target.run else RunInfo()
+    rows, info = read_csv(target.file, hint), target.info
     images = [frozenset({image}) for image in rows.iloc[:, 0]] if len(rows.columns) else []
     classes = frozenset(info.classes)
     columns = frozenset(map(str, rows.columns[1:]))
@@ -163,12 +165,11 @@ def target_of(run: Run) -> Target:
             f"{run.folder} has no submission.csv; its status is {info.status or 'unknown'}",
             f"resume it: kagglekit resume {run.folder}",
         )
-    return Target(info.plugin, info.title, info.slug, run.submission, run)
+    return Target(info.plugin, info.title, info.slug, run.submission, run, info)
 
 
-def _of_run(competition: str, run: Run) -> Target:
+def _with_slug(competition: str, target: Target) -> Target:
     """Return a run's submission; if its plugin had no slug then, use the plugin's current one."""
-    target = target_of(run)
     if target.slug:
         return target
     facts = Hooks(load(competition)).competition()
@@ -185,25 +186,26 @@ def _of_file(competition: str, file: Path) -> Target:
 
 
 def _is_foreign_file(word: str) -> bool:
-    """Whether a word names a file other than a run's own submission; one that does not exist is known by its suffix."""
+    """Return whether a word names a file other than a run's own submission; a missing one is known by its suffix."""
     path = Path(word)
     return (path.is_file() or path.suffix.lower() in SUFFIXES) and not path.is_dir() and not _is_own(path)
 
 
 def _is_own(file: Path) -> bool:
-    """Whether a file is the submission of the run in its folder."""
+    """Return whether a file is the submission of the run in its folder."""
     run = Run(file.parent)
     return run.recipe_file.exists() and file.name == run.submission.name
 
 
-def _named_run(word: str, out: Path, competition: str | None) -> Run:
+def _named_target(word: str, out: Path, competition: str | None) -> Target:
     path = Path(word)
     run = Run(path.parent) if _is_own(path) else find_run(word, out, competition)
-    if competition and (own := run.info().competition) != competition:
+    target = target_of(run)
+    if competition and (own := target.info.competition) != competition:
         raise UserError(
             f"{run.folder} is a run of {own}, not {competition}", f"submit it: kagglekit submit {own} {run.name}"
         )
-    return run
+    return target
 
 
 def _short_name(competition: str) -> str:
@@ -216,10 +218,10 @@ def _data_of(target: Target) -> Path | None:
 
     None where the plugin file of a run may not be imported, since only the plugin knows that place.
     """
-    if target.run and (own := target.run.info().data_folder):
+    if target.run and (own := target.info.data_folder):
         return own
     try:
-        plugins = load_for(target.run) if target.run else load(target.plugin)
+        plugins = load_for(target.info) if target.run else load(target.plugin)
     except UntrustedPlugin:
         return None
     return existing_data(Hooks(plugins).competition(), plugins.competition)
@@ -228,6 +230,6 @@ def _data_of(target: Target) -> Path | None:
 def _describe(target: Target) -> str:
     if target.run is None:
         return target.file.name
-    info = target.run.info()
+    info = target.info
     valid = info.ensemble_scores.get(f"valid_{info.metric}")
     return f"{target.run.name}, valid {info.metric} {valid.value:.4f}" if valid else target.run.name

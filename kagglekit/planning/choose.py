@@ -11,7 +11,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
-from kagglekit.runs.finished import FinishedRun
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, UserError, listing, unknown
 from kagglekit.types.competition import Competition
@@ -49,7 +49,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition
     competition = hooks.competition()
-    base = FinishedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
+    base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
     check_folds(request, recipe)
@@ -58,7 +58,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
 
 
 def choose_recipe(
-    hooks: Hooks, competition: Competition, request: Request, base: FinishedRun | None
+    hooks: Hooks, competition: Competition, request: Request, base: LoadedRun | None
 ) -> tuple[str, Recipe]:
     """Return the preset's name and the recipe with every override applied and every name checked.
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
-    from kagglekit.runs.finished import FinishedRun
+    from kagglekit.runs.loaded import LoadedRun
     from kagglekit.types.recipe import Recipe
 
 
-def check_split(base: FinishedRun, recipe: Recipe) -> None:
+def check_split(base: LoadedRun, recipe: Recipe) -> None:
     """Refuse to start from a run with another split: its training images would be among the valid ones.
 
     Raises:

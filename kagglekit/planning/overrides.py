@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from kagglekit.system.errors import UsageError, nearest, unknown
-from kagglekit.system.json_file import described
+from kagglekit.system.typed_json import described
 from kagglekit.types.recipe import AUTO, Recipe, Stage
 
 MOST_NESTED = 20  # lists in lists; JSON's and pydantic's own limits are exceptions

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.request import Request
-from kagglekit.runs.finished import FinishedRun
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
 from kagglekit.types.pixel_form import RGB, PixelForm
@@ -40,7 +40,7 @@ class Choice:
     name: str
     hooks: Hooks
     competition: Competition
-    base: FinishedRun | None
+    base: LoadedRun | None
     preset: str
     recipe: Recipe
     stages: tuple[int, ...]
@@ -76,7 +76,7 @@ class Plan(Choice):
     device: torch.device
     form: PixelForm = RGB
     sample: Sample | None = None
-    fitted_on: FinishedRun | None = None
+    fitted_on: LoadedRun | None = None
 
 
 def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:

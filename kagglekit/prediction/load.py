@@ -22,7 +22,7 @@ from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.prediction.tta import mean_over_passes, predicting_views
-from kagglekit.runs.folder import Run
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.randomness import image_keys
@@ -71,19 +71,20 @@ class FilePredictions:
     probabilities: NDArray[np.float32]
 
 
-def restore(folder: Run, device: torch.device, member: str = "final") -> LoadedModel:
+def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> LoadedModel:
     """Build a run's network with its final weights, or those of one of its members.
 
     Raises:
         UserError: The run has no such weights.
     """
-    recipe, info, weights = folder.recipe(), folder.info(), folder.snapshot(member)
+    folder, recipe, info = loaded.run, loaded.recipe, loaded.info
+    weights = folder.snapshot(member)
     if not weights.exists():
         raise UserError(
             f"{folder.folder} has no {member} weights",
             f"predictions need a run that finished training; to finish this one: kagglekit resume {folder.folder}",
         )
-    hooks = Hooks(load_for(folder))
+    hooks = Hooks(load_for(info))
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
     model = hooks.model(bare, len(info.classes))
     if info.mean:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 import torch
@@ -17,6 +18,7 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.prediction.load import predict_files, restore
 from kagglekit.runs.folder import Run
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import average, check_predictions, load_predictions, make_predictions
@@ -43,21 +45,66 @@ class NewImages:
     skip_bad: bool = False
 
 
-def has_parts(run: Run) -> bool:
-    """Return whether a run has folds or is a blend, and therefore has no final weights."""
-    info = run.info()
-    return bool(info.blend_of or info.folds)
+@dataclass(frozen=True)
+class Family:
+    """A run with the runs that predict for it.
+
+    Attributes:
+        own: The run.
+        folds: Its folds; empty for other runs.
+        blended: The runs that it blends; empty for other runs.
+    """
+
+    own: LoadedRun
+    folds: tuple[LoadedRun, ...] = ()
+    blended: tuple[Family, ...] = ()
+
+    @classmethod
+    def read(cls, run: Run) -> Self:
+        """Read the run.json and recipe of all of them, once.
+
+        Raises:
+            UserError: One of them cannot be read, or a blended run is no longer beside its blend.
+        """
+        own = LoadedRun.read(run)
+        folds = tuple(LoadedRun.read(run.fold(number)) for number in own.info.folds)
+        return cls(own, folds, tuple(cls.read(_beside(run, name)) for name in own.info.blend_of))
+
+    @property
+    def run(self) -> Run:
+        """The run's folder."""
+        return self.own.run
+
+    @property
+    def ranks_images(self) -> bool:
+        """Whether the prediction of an image depends on the images predicted with it."""
+        ranks = self.own.recipe.ensemble == "rank" and bool(self.folds or self.blended)
+        return ranks or any(part.ranks_images for part in self.blended if part.blended)
 
 
-def ranks_images(run: Run) -> bool:
-    """Return whether a run's prediction of an image depends on the images predicted with it."""
-    within = [_beside(run, name) for name in run.info().blend_of]
-    return has_parts(run) and (
-        run.recipe().ensemble == "rank" or any(ranks_images(part) for part in within if part.info().blend_of)
-    )
+def predict_paths(
+    family: Family, paths: Sequence[str | Path], device: torch.device, *, tta: bool = False
+) -> pd.DataFrame:
+    """Predict image files with a run's final weights; with folds or as a blend, with those of its members.
+
+    Returns:
+        Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
+
+    Raises:
+        UserError: The run is not finished, or a file cannot be decoded.
+    """
+    files = [Path(path).absolute() for path in paths]
+    if family.folds or family.blended:
+        by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
+        stems = [file.stem for file in by_path.values()]
+        images = NewImages(list(by_path), stems, list(by_path.values()), device, tta=tta)
+        return predict_new_images(family, images).loc[[str(path) for path in paths]]
+    restored = restore(family.own, device)
+    found = predict_files(restored, files, [file.stem for file in files], tta=tta)
+    return make_predictions([str(path) for path in paths], restored.classes, found.probabilities)
 
 
-def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
+def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
     """Predict images with all members of a run, and combine them with its ensemble as it was fitted.
 
     Returns:
@@ -66,19 +113,17 @@ def predict_new_images(run: Run, images: NewImages) -> pd.DataFrame:
     Raises:
         UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
-    info, members = run.info(), members_of_new_images(run, images)
-    ensemble = Hooks(load_for(run)).ensemble(members, _labels(run), run.recipe())
-    check_predictions(ensemble.test, info.classes, list(members[0].test.index))
+    own, members = family.own, members_of_new_images(family, images)
+    ensemble = Hooks(load_for(own.info)).ensemble(members, _labels(own.run), own.recipe)
+    check_predictions(ensemble.test, own.info.classes, list(members[0].test.index))
     return ensemble.test
 
 
-def members_of_new_images(run: Run, images: NewImages) -> list[Member]:
+def members_of_new_images(family: Family, images: NewImages) -> list[Member]:
     """Return a run's members; their test predictions are those of the images."""
-    info = run.info()
-    if info.blend_of:
-        return [member for name in info.blend_of for member in _blended(_beside(run, name), images)]
-    trainings = [run.fold(number) for number in info.folds] or [run]
-    entries = info.members
+    if family.blended:
+        return [member for part in family.blended for member in _blended(part, images)]
+    run, trainings, entries = family.run, family.folds or (family.own,), family.own.info.members
     _check(run, trainings, [entry.name for entry in entries])
     return [
         Member(
@@ -103,14 +148,15 @@ def _beside(blend: Run, name: str) -> Run:
     return run
 
 
-def _blended(run: Run, images: NewImages) -> list[Member]:
+def _blended(family: Family, images: NewImages) -> list[Member]:
     """Return a run's members for a blend; those of a blend are its ensemble alone."""
-    if run.info().blend_of:
+    run = family.run
+    if family.blended:
         valid = load_predictions(run.predictions("ensemble", "valid"))
-        return [Member(f"{run.name}/ensemble", valid, predict_new_images(run, images), run.name, "blend", 1)]
+        return [Member(f"{run.name}/ensemble", valid, predict_new_images(family, images), run.name, "blend", 1)]
     return [
         replace(member, name=f"{run.name}/{member.name}", valid=load_predictions(run.predictions(member.name, "valid")))
-        for member in members_of_new_images(run, images)
+        for member in members_of_new_images(family, images)
     ]
 
 
@@ -119,8 +165,8 @@ def _labels(run: Run) -> pd.Series[str]:
     return pd.Series({row["id"]: row["label"] for row in rows}, dtype="str")
 
 
-def _check(run: Run, trainings: Sequence[Run], names: Sequence[str]) -> None:
-    needed = [training.snapshot(name) for training in trainings for name in names]
+def _check(run: Run, trainings: Sequence[LoadedRun], names: Sequence[str]) -> None:
+    needed = [training.run.snapshot(name) for training in trainings for name in names]
     missing = [path for path in (*needed, *map(run.fitted_on, names)) if not path.exists()]
     if missing or not names:
         files = listing([str(path.relative_to(run.folder)) for path in missing])
@@ -128,7 +174,7 @@ def _check(run: Run, trainings: Sequence[Run], names: Sequence[str]) -> None:
         raise UserError(f"cannot predict with {run.folder}: {reason}", "use a finished run with all its files")
 
 
-def _predicted(training: Run, member: str, images: NewImages) -> pd.DataFrame:
+def _predicted(training: LoadedRun, member: str, images: NewImages) -> pd.DataFrame:
     restored = restore(training, images.device, member)
     found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
     if not len(found.rows):

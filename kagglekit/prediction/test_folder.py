@@ -16,7 +16,7 @@ from kagglekit.data.sample import Wanted, checked_against, find_sample, names_of
 from kagglekit.data.submission import check_submission, clip_predictions, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
-from kagglekit.prediction.new_images import NewImages, predict_new_images
+from kagglekit.prediction.new_images import Family, NewImages, predict_new_images
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.offline import offline
@@ -56,16 +56,18 @@ def submit_test_folder(
 
 
 def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, requested: Path | None) -> pd.DataFrame:
-    hooks = Hooks(load_for(run), display.warn)
+    family = Family.read(run)
+    info, recipe = family.own.info, family.own.recipe
+    hooks = Hooks(load_for(info), display.warn)
     competition = hooks.competition()
-    found_sample = find_sample(data, _wanted(hooks, data, run.info().classes), requested)
+    found_sample = find_sample(data, _wanted(hooks, data, info.classes), requested)
     sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
     files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
     ids = list(files)
-    found = predict_new_images(run, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
+    found = predict_new_images(family, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
-    test = clip_predictions(with_missing_rows(found, ids), run.recipe().clip)
+    test = clip_predictions(with_missing_rows(found, ids), recipe.clip)
     rows = hooks.submission(competition, test, sample)
     check_submission(rows, sample, test, competition, name)
     write_submission(rows, file)

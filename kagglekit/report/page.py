@@ -18,6 +18,7 @@ from kagglekit.report.predictions import prediction_panels
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.files import write_text
 from kagglekit.types.metric import TITLES
 from kagglekit.types.predictions import load_predictions, truth_numbers
@@ -46,15 +47,20 @@ def write_report(run: Run, data: Path | None = None) -> None:
     Raises:
         UserError: The folder is not a run, or one of its files cannot be read.
     """
-    recipe, info, ran = run.recipe(), run.info(), trainings(run)
+    write_page(LoadedRun.read(run), data)
+
+
+def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
+    """Write the report of a run whose files were read; see `write_report`."""
+    run, recipe, info, ran = loaded.run, loaded.recipe, loaded.info, trainings(loaded)
     judged = judge(run)
-    pictures = thumbnails(run, data)
+    pictures = thumbnails(run, info, data)
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters.update(figure=_figure, breakable=_breakable)
     template = environment.from_string((files("kagglekit.report") / "page.html").read_text(encoding="utf-8"))
-    infos = [each.run.info() for each in ran]
+    infos = [each.loaded.info for each in ran]
     page = template.render(
         run=run.name,
         info=info,
@@ -62,8 +68,8 @@ def write_report(run: Run, data: Path | None = None) -> None:
         metric=TITLES.get(info.metric, info.metric),
         origin=scores.origin(info),
         scores=scores.score_table(info.scores),
-        picked=scores.picked_stages(run),
-        parts=scores.parts_table(run, ran),
+        picked=scores.picked_stages(loaded),
+        parts=scores.parts_table(loaded, ran),
         found_by_member=scores.found_by_member(info),
         found_else=scores.found_else(info),
         seeds=scores.seeds_table(info),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 
 Rows = list[dict[str, str]]
@@ -18,13 +19,13 @@ STEPS: Columns = {"stage": str.strip, "step": int, **dict.fromkeys(("lr", "momen
 VALID: Columns = dict.fromkeys(("id", "file", "label"), str.strip)
 
 
-def log(run: Run) -> Rows:
+def log(loaded: LoadedRun) -> Rows:
     """Read log.csv.
 
     Raises:
         UserError: A row cannot be read.
     """
-    stages = {stage.name: stage for stage in run.recipe().stages}
+    stages, run = {stage.name: stage for stage in loaded.recipe.stages}, loaded.run
     return _checked(run.log_file, run.log(), {"stage": stages.__getitem__, **LOG})
 
 

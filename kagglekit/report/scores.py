@@ -9,6 +9,7 @@ from typing import Any
 from kagglekit.report.trainings import Training, title
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
+from kagglekit.runs.loaded import LoadedRun
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ def score_table(scores: Sequence[Mapping[str, Any]], first: str = "") -> Table:
     return Table(heads, rows)
 
 
-def parts_table(run: Run, trainings: Sequence[Training]) -> Table | None:
+def parts_table(loaded: LoadedRun, trainings: Sequence[Training]) -> Table | None:
     """Return the scores of each fold, or of each blended run in the same folder; None if there are no parts."""
-    names = run.info().blend_of
+    names = loaded.info.blend_of
     if names:
-        parts = [(name, Run(run.folder.parent / name).info().scores[-1:]) for name in names]
+        parts = [(name, Run(loaded.run.folder.parent / name).info().scores[-1:]) for name in names]
     else:
-        parts = [(each.label, each.run.info().scores) for each in trainings if each.label]
+        parts = [(each.label, each.loaded.info.scores) for each in trainings if each.label]
     scores = [{"of": label, **row} for label, rows in parts for row in rows]
     return score_table(scores, "run" if names else "fold") if scores else None
 
@@ -70,14 +71,13 @@ def seeds_table(info: RunInfo) -> Table | None:
     return Table(heads, [[name, *cells] for name, cells in zip(names, values, strict=True)])
 
 
-def picked_stages(run: Run) -> list[str]:
+def picked_stages(loaded: LoadedRun) -> list[str]:
     """Return the stages whose epoch was chosen by the valid images; for a blend, those of its runs."""
-    info = run.info()
-    if names := info.blend_of:
-        parts = [Run(run.folder.parent / name) for name in names]
-        found = [stage for part in parts if part.recipe_file.exists() for stage in picked_stages(part)]
+    if names := loaded.info.blend_of:
+        parts = [Run(loaded.run.folder.parent / name) for name in names]
+        found = [stage for part in parts if part.recipe_file.exists() for stage in picked_stages(LoadedRun.read(part))]
         return list(dict.fromkeys(found))
-    return run.recipe().picked(info.stages)
+    return loaded.recipe.picked(loaded.info.stages)
 
 
 def origin(info: RunInfo) -> str:

@@ -20,6 +20,7 @@ from kagglekit.hooks.manager import load_for
 from kagglekit.hooks.trust import UntrustedPlugin
 from kagglekit.report import rows
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import cores
 from kagglekit.system.members import is_there
@@ -76,21 +77,21 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def thumbnails(run: Run, data: Path | None) -> Thumbnails:
+def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
     """Find the valid images of a run, in `data` or in the folder used by the run."""
-    folder = data or Path(str(run.info().data))
+    folder = data or Path(info.data)
     files = {row["id"]: folder / row["file"] for row in rows.valid(run)}
     there = {image: file for image, file in files.items() if all(map(is_there, channel_files(file)))}
     if not there:
         return Thumbnails({}, _nothing, "No thumbnails: the images have moved (kagglekit report RUN --data DIR).")
     try:
-        hooks = Hooks(load_for(run))
+        hooks = Hooks(load_for(info))
     except UntrustedPlugin:
         missing = "No thumbnails: the plugin file is not imported (kagglekit report RUN --plugin FILE)."
         return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
-    return Thumbnails(there, partial(hooks.read_image, form=run.info().form))
+    return Thumbnails(there, partial(hooks.read_image, form=info.form))
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from kagglekit.report import curves as logs
 from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, chart
-from kagglekit.runs.folder import Run
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Stage
 
@@ -27,11 +27,11 @@ class Training:
 
     Attributes:
         label: ``fold 2``; empty for the only one.
-        run: The folder.
+        loaded: Its folder and files.
     """
 
     label: str
-    run: Run
+    loaded: LoadedRun
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,17 @@ class StageEnd:
     timing: Timing
 
 
-def trainings(run: Run) -> list[Training]:
+def trainings(loaded: LoadedRun) -> list[Training]:
     """List a run's trainings that have started."""
-    folds = [(number, run.fold(number)) for number in range(1, run.recipe().folds + 1)]
-    begun = [Training(f"fold {number}", fold) for number, fold in folds if fold.recipe_file.exists()]
-    return begun or ([] if run.info().blend_of else [Training("", run)])
+    folds = [(number, loaded.run.fold(number)) for number in range(1, loaded.recipe.folds + 1)]
+    begun = [Training(f"fold {number}", LoadedRun.read(fold)) for number, fold in folds if fold.recipe_file.exists()]
+    return begun or ([] if loaded.info.blend_of else [Training("", loaded)])
 
 
 def stage_ends(training: Training) -> list[StageEnd]:
     """Judge a training's stages that have finished an epoch."""
-    info, log = training.run.info(), rows.log(training.run)
-    stages = {stage.name: (number, stage) for number, stage in enumerate(training.run.recipe().stages, 1)}
+    info, recipe, log = training.loaded.info, training.loaded.recipe, rows.log(training.loaded)
+    stages = {stage.name: (number, stage) for number, stage in enumerate(recipe.stages, 1)}
     timings = logs.timings(log, info.stage_seconds, info.decoded)
     return [
         StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1]), timing)
@@ -79,7 +79,7 @@ def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
     Returns:
         Title, curves (for the legend) and drawing of each chart.
     """
-    found = [logs.curves(rows.log(each.run), rows.steps(each.run)) for each in ran]
+    found = [logs.curves(rows.log(each.loaded), rows.steps(each.loaded.run)) for each in ran]
     found = [each for each in found if each.spans]
     if not found:
         return []

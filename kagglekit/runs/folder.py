@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from kagglekit.runs.info import RunInfo, read_info, read_known
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
-from kagglekit.system.json_file import read_model, read_object
+from kagglekit.system.typed_json import read_model, read_object
 from kagglekit.types.recipe import Recipe
 
 DAMAGED_RECIPE = "it is damaged, or another version of kagglekit wrote it: use that version, or run again"

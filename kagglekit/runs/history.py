@@ -14,7 +14,7 @@ from typing import Any
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.json_file import unreadable
+from kagglekit.system.typed_json import unreadable
 from kagglekit.types.metric import Score, greater_is_better
 from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kagglekit.system.files import write_text
-from kagglekit.system.json_file import first_fault, read_object, unreadable
+from kagglekit.system.typed_json import first_fault, read_object, unreadable
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
 from kagglekit.types.pixel_form import RGB, PixelForm

@@ -37,6 +37,17 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
     raise UserError(f"{root / competition} holds 1,000 runs named {stem}", "choose another --name")
 
 
+def all_runs(root: Path, competition: str | None = None) -> list[Run]:
+    """Return the runs below `root`, the oldest first by their folders' names.
+
+    Args:
+        root: Where runs are.
+        competition: List only this competition's runs.
+    """
+    files = root.glob(f"{competition or '*'}/*/{Run(root).recipe_file.name}")
+    return [Run(file.parent) for file in sorted(files, key=lambda file: file.parent.name)]
+
+
 def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
     """Find a run by its path, its folder's name, a unique prefix of it, or ``latest``.
 
@@ -48,10 +59,9 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     Raises:
         UserError: No run matches, or several do.
     """
-    if (Path(text) / "recipe.json").exists():
+    if Run(Path(text)).recipe_file.exists():
         return Run(Path(text))
-    runs = sorted(root.glob(f"{competition or '*'}/*/recipe.json"), key=lambda file: file.parent.name)
-    folders = [file.parent for file in runs]
+    folders = [run.folder for run in all_runs(root, competition)]
     if not folders:
         raise UserError(
             f"no runs in {(root / (competition or '')).resolve()}",

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from kagglekit.types.pixel_range import PixelRange, range_of, scaled
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Depth = Literal[8, 16]
@@ -36,6 +35,8 @@ class PixelForm:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The type of stored numbers."""
+        import numpy as np  # not at the top: run.json has a form, and history lists runs without numpy
+
         return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
 
     @property
@@ -66,6 +67,8 @@ class PixelForm:
         Raises:
             ValueError: It has other channels, or numbers of an unknown range.
         """
+        import numpy as np
+
         if values.ndim == 2:
             values = values[..., None]
         if values.shape[2] == 1 and self.channels == 3:
@@ -75,6 +78,8 @@ class PixelForm:
         return self._scaled(values)
 
     def _scaled(self, values: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
         if values.dtype == np.uint8:
             return values if self.depth == 8 else values.astype(np.uint16) * 257  # 255 becomes 65,535
         ranges = self.ranges or (range_of(values),)
@@ -86,6 +91,8 @@ class PixelForm:
         Raises:
             ValueError: Its numbers have an unknown range.
         """
+        import numpy as np
+
         if values.dtype == np.uint8 and values.shape[2:] == (3,) and self.shown == (0, 1, 2):
             return values
         if values.ndim == 2:

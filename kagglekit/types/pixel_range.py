@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
 BITS = (8, 10, 12, 14, 16)
@@ -38,7 +37,7 @@ def to_8_bits(values: NDArray[np.number], over: PixelRange | None = None) -> NDA
     Raises:
         ValueError: The range is unknown.
     """
-    return scaled(values, (over or range_of(values),), 255).astype(np.uint8)
+    return scaled(values, (over or range_of(values),), 255).astype("uint8")
 
 
 def scaled(values: NDArray[Any], ranges: Sequence[PixelRange], white: int) -> NDArray[np.float32]:
@@ -52,6 +51,8 @@ def scaled(values: NDArray[Any], ranges: Sequence[PixelRange], white: int) -> ND
     Returns:
         The same shape.
     """
+    import numpy as np  # not at the top: see `kagglekit.types.pixel_form`
+
     low = np.array([black for black, _ in ranges], np.float32)
     scale = np.array([white / (top - black) for black, top in ranges], np.float32)
     result: NDArray[np.float32] = (values.astype(np.float32) - low) * scale + np.float32(0.5)
@@ -67,6 +68,8 @@ def range_of(values: NDArray[np.number]) -> PixelRange:
     Raises:
         ValueError: No usual range holds them.
     """
+    import numpy as np
+
     floating = values.dtype.kind == "f"
     some = values[np.isfinite(values)] if floating else values
     if not some.size:

@@ -15,9 +15,9 @@ from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
 from kagglekit.prediction.results import Results, Scored, candidates, finish_run
 from kagglekit.report.page import leave_report
-from kagglekit.runs.finished import FinishedRun
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record, RunInfo
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import RUNS, create_run, find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError, listing
@@ -51,7 +51,7 @@ def blend(request: BlendRequest, display: Display) -> Run:
     Raises:
         UserError: A run is not finished, or its images or classes are not those of the first one.
     """
-    runs = [FinishedRun.read(find_run(text, request.out)) for text in request.runs]
+    runs = [LoadedRun.read(find_run(text, request.out)) for text in request.runs]
     _check_runs(runs)
     members = [member for finished in runs for member in members_of(finished.run, finished.info)]
     _check_same_images(members)
@@ -85,7 +85,7 @@ def _member(run: Run, info: MemberInfo) -> Member:
     return Member(f"{run.name}/{info.name}", valid, test, run.name, info.stage, info.cycle)
 
 
-def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
+def _plan(request: BlendRequest, first: LoadedRun, display: Display) -> Plan:
     plugin, files = trusted_plugins(first.info.plugin, first.info.plugin_files)
     return make_plan(
         Request(
@@ -95,14 +95,14 @@ def _plan(request: BlendRequest, first: FinishedRun, display: Display) -> Plan:
             recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
             device="cpu",
             out=request.out,
-            disable=disabled_in(first.run),
+            disable=disabled_in(first.info),
             plugins=files,
         ),
         display,
     )
 
 
-def _check_runs(runs: Sequence[FinishedRun]) -> None:
+def _check_runs(runs: Sequence[LoadedRun]) -> None:
     """Check that the runs are several, finished, and of one competition with the same classes."""
     names = [each.run.name for each in runs]
     if len({each.run.folder.resolve() for each in runs}) < len(names) or len(names) < 2:
@@ -142,7 +142,7 @@ def _check_same_images(members: Sequence[Member]) -> None:
                 raise UserError(f"the {split} images of {member.run} differ from those of {first.run}: {how}", hint)
 
 
-def _record_start(plan: Plan, runs: Sequence[FinishedRun], record: Record) -> None:
+def _record_start(plan: Plan, runs: Sequence[LoadedRun], record: Record) -> None:
     copied = ("competition", "title", "slug", "metric", "classes", "versions")
     record.update(
         status="running",

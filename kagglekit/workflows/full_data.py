@@ -12,7 +12,7 @@ from kagglekit.planning.make import make_plan
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
-from kagglekit.runs.finished import FinishedRun
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
@@ -37,7 +37,7 @@ def full_request(request: Request) -> Request:
     }
     if given := [option for option, is_given in changes.items() if is_given]:
         raise UsageError(f"--full takes the whole recipe from a finished run: remove {', '.join(given)}")
-    finished = FinishedRun.read(find_run(request.full, request.out))
+    finished = LoadedRun.read(find_run(request.full, request.out))
     run, info = finished.run, finished.info
     _check(finished)
     named = [*filter(is_path, [request.competition]), *request.plugins]
@@ -55,11 +55,11 @@ def full_request(request: Request) -> Request:
         name=request.name or f"{finished.recipe.arch}-full",
         full=str(run.folder.absolute()),
         skip_bad_images=request.skip_bad_images or bool(info.request and info.request.skip_bad_images),
-        disable=tuple(dict.fromkeys([*disabled_in(run), *request.disable])),
+        disable=tuple(dict.fromkeys([*disabled_in(info), *request.disable])),
     )
 
 
-def _check(finished: FinishedRun) -> None:
+def _check(finished: LoadedRun) -> None:
     folder, info = finished.run.folder, finished.info
     if info.blend_of:
         raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(info.blend_of)}")
@@ -71,7 +71,7 @@ def _check(finished: FinishedRun) -> None:
         raise UserError(f"{folder} is not finished", f"finish it first: kagglekit resume {folder}")
 
 
-def as_found(finished: FinishedRun) -> Recipe:
+def as_found(finished: LoadedRun) -> Recipe:
     """Return a finished run's recipe with the batch sizes and rates that its searches found.
 
     Of folds, these are the first fold's batch sizes and the geometric mean of the rates.
@@ -104,7 +104,7 @@ def full_plan(request: Request, display: Display, downloads: Path | None = None)
     Raises:
         UserError: The classes are not the finished run's, or see `make_plan`.
     """
-    plan, finished = make_plan(request, display, downloads), FinishedRun.read(find_run(request.full))
+    plan, finished = make_plan(request, display, downloads), LoadedRun.read(find_run(request.full))
     if plan.classes != finished.info.classes:
         what = f"{finished.run.folder} was trained on different classes than those in {plan.data}"
         raise UserError(what, "pass the data folder it was trained on")
@@ -115,7 +115,7 @@ def full_plan(request: Request, display: Display, downloads: Path | None = None)
     return replace(plan, table=table, fitted_on=finished)
 
 
-def describe_full(plan: Plan, finished: FinishedRun) -> str:
+def describe_full(plan: Plan, finished: LoadedRun) -> str:
     """Return the line that describes a training on all images, whose own score is unknown."""
     run, info = finished.run, finished.info
     before = info.images.get("train", 0)

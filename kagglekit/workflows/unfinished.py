@@ -6,6 +6,7 @@ from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lock import is_locked
+from kagglekit.runs.lookup import all_runs
 from kagglekit.system.errors import UserError
 
 
@@ -13,11 +14,10 @@ def find_unfinished(plan: Plan) -> Run | None:
     """Find the latest interrupted run of the same recipe, data and request; runs in progress do not count."""
     identity = Identity.of(plan)
     recipe = plan.recipe.to_json() + "\n"
-    for file in sorted((plan.request.out / plan.name).glob("*/recipe.json"), reverse=True):
-        run = Run(file.parent)
+    for run in reversed(all_runs(plan.request.out, plan.name)):
         try:
             info = run.info()
-            own = file.read_text(encoding="utf-8")
+            own = run.recipe_file.read_text(encoding="utf-8")
         except (UserError, OSError, ValueError):  # a damaged run cannot be resumed anyway
             continue
         interrupted = info.status not in ("finished", "partial") and not is_locked(run)

@@ -74,3 +74,8 @@ def test_labels_that_no_column_holds_are_said(tmp_path: Path) -> None:
     odd = table.assign(label=[*others, *([None] * 4)])
     said = [fact for fact in compared(tmp_path, odd, True) if "train.csv" in fact.what]
     assert [fact.status for fact in said] == ["note"]
+
+
+def test_folders_in_folders_are_classes_by_the_level_that_is_asked_for(tmp_path: Path) -> None:
+    layout = begun(tmp_path, traps.two_levels)[0]
+    assert any("2 classes (Birds, Plants) in the folders in train_val" in note for note in layout.notes)

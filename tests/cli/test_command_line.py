@@ -21,7 +21,8 @@ from command_line import COMMAND, begin, kagglekit
 
 import kagglekit as package
 from kagglekit import Recipe, Run
-from kagglekit.cli import COMMANDS, cli
+from kagglekit.cli import cli
+from kagglekit.cli.main import COMMANDS
 from kagglekit.cli.run import run
 from kagglekit.runs.info import Record
 

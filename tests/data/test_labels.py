@@ -128,6 +128,15 @@ def test_an_empty_folder_of_images_is_refused(tmp_path: Path) -> None:
         labels_from_names(tmp_path / "images", "(.+)")
 
 
+def test_class_folders_may_lie_one_level_deeper(tmp_path: Path) -> None:
+    files(tmp_path, "train/tree/oak/1.jpg", "train/bush/rose/wild/2.jpg", "test/tree/oak/3.jpg")
+    table = labels_from_folders(tmp_path / "train", test=tmp_path / "test", level=2)
+    assert rows(table) == [
+        ("train/bush/rose/wild/2.jpg", "rose", "train"), ("train/tree/oak/1.jpg", "oak", "train"),
+        ("tree/oak/3", "oak", "test"),
+    ]  # fmt: skip
+
+
 def test_a_csv_gives_ids_and_labels_and_the_suffix_makes_paths(tmp_path: Path) -> None:
     files(tmp_path, "train/007.jpg", "test/10.jpg", "test/9.jpg", "test/9.png")
     (tmp_path / "labels.csv").write_text("id,breed\n007,pug\n8,NA\n")

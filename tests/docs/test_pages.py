@@ -15,7 +15,7 @@ from doc_blocks import DOCS, blocks, pages, run_block
 from kaggle_server import KaggleServer
 from kaggle_session import become_customer
 
-from kagglekit.cli import COMMANDS
+from kagglekit.cli.main import COMMANDS
 from kagglekit.hooks.specs import HOOKS
 from kagglekit.types.competition import Competition
 from kagglekit.types.recipe import Recipe, Stage

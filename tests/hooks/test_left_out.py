@@ -79,7 +79,7 @@ def test_new_images_are_read_as_the_run_read_its_own(dogs, tmp_path):
 def test_the_report_shows_pictures_as_the_run_read_them(dogs, tmp_path):
     left_out, used = copied(dogs.run, tmp_path / "a", "blind"), copied(dogs.run, tmp_path / "b")
     image = dogs.run.valid()[0]["id"]
-    real, black = (thumbnails(run, dogs.data).pictures([image])[0] for run in (left_out, used))
+    real, black = (thumbnails(run, run.info(), dogs.data).pictures([image])[0] for run in (left_out, used))
     assert real.startswith("data:image/webp")
     assert real != black
 

@@ -170,14 +170,14 @@ def test_a_blend_of_runs_with_a_plugin_that_was_named_needs_no_option(place: Pat
     blend = Run(Path(json.loads(done.stdout)["run"]))
     assert blend.info().plugin == str(place / "two.py")
     trust._loaded.clear()
-    assert load_for(blend).competition == "two"
+    assert load_for(blend.info()).competition == "two"
 
 
 def test_another_users_cache_allows_nothing(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "empty"))
     trust._loaded.clear()
     with pytest.raises(UntrustedPlugin, match="no run was made with it here"):
-        load_for(Run(runs_in(place)[0]))
+        load_for(Run(runs_in(place)[0]).info())
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
@@ -188,11 +188,11 @@ def test_a_record_that_somebody_else_could_have_written_allows_nothing(
     shutil.copytree(cache / "plugins", tmp_path / "cache" / "plugins")
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     trust._loaded.clear()
-    assert load_for(Run(runs_in(place)[0])).competition == "two"
+    assert load_for(Run(runs_in(place)[0]).info()).competition == "two"
     trust._loaded.clear()
     os.chown(tmp_path / "cache" / "plugins", 4242, -1)
     with pytest.raises(UntrustedPlugin, match="no run was made with it here"):
-        load_for(Run(runs_in(place)[0]))
+        load_for(Run(runs_in(place)[0]).info())
 
 
 def test_names_need_no_trust_and_paths_are_known_by_where_they_lead(

@@ -281,6 +281,17 @@ def eyes(data: Path) -> Truth:
     return {f"train/{name}.jpeg": str(i % 3) for i, name in enumerate(names)}
 
 
+def two_levels(data: Path) -> Truth:
+    """Folders in folders: the sample names the lower ones."""
+    truth = {
+        f"train_val/{('Plants', 'Birds')[k % 2]}/{k}/{i}{'abcd'[k]}.jpg": str(k) for k in range(4) for i in range(4)
+    }
+    pictures(data, list(truth))
+    hidden(data)
+    sample(data, TESTS, ("id", "predicted"), "0 3")
+    return truth
+
+
 def boxes(data: Path) -> Truth:
     """Class folders, and JSON files of boxes that name no class."""
     truth = {f"train/{leaf(i)}/{i}.jpg": leaf(i) for i in range(N)}
@@ -296,6 +307,6 @@ TRAPS: list[Callable[[Path], Truth]] = [
     one_hot, flags_beside_the_label, coco, numbers_for_ids, mapping, drivers, chains, individuals, two_stages, unscored,
     all_in_a_folder, a_benchmark, a_zipped_sample, labels_spelt_thrice, features, same_numbers, rows_for_all,
     repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes,
-    a_row_without_an_image, eyes,
+    a_row_without_an_image, eyes, two_levels,
 ]  # fmt: skip
 GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id", eyes: "group"}

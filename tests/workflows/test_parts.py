@@ -25,7 +25,8 @@ from kagglekit import Run, UserError
 from kagglekit.cli import cli
 from kagglekit.report.page import judge
 from kagglekit.report.scores import picked_stages
-from kagglekit.runs.info import Record
+from kagglekit.runs.info import RunInfo
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.training import stage
 from kagglekit.workflows.blend import BlendRequest, blend
 
@@ -281,10 +282,9 @@ def test_epochs_that_are_chosen_on_the_valid_images_are_reported(data, tmp_path,
     assert f"{words}: these" in text_of(run.fold(1))
     assert "each image is predicted by the model that never saw it" in text_of(folds)
     assert "picked" not in text_of(folds)
-    made = Run(run.folder.parent / "blend")
-    made.folder.mkdir()
-    Record.of(made.info_file).update(blend_of=[run.name, "no-longer-there"])
-    assert picked_stages(made) == ["head-augmented"]
+    facts = RunInfo(blend_of=(run.name, "no-longer-there"))
+    blend = LoadedRun(Run(run.folder.parent / "blend"), facts, run.recipe())
+    assert picked_stages(blend) == ["head-augmented"]
 
 
 def test_a_training_on_all_images_takes_the_rates_that_the_folds_have_found(data, out):

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-_MORE = r"(images?|imgs?|data|set|jpg|png|\d+)?"
+_MORE = r"(images?|imgs?|data|set|jpe?g|png|rev|stg|stage|part|final|public|private|resized|full|[vx]|px|\d+|[\W_])*"
 TRAIN, VALID, TEST = (
-    re.compile(rf"{_MORE}[\W_]*({word})[\W_]*{_MORE}")
-    for word in ("train|training", "valid|val|validation", "test|testing")
+    re.compile(rf"{_MORE}({word}){_MORE}") for word in ("train|training", "valid|val|validation", "test|testing")
 )
 
 
@@ -23,12 +22,52 @@ class ClassFolders:
         valid: The same for the valid images; None if there are none.
         classes: Their names, sorted.
         counts: Number of labelled images of each class.
+        level: How many levels below `train` the class folders are.
     """
 
     train: str
     valid: str | None
     classes: tuple[str, ...]
     counts: Mapping[str, int]
+    level: int = 1
+
+
+def class_folder_readings(files: Mapping[str, list[str]]) -> Iterator[ClassFolders]:
+    """Yield each way to take folders for classes, the likelier first.
+
+    Where folders lie in folders, either level may be the class. The lower one is not if its names recur in each of the
+    upper ones: ``birch/site-1``, ``lime/site-1``.
+    """
+    found = class_folders(files)
+    if found is None:
+        return
+    above = found.train.rpartition("/")[0]
+    upper = None if is_named(found.train, TRAIN) or not found.train else _at_level(files, above, 1)
+    if upper is None or len(upper.classes) < 2 or any(map(_is_part, upper.classes)):
+        yield found
+        if lower := _at_level(files, found.train, 2):
+            yield lower
+        return
+    lower = _at_level(files, above, 2)
+    recurs = lower is not None and len(lower.classes) < 2 * len(upper.classes)
+    yield from (each for each in ((upper, lower) if recurs else (lower, upper)) if each)
+
+
+def _is_part(name: str) -> bool:
+    return any(is_named(name, part) for part in (TRAIN, VALID, TEST))
+
+
+def _at_level(files: Mapping[str, list[str]], root: str, level: int) -> ClassFolders | None:
+    """Return the folders some levels below `root` as classes, if all images lie in such."""
+    counts: Counter[str] = Counter()
+    for folder, names in files.items():
+        if is_named(folder, TEST) or is_named(folder, VALID) or not _is_below(root, folder):
+            continue
+        parts = (folder.removeprefix(f"{root}/") if root else folder).split("/")
+        if folder == root or len(parts) < level:
+            return None
+        counts[parts[level - 1]] += len(names)
+    return ClassFolders(root, None, tuple(sorted(counts)), counts, level) if len(counts) > 1 else None
 
 
 def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
@@ -48,12 +87,6 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
     train = max(groups, key=lambda above: (is_named(above, TRAIN), groups[above].total()))
     valid = next((above for folder in files for above in _valid_above(folder, groups[train])), None)
     return ClassFolders(train, valid, tuple(sorted(groups[train])), groups[train])
-
-
-def is_class_folder(folder: str, labels: ClassFolders) -> bool:
-    """Return whether the images of a folder are labelled."""
-    roots = [root for root in (labels.train, labels.valid) if root is not None]
-    return any(_is_below(root, folder) and _first_below(root, folder) in labels.counts for root in roots)
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
@@ -86,6 +119,12 @@ def _is_below(above: str, folder: str) -> bool:
 
 def _first_below(above: str, folder: str) -> str:
     return (folder.removeprefix(f"{above}/") if above else folder).partition("/")[0]
+
+
+def names_part(file: str, kind: re.Pattern[str]) -> bool:
+    """Return whether a word of a file's name says which part of the data it lists: ``test-metadata.json``."""
+    words = [word for word in re.split(r"[\W_\d]+", file.rpartition("/")[2].lower()) if word]
+    return any(kind.fullmatch(word) for word in words) and (kind is TRAIN or not any(map(TRAIN.fullmatch, words)))
 
 
 def is_named(folder: str, kind: re.Pattern[str]) -> bool:

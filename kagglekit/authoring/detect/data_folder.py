@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
-from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, ClassFolders, class_folders, is_named
+from kagglekit.authoring.detect.channels import join_channels
+from kagglekit.authoring.detect.class_folders import (
+    TEST,
+    TRAIN,
+    VALID,
+    ClassFolders,
+    class_folder_readings,
+    is_named,
+    names_part,
+)
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
 from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
@@ -63,6 +72,18 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
         if data.is_dir() and (inside := _in_containers(data, metric)):
             return inside
         raise
+    try:
+        return _of_images(data, images, metric)
+    except Unexplained:
+        joined = join_channels(images.files)
+        if joined is None:
+            raise
+        with suppress(Unexplained):
+            return _of_images(data, Images(joined), metric)
+        raise
+
+
+def _of_images(data: Path, images: Images, metric: str) -> DataLayout:
     sources, unread = read_sources(data)
     folder = _Folder(data, images, sources, unread, metric)
     asked, notes = find_asked(data, images)
@@ -142,7 +163,7 @@ def _labels(folder: _Folder, tests: Tests | None, asked: Asked | None) -> tuple[
     """
     hidden = tests.paths if tests else set()
     tables = find_tables(folder.sources, folder.images, hidden, asked)
-    readings = [(_agreement(each, asked), each) for each in _readings(folder, tables, hidden)]
+    readings = [(_agreement(each, asked), each) for each in _readings(folder, tables, hidden, asked)]
     asked_for = next((each for each in tables.refused if each.why.asked), None)
     best = max((agreement for agreement, _ in readings), default=-1)
     if asked_for and best < 1:
@@ -169,13 +190,14 @@ def _single_columns(sources: Sequence[Source], asked: Asked | None) -> Iterator[
             yield f"{source.name} is not used: it has a single column, {columns[0]!r}"
 
 
-def _readings(folder: _Folder, tables: Tables, tests: set[str]) -> Iterator[Labels]:
+def _readings(folder: _Folder, tables: Tables, tests: set[str], asked: Asked | None) -> Iterator[Labels]:
     """Yield each way to read the labels, the likelier first."""
     if tables.best:
         yield tables.best
     files = _without(folder.images.files, tests)
-    if (folders := class_folders(files)) and _are_classes(folders):
-        yield folders
+    for folders in class_folder_readings(files):
+        if _are_classes(folders, _agreement(folders, asked)):
+            yield folders
     listed = [tables.best] if tables.best else tables.refused
     if not listed and (names := names_with_labels(files)) and not _names_of_tests(names, folder.images, tests):
         yield names
@@ -190,11 +212,11 @@ def _without(files: Mapping[str, Sequence[str]], tests: set[str]) -> dict[str, l
     return {folder: names for folder, names in left.items() if names}
 
 
-def _are_classes(folders: ClassFolders) -> bool:
+def _are_classes(folders: ClassFolders, agreement: int) -> bool:
     """Return whether folders may be classes: not parts of the data, and of more than one image on average."""
-    parts = [name for name in folders.classes if any(is_named(name, part) for part in (TRAIN, VALID, TEST))]
-    begun = [name for name in folders.classes if name.lower().startswith(("train_", "test_"))]
-    return not parts and not begun and sum(folders.counts.values()) >= 2 * len(folders.classes)
+    parts = [name for name in folders.classes if any(names_part(name, part) for part in (TRAIN, VALID, TEST))]
+    named = not parts or agreement == 1 or (len(parts) == 1 and len(folders.classes) > 3)  # a train is a vehicle, too
+    return named and sum(folders.counts.values()) >= 2 * len(folders.classes)
 
 
 def _names_of_tests(names: FileNames, images: Images, tests: set[str]) -> bool:
@@ -216,6 +238,8 @@ def _other_readings(labels: Labels, others: Sequence[Labels]) -> Iterator[str]:
     """Say which other labels were found, where they differ."""
     for other in others:
         if set(other.classes) == set(labels.classes):
+            if isinstance(other, Table):
+                yield f"{other.csv} labels {sum(other.counts.values()):,} images, too, and is not used"
             continue
         what = f"{len(other.classes)} classes ({listing(other.classes, 3)}) in {_where(other)}"
         yield f"another reading, not used: {what}; the labels are taken from {_where(labels)}"

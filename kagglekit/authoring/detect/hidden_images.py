@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from kagglekit.authoring.detect.asked import Asked
-from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named
+from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named, names_part
 from kagglekit.authoring.detect.layout import Labels, TestImages, TestList
 from kagglekit.authoring.detect.named_images import Images, Named, for_test, name_images
 from kagglekit.authoring.detect.sources import Source
@@ -55,7 +54,7 @@ def find_tests(asked: Asked, name: str, sources: Sequence[Source], images: Image
 def tests_listed(sources: Sequence[Source], images: Images) -> Tests | None:
     """Return the test images that a file called test names, where there is no sample submission."""
     for source in sources:
-        if not is_named(PurePosixPath(source.name).stem, TEST):
+        if not names_part(source.name, TEST):
             continue
         found = [(str(name), name_images(source.rows[name], images, for_test)) for name in source.rows.columns]
         named = [(name, each) for name, each in found if each is not None and each.share == 1]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
-from kagglekit.authoring.detect.class_folders import TEST, VALID, is_named
+from kagglekit.authoring.detect.class_folders import TEST, VALID, names_part
 from kagglekit.authoring.detect.groups import find_group, paired_ids
 from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
@@ -69,7 +68,7 @@ def find_tables(sources: Sequence[Source], images: Images, tests: set[str], aske
     listed = [found for source in sources if (found := _listed(source, images, asked))]
     of_tests = [each for each in listed if _is_of_tests(each, tests)]
     labelled = [each for each in listed if each not in of_tests]
-    valid = [each for each in labelled if is_named(PurePosixPath(each.source.name).stem, VALID)]
+    valid = [each for each in labelled if names_part(each.source.name, VALID)]
     around = _Around(images, tests, [each.source.rows for each in of_tests], asked)
     read = [(each, _table(each, around)) for each in [each for each in labelled if each not in valid] or labelled]
     refused = [Refused(e.source.name, why, len(e.named.paths)) for e, why in read if isinstance(why, Refusal)]
@@ -114,7 +113,7 @@ def _is_of_tests(listed: _Listed, tests: set[str]) -> bool:
     paths = set(listed.named.paths.values())
     if tests:
         return 2 * len(paths & tests) > len(paths)
-    return is_named(PurePosixPath(listed.source.name).stem, TEST)
+    return names_part(listed.source.name, TEST)
 
 
 def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:

@@ -1,4 +1,4 @@
-"""A finished run that another one builds on: started from it, or trained again on all labelled images."""
+"""A run whose files were read: what commands hand on, so that each file is read once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kagglekit.types.recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class LoadedRun:
     """A run and the content of its files, read once.
 
     Attributes:

@@ -1,0 +1,156 @@
+"""The group of all commands: each module is imported when its command is used, so that ``--help`` is fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+import warnings
+from typing import Any, NoReturn
+
+import click
+
+from kagglekit._version import __version__
+from kagglekit.cli.sections import write_sections
+from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.printable import printable_lines
+from kagglekit.system.signals import Stopped
+
+SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
+    "Train": {
+        "run": ("run", "Train on a competition's images and write a checked submission."),
+        "resume": ("resume", "Resume an interrupted run from its last checkpoint."),
+        "blend": ("blend", "Combine finished runs into a new run with its own submission."),
+        "recipe": ("recipe", "Print a competition's recipe with overrides applied, without training."),
+        "lr-find": ("lr_find", "Find a stage's learning rate with a range test."),
+        "models": ("models", "Find timm models by name, with size, licence and pretraining data."),
+    },
+    "Data": {
+        "competitions": ("listing", "List the installed competitions."),
+        "look": ("look", "Summarize a competition's images: classes, counts, sizes, duplicates."),
+    },
+    "Kaggle": {
+        "download": ("download", "Download, check and unpack a competition's data."),
+        "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
+        "leaderboard": ("leaderboard", "Show the public leaderboard, your place and the medal thresholds."),
+    },
+    "Results": {
+        "history": ("history", "List runs with their scores, or compare two runs."),
+        "report": ("report", "Write a run's report.html again."),
+        "predict": ("predict", "Predict the classes of new images with a finished run."),
+    },
+    "Authoring": {
+        "new": ("new", "Create a competition plugin from a data folder."),
+        "check": ("check", "Check a competition plugin part by part."),
+        "plugins": ("listing", "List the installed plugins and the hooks they implement."),
+    },
+    "Machine": {
+        "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
+        "cache": ("cache", "Show or clear the cache of decoded images."),
+    },
+}
+COMMANDS = {name: command for commands in SECTIONS.values() for name, command in commands.items()}
+
+
+CTRL_C = "interrupted by Ctrl-C"
+
+
+class _Commands(click.Group):
+    """Commands, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"kagglekit.cli.{COMMANDS[name][0]}"), name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise UsageError(unknown("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_sections(
+            formatter,
+            {title: [(name, text) for name, (_, text) in commands.items()] for title, commands in SECTIONS.items()},
+        )
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run a command and exit with its code.
+
+        An error that the user can fix is one message without a traceback, a bug a traceback. Neither shows a secret.
+        """
+        if not sys.warnoptions:
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # of odd metadata in images
+        try:
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except UserError as error:
+            _fail(_message(error.what, error.hint), error.exit_code)
+        except click.ClickException as error:
+            _fail(_usage_message(error), error.exit_code)
+        except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
+            stopped = error if isinstance(error, Stopped) else error.__cause__
+            message, code = (str(stopped), stopped.exit_code) if isinstance(stopped, Stopped) else (CTRL_C, 130)
+            _fail(message, code)
+        except Exception as error:
+            if isinstance(error, OSError) and _is_of_output(error):
+                from kagglekit.system.console import output_error
+
+                full = output_error(error)
+                _fail(_message(full.what, full.hint), full.exit_code)
+            _fail(traceback.format_exc(), 1)  # a bug
+        sys.exit(code)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Return whether an error was raised while a command, or click itself, printed to standard output."""
+    from rich.console import Console
+
+    printing = {click.echo.__code__, Console.print.__code__}
+    return any(frame.f_code in printing for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    """Print a message without the secrets in it, and exit."""
+    from kagglekit.kaggle.credentials import masked
+
+    click.echo(printable_lines(masked(message)), err=True)
+    sys.exit(code)
+
+
+def _message(what: str, hint: str) -> str:
+    """Return the lines that report an error: what happened, then what to do about it."""
+    first, *more = hint.splitlines() or [""]
+    return "\n".join([f"error: {what}", *([f"hint: {first}"] if hint else []), *(f"      {line}" for line in more)])
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """Return click's own message in the form of all others."""
+    text = error.format_message().rstrip(".")
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
+    return _message(f"{text[:1].lower()}{text[1:]}", f"see {command} --help")
+
+
+@click.command(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="kagglekit")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """From an image competition to a checked submission.
+
+    \b
+    kagglekit run shapes                  the demo: no data, no account, no GPU
+    kagglekit run dog-breed --data DIR    a real competition
+    """  # noqa: D301
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
