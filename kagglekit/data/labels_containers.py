@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.containers.opening import open_container
+from kagglekit.containers.opening import naming_no_library, open_container
 from kagglekit.containers.shapes import shape_text
 from kagglekit.data.label_rows import joined, rows_of
 from kagglekit.data.listing import existing_file
@@ -106,7 +106,7 @@ def members(file: Path, within: str = "") -> list[str]:
     Raises:
         UserError: The file is missing or damaged, or has no images.
     """
-    with naming_damage(existing_file(file), AGAIN):
+    with naming_damage(existing_file(file), AGAIN), naming_no_library():
         keys = list(open_container(file).keys(within))
     if not keys:
         raise UserError(f"there are no images in {file}", "name the array or dataset that holds them")
@@ -121,7 +121,7 @@ def facts_of(file: Path, within: str = "") -> Mapping[str, Sequence[object]]:
     Raises:
         UserError: The file is missing or damaged.
     """
-    with naming_damage(existing_file(file), AGAIN):
+    with naming_damage(existing_file(file), AGAIN), naming_no_library():
         return open_container(file).facts(within)
 
 
