@@ -20,7 +20,7 @@ from typing import IO
 
 HERE = Path(__file__).parent
 LONGEST = 900  # s, of one script
-SHAPELESS = ("rows.py", "stores.py")  # have no batches
+SHAPELESS = ("rows.py", "stores.py", "containers.py")  # have no batches
 
 
 def main() -> None:
@@ -65,6 +65,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "vs_timm": ["vs_timm.py"],
         "steps": ["steps.py", *short],
         "stores": ["stores.py"],
+        "containers": ["containers.py", "--records", "5000"],
         "startup": ["startup.py"],
         "memory": ["memory.py"],
         "allocator": ["allocator.py", *short],

@@ -67,15 +67,14 @@ class HDF5File(Container):
         Raises:
             ValueError: It lies in another file.
         """
-        here = self._file
-        for part in name.split("/"):
-            link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
-            if link is None:
+        here = self._file.id  # h5py's lower interface takes a third of the time
+        for part in name.encode().split(b"/"):
+            if not isinstance(here, h5py.h5g.GroupID) or not here.links.exists(part):
                 return None
-            if not isinstance(link, h5py.HardLink):
+            if here.links.get_info(part).type != h5py.h5l.TYPE_HARD:
                 raise ValueError("a link to another place or file, which is not followed")
-            here = here[part]
-        return _checked(here) if isinstance(here, h5py.Dataset) else None
+            here = h5py.h5o.open(here, part)
+        return _checked(h5py.Dataset(here)) if isinstance(here, h5py.h5d.DatasetID) else None
 
     def _datasets(self, within: str) -> Iterator[tuple[str, Any]]:
         """Yield the datasets by their paths, in the order of their names, without those behind links."""
@@ -97,7 +96,8 @@ def _below(path: str, place: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _checked(dataset: Any) -> Any:
-    if dataset.external or dataset.is_virtual:
+    form = dataset.id.get_create_plist()
+    if form.get_external_count() or form.get_layout() == h5py.h5d.VIRTUAL:
         raise ValueError("its values lie in another file, which is not read")
     return dataset
 

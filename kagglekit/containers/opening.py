@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from kagglekit.system.damage import reason
+from kagglekit.system.errors import UserError
+from kagglekit.system.printable import shortened
 
 if TYPE_CHECKING:
     from kagglekit.containers.container import Container, Value
     from kagglekit.system.members import Member
 
 KEPT = 32  # open containers; competitions ship up to a few dozen TFRecord files, read one after the other
+_OF_CONTENT = (errno.EINVAL, errno.EOVERFLOW, errno.EFBIG)  # a place that a damaged file names, which cannot be
+_LONGEST = 100  # letters of a library's message
 _KINDS = {
     ".csv": "csv", ".parquet": "parquet", ".json": "json", ".npy": "npy", ".npz": "npz", ".h5": "hdf5",
     ".hdf5": "hdf5", ".hdf": "hdf5", ".he5": "hdf5", ".tfrec": "tfrecord", ".tfrecord": "tfrecord",
@@ -40,18 +49,32 @@ def read_member(member: Member) -> Value:
     """Return an image of a container: the bytes of an image file, or numbers (H, W) or (H, W, C).
 
     Raises:
-        ValueError: There is no such image, or it is damaged. Libraries raise other exceptions, too.
+        ValueError: There is no such image, or it is damaged.
         UsageError: A package that reads such files is not installed.
         OSError: The system cannot read the file.
     """
-    return open_container(Path(member.container)).read(member.key)
+    with naming_no_library():
+        return open_container(Path(member.container)).read(member.key)
+
+
+@contextmanager
+def naming_no_library() -> Iterator[None]:
+    """Raise a ValueError for all that libraries raise on a damaged file while the block reads it."""
+    try:
+        yield
+    except (UserError, MemoryError, ValueError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, *_OF_CONTENT):
+            raise
+        raise ValueError(f"damaged ({type(error).__name__}: {shortened(reason(error), _LONGEST)})") from error
 
 
 def open_container(path: Path) -> Container:
     """Open a container, or return the open one if the file has not changed.
 
     Raises:
-        ValueError: It is damaged, or of an unknown kind. Libraries raise other exceptions, too.
+        ValueError: It is of an unknown kind. Libraries raise other exceptions on damaged ones: `naming_no_library`.
         UsageError: A package that reads such files is not installed.
         OSError: The system cannot read it.
     """

@@ -63,9 +63,9 @@ class TFRecord(Container):
                     self._facts.setdefault(name, [None] * n)[i] = value
         return self._facts
 
-    def _record(self, i: int, check: bool = True) -> bytes:
+    def _record(self, i: int, check: bool = True) -> memoryview:
         start, end = self._starts[i] + _HEAD, self._starts[i + 1] - _TAIL
-        content = self._blocks.read(start, end - start + _TAIL)
+        content = memoryview(self._blocks.read(start, end - start + _TAIL))
         record = content[:-_TAIL]
         if check and masked(crc32c(record)) != struct.unpack("<I", content[-_TAIL:])[0]:
             raise ValueError("damaged: the record does not have its checksum")
@@ -89,14 +89,14 @@ def _starts(blocks: Blocks) -> array[int]:
     return starts
 
 
-def example(record: bytes) -> dict[str, Feature]:
+def example(record: memoryview) -> dict[str, Feature]:
     """Return the features of an Example by name.
 
     Raises:
         ValueError: It is no Example.
     """
     features: dict[str, Feature] = {}
-    for field, content in _fields(memoryview(record)):
+    for field, content in _fields(record):
         for _, entry in _fields(_bytes(content)) if field == 1 else ():
             parts = dict(_fields(_bytes(entry)))
             name = bytes(_bytes(parts.get(1, memoryview(b"")))).decode()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kagglekit.data.channel_names import with_channels
 from kagglekit.data.image_lookup import ImageLookup
 from kagglekit.data.listing import IMAGE_SUFFIXES, images_below, images_beside, stem_of, suffix_of
 from kagglekit.system.errors import UserError, listing
@@ -26,7 +27,12 @@ def files_of(names: Sequence[str], folders: Sequence[Path], suffix: str) -> tupl
     direct = _beside(wanted, folders[0], suffix) if len(folders) == 1 else None
     if direct and 2 * direct.found >= len(names):  # else a few images are missing, or all are in subfolders
         return direct.paths, direct.others
-    below = {str(folder / name): name for folder in folders if folder.is_dir() for name in images_below(folder)}
+    below = {
+        str(folder / name): name
+        for folder in folders
+        if folder.is_dir()
+        for name in with_channels(images_below(folder), suffix)
+    }
     spelt = {path.replace("\\", "/"): path for path in below}
     found = ImageLookup(spelt).find_all(wanted)
     if direct and direct.found >= sum(map(bool, found)):
@@ -58,7 +64,7 @@ class _Direct:
 
 def _beside(names: list[str], folder: Path, suffix: str) -> _Direct:
     """Return the files that the names give directly, and the images beside them."""
-    there = images_beside(folder, names) if folder.is_dir() else []
+    there = with_channels(images_beside(folder, names), suffix) if folder.is_dir() else []
     known = set(there)
     if suffix and suffix.lower() not in IMAGE_SUFFIXES:
         named = set(names)

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.data.channel_names import with_channels
 from kagglekit.data.image_files import files_of
 from kagglekit.data.label_rows import joined, rows_of, stems_of
 from kagglekit.data.listing import (
@@ -104,14 +105,15 @@ def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) 
     Args:
         folder: Where they are.
         suffix: What is taken off the file names to make the ids; empty for nothing; None for each file's own image
-            suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped.
+            suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped. Braces name the
+            channels of an image that lie in a file each: ``_{red,green}.png``.
 
     Raises:
         UserError: A folder is missing, or holds no such image.
     """
     if not isinstance(folder, Path):
         return joined([unlabelled_images(each, suffix) for each in folder])
-    names = image_names(folder)
+    names = with_channels(image_names(folder), suffix or "")
     if suffix and suffix.lower() not in IMAGE_SUFFIXES:
         names = [name for name in names if name.endswith(suffix)]
         ids = [name.removesuffix(suffix) for name in names]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.containers.opening import open_container
+from kagglekit.containers.opening import kind_of, naming_no_library, open_container
 from kagglekit.containers.shapes import shape_text
 from kagglekit.data.label_rows import joined, rows_of
 from kagglekit.data.listing import existing_file
@@ -106,7 +106,7 @@ def members(file: Path, within: str = "") -> list[str]:
     Raises:
         UserError: The file is missing or damaged, or has no images.
     """
-    with naming_damage(existing_file(file), AGAIN):
+    with naming_damage(existing_file(file), AGAIN), naming_no_library():
         keys = list(open_container(file).keys(within))
     if not keys:
         raise UserError(f"there are no images in {file}", "name the array or dataset that holds them")
@@ -115,13 +115,26 @@ def members(file: Path, within: str = "") -> list[str]:
     return keys
 
 
+def with_members(paths: Sequence[Path]) -> list[Path]:
+    """Return paths with the images of a container in its place; an npy file may be one image itself, and stays.
+
+    Raises:
+        UserError: A container is damaged, or has no images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        holds_many = kind_of(path.name) not in ("", "npy") and path.is_file()
+        found += [path / key for key in members(path)] if holds_many else [path]
+    return found
+
+
 def facts_of(file: Path, within: str = "") -> Mapping[str, Sequence[object]]:
     """Return what a file says of each of its images, by name: labels and ids, in the order of `members`.
 
     Raises:
         UserError: The file is missing or damaged.
     """
-    with naming_damage(existing_file(file), AGAIN):
+    with naming_damage(existing_file(file), AGAIN), naming_no_library():
         return open_container(file).facts(within)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from kagglekit.data.json_rows import read_records
 from kagglekit.data.label_rows import joined, rows_of
 from kagglekit.data.labels import unlabelled_images
 from kagglekit.system.errors import UserError, listing, unknown
+from kagglekit.system.members import is_there
+from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +67,8 @@ def labels_from_csv(
         csv: The file.
         images: The folder of the images, or several. Each image is named by its id and `suffix`. Where there is no such
             file, it is found below the folder by its bare name, if that is unique.
-        suffix: What the ids lack of the file names, for example ``.jpg``.
+        suffix: What the ids lack of the file names, for example ``.jpg``. Braces name the channels of an image that lie
+            in a file each: ``_{red,green}.png``.
         id_column: Name of the ids' column.
         label_column: Name of the labels' column; None for the only other one.
         label_columns: Names of columns of 0 and 1 instead: each row has one 1, in the column named like its class.
@@ -169,7 +171,7 @@ class _Parts:
             table.loc[table["split"] == "test", "label"] = None
         table = _once(table, ignored.conflicts)
         if ignored.missing:
-            table = table[table["path"].map(os.path.isfile)]
+            table = table[table["path"].map(lambda path: all(map(is_there, channel_files(Path(path)))))]
         if ignored.unlabelled:
             table = table[(table["split"] == "test") | table["label"].notna()]
         if test is None or not test.is_dir():

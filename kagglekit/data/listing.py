@@ -7,6 +7,7 @@ The one rule for what an image is: a file whose suffix is one of `IMAGE_SUFFIXES
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,11 +29,12 @@ DEEPEST = 100  # levels of folders below the one that is listed
 RENAME = "rename the files, for example: convmv -f latin1 -t utf8 -r --notest DIR"
 
 _HIDDEN = (".", "__MACOSX")
+_CHANNELS = re.compile(r"[_.\- ]?\{[^{}/]*,[^{}/]*\}[^{}/]*$")
 
 
 def is_image(name: str) -> bool:
     """Return whether a file of this name counts as an image."""
-    return suffix_of(name).lower() in IMAGE_SUFFIXES and not is_hidden(name)
+    return suffix_of(name).rpartition("}")[2].lower() in IMAGE_SUFFIXES and not is_hidden(name)
 
 
 def is_hidden(name: str) -> bool:
@@ -41,14 +43,19 @@ def is_hidden(name: str) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """Return a file name's suffix, as `pathlib.PurePath.suffix` does, in a fifth of the time."""
+    """Return a file name's suffix, as `pathlib.PurePath.suffix` does, in a fifth of the time.
+
+    That of an image with a file for each channel begins before the braces: ``_{red,green}.png``.
+    """
+    if "{" in name and (channels := _CHANNELS.search(name)):
+        return channels[0]
     return os.path.splitext(name)[1]  # noqa: PTH122
 
 
 def stem_of(name: str) -> str:
     """Return a file name without its suffix if that is an image's."""
     suffix = suffix_of(name)
-    return name.removesuffix(suffix) if suffix.lower() in IMAGE_SUFFIXES else name
+    return name.removesuffix(suffix) if suffix.rpartition("}")[2].lower() in IMAGE_SUFFIXES else name
 
 
 def image_names(folder: Path) -> list[str]:

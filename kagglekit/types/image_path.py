@@ -23,11 +23,17 @@ def channel_files(path: Path) -> tuple[Path, ...]:
     """
     if "{" not in path.name:  # nearly all: there may be a million of them
         return (path,)
-    found = _CHANNELS.search(path.name)
-    if found is None or path.is_file():
-        return (path,)
-    before, after = path.name[: found.start()], path.name[found.end() :]
-    return tuple(path.with_name(f"{before}{channel.strip()}{after}") for channel in found[1].split(","))
+    names = channel_names(path.name)
+    return (path,) if len(names) == 1 or path.is_file() else tuple(map(path.with_name, names))
+
+
+def channel_names(name: str) -> tuple[str, ...]:
+    """Return a name, or the end of one, for each channel in its braces; the name itself if it has none."""
+    found = _CHANNELS.search(name)
+    if found is None:
+        return (name,)
+    before, after = name[: found.start()], name[found.end() :]
+    return tuple(f"{before}{channel.strip()}{after}" for channel in found[1].split(","))
 
 
 def all_files(paths: Iterable[str]) -> Iterator[str]:

@@ -11,12 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.containers.opening import kind_of, open_container, read_member
+from kagglekit.containers.opening import kind_of, read_member
 from kagglekit.data.labels_containers import as_text, facts_of, members
 from kagglekit.data.listing import folders_below, in_order, is_hidden
 from kagglekit.data.sample import is_sample_name
-from kagglekit.system.damage import BROKEN
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.members import Member
 
 if TYPE_CHECKING:
@@ -56,12 +55,12 @@ class ContainerFiles:
         for name in (name for names in self.files.values() for name in names):
             file = self.data / name
             try:
-                keys = open_container(file).keys()
+                keys = members(file)
                 for key in (*keys[:1], *keys[-1:]):
                     read_member(Member(str(file), key))
-            except (UserError, OSError, *BROKEN):
-                return False
-            if not keys:
+            except UsageError:
+                raise
+            except (UserError, OSError, ValueError):
                 return False
         return True
 

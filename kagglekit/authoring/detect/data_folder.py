@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.channels import join_channels
 from kagglekit.authoring.detect.class_folders import (
     TEST,
     TRAIN,
@@ -71,6 +72,18 @@ def detect_layout(data: Path, metric: str = "") -> DataLayout:
         if data.is_dir() and (inside := _in_containers(data, metric)):
             return inside
         raise
+    try:
+        return _of_images(data, images, metric)
+    except Unexplained:
+        joined = join_channels(images.files)
+        if joined is None:
+            raise
+        with suppress(Unexplained):
+            return _of_images(data, Images(joined), metric)
+        raise
+
+
+def _of_images(data: Path, images: Images, metric: str) -> DataLayout:
     sources, unread = read_sources(data)
     folder = _Folder(data, images, sources, unread, metric)
     asked, notes = find_asked(data, images)
