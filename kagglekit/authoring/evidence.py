@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.label_column import Target, find_target
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
 from kagglekit.authoring.detect.sources import Source, read_sources
+from kagglekit.authoring.evidence_containers import of_containers
+from kagglekit.authoring.fact import Evidence
 from kagglekit.data.listing import folders_below, image_names, suffix_of
 from kagglekit.system.errors import listing
 
@@ -23,14 +25,6 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.99  # of the labels that a column must agree with
 LEAST_NAMED = 0.5  # of the labelled images that a file must name to be compared
-
-
-class Evidence(NamedTuple):
-    """A fact about table and data: its status, a sentence, and what to do."""
-
-    status: Status
-    what: str
-    fix: str = ""
 
 
 def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: bool) -> Iterator[Evidence]:
@@ -50,7 +44,9 @@ def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: b
     asked = Asked(sample.file, sample.rows) if sample else None
     for source in read_sources(data)[0]:
         yield from _of_source(source, images, labels, asked, own_form)
-    yield _of_images(images, set(paths))
+    if images.paths:
+        yield _of_images(images, set(paths))
+    yield from of_containers(table)
 
 
 def _below(folder: Path, data: Path) -> str:

@@ -57,6 +57,7 @@ def predict(
     be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
     training images nor the internet are needed.
     """
+    from kagglekit.data.labels_containers import with_members
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 
@@ -76,7 +77,7 @@ def predict(
         with plugins_named(plugin):
             submit_test_folder(found, see_through(data, display), submission, device, display, sample)
         return
-    table = _predicted(found, image_files(paths), plugin, device, tta, display)
+    table = _predicted(found, image_files(with_members(paths)), plugin, device, tta, display)
     if csv:
         from kagglekit.data.submission import write_submission
         from kagglekit.types.predictions import free_name

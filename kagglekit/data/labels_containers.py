@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.containers.opening import naming_no_library, open_container
+from kagglekit.containers.opening import kind_of, naming_no_library, open_container
 from kagglekit.containers.shapes import shape_text
 from kagglekit.data.label_rows import joined, rows_of
 from kagglekit.data.listing import existing_file
@@ -115,6 +115,19 @@ def members(file: Path, within: str = "") -> list[str]:
     return keys
 
 
+def with_members(paths: Sequence[Path]) -> list[Path]:
+    """Return paths with the images of a container in its place; an npy file may be one image itself, and stays.
+
+    Raises:
+        UserError: A container is damaged, or has no images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        holds_many = kind_of(path.name) not in ("", "npy") and path.is_file()
+        found += [path / key for key in members(path)] if holds_many else [path]
+    return found
+
+
 def facts_of(file: Path, within: str = "") -> Mapping[str, Sequence[object]]:
     """Return what a file says of each of its images, by name: labels and ids, in the order of `members`.
 
@@ -135,7 +148,7 @@ def _names(files: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What the files call ids, labels and groups; None for nothing."""
+    """The names of ids, labels and groups in the files; None for nothing."""
 
     image: str | None = None
     label: str | None = None

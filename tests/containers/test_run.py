@@ -66,6 +66,11 @@ def test_members_are_looked_at_trained_on_reported_and_predicted(
         assert all(row["file"].startswith("train.tfrec/") for row in csv.DictReader(file))
     predicted = ask("predict", run, data / "test.h5" / "t13")
     assert predicted.exit_code == 0, predicted.output
+    several = ask("predict", run, data / "test.h5", "--csv", tmp_path / "all.csv")
+    assert several.exit_code == 0, several.output
+    assert [line.split(",")[0].rpartition("/")[2] for line in (tmp_path / "all.csv").read_text().split()] == [
+        *("path", "t12", "t13", "t14", "t15")
+    ]
     again = ask("predict", run, "--data", data, "--submission", tmp_path / "again.csv")
     assert again.exit_code == 0, again.output
     assert (tmp_path / "again.csv").read_text().startswith("id,ant,bee\nt12,")

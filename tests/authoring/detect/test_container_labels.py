@@ -14,6 +14,7 @@ from container_files import drawn, jpeg, write_tfrecord
 from odd_layouts import begun
 
 from kagglekit.authoring.detect.data_folder import detect_layout
+from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.tiny_data import tiny_data
 from kagglekit.data.table import check_table
 from kagglekit.system.errors import UserError
@@ -98,6 +99,27 @@ def test_the_plugin_reads_every_image_of_the_containers(tmp_path: Path, write: C
     assert layout.side == 24
     with pytest.raises(UserError, match="a package's test cannot draw images in containers"):
         tiny_data(layout)
+
+
+def test_check_says_which_members_are_used_and_where_their_labels_are(tmp_path: Path) -> None:
+    _, hooks, _ = begun(tmp_path, records)
+    data = tmp_path / "data"
+    table, _ = check_table(hooks.labels(data), data)
+    said = [(fact.status, fact.what) for fact in evidence(table, data, None, False)]
+    assert said == [
+        (
+            "ok",
+            "17 of 17 images in 4 files (00-24x24-6.tfrec, 01-24x24-3.tfrec, 00-24x24-3.tfrec ... (4 in all)) are used",
+        ),
+        ("ok", "their labels are in class"),
+    ]
+    less = [(fact.status, fact.what) for fact in evidence(table[1:], data, None, False)]
+    assert less[0][0] == "note"
+    assert less[0][1].startswith("16 of 17 images")
+    wrong = table.assign(path=table["path"].replace(r"/2$", "/99", regex=True))
+    (problem,) = evidence(wrong, data, None, False)
+    assert problem.status == "problem"
+    assert problem.what.startswith("images that are not in their files: 00-24x24-6.tfrec/99, 01-24x24-3.tfrec/99")
 
 
 def test_files_of_one_pattern_are_one_line_of_the_plugin(tmp_path: Path) -> None:
