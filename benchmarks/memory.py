@@ -16,8 +16,6 @@ import torch
 from pictures import asked_for
 from timing import PeakMemory, Report, elsewhere, interleaved, median_of, options
 
-BAR = 1e9
-
 
 def main() -> None:
     """Measure both, in turn."""

@@ -179,7 +179,7 @@ def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: 
         done = forks.run(["-c", code], home, environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("(True, 'ada')" if accepted else "(False, ")
-    assert "in use" in done.stdout or accepted
+    assert ("in use" in done.stdout) == (not accepted)
     assert TOKEN not in done.stdout
     assert KEY not in done.stdout
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NewPlugin:
-    """What `kagglekit new` was asked for.
+    """The request to `kagglekit new`.
 
     Attributes:
         name: The plugin's name.
@@ -50,7 +50,7 @@ class NewPlugin:
 
 @dataclass(frozen=True)
 class Written:
-    """What the plugin is based on.
+    """The basis of a written plugin.
 
     Attributes:
         data: The data folder; None if none was looked at.

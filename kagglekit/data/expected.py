@@ -1,4 +1,4 @@
-"""Whether a competition's data should lead to a submission."""
+"""Decide whether a competition's data should lead to a submission."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def _names(files: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What the files call ids, labels and groups; None for nothing."""
+    """The names of ids, labels and groups in the files; None for nothing."""
 
     image: str | None = None
     label: str | None = None

@@ -35,7 +35,7 @@ class _Columns:
 
 
 class _Ignored(NamedTuple):
-    """What is skipped instead of refused: see `labels_from_csv`."""
+    """Faults that are skipped instead of refused: see `labels_from_csv`."""
 
     unlabelled: bool
     conflicts: bool

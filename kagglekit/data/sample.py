@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a sample submission must be about.
+    """The images and classes that a sample submission must be about.
 
     Attributes:
         images: Names of each test image, any of which its id may be: id, path, file name, file name without suffix.

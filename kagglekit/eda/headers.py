@@ -41,7 +41,7 @@ class Header(NamedTuple):
 
     @property
     def is_thin(self) -> bool:
-        """Whether a side is too short, or the sides are too different, to show anything."""
+        """True if a side is too short, or the sides are too different, to show anything."""
         short, long = sorted((self.width, self.height))
         return short < THIN or long > LONGEST * short
 

@@ -41,7 +41,7 @@ class Plugin:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is one of kagglekit's own defaults."""
+        """True for kagglekit's own defaults."""
         return self.kind == "shared" and self.distribution == OWN
 
     def __str__(self) -> str:

@@ -122,7 +122,7 @@ def kaggle_accepts(seconds: float) -> tuple[bool | None, str]:
 
 
 def _is_refusal(error: UserError) -> bool:
-    """Whether Kaggle or the client rejected the credentials; else Kaggle could not be reached."""
+    """Return whether Kaggle or the client rejected the credentials; else Kaggle could not be reached."""
     response = getattr(error.__cause__, "response", None)
     return isinstance(error.__context__, SystemExit) or getattr(response, "status_code", 0) in (401, 403)
 

@@ -47,7 +47,7 @@ class Facts:
 
     @property
     def over(self) -> bool:
-        """Whether the deadline has passed."""
+        """True after the deadline."""
         return self.deadline is not None and self.deadline < datetime.now(UTC)
 
 

@@ -221,7 +221,7 @@ def _prepare(part: PartialFile, response: Response, resuming: bool) -> None:
 
 
 def _is_remainder(part: PartialFile, response: Response) -> bool:
-    """Whether a partial response begins where the file ends, and goes to the end."""
+    """Return whether a partial response begins where the file ends, and goes to the end."""
     first, last, total = content_range(response)
     if first != part.size or last is None or (total is not None and last != total - 1):
         return False

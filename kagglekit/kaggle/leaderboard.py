@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from kagglekit.runs.folder import Run
+from kagglekit.runs.lookup import submitted_runs
 from kagglekit.system.console import amount
 from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import UserError, listing
@@ -51,7 +51,7 @@ class Leaderboard:
     greater_is_better: bool
 
     def better(self, score: float, other: float) -> bool:
-        """Whether a score is better than another."""
+        """Return whether a score is better than another."""
         return score > other if self.greater_is_better else score < other
 
     def best(self, scores: Sequence[float]) -> float:
@@ -173,8 +173,7 @@ def _see_site(slug: str) -> str:
 def our_scores(out: Path, slug: str) -> list[tuple[float, str]]:
     """Return the public scores of the local runs of a competition, with the runs' names."""
     scores = []
-    for file in sorted(out.glob("*/*/score.json")):
-        run = Run(file.parent)
+    for run in submitted_runs(out):
         with suppress(UserError, ValueError, KeyError):  # a damaged run must not hide the others
             mine = run.submissions() if run.info().slug == slug else []
             scores += [(float(each["public"]), run.name) for each in mine if _is_score(each["public"])]

@@ -13,6 +13,7 @@ from typing import Any
 from kagglekit.kaggle.client import Kaggle, Submission
 from kagglekit.kaggle.retry import is_temporary
 from kagglekit.runs.folder import Run
+from kagglekit.runs.lookup import submitted_runs
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
@@ -88,7 +89,7 @@ def find_open(record: Run, slug: str, kaggle: Kaggle) -> Submission | None:
 
 
 def _is_recent(entry: Mapping[str, Any], now: datetime) -> bool:
-    """Whether an entry was sent less than ten minutes ago; one from the future counts, for clocks may be wrong."""
+    """Return whether an entry was sent less than ten minutes ago; one from the future counts: clocks may be wrong."""
     try:
         sent = datetime.fromisoformat(entry["sent"])
     except (ValueError, TypeError, KeyError):
@@ -144,8 +145,7 @@ def last_submission(run: Run, slug: str | None, kaggle: Kaggle) -> int:
 
 def run_of(ref: int, out: Path) -> Run | None:
     """Return the local run that a submission belongs to; None if there is none."""
-    runs = (Run(file.parent) for file in out.glob("*/*/score.json"))
-    return next((run for run in runs if any(each["ref"] == ref for each in run.submissions())), None)
+    return next((run for run in submitted_runs(out) if any(each["ref"] == ref for each in run.submissions())), None)
 
 
 @contextmanager

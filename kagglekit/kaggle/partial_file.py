@@ -18,7 +18,7 @@ from kagglekit.system.files import write_text
 
 @dataclass(frozen=True)
 class Origin:
-    """What a host says about a file; fields are empty where it says nothing.
+    """A host's facts about a file; fields are empty where it says nothing.
 
     Attributes:
         total: Its size in bytes.
@@ -38,7 +38,7 @@ class Origin:
         return self.etag or self.modified
 
     def contradicts(self, other: Origin) -> bool:
-        """Whether any field has two different values."""
+        """Return whether any field has two different values."""
         pairs = zip(asdict(self).values(), asdict(other).values(), strict=True)
         return any(mine != theirs for mine, theirs in pairs if mine not in ("", None) and theirs not in ("", None))
 
@@ -72,7 +72,7 @@ class PartialFile:
 
     @property
     def complete(self) -> bool:
-        """Whether all bytes were received."""
+        """True once all bytes were received."""
         return self.origin.total is not None and self.size >= self.origin.total
 
     def start(self, origin: Origin) -> None:

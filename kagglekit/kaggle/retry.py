@@ -75,7 +75,7 @@ class RetryPolicy:
 
     @property
     def over(self) -> bool:
-        """Whether the time without progress is used up."""
+        """True when the time without progress is used up."""
         return self.clock.now() - self._since >= self.seconds
 
     def fresh(self) -> RetryPolicy:
@@ -141,7 +141,7 @@ def call(retry: RetryPolicy, function: Callable[[], T]) -> T:
 
 
 def is_temporary(error: Exception) -> bool:
-    """Whether another attempt may succeed."""
+    """Return whether another attempt may succeed."""
     from requests import exceptions as of_requests
     from urllib3 import exceptions as of_urllib3
 
@@ -164,7 +164,7 @@ def is_temporary(error: Exception) -> bool:
 
 
 def _permanent(error: Exception) -> bool:
-    """Whether a failure to connect is due to settings, which waiting does not fix."""
+    """Return whether a failure to connect is due to settings, which waiting does not fix."""
     text = _texts(error)
     return "certificate verify failed" in text or "407 proxy authentication" in text
 

@@ -52,7 +52,7 @@ def weights_and_licence(plan: Plan, model: nn.Module) -> tuple[str, str]:
 
 def describe_choice(choice: Choice, display: Display) -> None:
     """Print the recipe and its origin."""
-    if choice.preset:
+    if choice.preset and not choice.request.full:
         why = " (auto: standard with a GPU, quick without)" if choice.request.preset == "auto" else ""
         display.report(f"preset: {choice.preset}{why}")
     if choice.base:
@@ -75,8 +75,11 @@ def describe_choice(choice: Choice, display: Display) -> None:
 
 
 def _prediction(recipe: Recipe) -> str:
-    views = recipe.tta_views or "the stage's own"
-    augmented = "1 augmented view" if recipe.tta == 1 else f"{recipe.tta} augmented views"
+    views, at_most = (
+        recipe.tta_views or "the stage's own",
+        "up to " if recipe.tta_views else "",
+    )  # a view may have fewer
+    augmented = "1 augmented view" if recipe.tta == 1 else f"{at_most}{recipe.tta} augmented views"
     tta = f"plain + {augmented} ({views})" if recipe.tta else "plain view only"
     size = f" at {recipe.predict_size} px" if recipe.predict_size else ""
     clip = f"; probabilities clipped to {recipe.clip:g}" if recipe.clip else ""

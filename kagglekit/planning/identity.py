@@ -1,4 +1,4 @@
-"""What a run must have in common with a request to be resumed."""
+"""Compare an interrupted run with a request: a run is only resumed by the same one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kagglekit.types.image_table import data_key
 
 @dataclass(frozen=True)
 class Identity:
-    """What an interrupted run and a new request must have in common for the run to be resumed, beside the recipe.
+    """The facts, beside the recipe, that a run and a request must share for the run to be resumed.
 
     Attributes:
         request: The request, as far as it decides what the run does.

@@ -77,7 +77,7 @@ class Family:
 
     @property
     def ranks_images(self) -> bool:
-        """Whether the prediction of an image depends on the images predicted with it."""
+        """True if the prediction of an image depends on the images predicted with it."""
         ranks = self.own.recipe.ensemble == "rank" and bool(self.folds or self.blended)
         return ranks or any(part.ranks_images for part in self.blended if part.blended)
 

@@ -33,7 +33,7 @@ FOR_ONE = ("temperature",)  # these may change a single member's predictions
 
 @dataclass(frozen=True)
 class Results:
-    """Where results are written, and what predictions are scored with.
+    """The place of results, and the labels that predictions are scored with.
 
     Attributes:
         plan: The run's plan.

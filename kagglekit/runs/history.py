@@ -95,7 +95,7 @@ class Difference:
 
     @property
     def clear(self) -> bool | None:
-        """Whether the scores differ by more than their errors suggest: by more than 2 standard errors."""
+        """True if the scores differ by more than 2 standard errors; None if these are unknown."""
         return None if self.error is None else abs(self.change) > CLEAR * self.error
 
 

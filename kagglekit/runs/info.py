@@ -190,7 +190,7 @@ class RunInfo(BaseModel):
     members: tuple[MemberInfo, ...] = ()
     scores: tuple[ScoreRow, ...] = ()
     fitted: dict[str, Any] = Field(default_factory=dict)
-    answered: dict[str, Any] = Field(default_factory=dict)
+    answered: dict[str, str] = Field(default_factory=dict)
     repeats: Repeats | None = None
 
     @property
@@ -228,8 +228,11 @@ class RunInfo(BaseModel):
         """Return the info with further facts.
 
         Raises:
+            TypeError: There is no attribute of that name.
             pydantic.ValidationError: A fact is not of its attribute's type.
         """
+        if strange := facts.keys() - type(self).model_fields.keys():
+            raise TypeError(f"run.json has no {', '.join(sorted(strange))}")
         return type(self).model_validate({**self.to_dict(), **facts, "schema": SCHEMA})
 
 

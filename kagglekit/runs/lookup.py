@@ -48,6 +48,11 @@ def all_runs(root: Path, competition: str | None = None) -> list[Run]:
     return [Run(file.parent) for file in sorted(files, key=lambda file: file.parent.name)]
 
 
+def submitted_runs(root: Path) -> list[Run]:
+    """Return the folders below `root` with a record of uploads to Kaggle, by their paths."""
+    return [Run(file.parent) for file in sorted(root.glob(f"*/*/{Run(root).score_file.name}"))]
+
+
 def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
     """Find a run by its path, its folder's name, a unique prefix of it, or ``latest``.
 

@@ -1,4 +1,4 @@
-"""What the stages and the predictions of a run share."""
+"""The context that the stages and the predictions of a run share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from kagglekit.types.view import View
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train, apart from the recipe.
+    """Options of training, apart from the recipe.
 
     Attributes:
         compile: Whether training steps are compiled: ``auto`` (on a CUDA GPU, in stages long enough), ``off``, ``on``.
@@ -89,12 +89,12 @@ class RunContext:
 
     @cached_property
     def config(self) -> DataConfig:
-        """What the network expects of its input."""
+        """Return what the network expects of its input."""
         return data_config(self.model)
 
     @cached_property
     def key(self) -> str:
-        """What the run's checkpoints must have in common with it: see `run_key`."""
+        """Return what the run's checkpoints must have in common with it: see `run_key`."""
         return run_key(self.run, self.record.info)
 
     @cached_property
@@ -159,7 +159,7 @@ class Snapshot:
 
 @dataclass
 class Position:
-    """How far a run's training has got.
+    """The progress of a run's training.
 
     Attributes:
         done: Number of finished stages.

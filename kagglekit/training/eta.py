@@ -57,7 +57,7 @@ class Estimate:
 
     @property
     def is_pending(self) -> bool:
-        """Whether the estimate is still to be made."""
+        """True until the estimate is made."""
         return self.total is not None and self.seconds is None
 
     def add(self, cost: float, seconds: float) -> bool:

@@ -186,7 +186,7 @@ class LossWatch:
 
 @dataclass(frozen=True)
 class StageFit:
-    """What one stage trains with.
+    """The parts that one stage trains with.
 
     Attributes:
         model: What is trained: the whole network, or its head if activations are cached.
@@ -223,7 +223,7 @@ class StageFit:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a stage is after a step.
+    """The state of a stage after a step.
 
     Attributes:
         step: Finished steps of the stage.

@@ -51,7 +51,7 @@ class PixelForm:
 
     @property
     def key(self) -> list[Any]:
-        """What the bytes of stored images depend on; empty for 8 bits of red, green and blue."""
+        """The facts that the bytes of stored images depend on; empty for 8 bits of red, green and blue."""
         form = [self.channels, self.depth, self.ranges]
         return [] if form == [3, 8, ()] else form
 

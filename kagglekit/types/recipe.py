@@ -115,7 +115,7 @@ class Stage(BaseModel):
 
     @property
     def by_gradient(self) -> bool:
-        """Whether the stage takes optimizer steps (a regression head does not)."""
+        """True if the stage takes optimizer steps (a regression head does not)."""
         return not (self.precompute and self.solver == "regression")
 
     @model_validator(mode="before")
@@ -235,7 +235,7 @@ class Recipe(BaseModel):
 
     @property
     def has_rgb(self) -> bool:
-        """Whether the network sees red, green and blue, as pretrained ones do."""
+        """True if the network sees red, green and blue, as pretrained ones do."""
         return self.channels in (0, 3)
 
     @property

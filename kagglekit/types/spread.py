@@ -1,4 +1,4 @@
-"""How a score scatters over seeds."""
+"""The scatter of a score over seeds."""
 
 from __future__ import annotations
 

@@ -44,6 +44,13 @@ def test_a_file_from_before_there_were_numbers_is_read_and_what_others_added_is_
     assert json.loads(file.read_text())["tracker"] == "run 7"
 
 
+def test_a_fact_of_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    record = Record(tmp_path / "run.json")
+    with pytest.raises(TypeError, match=r"run\.json has no staus"):
+        record.update(staus="finished", seconds=1.5)
+    assert not record.file.exists()
+
+
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
     assert read_info(tmp_path / "run.json") == RunInfo()
 

@@ -13,7 +13,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 @dataclass
 class Budget:
-    """How much may be unpacked, and how much has been.
+    """The bytes that may be unpacked, and those that have been.
 
     Attributes:
         given: The user's limit, bytes; None for `RATIO` times the size of what was fetched.
@@ -32,7 +32,7 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """What may still be unpacked, bytes."""
+        """The bytes that may still be unpacked."""
         return self.limit - self.used
 
     def __str__(self) -> str:

@@ -17,15 +17,15 @@ _LOCAL_HEADER = 30  # bytes before a member's name and data
 
 
 class Decompressor(Protocol):
-    """What bz2 and lzma have in common."""
+    """The interface that bz2 and lzma share."""
 
     @property
     def eof(self) -> bool:
-        """Whether the end of the stream was reached."""
+        """True at the end of the stream."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether nothing more can be had from what was fed."""
+        """True if all input was used."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """Feed bytes; return what they expand to, at most `max_length`."""
