@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from kagglekit.authoring.evidence_containers import of_containers
 from kagglekit.authoring.fact import Evidence
 from kagglekit.data.listing import folders_below, image_names, suffix_of
 from kagglekit.system.errors import listing
+from kagglekit.types.image_path import channel_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kagglekit.data.sample import Sample
 
 LEAST_SHARE = 0.99  # of the labels that a column must agree with
+NO_COLUMN = "no column of it holds their labels"
 LEAST_NAMED = 0.5  # of the labelled images that a file must name to be compared
 
 
@@ -38,15 +40,28 @@ def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: b
     """
     if sample:
         yield _of_sample(table, sample)
-    images = Images({_below(folder, data): names for folder in folders_below(data) if (names := image_names(folder))})
+    files = {_below(folder, data): names for folder in folders_below(data) if (names := image_names(folder))}
     paths = table["path"].map(lambda path: Path(os.path.relpath(path, data)).as_posix())
     labels = dict(zip(paths[table["split"] != "test"], table.loc[table["split"] != "test", "label"], strict=True))
     asked = Asked(sample.file, sample.rows) if sample else None
-    for source in read_sources(data)[0]:
-        yield from _of_source(source, images, labels, asked, own_form)
+    images = Images(_joined(files, paths))
+    facts = [fact for each in read_sources(data)[0] for fact in _of_source(each, images, labels, asked, own_form)]
+    explained = any(fact.status == "ok" for fact in facts)  # then other tables hold further facts
+    yield from (fact for fact in facts if not (explained and fact.status == "note" and NO_COLUMN in fact.what))
     if images.paths:
         yield _of_images(images, set(paths))
     yield from of_containers(table)
+
+
+def _joined(files: dict[str, list[str]], paths: Iterable[str]) -> dict[str, list[str]]:
+    """Put images of several files, as the table names them, in the place of their files."""
+    several: dict[str, list[str]] = {}
+    for path in paths:
+        if "{" in path:
+            several.setdefault(path.rpartition("/")[0], []).append(path.rpartition("/")[2])
+    parts = {folder: {part for name in names for part in channel_names(name)} for folder, names in several.items()}
+    left = {folder: [name for name in names if name not in parts.get(folder, ())] for folder, names in files.items()}
+    return {folder: [*names, *several.get(folder, ())] for folder, names in left.items()}
 
 
 def _below(folder: Path, data: Path) -> str:
@@ -88,7 +103,7 @@ def _of_source(
         where = listing(agreeing, 3) if agreeing else f"the columns of 0 and 1 ({listing(_columns(wanted), 3)})"
         yield Evidence("ok", f"{explained}; their labels are in {where}")
     else:
-        yield Evidence("note", f"{explained}, but no column of it holds their labels", "compare labels and columns")
+        yield Evidence("note", f"{explained}, but {NO_COLUMN}", "compare labels and columns")
 
 
 def _columns(wanted: object) -> tuple[str, ...]:

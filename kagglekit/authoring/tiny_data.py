@@ -8,6 +8,7 @@ from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestList
 from kagglekit.authoring.detect.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
+from kagglekit.containers.opening import kind_of
 from kagglekit.system.errors import UserError
 
 
@@ -17,7 +18,7 @@ def tiny_data(layout: DataLayout) -> str:
     Raises:
         UserError: Images are in containers.
     """
-    if layout.test and layout.test.ids:
+    if any(map(kind_of, layout.test.folders if layout.test else ())):
         raise _no_containers()
     classes = layout.labels.classes[: None if _needs_all_classes(layout) else 3]
     lines = [f"classes = {list_literal(classes)}", *_labels(layout.labels)]
@@ -50,7 +51,7 @@ def _labels(labels: Labels) -> list[str]:
         return _each(f'{_folder(labels.images)} / f"{labels.example}.png"')
     if isinstance(labels, ClassFolders):
         return _class_folders(labels)
-    if isinstance(labels, Containers):
+    if isinstance(labels, Containers) or kind_of(labels.images):
         raise _no_containers()
     lines = _table(labels, ValidFile(labels.csv, labels.folders, labels.suffix), "")
     return [*lines, *_table(labels, labels.valid, "v")] if labels.valid else lines

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kagglekit.data.channel_names import with_channels
 from kagglekit.data.image_files import files_of
 from kagglekit.data.label_rows import joined, rows_of, stems_of
+from kagglekit.data.labels_containers import unlabelled_members
 from kagglekit.data.listing import (
     IMAGE_SUFFIXES,
     existing_file,
@@ -103,7 +104,7 @@ def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) 
     """List the test images of a folder, or of several.
 
     Args:
-        folder: Where they are.
+        folder: Where they are: a folder, or a file that holds many images, whose keys are the ids.
         suffix: What is taken off the file names to make the ids; empty for nothing; None for each file's own image
             suffix. Images with another image suffix lose that; if `suffix` is none, they are skipped. Braces name the
             channels of an image that lie in a file each: ``_{red,green}.png``.
@@ -113,6 +114,8 @@ def unlabelled_images(folder: Path | Sequence[Path], suffix: str | None = None) 
     """
     if not isinstance(folder, Path):
         return joined([unlabelled_images(each, suffix) for each in folder])
+    if folder.is_file():
+        return unlabelled_members(folder)
     names = with_channels(image_names(folder), suffix or "")
     if suffix and suffix.lower() not in IMAGE_SUFFIXES:
         names = [name for name in names if name.endswith(suffix)]
@@ -141,7 +144,7 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None], 
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:
-    return rows_of([], [], None, "test") if test is None or not test.is_dir() else unlabelled_images(test, suffix)
+    return rows_of([], [], None, "test") if test is None or not test.exists() else unlabelled_images(test, suffix)
 
 
 def _matches(names: Sequence[str], pattern: str) -> list[str]:

@@ -174,7 +174,7 @@ class _Parts:
             table = table[table["path"].map(lambda path: all(map(is_there, channel_files(Path(path)))))]
         if ignored.unlabelled:
             table = table[(table["split"] == "test") | table["label"].notna()]
-        if test is None or not test.is_dir():
+        if test is None or not test.exists():
             return table.reset_index(drop=True)
         tests = unlabelled_images(test, self.suffix)
         return joined([table, tests[~tests["path"].isin(table["path"])] if whole else tests])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import traps
-from odd_layouts import begun, pictures
+from odd_layouts import begun, pictures, sample
 from traps import TRAPS, Truth
 
 from kagglekit.authoring.evidence import Evidence, evidence
@@ -79,3 +79,19 @@ def test_labels_that_no_column_holds_are_said(tmp_path: Path) -> None:
 def test_folders_in_folders_are_classes_by_the_level_that_is_asked_for(tmp_path: Path) -> None:
     layout = begun(tmp_path, traps.two_levels)[0]
     assert any("2 classes (Birds, Plants) in the folders in train_val" in note for note in layout.notes)
+
+
+def test_images_of_several_files_count_once(tmp_path: Path) -> None:
+    def write(data: Path) -> None:
+        colours, names = ("red", "green"), [f"p{i}" for i in range(8)]
+        pictures(data, [f"train/{name}_{colour}.png" for name in names for colour in colours])
+        pictures(data, [f"test/{name}_{colour}.png" for name in traps.TESTS for colour in colours])
+        traps.table(data, "train.csv", ("Id", "kind"), [(name, traps.leaf(i)) for i, name in enumerate(names)])
+        sample(data, traps.TESTS, ("Id", "kind"), "Fagus")
+
+    facts = found(tmp_path, write)[1]
+    assert [fact.what for fact in facts] == [
+        "4 of 4 rows of sample_submission.csv are test images",
+        "8 of 8 rows of train.csv name labelled images; their labels are in kind",
+        "all 12 images of the data folder are used",
+    ]

@@ -16,6 +16,8 @@ from kagglekit.authoring.detect.label_column import Target, find_target
 if TYPE_CHECKING:
     import pandas as pd
 
+_SPLIT_WORDS = ("train", "val", "dev", "test", "public", "private")
+
 
 @dataclass(frozen=True)
 class MemberIds:
@@ -113,7 +115,7 @@ def _labels(files: ContainerFiles, asked: Asked | None) -> Containers | None:
     if rows.empty:
         return None
     ids = _ids(of_tests, tests, asked) if of_tests else None
-    names = [name for name in map(str, rows.columns) if not (ids and name == ids.column)]
+    names = [name for name in map(str, rows.columns) if not (ids and name == ids.column) and not _is_split(rows[name])]
     shared = {str(name) for name in tests.columns if tests[name].nunique() > 1}
     target = find_target(rows, names, shared, asked)
     if not isinstance(target, Target) or len(target.columns) > 1:
@@ -161,6 +163,11 @@ def _ids(keys: Sequence[tuple[str, str]], facts: pd.DataFrame, asked: Asked | No
     if wanted == set(own):
         return MemberIds()
     return MemberIds("", first) if first is not None and len(own) == len(asked.ids) else None
+
+
+def _is_split(values: pd.Series[str]) -> bool:
+    """Return whether a column says which images are for training and which are test images."""
+    return all(value.strip().lower().startswith(_SPLIT_WORDS) for value in values.unique())
 
 
 def _names_rows(rows: pd.DataFrame, column: str) -> bool:

@@ -24,6 +24,7 @@ from kagglekit.authoring.detect.class_folders import (
     is_named,
     names_part,
 )
+from kagglekit.authoring.detect.container_files import find_containers
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
 from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
@@ -37,6 +38,7 @@ from kagglekit.authoring.detect.sample_form import sample_form
 from kagglekit.authoring.detect.sources import Source, read_sources
 from kagglekit.authoring.detect.table import Refused, Table, Tables
 from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
+from kagglekit.data.labels_containers import members
 from kagglekit.data.listing import folders_below, image_names, what_is_there
 from kagglekit.eda.headers import read_header
 from kagglekit.system.errors import UserError, listing
@@ -98,7 +100,7 @@ def _in_containers(data: Path, metric: str) -> DataLayout | None:
     asked, said = find_asked(data, Images({}))
     labels = container_labels(data, asked)
     if labels is None:
-        return None
+        return _labelled_beside(data, metric)
     if asked and labels.ids is None:
         what = f"the {len(asked.ids):,} ids in {asked.file.name} ({listing(asked.ids, 3)}) are none of the images"
         raise Unexplained(f"{what} in {listing(labels.test, 3) or data}", [content_of(data)], "labels_from_containers")
@@ -109,19 +111,29 @@ def _in_containers(data: Path, metric: str) -> DataLayout | None:
     return replace(layout, side=_short_side(data, labels.some), notes=notes_of(data, {}, layout, 1.0))
 
 
+def _labelled_beside(data: Path, metric: str) -> DataLayout | None:
+    """Detect a layout whose images are members of files, while a CSV or JSON file has their labels."""
+    names = [name for found in find_containers(data) for some in found.files.values() for name in some]
+    keys = {name: members(data / name) for name in names}
+    if not keys:
+        return None
+    layout = _of_images(data, Images(keys), metric)
+    return layout if isinstance(layout.labels, Table) else None
+
+
 def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLayout:
     name = asked.file.relative_to(folder.data).as_posix() if asked else ""
     if asked:
         tests = find_tests(asked, name, folder.sources, folder.images)
     else:
         tests = tests_listed(folder.sources, folder.images)
-    members = member_tests(folder.data, asked) if asked and tests is None else None
-    if asked and tests is None and members is None:
+    inside = member_tests(folder.data, asked) if asked and tests is None else None
+    if asked and tests is None and inside is None:
         raise no_tests(folder.data, asked, folder.images)
     labels, notes = _labels(folder, tests, asked)
     test = test_images(tests, folder.images, labels)
-    if members:
-        test = TestImages(members[0][0], more=members[0][1:], ids=members[1])
+    if inside:
+        test = TestImages(inside[0][0], more=inside[0][1:], ids=inside[1])
     form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
     broken = cut_off_images(folder.data, _labelled(folder.images, tests, test))
     layout = DataLayout(labels, test, form, 0, (*said, *notes), cut_off=broken)

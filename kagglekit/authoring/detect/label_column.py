@@ -133,6 +133,8 @@ def _likeliest(
         return Refusal("regression", what, False) if numbers else None
     ranked = sorted(left, key=lambda column: (-fits[column], *_by_name(column, rows)))
     best = ranked[0]
+    if asked and asked.names_words_of(_distinct(rows[best])):
+        return Refusal("multi-label", f"has sets of labels in {best!r}: {listing(_distinct(rows[best]), 3)}", True)
     rivals = [column for column in ranked[1:] if fits[column] == fits[best]]
     return Target((best,), tuple(rivals), sure=fits[best] == 1)
 

@@ -13,6 +13,7 @@ import pytest
 from container_files import drawn, jpeg, write_tfrecord
 from odd_layouts import begun
 
+from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.tiny_data import tiny_data
@@ -65,6 +66,14 @@ def bands(data: Path) -> None:
     sample.to_csv(data / "sample_submission.csv", index=False)
 
 
+def labels_beside(data: Path) -> None:
+    """All images in two HDF5 files, labels in a CSV."""
+    hdf5_tests(data)
+    for image in (data / "train-image").iterdir():
+        image.unlink()
+    (data / "train-image").rmdir()
+
+
 def hdf5_tests(data: Path) -> None:
     """Train images as files, labels in a CSV, test images as members of an HDF5 file."""
     (data / "train-image").mkdir()
@@ -81,7 +90,7 @@ def hdf5_tests(data: Path) -> None:
     sample.to_csv(data / "sample_submission.csv", index=False)
 
 
-@pytest.mark.parametrize("write", [pixels, records, bands, hdf5_tests], ids=lambda write: write.__name__)
+@pytest.mark.parametrize("write", [pixels, records, bands, hdf5_tests, labels_beside], ids=lambda write: write.__name__)
 def test_the_plugin_reads_every_image_of_the_containers(tmp_path: Path, write: Callable[[Path], None]) -> None:
     (tmp_path / "data").mkdir()
     layout, hooks, _ = begun(tmp_path, write)
@@ -126,6 +135,18 @@ def test_files_of_one_pattern_are_one_line_of_the_plugin(tmp_path: Path) -> None
     _, _, text = begun(tmp_path, records)
     assert 'sorted((data / "tfrecords-24x24/train").glob("*.tfrec"))' in text
     assert "another reading, not used: tfrecords-32x32/train/00-32x32-6.tfrec labels images, too" in text
+
+
+def test_a_column_of_splits_is_no_label(tmp_path: Path) -> None:
+    lines = ["emotion,pixels,Usage"]
+    lines += [
+        f"{i % 7},{' '.join(map(str, drawn(i)[..., 0].ravel()))},{'Training' if i % 3 else 'PublicTest'}"
+        for i in range(28)
+    ]
+    (tmp_path / "fer2013.csv").write_text("\n".join(lines))
+    layout = detect_layout(tmp_path)
+    assert isinstance(layout.labels, Containers)
+    assert (layout.labels.label_column, layout.labels.classes) == ("emotion", tuple("0123456"))
 
 
 def test_containers_that_the_sample_contradicts_are_no_success(tmp_path: Path) -> None:
