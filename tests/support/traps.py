@@ -323,6 +323,16 @@ def a_valid_folder(data: Path) -> Truth:
     return truth
 
 
+def names_of_classes(data: Path) -> Truth:
+    """A table of the classes' names, whose numbers are also names of images, beside a table of labels."""
+    pictures(data, [f"train/{i}.jpg" for i in range(N)])
+    hidden(data)
+    table(data, "train.csv", ("id", "class"), [(str(i), leaf(i)) for i in range(N)])
+    table(data, "a_classes.csv", ("number", "what"), [(str(k), LEAVES[k % 2]) for k in range(4)])
+    sample(data, TESTS, ("id", "label"), "Fagus")
+    return {f"train/{i}.jpg": leaf(i) for i in range(N)}
+
+
 def boxes(data: Path) -> Truth:
     """Class folders, and JSON files of boxes that name no class."""
     truth = {f"train/{leaf(i)}/{i}.jpg": leaf(i) for i in range(N)}
@@ -339,6 +349,6 @@ TRAPS: list[Callable[[Path], Truth]] = [
     all_in_a_folder, a_benchmark, a_zipped_sample, labels_spelt_thrice, features, same_numbers, rows_for_all,
     repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes,
     a_row_without_an_image, eyes, two_levels, facts_and_truth, two_numbers,
-    a_valid_folder,
+    a_valid_folder, names_of_classes,
 ]  # fmt: skip
 GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id", eyes: "group"}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SOME_SHARE = 0.02  # of the images may have rows with different labels: they are left out
 SPLIT_WORDS = ("train", "val", "dev", "test")
+LEAST_OF_MOST = 0.5  # of the images of the largest table: names of classes may look like names of a few images
 COCO = ("category_id", "category.name")
 
 
@@ -75,6 +76,8 @@ def find_tables(sources: Sequence[Source], images: Images, tests: set[str], aske
     refused = [Refused(e.source.name, why, len(e.named.paths)) for e, why in read if isinstance(why, Refusal)]
     refused.sort(key=lambda each: (-each.n, each.file))
     tables = [(each, table) for each, table in read if isinstance(table, Table)]
+    most = max((sum(table.counts.values()) for _, table in tables), default=0)
+    tables = [pair for pair in tables if sum(pair[1].counts.values()) >= LEAST_OF_MOST * most]
     tables.sort(key=lambda pair: _unlikely(pair[1], asked))
     if not tables:
         return Tables(None, (), tuple(refused))
