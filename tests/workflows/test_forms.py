@@ -42,6 +42,49 @@ def test_hard_labels_under_log_loss_are_a_warning(tmp_path: Path, monkeypatch: p
     assert "warning: the CSV will hold hard labels, but log loss" in done.output
 
 
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("quadratic_kappa", "quadratic_kappa needs classes that are numbers, but these are not: ant, bee"),
+        ("probabilistic_f1", "probabilistic_f1 needs the positive class, which is not known: the classes are ant, bee"),
+        ("top_5_error", "the valid images: top_5_error of 2 classes is always 0"),
+    ],
+)
+def test_classes_that_a_metric_cannot_be_computed_for_are_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "d")
+    done = ask("run", write_plugin(tmp_path, "csv", f"metric='{metric}'"), "--data", "d", *TINY, "--no-submission")
+    assert done.exit_code == 1
+    assert f"error: {message}\nhint: " in done.output
+    assert not list(tmp_path.rglob("log.csv"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "first"), [("quadratic_kappa", ["0"]), ("map_at_2", ["0"]), ("probabilistic_f1", [])]
+)
+def test_grades_ranks_and_probabilities_are_scored_each_epoch_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, first: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "d", ("0", "1"))
+    done = ask(
+        "run",
+        write_plugin(tmp_path, "csv", f"metric='{metric}', positive={None if first else '1'!r}"),
+        "--data",
+        "d",
+        *TINY,
+    )
+    assert done.exit_code == 0, done.output
+    log = pd.read_csv(next(tmp_path.rglob("log.csv")))
+    assert log[f"valid_{metric}"].iloc[-1] == 1  # two classes that any network tells apart
+    rows = pd.read_csv(next(tmp_path.rglob("submission.csv")), dtype=str)
+    cells = [cell.split() for cell in rows["label"]]
+    assert {len(cell) for cell in cells} == {2 if metric == "map_at_2" else 1}
+    assert [cell[0] for cell in cells] == ["0", "1", "0", "1"] or not first
+
+
 def test_classes_called_like_columns_of_ours_are_trained_and_predicted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
