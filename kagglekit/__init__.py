@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kagglekit.types.ensemble import Ensemble as Ensemble
     from kagglekit.types.ensemble import Member as Member
     from kagglekit.types.image_table import group_numbers as group_numbers
+    from kagglekit.types.metric import BUILT_IN_METRICS as BUILT_IN_METRICS
     from kagglekit.types.metric import Metric as Metric
     from kagglekit.types.metric import Score as Score
     from kagglekit.types.pixel_range import PixelRange as PixelRange
@@ -115,6 +116,7 @@ _HOMES = {
     "Ensemble": "types.ensemble",
     "Member": "types.ensemble",
     "group_numbers": "types.image_table",
+    "BUILT_IN_METRICS": "types.metric",
     "Metric": "types.metric",
     "Score": "types.metric",
     "aligned": "types.predictions",

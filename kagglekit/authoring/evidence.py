@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kagglekit.data.sample import Sample
 
 LEAST_SHARE = 0.99  # of the labels that a column must agree with
+NO_COLUMN = "no column of it holds their labels"
 LEAST_NAMED = 0.5  # of the labelled images that a file must name to be compared
 
 
@@ -44,8 +45,9 @@ def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: b
     labels = dict(zip(paths[table["split"] != "test"], table.loc[table["split"] != "test", "label"], strict=True))
     asked = Asked(sample.file, sample.rows) if sample else None
     images = Images(_joined(files, paths))
-    for source in read_sources(data)[0]:
-        yield from _of_source(source, images, labels, asked, own_form)
+    facts = [fact for each in read_sources(data)[0] for fact in _of_source(each, images, labels, asked, own_form)]
+    explained = any(fact.status == "ok" for fact in facts)  # then other tables hold further facts
+    yield from (fact for fact in facts if not (explained and fact.status == "note" and NO_COLUMN in fact.what))
     if images.paths:
         yield _of_images(images, set(paths))
     yield from of_containers(table)
@@ -101,7 +103,7 @@ def _of_source(
         where = listing(agreeing, 3) if agreeing else f"the columns of 0 and 1 ({listing(_columns(wanted), 3)})"
         yield Evidence("ok", f"{explained}; their labels are in {where}")
     else:
-        yield Evidence("note", f"{explained}, but no column of it holds their labels", "compare labels and columns")
+        yield Evidence("note", f"{explained}, but {NO_COLUMN}", "compare labels and columns")
 
 
 def _columns(wanted: object) -> tuple[str, ...]:

@@ -117,7 +117,8 @@ def _spelling(sample: Sample, labels: Labels) -> Iterator[tuple[str, str]]:
 def _valid_lines(labels: Labels) -> Iterator[tuple[str, list[str]]]:
     """Yield the variable and the lines of the valid images, if another file lists them."""
     if isinstance(labels, Table) and labels.valid:
-        call = _call(reader(labels), [*_table_arguments(labels, labels.valid), 'split="valid"'])
+        missing = ["ignore_missing=True"] if labels.valid.is_partial else []
+        call = _call(reader(labels), [*_table_arguments(labels, labels.valid), 'split="valid"', *missing])
         yield "valid", [f"valid = {call}"]
 
 

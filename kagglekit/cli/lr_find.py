@@ -38,13 +38,11 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     display = for_people(False)
     options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
     request = Request(settings=shorthand_settings(options), **options)
-    from kagglekit.workflows.lr_find import draw, find_rates, stage_number
+    from kagglekit.workflows.lr_find import draw, find_rates, rate_table, stage_number
 
     stage_number(choose(request).recipe, stage)  # report usage errors before anything slow
     found = find_rates(request, stage, display)
-    groups = [*(f"group at 1/{1 / ratio:.3g}" for ratio in found.sweep.ratios[:-1]), "head"]
-    rows = [(name, *(f"{rate * ratio:.2g}" for ratio in found.sweep.ratios)) for name, rate in found.rates.items()]
-    display.table(("rate", *groups), rows)
+    display.table(*rate_table(found))
     for file in draw(found, pictures or Path("pictures") / found.name):
         display.report(f"plot: {file}")
     valley = f"{found.rates['valley']:.2g}"

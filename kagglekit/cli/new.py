@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 def new(name: str, from_data: Path | None, slug: str, download: bool, package: bool, force: bool) -> None:
     """Create a plugin for the competition NAME: ./NAME.py, ready to run.
 
-    With --from-data it detects class folders, a CSV file of images and labels, labels in file names, and
-    sample_submission.csv; comments in the plugin say what was detected and what to check. With --slug it takes title
-    and metric from Kaggle. Without data, it guesses the labels from the names of Kaggle's files.
+    With --from-data it detects class folders, CSV and JSON files of labels, labels in file names, groups, and the
+    sample submission; comments in the plugin say what was detected and what to check. If nothing explains the data, it
+    fails, and writes a plugin to complete. With --slug it takes title and metric from Kaggle. Without data, it guesses
+    the labels from the names of Kaggle's files.
     """
     from kagglekit.authoring.new_plugin import NewPlugin, create_plugin
     from kagglekit.system.console import for_people

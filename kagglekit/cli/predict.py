@@ -79,10 +79,9 @@ def predict(
         return
     table = _predicted(found, image_files(with_members(paths)), plugin, device, tta, display)
     if csv:
-        from kagglekit.data.submission import write_submission
-        from kagglekit.types.predictions import free_name
+        from kagglekit.data.submission import write_probabilities
 
-        write_submission(table.rename_axis(free_name("path", table.columns)).reset_index(), csv)
+        write_probabilities(table, csv)
         display.report(f"probabilities: {csv}")
     if as_json:
         click.echo(json.dumps(_as_records(table)))

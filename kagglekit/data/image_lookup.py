@@ -17,6 +17,7 @@ class ImageLookup:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
+        self._loose: dict[str, list[str]] = {}
         for path in paths:
             self._by_stem[stem_of(path.rpartition("/")[2])].append(path)
 
@@ -41,18 +42,32 @@ class ImageLookup:
         """Return the images that each name may mean.
 
         If no name is found with the folders before it, folders are left out: ``test/1.jpg`` is then any ``1.jpg``.
+        If still none is, case and leading zeros are: ``img_1`` is then ``IMG_1.jpg``, and ``1`` is ``0001.jpg``.
         An image that another name means for certain is no candidate for a name that fits several.
         """
         found = [self.find(name) for name in names]
         if not any(found) and any("/" in name for name in names):
             found = [self.find(name.rpartition("/")[2]) for name in names]
+        if not any(found):
+            found = [self._find_loosely(name.rpartition("/")[2]) for name in names]
         certain = {paths[0] for paths in found if len(paths) == 1}
         return [
             [path for path in paths if path not in certain] or paths if len(paths) > 1 else paths for paths in found
         ]
+
+    def _find_loosely(self, name: str) -> list[str]:
+        if not self._loose:
+            for stem, paths in self._by_stem.items():
+                self._loose.setdefault(_loosely(stem), []).extend(paths)
+        return list(self._loose.get(_loosely(stem_of(name)), ()))
 
     @staticmethod
     def _in_folder(paths: Sequence[str], stem: str) -> list[str]:
         if "/" not in stem:
             return list(paths)
         return [path for path in paths if stem_of(path) == stem or stem_of(path).endswith(f"/{stem}")]
+
+
+def _loosely(stem: str) -> str:
+    """Return a name without case, and a number without leading zeros."""
+    return str(int(stem)) if stem.isascii() and stem.isdigit() else stem.casefold()

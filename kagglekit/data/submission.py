@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit.data.csv_file import read_csv
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
-from kagglekit.types.predictions import check_probabilities, difference, make_predictions
+from kagglekit.types.predictions import check_probabilities, difference, free_name, make_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +166,15 @@ def write_submission(rows: pd.DataFrame, path: Path) -> None:
         file.write(",".join(_quoted(str(name)) for name in rows.columns) + "\n")
         for block in _lines(rows):
             file.write(block)
+
+
+def write_probabilities(table: pd.DataFrame, path: Path) -> None:
+    """Write the probabilities (N, C) of image files, as `write_submission` does, with their paths in the first column.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    write_submission(table.rename_axis(free_name("path", table.columns)).reset_index(), path)
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[str]:

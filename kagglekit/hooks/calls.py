@@ -14,7 +14,7 @@ from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.presets import features_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -168,9 +168,14 @@ class Hooks(GuardedPlugins):
             self._raise_unknown("kagglekit_loss", "loss", recipe.loss)
         return result
 
-    def metric(self, competition: Competition) -> Metric:
-        """Return the metric named `competition.metric`; one of another name is a `PluginError`."""
-        result: Metric | None = self._relay.kagglekit_metric(competition=competition)
+    def metric(self, competition: Competition, classes: Sequence[str] = ()) -> Metric:
+        """Return the metric named `competition.metric`; one of another name is a `PluginError`.
+
+        Args:
+            competition: The competition's facts.
+            classes: Names of the columns of probabilities; none if they are not known yet.
+        """
+        result: Metric | None = self._relay.kagglekit_metric(competition=competition, classes=tuple(classes))
         if result is None:
             self._raise_unknown("kagglekit_metric", "metric", competition.metric)
         if result.name != competition.metric:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -118,8 +118,11 @@ def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
 
 
 @hookspec(firstresult=True)
-def kagglekit_metric(competition: Competition) -> Metric | None:
-    """Return the metric named `competition.metric`, or None for other names: log loss is requested, too."""
+def kagglekit_metric(competition: Competition, classes: Sequence[str]) -> Metric | None:
+    """Return the metric named `competition.metric`, or None for other names: log loss is requested, too.
+
+    `classes` are the names of the columns of probabilities, in their order; empty before the labels are read.
+    """
 
 
 @hookspec(firstresult=True)

@@ -126,7 +126,7 @@ def metrics_of(plan: Plan) -> list[Metric]:
     names = dict.fromkeys(["log_loss", "accuracy", plan.competition.metric])
     if plan.competition.metric == "accuracy":
         names["balanced_accuracy"] = None
-    return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name})) for name in names]
+    return [plan.hooks.metric(plan.competition.model_copy(update={"metric": name}), plan.classes) for name in names]
 
 
 def score_row(results: Results, table: Scored) -> dict[str, Any]:
@@ -166,9 +166,10 @@ def check_scorable(plan: Plan, labels: Sequence[str], whose: str) -> None:
     Raises:
         UserError: A metric needs others, for example roc_auc images of two classes.
     """
+    metrics = metrics_of(plan)  # refuses classes that a metric cannot be computed for, even if there are no labels
     numbers = np.searchsorted(plan.classes, labels)
     even = np.full((len(labels), len(plan.classes)), 1 / len(plan.classes), dtype=np.float32)
-    for metric in metrics_of(plan) if len(labels) else ():
+    for metric in metrics if len(labels) else ():
         try:
             metric.score(numbers, even)
         except UserError as error:

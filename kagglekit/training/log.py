@@ -26,7 +26,7 @@ def valid_scores(context: RunContext, probabilities: NDArray[np.float32]) -> dic
     metrics = {"valid_loss": context.log_loss}
     if context.metric.name != context.log_loss.name:
         metrics[f"valid_{context.metric.name}"] = context.metric
-    return {key: m.score(truth, probabilities).value if len(truth) else math.nan for key, m in metrics.items()}
+    return {key: m.value(truth, probabilities) if len(truth) else math.nan for key, m in metrics.items()}
 
 
 def log_epoch(

@@ -1,22 +1,62 @@
-"""Define a metric: a score of a table of predictions, with its standard error."""
+"""Define a metric: a score of a table of predictions, with its standard error; and the facts of the built-in ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TITLES = {
-    "log_loss": "log loss",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "mean per class accuracy",
-    "roc_auc": "ROC AUC",
-    "macro_f1": "macro F1",
+Needs = Literal["probabilities", "a class", "ranked classes"]
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What is known about a built-in metric without computing it.
+
+    Attributes:
+        title: For people.
+        needs: What the CSV holds for each image.
+        greater_is_better: Whether a larger value wins.
+        lowest: No value is lower.
+        highest: No value is higher.
+        ranks: The number of ranked classes that count; 1 for other metrics.
+    """
+
+    title: str
+    needs: Needs = "a class"
+    greater_is_better: bool = True
+    lowest: float = 0
+    highest: float = 1
+    ranks: int = 1
+
+
+BUILT_IN_METRICS = {
+    "log_loss": MetricFacts("log loss", "probabilities", greater_is_better=False, highest=inf),
+    "brier": MetricFacts("Brier score", "probabilities", greater_is_better=False, highest=2),
+    "accuracy": MetricFacts("accuracy"),
+    "balanced_accuracy": MetricFacts("mean per class accuracy"),
+    "roc_auc": MetricFacts("ROC AUC", "probabilities"),
+    "partial_auc_80": MetricFacts("partial AUC above a TPR of 0.8", "probabilities", highest=0.2),
+    "probabilistic_f1": MetricFacts("probabilistic F1", "probabilities"),
+    "macro_f1": MetricFacts("macro F1"),
+    "macro_f2": MetricFacts("macro F2"),
+    "micro_f1": MetricFacts("micro F1"),
+    "weighted_f1": MetricFacts("weighted F1"),
+    "quadratic_kappa": MetricFacts("quadratic weighted kappa", lowest=-1),
+    **{f"map_at_{k}": MetricFacts(f"MAP@{k}", "ranked classes", ranks=k) for k in (2, 3, 4, 5, 10)},
+    **{
+        f"top_{k}_error": MetricFacts(f"top-{k} error", "ranked classes", greater_is_better=False, ranks=k)
+        for k in (1, 3, 5, 10)
+    },
 }
+"""The built-in metrics by name."""
+
+TITLES = {name: facts.title for name, facts in BUILT_IN_METRICS.items()}
 
 
 @dataclass(frozen=True)
@@ -38,13 +78,28 @@ class Metric:
         name: As in `Competition.metric` and the log's columns.
         score: ``(truth (N,) int64 class numbers, probabilities (N, C) float) -> Score``.
         greater_is_better: Whether a larger value wins.
+        only_value: Computes the value of `score` alone, if that is much faster: each epoch needs no standard error.
     """
 
     name: str
     score: Callable[[NDArray[np.int64], NDArray[np.float32]], Score]
     greater_is_better: bool
+    only_value: Callable[[NDArray[np.int64], NDArray[np.float32]], float] | None = None
+
+    def value(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
+        """Return the score of probabilities (N, C) for class numbers (N,) without its standard error."""
+        if self.only_value is not None:
+            return self.only_value(truth, probabilities)
+        return self.score(truth, probabilities).value
+
+
+def needs(name: str) -> Needs | None:
+    """Return what a CSV holds for a built-in metric; None for a plugin's own."""
+    facts = BUILT_IN_METRICS.get(name)
+    return facts.needs if facts else None
 
 
 def greater_is_better(name: str) -> bool | None:
     """Return whether a larger value of a built-in metric wins; None for a plugin's metric."""
-    return {"log_loss": False, "accuracy": True, "balanced_accuracy": True, "roc_auc": True, "macro_f1": True}.get(name)
+    facts = BUILT_IN_METRICS.get(name)
+    return facts.greater_is_better if facts else None

@@ -161,8 +161,8 @@ class Recipe(BaseModel):
         loss: Name of a loss.
         valid: Share of the labelled images to hold out, unless the competition has its own valid split.
         folds: Number of folds of cross-validation; 0 for one model and `valid`.
-        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, and in the cross-validation of
-            a head's strength. The five parts by which a fitted ensemble gets its valid score ignore them.
+        group_duplicates: Keep near-duplicates together: in train or valid, in one fold, in the cross-validation of a
+            head's strength, and in the five parts by which a fitted ensemble gets its valid score.
         seed: Seed of the split, the order, the augmentation and all new weights.
         split_seed: Seed of the split alone, so that runs of several seeds hold out the same images; None for `seed`.
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.

@@ -93,6 +93,13 @@ def stage_number(recipe: Recipe, requested: int | None) -> int:
     return requested
 
 
+def rate_table(found: FoundRates) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the suggested rates of each layer group, as the heads and rows of a table."""
+    ratios = found.sweep.ratios
+    heads = ("rate", *(f"group at 1/{1 / ratio:.3g}" for ratio in ratios[:-1]), "head")
+    return heads, [(name, *(f"{rate * ratio:.2g}" for ratio in ratios)) for name, rate in found.rates.items()]
+
+
 def draw(found: FoundRates, folder: Path) -> tuple[Path, Path]:
     """Write the two plots into a folder; return their paths."""
     stem = f"lr-find-{found.number}-{found.stage}"

@@ -60,7 +60,7 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
     bootstrap", chapter 11, with groups in place of observations), which computes the metric some fifty times a
-    run. The bootstrap would take hundreds of times, and metrics bootstrap an error of their own each time.
+    run. The bootstrap would take hundreds of times.
 
     Args:
         metric: The metric.
@@ -70,7 +70,7 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
     parts = np.random.default_rng(0).permutation(len(truth)) % PARTS
     without = [[_value(metric, truth, table, parts != part) for part in np.unique(parts)] for table in tables]
     pairs = _differences(np.array(without))
-    values = np.array([metric.score(truth, table).value for table in tables])
+    values = np.array([metric.value(truth, table) for table in tables])
     return _spread(metric.name, values, [_jackknife(one[~np.isnan(one)]) for one in pairs])
 
 
@@ -82,7 +82,7 @@ def _jackknife(without: NDArray[np.float64]) -> float:
 def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
     """Score some of the images; nan if that is impossible (a class is missing)."""
     try:
-        return metric.score(truth[rows], table[rows]).value
+        return metric.value(truth[rows], table[rows])
     except UserError:
         return float("nan")
 
@@ -108,7 +108,8 @@ def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
         spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
     ]
     if plan.competition.metric not in [each.name for each in found]:
-        found.append(spread_of_metric(plan.hooks.metric(plan.competition), truth, values.astype(np.float32)))
+        metric = plan.hooks.metric(plan.competition, list(tables[0].columns))
+        found.append(spread_of_metric(metric, truth, values.astype(np.float32)))
     return found
 
 

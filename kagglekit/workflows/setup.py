@@ -136,7 +136,7 @@ def prepare(
         images=images,
         compute=compute,
         log_loss=hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"})),
-        metric=hooks.metric(plan.competition),
+        metric=hooks.metric(plan.competition, plan.classes),
         estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
         saver=Saver(run.checkpoints, 60 * plan.request.save_every),
     )

@@ -292,6 +292,47 @@ def two_levels(data: Path) -> Truth:
     return truth
 
 
+def facts_and_truth(data: Path) -> Truth:
+    """A table of facts before the table of labels, which the sample names."""
+    pictures(data, [f"train/{i}.jpg" for i in range(N)])
+    hidden(data)
+    table(data, "train_facts.csv", ("image", "sex"), [(str(i), "fm"[i % 2]) for i in range(N)])
+    rows = [(str(i), *(str(float(i % 3 == k)) for k in range(3))) for i in range(N)]
+    table(data, "train_truth.csv", ("image", "MEL", "NV", "BCC"), rows)
+    sample(data, TESTS, ("image", "MEL", "NV", "BCC"), "0.3", "0.3", "0.4")
+    return {f"train/{i}.jpg": ("MEL", "NV", "BCC")[i % 3] for i in range(N)}
+
+
+def two_numbers(data: Path) -> Truth:
+    """A number of the row, which also names images, before the images' numbers; another case and leading zeros."""
+    pictures(data, [f"train/{i:04}.jpg" for i in range(1, N + 1)] + [f"test/{i:04}.jpg" for i in range(101, 105)])
+    rows = [(str(i), str(i), "ab"[i % 2], str(i % 3)) for i in range(1, N + 1)]
+    table(data, "train.csv", ("row", "image_id", "country", "species_id"), rows)
+    table(data, "test.csv", ("row", "image_id", "country"), [(str(i), str(100 + i), "ab"[i % 2]) for i in range(1, 5)])
+    sample(data, [str(i) for i in range(101, 105)], ("image_id", "prediction"), "0")
+    return {f"train/{i:04}.jpg": str(i % 3) for i in range(1, N + 1)}
+
+
+def a_valid_folder(data: Path) -> Truth:
+    """One table for the images in train and in valid."""
+    truth = {f"{'train' if i < 9 else 'valid'}/IMG_{i}.jpg": leaf(i) for i in range(N)}
+    pictures(data, list(truth))
+    hidden(data)
+    table(data, "labels.csv", ("id", "label"), [(f"img_{i}", leaf(i)) for i in range(N)])
+    sample(data, TESTS, ("id", "label"), "Fagus")
+    return truth
+
+
+def names_of_classes(data: Path) -> Truth:
+    """A table of the classes' names, whose numbers are also names of images, beside a table of labels."""
+    pictures(data, [f"train/{i}.jpg" for i in range(N)])
+    hidden(data)
+    table(data, "train.csv", ("id", "class"), [(str(i), leaf(i)) for i in range(N)])
+    table(data, "a_classes.csv", ("number", "what"), [(str(k), LEAVES[k % 2]) for k in range(4)])
+    sample(data, TESTS, ("id", "label"), "Fagus")
+    return {f"train/{i}.jpg": leaf(i) for i in range(N)}
+
+
 def boxes(data: Path) -> Truth:
     """Class folders, and JSON files of boxes that name no class."""
     truth = {f"train/{leaf(i)}/{i}.jpg": leaf(i) for i in range(N)}
@@ -307,6 +348,7 @@ TRAPS: list[Callable[[Path], Truth]] = [
     one_hot, flags_beside_the_label, coco, numbers_for_ids, mapping, drivers, chains, individuals, two_stages, unscored,
     all_in_a_folder, a_benchmark, a_zipped_sample, labels_spelt_thrice, features, same_numbers, rows_for_all,
     repeated_rows, a_split_column, a_split_column_without_tests, train_and_valid_tables, boxes,
-    a_row_without_an_image, eyes, two_levels,
+    a_row_without_an_image, eyes, two_levels, facts_and_truth, two_numbers,
+    a_valid_folder, names_of_classes,
 ]  # fmt: skip
 GROUPS = {coco: "location", drivers: "subject", labels_spelt_thrice: "patient_id", eyes: "group"}

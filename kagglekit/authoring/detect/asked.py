@@ -49,7 +49,7 @@ class Asked:
     def is_of_fractions(self) -> bool:
         """Return whether the only column holds numbers, some of them not whole."""
         numbers = [float(value) for value in self.values if _NUMBER.fullmatch(value.strip())]
-        return bool(numbers) and len(numbers) == len(self.values) and any(n != int(n) for n in numbers)
+        return bool(numbers) and len(numbers) == len(self.values) and not all(n.is_integer() for n in numbers)
 
     def is_beyond_one(self) -> bool:
         """Return whether the only column holds numbers that are no probabilities."""

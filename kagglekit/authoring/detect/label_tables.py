@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.class_folders import TEST, VALID, names_part
+from kagglekit.authoring.detect.given_valid import given_valid
 from kagglekit.authoring.detect.groups import find_group, paired_ids
 from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 SOME_SHARE = 0.02  # of the images may have rows with different labels: they are left out
 SPLIT_WORDS = ("train", "val", "dev", "test")
+LEAST_OF_MOST = 0.5  # of the images of the largest table: names of classes may look like names of a few images
 COCO = ("category_id", "category.name")
 
 
@@ -65,7 +67,7 @@ def find_tables(sources: Sequence[Source], images: Images, tests: set[str], aske
         tests: Paths of the test images, by the sample submission; empty if they are not known.
         asked: The sample submission.
     """
-    listed = [found for source in sources if (found := _listed(source, images, asked))]
+    listed = [found for source in sources if (found := _listed(source, images, tests, asked))]
     of_tests = [each for each in listed if _is_of_tests(each, tests)]
     labelled = [each for each in listed if each not in of_tests]
     valid = [each for each in labelled if names_part(each.source.name, VALID)]
@@ -74,13 +76,21 @@ def find_tables(sources: Sequence[Source], images: Images, tests: set[str], aske
     refused = [Refused(e.source.name, why, len(e.named.paths)) for e, why in read if isinstance(why, Refusal)]
     refused.sort(key=lambda each: (-each.n, each.file))
     tables = [(each, table) for each, table in read if isinstance(table, Table)]
-    tables.sort(key=lambda pair: (-sum(pair[1].counts.values()), pair[1].csv))
+    most = max((sum(table.counts.values()) for _, table in tables), default=0)
+    tables = [pair for pair in tables if sum(pair[1].counts.values()) >= LEAST_OF_MOST * most]
+    tables.sort(key=lambda pair: _unlikely(pair[1], asked))
     if not tables:
         return Tables(None, (), tuple(refused))
     train, best = tables[0]
     completed = (_with_valid(best, train, each) for each in valid)
     best = next((table for table in completed if table), best)
     return Tables(best, tuple(table for _, table in tables[1:]), tuple(refused))
+
+
+def _unlikely(table: Table, asked: Asked | None) -> tuple[int, bool, int, str]:
+    """Rank tables: those that the sample agrees with first, then those with most images."""
+    agreement = asked.agrees_with(table.classes) if asked else 0
+    return (-agreement, not table.named_by_sample, -sum(table.counts.values()), table.csv)
 
 
 def _with_valid(table: Table, train: _Listed, valid: _Listed) -> Table | None:
@@ -96,24 +106,26 @@ def _with_valid(table: Table, train: _Listed, valid: _Listed) -> Table | None:
     return replace(table, valid=ValidFile(valid.source.name, valid.named.folders, valid.named.suffix))
 
 
-def _listed(source: Source, images: Images, asked: Asked | None) -> _Listed | None:
-    """Return the column that names most images; None if no column names images."""
+def _listed(source: Source, images: Images, tests: set[str], asked: Asked | None) -> _Listed | None:
+    """Return the column that names most images, of several the one like the sample's ids; None if no column does."""
     with_suffix = bool(asked and asked.ids and stem_of(asked.ids[0]) != asked.ids[0])
+    ids = plain(str(asked.rows.columns[0])) if asked else ""
     found = [(str(name), name_images(source.rows[name], images, for_train)) for name in source.rows.columns]
     fitting = [(name, named) for name, named in found if named is not None]
 
-    def rank(each: tuple[str, Named]) -> tuple[int, float, bool]:
-        return (len(set(each[1].paths.values())), each[1].share, (each[1].suffix == "") == with_suffix)
+    def rank(each: tuple[str, Named]) -> tuple[int, float, bool, bool, bool]:
+        name, named = each
+        paths = set(named.paths.values())
+        like = (plain(name) == ids, not paths.isdisjoint(tests), (named.suffix == "") == with_suffix)
+        return (len(paths), named.share, *like)
 
     return _Listed(source, *max(fitting, key=rank)) if fitting else None
 
 
 def _is_of_tests(listed: _Listed, tests: set[str]) -> bool:
-    """Return whether a table lists test images: by the sample submission if there is one, else by its name."""
+    """Return whether a table lists test images: by its name, or by the sample submission if there is one."""
     paths = set(listed.named.paths.values())
-    if tests:
-        return 2 * len(paths & tests) > len(paths)
-    return names_part(listed.source.name, TEST)
+    return names_part(listed.source.name, TEST) or 2 * len(paths & tests) > len(paths)
 
 
 def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
@@ -140,9 +152,12 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
     rest = [name for name in columns if name not in target.columns]
     test = next((each for each in around.test_rows if set(rest) & set(map(str, each.columns))), None)
     group = find_group(rows[kept], labels[kept], rest, test)
+    folders, valid = (
+        given_valid(source.name, named, paths[kept], labels[kept]) if not split_column else (named.folders, None)
+    )
     return Table(
         csv=source.name,
-        images=named.folders[0],
+        images=folders[0],
         suffix=named.suffix,
         id_column=column,
         label_column="" if is_hot else target.columns[0],
@@ -151,14 +166,15 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
         unlabelled=tuple(path.removeprefix(f"{named.folders[0]}/") for path in unlabelled),
         notes=tuple(_notes(listed, rows, labels, target, several)),
         is_json=source.kind == "json",
-        more_images=named.folders[1:],
+        more_images=folders[1:],
+        valid=valid,
         one_hot=target.columns if is_hot else (),
         group=group or paired_ids(_stems(rows[column][kept]), labels[kept], column),
         conflicts=bool(several),
         holds_tests=len(others) > len(unlabelled),
         blanks=not is_hot and bool((source.rows[target.columns[0]].str.strip() == "").any()),
         split_column=split_column,
-        missing=named.share < 1 and named.share >= 1 - SOME_SHARE,
+        missing=valid is not None or (named.share < 1 and named.share >= 1 - SOME_SHARE),
         named_by_sample=around.asked is not None and plain(target.columns[0]) in map(plain, around.asked.columns),
         lists_tests=bool(split_column) and bool(source.rows[split_column].str.lower().str.startswith("test").any()),
     )

@@ -11,11 +11,19 @@ from kagglekit.authoring.detect.label_column import Refusal
 
 @dataclass(frozen=True)
 class ValidFile:
-    """Another file of the same columns, whose images are valid ones."""
+    """A file of the same columns, whose images are valid ones.
+
+    Attributes:
+        file: Its path, relative to the data folder.
+        folders: The folders of its images.
+        suffix: The part of the file names that the ids leave out.
+        is_partial: It is the table itself, which names images in other folders, too.
+    """
 
     file: str
     folders: tuple[str, ...]
     suffix: str
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)

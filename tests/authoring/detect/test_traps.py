@@ -46,6 +46,7 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
         traps.a_split_column_without_tests,
         traps.train_and_valid_tables,
         traps.numbers_for_ids,
+        traps.a_valid_folder,
     ],
     ids=lambda write: write.__name__,
 )
