@@ -271,3 +271,17 @@ def test_another_file_is_no_container(tmp_path: Path) -> None:
         read(tmp_path / "a.txt/0")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "nothing/0")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"), [("a.h5", "hdf5", "h5py"), ("a.parquet", "parquet_rows", "parquet")]
+)
+def test_the_extra_is_named_where_a_package_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, package: str
+) -> None:
+    file = written(tmp_path / name)
+    monkeypatch.setattr(f"kagglekit.containers.{module}.{package}", None)
+    for work in (lambda: read(file / "x/0"), lambda: members(file)):
+        with pytest.raises(UserError, match=f"is needed to read .*{name}") as raised:
+            work()
+        assert raised.value.hint == 'pip install "kagglekit[arrays]"'

@@ -177,3 +177,14 @@ def test_the_extra_is_named_where_pydicom_is_missing(tmp_path: Path, monkeypatch
     with pytest.raises(UsageError) as raised:
         read(path)
     assert raised.value.hint == 'pip install "kagglekit[medical]"'
+
+
+def test_the_extra_is_named_where_no_decoder_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.dcm", RAMP, compress=JPEG2000Lossless)
+    decoder = pydicom.pixels.decoders.JPEG2000LosslessDecoder
+    lacking = dict.fromkeys(decoder._available, ("numpy",))
+    monkeypatch.setattr(decoder, "_available", {})
+    monkeypatch.setattr(decoder, "_unavailable", lacking)
+    with pytest.raises(UsageError, match="no decoder for DICOM files of JPEG 2000") as raised:
+        read(path)
+    assert raised.value.hint == 'pip install "kagglekit[medical]"'
