@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kagglekit.containers.arrays import keys_of, may_hold_images, part_of
 from kagglekit.containers.container import Container, NoSuchMember, Value, needs, number_of
+from kagglekit.containers.encoded import is_encoded
 from kagglekit.containers.shapes import check_array
 from kagglekit.system.pixel_limit import max_pixels
 
@@ -39,7 +41,10 @@ class HDF5File(Container):
 
     def keys(self, within: str = "") -> Sequence[str]:
         """Return the key of each image, in all datasets or in the dataset or group `within`."""
-        return [key for name, dataset in self._datasets(within) for key in _keys(name, dataset, bool(within))]
+        inside = [each for each in self._entries if not within or f"{each.name}/".startswith(f"{within}/")]
+        if within and not inside:
+            raise ValueError(f"it has no dataset or group {within!r}")
+        return [key for each in inside for key in _keys(each, bool(within))]
 
     def read(self, key: str) -> Value:
         """Return a dataset, or a part of it: see `Container.read`."""
@@ -55,11 +60,13 @@ class HDF5File(Container):
     def facts(self, within: str = "") -> Mapping[str, Sequence[object]]:
         """Return the datasets with one value for each image."""
         n = len(self.keys(within))
-        return {
-            name: [_plain(value) for value in dataset[()].ravel().tolist()]
-            for name, dataset in self._datasets("")
-            if dataset.shape in ((n,), (n, 1)) and not _holds_files(dataset)
-        }
+        names = [each.name for each in self._entries if each.shape in ((n,), (n, 1)) and not each.holds_files]
+        return {name: [_plain(value) for value in self._at(name)[()].ravel().tolist()] for name in names}
+
+    @cached_property
+    def _entries(self) -> list[_Entry]:
+        """The datasets, in the order of their names, without those behind links."""
+        return list(_below("", h5py.h5g.open(self._file.id, b"/"), 0))
 
     def _at(self, name: str) -> Any:
         """Return a dataset; None if there is none of this name.
@@ -74,64 +81,60 @@ class HDF5File(Container):
             if here.links.get_info(part).type != h5py.h5l.TYPE_HARD:
                 raise ValueError("a link to another place or file, which is not followed")
             here = h5py.h5o.open(here, part)
-        return _checked(h5py.Dataset(here)) if isinstance(here, h5py.h5d.DatasetID) else None
-
-    def _datasets(self, within: str) -> Iterator[tuple[str, Any]]:
-        """Yield the datasets by their paths, in the order of their names, without those behind links."""
-        start = self._file
-        for part in within.split("/") if within else ():
-            if not isinstance(start, h5py.Group) or not isinstance(start.get(part, getlink=True), h5py.HardLink):
-                raise ValueError(f"it has no dataset or group {within!r}")
-            start = start[part]
-        yield from _below(within, start, 0)
+        return h5py.Dataset(_checked(here)) if isinstance(here, h5py.h5d.DatasetID) else None
 
 
-def _below(path: str, place: Any, depth: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(place, h5py.Dataset):
-        yield path, _checked(place)
-    elif isinstance(place, h5py.Group) and depth < DEEPEST:
-        for name in place:
-            if isinstance(place.get(name, getlink=True), h5py.HardLink):
-                yield from _below(f"{path}/{name}" if path else name, place[name], depth + 1)
+class _Entry(NamedTuple):
+    """What the header of a dataset says; `holds_files`: its values are image files; `is_file`: it is one."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    holds_files: bool
+    is_file: bool
+
+
+def _below(path: str, group: Any, depth: int) -> Iterator[_Entry]:
+    for name in group:
+        if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            continue
+        here, own = h5py.h5o.open(group, name), f"{path}{name.decode(errors='surrogateescape')}"
+        if isinstance(here, h5py.h5g.GroupID) and depth < DEEPEST:
+            yield from _below(f"{own}/", here, depth + 1)
+        elif isinstance(here, h5py.h5d.DatasetID):
+            dtype, shape = _checked(here).dtype, here.shape or ()
+            is_file = dtype == np.uint8 and _is_one_file(h5py.Dataset(here), dtype, shape)
+            ragged = h5py.check_vlen_dtype(dtype) if dtype.kind == "O" else None
+            holds = is_file or ragged == np.dtype(np.uint8) or (dtype.kind == "V" and dtype.names is None)
+            yield _Entry(own, shape, dtype.kind, holds, is_file)
 
 
 def _checked(dataset: Any) -> Any:
-    form = dataset.id.get_create_plist()
+    form = dataset.get_create_plist()
     if form.get_external_count() or form.get_layout() == h5py.h5d.VIRTUAL:
         raise ValueError("its values lie in another file, which is not read")
     return dataset
 
 
-def _keys(name: str, dataset: Any, asked: bool) -> list[str]:
-    shape: tuple[int, ...] = dataset.shape or ()
-    if _holds_files(dataset):
-        return [f"{name}/{i}" for i in range(shape[0])] if shape and not _is_one_file(dataset) else [name]
+def _keys(entry: _Entry, asked: bool) -> list[str]:
+    name, shape = entry.name, entry.shape
+    if entry.holds_files:
+        return [f"{name}/{i}" for i in range(shape[0])] if shape and not entry.is_file else [name]
     if asked and len(shape) == 2:
         return [f"{name}/{i}" for i in range(shape[0])]
-    return keys_of(name, shape) if may_hold_images(shape) and dataset.dtype.kind in _NUMBERS else []
+    return keys_of(name, shape) if may_hold_images(shape) and entry.kind in _NUMBERS else []
 
 
-def _holds_files(dataset: Any) -> bool:
-    """Return whether a dataset holds image files: opaque values, byte strings, or a row of bytes for each."""
-    ragged = h5py.check_vlen_dtype(dataset.dtype)
-    return bool(dataset.dtype.kind == "V" or ragged == np.dtype(np.uint8) or _is_one_file(dataset)) and (
-        dataset.dtype.names is None
-    )
-
-
-def _is_one_file(dataset: Any) -> bool:
+def _is_one_file(dataset: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
     """Return whether a dataset is the bytes of one image file."""
-    from kagglekit.containers.encoded import is_encoded
-
-    return (
-        dataset.dtype == np.uint8 and dataset.ndim == 1 and is_encoded(dataset[:140].tobytes() if len(dataset) else b"")
-    )
+    return dtype == np.uint8 and len(shape) == 1 and shape[0] > 0 and is_encoded(dataset[:140].tobytes())
 
 
 def _whole(dataset: Any) -> Value:
-    if not dataset.shape or _is_one_file(dataset):
+    shape, dtype = dataset.shape, dataset.dtype
+    if not shape or _is_one_file(dataset, dtype, shape):
         return _value(dataset, ())
-    check_array(dataset.shape, dataset.dtype.kind)
+    check_array(shape, dtype.kind)
     values: Value = dataset[()]
     return values
 
