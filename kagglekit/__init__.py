@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from kagglekit.types.metric import BUILT_IN_METRICS as BUILT_IN_METRICS
     from kagglekit.types.metric import Metric as Metric
     from kagglekit.types.metric import Score as Score
+    from kagglekit.types.pixel_form import as_rgb as as_rgb
     from kagglekit.types.pixel_range import PixelRange as PixelRange
     from kagglekit.types.pixel_range import range_of as range_of
     from kagglekit.types.pixel_range import to_8_bits as to_8_bits
@@ -99,6 +100,7 @@ _HOMES = {
     "reading_image": "images.opening",
     "PixelRange": "types.pixel_range",
     "range_of": "types.pixel_range",
+    "as_rgb": "types.pixel_form",
     "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",

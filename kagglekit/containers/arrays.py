@@ -6,10 +6,8 @@ Keys of an npy file (N, H, W[, C]) are positions, from 0. In an npz file ``x/5``
 
 from __future__ import annotations
 
-import threading
 import weakref
 import zipfile
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,11 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.containers.container import Container, NoSuchMember, Value, number_of
+from kagglekit.containers.held import Held, check_size
 from kagglekit.containers.shapes import check_array, is_stack, shaped
-from kagglekit.system.limits import usable_memory
-
-KEPT = 2  # arrays of an npz file in memory
-SHARE = 0.5  # of the memory that an array may take
 
 
 class NpyFile(Container):
@@ -51,11 +46,10 @@ class NpzFile(Container):
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path)
         weakref.finalize(self, self._zip.close)
-        self._lock = threading.Lock()
         members = {info.filename.removesuffix(".npy"): info for info in self._zip.infolist() if not info.is_dir()}
         self._heads = {name: _head(self._zip, info) for name, info in members.items()}
         self._members = members
-        self._kept: OrderedDict[str, NDArray[np.generic]] = OrderedDict()
+        self._held = Held()
 
     def keys(self, within: str = "") -> Sequence[str]:
         """Return the key of each image of the array `within`, or of all arrays that hold images."""
@@ -87,14 +81,15 @@ class NpzFile(Container):
         return {name: shape for name, (shape, _) in heads.items() if within or may_hold_images(shape)}
 
     def _array(self, name: str) -> NDArray[np.generic]:
-        with self._lock:
-            if name not in self._kept:
-                with self._zip.open(self._members[name]) as file:
-                    self._kept[name] = np.lib.format.read_array(file, allow_pickle=False)
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(name)
-            return self._kept[name]
+        member = self._members[name]
+
+        def read() -> NDArray[np.generic]:
+            with self._zip.open(member) as file:
+                array: NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+            return array
+
+        found: NDArray[np.generic] = self._held.get(name, read, member.file_size)
+        return found
 
 
 def keys_of(name: str, shape: Sequence[int]) -> list[str]:
@@ -128,6 +123,7 @@ def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[tuple[int,
         n_bytes = dtype.itemsize * int(np.prod([float(side) for side in shape]))
         if dtype.hasobject:
             return shape, "O"
-        if n_bytes > member.file_size or n_bytes > SHARE * usable_memory():
-            raise ValueError(f"its array {member.filename} claims to take {n_bytes:,} bytes")
+        check_size(n_bytes, f"its array {member.filename}")
+        if n_bytes > member.file_size:
+            raise ValueError(f"its array {member.filename} has {member.file_size:,} of {n_bytes:,} bytes")
     return shape, dtype.kind

@@ -20,7 +20,8 @@ from kagglekit.containers.shapes import check_array, shape_in, shaped
 from kagglekit.system.members import why_no_key
 
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
-_MARKS = re.compile(_TEXT + rb"|[{}\[\]]", re.DOTALL)
+# A text or a bracket. As an alternative of the two it takes four times as long: a set of letters is found faster.
+_MARKS = re.compile(rb'["{}\[\]](?:(?<=")(?:[^"\\]++|\\.)*+")?', re.DOTALL)
 _LISTS = re.compile(_TEXT + rb'|\[[^\[\]{}"]*\]', re.DOTALL)
 _VALUE = re.compile(rb"\s*:\s*(" + _TEXT + rb"|-?\d+)", re.DOTALL)
 _COLON = re.compile(rb"\s*:")

@@ -5,9 +5,7 @@ Keys are the rows' positions, from 0; ``137x236/17`` gives the height and width 
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 
 from kagglekit.containers.container import Container, Value, needs, number_of
 from kagglekit.containers.encoded import is_encoded
+from kagglekit.containers.held import Held, check_size
 from kagglekit.containers.pixel_columns import pixel_columns
 from kagglekit.containers.shapes import check_array, shape_in, shaped
 
@@ -26,8 +25,6 @@ try:
     import pyarrow.parquet as parquet
 except ModuleNotFoundError:
     arrow = parquet = None
-
-KEPT = 2  # row groups in memory: threads read a few rows ahead
 
 
 class ParquetRows(Container):
@@ -48,8 +45,7 @@ class ParquetRows(Container):
             raise ValueError("none of its columns are pixels, and not exactly one holds image files")
         groups = range(self._file.num_row_groups)
         self._ends = list(accumulate(self._file.metadata.row_group(i).num_rows for i in groups))
-        self._kept: OrderedDict[int, Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held = Held()
 
     def keys(self, within: str = "") -> Sequence[str]:
         """Return ``0``, ``1``, ...: a key a row."""
@@ -82,13 +78,14 @@ class ParquetRows(Container):
 
     def _group(self, number: int) -> Any:
         """Return the images of a row group: an array (rows, pixels), or a column of bytes."""
-        with self._lock:
-            if number not in self._kept:
-                table = self._file.read_row_group(number, columns=self._pixels or self._encoded)
-                self._kept[number] = _matrix(table) if self._pixels else table.column(0)
-                while len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            return self._kept[number]
+        n_bytes = self._file.metadata.row_group(number).total_byte_size
+        check_size(n_bytes, f"its row group {number}")
+
+        def read() -> Any:
+            table = self._file.read_row_group(number, columns=self._pixels or self._encoded)
+            return _matrix(table) if self._pixels else table.column(0)
+
+        return self._held.get(number, read, n_bytes)
 
 
 def _matrix(table: Any) -> NDArray[np.generic]:

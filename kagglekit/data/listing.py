@@ -166,7 +166,7 @@ def entries_of(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}", "make it readable") from error
 
 
 def is_unicode(text: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import zipfile
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from kagglekit.data.archive.cached import ELSEWHERE_CACHE, unpacked
 from kagglekit.data.archive.nested import Packed, content_of, grouped
 from kagglekit.data.archive.parts import is_packed, is_part, is_table
-from kagglekit.data.listing import is_hidden, is_image
+from kagglekit.data.listing import entries_of, is_hidden, is_image
 from kagglekit.data.location import MARKER
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.damage import BROKEN
@@ -71,17 +70,16 @@ def _packed_files(data: Path) -> list[Path]:
     while waiting:
         place, depth = waiting.pop()
         packed = []
-        with os.scandir(place) as entries:
-            for entry in entries:
-                if is_hidden(entry.name):
-                    continue
-                if is_packed(entry.name) and entry.is_file():
-                    packed.append(place / entry.name)
-                elif depth and is_image(entry.name):
-                    packed = []
-                    break
-                elif depth < LEVELS and entry.is_dir():
-                    waiting.append((place / entry.name, depth + 1))
+        for entry in entries_of(place):
+            if is_hidden(entry.name):
+                continue
+            if is_packed(entry.name) and entry.is_file():
+                packed.append(place / entry.name)
+            elif depth and is_image(entry.name):
+                packed = []
+                break
+            elif depth < LEVELS and entry.is_dir():
+                waiting.append((place / entry.name, depth + 1))
         found += packed
     return sorted(found)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.containers.sniff import holds_pixels
 from kagglekit.data.csv_file import read_csv
 from kagglekit.data.listing import entries_of, is_hidden, subfolders
 from kagglekit.system.errors import UserError, listing
@@ -215,7 +216,7 @@ def _names(files: Sequence[Path]) -> str:
 def _read(file: Path) -> pd.DataFrame | None:
     """Read a CSV that may be anything; None if it is too large or damaged, or has no two columns."""
     try:
-        rows = read_csv(file) if file.stat().st_size <= LARGEST else None
+        rows = read_csv(file) if file.stat().st_size <= LARGEST and not holds_pixels(file) else None
     except UserError:  # of another kind: a sample that nobody names is not worth an error
         return None
     return None if rows is None or rows.empty or len(rows.columns) < 2 else rows

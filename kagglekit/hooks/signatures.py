@@ -22,10 +22,11 @@ _REORDERING = ("tryfirst", "trylast", "wrapper", "hookwrapper")
 
 def checked_hooks(manager: pluggy.PluginManager, plugin: Plugin, module: object) -> Iterator[str]:
     """Yield the hooks of a plugin; refuse what pluggy would silently skip or accept."""
-    for name in dir(module):
-        options = manager.parse_hookimpl_opts(module, name)
-        if options is None and not name.startswith("kagglekit_"):
-            continue
+    found = {name: manager.parse_hookimpl_opts(module, name) for name in dir(module)}
+    elsewhere = {options["specname"] for options in found.values() if options}
+    for name, options in found.items():
+        if options is None and (not name.startswith("kagglekit_") or name in elsewhere):
+            continue  # a function of the hook's name is for other plugins to call where another one is the hook
         value = getattr(module, name)
         if options is None or not (inspect.isfunction(value) or inspect.ismethod(value)):
             _refuse_function(plugin, name, value)

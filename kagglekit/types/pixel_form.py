@@ -108,3 +108,12 @@ class PixelForm:
 
 RGB = PixelForm()
 """8 bits of red, green and blue."""
+
+
+def as_rgb(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image of any numbers, (H, W) or (H, W, C), as uint8 (H, W, 3), by the range of its own numbers.
+
+    Raises:
+        ValueError: Its numbers have an unknown range.
+    """
+    return RGB.for_people(values)

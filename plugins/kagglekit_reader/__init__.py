@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit import hookimpl, member_of, read_member, reading_image
+from kagglekit import as_rgb, hookimpl, member_of, read_member, reading_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
 _NPY = b"\x93NUMPY"
 
 
-@hookimpl
-def kagglekit_read_image(path: Path) -> NDArray[np.number]:
+def kagglekit_read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image like `read_numbers`, to RGB of 8 bits by its own range: for other plugins that call this one."""
+    with reading_image(path):
+        return as_rgb(read_numbers(path))
+
+
+@hookimpl(specname="kagglekit_read_image")
+def read_numbers(path: Path) -> NDArray[np.number]:
     """Decode all pixels of a file, or of a member of a container, upright.
 
     That is RGB of 8 bits; more bits, signed and floating-point numbers and other channels as they are. Transparent

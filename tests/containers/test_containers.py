@@ -14,15 +14,11 @@ from container_files import bson, drawn, jpeg, write_tfrecord
 from kagglekit import UnreadableImage, UserError, members
 from kagglekit.containers.opening import open_container
 from kagglekit.data.labels_containers import facts_of
-from kagglekit.types.pixel_form import RGB
-from kagglekit_reader import kagglekit_read_image
+from kagglekit_reader import kagglekit_read_image as read
+from kagglekit_reader import read_numbers
 
 GREYS = np.stack([drawn(number)[..., 0] for number in range(5)])  # (5, 24, 24)
 COLOURS = np.stack([drawn(number) for number in range(5)])
-
-
-def read(path: Path) -> np.ndarray:
-    return RGB.for_people(kagglekit_read_image(path))
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -85,7 +81,7 @@ def test_bands_in_json_become_channels(tmp_path: Path) -> None:
     file = tmp_path / "train.json"
     file.write_text(json.dumps(rows, indent=1))
     assert members(file) == ["ab0", "ab1", "ab2"]
-    numbers = kagglekit_read_image(file / "ab2")
+    numbers = read_numbers(file / "ab2")
     assert numbers.shape == (8, 8, 2)
     assert np.allclose(numbers.reshape(64, 2), np.stack([bands[2], bands[2] / 2], axis=1))
     assert facts_of(file)["angle"] == ["na"] * 3
@@ -275,3 +271,17 @@ def test_another_file_is_no_container(tmp_path: Path) -> None:
         read(tmp_path / "a.txt/0")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "nothing/0")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"), [("a.h5", "hdf5", "h5py"), ("a.parquet", "parquet_rows", "parquet")]
+)
+def test_the_extra_is_named_where_a_package_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str, package: str
+) -> None:
+    file = written(tmp_path / name)
+    monkeypatch.setattr(f"kagglekit.containers.{module}.{package}", None)
+    for work in (lambda: read(file / "x/0"), lambda: members(file)):
+        with pytest.raises(UserError, match=f"is needed to read .*{name}") as raised:
+            work()
+        assert raised.value.hint == 'pip install "kagglekit[arrays]"'

@@ -216,6 +216,13 @@ def test_a_bad_hook_is_refused_in_a_file_and_disables_a_third_partys_shared_plug
     assert Hooks(loaded).competition().title == "One"
 
 
+def test_a_function_of_a_hooks_name_may_be_for_others_where_another_one_is_the_hook(site: Site) -> None:
+    site.install("kagglekit", competitions={"one": FACTS.format(title="One")})
+    code = "@hookimpl(specname='kagglekit_loss')\ndef hook(recipe): ...\n\ndef kagglekit_loss(recipe, power=2): ..."
+    file = site.write("mine.py", f"from kagglekit import Competition, hookimpl\n{code}\n")
+    assert load(str(file)).plugins[0].hooks == ("kagglekit_loss",)
+
+
 def test_a_hook_of_a_newer_kagglekit_may_be_marked_optional(site: Site) -> None:
     code = FACTS.format(title="New") + "@hookimpl(optionalhook=True)\ndef kagglekit_tomorrow(moon): ..."
     site.install("kagglekit")

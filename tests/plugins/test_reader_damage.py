@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kagglekit import UnreadableImage
-from kagglekit_reader import kagglekit_read_image
+from kagglekit_reader import read_numbers
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "16-bit PNG", "16-bit TIFF", "float TIFF")
 MOST_PIXELS = 1_000_000  # a damaged header may claim any number; more take seconds
@@ -80,6 +80,6 @@ def test_a_damaged_image_is_read_or_refused_by_name(tmp_path_factory: pytest.Tem
 def read(path: Path) -> tuple[np.ndarray | None, str]:
     """The pixels, or the message; everything else fails."""
     try:
-        return kagglekit_read_image(path), ""
+        return read_numbers(path), ""
     except UnreadableImage as error:
         return None, str(error)

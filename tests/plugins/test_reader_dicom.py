@@ -24,14 +24,10 @@ from pydicom.uid import (
 from kagglekit import UnreadableImage, UsageError
 from kagglekit.data.listing import is_image
 from kagglekit.eda.headers import read_header
-from kagglekit.types.pixel_form import RGB
-from kagglekit_reader import kagglekit_read_image
+from kagglekit_reader import kagglekit_read_image as read
+from kagglekit_reader import read_numbers
 
 RAMP = np.arange(64 * 40, dtype=np.uint16).reshape(40, 64)  # 0 to 2559
-
-
-def read(path: Path) -> np.ndarray:
-    return RGB.for_people(kagglekit_read_image(path))
 
 
 def saved(path: Path, pixels: np.ndarray, kind: str = "MONOCHROME2", compress: object = None, **fields: object) -> Path:
@@ -74,10 +70,10 @@ def test_numbers_are_rescaled_before_the_window(tmp_path: Path) -> None:
 
 
 def test_without_a_window_the_data_set_decides_what_is_black_and_white(tmp_path: Path) -> None:
-    values = kagglekit_read_image(saved(tmp_path / "a.dcm", RAMP, RescaleSlope=2, RescaleIntercept=-10))
+    values = read_numbers(saved(tmp_path / "a.dcm", RAMP, RescaleSlope=2, RescaleIntercept=-10))
     assert (values == RAMP * 2.0 - 10).all()
     inverted = saved(tmp_path / "b.dcm", RAMP, "MONOCHROME1", BitsStored=12)
-    assert (kagglekit_read_image(inverted) == 4095 - RAMP.astype(int)).all()
+    assert (read_numbers(inverted) == 4095 - RAMP.astype(int)).all()
 
 
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
@@ -179,5 +175,16 @@ def test_the_extra_is_named_where_pydicom_is_missing(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError) as raised:
+        read(path)
+    assert raised.value.hint == 'pip install "kagglekit[medical]"'
+
+
+def test_the_extra_is_named_where_no_decoder_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path / "a.dcm", RAMP, compress=JPEG2000Lossless)
+    decoder = pydicom.pixels.decoders.JPEG2000LosslessDecoder
+    lacking = dict.fromkeys(decoder._available, ("numpy",))
+    monkeypatch.setattr(decoder, "_available", {})
+    monkeypatch.setattr(decoder, "_unavailable", lacking)
+    with pytest.raises(UsageError, match="no decoder for DICOM files of JPEG 2000") as raised:
         read(path)
     assert raised.value.hint == 'pip install "kagglekit[medical]"'

@@ -89,14 +89,14 @@ def test_a_setting_changes_its_field(setting, field, value):
         ("stage.2.sise=96", "did you mean 'size'"),
         ("stage.7.size=96", "unknown stage '7'"),
         ("stage.haed.size=96", "did you mean 'head'"),
-        ("stage.2.size=big", "valid integer"),
+        ("stage.2.size=big", "should be an integer"),
         ("stage.2.batch_norm=maybe", "'keep' or 'update'"),
         ("ach=resnet34", "did you mean 'arch'"),
         ("nonsense", "KEY=VALUE"),
         ("stage.2=3", "stage.NUMBER.FIELD=VALUE"),
         ("stge.2.size=3", "did you mean 'stage'"),
         ("stage.2.lr=-1", "greater than 0"),
-        ("stage.2.precompute=true,", "boolean"),
+        ("stage.2.precompute=true,", "should be true or false"),
     ],
 )
 def test_a_wrong_setting_says_what_is_right(setting, words):

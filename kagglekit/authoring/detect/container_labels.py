@@ -158,7 +158,8 @@ def _ids(keys: Sequence[tuple[str, str]], facts: pd.DataFrame, asked: Asked | No
     for name in map(str, facts.columns):
         if wanted == set(facts[name]) and _names_rows(facts, name):
             return MemberIds(name)
-    own = [f"{name.rpartition('/')[2]}/{key}" if len({file for file, _ in keys}) > 1 else key for name, key in keys]
+    several = len({name for name, _ in keys}) > 1
+    own = [f"{name.rpartition('/')[2]}/{key}" if several else key for name, key in keys]
     first = numbered_from(asked.ids)
     if wanted == set(own):
         return MemberIds()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kagglekit.containers.sniff import holds_pixels
 from kagglekit.data.csv_file import read_csv, separator_hint
 from kagglekit.data.json_rows import read_records
 from kagglekit.data.listing import entries_of, is_hidden, subfolders
@@ -71,7 +72,7 @@ def _files(data: Path) -> list[Path]:
     found = [file for file in files if file.suffix.lower() in (".csv", *OTHER_TABLES)]
     found += [file for file in files if file.suffix.lower() == ".json" and file.stat().st_size <= LARGEST_JSON]
     found += [file for file in files if file.name.lower().endswith(".csv.zip") and _unpacked(file) not in there]
-    return sorted(file for file in found if not is_sample_name(file.name))
+    return sorted(file for file in found if not is_sample_name(file.name) and not holds_pixels(file))
 
 
 def _may_be_table(entry: os.DirEntry[str]) -> bool:

@@ -15,6 +15,7 @@ from odd_layouts import begun
 
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.data_folder import detect_layout
+from kagglekit.authoring.detect.sources import read_sources
 from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.tiny_data import tiny_data
 from kagglekit.data.table import check_table
@@ -135,6 +136,18 @@ def test_files_of_one_pattern_are_one_line_of_the_plugin(tmp_path: Path) -> None
     _, _, text = begun(tmp_path, records)
     assert 'sorted((data / "tfrecords-24x24/train").glob("*.tfrec"))' in text
     assert "another reading, not used: tfrecords-32x32/train/00-32x32-6.tfrec labels images, too" in text
+
+
+@pytest.mark.parametrize("write", [pixels, bands])
+def test_tables_of_pixels_are_not_read_as_text(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    write(tmp_path)
+    coco = {"images": [{"id": 1}], "annotations": [{"image_id": 1, "segmentation": list(range(100))}]}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    (tmp_path / "labels.csv").write_text("id,label\n1,a\n2,b\n")
+    sources, unread = read_sources(tmp_path)
+    assert {source.name for source in sources} <= {"coco.json", "labels.csv"}
+    assert "labels.csv" in {source.name for source in sources}
+    assert not any("train" in each or "test" in each for each in unread)
 
 
 def test_a_column_of_splits_is_no_label(tmp_path: Path) -> None:
