@@ -48,8 +48,12 @@ def _one_column(values: Sequence[str], classes: set[str], metric: str) -> Form:
         return "probability of one class"
     if not metric and _are_zero_and_one(classes) and len(values) == 1 and set(values) <= classes:
         return "probability of one class"  # a column of zeros is a placeholder, most often of a competition for AUC
-    if set(values) <= classes or {word for value in values for word in value.split()} <= classes:
+    if set(values) <= classes:
         return "class names"
+    if {word for value in values for word in value.split()} <= classes:
+        ranked = any(len(value.split()) > 1 for value in values)
+        blanks = any(len(name.split()) > 1 for name in classes)  # then nobody could read where a name ends
+        return "unknown" if ranked and blanks else "class names"
     return "probability of one class" if len(classes) == 2 and _are_numbers(values) and not metric else "unknown"
 
 
