@@ -176,6 +176,8 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield "ignore_unlabelled=True"
         if labels.conflicts:
             yield "ignore_conflicts=True"
+        if labels.repeats:
+            yield "ignore_duplicates=True"
         if labels.missing:
             yield "ignore_missing=True"
 

@@ -39,6 +39,7 @@ class _Ignored(NamedTuple):
 
     unlabelled: bool
     conflicts: bool
+    duplicates: bool
     missing: bool
 
 
@@ -57,11 +58,10 @@ def labels_from_csv(
     test: Path | None = None,
     ignore_unlabelled: bool = False,
     ignore_conflicts: bool = False,
+    ignore_duplicates: bool = False,
     ignore_missing: bool = False,
 ) -> pd.DataFrame:
     """Read labels from a CSV file with an id and a label a row.
-
-    Rows that repeat an image and its label count once.
 
     Args:
         csv: The file.
@@ -81,6 +81,7 @@ def labels_from_csv(
             images without a row are the test images.
         ignore_unlabelled: Skip train images without a row or label instead of refusing them.
         ignore_conflicts: Skip images that have rows with different labels instead of refusing them.
+        ignore_duplicates: Count rows that repeat an image and its label once instead of refusing them.
         ignore_missing: Skip rows whose image does not exist instead of refusing them.
 
     Raises:
@@ -90,7 +91,7 @@ def labels_from_csv(
     rows = read_csv(csv)
     columns = _Columns(id_column, file_column, label_column, label_columns, group_column, split_column)
     parts = _Parts(csv, rows, columns, _folders(images), suffix)
-    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, ignore_missing))
+    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, ignore_duplicates, ignore_missing))
 
 
 def labels_from_json(
@@ -135,7 +136,7 @@ def labels_from_json(
     """
     columns = _Columns(id_column, file_column, label_column, (), group_column, split_column)
     parts = _Parts(json, read_records(json), columns, _folders(images), suffix)
-    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, ignore_missing))
+    return parts.table(split, test, _Ignored(ignore_unlabelled, ignore_conflicts, True, ignore_missing))
 
 
 def _folders(images: Path | Sequence[Path]) -> list[Path]:
@@ -169,7 +170,7 @@ class _Parts:
         if self.columns.split:
             table["split"] = self._splits()
             table.loc[table["split"] == "test", "label"] = None
-        table = _once(table, ignored.conflicts)
+        table = _once(table, ignored)
         if ignored.missing:
             table = table[table["path"].map(lambda path: all(map(is_there, channel_files(Path(path)))))]
         if ignored.unlabelled:
@@ -237,7 +238,11 @@ class _Parts:
         )
 
 
-def _once(table: pd.DataFrame, ignore_conflicts: bool) -> pd.DataFrame:
+def _once(table: pd.DataFrame, ignored: _Ignored) -> pd.DataFrame:
     """Drop rows that repeat an image with its label; on request also images with several labels."""
-    table = table.drop_duplicates(["id", "path", "label", "split"])
-    return table[~table.duplicated("path", keep=False)] if ignore_conflicts else table
+    if ignored.duplicates:
+        table = table.drop_duplicates(["id", "path", "label", "split"])
+    if not ignored.conflicts:
+        return table
+    several = table.groupby("path")["label"].nunique()
+    return table[~table["path"].isin(several.index[several > 1])]

@@ -137,7 +137,7 @@ def _duplicates(table: pd.DataFrame) -> list[str]:
 
 def _missing_files(table: pd.DataFrame) -> list[str]:
     """Check that all files exist by reading each of their folders once; of a member, its file."""
-    paths = list(all_files(table["path"].dropna()))
+    paths = all_files(table["path"].dropna().tolist())
     there: set[str] = set()
     for folder in {path.rpartition(os.sep)[0] for path in paths}:
         with suppress(OSError), os.scandir(folder) as entries:

@@ -32,7 +32,7 @@ def describe_unused(table: pd.DataFrame, data: Path) -> Iterator[str]:
         data: The data folder.
     """
     names: dict[str, set[str]] = defaultdict(set)
-    for path in all_files(map(str, table["path"])):
+    for path in all_files(list(map(str, table["path"]))):
         folder, _, name = path.rpartition(os.sep)
         names[folder].add(name)
     images: list[str] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +36,11 @@ def channel_names(name: str) -> tuple[str, ...]:
     return tuple(f"{before}{channel.strip()}{after}" for channel in found[1].split(","))
 
 
-def all_files(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the files of each image, as text."""
-    for path in paths:
-        if "{" in path:
-            yield from map(str, channel_files(Path(path)))
-        else:
-            yield path
+def all_files(paths: Sequence[str]) -> Sequence[str]:
+    """Return the files of each image, as text."""
+    if not any("{" in path for path in paths):  # in the time of one look at each
+        return paths
+    return [str(file) for path in paths for file in channel_files(Path(path))]
 
 
 def stacked(planes: Sequence[NDArray[Any]], files: Sequence[Path]) -> NDArray[Any]:

@@ -194,6 +194,6 @@ def test_a_slug_that_is_no_name_is_an_error_before_kaggle_is_asked(here, server)
     before = len(server.requests)
     done = new(here, "leaves", "--slug", "https://www.kaggle.com/datasets/ada/leaves")
     assert done.exit_code == 2
-    assert "neither the name nor the address of a competition" in done.output
+    assert "not the name or address of a competition" in done.output
     assert len(server.requests) == before
     assert not (here / "leaves.py").exists()

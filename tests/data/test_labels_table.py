@@ -102,8 +102,9 @@ def test_repeated_rows_count_once_and_contradicting_ones_can_be_left_out(tmp_pat
     images(tmp_path / "train", "1.jpg", "2.jpg")
     csv = write(tmp_path / "train.csv", "id,label\n1,ant\n2,bee\n1,ant\n2,ant\n")
     how = {"images": tmp_path / "train", "suffix": ".jpg"}
-    assert labels_from_csv(csv, **how)["id"].tolist() == ["1", "2", "2"]
-    assert labels_from_csv(csv, **how, ignore_conflicts=True)["id"].tolist() == ["1"]
+    assert labels_from_csv(csv, **how)["id"].tolist() == ["1", "2", "1", "2"]  # which the check of the table refuses
+    assert labels_from_csv(csv, **how, ignore_duplicates=True)["id"].tolist() == ["1", "2", "2"]
+    assert labels_from_csv(csv, **how, ignore_conflicts=True, ignore_duplicates=True)["id"].tolist() == ["1"]
 
 
 COCO = {

@@ -62,7 +62,7 @@ def test_braces_name_a_file_for_each_channel(tmp_path: Path) -> None:
     assert channel_files(tmp_path / "a{1}.png") == (tmp_path / "a{1}.png",)
     apart.touch()  # a file of this very name
     assert channel_files(apart) == (apart,)
-    assert [*all_files(["a.png", "b_{1,2}.png"])] == ["a.png", "b_1.png", "b_2.png"]
+    assert all_files(["a.png", "b_{1,2}.png"]) == ["a.png", "b_1.png", "b_2.png"]
 
 
 def test_channels_of_colour_and_of_grey_are_stacked() -> None:

@@ -55,7 +55,7 @@ def test_a_name_and_every_address_give_the_name(text):
     ],
 )
 def test_anything_else_is_an_error_that_shows_the_form(text):
-    with pytest.raises(ValueError, match=r"neither the name nor the address .*kaggle\.com/competitions/NAME") as caught:
+    with pytest.raises(ValueError, match=r"not the name or address .*kaggle\.com/competitions/NAME") as caught:
         parse_slug(text)
     assert "\x1b" not in str(caught.value)
 

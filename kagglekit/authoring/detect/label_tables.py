@@ -142,7 +142,11 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
     several = _conflicting(paths, labels, column, rows)
     if isinstance(several, Refusal):
         return several
-    kept = (labels != "") & ~paths.isin(several) & ~paths.duplicated()
+    usable = (labels != "") & ~paths.isin(several)
+    kept, repeated = (
+        usable & ~paths.duplicated(),
+        0 if source.kind == "json" else int((usable & paths.duplicated()).sum()),
+    )
     counts = Counter(labels[kept])
     if len(counts) < 2:
         return None
@@ -164,13 +168,14 @@ def _table(listed: _Listed, around: _Around) -> Table | Refusal | None:
         classes=tuple(sorted(counts)),
         counts=counts,
         unlabelled=tuple(path.removeprefix(f"{named.folders[0]}/") for path in unlabelled),
-        notes=tuple(_notes(listed, rows, labels, target, several)),
+        notes=(*_notes(listed, rows, labels, target, several), *_note_of_repeats(source.name, repeated)),
         is_json=source.kind == "json",
         more_images=folders[1:],
         valid=valid,
         one_hot=target.columns if is_hot else (),
         group=group or paired_ids(_stems(rows[column][kept]), labels[kept], column),
         conflicts=bool(several),
+        repeats=bool(repeated),
         holds_tests=len(others) > len(unlabelled),
         blanks=not is_hot and bool((source.rows[target.columns[0]].str.strip() == "").any()),
         split_column=split_column,
@@ -278,6 +283,10 @@ def _notes(
     if named.copies:
         where = listing([f"{named.folders[0]}/", *(f"{copy}/" for copy in named.copies)])
         yield f"images of the same names are in {where}; those in {named.folders[0]}/ are used"
+
+
+def _note_of_repeats(name: str, n: int) -> list[str]:
+    return [f"{n:,} rows of {name} repeat an image and its label, and count once"] if n else []
 
 
 def _is_same(one: pd.Series[str], other: pd.Series[str]) -> bool:

@@ -46,6 +46,7 @@ class Table:
         group: A column of groups.
         valid: Another file, of the valid images.
         conflicts: Some images have rows with different labels.
+        repeats: Some images have several rows with the same label.
         holds_tests: The folders hold test images, too.
         blanks: Some rows have no label.
         split_column: Name of the column that says which images are for training and validation, and maybe for test.
@@ -69,6 +70,7 @@ class Table:
     group: Group | None = None
     valid: ValidFile | None = None
     conflicts: bool = False
+    repeats: bool = False
     holds_tests: bool = False
     blanks: bool = False
     split_column: str = ""
