@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, UserError, free_name, hookimpl
+from kagglekit import BUILT_IN_METRICS, Competition, UserError, free_name, hookimpl
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RANKED_BY_PROBABILITY = ("log_loss", "roc_auc")
-RANKED_BY_LABEL = ("accuracy", "balanced_accuracy", "macro_f1")
 RENAME = "use its names for the classes, or implement kagglekit_submission in the competition's plugin"
 
 
@@ -24,6 +22,7 @@ def kagglekit_submission(
     columns = list(sample.columns)
     ordered = _in_order_of(sample, predictions)
     if set(columns[1:]) == set(predictions.columns):
+        _refuse_by_metric(competition, "the sample submission has a column of probabilities for each class")
         return probability_of_each_class(ordered, columns)
     if len(columns) != 2:
         raise _strange_columns(columns, predictions)
@@ -42,9 +41,20 @@ def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.Da
     if competition.positive is not None and len(predictions.columns) == 2:
         _refuse_by_metric(competition, "Competition.positive asks for the probability of one class")
         return probability_of_positive(predictions, columns, competition)
-    if competition.metric in RANKED_BY_PROBABILITY:
+    if _needs_probabilities(competition):
         return probability_of_each_class(predictions, [columns[0], *predictions.columns])
-    return best_labels(predictions, columns, 1)
+    return best_labels(predictions, columns, _ranks(competition))
+
+
+def _needs_probabilities(competition: Competition) -> bool:
+    facts = BUILT_IN_METRICS.get(competition.metric)
+    return facts is not None and facts.needs == "probabilities"
+
+
+def _ranks(competition: Competition) -> int:
+    """Return the number of class names in a cell that the metric counts."""
+    facts = BUILT_IN_METRICS.get(competition.metric)
+    return facts.ranks if facts else 1
 
 
 def free_columns(predictions: pd.DataFrame) -> list[str]:
@@ -86,7 +96,13 @@ def _positive(competition: Competition, predictions: pd.DataFrame, column: str) 
 
 
 def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.DataFrame:
-    """Return forms 3 and 4: the id and the names of the `k` likeliest classes, best first, separated by blanks."""
+    """Return forms 3 and 4: the id and the names of the `k` likeliest classes, best first, separated by blanks.
+
+    Raises:
+        UserError: There are several in a cell, and a name has blanks itself.
+    """
+    if k > 1 and (blanks := [name for name in predictions.columns if len(name.split()) > 1]):
+        raise UserError(f"{k} class names in a cell are separated by blanks, but {blanks[0]!r} has some itself", RENAME)
     likeliest = (-predictions.to_numpy()).argsort(axis=1, kind="stable")[:, :k]
     names = predictions.columns.to_numpy()[likeliest]
     return _rows(predictions, columns, [" ".join(row) for row in names])
@@ -97,12 +113,12 @@ def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.
     columns, classes = list(sample.columns), list(predictions.columns)
     values = sample.iloc[:, 1]
     labels, numbers = bool(values.isin(classes).all()), _numeric(values)
-    if competition.metric in RANKED_BY_PROBABILITY and len(classes) == 2:
+    if _needs_probabilities(competition) and len(classes) == 2:
         return probability_of_positive(predictions, columns, competition)
-    if competition.metric == "roc_auc":
+    if _needs_probabilities(competition) and competition.metric != "log_loss":  # log loss is the default: only a doubt
         raise UserError(
-            f"roc_auc is computed from probabilities, but the sample submission has one column, {columns[1]!r}, for "
-            f"{len(classes)} classes",
+            f"{competition.metric} is computed from probabilities, but the sample submission has one column, "
+            f"{columns[1]!r}, for {len(classes)} classes",
             "set Competition.metric to the competition's own metric",
         )
     if len(classes) == 2 and numbers and not (labels and competition.positive is None):
@@ -110,16 +126,28 @@ def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.
         _refuse_by_metric(competition, f"{what} the probability of one class")
         return probability_of_positive(predictions, columns, competition)
     if labels:
-        return best_labels(predictions, columns, 1)
+        return best_labels(predictions, columns, _ranks(competition))
     several, known = [value.split() for value in values], set(classes)
     strange = dict.fromkeys(name for names in several for name in names if name not in known)
     if strange:
         raise _strange_values(columns[1], list(strange), classes)
-    return best_labels(predictions, columns, max(1, *(len(names) for names in several)))
+    shown = max(len(names) for names in several)
+    _refuse_several(competition, shown, columns[1])
+    return best_labels(predictions, columns, max(_ranks(competition), shown))
+
+
+def _refuse_several(competition: Competition, shown: int, column: str) -> None:
+    facts = BUILT_IN_METRICS.get(competition.metric)
+    if shown > 1 and facts is not None and facts.needs == "a class":
+        raise UserError(
+            f"{competition.metric} is computed from one class name, but the column {column!r} of the sample submission "
+            f"has {shown} in a cell",
+            "set Competition.metric to the competition's own metric, such as map_at_5 for ranked names",
+        )
 
 
 def _refuse_by_metric(competition: Competition, what: str) -> None:
-    if competition.metric in RANKED_BY_LABEL:
+    if competition.metric in BUILT_IN_METRICS and not _needs_probabilities(competition):
         raise UserError(
             f"{competition.metric} is computed from class names, but {what}",
             "set Competition.metric to the competition's own metric, such as roc_auc, or, for a CSV of class names, "

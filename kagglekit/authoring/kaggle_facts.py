@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from kagglekit.authoring.kaggle_metrics import our_metric
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
 
 
-METRICS = (  # patterns of Kaggle's names for a metric, and our name
-    (r"log\s*loss|multi-?class\s*loss|cross.?entropy", "log_loss"),
-    (r"balanced.*accuracy", "balanced_accuracy"),
-    (r"accuracy", "accuracy"),
-    (r"\bauc\b|roc", "roc_auc"),
-    (r"macro.*f1|f1.*macro|f-?score.*macro", "macro_f1"),
-)
 SECONDS = 30  # to retry for
 
 
@@ -64,11 +57,11 @@ def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]
 
     kaggle = connect(RetryPolicy(SECONDS))
     facts, files = kaggle.competition(slug), kaggle.files(slug)
-    metric = next((ours for pattern, ours in METRICS if re.search(pattern, facts.metric, re.IGNORECASE)), "")
+    ours = our_metric(facts.metric)
     least = "at least " if len(files) >= MAX_FILES else ""
     size = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
     display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'unknown'}; {size}: {_first_names(list(files))}")
-    return Facts(name, slug, facts.title, metric, facts.metric), files
+    return Facts(name, slug, facts.title, ours.name, facts.metric, ours.note), files
 
 
 def _first_names(names: list[str]) -> str:

@@ -10,12 +10,15 @@ from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.kaggle_metrics import RANKS_UNKNOWN
 from kagglekit.authoring.labels_source import labels_source, used_functions
 from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
+from kagglekit.types.metric import BUILT_IN_METRICS
 
 CLASSES_SHOWN = 6
+OTHERS = "others: log_loss, roc_auc, accuracy, balanced_accuracy, macro_f1, quadratic_kappa, map_at_5, ..."
 _COLUMNS = 'images=data / "FOLDER", id_column="COLUMN", label_column="COLUMN"'
 _EXAMPLES = {
     "labels_from_csv": f'labels_from_csv(data / "FILE.csv", {_COLUMNS}, test=data / "FOLDER")',
@@ -46,6 +49,7 @@ class Facts:
         title: For people; empty for one derived from the name.
         metric: One of kagglekit's metrics; empty if unknown.
         kaggle_metric: Kaggle's own name for the metric; empty if Kaggle was not asked.
+        metric_note: What to check about it, or why none of kagglekit's fits; may be empty.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Facts:
     title: str = ""
     metric: str = ""
     kaggle_metric: str = ""
+    metric_note: str = ""
 
 
 USUAL = DataLayout(
@@ -150,16 +155,41 @@ def _competition(facts: Facts, layout: DataLayout) -> str:
 
 def _metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
     """Return the metric and a comment with the reason."""
-    form = layout.sample.form if layout.sample else "unknown"
-    guess = "log_loss" if form in ("a column a class", "probability of one class") else "accuracy"
-    others = "others: log_loss, accuracy, balanced_accuracy, roc_auc, macro_f1"
+    sample = layout.sample
     if facts.metric:
-        return facts.metric, f"on Kaggle: {facts.kaggle_metric}"
+        return _kaggles_metric(facts, sample)
+    guess = _guess(sample)
     if facts.kaggle_metric:
-        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, which no plugin computes; using this one ({others})"
-    if form == "unknown":
-        return guess, f"CHECK: the competition's metric is unknown ({others})"
-    return guess, f"CHECK: guessed, because the sample submission asks for {_ASKS[form]} ({others})"
+        why = f"which no plugin computes{f': {facts.metric_note}' if facts.metric_note else ''}"
+        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, {why}; using this one ({OTHERS})"
+    if sample is None or sample.form == "unknown":
+        return guess, f"CHECK: the competition's metric is unknown ({OTHERS})"
+    return guess, f"CHECK: guessed, because the sample submission asks for {_asks(sample)} ({OTHERS})"
+
+
+def _kaggles_metric(facts: Facts, sample: Sample | None) -> tuple[str, str]:
+    """Return Kaggle's metric; if its name does not say how many ranks count, the sample submission does."""
+    why = f"on Kaggle: {facts.kaggle_metric}"
+    if facts.metric_note == RANKS_UNKNOWN and sample and sample.names > 1:
+        ranked = facts.metric.replace("5", str(sample.names))
+        if ranked in BUILT_IN_METRICS:
+            return ranked, f"{why}; {sample.name} has {sample.names} names in a cell"
+    return facts.metric, f"CHECK: {why}; {facts.metric_note}" if facts.metric_note else why
+
+
+def _guess(sample: Sample | None) -> str:
+    """Return a metric that fits the form of the sample submission."""
+    form = sample.form if sample else "unknown"
+    if form in ("a column a class", "probability of one class"):
+        return "log_loss"
+    ranked = f"map_at_{sample.names}" if sample else ""
+    return ranked if ranked in BUILT_IN_METRICS else "accuracy"
+
+
+def _asks(sample: Sample) -> str:
+    if sample.names > 1:
+        return f"the names of the {sample.names} likeliest classes"
+    return _ASKS[sample.form]
 
 
 def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
@@ -188,7 +218,7 @@ def summary(layout: DataLayout) -> str:
     if sample is None:
         return f"{text}no sample_submission.csv."
     columns = ", ".join(sample.columns[:4]) + (", ..." if len(sample.columns) > 4 else "")
-    return f"{text}{sample.name} asks for {_ASKS[sample.form]} ({columns})."
+    return f"{text}{sample.name} asks for {_asks(sample)} ({columns})."
 
 
 def _where(labels: Labels) -> str:

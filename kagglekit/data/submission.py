@@ -10,6 +10,7 @@ import pandas as pd
 from kagglekit.data.csv_file import read_csv
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
+from kagglekit.types.metric import needs
 from kagglekit.types.predictions import check_probabilities, difference, free_name, make_predictions
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Competition
 
 SAMPLE = "sample_submission.csv"
-NEED_PROBABILITIES = ("log_loss", "roc_auc")
 FIX_HOOK = "fix kagglekit_submission in the competition's plugin"
 FIX_FILE = "fix the file: its rows must be like those of the sample submission"
 ROWS_AT_ONCE = 4096  # a block of Python floats takes about 15 MB with 120 classes
@@ -66,7 +66,7 @@ def _difference_of_columns(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
 
 def doubt(rows: pd.DataFrame, metric: str) -> str:
     """Return a warning if the CSV holds class names, but the metric needs probabilities; else an empty string."""
-    if metric not in NEED_PROBABILITIES or any(_is_float(rows.iloc[:, i]) for i in range(1, rows.shape[1])):
+    if needs(metric) != "probabilities" or any(_is_float(rows.iloc[:, i]) for i in range(1, rows.shape[1])):
         return ""
     name = metric.replace("_", " ")
     return f"the CSV will hold hard labels, but {name} is computed from probabilities: check Competition.metric"

@@ -49,6 +49,7 @@ def new(here: Path, *arguments: str) -> Result:
         ("Categorization Accuracy", "accuracy"),
         ("Area Under Receiver Operating Characteristic Curve (AUC)", "roc_auc"),
         ("Macro F1 Score", "macro_f1"),
+        ("Quadratic Weighted Kappa", "quadratic_kappa"),
     ],
 )
 def test_title_and_metric_come_from_kaggle(here: Path, server: KaggleServer, said: str, ours: str) -> None:
@@ -59,9 +60,11 @@ def test_title_and_metric_come_from_kaggle(here: Path, server: KaggleServer, sai
 
 
 def test_a_metric_that_no_plugin_computes_is_marked_to_be_checked(here: Path, server: KaggleServer) -> None:
-    server.add_competition("leaf-cup", here / "kaggles", metric="Quadratic Weighted Kappa")
+    server.add_competition("leaf-cup", here / "kaggles", metric="Dice Coefficient")
     assert new(here, "leaves", "--slug", "leaf-cup").exit_code == 0
-    assert "CHECK: on Kaggle: Quadratic Weighted Kappa, which no plugin computes" in (here / "leaves.py").read_text()
+    text = " ".join(line.strip(" #") for line in (here / "leaves.py").read_text().splitlines())
+    assert "CHECK: on Kaggle: Dice Coefficient, which no plugin computes: it compares regions of an image" in text
+    assert 'metric="accuracy"' in text
 
 
 def test_without_data_the_labels_are_guessed_from_the_names_of_kaggles_files(here: Path) -> None:

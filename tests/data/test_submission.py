@@ -72,7 +72,7 @@ def test_a_label_column_holds_the_likeliest_class(tmp_path: Path) -> None:
     assert text == "id,breed\nb,dog\na,emu\n"
 
 
-@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "brier", "partial_auc_80", "probabilistic_f1"])
 @pytest.mark.parametrize("names", [("0", "1"), ("0.0", "1.0"), ("False", "True")])
 def test_a_column_of_0_and_1_holds_the_probability_of_1_if_the_metric_needs_one(
     tmp_path: Path, metric: str, names: tuple[str, str]
@@ -84,14 +84,15 @@ def test_a_column_of_0_and_1_holds_the_probability_of_1_if_the_metric_needs_one(
     assert submitted(other, table, sample, tmp_path) == "id,label\n1,0.25\n2,0.75\n10,0.5\n"
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "macro_f1", "a plugin's own"])
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "quadratic_kappa", "top_1_error", "a plugin's own"])
 def test_a_column_of_0_and_1_holds_labels_if_the_metric_takes_them(tmp_path: Path, metric: str) -> None:
     table, sample = two().set_axis(["0", "1"], axis="columns"), sample_of("id,label\n1,0\n2,0\n10,0")
     facts = Competition(title="Pets", metric=metric)
     assert submitted(facts, table, sample, tmp_path) == "id,label\n1,1\n2,0\n10,0\n"
 
 
-ZEROS, HALVES, NAMES = (f"id,label\n1,{v}\n2,{v}\n10,{v}" for v in ("0", "0.5", "cat"))
+ZEROS, HALVES, NAMES, RANKS = (f"id,label\n1,{v}\n2,{v}\n10,{v}" for v in ("0", "0.5", "cat", "cat_dog"))
+BOTH = "id,cat,dog\n1,1,0\n2,1,0\n10,1,0"
 
 
 @pytest.mark.parametrize(
@@ -102,22 +103,34 @@ ZEROS, HALVES, NAMES = (f"id,label\n1,{v}\n2,{v}\n10,{v}" for v in ("0", "0.5", 
         ("accuracy", "dog", ["cat", "dog"], HALVES, "accuracy is computed from class names, but the column 'label'"),
         ("macro_f1", "1", ["0", "1"], ZEROS, "macro_f1 is computed from class names, but Competition.positive asks"),
         ("accuracy", "1", ["0", "1"], "", "accuracy is computed from class names, but Competition.positive asks"),
+        (
+            "quadratic_kappa",
+            "1",
+            ["0", "1"],
+            ZEROS,
+            "quadratic_kappa is computed from class names, but Competition.pos",
+        ),
+        ("map_at_5", "dog", ["cat", "dog"], HALVES, "map_at_5 is computed from class names, but the column 'label'"),
+        ("probabilistic_f1", None, ["cat", "dog"], NAMES, r"'label' .* one class, .*\n.*Competition.positive .*metric"),
+        ("macro_f2", None, ["cat", "dog"], BOTH, "macro_f2 is computed from class names, .* a column of probabilities"),
+        ("map_at_3", None, ["cat", "dog"], BOTH, "map_at_3 is computed from class names, .* a column of probabilities"),
+        ("weighted_f1", None, ["cat", "dog"], RANKS, "weighted_f1 is computed from one class name, .* 2 in a cell"),
     ],
 )
 def test_a_contradiction_of_metric_and_form_is_refused(
     metric: str, positive: str | None, classes: list[str], sample: str, words: str
 ) -> None:
     facts = Competition(title="Pets", metric=metric, positive=positive)
+    rows = sample_of(sample).replace("cat_dog", "cat dog") if sample else None
     with pytest.raises(UserError, match=words):
-        plugin.kagglekit_submission(
-            facts, two().set_axis(classes, axis="columns"), sample_of(sample) if sample else None
-        )
+        plugin.kagglekit_submission(facts, two().set_axis(classes, axis="columns"), rows)
 
 
-def test_an_auc_of_many_classes_has_no_single_column() -> None:
-    facts = Competition(title="Pets", metric="roc_auc")
+@pytest.mark.parametrize("metric", ["roc_auc", "brier"])
+def test_probabilities_of_many_classes_have_no_single_column(metric: str) -> None:
+    facts = Competition(title="Pets", metric=metric)
     with pytest.raises(
-        UserError, match=r"roc_auc is computed from probabilities, .* one column, 'breed', for 3 classes"
+        UserError, match=rf"{metric} is computed from probabilities, .* one column, 'breed', for 3 classes"
     ):
         plugin.kagglekit_submission(facts, three(), sample_of("id,breed\nb,cat\na,cat"))
 
@@ -149,6 +162,29 @@ def test_k_best_labels_stand_in_one_column_best_first(tmp_path: Path) -> None:
     sample["labels"] = sample["labels"].str.replace("_", " ")
     text = submitted(PETS, three(), sample, tmp_path)
     assert text == "id,labels\nb,dog cat\na,emu cat\n"  # of equal ones the first class leads
+
+
+@pytest.mark.parametrize("shown", ["cat", "cat_dog", ""])
+@pytest.mark.parametrize("metric", ["map_at_2", "map_at_5", "top_3_error"])
+def test_a_metric_of_ranks_gets_as_many_names_as_it_counts(tmp_path: Path, metric: str, shown: str) -> None:
+    facts, sample = Competition(title="Pets", metric=metric), sample_of(f"id,labels\nb,{shown}\na,{shown}")
+    sample["labels"] = sample["labels"].str.replace("_", " ")
+    names = ("dog cat", "emu cat") if metric == "map_at_2" else ("dog cat emu", "emu cat dog")  # there are only three
+    assert submitted(facts, three(), sample, tmp_path) == f"id,labels\nb,{names[0]}\na,{names[1]}\n"
+    assert submitted(facts, three(), None, tmp_path) == f"id,label\nb,{names[0]}\na,{names[1]}\n"
+
+
+def test_more_ranks_in_the_sample_than_count_are_written_as_the_sample_shows() -> None:
+    sample = sample_of("id,labels\nb,cat_dog_emu\na,dog")
+    sample["labels"] = sample["labels"].str.replace("_", " ")
+    rows = plugin.kagglekit_submission(Competition(title="Pets", metric="top_1_error"), three(), sample)
+    assert rows["labels"].tolist() == ["dog cat emu", "emu cat dog"]
+
+
+def test_names_with_blanks_cannot_be_ranked_in_a_cell() -> None:
+    table = three().set_axis(["house cat", "dog", "emu"], axis="columns")
+    with pytest.raises(UserError, match="5 class names in a cell are separated by blanks, but 'house cat' has some"):
+        plugin.kagglekit_submission(Competition(title="Pets", metric="map_at_5"), table, None)
 
 
 def test_an_empty_label_column_gets_labels(tmp_path: Path) -> None:

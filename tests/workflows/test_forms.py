@@ -42,6 +42,45 @@ def test_hard_labels_under_log_loss_are_a_warning(tmp_path: Path, monkeypatch: p
     assert "warning: the CSV will hold hard labels, but log loss" in done.output
 
 
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("quadratic_kappa", "quadratic_kappa needs classes that are numbers, but these are not: ant, bee"),
+        ("probabilistic_f1", "probabilistic_f1 needs the positive class, which is not known: the classes are ant, bee"),
+        ("top_5_error", "the valid images: top_5_error of 2 classes is always 0"),
+    ],
+)
+def test_classes_that_a_metric_cannot_be_computed_for_are_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "d")
+    done = ask("run", write_plugin(tmp_path, "csv", f"metric='{metric}'"), "--data", "d", *TINY, "--no-submission")
+    assert done.exit_code == 1
+    assert f"error: {message}\nhint: " in done.output
+    assert not list(tmp_path.rglob("log.csv"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "cells"),
+    [("quadratic_kappa", ["0", "1"]), ("map_at_2", ["0 1", "1 0"]), ("probabilistic_f1", ["0.0", "1.0"])],
+)
+def test_grades_ranks_and_probabilities_are_scored_each_epoch_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, cells: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, positive = write_table(tmp_path / "d", ("0", "1")), "'1'" if metric == "probabilistic_f1" else None
+    facts = f"metric='{metric}', positive={positive}"
+    done = ask("run", write_plugin(tmp_path, "csv", facts), "--data", data, *TINY)
+    assert done.exit_code == 0, done.output
+    log = pd.read_csv(next(tmp_path.rglob("log.csv")))
+    assert log[f"valid_{metric}"].iloc[-1] == pytest.approx(1, abs=0.01)  # any network tells these classes apart
+    labels = pd.read_csv(next(tmp_path.rglob("submission.csv")), dtype=str)["label"]
+    if positive:
+        labels = labels.astype(float).round().astype(str)
+    assert labels.tolist() == cells * 2
+
+
 def test_classes_called_like_columns_of_ours_are_trained_and_predicted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

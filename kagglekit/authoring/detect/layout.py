@@ -73,6 +73,7 @@ class Sample:
         doubtful: Its only column may hold names or probabilities: classes and values are 0 and 1, and the metric is
             unknown.
         name: Its path, relative to the data folder.
+        names: How many class names stand in a cell at most; 1 for other forms.
     """
 
     form: Form
@@ -82,6 +83,7 @@ class Sample:
     values: tuple[str, ...]
     doubtful: bool = False
     name: str = "sample_submission.csv"
+    names: int = 1
 
 
 @dataclass(frozen=True)

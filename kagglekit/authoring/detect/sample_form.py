@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.layout import Form, Sample
+from kagglekit.types.metric import needs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OF_PROBABILITIES = ("log_loss", "roc_auc")  # metrics; every other one of ours is computed from class names
 ONE, ZERO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
 
 
@@ -38,11 +38,13 @@ def sample_form(
     positive = _positive(columns[1], classes) if form == "probability of one class" else None
     doubtful = not metric and len(columns) == 2 and _are_zero_and_one(classes) and set(values) <= renamed
     used = {} if form == "probability of one class" else spelling  # a CSV of numbers names no class
-    return Sample(form, columns, positive, used, values[:5], doubtful, name)
+    ranked = form == "class names" and not set(values) <= renamed  # a class may have blanks in its name
+    names = max(len(value.split()) for value in values) if ranked else 1
+    return Sample(form, columns, positive, used, values[:5], doubtful, name, max(names, 1))
 
 
 def _one_column(values: Sequence[str], classes: set[str], metric: str) -> Form:
-    if len(classes) == 2 and metric in OF_PROBABILITIES:
+    if len(classes) == 2 and needs(metric) == "probabilities":
         return "probability of one class"
     if not metric and _are_zero_and_one(classes) and len(values) == 1 and set(values) <= classes:
         return "probability of one class"  # a column of zeros is a placeholder, most often of a competition for AUC

@@ -202,6 +202,24 @@ def test_of_a_column_of_zeros_and_ones_the_metric_decides_or_a_doubt_is_noted(
         assert rows.iloc[:, 1].tolist() == predictions.idxmax(axis=1).tolist()
 
 
+@pytest.mark.parametrize(("metric", "chosen", "names"), [("", "map_at_2", 2), ("map_at_5", "map_at_5", 3)])
+def test_ranked_names_in_a_cell_are_detected_and_written(tmp_path: Path, metric: str, chosen: str, names: int) -> None:
+    data, classes = tmp_path / "data", ("w_1", "w_2", "new_whale")
+    pictures(data, [f"train/{i}.jpg" for i in range(12)] + [f"test/t{i}.jpg" for i in range(4)])
+    layouts.write_csv(data / "train.csv", [("Image", "Id"), *((str(i), classes[i % 3]) for i in range(12))])
+    rows = [("Image", "Id"), *((f"t{i}", "new_whale w_1") for i in range(4))]
+    layouts.write_csv(data / "sample_submission.csv", rows)
+    hooks, table, text = hooks_of(tmp_path, metric)
+    facts = hooks.competition()
+    assert facts.metric == chosen
+    assert "asks for the names of the 2 likeliest classes" in text.replace("\n    # ", " ")
+    tests, given = table[table["split"] == "test"], read_sample(data)
+    predictions = make_predictions(tests["id"], classes_of(table), np.tile([0.2, 0.3, 0.5], (4, 1)))
+    rows = hooks.submission(facts, predictions, given)
+    check_submission(rows, given, predictions, facts)
+    assert rows["Id"].tolist() == [" ".join(["w_2", "w_1", "new_whale"][:names])] * 4
+
+
 def test_of_two_named_classes_a_metric_of_probabilities_asks_for_one_of_them(tmp_path: Path) -> None:
     zeros_and_ones(tmp_path / "data", ("cat", "dog"), ("cat",))
     hooks, _, text = hooks_of(tmp_path, "roc_auc")
