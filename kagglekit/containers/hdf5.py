@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kagglekit.containers.arrays import keys_of, may_hold_images, part_of
-from kagglekit.containers.container import Container, NoSuchMember, Value, needs, number_of
+from kagglekit.containers.container import Blocks, Container, NoSuchMember, Value, needs, number_of
 from kagglekit.containers.encoded import is_encoded
 from kagglekit.containers.shapes import check_array
 from kagglekit.system.pixel_limit import max_pixels
@@ -37,6 +37,7 @@ class HDF5File(Container):
         if h5py is None:
             raise needs("arrays", path, "h5py")
         self._file: Any = h5py.File(path, "r", locking=False)
+        self._blocks = Blocks(path)
         weakref.finalize(self, self._file.close)
 
     def keys(self, within: str = "") -> Sequence[str]:
@@ -48,9 +49,10 @@ class HDF5File(Container):
 
     def read(self, key: str) -> Value:
         """Return a dataset, or a part of it: see `Container.read`."""
-        found = self._at(key)
+        found = self._opened(key)
         if found is not None:
-            return _whole(found)
+            stored = self._stored(found)
+            return _whole(h5py.Dataset(_checked(found))) if stored is None else stored
         name, _, position = key.rpartition("/")
         stack = self._at(name) if name else None
         if stack is None or not stack.shape:
@@ -68,12 +70,31 @@ class HDF5File(Container):
         """The datasets, in the order of their names, without those behind links."""
         return list(_below("", h5py.h5g.open(self._file.id, b"/"), 0))
 
+    def _stored(self, dataset: Any) -> bytes | None:
+        """Return the bytes of an image file that lie in one piece, without the library, which has one lock for all.
+
+        None for everything else, such as compressed datasets and numbers.
+        """
+        shape, dtype, offset = dataset.shape, dataset.dtype, dataset.get_offset()
+        is_opaque = shape == () and dtype.kind == "V" and dtype.names is None
+        if offset is None or not (is_opaque or (len(shape) == 1 and dtype == np.uint8)):
+            return None
+        n_bytes = dtype.itemsize * math.prod(shape)
+        check_bytes(n_bytes)
+        data = self._blocks.read(offset, n_bytes)
+        return data if is_opaque or is_encoded(data) else None
+
     def _at(self, name: str) -> Any:
         """Return a dataset; None if there is none of this name.
 
         Raises:
             ValueError: It lies in another file.
         """
+        found = self._opened(name)
+        return None if found is None else h5py.Dataset(_checked(found))
+
+    def _opened(self, name: str) -> Any:
+        """Return the lower interface of a dataset, which may still lie in another file; None if there is none."""
         here = self._file.id  # h5py's lower interface takes a third of the time
         for part in name.encode().split(b"/"):
             if not isinstance(here, h5py.h5g.GroupID) or not here.links.exists(part):
@@ -81,7 +102,7 @@ class HDF5File(Container):
             if here.links.get_info(part).type != h5py.h5l.TYPE_HARD:
                 raise ValueError("a link to another place or file, which is not followed")
             here = h5py.h5o.open(here, part)
-        return h5py.Dataset(_checked(here)) if isinstance(here, h5py.h5d.DatasetID) else None
+        return here if isinstance(here, h5py.h5d.DatasetID) else None
 
 
 class _Entry(NamedTuple):
@@ -150,14 +171,23 @@ def _part(stack: Any, position: str) -> Value:
 def _value(dataset: Any, place: tuple[int, ...]) -> Value:
     """Return the bytes of an image file that is one value of a dataset."""
     size = dataset.dtype.itemsize * (1 if place else math.prod(dataset.shape))
-    if size > 16 * max_pixels():
-        raise ValueError(f"it claims to have {size:,} bytes")
+    check_bytes(size)
     value = dataset[place]
     if isinstance(value, np.void) or (isinstance(value, np.ndarray) and value.dtype == np.uint8):
         return value.tobytes()
     if isinstance(value, bytes):
         return value
     raise ValueError("no image")
+
+
+def check_bytes(n_bytes: int) -> None:
+    """Check the size of an image file, by the header, before it is read.
+
+    Raises:
+        ValueError: It is larger than any image within the limit of pixels.
+    """
+    if n_bytes > 16 * max_pixels():
+        raise ValueError(f"it claims to have {n_bytes:,} bytes")
 
 
 def _plain(value: object) -> object:

@@ -155,6 +155,19 @@ def test_hdf5_holds_stacks_images_and_image_files(tmp_path: Path) -> None:
     assert facts_of(path, "images") == {"labels": [0, 1, 2, 3, 4]}
 
 
+def test_image_files_in_hdf5_are_read_wherever_they_lie(tmp_path: Path) -> None:
+    encoded = np.frombuffer(jpeg(drawn(3)), np.uint8)
+    with h5py.File(tmp_path / "x.h5", "w", userblock_size=512) as file:
+        file["opaque"] = np.void(encoded.tobytes())
+        file["whole"] = encoded
+        file.create_dataset("packed", data=encoded, chunks=True, compression="gzip")
+        file["numbers"] = encoded[5:]  # no image file
+    for key in ("opaque", "whole", "packed"):
+        assert close(read(tmp_path / "x.h5" / key), drawn(3))
+    with pytest.raises(UnreadableImage):
+        read(tmp_path / "x.h5" / "numbers")
+
+
 def test_hdf5_does_not_lead_to_other_files(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["images"] = GREYS
