@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from kagglekit.containers.opening import read_member as read_member
     from kagglekit.data.archive.cached import unpacked as unpacked
     from kagglekit.data.json_file import read_json as read_json
-    from kagglekit.data.labels import labels_from_folders as labels_from_folders
-    from kagglekit.data.labels import labels_from_list as labels_from_list
-    from kagglekit.data.labels import labels_from_names as labels_from_names
-    from kagglekit.data.labels import unlabelled_images as unlabelled_images
-    from kagglekit.data.labels_containers import labels_from_containers as labels_from_containers
-    from kagglekit.data.labels_containers import members as members
-    from kagglekit.data.labels_containers import unlabelled_members as unlabelled_members
-    from kagglekit.data.labels_mat import labels_from_mat as labels_from_mat
-    from kagglekit.data.labels_table import labels_from_csv as labels_from_csv
-    from kagglekit.data.labels_table import labels_from_json as labels_from_json
+    from kagglekit.data.labels.containers import labels_from_containers as labels_from_containers
+    from kagglekit.data.labels.containers import members as members
+    from kagglekit.data.labels.containers import unlabelled_members as unlabelled_members
+    from kagglekit.data.labels.folders import labels_from_folders as labels_from_folders
+    from kagglekit.data.labels.folders import labels_from_list as labels_from_list
+    from kagglekit.data.labels.folders import labels_from_names as labels_from_names
+    from kagglekit.data.labels.folders import unlabelled_images as unlabelled_images
+    from kagglekit.data.labels.matlab import labels_from_mat as labels_from_mat
+    from kagglekit.data.labels.tables import labels_from_csv as labels_from_csv
+    from kagglekit.data.labels.tables import labels_from_json as labels_from_json
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
@@ -82,16 +82,16 @@ _HOMES = {
     "read_member": "containers.opening",
     "unpacked": "data.archive.cached",
     "read_json": "data.json_file",
-    "labels_from_csv": "data.labels_table",
-    "labels_from_folders": "data.labels",
-    "labels_from_json": "data.labels_table",
-    "labels_from_list": "data.labels",
-    "labels_from_containers": "data.labels_containers",
-    "members": "data.labels_containers",
-    "unlabelled_members": "data.labels_containers",
-    "labels_from_mat": "data.labels_mat",
-    "labels_from_names": "data.labels",
-    "unlabelled_images": "data.labels",
+    "labels_from_csv": "data.labels.tables",
+    "labels_from_folders": "data.labels.folders",
+    "labels_from_json": "data.labels.tables",
+    "labels_from_list": "data.labels.folders",
+    "labels_from_containers": "data.labels.containers",
+    "members": "data.labels.containers",
+    "unlabelled_members": "data.labels.containers",
+    "labels_from_mat": "data.labels.matlab",
+    "labels_from_names": "data.labels.folders",
+    "unlabelled_images": "data.labels.folders",
     "split_off": "data.splits",
     "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",

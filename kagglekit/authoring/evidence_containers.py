@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kagglekit.authoring.detect.asked import plain
 from kagglekit.authoring.fact import Evidence
 from kagglekit.containers.shapes import shape_in
-from kagglekit.data.labels_containers import as_text, facts_of, members
+from kagglekit.data.labels.containers import as_text, facts_of, members
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import Member, members_of
 

@@ -8,7 +8,7 @@ from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
 from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
-from kagglekit.authoring.detect.table import Table, ValidFile
+from kagglekit.authoring.detect.tables.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
 
 

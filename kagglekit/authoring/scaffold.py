@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.authoring.kaggle_metrics import RANKS_UNKNOWN
 from kagglekit.authoring.labels_source import labels_source, used_functions
 from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal

@@ -6,7 +6,7 @@ from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestList
-from kagglekit.authoring.detect.table import Table, ValidFile
+from kagglekit.authoring.detect.tables.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
 from kagglekit.containers.opening import kind_of
 from kagglekit.system.errors import UserError

@@ -57,7 +57,7 @@ def predict(
     be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
     training images nor the internet are needed.
     """
-    from kagglekit.data.labels_containers import with_members
+    from kagglekit.data.labels.containers import with_members
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 

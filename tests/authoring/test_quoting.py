@@ -20,7 +20,7 @@ from kagglekit.authoring.detect import layout as detected
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.file_names import PATTERNS, FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Sample
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.authoring.package import package_files
 from kagglekit.authoring.quoting import comment, literal
 from kagglekit.authoring.scaffold import Facts, plugin_text

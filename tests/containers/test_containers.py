@@ -13,7 +13,7 @@ from container_files import bson, drawn, jpeg, write_tfrecord
 
 from kagglekit import UnreadableImage, UserError, members
 from kagglekit.containers.opening import open_container
-from kagglekit.data.labels_containers import facts_of
+from kagglekit.data.labels.containers import facts_of
 from kagglekit_reader import kagglekit_read_image as read
 from kagglekit_reader import read_numbers
 

@@ -17,7 +17,7 @@ from kagglekit import UnreadableImage, UserError, members
 from kagglekit.containers.bson_file import document
 from kagglekit.containers.crc32c import crc32c
 from kagglekit.containers.tfrecord import example
-from kagglekit.data.labels_containers import facts_of
+from kagglekit.data.labels.containers import facts_of
 from kagglekit_reader import kagglekit_read_image as read
 
 KINDS = ("csv", "parquet", "json", "npy", "npz", "h5", "tfrec", "bson")

@@ -62,7 +62,7 @@ MAC = {"a.csv": TABLE, "__MACOSX/._a.csv": b"\0\5\x16\7", ".DS_Store": b"\0"}
     [
         ("a.csv.zip", zipped(MAC)),
         ("a.CSV.ZIP", zipped(MAC)),
-        ("a.csv.gz", gzip.compress(TABLE)),
+        ("a.csv.gz", gzip.compress(TABLE, mtime=0)),
         ("a.csv.bz2", bz2.compress(TABLE)),
         ("a.csv.xz", lzma.compress(TABLE)),
     ],
@@ -88,7 +88,7 @@ LONG = b"id,label\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(400))
         ("a.csv.zip", zipped({"a.csv": LONG})[:-30], "cannot read .*a.csv.zip: File is not a zip file"),
         ("a.csv.zip", zipped({"a.csv": TABLE, "b.csv": TABLE}), "holds 2 files, not one CSV: a.csv, b.csv\nunpack"),
         ("a.csv.zip", zipped({}), "holds 0 files, not one CSV"),
-        ("a.csv.gz", gzip.compress(LONG)[:-20], "cannot read .*a.csv.gz: "),
+        ("a.csv.gz", gzip.compress(LONG, mtime=0)[:-20], "cannot read .*a.csv.gz: "),
         ("a.csv.gz", TABLE, "cannot read .*a.csv.gz: Not a gzipped file"),
         ("a.csv.bz2", bz2.compress(LONG)[:-20], "cannot read .*a.csv.bz2: "),
         ("a.csv.xz", lzma.compress(LONG)[:-20], "cannot read .*a.csv.xz: "),
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
 
 def test_a_name_from_before_or_after_unpacking_counts(tmp_path: Path) -> None:
     (tmp_path / "plain.csv").write_bytes(TABLE)
-    (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(TABLE))
+    (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(TABLE, mtime=0))
     for name in ("plain.csv.zip", "plain.csv.gz", "plain.csv.7z", "packed.csv"):
         assert list(read_csv(tmp_path / name).columns) == ["id", "label"]
     with pytest.raises(UserError, match=r"there is no file .*other\.csv"):

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from kagglekit.data.channel_names import with_channels
+from kagglekit.data.labels.channel_names import with_channels
 from kagglekit.data.listing import stem_of, suffix_of
 
 LEAST_IMAGES = 2

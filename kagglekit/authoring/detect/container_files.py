@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.containers.opening import kind_of, read_member
-from kagglekit.data.labels_containers import as_text, facts_of, members
+from kagglekit.data.labels.containers import as_text, facts_of, members
 from kagglekit.data.listing import folders_below, in_order, is_hidden
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UsageError, UserError

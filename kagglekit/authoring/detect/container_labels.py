@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.container_files import ContainerFiles, find_containers, glob_of, numbered_from
-from kagglekit.authoring.detect.groups import Group, find_group
-from kagglekit.authoring.detect.label_column import Target, find_target
+from kagglekit.authoring.detect.tables.groups import Group, find_group
+from kagglekit.authoring.detect.tables.label_column import Target, find_target
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -30,15 +30,15 @@ from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
 from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
 from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
-from kagglekit.authoring.detect.label_tables import find_tables
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
 from kagglekit.authoring.detect.sample_form import sample_form
-from kagglekit.authoring.detect.sources import Source, read_sources
-from kagglekit.authoring.detect.table import Refused, Table, Tables
+from kagglekit.authoring.detect.tables.label_tables import find_tables
+from kagglekit.authoring.detect.tables.sources import Source, read_sources
+from kagglekit.authoring.detect.tables.table import Refused, Table, Tables
 from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
-from kagglekit.data.labels_containers import members
+from kagglekit.data.labels.containers import members
 from kagglekit.data.listing import folders_below, image_names, what_is_there
 from kagglekit.eda.headers import read_header
 from kagglekit.system.errors import UserError, listing

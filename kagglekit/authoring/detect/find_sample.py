@@ -8,7 +8,7 @@ from pathlib import Path
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.detect.named_images import Images, for_test, name_images
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.data.sample import Wanted, find_sample, names_of, sample_at, samples_named
 from kagglekit.system.errors import UserError, listing
 

@@ -9,8 +9,8 @@ from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named, names_part
 from kagglekit.authoring.detect.layout import Labels, TestImages, TestList
 from kagglekit.authoring.detect.named_images import Images, Named, for_test, name_images
-from kagglekit.authoring.detect.sources import Source
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.sources import Source
+from kagglekit.authoring.detect.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
 from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.table import Table
 
 Form = Literal["a column a class", "probability of one class", "class names", "unknown"]
 Labels = ClassFolders | Table | FileNames | Containers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kagglekit.authoring.detect.class_folders import TEST, TRAIN, is_named
-from kagglekit.data.image_lookup import ImageLookup
+from kagglekit.data.labels.image_lookup import ImageLookup
 from kagglekit.data.listing import MEDICAL_SUFFIXES, stem_of, suffix_of
 
 LEAST_SHARE = 0.5  # of a column's values that must be names of images

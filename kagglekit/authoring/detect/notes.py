@@ -12,7 +12,7 @@ from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.file_names import FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
-from kagglekit.authoring.detect.table import Table
+from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.system.errors import listing
 
 LINES = 50  # of a text file that are read

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.named_images import Images
-from kagglekit.authoring.detect.table import Refused, Tables
+from kagglekit.authoring.detect.tables.table import Refused, Tables
 from kagglekit.data.listing import folders_below, is_hidden, suffix_of
 from kagglekit.data.listing import stem_of as without_suffix
 from kagglekit.system.errors import UserError, listing

@@ -15,7 +15,7 @@ from odd_layouts import begun
 
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.detect.sources import read_sources
+from kagglekit.authoring.detect.tables.sources import read_sources
 from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.tiny_data import tiny_data
 from kagglekit.data.table import check_table

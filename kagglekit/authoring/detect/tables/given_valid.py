@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.class_folders import VALID, is_named
 from kagglekit.authoring.detect.named_images import MOST_FOLDERS, Named
-from kagglekit.authoring.detect.table import ValidFile
+from kagglekit.authoring.detect.tables.table import ValidFile
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kagglekit import labels_from_csv, unlabelled_images
-from kagglekit.data.channel_names import with_channels
+from kagglekit.data.labels.channel_names import with_channels
 
 SUFFIX = "_{red,green}.png"
 

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.channel_names import with_channels
-from kagglekit.data.image_files import files_of
-from kagglekit.data.label_rows import joined, rows_of, stems_of
-from kagglekit.data.labels_containers import unlabelled_members
+from kagglekit.data.labels.channel_names import with_channels
+from kagglekit.data.labels.containers import unlabelled_members
+from kagglekit.data.labels.image_files import files_of
+from kagglekit.data.labels.rows import joined, rows_of, stems_of
 from kagglekit.data.listing import (
     IMAGE_SUFFIXES,
     existing_file,

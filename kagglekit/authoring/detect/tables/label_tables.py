@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.class_folders import TEST, VALID, names_part
-from kagglekit.authoring.detect.given_valid import given_valid
-from kagglekit.authoring.detect.groups import find_group, paired_ids
-from kagglekit.authoring.detect.label_column import Refusal, Target, find_target
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
-from kagglekit.authoring.detect.sources import Source
-from kagglekit.authoring.detect.table import Refused, Table, Tables, ValidFile
+from kagglekit.authoring.detect.tables.given_valid import given_valid
+from kagglekit.authoring.detect.tables.groups import find_group, paired_ids
+from kagglekit.authoring.detect.tables.label_column import Refusal, Target, find_target
+from kagglekit.authoring.detect.tables.sources import Source
+from kagglekit.authoring.detect.tables.table import Refused, Table, Tables, ValidFile
 from kagglekit.data.listing import stem_of
 from kagglekit.system.errors import listing
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kagglekit.data.csv_file import read_csv, separator_hint
-from kagglekit.data.image_files import files_of
-from kagglekit.data.json_rows import read_records
-from kagglekit.data.label_rows import joined, rows_of
-from kagglekit.data.labels import unlabelled_images
+from kagglekit.data.labels.folders import unlabelled_images
+from kagglekit.data.labels.image_files import files_of
+from kagglekit.data.labels.json_rows import read_records
+from kagglekit.data.labels.rows import joined, rows_of
 from kagglekit.system.errors import UserError, listing, unknown
 from kagglekit.system.members import is_there
 from kagglekit.types.image_path import channel_files

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kagglekit.authoring.detect.groups import Group
-from kagglekit.authoring.detect.label_column import Refusal
+from kagglekit.authoring.detect.tables.groups import Group
+from kagglekit.authoring.detect.tables.label_column import Refusal
 
 
 @dataclass(frozen=True)

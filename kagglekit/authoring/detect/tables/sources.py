@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kagglekit.containers.sniff import holds_pixels
 from kagglekit.data.csv_file import read_csv, separator_hint
-from kagglekit.data.json_rows import read_records
+from kagglekit.data.labels.json_rows import read_records
 from kagglekit.data.listing import entries_of, is_hidden, subfolders
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UserError

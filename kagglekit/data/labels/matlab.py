@@ -6,8 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.label_rows import joined, rows_of, stems_of
-from kagglekit.data.mat_file import mat_numbers
+from kagglekit.data.labels.mat_file import mat_numbers
+from kagglekit.data.labels.rows import joined, rows_of, stems_of
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:

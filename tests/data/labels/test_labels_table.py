@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from kagglekit import UserError, labels_from_csv, labels_from_json, unlabelled_images
-from kagglekit.data.image_lookup import ImageLookup
-from kagglekit.data.json_rows import read_records
+from kagglekit.data.labels.image_lookup import ImageLookup
+from kagglekit.data.labels.json_rows import read_records
 
 
 def images(folder: Path, *names: str) -> Path:

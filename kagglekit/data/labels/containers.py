@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.containers.opening import kind_of, naming_no_library, open_container
 from kagglekit.containers.shapes import shape_text
-from kagglekit.data.label_rows import joined, rows_of
+from kagglekit.data.labels.rows import joined, rows_of
 from kagglekit.data.listing import existing_file
 from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing, unknown

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kagglekit.data.channel_names import with_channels
-from kagglekit.data.image_lookup import ImageLookup
+from kagglekit.data.labels.channel_names import with_channels
+from kagglekit.data.labels.image_lookup import ImageLookup
 from kagglekit.data.listing import IMAGE_SUFFIXES, images_below, images_beside, stem_of, suffix_of
 from kagglekit.system.errors import UserError, listing
 
