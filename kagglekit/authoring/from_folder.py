@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.scaffold import Facts, plugin_text, summary
+from kagglekit.authoring.scaffold import Facts, metric_of, plugin_text, summary
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.manager import competition_names
 from kagglekit.hooks.trust import is_path
@@ -18,6 +18,8 @@ from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
+
+NAMELESS = ("data", "dataset", "input", "download", "downloads", "files", "images")
 
 
 def competition_of(argument: str, data: Path | None, display: Display) -> tuple[str, Path | None]:
@@ -59,13 +61,16 @@ def _plugin_for(folder: Path, display: Display) -> Path:
     display.report(f"recognised in {folder}: {summary(layout)}")
     if name in competition_names():
         display.report(f"reading the folder {name}/; for the plugin of that name, leave out the slash")
-    for note in layout.notes:
+    metric, why = metric_of(Facts(name), layout)
+    for note in (*layout.notes, f"metric {metric}: {why.removeprefix('CHECK: ')}"):
         display.warn(f"check: {note}")
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
     return file
 
 
 def _name(folder: Path) -> str:
-    """Return a plugin's name for a folder."""
-    words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-")
+    """Return a plugin's name for a folder; one that says nothing takes the name of the folder above."""
+    place = folder.resolve()
+    named = place.parent if place.name.lower() in NAMELESS and place.parent.name else place
+    words = re.sub(r"[^a-z0-9]+", "-", named.name.lower()).strip("-")
     return words if words[:1].isalpha() else f"data-{words}".strip("-")

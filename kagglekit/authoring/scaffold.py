@@ -138,7 +138,7 @@ def _notes(notes: list[str]) -> str:
 
 
 def _competition(facts: Facts, layout: DataLayout) -> str:
-    metric, why = _metric(facts, layout)
+    metric, why = metric_of(facts, layout)
     lines = [f"title={literal(_title(facts))},"]
     lines += (
         [f"slug={literal(facts.slug)},"] if facts.slug else ["# slug=...,  the name in Kaggle's addresses, to submit"]
@@ -153,8 +153,8 @@ def _competition(facts: Facts, layout: DataLayout) -> str:
     return "\n".join(f"        {line}" for line in lines)
 
 
-def _metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
-    """Return the metric and a comment with the reason."""
+def metric_of(facts: Facts, layout: DataLayout) -> tuple[str, str]:
+    """Return the metric and a comment with the reason, which begins with CHECK if it is a guess."""
     sample = layout.sample
     if facts.metric:
         return _kaggles_metric(facts, sample)

@@ -145,6 +145,10 @@ def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) ->
         raise UsageError(
             f"--submit cannot be combined with {what}", "a submission needs predictions for all test images"
         )
+    if not choice.competition.slug and not choice.competition.known_test_labels:
+        from kagglekit.kaggle.follow import NO_SLUG
+
+        raise UsageError(f"--submit: {choice.competition.title} is not on Kaggle, as its plugin has no slug", NO_SLUG)
     if choice.competition.slug:
         from kagglekit.kaggle.follow import TIMEOUT, connected
         from kagglekit.kaggle.submit import check_open, confirm

@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import lzma
+import os
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _COMPRESSED = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
 MOST = 2 * 10**9  # bytes of a zipped table, which is read into memory
+TAIL = 2**16  # bytes at the end of a file, in which its last row is looked for
+SURPLUS = "remove the surplus commas, or quote fields that contain commas"
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
@@ -42,18 +46,27 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
         All fields as text. Names of columns may occur twice.
 
     Raises:
-        UserError: There is no such file, it is damaged, or rows have more fields than the header.
+        UserError: There is no such file, it is damaged or cut off, or rows have more fields than the header.
     """
-    import pandas as pd
-
     file = existing_file(_packed_or_not(file))
     with naming_damage(file, hint):
         with _opened(file) as content:
             width = _width(content)
             if not width:
                 raise ValueError("it is empty")
+        rows = _rows(file, width)
+    if _is_cut_off(file, width):
+        raise UserError(f"{file} ends in the middle of a row", "it is cut off: download it again")
+    return _with_header(rows.fillna(""), file)
+
+
+def _rows(file: Path, width: int) -> pd.DataFrame:
+    """Return all rows as text, the header's among them, NaN where a field is missing."""
+    import pandas as pd
+
+    try:
         with _opened(file) as content:
-            rows = pd.read_csv(
+            return pd.read_csv(
                 content,
                 dtype="str",
                 keep_default_na=False,
@@ -62,9 +75,26 @@ def read_csv(file: Path, hint: str = "download it again, or save it as CSV in UT
                 names=list(range(width + 1)),  # one more than the header has: pandas would take the first as an index
                 index_col=False,
             )
-    if rows.isna().to_numpy().any():
-        rows = rows.fillna("")
-    return _with_header(rows, file)
+    except pd.errors.ParserError as error:
+        if found := re.search(r"in line (\d+), saw (\d+)", str(error)):
+            what = f"{file} has {found[2]} fields in line {found[1]}, and its header has {width}"
+            raise UserError(what, SURPLUS) from error
+        raise
+
+
+def _is_cut_off(file: Path, width: int) -> bool:
+    """Return whether a file's last line is unfinished and has fewer fields than the one before it.
+
+    A compressed file that is cut off is damaged anyway.
+    """
+    if file.suffix.lower() in (".zip", *_COMPRESSED):
+        return False
+    with file.open("rb") as content:
+        content.seek(-min(TAIL, content.seek(0, os.SEEK_END)), os.SEEK_END)
+        lines = content.read().split(b"\n")
+    if len(lines) < 3 or not lines[-1].strip() or b'"' in lines[-1]:  # a field in quotes may have several lines
+        return False
+    return lines[-1].count(b",") + 1 < width == lines[-2].count(b",") + 1
 
 
 def _packed_or_not(file: Path) -> Path:
@@ -85,7 +115,7 @@ def _with_header(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
         raise UserError(
             f"{file} has rows with more fields than its header ({listing(header[:-1])}): those that begin with "
             f"{listing(list(beyond.iloc[:, 0]))}",
-            "remove the surplus commas, or quote fields that contain commas",
+            SURPLUS,
         )
     used = [i for i, name in enumerate(header) if name.strip() or (body.iloc[:, i] != "").any()]
     names = [header[i] if header[i].strip() else f"Unnamed: {i}" for i in used]

@@ -176,6 +176,8 @@ def _find_file(competition: str) -> Path:
     path = Path(competition).expanduser()
     if not path.is_file():
         what = "is a folder, not a plugin file" if path.is_dir() else "does not exist"
+        if not path.suffix and not path.exists():
+            raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", "check the path")
         names = ", ".join(competition_names()) or "none is installed"
         if "kaggle.com/" in competition:
             hint = (
@@ -183,6 +185,9 @@ def _find_file(competition: str) -> Path:
             )
             raise UserError(f"{competition} is an address, not the name of a competition's plugin", hint)
         raise UserError(f"the plugin file {competition} {what}", f"installed competitions: {names}")
+    if path.suffix != ".py":
+        hint = "give the folder of the data, or a plugin file, whose name ends in .py"
+        raise UserError(f"{competition} is not a plugin file", hint)
     return path
 
 
@@ -191,9 +196,7 @@ def _find_entry(competition: str) -> EntryPoint:
     if not entries:
         raise UsageError(
             unknown("competition", competition, competition_names()),
-            f"for the folder, add a slash: ./{competition}"
-            if Path(competition).is_dir()
-            else "for a plugin file, give its path: ./cassava.py",
+            _path_hint(competition),
         )
     if len(entries) > 1:
         claims = " and ".join(sorted(_describe(entry, "competition").origin for entry in entries))
@@ -201,6 +204,13 @@ def _find_entry(competition: str) -> EntryPoint:
             f"several plugins provide the competition {competition!r}: {claims}", "uninstall all but one of them"
         )
     return entries[0]
+
+
+def _path_hint(name: str) -> str:
+    """Return what to write for a file or folder of this name in the working folder."""
+    if Path(name).is_dir():
+        return f"for the folder, add a slash: ./{name}"
+    return f"for a plugin file, give its path: ./{name if Path(f'{name}.py').is_file() else 'cassava'}.py"
 
 
 def _describe(source: EntryPoint | Path, kind: Kind) -> Plugin:

@@ -43,7 +43,8 @@ def download_from_kaggle(competition: Competition, folder: Path, options: Downlo
         try:
             return connect(retry)
         except UserError as error:
-            by_hand = f"or download the files from {competition.url}, unpack them, and pass the folder: --data DIR"
+            page = competition.url or f"https://www.kaggle.com/competitions/{slug}/data"
+            by_hand = f"or download the files from {page}, unpack them, and pass the folder: --data DIR"
             raise UserError(error.what, f"{error.hint}\n{by_hand}") from error
 
     source = Source(f"{slug}.zip", lambda: kaggle().data_address(slug))

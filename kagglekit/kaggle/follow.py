@@ -20,6 +20,7 @@ from kagglekit.system.printable import printable
 from kagglekit.system.signals import deferred_stop, stop_if_asked
 
 TIMEOUT = 300.0  # s without a response
+NO_SLUG = "give its name in Kaggle's addresses as slug= in the plugin, or write one: kagglekit new NAME --slug SLUG"
 MAX_WAIT = 3600  # s; scoring takes seconds to a few minutes
 MAX_PAUSE = 30  # s between two requests for the score
 
@@ -27,7 +28,7 @@ MAX_PAUSE = 30  # s between two requests for the score
 def submit_target(
     target: Target, data: Path | None, message: str, wait: bool, ask: Ask | None, timeout: float, display: Display
 ) -> None:
-    """Check a file, upload it, wait for its scores and show them; or report that its competition is not on Kaggle.
+    """Check a file, upload it, wait for its scores and show them; of one that is not on Kaggle, show the local score.
 
     Args:
         target: The file and its competition.
@@ -165,11 +166,14 @@ def _status_command(run: Run | None, ref: int) -> str:
 
 
 def _report_local_score(target: Target, display: Display) -> None:
-    """Show the local test score in place of an upload."""
-    display.report(f"{printable(target.title)} is not on Kaggle: nothing to upload")
-    if target.run is None:
-        display.report(f"{target.file} is not scored: only runs are, when they finish")
-        return
-    scores = target.info.ensemble_scores
+    """Show the local test score in place of an upload.
+
+    Raises:
+        UserError: There is none either: nothing was done.
+    """
+    scores = target.info.ensemble_scores if target.run else {}
     tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
-    display.report(f"local score of {target.run.name}: test {', '.join(tests) or 'labels are unknown'}")
+    if target.run is None or not tests:
+        raise UserError(f"{printable(target.title)} is not on Kaggle: nothing was uploaded", NO_SLUG)
+    display.report(f"{printable(target.title)} is not on Kaggle: nothing to upload")
+    display.report(f"local score of {target.run.name}: test {', '.join(tests)}")

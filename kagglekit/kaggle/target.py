@@ -201,7 +201,7 @@ def _named_target(word: str, out: Path, competition: str | None) -> Target:
     path = Path(word)
     run = Run(path.parent) if _is_own(path) else find_run(word, out, competition)
     target = target_of(run)
-    if competition and (own := target.info.competition) != competition:
+    if competition and target.slug and (own := target.info.competition) != competition:
         raise UserError(
             f"{run.folder} is a run of {own}, not {competition}", f"submit it: kagglekit submit {own} {run.name}"
         )

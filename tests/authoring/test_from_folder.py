@@ -105,3 +105,33 @@ def test_python_takes_a_folder(data: Path, tmp_path: Path) -> None:
         str(data), settings=options, out=tmp_path, preset="quick", size=32, stages="1", device="cpu", precision="fp32"
     )
     assert run.info().classes == ("rust", "scab")
+
+
+def test_a_folder_whose_name_says_nothing_is_called_after_the_one_above(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "Leaf Cup").mkdir()
+    data.rename(tmp_path / "Leaf Cup" / "data")
+    assert "kagglekit new leaf-cup --from-data" in ask("recipe", tmp_path / "Leaf Cup" / "data").output
+
+
+def test_a_metric_that_is_a_guess_is_said(data: Path) -> None:
+    assert (
+        "warning: check: metric accuracy: guessed, because the sample submission asks for" in ask("recipe", data).output
+    )
+
+
+def test_what_is_not_on_kaggle_is_not_submitted_in_silence(data: Path, tmp_path: Path) -> None:
+    early = ask("run", data, "--out", tmp_path / "runs", "--submit", *TINY)
+    assert early.exit_code == 2
+    assert "--submit: Leaf spots 2 is not on Kaggle, as its plugin has no slug\nhint: give its name" in early.output
+    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY)
+    late = ask("submit", json.loads(done.stdout)["run"])
+    assert late.exit_code == 1
+    assert "error: Leaf spots 2 is not on Kaggle: nothing was uploaded\nhint: give its name" in late.output
+
+
+def test_what_is_no_plugin_file_is_said(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "train.csv is not a plugin file\nhint: give the folder of the data" in ask("run", data / "train.csv").output
+    assert "nosuch does not exist: neither a data folder nor a plugin file" in ask("run", tmp_path / "nosuch").output
+    (tmp_path / "leaves.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert "hint: for a plugin file, give its path: ./leaves.py" in ask("run", "leaves").output

@@ -79,7 +79,7 @@ LONG = b"id,label\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(400))
     ("name", "content", "message"),
     [
         ("a.csv", b"id,label\na,b,c\nd,e,f\n", r"more fields than its header \(id, label\): .* a, d\n.*commas"),
-        ("a.csv", b"id,label\na,b,c,d\n", "cannot read .*a.csv: .*Expected 3 fields in line 2, saw 4"),
+        ("a.csv", b"id,label\na,b,c,d\n", "a.csv has 4 fields in line 2, and its header has 2"),
         ("a.csv", b"", "cannot read .*a.csv: it is empty"),
         ("a.csv", b"\n \n", "cannot read .*a.csv: it is empty"),
         ("a.csv", b"id,label\nstra\xdfe,b\n", r"cannot read .*a.csv: it is not UTF-8 text \(byte 0xdf\)\n"),
@@ -143,3 +143,18 @@ def test_damage_anywhere_in_a_zip_file_is_read_or_refused_by_name(
     file = tmp_path_factory.mktemp("damaged") / "a.csv.zip"
     file.write_bytes(raw)
     assert refusal(file) is None or "a.csv.zip" in refusal(file)
+
+
+def test_a_file_that_is_cut_off_in_a_row_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,label\na,x\nb,y\nc")
+    with pytest.raises(UserError, match=r"train.csv ends in the middle of a row\nit is cut off: download it again"):
+        read_csv(tmp_path / "train.csv")
+    for whole in ("id,label\na,x\nb\n", "id,label\na,x\nb\nc", "id,label\na,x"):
+        (tmp_path / "train.csv").write_text(whole)
+        assert len(read_csv(tmp_path / "train.csv"))
+
+
+def test_a_row_of_many_surplus_fields_is_named_by_its_line(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,label\na,x\nb,y,z,w\n")
+    with pytest.raises(UserError, match=r"has 4 fields in line 3, and its header has 2\nremove the surplus commas"):
+        read_csv(tmp_path / "train.csv")

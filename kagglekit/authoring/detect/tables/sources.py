@@ -92,7 +92,7 @@ def _read(file: Path) -> pd.DataFrame:
     """
     if file.suffix.lower() in OTHER_TABLES:
         raise UserError(f"{file} is not a CSV file", "save it as CSV if it holds the labels")
-    rows = read_csv(file, "save it as CSV in UTF-8 if it holds the labels")
+    rows = read_csv(file, "if it holds the labels: download it again, or save it as CSV in UTF-8")
     columns = [str(name) for name in rows.columns]
     if rows.empty:
         raise UserError(f"{file} has no rows", separator_hint(columns))
