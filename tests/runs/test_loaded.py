@@ -28,9 +28,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def ask(*words: object) -> str:
+def ask(*words: object, code: int = 0) -> str:
     done = CliRunner().invoke(cli, list(map(str, words)))
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == code, done.output
     return done.output
 
 
@@ -46,7 +46,7 @@ def test_submit_reads_a_run_once(dogs, tmp_path: Path, reads: Counter[str]) -> N
     run = Run(shutil.copytree(dogs.run.folder, tmp_path / "dog-breed" / dogs.run.name))
     info.Record.of(run.info_file).update(slug=None)
     reads.clear()
-    assert "is not on Kaggle: nothing to upload" in ask("submit", run.folder)
+    assert "is not on Kaggle: nothing was uploaded" in ask("submit", run.folder, code=1)
     assert reads == {run.name: 1}
 
 
