@@ -30,8 +30,13 @@ def kagglekit_provides() -> Provides:
     return Provides(metric=tuple(BUILT_IN_METRICS))
 
 
-@hookimpl
-def kagglekit_metric(competition: Competition, classes: Sequence[str]) -> Metric | None:
+def kagglekit_metric(competition: Competition, classes: Sequence[str] = ()) -> Metric | None:
+    """Return a metric like `metric_of`, without the names of the classes: for other plugins that call this one."""
+    return metric_of(competition, classes)
+
+
+@hookimpl(specname="kagglekit_metric")
+def metric_of(competition: Competition, classes: Sequence[str]) -> Metric | None:
     """Return the competition's metric if it is one of these.
 
     Raises:

@@ -158,7 +158,7 @@ class Contest:
         truth = [self._class_number(self.solution[image]) for image in ids]
         rows = [table[image] for image in ids]
         probabilities = [[1 - row[0], row[0]] for row in rows] if self.positive else rows
-        asked: Metric | None = kagglekit_metric(competition=Competition(title=self.slug, metric=self.metric))
+        asked: Metric | None = kagglekit_metric(Competition(title=self.slug, metric=self.metric), self._classes)
         if asked is None:
             raise ValueError(f"kagglekit has no metric {self.metric!r}")
         return asked.score(np.array(truth, dtype=np.int64), np.array(probabilities, dtype=np.float32)).value
