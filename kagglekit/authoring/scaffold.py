@@ -223,12 +223,12 @@ def summary(layout: DataLayout) -> str:
 
 def _where(labels: Labels) -> str:
     if isinstance(labels, ClassFolders):
-        return f"the folders in {labels.train or 'DIR'}"
+        return f"the folders in {labels.train or 'the data folder'}"
     if isinstance(labels, Table):
         return labels.csv + (" (columns of 0 and 1)" if labels.one_hot else "")
     if isinstance(labels, Containers):
         return f"{labels.label_column} in {listing(labels.train, 3)}"
-    return f"the file names in {labels.images or 'DIR'}"
+    return f"the file names in {labels.images or 'the data folder'}"
 
 
 def _recipe(layout: DataLayout) -> str:

@@ -176,14 +176,14 @@ def _find_file(competition: str) -> Path:
     path = Path(competition).expanduser()
     if not path.is_file():
         what = "is a folder, not a plugin file" if path.is_dir() else "does not exist"
-        if not path.suffix and not path.exists():
-            raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", "check the path")
         names = ", ".join(competition_names()) or "none is installed"
         if "kaggle.com/" in competition:
             hint = (
                 f"name an installed competition ({names}), or create a plugin: kagglekit new NAME --slug {competition}"
             )
             raise UserError(f"{competition} is an address, not the name of a competition's plugin", hint)
+        if not path.suffix and not path.exists():
+            raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", "check the path")
         raise UserError(f"the plugin file {competition} {what}", f"installed competitions: {names}")
     if path.suffix != ".py":
         hint = "give the folder of the data, or a plugin file, whose name ends in .py"

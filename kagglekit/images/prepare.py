@@ -14,7 +14,7 @@ from kagglekit.images.decode import made_store
 from kagglekit.images.placement import Keep, describe_kept, deterministic_keep, in_memory, why_stream
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.pixel_form import RGB, PixelForm
@@ -132,7 +132,7 @@ def _refuse_bad(stores: Iterable[ImageStore]) -> None:
     }  # one store of each kind reports for all its copies
     errors = [bad_images_error(store) for store in by_names.values()]
     if errors:
-        raise UserError("\n".join(error.what for error in errors), errors[0].hint)
+        raise SameAgain("\n".join(error.what for error in errors), errors[0].hint)
 
 
 def _warn_of_constant(stores: Iterable[ImageStore], display: Display) -> None:

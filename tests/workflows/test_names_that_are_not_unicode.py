@@ -69,4 +69,4 @@ def test_texts_of_a_plugin_are_refused_as_well(tmp_path: Path, column: str) -> N
     (tmp_path / "1.jpg").write_bytes(b"")
     row = {"id": "1", "path": "1.jpg", "label": "a", "split": "train", column: "\ud800"}
     with pytest.raises(UserError, match=rf"{column}s that are not valid Unicode: .ud800"):
-        check_table(pd.DataFrame([row]), tmp_path)
+        check_table(pd.DataFrame([row], dtype=object), tmp_path)
