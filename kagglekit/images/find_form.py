@@ -55,8 +55,11 @@ def find_form(
     form = replace(form, shown=shown or tuple(range(form.channels))[:3])
     if all(values.dtype == np.uint8 for values in some):
         return replace(form, depth=16) if recipe.depth == "16" else form
-    many = [values for values in _numbers(_spread(deep_paths, MANY), read) if _channels(values) == form.channels]
-    deep = [values for values in many if values.dtype != np.uint8]
+    many = [*some, *_numbers(_spread(deep_paths, MANY), read)]  # `some` have numbers of more than 8 bits for certain
+    alike = [values for values in many if _channels(values) == form.channels]
+    deep = [values for values in alike if values.dtype != np.uint8]
+    if not deep:  # only images of other channels have them, and those are bad images
+        return form
     as_bytes = all(values.dtype.kind in "iu" and _is_byte(values) for values in deep)
     depth: Depth = 8 if recipe.depth == "8" or (recipe.depth == "auto" and as_bytes) else 16
     ranges = (

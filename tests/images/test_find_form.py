@@ -67,6 +67,20 @@ def test_channels_of_other_kinds_have_ranges_of_their_own() -> None:
     assert [round(number) for pair in form.ranges for number in pair] == [-40, 0, 0, 1]
 
 
+def test_a_single_deep_image_gives_its_range() -> None:
+    images = [np.zeros((4, 4), np.uint8) for _ in range(400)]
+    images[350] = np.full((4, 4), 4000, np.uint16)  # the seventh of the few, and none of the many
+    images[350][0] = 100
+    [(black, white)] = form_of(images).ranges
+    assert (black, white) == (100, 4000)
+
+
+def test_deep_images_of_other_channels_do_not_count() -> None:
+    images = [np.zeros((4, 4, 3), np.uint8) for _ in range(8)]
+    images[7] = np.full((4, 4, 4), 4000, np.uint16)
+    assert form_of(images) == RGB
+
+
 def test_unreadable_images_do_not_count() -> None:
     def read(path: Path, _: int) -> np.ndarray:
         if path.stem == "0":
