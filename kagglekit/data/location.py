@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from kagglekit.data.listing import is_hidden
+from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
 
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own machines attach data, read-only
@@ -26,6 +27,19 @@ def existing_data(competition: Competition, name: str) -> Path | None:
     if competition.slug:
         places += [KAGGLE_INPUT / "competitions" / competition.slug, KAGGLE_INPUT / competition.slug]
     return next((place for place in places if _has_data(place)), None)
+
+
+def check_given(folder: Path, competition: Competition, name: str) -> None:
+    """Check a data folder that the user has given.
+
+    Raises:
+        UserError: It is no folder.
+    """
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.exists() else "does not exist"
+        by_download = f", or run kagglekit download {name} --data DIR" if competition.slug or competition.files else ""
+        hint = f"pass the folder of the unpacked download with --data{by_download}"
+        raise UserError(f"the data folder {folder} {what}", hint)
 
 
 def is_complete(folder: Path) -> bool:

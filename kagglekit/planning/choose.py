@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kagglekit.data.location import check_given
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.planning.lineage import check_split
@@ -49,6 +50,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition
     competition = hooks.competition()
+    if request.data is not None:
+        check_given(request.data, competition, name)  # before torch is loaded, which takes seconds
     base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.location import data_place, existing_data
+from kagglekit.data.location import check_given, data_place, existing_data
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import choose
@@ -108,12 +108,7 @@ def find_data(
         UserError: There is none, and none can be downloaded.
     """
     if requested is not None:
-        if not requested.is_dir():
-            what = "is a file, not a folder" if requested.exists() else "does not exist"
-            raise UserError(
-                f"the data folder {requested} {what}",
-                f"pass the folder of the unpacked download with --data, or run kagglekit download {name} --data DIR",
-            )
+        check_given(requested, competition, name)
         return see_through(requested.absolute(), options.display, options.max_unpacked)
     if there := existing_data(competition, name):
         return see_through(there, options.display, options.max_unpacked)

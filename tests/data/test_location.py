@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import resource
 import shutil
+import subprocess
+import sys
+import textwrap
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +18,7 @@ from rich.console import Console
 
 from kagglekit.data import location
 from kagglekit.data.archive.extract import BadArchive, LargeArchive
-from kagglekit.data.location import MARKER, existing_data, workshop
+from kagglekit.data.location import MARKER, check_given, existing_data, workshop
 from kagglekit.kaggle.data_folder import download
 from kagglekit.kaggle.download import Source
 from kagglekit.kaggle.retry import RetryPolicy
@@ -318,3 +321,23 @@ def test_a_complete_folder_needs_no_place_to_write(tmp_path):
         (tmp_path / "fish" / name).write_text("")
     assert "complete" in get(tmp_path / "fish", "fish.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["fish"]
+
+
+def test_a_data_folder_that_is_not_there_is_reported_before_torch_is_loaded() -> None:
+    code = """
+        import sys
+        from click.testing import CliRunner
+        from kagglekit.cli import cli
+        done = CliRunner().invoke(cli, ["run", "dog-breed", "--data", "nowhere"])
+        print("the data folder nowhere does not exist" in done.output, "torch" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_download_is_only_proposed_where_there_is_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="or run kagglekit download dogs"):
+        check_given(tmp_path / "none", Competition(title="Dogs", slug="dogs"), "dogs")
+    with pytest.raises(UserError) as caught:
+        check_given(tmp_path / "none", Competition(title="Dogs"), "dogs")
+    assert caught.value.hint == "pass the folder of the unpacked download with --data"
