@@ -61,19 +61,6 @@ def is_sample_name(name: str) -> bool:
     return "samplesub" in plain and name.lower().endswith((".csv", ".csv.zip", ".zip"))
 
 
-def read_sample(data: Path) -> pd.DataFrame | None:
-    """Read a folder's sample submission, found by its name alone, all as text.
-
-    Returns:
-        Its rows; the first column holds the ids. None if no file, or more than one, is named so.
-
-    Raises:
-        UserError: The file cannot be read as a CSV, has a single column, no rows, or an id twice.
-    """
-    file = _usual(data) or _alone([file for file in _tables(data) if is_sample_name(file.name)])
-    return sample_at(file).rows if file else None
-
-
 def samples_named(data: Path) -> list[Path]:
     """Return the files whose names say that they are sample submissions: the usual one alone, else all."""
     usual = _usual(data)

@@ -264,12 +264,3 @@ class Recipe(BaseModel):
     def to_json(self) -> str:
         """Return the recipe as indented JSON."""
         return self.model_dump_json(indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the recipe in a text of `to_json`.
-
-        Raises:
-            pydantic.ValidationError: The text is not a recipe.
-        """
-        return cls.model_validate_json(text)

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from layouts import NAMES, WRITERS
 from places import SHARED
+from samples import sample_rows
 
 from kagglekit import Recipe, UserError
-from kagglekit.data.sample import read_sample
 from kagglekit.data.splits import split_valid
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
@@ -70,14 +70,14 @@ def test_its_own_layout_makes_a_table_without_warnings(name: str, tmp_path: Path
 def test_test_images_are_those_of_the_sample_submission_in_its_order(name: str, tmp_path: Path) -> None:
     data = written(name, tmp_path / "data")
     table, _ = labelled(name, data)
-    sample = read_sample(data)
+    sample = sample_rows(data)
     assert sample is not None
     assert table.loc[table["split"] == "test", "id"].tolist() == sample.iloc[:, 0].tolist()
 
 
 def test_dog_breeds_are_the_columns_of_the_sample_submission(tmp_path: Path) -> None:
     data = written("dog-breed", tmp_path / "data")
-    sample = read_sample(data)
+    sample = sample_rows(data)
     assert sample is not None
     assert tuple(sample.columns[1:]) == classes_of(labelled("dog-breed", data)[0])
 
@@ -165,7 +165,7 @@ def test_the_real_images_are_all_found(name: str) -> None:
     assert warnings == []
     assert len(classes_of(table)) == classes
     assert Counter(table["split"]) == {"train": train, "test": test}
-    sample = read_sample(DATA / folder)
+    sample = sample_rows(DATA / folder)
     if sample is not None:
         assert table.loc[table["split"] == "test", "id"].tolist() == sample.iloc[:, 0].tolist()
 

@@ -157,7 +157,7 @@ def test_sizes_are_rounded_to_the_nearest_multiple_and_at_least_one():
     assert [stage.size for stage in rounded.stages] == [14, 98, 112, 224]
     assert rounded.predict_size == 224
     assert [stage.size for stage in round_sizes(recipe(9), 32).stages] == [32]
-    assert Recipe.from_json(rounded.to_json()) == rounded
+    assert Recipe.model_validate_json(rounded.to_json()) == rounded
 
 
 def test_a_recipe_whose_sizes_fit_comes_back_itself():

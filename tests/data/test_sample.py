@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from samples import sample_rows
 
 from kagglekit import UserError
-from kagglekit.data.sample import is_sample_name, read_sample, sample_for
+from kagglekit.data.sample import is_sample_name, sample_for
 
 CLASSES = ("ant", "bee", "cow")
 LABELS = "id,species\na0,ant\na1,ant\nb0,bee\nc0,cow\n"
@@ -120,6 +121,6 @@ def test_what_a_name_says(name: str, says: bool) -> None:
 def test_without_labels_the_name_alone_counts(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(LABELS)
     (tmp_path / "SampleSub.csv").write_text(FORM)
-    sample = read_sample(tmp_path)
+    sample = sample_rows(tmp_path)
     assert sample is not None
     assert list(sample.columns) == ["image", "species_id"]

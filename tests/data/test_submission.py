@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import SHARED
+from samples import sample_rows
 
 import kagglekit_submission as plugin
 from kagglekit import Competition, UserError
-from kagglekit.data.sample import read_sample
 from kagglekit.data.submission import check_submission, clip_predictions, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
@@ -249,13 +249,13 @@ def test_the_sample_is_read_as_text(tmp_path: Path, name: str) -> None:
             archive.writestr("sample_submission.csv", text)
     else:
         (tmp_path / name).write_text(text, encoding="utf-8")
-    sample = read_sample(tmp_path)
+    sample = sample_rows(tmp_path)
     assert sample is not None
     assert sample.to_dict("list") == {"id": ["007", "1"], "label": ["NA", ""]}
 
 
 def test_a_folder_without_a_sample_has_none(tmp_path: Path) -> None:
-    assert read_sample(tmp_path) is None
+    assert sample_rows(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -271,14 +271,14 @@ def test_a_folder_without_a_sample_has_none(tmp_path: Path) -> None:
 def test_a_broken_sample_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "sample_submission.csv").write_bytes(content)
     with pytest.raises(UserError, match=words) as caught:
-        read_sample(tmp_path)
+        sample_rows(tmp_path)
     assert "sample_submission.csv" in str(caught.value)
 
 
 def test_a_broken_zipped_sample_is_named(tmp_path: Path) -> None:
     (tmp_path / "sample_submission.csv.zip").write_bytes(b"PK no archive")
     with pytest.raises(UserError, match=r"cannot read .*sample_submission\.csv\.zip(.|\n)*download it again"):
-        read_sample(tmp_path)
+        sample_rows(tmp_path)
 
 
 # --- checks
@@ -430,7 +430,7 @@ def test_clipping_improves_the_log_loss_of_confident_mistakes() -> None:
 def test_the_real_samples_are_recognised_and_matched(slug: str, tmp_path: Path) -> None:
     if not (DATA / slug / "sample_submission.csv").is_file():
         pytest.skip("the real competitions' files are not beside the repository")
-    sample = read_sample(DATA / slug)
+    sample = sample_rows(DATA / slug)
     assert sample is not None
     classes = sorted(sample.columns[1:]) if len(sample.columns) > 2 else ["cat", "dog"]
     ids = sample["id"].sample(frac=1, random_state=0)

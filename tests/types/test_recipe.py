@@ -50,7 +50,7 @@ def test_lists_in_a_value_are_kept() -> None:
 
 def test_a_recipe_survives_json():
     changed = apply_overrides(recipe(), ["options.warm=3", "stage.2.group_lrs=[1e-5,1e-4,1e-3]", "predict_size=96"])
-    assert Recipe.from_json(changed.to_json()) == changed
+    assert Recipe.model_validate_json(changed.to_json()) == changed
 
 
 def test_progressive_stages_are_the_lessons_steps():

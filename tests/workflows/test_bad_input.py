@@ -308,7 +308,7 @@ def test_any_setting_makes_a_recipe_or_one_clear_error(setting: str) -> None:
     except UsageError as error:
         assert str(error)  # noqa: PT017
     else:
-        assert Recipe.from_json(changed.to_json()) == changed
+        assert Recipe.model_validate_json(changed.to_json()) == changed
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/\\\r"), min_size=1, max_size=12)

@@ -26,10 +26,10 @@ from odd_layouts import (
     placeholder,
     two_classes,
 )
+from samples import sample_rows
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
-from kagglekit.data.sample import read_sample
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.system.errors import UserError
@@ -52,7 +52,7 @@ def test_a_detected_layout_gives_a_table_and_a_csv_like_the_sample(
     assert facts.known_test_labels == bool(tests["label"].notna().any())
     if columns is None:
         return
-    classes, given = classes_of(table), read_sample(data)
+    classes, given = classes_of(table), sample_rows(data)
     drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tests))
     predictions = make_predictions(tests["id"], classes, drawn)
     rows = hooks.submission(facts, predictions, given)

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner
 from odd_layouts import LEAVES, class_folders, pictures, sample
 from PIL import Image
+from samples import sample_rows
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import Facts, plugin_text
 from kagglekit.cli import cli
-from kagglekit.data.sample import read_sample
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
@@ -191,7 +191,7 @@ def test_of_a_column_of_zeros_and_ones_the_metric_decides_or_a_doubt_is_noted(
     facts = hooks.competition()
     assert facts.positive == positive
     assert (doubt in text.replace("\n# ", " ")) if doubt else ("class names?" not in text)
-    tests, given = table[table["split"] == "test"], read_sample(tmp_path / "data")
+    tests, given = table[table["split"] == "test"], sample_rows(tmp_path / "data")
     drawn = np.random.default_rng(0).dirichlet(np.ones(2), len(tests))
     predictions = make_predictions(tests["id"], classes_of(table), drawn)
     rows = hooks.submission(facts, predictions, given)
@@ -213,7 +213,7 @@ def test_ranked_names_in_a_cell_are_detected_and_written(tmp_path: Path, metric:
     facts = hooks.competition()
     assert facts.metric == chosen
     assert "asks for the names of the 2 likeliest classes" in text.replace("\n    # ", " ")
-    tests, given = table[table["split"] == "test"], read_sample(data)
+    tests, given = table[table["split"] == "test"], sample_rows(data)
     predictions = make_predictions(tests["id"], classes_of(table), np.tile([0.2, 0.3, 0.5], (4, 1)))
     rows = hooks.submission(facts, predictions, given)
     check_submission(rows, given, predictions, facts)
