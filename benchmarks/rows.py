@@ -20,8 +20,9 @@ from network import COMPETITION
 from timing import PeakMemory, Report, anonymous_bytes, clock, elsewhere, interleaved, medians, options
 
 from kagglekit import labels_from_csv
+from kagglekit.data.sample import sample_at
 from kagglekit.data.splits import split_valid
-from kagglekit.data.submission import check_submission, read_sample, write_submission
+from kagglekit.data.submission import check_submission, write_submission
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
@@ -72,7 +73,7 @@ def measured(asked: argparse.Namespace, rows: int) -> dict[str, dict[str, float]
         table = step("split", lambda: split_valid(table, 0.2, 0))
         classes, ids = classes_of(table), table.loc[table["split"] == "test", "id"].tolist()
         chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids)).astype(np.float32)
-        sample = step("sample_submission.csv read", lambda: read_sample(data))
+        sample = step("sample_submission.csv read", lambda: sample_at(data / "sample_submission.csv").rows)
         predictions = make_predictions(ids, classes, chances)
         made = step("submission made", lambda: hooks.submission(competition, predictions, sample))
         step("submission checked", lambda: check_submission(made, sample, predictions, competition))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,20 @@ def test_only_one_module_reads_pickles_and_none_writes_them():
         assert not calls & {"torch.save", "pickle.load", "pickle.loads", "pickle.dump", "pickle.dumps"}, path
         users |= {path.name} if {"torch.load", "torch.jit.load"} & calls else set()
     assert users == {"weight_files.py"}
+
+
+SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_script_imports_of_kagglekit_is_there(path: Path) -> None:
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom) and node.module]
+    wanted = [(node.module, alias.name) for node in nodes for alias in node.names]
+    missing = [
+        f"{module}.{name}"
+        for module, name in wanted
+        if module.split(".")[0].startswith("kagglekit")
+        and not hasattr(importlib.import_module(module), name)
+        and importlib.util.find_spec(f"{module}.{name}") is None
+    ]
+    assert missing == []
