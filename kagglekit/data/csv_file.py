@@ -65,7 +65,8 @@ def _rows(file: Path, width: int) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        with _opened(file) as content:
+        # where pyarrow is installed, pandas would use it, for three times the memory of a wide table
+        with _opened(file) as content, pd.option_context("mode.string_storage", "python"):
             return pd.read_csv(
                 content,
                 dtype="str",
