@@ -5,22 +5,23 @@ The range is one for the data set: what is brighter in one image than in another
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kagglekit.system.limits import cores
 from kagglekit.types.pixel_form import Depth, PixelForm
 from kagglekit.types.pixel_range import PixelRange, range_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from kagglekit.images.store import ImageStore
     from kagglekit.types.recipe import Recipe
 
@@ -49,22 +50,21 @@ def find_form(
         shown: The channels for people to see; empty for the first three.
     """
     deep_paths = [path for path in paths if path.suffix.lower() not in ALWAYS_8_BITS]
-    some = [*_numbers([*paths[:1], *_spread(deep_paths, FEW)], read)]
-    channels = Counter(_channels(values) for values in some).most_common(1)
+    some = list(_seen([*paths[:1], *_spread(deep_paths, FEW)], read))
+    channels = Counter(seen.channels for seen in some).most_common(1)
     form = PixelForm(channels[0][0] if channels else 3)
     form = replace(form, shown=shown or tuple(range(form.channels))[:3])
-    if all(values.dtype == np.uint8 for values in some):
+    if all(seen.is_usual for seen in some):
         return replace(form, depth=16) if recipe.depth == "16" else form
-    many = [*some, *_numbers(_spread(deep_paths, MANY), read)]  # `some` have numbers of more than 8 bits for certain
-    alike = [values for values in many if _channels(values) == form.channels]
-    deep = [values for values in alike if values.dtype != np.uint8]
+    many = [*some, *_seen(_spread(deep_paths, MANY), read)]  # `some` have numbers of more than 8 bits for certain
+    deep = [seen for seen in many if seen.channels == form.channels and not seen.is_usual]
     if not deep:  # only images of other channels have them, and those are bad images
         return form
-    as_bytes = all(values.dtype.kind in "iu" and _is_byte(values) for values in deep)
+    as_bytes = all(seen.is_byte for seen in deep)
     depth: Depth = 8 if recipe.depth == "8" or (recipe.depth == "auto" and as_bytes) else 16
-    ranges = (
-        () if recipe.pixel_range == "image" else (PixelRange(0, 255),) if as_bytes else _ranges(deep, form.channels)
-    )
+    if recipe.pixel_range == "image":
+        return replace(form, depth=depth)
+    ranges = (PixelRange(0, 255),) if as_bytes else _ranges(deep, joint=form.channels == 3)
     return replace(form, depth=depth, ranges=ranges)
 
 
@@ -90,7 +90,7 @@ def measured(store: ImageStore, rows: NDArray[np.int64]) -> tuple[tuple[float, .
     """
     sums = np.zeros((2, store.form.channels))
     n = 0
-    for row in rows[:: -(-len(rows) // MEASURED)]:
+    for row in rows[:: max(1, -(-len(rows) // MEASURED))]:
         numbers = store.image(int(row)).reshape(-1, store.form.channels).astype(np.float64) / store.form.white
         sums += numbers.sum(axis=0), (numbers**2).sum(axis=0)
         n += len(numbers)
@@ -103,40 +103,50 @@ def _spread(paths: Sequence[Path], n: int) -> Sequence[Path]:
     return paths[:: -(-len(paths) // n)] if paths else paths
 
 
-def _numbers(paths: Sequence[Path], read: Callable[[Path, int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Yield the numbers of the images that can be read; decoding names the others."""
+class _Seen(NamedTuple):
+    """What is kept of an image, which may have a hundred megabytes.
 
-    def one(path: Path) -> NDArray[Any] | None:
+    Attributes:
+        channels: As they are stored: a single one counts as three.
+        is_usual: It has 8 bits.
+        is_byte: It has whole numbers from 0 to 255, of any type.
+        pixels: (P, C) some of its pixels.
+    """
+
+    channels: int
+    is_usual: bool
+    is_byte: bool
+    pixels: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Self:
+        """Look at an image, (H, W) or (H, W, C)."""
+        pixels = values.reshape(-1, 1 if values.ndim == 2 else values.shape[2])
+        drawn = np.random.default_rng(0).integers(0, len(pixels), PIXELS)  # equal steps could be one column
+        is_byte = values.dtype.kind in "iu" and bool(values.min() >= 0 and values.max() <= 255)
+        channels = 3 if pixels.shape[1] == 1 else pixels.shape[1]
+        return cls(channels, values.dtype == np.uint8, is_byte, pixels[drawn].astype(np.float64))
+
+
+def _seen(paths: Sequence[Path], read: Callable[[Path, int], NDArray[Any]]) -> Iterator[_Seen]:
+    """Yield what the images that can be read are like; decoding names the others."""
+
+    def one(path: Path) -> _Seen | None:
         with suppress(Exception):  # readers raise anything on damaged files
-            return read(path, SIDE)
+            return _Seen.of(read(path, SIDE))
         return None
 
     first, rest = paths[:1], paths[1:]
-    yield from filter(_is_there, map(one, first))  # readers import libraries on first use, which threads must not
-    with ThreadPoolExecutor() as threads:
-        yield from filter(_is_there, threads.map(one, rest))
+    found = list(map(one, first))  # readers import libraries on first use, which threads must not
+    with ThreadPoolExecutor(math.ceil(cores())) as threads:
+        found += threads.map(one, rest)
+    yield from (seen for seen in found if seen is not None)
 
 
-def _is_there(values: NDArray[Any] | None) -> bool:
-    return values is not None
-
-
-def _channels(values: NDArray[Any]) -> int:
-    """Return the number of channels; a single one is stored as three equal ones."""
-    n = 1 if values.ndim == 2 else values.shape[2]
-    return 3 if n == 1 else n
-
-
-def _is_byte(values: NDArray[Any]) -> bool:
-    return bool(values.min() >= 0 and values.max() <= 255)
-
-
-def _ranges(images: Sequence[NDArray[Any]], channels: int) -> tuple[PixelRange, ...]:
-    """Return the range of all channels, or of each of them if they are not those of a picture."""
-    joint = channels == 3
-    pixels = [values.reshape(-1, 1 if joint else channels) for values in images]
-    some = np.concatenate([each[:: max(1, len(each) // PIXELS)].astype(np.float64) for each in pixels])
-    return tuple(_range(channel[np.isfinite(channel)]) for channel in some.T)
+def _ranges(images: Sequence[_Seen], *, joint: bool) -> tuple[PixelRange, ...]:
+    """Return the range of all channels together, or of each of them."""
+    pixels = np.concatenate([seen.pixels.reshape(-1, 1) if joint else seen.pixels for seen in images])
+    return tuple(_range(channel[np.isfinite(channel)]) for channel in pixels.T)
 
 
 def _range(numbers: NDArray[np.float64]) -> PixelRange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,22 @@ def test_deep_images_of_other_channels_do_not_count() -> None:
     images = [np.zeros((4, 4, 3), np.uint8) for _ in range(8)]
     images[7] = np.full((4, 4, 4), 4000, np.uint16)
     assert form_of(images) == RGB
+
+
+def test_the_range_is_that_of_the_whole_image_and_not_of_one_column() -> None:
+    image = np.zeros((1024, 1024), np.uint16)  # a border of black, as wide as any step from row to row
+    image[:, 100:] = 3000
+    assert form_of([image]).ranges == (PixelRange(0, 3000),)
+
+
+def test_of_large_images_only_some_pixels_are_kept() -> None:
+    tracemalloc.start()
+    large = np.random.default_rng(0).integers(0, 4096, (2000, 2000), dtype=np.uint16)
+    before = tracemalloc.get_traced_memory()[0]
+    find_form([Path(f"{n}.png") for n in range(60)], lambda path, _: large.copy(), RECIPE)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert peak < 20 * large.nbytes  # not 69 times
 
 
 def test_unreadable_images_do_not_count() -> None:
