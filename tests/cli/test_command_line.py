@@ -432,7 +432,7 @@ def test_a_run_is_named_by_path_name_unique_beginning_or_latest(form: str, finis
     text = {"path": str(run.folder), "name": run.name, "beginning": run.name[:12], "latest": "latest"}[form]
     result = ask("recipe", "dog-breed", "--from", text, "--json")
     assert result.exit_code == 0, result.output
-    assert Recipe.from_json(result.stdout) == run.recipe()
+    assert Recipe.model_validate_json(result.stdout) == run.recipe()
 
 
 def test_an_unknown_run_is_reported_with_those_that_exist(finished: tuple[Run, str]) -> None:
@@ -451,8 +451,8 @@ def test_a_run_that_did_not_finish_is_no_start(finished: tuple[Run, str], tmp_pa
 
 def test_a_recipe_as_json_is_the_recipe_with_every_override() -> None:
     settings = ("--set", "stage.2.lr=0.5", "--set", "stage.*.views=none", "--seed", "7", "--size", "64", "--limit", "9")
-    recipe = Recipe.from_json(ask("recipe", "pets", "--preset", "quick", "--json").stdout)
-    changed = Recipe.from_json(ask("recipe", "pets", "--preset", "quick", "--json", *settings).stdout)
+    recipe = Recipe.model_validate_json(ask("recipe", "pets", "--preset", "quick", "--json").stdout)
+    changed = Recipe.model_validate_json(ask("recipe", "pets", "--preset", "quick", "--json", *settings).stdout)
     assert (changed.seed, changed.limit, changed.stages[1].lr, changed.sizes[-1]) == (7, 9, 0.5, 64)
     assert {stage.views for stage in changed.stages} == {"none"}
     assert changed.arch == recipe.arch

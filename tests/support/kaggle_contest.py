@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import time
 import zipfile
@@ -177,7 +178,10 @@ class Contest:
 
     def _table(self, content: bytes) -> dict[str, list[float]]:
         """Read a submission: columns and rows may be in any order, but all must be there, once."""
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"))))
+        try:
+            rows = list(csv.reader(io.StringIO(unpacked(content).decode("utf-8-sig", errors="replace"), newline="")))
+        except csv.Error as error:
+            raise Malformed(f"Evaluation Exception: {error}") from error
         header, body = (rows[0], rows[1:]) if rows else ([], [])
         key, *names = self._header
         for name in self._header:
@@ -221,6 +225,14 @@ def _number(text: str, line: int, column: int) -> float:
     if not np.isfinite(number):
         raise Malformed(f"ERROR: Could not parse '{text}' into expected type of Double (Line {line}, Column {column})")
     return number
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return a submission as CSV: the only member of a zip, what a gzip file holds, or the bytes as they are."""
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.read(archive.namelist()[0])
+    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
 
 
 def zipped(folder: Path) -> bytes:

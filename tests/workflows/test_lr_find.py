@@ -106,7 +106,7 @@ def test_lr_auto_is_said_in_recipes_and_settings():
     recipe = Recipe(arch="a", stages=(Stage(name="s", size=32),))
     auto = apply_overrides(recipe, ["stage.1.lr=auto"])
     assert auto.stages[0].find_lr
-    assert Recipe.from_json(auto.to_json()) == auto
+    assert Recipe.model_validate_json(auto.to_json()) == auto
     assert not apply_overrides(auto, ["stage.1.lr=0.01"]).stages[0].find_lr
 
 
