@@ -64,7 +64,8 @@ def test_a_compressed_file_is_checked_and_uploaded_as_it_is(server, run, tmp_pat
     assert f"{name}: 12 rows, checked against sample_submission.csv" in done.stdout
     (made,) = server.submissions[SLUG]
     assert (made.file_name, made.content) == (name, file.read_bytes())
-    assert made.public is not None and round(made.public, 5) == SCORE
+    assert made.public is not None
+    assert round(made.public, 5) == SCORE
 
 
 def test_without_waiting_the_score_is_asked_for_later(server, run, tmp_path):
