@@ -43,10 +43,18 @@ if TYPE_CHECKING:
     from kagglekit.system.errors import listing as listing
     from kagglekit.system.members import member_of as member_of
     from kagglekit.system.pixel_limit import check_pixels as check_pixels
+    from kagglekit.tasks.multi_label import MultiLabel as MultiLabel
+    from kagglekit.tasks.ordinal import Ordinal as Ordinal
+    from kagglekit.tasks.regression import Regression as Regression
+    from kagglekit.tasks.several import Several as Several
+    from kagglekit.tasks.single_label import SingleLabel as SingleLabel
+    from kagglekit.tasks.task import FittedHead as FittedHead
+    from kagglekit.tasks.task import Task as Task
     from kagglekit.types.competition import Competition as Competition
     from kagglekit.types.competition import Provides as Provides
     from kagglekit.types.competition import RemoteFile as RemoteFile
     from kagglekit.types.data_config import DataConfig as DataConfig
+    from kagglekit.types.decision import Decision as Decision
     from kagglekit.types.download import DownloadOptions as DownloadOptions
     from kagglekit.types.ensemble import Ensemble as Ensemble
     from kagglekit.types.ensemble import Member as Member
@@ -110,10 +118,18 @@ _HOMES = {
     "listing": "system.errors",
     "member_of": "system.members",
     "check_pixels": "system.pixel_limit",
+    "FittedHead": "tasks.task",
+    "MultiLabel": "tasks.multi_label",
+    "Ordinal": "tasks.ordinal",
+    "Regression": "tasks.regression",
+    "Several": "tasks.several",
+    "SingleLabel": "tasks.single_label",
+    "Task": "tasks.task",
     "Competition": "types.competition",
     "Provides": "types.competition",
     "RemoteFile": "types.competition",
     "DataConfig": "types.data_config",
+    "Decision": "types.decision",
     "DownloadOptions": "types.download",
     "Ensemble": "types.ensemble",
     "Member": "types.ensemble",
@@ -137,8 +153,14 @@ _HOMES = {
     "CropMode": "types.view",
     "View": "types.view",
 }
-_HEAVY = ("api", "compute.network", "kaggle.data_folder", "types.predictions")  # not for a plugin's star import
-__all__ = sorted(name for name, home in _HOMES.items() if home not in _HEAVY)
+_HEAVY = (
+    "api",
+    "compute.network",
+    "kaggle.data_folder",
+    "types.predictions",
+    "tasks",
+)  # not for a plugin's star import
+__all__ = sorted(name for name, home in _HOMES.items() if not home.startswith(_HEAVY))
 
 
 def __getattr__(name: str) -> object:

@@ -1,21 +1,24 @@
-"""The built-in optimizers and loss."""
+"""The built-in optimizers and losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import Provides, Recipe, Stage, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from kagglekit import Several, Task
     from torch.optim import Optimizer
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
-    """Return the names of the optimizers and the loss."""
-    return Provides(optimizer=("adamw", "sgd"), loss=("cross-entropy",))
+    """Return the names of the optimizers and the losses."""
+    return Provides(optimizer=("adamw", "sgd"), loss=("cross-entropy", *_LOSSES, "blocks"))
 
 
 @hookimpl
@@ -72,10 +75,74 @@ def _optimizer(name: str, param_groups: list[dict[str, Any]]) -> Optimizer:
 
 
 @hookimpl
-def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return cross-entropy with probabilities as targets, in nats, averaged over the batch."""
+def kagglekit_loss(recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return a loss, averaged over the batch; targets that are nan count for nothing.
+
+    ``cross-entropy`` takes probabilities as targets, in nats. ``blocks`` is the sum of the losses of several targets.
+    """
+    if recipe.loss == "blocks":
+        return partial(_blocks, task)
     if recipe.loss != "cross-entropy":
-        return None
+        return _LOSSES.get(recipe.loss)
     from torch.nn.functional import cross_entropy
 
     return cross_entropy
+
+
+def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of the log loss of each label, nats."""
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    known = ~targets.isnan()
+    return _mean_of_known(binary_cross_entropy_with_logits(outputs, _filled(targets), reduction="none"), known)
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared error."""
+    return _mean_of_known((outputs - _filled(targets)).square(), ~targets.isnan())
+
+
+def absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean absolute error."""
+    return _mean_of_known((outputs - _filled(targets)).abs(), ~targets.isnan())
+
+
+def huber(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of Huber's loss: squared up to one standard deviation, linear beyond (Huber 1964)."""
+    from torch.nn.functional import huber_loss
+
+    return _mean_of_known(huber_loss(outputs, _filled(targets), reduction="none"), ~targets.isnan())
+
+
+def _filled(targets: Tensor) -> Tensor:
+    """Replace nan, whose gradient would be nan even where it is multiplied by 0."""
+    return targets.nan_to_num(0.0)
+
+
+def _mean_of_known(losses: Tensor, known: Tensor) -> Tensor:
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+def _blocks(task: Several, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of each block's loss, by the loss of its kind."""
+    parts = [_loss_of(block.task.loss)(outputs[:, block.columns], targets[:, block.columns]) for block in task.blocks]
+    return sum(parts[1:], start=parts[0])
+
+
+def _loss_of(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    return _known_cross_entropy if name == "cross-entropy" else _LOSSES[name]
+
+
+def _known_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return cross-entropy over the rows whose class is known."""
+    known = ~targets.isnan().any(dim=1)
+    nats = -(_filled(targets) * outputs.log_softmax(1)).sum(dim=1)
+    return _mean_of_known(nats, known)
+
+
+_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "binary-cross-entropy": binary_cross_entropy,
+    "squared-error": squared_error,
+    "absolute-error": absolute_error,
+    "huber": huber,
+}

@@ -26,7 +26,7 @@ ORDER = """
     training planning kaggle eda
     data images report
     hooks
-    compute runs containers
+    compute runs containers tasks
     types
     system
     _version

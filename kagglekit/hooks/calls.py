@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from kagglekit.hooks.specs import ViewMode
     from kagglekit.runs.folder import Run
     from kagglekit.types.competition import Competition
+    from kagglekit.tasks.task import Task
     from kagglekit.types.data_config import DataConfig
+    from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member
     from kagglekit.types.metric import Metric, Score
@@ -161,21 +163,31 @@ class Hooks(GuardedPlugins):
             self._raise_unknown("kagglekit_optimizer", "optimizer", stage.optimizer)
         return result
 
-    def loss(self, recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
-        """Return the loss ``(logits (B, C), targets (B, C)) -> scalar``."""
-        result: Callable[[Tensor, Tensor], Tensor] | None = self._relay.kagglekit_loss(recipe=recipe)
+    def task(self, name: str) -> type[Task]:
+        """Return the class of a task."""
+        result: type[Task] | None = self._relay.kagglekit_task(name=name)
         if result is None:
-            self._raise_unknown("kagglekit_loss", "loss", recipe.loss)
+            self._raise_unknown("kagglekit_task", "task", name)
         return result
 
-    def metric(self, competition: Competition, classes: Sequence[str] = ()) -> Metric:
+    def loss(self, recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the loss ``(outputs (B, C), targets (B, C)) -> scalar``; ``auto`` is the task's."""
+        named = recipe.model_copy(update={"loss": task.loss}) if recipe.loss == "auto" else recipe
+        result: Callable[[Tensor, Tensor], Tensor] | None = self._relay.kagglekit_loss(recipe=named, task=task)
+        if result is None:
+            self._raise_unknown("kagglekit_loss", "loss", named.loss)
+        return result
+
+    def metric(self, competition: Competition, task: Task | None = None) -> Metric:
         """Return the metric named `competition.metric`; one of another name is a `PluginError`.
 
         Args:
             competition: The competition's facts.
-            classes: Names of the columns of probabilities; none if they are not known yet.
+            task: What is predicted; None if it is not known yet.
         """
-        result: Metric | None = self._relay.kagglekit_metric(competition=competition, classes=tuple(classes))
+        result: Metric | None = self._relay.kagglekit_metric(
+            competition=competition, classes=task.columns if task else (), task=task
+        )
         if result is None:
             self._raise_unknown("kagglekit_metric", "metric", competition.metric)
         if result.name != competition.metric:
@@ -197,22 +209,29 @@ class Hooks(GuardedPlugins):
         return result
 
     def ensemble(
-        self, members: list[Member], labels: pd.Series, recipe: Recipe, groups: pd.Series | None = None
+        self, members: list[Member], labels: pd.Series, recipe: Recipe, task: Task, groups: pd.Series | None = None
     ) -> Ensemble:
-        """Combine the members; `labels` and `groups` are the valid images' classes and groups by id."""
+        """Combine the members; `labels` and `groups` are the valid images' labels and groups by id."""
         result: Ensemble | None = self._relay.kagglekit_ensemble(
-            members=members, labels=labels, groups=groups, recipe=recipe
+            members=members, labels=labels, groups=groups, recipe=recipe, task=task
         )
         if result is None:
             self._raise_unknown("kagglekit_ensemble", "ensemble", recipe.ensemble)
         return result
 
+    def decision(self, recipe: Recipe, competition: Competition, task: Task) -> Decision:
+        """Return the decision named `recipe.decision`."""
+        result: Decision | None = self._relay.kagglekit_decision(recipe=recipe, competition=competition, task=task)
+        if result is None:
+            self._raise_unknown("kagglekit_decision", "decision", recipe.decision)
+        return result
+
     def submission(
-        self, competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
+        self, competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None, task: Task
     ) -> pd.DataFrame:
         """Return the rows of the CSV."""
         result: pd.DataFrame | None = self._relay.kagglekit_submission(
-            competition=competition, predictions=predictions, sample=sample
+            competition=competition, predictions=predictions, sample=sample, task=task
         )
         if result is None:
             raise UserError(

@@ -22,6 +22,8 @@ KINDS = {
     "loss": "loss",
     "ensemble": "ensemble",
     "metric": "metric",
+    "task": "task",
+    "decision": "decision",
 }
 """Fields of `Provides` that hold names, with their titles in messages."""
 
@@ -64,9 +66,13 @@ def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, 
             yield f"stage.{number}.{kind}", kind, getattr(stage, kind)
     if recipe.tta_views:
         yield "tta_views", "tta", recipe.tta_views
-    for kind in ("head", "loss", "ensemble"):
+    for kind in ("head", "ensemble"):
         yield kind, kind, getattr(recipe, kind)
+    for kind in ("loss", "decision"):
+        if getattr(recipe, kind) != "auto":
+            yield kind, kind, getattr(recipe, kind)
     yield "the competition's metric", "metric", competition.metric
+    yield "the competition's task", "task", competition.task
 
 
 def _option(provides: Provides, key: str, value: object) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from kagglekit.runs.folder import Run
+    from kagglekit.tasks.task import Task
     from kagglekit.types.data_config import DataConfig
+    from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member
     from kagglekit.types.metric import Metric, Score
@@ -48,9 +50,16 @@ def kagglekit_labels(data: Path) -> pd.DataFrame | None:
     """Return the image table of the folder `data`.
 
     Columns: ``id`` (str, unique within its split kind; the image's name in the CSV), ``path`` (Path or str of the
-    file), ``label`` (class name, None if unknown), ``split``: ``train``, ``valid`` or ``test``. If no row is
-    ``valid``, a stratified part of ``train`` is held out.
+    file), ``label``, ``split``: ``train``, ``valid`` or ``test``. If no row is ``valid``, a stratified part of
+    ``train`` is held out. A label is the name of a class, a list of names (several labels) or a number; or
+    `Competition.targets` names columns with a target each, in place of ``label``. Missing ones are None or nan.
+    Optional are ``key`` (of an image in a container), ``group``, ``row`` and ``weight``; others are kept for metrics.
     """
+
+
+@hookspec(firstresult=True)
+def kagglekit_task(name: str) -> type[Task] | None:
+    """Return the class of the task named `name`, a `Competition.task`, or None for other names."""
 
 
 @hookspec(firstresult=True)
@@ -113,15 +122,20 @@ def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage,
 
 
 @hookspec(firstresult=True)
-def kagglekit_loss(recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return the loss ``(logits (B, C), targets (B, C) probabilities) -> scalar``, the batch's mean."""
+def kagglekit_loss(recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return the loss ``(outputs (B, C), targets (B, C)) -> scalar``, the batch's mean.
+
+    Targets are what `Task.train_targets` returns: probabilities, 0 and 1, or standardised numbers; nan counts for
+    nothing.
+    """
 
 
 @hookspec(firstresult=True)
-def kagglekit_metric(competition: Competition, classes: Sequence[str]) -> Metric | None:
-    """Return the metric named `competition.metric`, or None for other names: log loss is requested, too.
+def kagglekit_metric(competition: Competition, classes: Sequence[str], task: Task | None) -> Metric | None:
+    """Return the metric named `competition.metric`, or None for other names: the task's own are requested, too.
 
-    `classes` are the names of the columns of probabilities, in their order; empty before the labels are read.
+    `classes` are the names of the columns of predictions, in their order; empty, and `task` None, before the labels
+    are read.
     """
 
 
@@ -132,16 +146,28 @@ def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Sc
 
 @hookspec(firstresult=True)
 def kagglekit_ensemble(
-    members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe
+    members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe, task: Task
 ) -> Ensemble | None:
-    """Combine the members by `recipe.ensemble`; `labels` and `groups` are the valid images' classes and groups."""
+    """Combine the members by `recipe.ensemble`; `labels` and `groups` are the valid images' labels and groups.
+
+    ``task.truth(labels, table)`` are the labels as numbers, in the order of a table of predictions.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_decision(recipe: Recipe, competition: Competition, task: Task) -> Decision | None:
+    """Return the decision named `recipe.decision`, which turns predictions into labels or grades."""
 
 
 @hookspec(firstresult=True)
 def kagglekit_submission(
-    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
+    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None, task: Task
 ) -> pd.DataFrame | None:
-    """Return the rows of the CSV: test predictions in the form of `sample` (sample_submission.csv, all text)."""
+    """Return the rows of the CSV: test predictions in the form of `sample` (sample_submission.csv, all text).
+
+    The predictions are decided ones if the recipe has a decision (see `kagglekit_decision`), and those of a row of the
+    CSV if the image table has a column ``row``.
+    """
 
 
 @hookspec

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kagglekit.system.errors import PluginError, listing
 from kagglekit.types.competition import Competition, Provides
 from kagglekit.types.data_config import DataConfig
+from kagglekit.types.decision import Decision
 from kagglekit.types.ensemble import Ensemble
 from kagglekit.types.metric import Metric
 from kagglekit.types.recipe import MOST_CHANNELS, Recipe
@@ -106,6 +107,12 @@ def _is_model(result: object) -> bool:
     return isinstance(result, nn.Module) and isinstance(getattr(result, "data_config", None), DataConfig)
 
 
+def _is_task(result: object) -> bool:
+    from kagglekit.tasks.task import Task
+
+    return isinstance(result, type) and issubclass(result, Task)
+
+
 def _is_optimizer(result: object) -> bool:
     from torch.optim import Optimizer
 
@@ -145,6 +152,8 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kagglekit_loss": ("a function of logits and targets", callable),
     "kagglekit_metric": ("a Metric", _is_a(Metric)),
     "kagglekit_schedule": ("a Schedule", _is_a(Schedule)),
+    "kagglekit_task": ("a subclass of Task", _is_task),
+    "kagglekit_decision": ("a Decision", _is_a(Decision)),
     "kagglekit_ensemble": ("an Ensemble", _is_a(Ensemble)),
     "kagglekit_submission": ("a pandas DataFrame", _is_table),
 }

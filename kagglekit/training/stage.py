@@ -15,9 +15,9 @@ from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
+from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head, linear_layer
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_regression import describe_regression, fit_linear_head, linear_layer
 from kagglekit.training.log import log_epoch, valid_scores
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch

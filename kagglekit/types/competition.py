@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from kagglekit.types.slug import parse_slug
 
-Task = Literal["single-label", "multi-label", "regression"]
+RowRule = Literal["", "mean", "max", "noisy-or"]
 
 
 class RemoteFile(BaseModel):
@@ -41,8 +41,17 @@ class Competition(BaseModel):
         url: The page that describes the data and their source.
         files: The files to download if the data are not on Kaggle; archives among them are unpacked side by side.
             Two or more that hold images without a folder become folders of their names.
-        task: What is predicted; only ``single-label`` can be trained so far.
+        task: What is predicted: ``single-label``, ``multi-label``, ``regression``, ``ordinal``, ``several``, or a
+            plugin's own.
+        targets: The image table's columns with a target each: 0 or 1 for several labels, numbers for regression; with
+            ``several``, of any kind. Empty if its column ``label`` has them.
+        kinds: With ``several``: the task of each column of `targets`.
+        bounds: Of the numbers to predict, the lowest and the highest possible one; None where there is none.
+        rows: With a column ``row`` in the image table, whose values are the ids of the CSV's rows: how the predictions
+            of a row's images become one. ``noisy-or`` is 1 - prod(1 - p).
+        separator: Between labels in one cell of the CSV.
         metric: The name of the metric that ranks submissions, for example ``log_loss``.
+        metric_weights: How much each column counts in a weighted metric; those not named count 1.
         positive: For two classes with one probability a row in the CSV: the class whose probability it is.
         licence: The terms of use of the images.
         known_test_labels: Whether the labels hook also returns the test images' labels. They only score finished
@@ -57,8 +66,14 @@ class Competition(BaseModel):
     slug: str | None = None
     url: str = ""
     files: Sequence[RemoteFile] = ()
-    task: Task = "single-label"
+    task: str = "single-label"
+    targets: tuple[str, ...] = ()
+    kinds: Mapping[str, str] = Field(default_factory=dict)
+    bounds: tuple[float | None, float | None] = (None, None)
+    rows: RowRule = ""
+    separator: str = Field(" ", min_length=1)
     metric: str = "log_loss"
+    metric_weights: Mapping[str, float] = Field(default_factory=dict)
     positive: str | None = None
     licence: str = ""
     known_test_labels: bool = False
@@ -71,6 +86,17 @@ class Competition(BaseModel):
             return parse_slug(value) if value else value
         except ValueError as error:
             raise PydanticCustomError("slug", "{reason}", {"reason": str(error)}) from error
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if len(set(self.targets)) < len(self.targets):
+            raise ValueError("targets names a column twice")
+        if self.task == "several" and set(self.kinds) != set(self.targets):
+            raise ValueError("task several needs kinds: the task of each column of targets")
+        low, high = self.bounds
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"bounds are {low:g} and {high:g}: the first must be lower")
+        return self
 
 
 class Provides(BaseModel):
@@ -86,6 +112,8 @@ class Provides(BaseModel):
         loss: Values of `Recipe.loss`.
         ensemble: Values of `Recipe.ensemble`.
         metric: Values of `Competition.metric`.
+        task: Values of `Competition.task`.
+        decision: Values of `Recipe.decision`.
         options: The plugin's own settings with their defaults. A recipe's `options` may override them; their types
             are checked against the defaults'.
     """
@@ -101,4 +129,6 @@ class Provides(BaseModel):
     loss: Sequence[str] = ()
     ensemble: Sequence[str] = ()
     metric: Sequence[str] = ()
+    task: Sequence[str] = ()
+    decision: Sequence[str] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)

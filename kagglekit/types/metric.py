@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
-Needs = Literal["probabilities", "a class", "ranked classes"]
+Needs = Literal["probabilities", "a class", "ranked classes", "labels", "numbers"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class MetricFacts:
         lowest: No value is lower.
         highest: No value is higher.
         ranks: The number of ranked classes that count; 1 for other metrics.
+        tasks: The tasks it can be computed for. With several labels, ``a class`` means the labels above their
+            thresholds; with ordered grades, the grade.
     """
 
     title: str
@@ -33,6 +36,7 @@ class MetricFacts:
     lowest: float = 0
     highest: float = 1
     ranks: int = 1
+    tasks: tuple[str, ...] = ("single-label",)
 
 
 BUILT_IN_METRICS = {
@@ -76,21 +80,35 @@ class Metric:
 
     Attributes:
         name: As in `Competition.metric` and the log's columns.
-        score: ``(truth (N,) int64 class numbers, probabilities (N, C) float) -> Score``.
+        score: ``(truth, predictions (N, C) float) -> Score``; the truth is (N,) int64 class numbers for one label an
+            image, else (N, C) float32 with nan where unknown.
         greater_is_better: Whether a larger value wins.
         only_value: Computes the value of `score` alone, if that is much faster: each epoch needs no standard error.
+        with_table: Whether `score` takes the image table's rows as a third argument, in the order of the predictions:
+            their ids, groups and further columns.
     """
 
     name: str
-    score: Callable[[NDArray[np.int64], NDArray[np.float32]], Score]
+    score: Callable[..., Score]
     greater_is_better: bool
-    only_value: Callable[[NDArray[np.int64], NDArray[np.float32]], float] | None = None
+    only_value: Callable[[NDArray[Any], NDArray[np.float32]], float] | None = None
+    with_table: bool = False
 
-    def value(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:
-        """Return the score of probabilities (N, C) for class numbers (N,) without its standard error."""
+    def measure(self, truth: NDArray[Any], predictions: NDArray[np.float32], table: pd.DataFrame | None) -> Score:
+        """Return the score of predictions (N, C).
+
+        Args:
+            truth: (N,) or (N, C), see `score`.
+            predictions: (N, C).
+            table: The image table's rows of these predictions; None if they are not known.
+        """
+        return self.score(truth, predictions, table) if self.with_table else self.score(truth, predictions)
+
+    def value(self, truth: NDArray[Any], predictions: NDArray[np.float32], table: pd.DataFrame | None = None) -> float:
+        """Return the score of predictions (N, C) without its standard error; arguments as for `measure`."""
         if self.only_value is not None:
-            return self.only_value(truth, probabilities)
-        return self.score(truth, probabilities).value
+            return self.only_value(truth, predictions)
+        return self.measure(truth, predictions, table).value
 
 
 def needs(name: str) -> Needs | None:

@@ -57,12 +57,31 @@ def check_predictions(table: pd.DataFrame, classes: Sequence[str], ids: Sequence
     Raises:
         UserError: Columns, ids, dtype or values are wrong; names the first offenders and their number.
     """
-    _check_columns(table, classes)
+    check_columns_and_ids(table, classes, ids)
+    check_probabilities(table.to_numpy(), table.index, "predictions", sum_to_1=True)
+
+
+def check_columns_and_ids(table: pd.DataFrame, columns: Sequence[str], ids: Sequence[str] | None = None) -> None:
+    """Check everything about a table of predictions but its values.
+
+    Raises:
+        UserError: Columns, ids or dtype are wrong; names the first offenders and their number.
+    """
+    _check_columns(table, columns)
     _check_index(table, ids)
     if any(dtype != np.float32 for dtype in table.dtypes.unique()):
         found = listing([str(dtype) for dtype in table.dtypes.unique()])
         raise UserError(f"predictions have columns of dtype {found}, not float32", "use make_predictions")
-    check_probabilities(table.to_numpy(), table.index, "predictions", sum_to_1=True)
+
+
+def check_finite(values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+    """Check that numbers (N, C) are finite.
+
+    Raises:
+        UserError: They are not. The message names the first ids at fault and their number.
+    """
+    finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
+    refuse_rows(ids, ~finite, f"{whose} are not finite", "the training may have diverged: try a lower lr")
 
 
 def check_probabilities(values: NDArray[np.floating], ids: pd.Index, whose: str, *, sum_to_1: bool) -> None:
@@ -71,14 +90,13 @@ def check_probabilities(values: NDArray[np.floating], ids: pd.Index, whose: str,
     Raises:
         UserError: They are not. The message names the first ids at fault and their number.
     """
-    finite: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
+    check_finite(values, ids, whose)
     inside: NDArray[np.bool_] = np.all((values >= 0) & (values <= 1), axis=1)
-    _refuse(ids, ~finite, f"{whose} are not finite", "the training may have diverged: try a lower lr")
-    _refuse(ids, ~inside, f"{whose} are not within [0, 1]", "return probabilities, not logits or percentages")
+    refuse_rows(ids, ~inside, f"{whose} are not within [0, 1]", "return probabilities, not logits or percentages")
     if sum_to_1:
         sums: NDArray[np.float64] = values.sum(axis=1, dtype=np.float64)
         off: NDArray[np.bool_] = np.greater(np.abs(sums - 1), SUM_TOLERANCE)
-        _refuse(ids, off, f"{whose} do not sum to 1 over the classes", "divide each row by its sum")
+        refuse_rows(ids, off, f"{whose} do not sum to 1 over the classes", "divide each row by its sum")
 
 
 def _check_columns(table: pd.DataFrame, classes: Sequence[str]) -> None:
@@ -96,7 +114,12 @@ def _check_index(table: pd.DataFrame, ids: Sequence[str] | None) -> None:
         raise UserError(f"predictions have the wrong ids: {differences}", "give each image one row, under its id")
 
 
-def _refuse(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
+def refuse_rows(ids: pd.Index, bad: NDArray[np.bool_], what: str, hint: str) -> None:
+    """Refuse the rows (N,) that are bad.
+
+    Raises:
+        SameAgain: There are some. The message names the first ids and their number.
+    """
     if bad.any():
         raise SameAgain(f"{what} in {bad.sum()} of {len(ids)} rows: ids {listing(list(ids[bad]))}", hint)
 
@@ -114,6 +137,27 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     Raises:
         UserError: An id has no label or several, or a label is no column.
     """
+    names = labels_in_order(labels, predictions)
+    numbers = predictions.columns.get_indexer(pd.Index(names))
+    if (numbers < 0).any():
+        strange = names[numbers < 0].unique()
+        raise UserError(
+            f"labels that are not classes of the predictions: {listing(list(strange))}",
+            "score with labels of the classes that were trained",
+        )
+    return np.asarray(numbers, dtype=np.int64)
+
+
+def labels_in_order(labels: pd.Series[str], predictions: pd.DataFrame) -> pd.Series[str]:
+    """Return the labels of the predictions' rows, in their order.
+
+    Args:
+        labels: Labels by id; may hold further ids.
+        predictions: A table of predictions, (N, C).
+
+    Raises:
+        UserError: An id has no label or several.
+    """
     known = labels.dropna()
     if not known.index.is_unique:
         raise UserError(
@@ -123,15 +167,7 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     missing = predictions.index[~predictions.index.isin(known.index)]
     if len(missing):
         raise UserError(f"predicted ids without a label: {listing(list(missing))}", "score labelled images only")
-    names = known.loc[predictions.index]
-    numbers = predictions.columns.get_indexer(pd.Index(names))
-    if (numbers < 0).any():
-        strange = names[numbers < 0].unique()
-        raise UserError(
-            f"labels that are not classes of the predictions: {listing(list(strange))}",
-            "score with labels of the classes that were trained",
-        )
-    return np.asarray(numbers, dtype=np.int64)
+    return known.loc[predictions.index]
 
 
 def average(tables: Sequence[pd.DataFrame], weights: Sequence[float] | None = None) -> pd.DataFrame:

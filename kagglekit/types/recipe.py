@@ -158,7 +158,7 @@ class Recipe(BaseModel):
         drop_rate: Dropout before the last layer.
         drop_path: Stochastic depth in the body, where the model has it.
         groups: Number of layer groups, including the head.
-        loss: Name of a loss.
+        loss: Name of a loss; ``auto`` is that of the competition's task.
         valid: Share of the labelled images to hold out, unless the competition has its own valid split.
         folds: Number of folds of cross-validation; 0 for one model and `valid`.
         group_duplicates: Keep near-duplicates together: in train or valid, in one fold, in the cross-validation of a
@@ -169,6 +169,9 @@ class Recipe(BaseModel):
         tta: Number of augmented views averaged with the plain one at prediction; 0 for none.
         tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
         ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
+        decision: How predictions become labels or grades in the CSV: ``auto`` is what the metric needs, ``none``,
+            ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or a
+            plugin's. It is found on valid predictions, and scored on those it was not found on.
         predict_size: Side at which all members predict, px; None for the size of each member's stage.
         channels: Number of channels of the images; 0 for red, green and blue. A run sets it to those of its images.
         depth: Bits of stored images: ``auto`` is 8, and 16 for images with more; or ``8``, ``16``.
@@ -193,7 +196,7 @@ class Recipe(BaseModel):
     drop_rate: Share = 0.0
     drop_path: Share = 0.0
     groups: int = Field(3, ge=2)
-    loss: str = "cross-entropy"
+    loss: str = "auto"
     valid: float = Field(0.2, gt=0, lt=1)
     folds: int = Field(0, ge=0, le=100)
     group_duplicates: bool = False
@@ -203,6 +206,7 @@ class Recipe(BaseModel):
     tta: int = Field(4, ge=0, le=64)
     tta_views: str = ""
     ensemble: str = "mean"
+    decision: str = "auto"
     predict_size: Size | None = None
     channels: int = Field(0, ge=0, le=MOST_CHANNELS)
     depth: Literal["auto", "8", "16"] = "auto"

@@ -32,11 +32,11 @@ from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
+from kagglekit.tasks.softmax_regression import linear_layer
 from kagglekit.training.batch_size import for_rows, predict_batch
 from kagglekit.training.checkpoint import saved_compute
 from kagglekit.training.context import RunContext, TrainingOptions
 from kagglekit.training.eta import Estimate, prediction_cost, stage_cost
-from kagglekit.training.head_regression import linear_layer
 from kagglekit.training.log import record_decoding
 from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.full_data import describe_full, full_plan

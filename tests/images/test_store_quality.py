@@ -18,7 +18,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.images.loader import Loader
 from kagglekit.images.store import StoreSpec
 from kagglekit.images.warp import copy_side
-from kagglekit.training.head_regression import fit_linear_head
+from kagglekit.tasks.softmax_regression import fit_linear_head
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from kagglekit.system.errors import UserError
-from kagglekit.training.head_regression import describe_regression, fit_linear_head, linear_layer
+from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head, linear_layer
 
 
 def clouds(n: int, classes: int, seed: int = 0):

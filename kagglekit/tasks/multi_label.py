@@ -1,0 +1,123 @@
+"""Any number of labels an image: a sigmoid for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from kagglekit.system.errors import UserError, listing
+from kagglekit.tasks.reading import as_zero_or_one, label_sets, names_in, records_of
+from kagglekit.tasks.sigmoid_regression import fit_sigmoid_head
+from kagglekit.tasks.task import FittedHead, Task
+from kagglekit.types.predictions import check_probabilities, make_predictions
+from kagglekit.types.records import numbers_of, write_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from kagglekit.types.competition import Competition
+
+    Truth = NDArray[np.float32]
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class MultiLabel(Task):
+    """Several labels an image; `columns` are their names. An image may have none, and one may be unknown."""
+
+    kind = "multi-label"
+    loss = "binary-cross-entropy"
+    score = "log_loss"
+    scores = ("log_loss", "roc_auc")
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
+        """Return records of the columns `Competition.targets`, or of lists of names in the column ``label``."""
+        if competition.targets:
+            return records_of(table, competition.targets, as_zero_or_one, "0 and 1")
+        sets = label_sets(table)
+        return [None if names is None else write_record(dict.fromkeys(names, 1)) for names in sets]
+
+    @classmethod
+    def fit(cls, labels: Sequence[str], competition: Competition) -> Self:
+        """Return the task of these labels, in the order of `Competition.targets` or sorted."""
+        names = competition.targets or tuple(sorted(names_in(labels)))
+        if not names:
+            raise UserError("the labelled images have no labels at all", "check the labels hook's table")
+        return cls(names)
+
+    def describe(self) -> str:
+        """Return ``28 labels``."""
+        return f"{len(self.columns)} labels" if len(self.columns) != 1 else "1 label"
+
+    def encode(self, labels: Sequence[str]) -> Truth:
+        """Return 0, 1 or nan, (N, C)."""
+        return _numbers(labels, self.columns)
+
+    @classmethod
+    def faults(cls, train: Sequence[str], valid: Sequence[str]) -> list[str]:
+        """Return labels that only valid images have."""
+        only_valid = sorted(names_in(valid) - names_in(train))
+        return [f"labels in valid but not in train: {listing(only_valid)}"] if only_valid else []
+
+    def unseen(self, truth: Truth) -> list[str]:
+        """Return the labels that no image has."""
+        return [name for name, ones in zip(self.columns, np.nansum(truth, axis=0), strict=True) if not ones]
+
+    def train_targets(self, truth: Tensor, smoothing: float) -> Tensor:
+        """Return 0 and 1, drawn towards 1/2 by half of `smoothing`."""
+        return truth * (1 - smoothing) + smoothing / 2
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Return the sigmoid of each output."""
+        return logits.sigmoid()
+
+    def rarity(self, truth: Truth) -> NDArray[np.float64]:
+        """Return the number of images of each one's rarest label; all images for one without labels."""
+        counts = np.nansum(truth, axis=0)
+        of_each = np.where(truth == 1, np.maximum(counts, 1), len(truth))
+        return np.asarray(of_each.min(axis=1), dtype=np.float64)
+
+    def strata(self, truth: Truth) -> NDArray[np.int64]:
+        """Return (N, C) whether each image has each label."""
+        return np.asarray(truth == 1, dtype=np.int64)
+
+    def fit_head(
+        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+    ) -> FittedHead:
+        """Fit one logistic regression a label, all with the same strength."""
+        return fit_sigmoid_head(features, truth, seed, groups)
+
+    def check_values(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+        """Check that all are probabilities."""
+        check_probabilities(values, ids, whose, sum_to_1=False)
+
+    def losses(self, truth: Truth, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the mean over an image's known labels of -log p of what is true, nats."""
+        right = np.where(truth == 1, values, 1 - values.astype(np.float64))
+        nats = np.where(np.isnan(truth), np.nan, -np.log(right.clip(SMALLEST)))
+        known = np.maximum((~np.isnan(truth)).sum(axis=1), 1)
+        return np.asarray(np.nansum(nats, axis=1) / known)
+
+    def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
+        """Clip probabilities to [clip, 1 - clip]; 0 changes nothing."""
+        return make_predictions(table.index, table.columns, table.to_numpy().clip(clip, 1 - clip)) if clip else table
+
+    def decision(self, needs: str) -> str:
+        """Return thresholds for metrics of sets of labels."""
+        return "thresholds" if needs == "labels" else "none"
+
+
+def _numbers(labels: Sequence[str], columns: Sequence[str]) -> Truth:
+    try:
+        return numbers_of(labels, columns)
+    except ValueError as error:
+        raise UserError(
+            f"labels that are not those of the predictions: {error}", "score with labels that were trained"
+        ) from error

@@ -1,0 +1,70 @@
+"""Ordered grades, learnt as a number that cuts turn into grades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from kagglekit.system.errors import UserError, listing
+from kagglekit.tasks.reading import as_number, records_of
+from kagglekit.tasks.regression import Regression
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.types.competition import Competition
+
+
+@dataclass(frozen=True)
+class Ordinal(Regression):
+    """Grades from 0 to `bounds[1]`, predicted as one number."""
+
+    kind: ClassVar[str] = "ordinal"
+    scores: ClassVar[tuple[str, ...]] = ("rmse", "accuracy", "quadratic_kappa")
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
+        """Return records of the one column of `Competition.targets`, or of the column ``label``."""
+        if len(competition.targets) > 1:
+            raise UserError(
+                f"an ordinal task has one target, not {listing(competition.targets)}", "use the task several"
+            )
+        return records_of(table, competition.targets or ("label",), _as_grade, "whole numbers from 0")
+
+    @classmethod
+    def fit(cls, labels: Sequence[str], competition: Competition) -> Self:
+        """Return the task of these grades; the highest one is that of `Competition.bounds` or of the labels."""
+        found = Regression.fit(labels, competition)
+        highest = float(np.nanmax(found.encode(labels)))
+        low, high = competition.bounds
+        bounds = (low if low is not None else 0.0, high if high is not None else highest)
+        return cls(found.columns, found.mean, found.std, bounds)
+
+    @property
+    def grades(self) -> NDArray[np.int64]:
+        """All grades, ascending."""
+        low, high = self.bounds
+        return np.arange(int(low or 0), int(high or 0) + 1)
+
+    def describe(self) -> str:
+        """Return ``5 grades``."""
+        return f"{len(self.grades)} grades"
+
+    def strata(self, truth: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return (N,) the grades."""
+        return np.unique(np.nan_to_num(truth[:, 0]), return_inverse=True)[1].astype(np.int64)
+
+    def decision(self, needs: str) -> str:
+        """Return cuts, which every metric of grades needs."""
+        return "cuts" if needs in ("a class", "grades") else "none"
+
+
+def _as_grade(value: object) -> float:
+    number = as_number(value)
+    if number < 0 or not number.is_integer():
+        raise ValueError(f"{value!r} is no grade")
+    return number
