@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kagglekit.data.labels.folders import labels_from_list as labels_from_list
     from kagglekit.data.labels.folders import labels_from_names as labels_from_names
     from kagglekit.data.labels.folders import unlabelled_images as unlabelled_images
+    from kagglekit.data.labels.long_form import labels_from_long_csv as labels_from_long_csv
     from kagglekit.data.labels.matlab import labels_from_mat as labels_from_mat
     from kagglekit.data.labels.tables import labels_from_csv as labels_from_csv
     from kagglekit.data.labels.tables import labels_from_json as labels_from_json
@@ -93,6 +94,7 @@ _HOMES = {
     "labels_from_csv": "data.labels.tables",
     "labels_from_folders": "data.labels.folders",
     "labels_from_json": "data.labels.tables",
+    "labels_from_long_csv": "data.labels.long_form",
     "labels_from_list": "data.labels.folders",
     "labels_from_containers": "data.labels.containers",
     "members": "data.labels.containers",
