@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 Needs = Literal["probabilities", "a class", "ranked classes", "labels", "numbers"]
 
 
+LABELS = "multi-label"
+
+
 @dataclass(frozen=True)
 class MetricFacts:
     """What is known about a built-in metric without computing it.
 
     Attributes:
         title: For people.
-        needs: What the CSV holds for each image.
+        needs: What the CSV holds for each image; with several labels an image, see `needs_of`.
         greater_is_better: Whether a larger value wins.
         lowest: No value is lower.
         highest: No value is higher.
         ranks: The number of ranked classes that count; 1 for other metrics.
-        tasks: The tasks it can be computed for. With several labels, ``a class`` means the labels above their
-            thresholds; with ordered grades, the grade.
+        tasks: The kinds of task that it can be computed for.
     """
 
     title: str
@@ -38,25 +40,66 @@ class MetricFacts:
     ranks: int = 1
     tasks: tuple[str, ...] = ("single-label",)
 
+    def needs_of(self, kind: str) -> Needs:
+        """Return what the CSV holds for a kind of task: ``labels`` in place of ``a class`` if an image has several."""
+        return "labels" if kind == LABELS and self.needs == "a class" else self.needs
+
+
+_CLASSES = ("single-label", "ordinal", "several")
+_PROBABILITIES = ("single-label", LABELS, "several")
+_ONE_OF_TWO = ("single-label", LABELS)
+_DECIDED = ("single-label", LABELS, "ordinal", "several")
+_NUMBERS = ("regression", "ordinal")
+_ALL_NUMBERS = (*_NUMBERS, "several")
+
+
+def _probabilities(title: str, tasks: tuple[str, ...] = _PROBABILITIES, highest: float = 1) -> MetricFacts:
+    return MetricFacts(title, "probabilities", highest=highest, tasks=tasks)
+
+
+def _decided(title: str, tasks: tuple[str, ...] = _DECIDED, lowest: float = 0) -> MetricFacts:
+    return MetricFacts(title, lowest=lowest, tasks=tasks)
+
+
+def _loss(title: str, needs: Needs, tasks: tuple[str, ...], highest: float = inf) -> MetricFacts:
+    return MetricFacts(title, needs, greater_is_better=False, highest=highest, tasks=tasks)
+
+
+def _fit(title: str, tasks: tuple[str, ...] = _NUMBERS, lowest: float = -inf) -> MetricFacts:
+    return MetricFacts(title, "numbers", lowest=lowest, tasks=tasks)
+
 
 BUILT_IN_METRICS = {
-    "log_loss": MetricFacts("log loss", "probabilities", greater_is_better=False, highest=inf),
-    "brier": MetricFacts("Brier score", "probabilities", greater_is_better=False, highest=2),
-    "accuracy": MetricFacts("accuracy"),
-    "balanced_accuracy": MetricFacts("mean per class accuracy"),
-    "roc_auc": MetricFacts("ROC AUC", "probabilities"),
-    "partial_auc_80": MetricFacts("partial AUC above a TPR of 0.8", "probabilities", highest=0.2),
-    "probabilistic_f1": MetricFacts("probabilistic F1", "probabilities"),
-    "macro_f1": MetricFacts("macro F1"),
-    "macro_f2": MetricFacts("macro F2"),
-    "micro_f1": MetricFacts("micro F1"),
-    "weighted_f1": MetricFacts("weighted F1"),
-    "quadratic_kappa": MetricFacts("quadratic weighted kappa", lowest=-1),
+    "log_loss": _loss("log loss", "probabilities", _PROBABILITIES),
+    "brier": _loss("Brier score", "probabilities", _PROBABILITIES, highest=2),
+    "accuracy": _decided("accuracy"),
+    "balanced_accuracy": _decided("mean per class accuracy", _CLASSES),
+    "roc_auc": _probabilities("ROC AUC"),
+    "partial_auc_80": _probabilities("partial AUC above a TPR of 0.8", _ONE_OF_TWO, highest=0.2),
+    "weighted_auc": _probabilities("AUC, doubled up to a TPR of 0.4", _ONE_OF_TWO),
+    "probabilistic_f1": _probabilities("probabilistic F1", _ONE_OF_TWO),
+    "macro_f1": _decided("macro F1"),
+    "macro_f2": _decided("macro F2"),
+    "micro_f1": _decided("micro F1"),
+    "micro_f2": _decided("micro F2"),
+    "weighted_f1": _decided("weighted F1"),
+    "sets_f1": _decided("mean F1 of sets", _ONE_OF_TWO),
+    "sets_f2": _decided("mean F2 of sets", _ONE_OF_TWO),
+    "quadratic_kappa": _decided("quadratic weighted kappa", _CLASSES, lowest=-1),
     **{f"map_at_{k}": MetricFacts(f"MAP@{k}", "ranked classes", ranks=k) for k in (2, 3, 4, 5, 10)},
     **{
         f"top_{k}_error": MetricFacts(f"top-{k} error", "ranked classes", greater_is_better=False, ranks=k)
         for k in (1, 3, 5, 10)
     },
+    "rmse": _loss("RMSE", "numbers", _ALL_NUMBERS),
+    "mcrmse": _loss("mean columnwise RMSE", "numbers", _NUMBERS),
+    "rmsle": _loss("RMSLE", "numbers", _NUMBERS),
+    "mae": _loss("MAE", "numbers", _ALL_NUMBERS),
+    "r2": _fit("R2", _ALL_NUMBERS),
+    "weighted_r2": _fit("weighted R2"),
+    "pearson": _fit("Pearson correlation", lowest=-1),
+    "spearman": _fit("Spearman correlation", lowest=-1),
+    "blocks_loss": _loss("mean loss", "probabilities", ("several",)),
 }
 """The built-in metrics by name."""
 
@@ -111,10 +154,10 @@ class Metric:
         return self.measure(truth, predictions, table).value
 
 
-def needs(name: str) -> Needs | None:
-    """Return what a CSV holds for a built-in metric; None for a plugin's own."""
+def needs(name: str, kind: str = "single-label") -> Needs | None:
+    """Return what a CSV holds for a built-in metric and a kind of task; None for a plugin's own metric."""
     facts = BUILT_IN_METRICS.get(name)
-    return facts.needs if facts else None
+    return facts.needs_of(kind) if facts else None
 
 
 def greater_is_better(name: str) -> bool | None:

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kagglekit import BUILT_IN_METRICS, Competition, Metric, Provides, Score, UserError, hookimpl, listing
-from kagglekit_metrics.of_classes import balanced_accuracy, macro_f, quadratic_kappa, weighted_f1
-from kagglekit_metrics.of_images import accuracy, brier, log_loss, map_at, probabilistic_f1, top_error
-from kagglekit_metrics.of_order import partial_auc_80, roc_auc, roc_auc_value
+from kagglekit import BUILT_IN_METRICS, Competition, Metric, Provides, UserError, hookimpl, listing
+from kagglekit_metrics.multi_label import of_several_labels
+from kagglekit_metrics.ordinal import of_grades
+from kagglekit_metrics.regression import of_numbers
+from kagglekit_metrics.scoring import Asked, Scoring, is_known
+from kagglekit_metrics.several import of_blocks
+from kagglekit_metrics.single_label import of_one_label
 
 if TYPE_CHECKING:
-    from kagglekit_metrics.errors import Numbers, Table, Truth
+    from kagglekit import Task
 
-    Scored = Callable[[Truth, Table], Score]
-
-ONES = ("1", "1.0", "true")
+MOST_NAMED = 50  # metrics that fit, in a hint
 
 
 @hookimpl
@@ -30,91 +29,79 @@ def kagglekit_provides() -> Provides:
     return Provides(metric=tuple(BUILT_IN_METRICS))
 
 
-def kagglekit_metric(competition: Competition, classes: Sequence[str] = ()) -> Metric | None:
-    """Return a metric like `metric_of`, without the names of the classes: for other plugins that call this one."""
-    return metric_of(competition, classes)
+def kagglekit_metric(competition: Competition, classes: Sequence[str] = (), task: Task | None = None) -> Metric | None:
+    """Return a metric like `metric_of`, without classes and task: for other plugins that call this one."""
+    return metric_of(competition, classes, task)
 
 
 @hookimpl(specname="kagglekit_metric")
-def metric_of(competition: Competition, classes: Sequence[str]) -> Metric | None:
-    """Return the competition's metric if it is one of these.
+def metric_of(competition: Competition, classes: Sequence[str], task: Task | None) -> Metric | None:
+    """Return the competition's metric if it is one of these; without a task, that of the first kind it is for.
 
     Raises:
-        UserError: It cannot be computed for these classes.
+        UserError: It cannot be computed for this task or these classes.
     """
     name = competition.metric
     if name not in BUILT_IN_METRICS:
         return None
-    score = _score(name, competition, classes)
+    columns = tuple(classes) or (task.columns if task else ())
+    scoring = _scoring(Asked(name, competition, columns, task))
+    quick = _checked(name, scoring.value) if scoring.value else None
+    return Metric(name, _checked(name, scoring.score), BUILT_IN_METRICS[name].greater_is_better, quick)
 
-    def checked(truth: Truth, probabilities: Table) -> Score:
-        if not len(truth):
+
+def _checked(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a function that refuses images without labels."""
+
+    def checked(truth: Any, predictions: Any) -> Any:
+        if not is_known(truth):
             raise UserError(f"cannot compute {name} without labelled images", "hold out more images")
-        return score(truth, probabilities)
+        return function(truth, predictions)
 
-    quick = roc_auc_value if name == "roc_auc" else None
-    return Metric(name, checked, BUILT_IN_METRICS[name].greater_is_better, quick)
-
-
-def _score(name: str, competition: Competition, classes: Sequence[str]) -> Scored:
-    """Return the function of a metric; without classes, that of one which needs them fails when it is called."""
-    if name in _OF_CLASS_NAMES and not classes:
-        return partial(_without_classes, name)
-    if name == "quadratic_kappa":
-        return partial(quadratic_kappa, _values(name, classes))
-    if name in ("partial_auc_80", "probabilistic_f1"):
-        function = partial_auc_80 if name == "partial_auc_80" else probabilistic_f1
-        return partial(function, _positive(name, competition, classes))
-    return _SCORES[name]
+    return checked
 
 
-def _without_classes(name: str, truth: Truth, probabilities: Table) -> Score:
-    raise UserError(f"{name} cannot be computed without the names of the classes", "pass classes to Hooks.metric")
+def _scoring(asked: Asked) -> Scoring:
+    """Return the function of a metric for a kind of task.
 
-
-def _values(name: str, classes: Sequence[str]) -> Numbers:
-    """Return the number (C,) that each class is."""
-    wrong = [each for each in classes if not _is_number(each)]
-    if wrong:
+    Raises:
+        UserError: It is for other kinds, or cannot be computed for these columns.
+    """
+    fitting = BUILT_IN_METRICS[asked.name].tasks
+    if asked.task is None:
+        needs_task = fitting[0] in NEED_A_TASK
+        return Scoring(partial(_without_task, asked.name)) if needs_task else _KINDS[fitting[0]](asked)
+    kind = next((each for each in _kinds(asked.task) if each in _KINDS), None)
+    if kind is None or kind not in fitting:
         raise UserError(
-            f"{name} needs classes that are numbers, but these are not: {listing(wrong)}",
-            "name the classes 0, 1, 2, ... in the labels hook, or choose another metric",
+            f"{asked.name} is for {_and(fitting)} tasks, but {asked.competition.title} is a {asked.task.kind} task",
+            f"set Competition.metric to one of {listing(_metrics_of(kind), MOST_NAMED) or 'a plugin'}",
         )
-    return np.array([float(each) for each in classes])
+    return _KINDS[kind](asked)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
+def _kinds(task: Task) -> list[str]:
+    """Return the kind of a task, then those of the tasks that it extends: a plugin's own may extend ours."""
+    return [str(getattr(each, "kind", "")) for each in type(task).__mro__]
 
 
-def _positive(name: str, competition: Competition, classes: Sequence[str]) -> int:
-    """Return the number of the positive class: `Competition.positive`, or the class called 1."""
-    if len(classes) != 2:
-        raise UserError(f"{name} is computed for two classes, but there are {len(classes)}", "choose another metric")
-    ones = [each for each in classes if each.lower() in ONES]
-    positive = competition.positive or (ones[0] if len(ones) == 1 else "")
-    if positive not in classes:
-        raise UserError(
-            f"{name} needs the positive class, which is not known: the classes are {listing(classes)}",
-            "set Competition.positive to one of them",
-        )
-    return list(classes).index(positive)
+def _metrics_of(kind: str | None) -> list[str]:
+    return [name for name, facts in BUILT_IN_METRICS.items() if kind in facts.tasks]
 
 
-_OF_CLASS_NAMES = ("quadratic_kappa", "partial_auc_80", "probabilistic_f1")
-_SCORES: dict[str, Scored] = {
-    "log_loss": log_loss,
-    "brier": brier,
-    "accuracy": accuracy,
-    "micro_f1": accuracy,  # of one class an image, a wrong prediction is one false positive and one false negative
-    "balanced_accuracy": balanced_accuracy,
-    "roc_auc": roc_auc,
-    "macro_f1": partial(macro_f, 1),
-    "macro_f2": partial(macro_f, 2),
-    "weighted_f1": weighted_f1,
-    **{name: partial(map_at, facts.ranks) for name, facts in BUILT_IN_METRICS.items() if name.startswith("map_at_")},
-    **{name: partial(top_error, facts.ranks) for name, facts in BUILT_IN_METRICS.items() if name.startswith("top_")},
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _without_task(name: str, truth: Any, predictions: Any) -> Any:
+    raise UserError(f"{name} cannot be computed without a task", "pass a task to Hooks.metric")
+
+
+NEED_A_TASK = ("ordinal", "several")
+_KINDS: dict[str, Callable[[Asked], Scoring]] = {
+    "single-label": of_one_label,
+    "multi-label": of_several_labels,
+    "regression": of_numbers,
+    "ordinal": of_grades,
+    "several": lambda asked: of_blocks(asked, _scoring),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     Table = NDArray[np.float32]
     Numbers = NDArray[np.float64]
 
+PARTS = 50
 HOLD_OUT_MORE = "hold out more images: --set valid=0.3"
 
 
@@ -35,6 +38,31 @@ def linearised(value: float, influence: Numbers) -> Score:
         influence: (N,) n times the derivative of the metric by each image's weight, up to a constant.
     """
     return Score(value, float(influence.std() / np.sqrt(len(influence))))
+
+
+def of_known(influence: Numbers, known: NDArray[np.bool_]) -> Numbers:
+    """Return the influence (N,) of all images, given that of the known ones: the others have none."""
+    everything = np.zeros(len(known))
+    everything[known] = (influence - influence.mean()) * (len(known) / len(influence))
+    return everything
+
+
+def jackknife(value_of: Callable[[NDArray[np.int64]], float], n: int) -> float:
+    """Return the standard error of a metric from its values without each of 50 random parts of the images.
+
+    It is the delete-a-group jackknife (Kott 2001, "The delete-a-group jackknife"), for metrics whose influences are
+    not simple. Parts without which the metric cannot be computed do not count.
+
+    Args:
+        value_of: Computes the metric of these rows.
+        n: Number of images.
+    """
+    parts = np.array_split(np.random.default_rng(0).permutation(n), min(PARTS, n))
+    values = []
+    for part in parts:
+        with contextlib.suppress(UserError):
+            values.append(value_of(np.delete(np.arange(n), part)))
+    return float(np.std(values) * np.sqrt(len(values) - 1)) if len(values) > 1 else 0.0
 
 
 def need_two_classes(name: str, truth: Truth) -> None:

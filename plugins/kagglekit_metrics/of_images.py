@@ -10,6 +10,8 @@ from kagglekit import Score, UserError
 from kagglekit_metrics.errors import HOLD_OUT_MORE, linearised, mean_score
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from kagglekit_metrics.errors import Numbers, Table, Truth
 
 SMALLEST = 1e-15
@@ -80,10 +82,15 @@ def probabilistic_f1(positive: int, truth: Truth, probabilities: Table) -> Score
     Raises:
         UserError: No image is of the positive class.
     """
-    is_positive = (truth == positive).astype(np.float64)
+    is_positive = truth == positive
     if not is_positive.any():
         raise UserError("probabilistic_f1 needs images of the positive class, but there are none", HOLD_OUT_MORE)
-    share = probabilities[:, positive].astype(np.float64)
+    return linearised(*shared_f1(probabilities[:, positive], is_positive))
+
+
+def shared_f1(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> tuple[float, Numbers]:
+    """Return the probabilistic F1 of probabilities (N,), and the influence (N,) of images on it."""
+    is_positive, share = positive.astype(np.float64), scores.astype(np.float64)
     both = share + is_positive
     value = float(2 * (share @ is_positive) / both.sum())
-    return linearised(value, (2 * share * is_positive - value * both) / both.mean())
+    return value, (2 * share * is_positive - value * both) / both.mean()

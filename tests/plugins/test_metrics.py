@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import kagglekit_metrics as metrics
 from kagglekit import BUILT_IN_METRICS, Competition, Metric, UserError
 
-NAMES = tuple(BUILT_IN_METRICS)
-OF_TWO = ("partial_auc_80", "probabilistic_f1")
+ALL = tuple(BUILT_IN_METRICS)
+NAMES = tuple(name for name, facts in BUILT_IN_METRICS.items() if "single-label" in facts.tasks)
+OF_TWO = ("partial_auc_80", "weighted_auc", "probabilistic_f1")
 
 
 def metric_of(name: str, classes: int | list[str], **facts: object) -> Metric:
@@ -45,12 +46,13 @@ def drawn(n: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
-    assert set(metrics.kagglekit_provides().metric) == set(NAMES)
-    for name in NAMES:
+    losses = ("log_loss", "brier", "rmse", "mcrmse", "rmsle", "mae", "blocks_loss")
+    assert set(metrics.kagglekit_provides().metric) == set(ALL)
+    for name in ALL:
         metric = metrics.kagglekit_metric(Competition(title="test", metric=name), ())
         assert metric is not None
         assert metric.name == name
-        assert metric.greater_is_better == (name not in ("log_loss", "brier") and "error" not in name)
+        assert metric.greater_is_better == (name not in losses and "error" not in name)
     assert metrics.kagglekit_metric(Competition(title="test", metric="another"), ()) is None
 
 
@@ -132,6 +134,8 @@ def test_values_equal_scikit_learns(classes: int, missing: bool) -> None:
             "macro_f1": theirs.f1_score(truth, guess, average="macro"),
             "macro_f2": theirs.fbeta_score(truth, guess, beta=2, average="macro"),
             "micro_f1": theirs.f1_score(truth, guess, average="micro"),
+            "micro_f2": theirs.fbeta_score(truth, guess, beta=2, average="micro"),
+            "sets_f1": theirs.f1_score(np.eye(classes)[truth], np.eye(classes)[guess], average="samples"),
             "weighted_f1": theirs.f1_score(truth, guess, average="weighted"),
             "quadratic_kappa": theirs.cohen_kappa_score(truth, guess, labels=every, weights="quadratic"),
             "roc_auc": np.mean(areas),
@@ -290,6 +294,23 @@ def test_the_partial_area_is_that_above_a_true_positive_rate_of_0_8() -> None:
     assert score("partial_auc_80", truth, table)[0] == pytest.approx(by_steps, abs=1e-6)
     even = np.full((10, 2), 0.5)
     assert score("partial_auc_80", np.arange(10) % 2, even)[0] == pytest.approx(0.02)
+
+
+def test_the_weighted_area_counts_the_part_below_a_true_positive_rate_of_0_4_twice() -> None:
+    up = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    table = np.stack([1 - up, up], 1)
+    # the curve goes up to 1/4 and 1/2, right to 1/2, up to 3/4, right to 1, up to 1: below 0.4 all of its width
+    value = score("weighted_auc", [1, 1, 0, 1, 0, 1], table)[0]
+    assert value == pytest.approx((2 * 0.4 + (0.1 + 0.25 * 0.5)) / 1.4)
+    truth, drawn_table = drawn(200, 2, 4)
+    areas = [score(name, truth, drawn_table)[0] for name in ("weighted_auc", "roc_auc")]
+    order = np.argsort(-drawn_table[:, 1])
+    ups = np.append(0, np.cumsum(truth[order] == 1) / (truth == 1).sum())
+    downs = np.append(0, np.cumsum(truth[order] == 0) / (truth == 0).sum())
+    below = np.sum(np.diff(downs) * np.minimum(ups[1:], 0.4))
+    assert areas[0] == pytest.approx((areas[1] + below) / 1.4, abs=1e-6)
+    even = np.full((10, 2), 0.5)
+    assert score("weighted_auc", np.arange(10) % 2, even)[0] == pytest.approx((2 * 0.32 + 0.18) / 1.4)
 
 
 def test_probabilistic_f1_equals_the_value_computed_by_hand() -> None:
