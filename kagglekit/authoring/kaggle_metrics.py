@@ -9,9 +9,13 @@ from kagglekit.types.metric import BUILT_IN_METRICS
 
 RANKS_UNKNOWN = "Kaggle does not say how many ranked classes count"
 _WEIGHTS = "its weights are not known"
+_SET_WEIGHTS = "its weights are not known: set Competition.metric_weights"
 _REGIONS = "it compares regions of an image, not classes"
-_NUMBERS = "it compares numbers, but only one class an image can be predicted so far"
-_LABELS = "it compares several labels an image, but only one class an image can be predicted so far"
+_BETA = "Kaggle does not say which beta counts"
+_MEAN = "Kaggle does not say what it is averaged over"
+_LOG = r"log(arithmic)?\s*loss"
+_R2 = r"\br\s?[2²]\b|\br2|r\^2|r.squared|coefficient of determination"
+_F = r"\bf-?_?\{?"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ METRICS = (  # pattern of Kaggle's name, our name with {k} for the number in Kag
     (r"top\W*\d+\W*(categorization |classification )?error|best error", "top_{k}_error", ""),
     (r"intersection over union|\biou\b|dice|object detection|average precision", "", _REGIONS),
     (r"p-?auc|partial.*(\bauc|\broc\b|area under)", "partial_auc_80", ""),
-    (r"weighted.*(\bauc\b|\broc\b|area under)", "", _WEIGHTS),
+    (r"weighted.*(\bauc\b|\broc\b|area under)", "weighted_auc", "areas below a true positive rate of 0.4 count twice"),
     (r"precision.?recall", "", ""),
     (r"\bauc\b|\broc\b|area under|receiver operating", "roc_auc", ""),
     (r"quadratic.*kappa|kappa.*quadratic", "quadratic_kappa", ""),
@@ -44,25 +48,35 @@ METRICS = (  # pattern of Kaggle's name, our name with {k} for the number in Kag
     (r"macro.*f-?_?\{?2|f-?_?\{?2.*macro", "macro_f2", ""),
     (r"macro.*\bf_\{?beta|\bf_\{?beta.*macro", "macro_f1", "Kaggle does not say which beta counts"),
     (r"macro-?f-?score|macro.*\bf-?_?(1|score)|\bf-?_?(1|score).*macro", "macro_f1", ""),
+    (rf"micro.*{_F}2|{_F}2.*micro", "micro_f2", ""),
     (r"micro.*\bf(-?_?\{?\d|-?_?\{?beta|-?_?score)|\bf(-?_?\{?\d|-?_?\{?beta|-?_?score).*micro", "micro_f1", ""),
     (r"weighted.*\bf-?_?(1|score)|\bf-?_?(1|score).*weighted", "weighted_f1", ""),
-    (r"\bf-?_?(\{?\d|\{?beta|score)", "", _LABELS),
-    (r"weighted.*(log\s*loss|multi-?class\s*loss)", "", _WEIGHTS),
-    (r"(column|label).*log\s*loss|log\s*loss.*(column|label)", "", _LABELS),
-    (r"log\s*loss|multi-?class\s*loss|cross.?entropy", "log_loss", ""),
-    (
-        r"\brm?sle\b|\brmse\b|\bmae\b|\bmse\b|(squared|absolute|logarithmic) error|\br\s?[2²]\b|r\^2|r.squared",
-        "",
-        _NUMBERS,
-    ),
-    (r"pearson|spearman|correlation coefficient of|coefficient of determination", "", _NUMBERS),
+    (rf"mean.*({_F}2|beta\W*2\b)", "sets_f2", ""),
+    (rf"{_F}2", "sets_f2", _MEAN),
+    (rf"mean.*{_F}1", "sets_f1", ""),
+    (rf"mean.*{_F}beta|mean.*beta", "sets_f1", _BETA),
+    (rf"mean.*{_F}score", "sets_f1", ""),
+    (rf"{_F}(\d|beta|score)", "sets_f1", _MEAN),
+    (r"weighted.*multi-?class.*loss", "", _WEIGHTS),
+    (rf"weighted.*{_LOG}", "log_loss", _SET_WEIGHTS),
+    (rf"{_LOG}|multi-?class\s*loss|cross.?entropy", "log_loss", ""),
+    (r"\brmsle\b|(log|logarithmic) error", "rmsle", ""),
+    (r"\bmc-?rmse\b|(column|mean).*(root.mean.squared|\brmse\b)", "mcrmse", ""),
+    (r"\brmse\b|root.mean.squared? error", "rmse", ""),
+    (r"\bmae\b|absolute error", "mae", ""),
+    (r"\bmse\b|squared? error", "rmse", "Kaggle shows its square"),
+    (rf"weighted.*({_R2})", "weighted_r2", _SET_WEIGHTS),
+    (_R2, "r2", ""),
+    (r"pearson", "pearson", ""),
+    (r"spearman", "spearman", ""),
 )
 
 
 def our_metric(kaggles: str) -> OurMetric:
     """Return our metric for Kaggle's name of one, such as "MAP@{K}" or "Quadratic Weighted Kappa"."""
+    spelt = f"{kaggles}\n{re.sub('(?<=[a-z])(?=[A-Z])', ' ', kaggles)}"  # also MeanFScore, with blanks between words
     for pattern, name, note in METRICS:
-        if re.search(pattern, kaggles, re.IGNORECASE):
+        if re.search(pattern, spelt, re.IGNORECASE):
             return _with_ranks(name, kaggles) if "{k}" in name else OurMetric(name, note)
     return OurMetric("")
 

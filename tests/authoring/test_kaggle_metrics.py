@@ -41,24 +41,63 @@ OURS = {
     "Probabilistic F1": "probabilistic_f1",
     "RSNA pF1": "probabilistic_f1",
     "Brier Score": "brier",
+    "Root Mean Squared Error": "rmse",
+    "RootMeanSquaredError": "rmse",
+    "RMSE": "rmse",
+    "Mean Squared Error": "rmse",
+    "Mean Columnwise Root Mean Squared Error": "mcrmse",
+    "MCRMSE": "mcrmse",
+    "Root Mean Squared Logarithmic Error": "rmsle",
+    "RMSLE": "rmsle",
+    "Mean Absolute Error": "mae",
+    "MAE": "mae",
+    "R2 Score": "r2",
+    "R^2": "r2",
+    "Coefficient of Determination": "r2",
+    "Weighted R2": "weighted_r2",
+    "CSIRO Weighted R2 Score": "weighted_r2",
+    "Pearson Correlation Coefficient": "pearson",
+    "Mean Columnwise Spearman's Correlation Coefficient": "spearman",
+    "Mean F1-Score": "sets_f1",
+    "Mean F1 Score": "sets_f1",
+    "Mean FScore": "sets_f1",
+    "MeanFScore": "sets_f1",
+    "Mean F-Score": "sets_f1",
+    "Mean F-Score (Beta)": "sets_f1",
+    "MeanFScoreBeta": "sets_f1",
+    "F1 Score": "sets_f1",
+    "F2 score": "sets_f2",
+    "Mean F2 Score": "sets_f2",
+    "Mean F-Score (Beta=2)": "sets_f2",
+    "F-Score Micro F2": "micro_f2",
+    "Mean Columnwise Log Loss": "log_loss",
+    "MeanColumnwiseLogLoss": "log_loss",
+    "Weighted Multi-label Logarithmic Loss": "log_loss",
+    "Weighted Multi-label Log Loss": "log_loss",
+    "Logarithmic Loss": "log_loss",
+    "Weighted AUC": "weighted_auc",
+    "Weighted Area Under the ROC Curve": "weighted_auc",
+    "Hierarchical Macro-averaged Recall": "balanced_accuracy",
 }
 NONE = {
-    "Root Mean Squared Error": "numbers",
-    "RMSE": "numbers",
-    "Mean Columnwise Root Mean Squared Error": "numbers",
-    "R2 Score": "numbers",
-    "Mean F1-Score": "several labels",
-    "Mean F-Score (Beta)": "several labels",
     "Weighted Multiclass Loss": "weights",
-    "Weighted AUC": "weights",
-    "Mean Columnwise Log Loss": "several labels",
+    "Weighted Categorization Accuracy": "weights",
     "Dice": "regions",
     "Intersection Over Union Object Segmentation": "regions",
     "Open Images Object Detection AP": "regions",
     "MAP@7": "no metric counts 7",
     "Precision-Recall Area Under Curve": "",
     "Matthews Correlation Coefficient": "",
+    "Mean Absolute Percentage Error": "",
     "": "",
+}
+TO_CHECK = {
+    "Weighted Multi-label Log Loss": "set Competition.metric_weights",
+    "Weighted R2": "set Competition.metric_weights",
+    "Weighted AUC": "below a true positive rate of 0.4 count twice",
+    "Mean F-Score (Beta)": "which beta",
+    "F1 Score": "averaged over",
+    "Mean Squared Error": "its square",
 }
 
 
@@ -71,6 +110,12 @@ def test_kaggles_names_are_recognised(kaggles: str, ours: str) -> None:
 def test_what_no_metric_fits_has_none_and_says_why(kaggles: str, note: str) -> None:
     assert our_metric(kaggles).name == ""
     assert note in our_metric(kaggles).note
+
+
+@pytest.mark.parametrize(("kaggles", "note"), TO_CHECK.items())
+def test_what_the_name_does_not_say_is_noted(kaggles: str, note: str) -> None:
+    assert note in our_metric(kaggles).note
+    assert our_metric("Mean F1-Score").note == ""
 
 
 def test_every_line_of_the_table_names_metrics_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""The how-to page lists every built-in metric with what its CSV holds, its direction and its bounds."""
+"""The how-to page lists every built-in metric with its tasks, what its CSV holds, its direction and its bounds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ PAGE = (ROOT / "docs" / "how-to" / "loss-and-metric.md").read_text(encoding="utf
 
 def test_the_table_has_the_facts_of_every_built_in_metric() -> None:
     shown = {}
-    for names, _, needs, better, bounds in re.findall(
-        r"^\| (`.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", PAGE, re.M
+    for names, _, tasks, needs, better, bounds in re.findall(
+        r"^\| (`.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", PAGE, re.M
     ):
         for name in re.findall(r"`(\w+)`", names):
-            shown[name] = (needs, better, tuple(float(bound) for bound in bounds.split(", ")))
+            shown[name] = (tuple(tasks.split(", ")), needs, better, tuple(float(bound) for bound in bounds.split(", ")))
     assert shown == {
-        name: (facts.needs, "higher" if facts.greater_is_better else "lower", (facts.lowest, facts.highest))
+        name: (
+            facts.tasks,
+            facts.needs,
+            "higher" if facts.greater_is_better else "lower",
+            (facts.lowest, facts.highest),
+        )
         for name, facts in BUILT_IN_METRICS.items()
     }
