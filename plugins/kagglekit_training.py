@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kagglekit import Provides, Recipe, Stage, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.optim import Optimizer
 
     from kagglekit import Several, Task
-    from torch.optim import Optimizer
 
 
 @hookimpl
@@ -81,7 +81,7 @@ def kagglekit_loss(recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Ten
     ``cross-entropy`` takes probabilities as targets, in nats. ``blocks`` is the sum of the losses of several targets.
     """
     if recipe.loss == "blocks":
-        return partial(_blocks, task)
+        return partial(_blocks, cast("Several", task))
     if recipe.loss != "cross-entropy":
         return _LOSSES.get(recipe.loss)
     from torch.nn.functional import cross_entropy

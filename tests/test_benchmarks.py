@@ -67,7 +67,7 @@ CHARGED = {
     "safetensors.torch.save_file": "saving",
     "safetensors.torch.load_file": "network",
     "kagglekit.workflows.setup.build_model": "network",
-    "kagglekit.prediction.results.write_submission": "scores",
+    "kagglekit.prediction.submission_file.write_submission": "scores",
     "kagglekit.report.page.write_report": "report",
 }
 

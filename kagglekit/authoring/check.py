@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
@@ -19,22 +18,23 @@ from kagglekit.authoring.sample_images import draw_images
 from kagglekit.data.expected import why_submission
 from kagglekit.data.location import existing_data
 from kagglekit.data.sample import sample_for
+from kagglekit.data.scoring import for_csv, scorer_of
 from kagglekit.data.splits import split_valid
 from kagglekit.data.submission import check_submission
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table, strata_of
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.failures import defined_at
 from kagglekit.hooks.manager import load
 from kagglekit.hooks.plugin import Plugins
-from kagglekit.planning.choose import MISSING, choose
+from kagglekit.planning.choose import choose
 from kagglekit.planning.make import find_data, image_table, with_form
-from kagglekit.planning.plan import Plan
+from kagglekit.planning.plan import Choice, Plan
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
 from kagglekit.system.errors import PluginError, UserError, listing
+from kagglekit.tasks.task import Task
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
-from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import load_predictions, make_predictions
 from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.dry_run import cache_in, rehearse, two_batches
@@ -77,11 +77,11 @@ def examine(
     recipes_fit = _check_recipes(report, hooks, facts)
     folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
-        table = _check_labels(report, hooks, folder) if folder else None
-        if folder and facts_fit and table is not None:
-            _check_submission(report, hooks, folder, table)
-            _check_evidence(report, folder, table, "kagglekit_submission" in own)
-        if facts_fit and recipes_fit and (folder is None or table is not None):
+        read = _check_labels(report, hooks, folder) if folder else None
+        if folder and facts_fit and read:
+            _check_submission(report, hooks, folder, *read)
+            _check_evidence(report, folder, *read, "kagglekit_submission" in own)
+        if facts_fit and recipes_fit and (folder is None or read):
             request = Request(
                 competition,
                 preset="quick",
@@ -111,9 +111,9 @@ def _check_facts(report: Report, hooks: Hooks) -> Competition | None:
     facts = report.attempt("facts", hook, "return Competition(title=..., metric=...)", hooks.competition)
     if facts is None:
         return None
-    if facts.task != "single-label":
-        what = f"task {facts.task} is not supported: only single-label can be trained so far"
-        report.add("facts", "problem", what, f"missing for {facts.task}: {MISSING[facts.task]}", hook)
+    report.attempt(
+        "facts", hook, "name one of kagglekit's tasks, or implement kagglekit_task", lambda: hooks.task(facts.task)
+    )
     fix = "name one of kagglekit's metrics, or implement kagglekit_metric"
     metric = report.attempt("facts", hook, fix, lambda: hooks.metric(facts))
     if not (facts.slug or facts.url):
@@ -168,27 +168,24 @@ def _data_folder(report: Report, hooks: Hooks, name: str, data: Path | None) -> 
     return report.attempt("labels", "", "", lambda: find_data(hooks, facts, name, data, silent))
 
 
-def _check_labels(report: Report, hooks: Hooks, data: Path) -> pd.DataFrame | None:
-    """Check the image table, and that the hook returns the same table twice."""
+def _check_labels(report: Report, hooks: Hooks, data: Path) -> tuple[pd.DataFrame, Task] | None:
+    """Check the image table, and that the hook returns the same table twice; return it and what is predicted."""
     hook = "kagglekit_labels"
-    checked = report.attempt("labels", hook, "", lambda: check_table(hooks.labels(data), data))
+    checked = report.attempt("labels", hook, "", lambda: read_table(hooks, hooks.competition(), data))
     if checked is None:
         return None
-    table, warnings = checked
-    classes = report.attempt("labels", hook, "", lambda: classes_of(table))
-    if classes is None:
-        return None
+    table, task, warnings = checked
     for warning in warnings:
         report.add("labels", "note", warning, hook=hook)
-    if not check_table(hooks.labels(data), data)[0].equals(table):
+    if not read_table(hooks, hooks.competition(), data)[0].equals(table):
         fix = "sort folder listings, and use a fixed seed for random choices"
         report.add("determinism", "problem", "the labels hook returns another table the second time", fix, hook)
         return None
     _note_test_labels(report, hooks, table)
     n = table["split"].value_counts()
     splits = ", ".join(f"{n[split]:,} {split}" for split in ("train", "valid", "test") if split in n)
-    report.add("labels", "ok", f"{splits}; {len(classes)} classes ({listing(classes)}); deterministic", hook=hook)
-    return table
+    report.add("labels", "ok", f"{splits}; {task.describe()} ({listing(task.columns)}); deterministic", hook=hook)
+    return table, task
 
 
 def _note_test_labels(report: Report, hooks: Hooks, table: pd.DataFrame) -> None:
@@ -203,11 +200,10 @@ def _note_test_labels(report: Report, hooks: Hooks, table: pd.DataFrame) -> None
         report.add("labels", "note", what, fix, "kagglekit_competition")
 
 
-def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFrame) -> None:
-    """Check a submission of random probabilities for all test images against sample_submission.csv."""
-    hook = "kagglekit_submission"
-    ids, classes = table.loc[table["split"] == "test", "id"].tolist(), classes_of(table)
-    if not ids:
+def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFrame, task: Task) -> None:
+    """Check a submission of placeholders for all test images against sample_submission.csv."""
+    hook, images = "kagglekit_submission", table[table["split"] == "test"]
+    if images.empty:
         fix = "return rows of split 'test' from kagglekit_labels"
         if why := why_submission(data, hooks.competition()):
             report.add("submission", "problem", f"no test images, but {why}", fix, "kagglekit_labels")
@@ -216,12 +212,12 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
         return
 
     def rows() -> str:
-        found = sample_for(table, data, classes)
+        facts, found = hooks.competition(), sample_for(table, data, task.columns)
         sample = found.rows if found else None
-        drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids))
-        predictions = make_predictions(ids, classes, drawn)
-        written = hooks.submission(hooks.competition(), predictions, sample)
-        check_submission(written, sample, predictions, hooks.competition(), found.file.name if found else "")
+        blank = make_predictions(images["id"].tolist(), task.columns, task.placeholder(len(images)))
+        predictions = for_csv(scorer_of(hooks, facts, hooks.recipe("quick"), task), blank, images)
+        written = hooks.submission(facts, predictions, sample, task)
+        check_submission(written, sample, predictions, facts, task, found.file.name if found else "")
         like = f"matches {found.file.name}" if found else "no sample_submission.csv to compare with"
         return f"{len(written):,} rows, columns {listing(list(written.columns))}; {like}"
 
@@ -230,10 +226,10 @@ def _check_submission(report: Report, hooks: Hooks, data: Path, table: pd.DataFr
         report.add("submission", "ok", what, hook=hook)
 
 
-def _check_evidence(report: Report, data: Path, table: pd.DataFrame, own_form: bool) -> None:
+def _check_evidence(report: Report, data: Path, table: pd.DataFrame, task: Task, own_form: bool) -> None:
     """Compare the table with the sample submission, with files that list images, and with the images that exist."""
     hook = "kagglekit_labels"
-    sample = report.attempt("evidence", hook, "", lambda: [sample_for(table, data, classes_of(table))])
+    sample = report.attempt("evidence", hook, "", lambda: [sample_for(table, data, task.columns)])
     for fact in evidence(table, data, sample[0], own_form) if sample else ():
         report.add("evidence", fact.status, fact.what, fact.fix, hook)
 
@@ -269,20 +265,28 @@ def _small_plan(request: Request, data: Path | None, place: Path) -> Plan:
     choice = choose(request)
     recipe = choice.recipe
     if data is None:
-        table = split_valid(draw_images(place / "images"), recipe.valid, recipe.seed)
+        table, task = _generated(choice, place / "images")
     else:
-        table = image_table(choice.hooks, choice.competition, recipe, data)[0]
+        table, task = image_table(choice.hooks, choice.competition, recipe, data)[:2]
     device = torch.device("cpu")
     plan = Plan(
         **vars(choice),
         data=data or place,
         table=table,
-        classes=classes_of(table),
+        task=task,
         truth=None,
         warnings=(),
         device=device,
     )
     return two_batches(with_form(plan), batch=8)
+
+
+def _generated(choice: Choice, place: Path) -> tuple[pd.DataFrame, Task]:
+    """Return the table of generated images with generated labels, and what is predicted."""
+    kind, table = choice.hooks.task(choice.competition.task), draw_images(place)
+    table["label"] = kind.examples(len(table), choice.competition)
+    task = kind.fit(table["label"].tolist(), choice.competition)
+    return split_valid(table, choice.recipe.valid, choice.recipe.seed, strata_of(table, task)), task
 
 
 def _predictions(plan: Plan, place: Path) -> list[pd.DataFrame]:

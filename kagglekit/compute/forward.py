@@ -25,22 +25,28 @@ class Batches(Protocol):
 
 
 def predict_pass(
-    model: nn.Module, images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
+    model: nn.Module,
+    images: Batches,
+    rows: NDArray[np.int64],
+    pass_number: int,
+    compute: Compute,
+    activate: Callable[[Tensor], Tensor],
 ) -> Iterator[Tensor]:
-    """Yield class probabilities, float32 (B, C) on the CPU, for `rows` in order.
+    """Yield predictions, float32 (B, C) on the CPU, for `rows` in order.
 
     The last batch is padded with repeated images (see `batches_of`), so that an image's result does not depend on the
     number of images.
 
     Args:
-        model: Returns logits (B, C); it is put into eval mode.
+        model: Returns outputs (B, C); it is put into eval mode.
         images: The source of its inputs.
         rows: (N,) rows of `images`.
         pass_number: 0 for the plain view, k for pass k of test-time augmentation.
         compute: Device, format and images of a forward pass; this number is halved when the device runs out of memory.
+        activate: Turns outputs (B, C) float32 into predictions, see `kagglekit.tasks.task.Task.activate`.
     """
     model.eval()
-    yield from halving(lambda left: _predicted(model, images, left, pass_number, compute), rows, compute)
+    yield from halving(lambda left: _predicted(model, images, left, pass_number, compute, activate), rows, compute)
 
 
 def halving(
@@ -89,13 +95,18 @@ def batches_of(
 
 @torch.no_grad()
 def _predicted(
-    model: nn.Module, images: Batches, rows: NDArray[np.int64], pass_number: int, compute: Compute
+    model: nn.Module,
+    images: Batches,
+    rows: NDArray[np.int64],
+    pass_number: int,
+    compute: Compute,
+    activate: Callable[[Tensor], Tensor],
 ) -> Iterator[Tensor]:
     before: Fetched | None = None
     for inputs, n in batches_of(images, rows, pass_number, compute):
         with compute.infer.autocast(compute.device):
-            logits = model(inputs)
-        fetched = Fetched(logits.float().softmax(1)[:n])
+            outputs = model(inputs)
+        fetched = Fetched(activate(outputs.float())[:n])
         if before:
             yield before.tensor()
         before = fetched

@@ -1,4 +1,4 @@
-"""Check the submission CSV against the sample submission, clip its probabilities, and write it."""
+"""Check the submission CSV against the sample submission, and write it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from kagglekit.data.csv_file import read_csv
+from kagglekit.data.long_form import split_ids
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
 from kagglekit.types.metric import needs
-from kagglekit.types.predictions import check_probabilities, difference, free_name, make_predictions
+from kagglekit.types.predictions import difference, free_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
 
 SAMPLE = "sample_submission.csv"
@@ -32,6 +34,7 @@ def check_submission(
     sample: pd.DataFrame | None,
     predictions: pd.DataFrame,
     competition: Competition,
+    task: Task,
     name: str = SAMPLE,
 ) -> None:
     """Check the rows of the CSV before they are written.
@@ -39,8 +42,10 @@ def check_submission(
     Args:
         rows: The submission hook's table; the first column holds the ids.
         sample: The sample submission's rows, all as text; None if there is none.
-        predictions: The test predictions that the rows were computed from.
+        predictions: The predictions that the rows were computed from, one for each row, or for each image of a CSV with
+            a row for each image and target.
         competition: Named in messages.
+        task: What is predicted.
         name: The sample submission's file name, for messages.
 
     Raises:
@@ -55,9 +60,18 @@ def check_submission(
         raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}", FIX_HOOK)
     if sample is not None:
         _check_order(ids, sample.iloc[:, 0], whose, name)
-    if differences := difference(ids, predictions.index):
+    pairs = split_ids(ids.tolist(), task.columns)
+    if difference(ids, predictions.index) and pairs:
+        _check_pairs(pairs, predictions, whose)
+    elif differences := difference(ids, predictions.index):
         raise UserError(f"{whose} differs in its ids from the test predictions: {differences}", FIX_HOOK)
-    _check_values(rows, list(predictions.columns), whose)
+    _check_values(rows, task, whose)
+
+
+def _check_pairs(pairs: list[tuple[str, str]], predictions: pd.DataFrame, whose: str) -> None:
+    """Check that each row names a predicted image."""
+    if differences := difference([image for image, _ in pairs], predictions.index):
+        raise UserError(f"{whose} differs in its images from the test predictions: {differences}", FIX_HOOK)
 
 
 def _difference_of_columns(rows: pd.DataFrame, sample: pd.DataFrame) -> str:
@@ -123,11 +137,12 @@ def _check_order(ids: pd.Series[str], wanted: pd.Series[str], whose: str, name: 
         raise UserError(f"{whose} is not in the order of {name}: {where}", FIX_HOOK)
 
 
-def _check_values(rows: pd.DataFrame, classes: list[str], whose: str) -> None:
+def _check_values(rows: pd.DataFrame, task: Task, whose: str) -> None:
     values = rows.set_index(rows.columns[0])
-    by_class = set(values.columns) == set(classes)
-    numeric = values if by_class else values[[name for name in values if _is_float(values[name])]]
-    check_probabilities(_numbers(numeric, whose), values.index, f"probabilities of {whose}", sum_to_1=by_class)
+    by_column = set(values.columns) == set(task.columns)
+    numeric = values[list(task.columns)] if by_column else values[[n for n in values if _is_float(values[n])]]
+    check = task.check_values if by_column else task.check_cells
+    check(_numbers(numeric, whose), values.index, f"{task.called} of {whose}")
     for name in values.columns.difference(numeric.columns):
         blank = values[name].isna() | (values[name].astype("str").str.strip() == "")
         if blank.any():
@@ -139,18 +154,6 @@ def _numbers(values: pd.DataFrame, whose: str) -> NDArray[np.floating]:
         return values.to_numpy() if (values.dtypes == np.float32).all() else values.to_numpy(dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise UserError(f"{whose} has non-numeric values in class columns: {error}", FIX_HOOK) from error
-
-
-def clip_predictions(table: pd.DataFrame, clip: float) -> pd.DataFrame:
-    """Clip probabilities to [clip, 1 - clip], then divide each row by its sum.
-
-    Clipping bounds the log loss of a confident mistake near -log(clip). With many classes the division lowers a
-    row's smallest values to somewhat less than `clip`. 0 changes nothing.
-    """
-    if not clip:
-        return table
-    kept = table.to_numpy(dtype=np.float64).clip(clip, 1 - clip)
-    return make_predictions(table.index, table.columns, kept / kept.sum(axis=1, keepdims=True))
 
 
 def write_submission(rows: pd.DataFrame, path: Path) -> None:

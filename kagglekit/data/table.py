@@ -14,47 +14,97 @@ from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import members_of
 from kagglekit.system.printable import printable
+from kagglekit.tasks.single_label import SingleLabel, as_text
+from kagglekit.types.competition import Competition
 from kagglekit.types.image_path import all_files
-from kagglekit.types.image_table import COLUMNS, KEY, OPTIONAL, SPLITS, with_joined_keys
+from kagglekit.types.image_table import COLUMNS, KEY, OPTIONAL, SPLITS, labelled_rows, with_joined_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.tasks.task import Task
+
+SINGLE_LABEL = Competition(title="")
 
 
-def check_table(table: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_table(hooks: Hooks, competition: Competition, data: Path) -> tuple[pd.DataFrame, Task, list[str]]:
+    """Return the checked image table of a data folder, what is predicted, and a warning for each oddity.
+
+    Raises:
+        UserError: See `check_table`, or there is nothing to learn from the labels.
+    """
+    kind = hooks.task(competition.task)
+    table, warnings = check_table(hooks.labels(data), data, kind, competition)
+    return table, kind.fit(labelled_rows(table)["label"].tolist(), competition), warnings
+
+
+def check_table(
+    table: pd.DataFrame, data: Path, kind: type[Task] = SingleLabel, competition: Competition = SINGLE_LABEL
+) -> tuple[pd.DataFrame, list[str]]:
     """Check the table that a labels hook returned.
 
     Args:
         table: The hook's image table.
         data: The data folder; relative paths are relative to it.
+        kind: What is predicted.
+        competition: The competition's facts.
 
     Returns:
-        The table with absolute paths and text ids and labels (None where unknown), rows in the hook's order,
-        and a warning for each oddity.
+        The table with absolute paths, text ids, and labels as text (None where unknown) in the column ``label``, rows
+        in the hook's order, and a warning for each oddity.
 
     Raises:
         UserError: Lists every problem, each with the first few offenders and their number.
     """
     import pandas as pd
 
-    _check_columns(table, data)
+    _check_columns(table, data, competition)
     table = with_joined_keys(table)
     checked = table.reset_index(drop=True).astype(object)
-    for column in ("id", "label"):
-        known = zip(checked[column], checked[column].notna(), strict=True)
-        checked[column] = pd.Series([_as_text(value) if there else None for value, there in known], dtype=object)
+    checked["label"] = pd.Series(kind.read(checked, competition), dtype=object)
+    known = zip(checked["id"], checked["id"].notna(), strict=True)
+    checked["id"] = pd.Series([as_text(value) if there else None for value, there in known], dtype=object)
     checked["path"] = pd.Series([_absolute_path(path, data.absolute()) for path in checked["path"]], dtype=object)
     _check_unicode(checked, data)
-    problems = [*_bad_rows(checked), *_duplicates(checked), *_missing_files(checked)]
+    problems = [*_bad_rows(checked, kind), *_duplicates(checked), *_missing_files(checked)]
     if problems:
         what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UserError(
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "fix the data folder, or the labels hook of the competition's plugin",
         )
-    return checked, [*_warnings(checked), *describe_unused(_by_file(checked), data)]
+    checked = _with_rows_grouped(checked)
+    return checked, [*_warnings(checked, kind), *describe_unused(_by_file(checked), data)]
+
+
+def strata_of(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
+    """Return what splits keep balanced, see `Task.strata`: a row for each row of the table, 0 for test images."""
+    rows = np.flatnonzero((table["split"] != "test").to_numpy())
+    known = task.strata(task.encode(table["label"].to_numpy()[rows].tolist()))
+    strata = np.zeros((len(table), *known.shape[1:]), dtype=np.int64)
+    strata[rows] = known
+    return strata
+
+
+def _with_rows_grouped(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the images of one row of the CSV together, unless they are in larger groups already.
+
+    Raises:
+        UserError: A row's images are in several groups.
+    """
+    if "row" not in table:
+        return table
+    if "group" not in table:
+        return table.assign(group=table["row"])
+    several = table.dropna(subset=["row"]).groupby("row")["group"].nunique(dropna=False)
+    if (several > 1).any():
+        rows = listing([str(row) for row in several.index[several > 1]])
+        raise UserError(f"images of one row are in several groups: {rows}", "group whole rows in the labels hook")
+    return table
 
 
 def _check_unicode(table: pd.DataFrame, data: Path) -> None:
@@ -68,7 +118,7 @@ def _check_unicode(table: pd.DataFrame, data: Path) -> None:
             raise UserError(f"{column}s that are not valid Unicode: {listing(wrong)}", "fix the labels hook's table")
 
 
-def _check_columns(table: pd.DataFrame, data: Path) -> None:
+def _check_columns(table: pd.DataFrame, data: Path, competition: Competition) -> None:
     import pandas as pd
 
     if not isinstance(table, pd.DataFrame):
@@ -77,22 +127,14 @@ def _check_columns(table: pd.DataFrame, data: Path) -> None:
             "fix kagglekit_labels in the competition's plugin",
         )
     there = [str(column) for column in table.columns]
-    lacking = [column for column in COLUMNS if column not in there]
-    strange = [column for column in there if column not in (*COLUMNS, *OPTIONAL, KEY)]
-    if lacking or strange or len(set(there)) < len(there):
+    needed = [column for column in COLUMNS if column != "label" or not competition.targets]
+    if set(needed) - set(there) or len(set(there)) < len(there):
         raise UserError(
             f"the image table has the columns {', '.join(there) or 'none'}",
-            f"it needs {', '.join(COLUMNS)} and optionally {', '.join(OPTIONAL)}, each once",
+            f"it needs {', '.join(needed)} and optionally {', '.join((*OPTIONAL, KEY))}, each once; others are kept",
         )
     if not len(table):
         raise UserError(f"the labels hook found no images in {data}", "check the data folder")
-
-
-def _as_text(value: object) -> object:
-    """Turn whole numbers into text; pandas turns integers into floats if some are missing."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        return str(value)
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else value
 
 
 def _absolute_path(path: object, data: Path) -> str | None:
@@ -106,14 +148,13 @@ def _problem(what: str, offenders: Iterable[object]) -> list[str]:
     return [f"{what}: {listing(named)}"] if named else []
 
 
-def _bad_rows(table: pd.DataFrame) -> list[str]:
+def _bad_rows(table: pd.DataFrame, kind: type[Task]) -> list[str]:
     def is_text(value: object) -> bool:
         return isinstance(value, str) and bool(value.strip())
 
     known, named = table["label"].notna(), table["split"].isin(SPLITS)
     unknown = table.loc[~named, "split"].astype(str).drop_duplicates()
     text = table["label"].map(is_text)
-    in_train = set(table.loc[known & (table["split"] == "train"), "label"].astype(str))
     problems = [
         *_problem("ids that are not text (by path)", table.loc[~table["id"].map(is_text), "path"]),
         *_problem("invalid paths (by id)", table.loc[table["path"].isna(), "id"]),
@@ -123,8 +164,10 @@ def _bad_rows(table: pd.DataFrame) -> list[str]:
     ]
     if not (table["split"] == "train").any():
         return [*problems, "no train images"]
-    only_valid = sorted(set(table.loc[known & (table["split"] == "valid"), "label"].astype(str)) - in_train)
-    return [*problems, *_problem("classes in valid but not in train", only_valid)]
+    if problems:
+        return problems
+    train, valid = (table.loc[known & (table["split"] == split), "label"].tolist() for split in ("train", "valid"))
+    return kind.faults(train, valid)
 
 
 def _duplicates(table: pd.DataFrame) -> list[str]:
@@ -157,14 +200,8 @@ def _by_file(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _warnings(table: pd.DataFrame) -> Iterator[str]:
-    labelled = table[table["split"] != "test"]
-    counts = labelled["label"].value_counts().sort_index()
-    single = counts.index[counts == 1].tolist()
-    if single:
-        yield f"classes with a single image, too few to train and to validate: {listing(single)}"
+def _warnings(table: pd.DataFrame, kind: type[Task]) -> Iterator[str]:
     known_test = table.loc[(table["split"] == "test") & table["label"].notna(), "label"]
-    if only_test := sorted(set(known_test) - set(labelled["label"])):
-        yield f"classes in test but not in train: {listing(only_test)}"
+    yield from kind.doubts(labelled_rows(table)["label"].tolist(), known_test.tolist())
     if not (table["split"] == "test").any():
         yield "no test images: no CSV is written, only the valid images are scored"

@@ -11,7 +11,6 @@ from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
 from kagglekit.system.errors import listing
 from kagglekit.system.printable import printable
-from kagglekit.types.image_table import classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from kagglekit.eda.headers import Header
     from kagglekit.hooks.calls import Hooks
     from kagglekit.system.console import Display
+    from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
 
 MOST_NAMED = 5  # unreadable files
@@ -28,12 +28,13 @@ MOST_DECODED = 1_000  # images whose header Pillow cannot read
 
 
 def show_summary(
-    table: pd.DataFrame, folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
+    table: pd.DataFrame, task: Task, folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
 ) -> list[Header]:
     """Print a summary of an image table; return the headers of its images.
 
     Args:
-        table: As checked by `check_table`.
+        table: As read by `read_table`.
+        task: What is predicted.
         folder: The data folder.
         hooks: The plugins.
         display: Where to print.
@@ -47,7 +48,7 @@ def show_summary(
     headers = _show_sizes(table, hooks, display)
     warn_of_thin(headers, display)
     warn_of_blank(table["path"].tolist(), hooks, display)
-    if found := sample_for(table, folder, classes_of(table), sample):
+    if found := sample_for(table, folder, task.columns, sample):
         _show_sample(table, found, display)
     elif (table["split"] == "test").any() and hooks.competition().slug:
         display.warn(no_sample(folder))

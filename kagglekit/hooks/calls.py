@@ -14,7 +14,7 @@ from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.presets import features_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from kagglekit.hooks.specs import ViewMode
     from kagglekit.runs.folder import Run
-    from kagglekit.types.competition import Competition
     from kagglekit.tasks.task import Task
+    from kagglekit.types.competition import Competition
     from kagglekit.types.data_config import DataConfig
     from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions

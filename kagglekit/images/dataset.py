@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.system.console import Display
+    from kagglekit.tasks.task import Task
 
 BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed
 Split = Literal["train", "valid", "test"]
@@ -73,11 +74,11 @@ class Stream:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Every image of a run, decoded, with its class and split.
+    """Every image of a run, decoded, with its label and split.
 
     Attributes:
         tables: The image tables of the labelled and of the test images; row i is row i of their stores.
-        classes: Class names in their fixed order.
+        task: What is predicted.
         stores: Stores by kind of image, fit and side.
         config: Mean and std of the network's input.
         device: Device of the batches.
@@ -91,7 +92,7 @@ class ImageSet:
     """
 
     tables: dict[Kind, pd.DataFrame]
-    classes: tuple[str, ...]
+    task: Task
     stores: dict[tuple[Kind, CropMode, int], ImageStore]
     config: DataConfig
     device: torch.device
@@ -102,7 +103,7 @@ class ImageSet:
     decoded: list[Decoded] = field(default_factory=list)
     display: Display | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
-    _labels: dict[Split, NDArray[np.int64]] = field(default_factory=dict)
+    _truth: dict[Split, NDArray[Any]] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Return the store rows of a split's usable images."""
@@ -114,13 +115,17 @@ class ImageSet:
         table = self.tables["test" if split == "test" else "labelled"]
         return [str(image) for image in table["id"].to_numpy()[self.rows(split)]]
 
-    def labels(self, split: Split) -> NDArray[np.int64]:
-        """Return the class numbers of `rows`, for ``train`` or ``valid``."""
-        if split not in self._labels:  # asked for after each epoch
-            numbers = {name: number for number, name in enumerate(self.classes)}
+    def table(self, split: Split) -> pd.DataFrame:
+        """Return the image table's rows of `rows`, indexed by id."""
+        table = self.tables["test" if split == "test" else "labelled"].iloc[self.rows(split)]
+        return table.set_index(table["id"].astype("str").rename("id"), drop=False)
+
+    def truth(self, split: Split) -> NDArray[Any]:
+        """Return the truth of `rows`, see `kagglekit.tasks.task.Task`, for ``train`` or ``valid``."""
+        if split not in self._truth:  # asked for after each epoch
             labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
-            self._labels[split] = np.array([numbers[label] for label in labels], dtype=np.int64)
-        return self._labels[split]
+            self._truth[split] = self.task.encode(labels.tolist())
+        return self._truth[split]
 
     def groups(self, split: Split) -> NDArray[np.int64] | None:
         """Return the group numbers of `rows`; None where each image is a group of its own."""
@@ -129,11 +134,11 @@ class ImageSet:
         return None if numbers is None or len(np.unique(numbers)) == len(rows) else numbers
 
     def valid_labels(self) -> pd.Series[str]:
-        """Return the valid images' class names by id."""
+        """Return the valid images' labels by id."""
         import pandas as pd
 
-        names = [self.classes[number] for number in self.labels("valid")]
-        return pd.Series(names, index=self.ids("valid"), dtype="str")
+        labels = self.tables["labelled"]["label"].to_numpy()[self.rows("valid")]
+        return pd.Series(labels.tolist(), index=self.ids("valid"), dtype="str")
 
     def loader(self, kind: Kind, view: View, size: int, salt: object = None) -> Loader:
         """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""

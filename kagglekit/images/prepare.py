@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.system.console import Display
+    from kagglekit.tasks.task import Task
 
 
 def prepare_images(
     table: pd.DataFrame,
-    classes: tuple[str, ...],
+    task: Task,
     data: Path,
     hooks: Hooks,
     recipe: Recipe,
@@ -76,7 +77,7 @@ def prepare_images(
     if not skip_bad:
         _refuse_bad(stores.values())
     _warn_of_constant(stores.values(), display)
-    return ImageSet(tables, classes, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
+    return ImageSet(tables, task, stores, config, device, recipe.seed, usable, keep, stream, decoded, display)
 
 
 def _stream(
@@ -149,12 +150,13 @@ def require_images(images: ImageSet, to_validate: bool = True) -> None:
     Raises:
         UserError: A class or the valid split has no usable image.
     """
-    seen = set(images.labels("train").tolist())
-    missing = [name for number, name in enumerate(images.classes) if number not in seen]
-    if missing:
+    missing, task = images.task.unseen(images.truth("train")), images.task
+    if missing and task.needs_each:
         raise UserError(
             f"classes without a usable training image: {listing(missing)}",
             "fix their images, or hold out a smaller share: --set valid=0.1",
         )
+    if missing and images.display:
+        images.display.warn(f"no training image has {listing(missing)}: predictions of them are guesses")
     if to_validate and not len(images.rows("valid")):
         raise UserError("no usable image is left for validation", "hold out a larger share: --set valid=0.3")

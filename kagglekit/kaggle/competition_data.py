@@ -6,11 +6,10 @@ from pathlib import Path
 
 from kagglekit.data.location import data_place, existing_data, is_untidy
 from kagglekit.data.packed_folder import see_through
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.system.console import Display
 from kagglekit.types.download import DownloadOptions
-from kagglekit.types.image_table import classes_of
 
 
 def ensure_data(hooks: Hooks, name: str, asked: Path | None, options: DownloadOptions) -> Path:
@@ -40,8 +39,8 @@ def report_counts(hooks: Hooks, folder: Path, display: Display) -> None:
         UserError: It cannot.
     """
     folder = see_through(folder, display)
-    table, warnings = check_table(hooks.labels(folder), folder)
+    table, task, warnings = read_table(hooks, hooks.competition(), folder)
     for line in warnings:
         display.warn(line)
     test = int((table["split"] == "test").sum())
-    display.report(f"{len(table) - test:,} labelled images of {len(classes_of(table))} classes, {test:,} test images")
+    display.report(f"{len(table) - test:,} labelled images of {task.describe()}, {test:,} test images")

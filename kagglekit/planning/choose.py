@@ -14,21 +14,12 @@ from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_s
 from kagglekit.planning.plan import Choice
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
-from kagglekit.system.errors import UsageError, UserError, listing, unknown
+from kagglekit.system.errors import UsageError, listing, unknown
 from kagglekit.types.competition import Competition
 
 if TYPE_CHECKING:
     from kagglekit.planning.request import Request
     from kagglekit.types.recipe import Recipe
-
-
-MISSING = {
-    "multi-label": "an image table with several labels an image, a sigmoid for each class, metrics over sets of "
-    "labels, a split that balances them, and the CSV's form; kagglekit_loss and kagglekit_metric alone are not enough",
-    "regression": "an image table with numbers as labels, a head without softmax, a loss and metrics for numbers, "
-    "ensembles of numbers, and the CSV's form; kagglekit_loss and kagglekit_metric alone are not enough",
-}
-"""What training another task would need."""
 
 
 def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
@@ -67,13 +58,7 @@ def choose_recipe(
 
     Raises:
         UsageError: The preset is unknown, an override does not fit, or no plugin provides a name.
-        UserError: The task cannot be trained yet.
     """
-    if competition.task != "single-label":
-        raise UserError(
-            f"{competition.title} is a {competition.task} task; only single-label can be trained so far",
-            f"choose a single-label competition; missing for {competition.task}: {MISSING[competition.task]}",
-        )
     presets = ("auto", *PRESETS)
     if request.preset not in presets:
         raise UsageError(unknown("preset", request.preset, presets))

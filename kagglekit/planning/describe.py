@@ -28,7 +28,7 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
     display.report(f"{competition.title} ({where}), metric {TITLES.get(competition.metric, competition.metric)}")
     images = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "valid", "test"))
     names = f" ({printable(', '.join(plan.classes))})" if len(plan.classes) <= FEW else ""
-    display.report(f"images: {images}; {len(plan.classes)} classes{names}; from {plan.data}")
+    display.report(f"images: {images}; {plan.task.describe()}{names}; from {plan.data}")
     if plan.truth is not None:
         display.report("test labels are known: they score the finished test predictions, and training never sees them")
     for warning in plan.warnings:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kagglekit.planning.request import Request
     from kagglekit.system.console import Display
+    from kagglekit.tasks.task import Task
     from kagglekit.types.recipe import Recipe
 
 
@@ -57,9 +58,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     options = DownloadOptions(display, max_unpacked=request.max_unpacked)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
-    table, classes, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
-    sample = sample_for(table, data, classes, request.sample)
-    plan = Plan(**vars(choice), data=data, table=table, classes=classes, truth=truth, warnings=warnings, device=device)
+    table, task, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
+    sample = sample_for(table, data, task.columns, request.sample)
+    plan = Plan(**vars(choice), data=data, table=table, task=task, truth=truth, warnings=warnings, device=device)
     plan = with_form(replace(plan, sample=sample))
     if line := describe_form(plan.form):
         display.report(line)
@@ -122,18 +123,17 @@ def find_data(
 
 def image_table(
     hooks: Hooks, competition: Competition, recipe: Recipe, data: Path
-) -> tuple[pd.DataFrame, tuple[str, ...], pd.Series[str] | None, tuple[str, ...]]:
-    """Return the checked image table without test labels, the classes, the known test labels and warnings.
+) -> tuple[pd.DataFrame, Task, pd.Series[str] | None, tuple[str, ...]]:
+    """Return the checked image table without test labels, what is predicted, the known test labels and warnings.
 
     Raises:
-        UserError: See `kagglekit.data.table.check_table`.
+        UserError: See `kagglekit.data.table.read_table`.
     """
     from kagglekit.data.groups import group_duplicates
     from kagglekit.data.splits import limit_images, split_valid
-    from kagglekit.data.table import check_table
-    from kagglekit.types.image_table import classes_of
+    from kagglekit.data.table import read_table, strata_of
 
-    table, warnings = check_table(hooks.labels(data), data)
+    table, task, warnings = read_table(hooks, competition, data)
     test = table["split"] == "test"
     known = table[test & table["label"].notna()]
     truth = known.set_index("id")["label"] if len(known) and competition.known_test_labels else None
@@ -141,25 +141,30 @@ def image_table(
         warnings.append(f"only {len(known):,} of {test.sum():,} test images have a label: the test is not scored")
         truth = None
     if truth is not None:
-        _check_truth(table, truth)
+        _check_truth(task, truth)
     table["label"] = table["label"].where(~test, None)
     if recipe.limit:
-        table = limit_images(table, recipe.limit, recipe.split_by)
+        table = limit_images(table, recipe.limit, recipe.split_by, strata_of(table, task))
     if recipe.group_duplicates:
         table, found = group_duplicates(table, hooks)
         warnings.append(found)
-    table = split_valid(table, recipe.valid, recipe.split_by)
+    table = split_valid(table, recipe.valid, recipe.split_by, strata_of(table, task))
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]
-    return table, classes_of(table), truth, tuple(warnings)
+    return table, task, truth, tuple(warnings)
 
 
-def _check_truth(table: pd.DataFrame, truth: pd.Series[str]) -> None:
+def _check_truth(task: Task, truth: pd.Series[str]) -> None:
     """Refuse known test labels that no training image has: the finished predictions could not be scored."""
-    only_test = sorted(set(truth) - set(table.loc[table["split"] != "test", "label"]))
-    if only_test:
+    strange = []
+    for label in dict.fromkeys(truth):
+        try:
+            task.encode([label])
+        except UserError:
+            strange.append(label)
+    if strange:
         raise UserError(
-            f"classes in test but not in train: {listing(only_test)}",
+            f"classes in test but not in train: {listing(sorted(strange))}",
             "add training images, or remove the test images; known_test_labels=False in the plugin ignores test labels",
         )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from kagglekit.data.sample import Sample
+    from kagglekit.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Plan(Choice):
     Attributes:
         data: The data folder.
         table: The checked image table, with its valid split.
-        classes: Class names in their fixed order.
+        task: What is predicted.
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: Anomalies of the data that do not prevent a run.
         device: Where to compute.
@@ -70,7 +71,7 @@ class Plan(Choice):
 
     data: Path
     table: pd.DataFrame
-    classes: tuple[str, ...]
+    task: Task
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
@@ -78,9 +79,14 @@ class Plan(Choice):
     sample: Sample | None = None
     fitted_on: LoadedRun | None = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the columns of predictions in their fixed order: of one label an image, the classes."""
+        return self.task.columns
+
 
 def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:
-    """Return the class names, by id, of a table's images.
+    """Return the labels, by id, of the images of a table of predictions.
 
     Raises:
         UserError: Some of them are not labelled images of these data.

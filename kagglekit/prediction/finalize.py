@@ -11,7 +11,8 @@ import pandas as pd
 from kagglekit.compute.network import save_weights
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.members import Predicted, predict_members
-from kagglekit.prediction.results import Results, Scored, finish_run
+from kagglekit.prediction.results import finish_run
+from kagglekit.prediction.scores import Results, Scored
 from kagglekit.runs.folder import Run
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.log import record_decoding, record_valid

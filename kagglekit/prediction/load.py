@@ -21,9 +21,11 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
-from kagglekit.prediction.tta import mean_over_passes, predicting_views
+from kagglekit.prediction.tta import predicting_views
+from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
+from kagglekit.tasks.task import Task
 from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
@@ -38,7 +40,7 @@ class LoadedModel:
         hooks: The run's plugins.
         recipe: Its recipe.
         stage: The stage that the weights come from.
-        classes: Names of the classes, in order.
+        task: What is predicted.
         model: The network, on the device.
         compute: Device and format.
         form: Of the stored images.
@@ -47,7 +49,7 @@ class LoadedModel:
     hooks: Hooks
     recipe: Recipe
     stage: Stage
-    classes: tuple[str, ...]
+    task: Task
     model: nn.Module
     compute: Compute
     form: PixelForm = RGB
@@ -64,11 +66,11 @@ class FilePredictions:
 
     Attributes:
         rows: (M,) int64: positions of the files that could be decoded.
-        probabilities: (M, C) float32.
+        values: (M, C) float32.
     """
 
     rows: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
+    values: NDArray[np.float32]
 
 
 def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> LoadedModel:
@@ -86,7 +88,8 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
         )
     hooks = Hooks(load_for(info))
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
-    model = hooks.model(bare, len(info.classes))
+    task = task_of(hooks, info)
+    model = hooks.model(bare, task.n_outputs)
     if info.mean:
         set_normalisation(model, info.mean, info.std)
     last = recipe.stages[info.stages[-1] - 1]
@@ -97,7 +100,12 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
     model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
-    return LoadedModel(hooks, recipe, stage, info.classes, model, compute, info.form)
+    return LoadedModel(hooks, recipe, stage, task, model, compute, info.form)
+
+
+def task_of(hooks: Hooks, info: RunInfo) -> Task:
+    """Return what a run predicts."""
+    return hooks.task(info.task).load(info.classes, info.task_state)
 
 
 def predict_files(
@@ -126,9 +134,10 @@ def predict_files(
     device = restored.compute.device
     loaders = [(Loader(stores[view.fit], view, restored.size, config, keys, device), number) for view, number in views]
     passes = Passes(loaders, rows)
-    parts = [part.numpy() for part in predict_pass(restored.model, passes, passes.places, 0, restored.compute)]
-    found = np.concatenate([*parts, np.zeros((0, len(restored.classes)), np.float32)])
-    return FilePredictions(rows, mean_over_passes(found.reshape(len(loaders), len(rows), len(restored.classes))))
+    task = restored.task
+    passed = predict_pass(restored.model, passes, passes.places, 0, restored.compute, task.activate)
+    found = np.concatenate([*(part.numpy() for part in passed), np.zeros((0, task.n_outputs), np.float32)])
+    return FilePredictions(rows, task.mean_of_passes(found.reshape(len(loaders), len(rows), task.n_outputs)))
 
 
 def _store(restored: LoadedModel, files: Sequence[Path], fit: CropMode) -> ImageStore:

@@ -16,7 +16,7 @@ from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import load_weights, set_input_size
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
-from kagglekit.prediction.tta import mean_over_passes, predicting_views
+from kagglekit.prediction.tta import predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.decoded import Kind
@@ -113,18 +113,18 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     """Predict the images of a split, plain and with test-time augmentation."""
     ids = context.images.ids(split)
     if not ids:
-        nothing = make_predictions([], context.classes, np.zeros((0, len(context.classes)), np.float32))
-        return Tables(nothing, nothing)
+        return Tables(context.task.empty(), context.task.empty())
     size = _size(context, snapshot)
     kind: Kind = "test" if split == "test" else "labelled"
     views = predicting_views(context.hooks, context.recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
-    passed = predict_pass(network, passes, passes.places, 0, context.compute)
+    passed = predict_pass(network, passes, passes.places, 0, context.compute, context.task.activate)
     title = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
     results = _tracked(context, title, len(passes.places), passed).reshape(len(views), len(ids), -1)
-    first = make_predictions(ids, context.classes, results[0])
-    return Tables(first, make_predictions(ids, context.classes, mean_over_passes(results)))
+    columns = context.task.columns
+    first = make_predictions(ids, columns, results[0])
+    return Tables(first, make_predictions(ids, columns, context.task.mean_of_passes(results)))
 
 
 def _tracked(context: RunContext, title: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:

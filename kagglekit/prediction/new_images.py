@@ -16,12 +16,12 @@ import torch
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
-from kagglekit.prediction.load import predict_files, restore
+from kagglekit.prediction.load import predict_files, restore, task_of
 from kagglekit.runs.folder import Run
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.ensemble import Member
-from kagglekit.types.predictions import average, check_predictions, load_predictions, make_predictions
+from kagglekit.types.predictions import average, load_predictions, make_predictions
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def predict_paths(
     """Predict image files with a run's final weights; with folds or as a blend, with those of its members.
 
     Returns:
-        Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
+        Float32 predictions, shape (files, columns): rows are named by path, columns as in `Task.columns`.
 
     Raises:
         UserError: The run is not finished, or a file cannot be decoded.
@@ -101,7 +101,7 @@ def predict_paths(
         return predict_new_images(family, images).loc[[str(path) for path in paths]]
     restored = restore(family.own, device)
     found = predict_files(restored, files, [file.stem for file in files], tta=tta)
-    return make_predictions([str(path) for path in paths], restored.classes, found.probabilities)
+    return make_predictions([str(path) for path in paths], restored.task.columns, found.values)
 
 
 def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
@@ -113,9 +113,10 @@ def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
     Raises:
         UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
-    own, members = family.own, members_of_new_images(family, images)
-    ensemble = Hooks(load_for(own.info)).ensemble(members, _labels(own.run), own.recipe)
-    check_predictions(ensemble.test, own.info.classes, list(members[0].test.index))
+    own, members, hooks = family.own, members_of_new_images(family, images), Hooks(load_for(family.own.info))
+    task = task_of(hooks, own.info)
+    ensemble = hooks.ensemble(members, _labels(own.run), own.recipe, task)
+    task.check(ensemble.test, list(members[0].test.index))
     return ensemble.test
 
 
@@ -179,4 +180,4 @@ def _predicted(training: LoadedRun, member: str, images: NewImages) -> pd.DataFr
     found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
     if not len(found.rows):
         raise UserError(f"none of {len(images.files)} images could be read", "check the files")
-    return make_predictions([images.ids[row] for row in found.rows], restored.classes, found.probabilities)
+    return make_predictions([images.ids[row] for row in found.rows], restored.task.columns, found.values)

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
 from kagglekit.data.listing import check_unicode, images_below, in_order
+from kagglekit.data.long_form import split_ids
 from kagglekit.data.sample import Wanted, checked_against, find_sample, names_of, no_sample
-from kagglekit.data.submission import check_submission, clip_predictions, write_submission
+from kagglekit.data.scoring import for_csv, scorer_of
+from kagglekit.data.submission import check_submission, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
+from kagglekit.prediction.load import task_of
 from kagglekit.prediction.new_images import Family, NewImages, predict_new_images
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.system.console import Display
+    from kagglekit.tasks.task import Task
+    from kagglekit.types.competition import Competition
 
 
 def submit_test_folder(
@@ -59,22 +64,44 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
     family = Family.read(run)
     info, recipe = family.own.info, family.own.recipe
     hooks = Hooks(load_for(info), display.warn)
-    competition = hooks.competition()
+    competition, task = hooks.competition(), task_of(hooks, info)
     found_sample = find_sample(data, _wanted(hooks, data, info.classes), requested)
     sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
-    files = find_test_images(hooks, data, None if sample is None else sample.iloc[:, 0].tolist())
+    files = find_test_images(hooks, data, None if sample is None else images_in(sample, competition, task))
     ids = list(files)
     found = predict_new_images(family, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
-    test = clip_predictions(with_missing_rows(found, ids), recipe.clip)
-    rows = hooks.submission(competition, test, sample)
-    check_submission(rows, sample, test, competition, name)
+    images = task.clip(with_missing_rows(found, ids), recipe.clip)
+    scorer = scorer_of(hooks, competition, recipe, task)
+    test = for_csv(scorer, images, _table(hooks, data, ids), info.decision.found if info.decision else None)
+    rows = hooks.submission(competition, test, sample, task)
+    check_submission(rows, sample, test, competition, task, name)
     write_submission(rows, file)
     display.report(f"submission: {file} with {len(rows):,} rows{checked_against(found_sample)}")
     if found_sample is None and competition.slug:
         display.warn(no_sample(data))
     return rows
+
+
+def images_in(sample: pd.DataFrame, competition: Competition, task: Task) -> list[str] | None:
+    """Return the ids of the images that a sample submission is about; None where it only names rows of several."""
+    if competition.rows:
+        return None
+    ids = sample.iloc[:, 0].tolist()
+    pairs = split_ids(ids, task.columns) if len(sample.columns) == 2 and task.n_outputs > 1 else None
+    return list(dict.fromkeys(image for image, _ in pairs)) if pairs else ids
+
+
+def _table(hooks: Hooks, data: Path, ids: Sequence[str]) -> pd.DataFrame:
+    """Return the image table's rows of test images, as far as the plugin can tell."""
+    import pandas as pd
+
+    try:
+        table = hooks.labels(data.absolute())
+    except UserError:
+        return pd.DataFrame({"id": list(ids)})
+    return table[table["split"] == "test"]
 
 
 def _wanted(hooks: Hooks, data: Path, classes: Sequence[str]) -> Wanted:

@@ -1,9 +1,6 @@
-"""Test-time augmentation: the views that predict, and their mean."""
+"""Test-time augmentation: the views that predict."""
 
 from __future__ import annotations
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.types.data_config import DataConfig
@@ -29,9 +26,3 @@ def predicting_views(
         passes = recipe.tta if view.passes is None else min(recipe.tta, view.passes)
         views += [(view, pass_number) for pass_number in range(1, passes + 1)]
     return views
-
-
-def mean_over_passes(passes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean (N, C) of the probabilities (P, N, C) of P passes, with equal weights, computed in float64."""
-    mean: NDArray[np.float64] = passes.mean(axis=0, dtype=np.float64)
-    return mean.astype(np.float32)

@@ -71,6 +71,15 @@ class MemberInfo:
 
 
 @dataclass(frozen=True)
+class FoundDecision:
+    """A decision's name, what it found on valid predictions, and scores by threshold: ``{title: [(x, score)]}``."""
+
+    name: str
+    found: Any
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Repeats:
     """Names of runs that differ in their seed alone, and how far their scores scatter."""
 
@@ -105,7 +114,9 @@ class RunInfo(BaseModel):
         device: Name of the device.
         cpu: Name of the CPU.
         seed: The recipe's seed.
-        classes: Class names in the order of probabilities.
+        task: What is predicted, `Competition.task`.
+        classes: Names of the columns of predictions in their order: of one label an image, the classes.
+        task_state: What the task consists of beside its columns.
         data: The data folder.
         data_key: Hash of the image table and the classes.
         images: Number of images in each split.
@@ -132,6 +143,7 @@ class RunInfo(BaseModel):
         members: Of the ensemble.
         scores: Of each member and the ensemble.
         fitted: Values that the ensemble fitted.
+        decision: How predictions become labels or grades: name, what was found, and curves for the report.
         answered: By hook, the plugins whose values were used.
         repeats: Set if the run is one of several seeds.
     """
@@ -162,7 +174,9 @@ class RunInfo(BaseModel):
     device: str = ""
     cpu: str = ""
     seed: int | None = None
+    task: str = "single-label"
     classes: tuple[str, ...] = ()
+    task_state: dict[str, Any] = Field(default_factory=dict)
     data: str = ""
     data_key: str = ""
     images: dict[str, int] = Field(default_factory=dict)
@@ -190,6 +204,7 @@ class RunInfo(BaseModel):
     members: tuple[MemberInfo, ...] = ()
     scores: tuple[ScoreRow, ...] = ()
     fitted: dict[str, Any] = Field(default_factory=dict)
+    decision: FoundDecision | None = None
     answered: dict[str, str] = Field(default_factory=dict)
     repeats: Repeats | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -29,12 +29,18 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class MultiLabel(Task):
-    """Several labels an image; `columns` are their names. An image may have none, and one may be unknown."""
+    """Several labels an image; `columns` are their names. A label of an image may be unknown.
 
-    kind = "multi-label"
-    loss = "binary-cross-entropy"
-    score = "log_loss"
-    scores = ("log_loss", "roc_auc")
+    Attributes:
+        some: Whether every labelled image has at least one label.
+    """
+
+    some: bool = False
+
+    kind: ClassVar[str] = "multi-label"
+    loss: ClassVar[str] = "binary-cross-entropy"
+    score: ClassVar[str] = "log_loss"
+    scores: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
@@ -50,7 +56,18 @@ class MultiLabel(Task):
         names = competition.targets or tuple(sorted(names_in(labels)))
         if not names:
             raise UserError("the labelled images have no labels at all", "check the labels hook's table")
-        return cls(names)
+        truth = cls(names).encode(labels)
+        return cls(names, bool((truth == 1).any(axis=1).all()))
+
+    @classmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return sets of labels in turn."""
+        names = competition.targets or ("a", "b", "c")
+        return [write_record({name: (i >> (k % 3)) & 1 for k, name in enumerate(names)}) for i in range(n)]
+
+    def state(self) -> dict[str, Any]:
+        """Return whether every image has a label."""
+        return {"some": self.some}
 
     def describe(self) -> str:
         """Return ``28 labels``."""
@@ -94,7 +111,7 @@ class MultiLabel(Task):
         """Fit one logistic regression a label, all with the same strength."""
         return fit_sigmoid_head(features, truth, seed, groups)
 
-    def check_values(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+    def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
         """Check that all are probabilities."""
         check_probabilities(values, ids, whose, sum_to_1=False)
 
@@ -108,6 +125,25 @@ class MultiLabel(Task):
     def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
         """Clip probabilities to [clip, 1 - clip]; 0 changes nothing."""
         return make_predictions(table.index, table.columns, table.to_numpy().clip(clip, 1 - clip)) if clip else table
+
+    def completed(self, decided: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give images without a label their likeliest one, if every labelled image has one."""
+        bare = np.flatnonzero(~(decided > 0.5).any(axis=1))
+        if not self.some or not len(bare):
+            return decided
+        table = decided.copy()
+        table[bare, values[bare].argmax(axis=1)] = 1
+        return table
+
+    def cells(self, predictions: pd.DataFrame, separator: str) -> list[Any] | None:
+        """Return the names of each row's labels."""
+        if has := [name for name in self.columns if separator in name]:
+            raise UserError(
+                f"labels in a cell are separated by {separator!r}, but {has[0]!r} has one itself",
+                "rename the labels in the labels hook, or set Competition.separator",
+            )
+        names = predictions.columns.to_numpy()
+        return [separator.join(names[row]) for row in predictions.to_numpy() > 0.5]
 
     def decision(self, needs: str) -> str:
         """Return thresholds for metrics of sets of labels."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from kagglekit.system.errors import UserError, listing
 from kagglekit.tasks.reading import as_number, records_of
 from kagglekit.tasks.regression import Regression
+from kagglekit.types.records import write_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,13 @@ class Ordinal(Regression):
         bounds = (low if low is not None else 0.0, high if high is not None else highest)
         return cls(found.columns, found.mean, found.std, bounds)
 
+    @classmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return grades in turn."""
+        high = competition.bounds[1] or 4.0
+        name = competition.targets[0] if competition.targets else "label"
+        return [write_record({name: i % (int(high) + 1)}) for i in range(n)]
+
     @property
     def grades(self) -> NDArray[np.int64]:
         """All grades, ascending."""
@@ -57,6 +65,11 @@ class Ordinal(Regression):
     def strata(self, truth: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return (N,) the grades."""
         return np.unique(np.nan_to_num(truth[:, 0]), return_inverse=True)[1].astype(np.int64)
+
+    def cells(self, predictions: pd.DataFrame, separator: str) -> list[Any] | None:
+        """Return the grade."""
+        low, high = self.grades[[0, -1]]
+        return predictions.iloc[:, 0].round().clip(low, high).astype("int64").tolist()
 
     def decision(self, needs: str) -> str:
         """Return cuts, which every metric of grades needs."""

@@ -14,7 +14,7 @@ from kagglekit.tasks.reading import as_number, records_of
 from kagglekit.tasks.ridge_regression import fit_ridge_head
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import refuse_rows
-from kagglekit.types.records import numbers_of
+from kagglekit.types.records import numbers_of, write_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +48,7 @@ class Regression(Task):
     loss: ClassVar[str] = "squared-error"
     score: ClassVar[str] = "rmse"
     scores: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
+    called: ClassVar[str] = "numbers"
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
@@ -65,6 +66,15 @@ class Regression(Task):
         _refuse_outside(numbers, competition.bounds)
         mean, std = np.nanmean(numbers, axis=0), np.nanstd(numbers, axis=0)
         return cls(tuple(columns), tuple(mean.tolist()), tuple(std.tolist()), competition.bounds)
+
+    @classmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return numbers within the bounds."""
+        low, high = competition.bounds
+        low = low if low is not None else (0.0 if high is None else high - 1.0)
+        step = ((high if high is not None else low + 1.0) - low) / 8
+        names = competition.targets or ("label",)
+        return [write_record({name: low + step * ((i + k) % 9) for k, name in enumerate(names)}) for i in range(n)]
 
     @classmethod
     def load(cls, columns: Sequence[str], state: dict[str, Any]) -> Self:
@@ -123,13 +133,17 @@ class Regression(Task):
         """Return the mean of each number."""
         return np.tile(np.array(self.mean, dtype=np.float32), (n, 1))
 
-    def check_values(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+    def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
         """Check that the numbers are finite and within the bounds."""
-        super().check_values(values, ids, whose)
+        super().check_cells(values, ids, whose)
         low, high = (limit if limit is not None else default for limit, default in zip(self.bounds, FREE, strict=True))
         slack = 1e-5 * max(1.0, *(abs(limit) for limit in (low, high) if math.isfinite(limit)), 0.0)
         outside: NDArray[np.bool_] = np.any((values < low - slack) | (values > high + slack), axis=1)
         refuse_rows(ids, outside, f"{whose} are not within [{low:g}, {high:g}]", "keep Competition.bounds")
+
+    def cells(self, predictions: pd.DataFrame, separator: str) -> list[Any] | None:
+        """Return the number, if there is only one."""
+        return predictions.iloc[:, 0].tolist() if len(self.columns) == 1 else None
 
     def losses(self, truth: Truth, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the mean over an image's known targets of the squared error of standardised numbers."""

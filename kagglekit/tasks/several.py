@@ -83,6 +83,7 @@ class Several(Task):
     loss = "blocks"
     score = "blocks_loss"
     scores = ("blocks_loss",)
+    called = "predictions"
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
@@ -118,6 +119,17 @@ class Several(Task):
                 raise UserError(f"target {name!r}: {error.what}", error.hint) from error
             blocks.append(Block(name, task, blocks[-1].columns.stop if blocks else 0))
         return cls._of(blocks)
+
+    @classmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return each target's examples side by side."""
+        rows: list[dict[str, Any]] = [{} for _ in range(n)]
+        for name in competition.targets:
+            kind = _kind(competition.kinds[name])
+            alone = competition.model_copy(update={"targets": (name,), "kinds": {}})
+            for row, text in zip(rows, kind.examples(n, alone), strict=True):
+                row[name] = text if kind is SingleLabel else read_record(text).get(name, 0.0)
+        return [write_record(row) for row in rows]
 
     @classmethod
     def _of(cls, blocks: Sequence[Block]) -> Self:

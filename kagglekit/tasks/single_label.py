@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.tasks.pooling import pooled
 from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import check_probabilities, make_predictions
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.competition import Competition
+    from kagglekit.types.competition import Competition, RowRule
 
     Truth = NDArray[np.int64]
 
@@ -32,6 +33,7 @@ class SingleLabel(Task):
     loss = "cross-entropy"
     score = "log_loss"
     scores = ("log_loss", "accuracy")
+    needs_each = True
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
@@ -49,6 +51,12 @@ class SingleLabel(Task):
                 "check the labels",
             )
         return cls(classes)
+
+    @classmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return classes in turn; one of two is `Competition.positive`."""
+        names = ("0", competition.positive or "1") if competition.positive else ("0", "1", "2")
+        return [names[i % len(names)] for i in range(n)]
 
     def describe(self) -> str:
         """Return ``37 classes``."""
@@ -122,11 +130,36 @@ class SingleLabel(Task):
         """Check that each row has probabilities that sum to 1."""
         check_probabilities(values, ids, whose, sum_to_1=True)
 
+    def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+        """Check that all are probabilities."""
+        check_probabilities(values, ids, whose, sum_to_1=False)
+
     def losses(self, truth: Truth, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return -log p of each image's class, nats; a probability of 0 counts as the smallest float32 above 0."""
         right = values[np.arange(len(truth)), truth].astype(np.float64)
         nats: NDArray[np.float64] = -np.log(right.clip(float(np.finfo(np.float32).tiny)))
         return nats
+
+    def pool(
+        self, values: NDArray[np.floating], rows: NDArray[np.int64], rule: RowRule, positive: str | None
+    ) -> NDArray[np.float32]:
+        """Combine a row's images; other rules than the mean apply to the positive one of two classes."""
+        if rule == "mean":
+            return pooled(values, rows, rule)
+        column = self._positive(rule, positive)
+        combined = pooled(values[:, [column]], rows, rule)
+        table = np.concatenate([1 - combined, combined], axis=1)
+        return table if column else table[:, ::-1]
+
+    def _positive(self, rule: str, positive: str | None) -> int:
+        wanted = positive or next((name for name in self.columns if name.lower() in ("1", "1.0", "true")), None)
+        if len(self.columns) != 2 or wanted not in self.columns:
+            raise UserError(
+                f"rows={rule} combines the probability of one of two classes, but the classes are "
+                f"{listing(self.columns)}" + (f", and the positive one is {wanted!r}" if wanted else ""),
+                "set Competition.positive, or rows='mean'",
+            )
+        return self.columns.index(wanted)
 
     def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
         """Clip probabilities to [clip, 1 - clip], then divide each row by its sum.

@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
-from torch import nn
-
-from kagglekit.system.errors import UserError
 
 FEW = 2  # images of a class: too few to cross-validate on
 STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, strongest regularisation first
@@ -85,21 +82,6 @@ def describe_regression(found: LinearHead, labels: NDArray[np.int64]) -> str:
     if found.log_loss <= chance:
         return text
     return f"{text}: worse than chance ({chance:.4f}); {why if few else 'these features do not separate the classes'}"
-
-
-def linear_layer(head: nn.Module) -> nn.Linear:
-    """Return the only layer with parameters of a linear head.
-
-    Raises:
-        UserError: The head is more than a linear layer.
-    """
-    layers = [module for module in head.modules() if list(module.parameters(recurse=False))]
-    if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
-        raise UserError(
-            "solver=regression fits a single linear layer, but this head has more",
-            "use gradient steps: --set 'stage.*.solver=gradient'",
-        )
-    return layers[0]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from kagglekit.tasks.pooling import pooled
 from kagglekit.types.predictions import check_columns_and_ids, check_finite, labels_in_order, make_predictions
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.competition import Competition
+    from kagglekit.types.competition import Competition, RowRule
 
     Floats = NDArray[np.float32]
     Truth = NDArray[Any]
@@ -51,6 +52,8 @@ class Task(ABC):
         loss: The loss that it trains with unless the recipe names another.
         score: The metric that is logged as the valid loss.
         scores: The metrics that are always reported beside the competition's.
+        called: What a prediction is called in messages.
+        needs_each: Whether a run is refused if no training image is an example of a column.
     """
 
     columns: tuple[str, ...]
@@ -59,6 +62,8 @@ class Task(ABC):
     loss: ClassVar[str]
     score: ClassVar[str]
     scores: ClassVar[tuple[str, ...]]
+    called: ClassVar[str] = "probabilities"
+    needs_each: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -77,6 +82,11 @@ class Task(ABC):
         Raises:
             UserError: There is nothing to learn from them.
         """
+
+    @classmethod
+    @abstractmethod
+    def examples(cls, n: int, competition: Competition) -> list[str]:
+        """Return `n` labels as text, which repeat all values, to try a plugin without data."""
 
     @classmethod
     def load(cls, columns: Sequence[str], state: dict[str, Any]) -> Self:
@@ -127,7 +137,7 @@ class Task(ABC):
         return []
 
     def unseen(self, truth: Truth) -> list[str]:
-        """Return the columns that no row of the training images is an example of."""
+        """Return the columns that no training image is an example of."""
         return []
 
     # training
@@ -195,6 +205,14 @@ class Task(ABC):
         Raises:
             UserError: They are impossible. The message names the first ids at fault and their number.
         """
+        self.check_cells(values, ids, whose)
+
+    def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
+        """Check some numbers (N, any) of predictions, such as one column of a CSV.
+
+        Raises:
+            UserError: They are impossible.
+        """
         check_finite(values, ids, whose)
 
     @abstractmethod
@@ -209,6 +227,32 @@ class Task(ABC):
     def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
         """Return predictions within [clip, 1 - clip] where they are probabilities; 0 changes nothing."""
         return table
+
+    def pool(
+        self, values: NDArray[np.floating], rows: NDArray[np.int64], rule: RowRule, positive: str | None
+    ) -> Floats:
+        """Return the predictions (R, C) of the CSV's rows from those of their images (N, C): see `pooled`.
+
+        Args:
+            values: (N, C).
+            rows: (N,) the row of each image, from 0.
+            rule: How they are combined.
+            positive: `Competition.positive`.
+        """
+        return pooled(values, rows, rule)
+
+    def completed(self, decided: Floats, values: Floats) -> Floats:
+        """Return decided predictions (N, C) without impossible rows, from those before the decision."""
+        return decided
+
+    def cells(self, predictions: pd.DataFrame, separator: str) -> list[Any] | None:
+        """Return what one column of the CSV holds for each row of decided predictions; None where it takes several.
+
+        Args:
+            predictions: Decided ones.
+            separator: Between labels in one cell.
+        """
+        return None
 
     def decision(self, needs: str) -> str:
         """Return the decision (see `kagglekit.types.decision`) that turns predictions into what a metric needs.

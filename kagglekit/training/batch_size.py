@@ -78,10 +78,10 @@ def train_batch(fit: StageFit, about: tuple[object, ...], remembered: Path) -> t
 
 def _train_speed(fit: StageFit, example: Tensor, size: int) -> float | None:
     """Return images/s of training steps; None if a whole batch does not fit into the device's memory."""
-    device, labels = fit.compute.device, np.resize(fit.labels, size)
+    device, truth = fit.compute.device, np.resize(fit.truth, (size, *fit.truth.shape[1:]))
 
     def step() -> None:
-        take_step(fit, images, labels, state)
+        take_step(fit, images, truth, state)
         if state.parts > 1:
             raise torch.OutOfMemoryError
 

@@ -15,12 +15,14 @@ from torch import nn
 from kagglekit.compute.compile import Compile
 from kagglekit.compute.device import Compute, synchronise
 from kagglekit.compute.network import data_config, frozen_names, head_module, set_modes
+from kagglekit.data.scoring import Scorer
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.dataset import ImageSet
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display, duration
+from kagglekit.tasks.task import Task
 from kagglekit.training.eta import Estimate
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.metric import Metric
@@ -52,15 +54,15 @@ class RunContext:
         hooks: The loaded plugins.
         recipe: The recipe.
         stages: Numbers of the stages to run, from 1.
-        classes: Class names in their fixed order.
+        task: What is predicted.
         data: The data folder.
         options: How to train, apart from the recipe.
         model: The network, on the device.
         groups: Parameter names of its layer groups.
         images: The decoded images.
         compute: Device and formats.
-        log_loss: The metric of valid predictions that ``keep="best"`` compares.
-        metric: The competition's metric.
+        loss: The metric of valid predictions that is logged as their loss.
+        scorer: The competition's metric, which ``keep="best"`` compares.
         estimate: Estimate of the run's total time.
         saver: Writes checkpoints.
         log: The rows of log.csv so far.
@@ -73,15 +75,15 @@ class RunContext:
     hooks: Hooks
     recipe: Recipe
     stages: tuple[int, ...]
-    classes: tuple[str, ...]
+    task: Task
     data: Path
     options: TrainingOptions
     model: nn.Module
     groups: list[list[str]]
     images: ImageSet
     compute: Compute
-    log_loss: Metric
-    metric: Metric
+    loss: Metric
+    scorer: Scorer
     estimate: Estimate
     saver: Saver
     log: list[dict[str, Any]] = field(default_factory=list)

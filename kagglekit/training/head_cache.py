@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,11 +59,13 @@ def _head_inputs(
 
 
 @torch.no_grad()
-def head_outputs(head: nn.Module, cached: CachedActivations, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Put the head into eval mode; return its class probabilities (N, C) for cached activations."""
+def head_outputs(
+    head: nn.Module, cached: CachedActivations, rows: NDArray[np.int64], activate: Callable[[Tensor], Tensor]
+) -> NDArray[np.float32]:
+    """Put the head into eval mode; return its predictions (N, C) for cached activations: its activated outputs."""
     head.eval()
     (inputs,) = cached.batches([rows], 0)
-    table: NDArray[np.float32] = head(inputs).float().softmax(1).cpu().numpy()
+    table: NDArray[np.float32] = activate(head(inputs).float()).cpu().numpy()
     return table
 
 

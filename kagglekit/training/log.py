@@ -17,16 +17,23 @@ from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
 
-def valid_scores(context: RunContext, probabilities: NDArray[np.float32]) -> dict[str, float]:
-    """Return the log loss, and the competition's metric if it is another one, of predictions for the valid images.
+def valid_scores(context: RunContext, predictions: NDArray[np.float32]) -> dict[str, float]:
+    """Return the loss, and the competition's metric if it is another one, of predictions for the valid images.
 
     They are nan if there are no valid images.
     """
-    truth = context.images.labels("valid")
-    metrics = {"valid_loss": context.log_loss}
-    if context.metric.name != context.log_loss.name:
-        metrics[f"valid_{context.metric.name}"] = context.metric
-    return {key: m.value(truth, probabilities) if len(truth) else math.nan for key, m in metrics.items()}
+    truth, key = context.images.truth("valid"), score_key(context)
+    found = {"valid_loss": context.loss.value(truth, predictions) if len(truth) else math.nan}
+    if key not in found:
+        table = context.images.table("valid")
+        found[key] = context.scorer.value(truth, predictions, table) if len(truth) else math.nan
+    return found
+
+
+def score_key(context: RunContext) -> str:
+    """Return the column of log.csv that has the competition's metric."""
+    name = context.scorer.metric.name
+    return "valid_loss" if name == context.loss.name else f"valid_{name}"
 
 
 def log_epoch(
@@ -111,5 +118,5 @@ def record_decoding(record: Record, images: ImageSet) -> None:
 
 def last_score(context: RunContext) -> str:
     """Return the last epoch's score as text for the progress bar; empty before there is one."""
-    key = "valid_loss" if context.metric.name == context.log_loss.name else f"valid_{context.metric.name}"
+    key = score_key(context)
     return f"{key.replace('_', ' ')} {context.log[-1][key]:.3f}" if context.log else ""

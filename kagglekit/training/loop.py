@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kagglekit.training.state import Progress, batch_of, steps_per_epoch
 
@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from kagglekit.compute.device import seed_device, to_device
 from kagglekit.compute.memory import give_back, is_full
-from kagglekit.training.mixing import mix, smooth_targets
+from kagglekit.training.mixing import mix
 from kagglekit.training.state import LossWatch, MovingAverage, TrainState
 from kagglekit.types.schedule import Schedule
 
@@ -52,7 +52,7 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
         order = epoch_order(fit, epoch)[done:]
         for chosen, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
             set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
-            state.watch.add(take_step(fit, inputs, fit.labels[chosen], state), state.step)
+            state.watch.add(take_step(fit, inputs, fit.truth[chosen], state), state.step)
             if state.ema:
                 state.ema.update(fit.model)
             state.step += 1
@@ -89,11 +89,11 @@ def _progress(fit: StageFit, state: TrainState) -> Progress:
     )
 
 
-def take_step(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor:
+def take_step(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainState) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     loss = None
     while loss is None:
-        loss = _gradients(fit, inputs, labels, state)
+        loss = _gradients(fit, inputs, truth, state)
     if fit.stage.clip_norm:
         state.scaler.unscale_(fit.optimizer)
         trained = [p for group in fit.optimizer.param_groups for p in group["params"]]
@@ -104,14 +104,14 @@ def take_step(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: T
     return loss
 
 
-def _gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor | None:
+def _gradients(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainState) -> Tensor | None:
     """Accumulate a batch's gradients part by part; return its loss, or None if the step must be retried.
 
     The retry is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
     """
     compiled = state.forward is not fit.model
     try:
-        return _add_gradients(fit, inputs, labels, state)
+        return _add_gradients(fit, inputs, truth, state)
     except RuntimeError as error:
         if not is_full(error) or (not compiled and state.parts > len(inputs) // 4):  # BatchNorm needs two images
             raise
@@ -125,11 +125,11 @@ def _gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: 
     return None
 
 
-def _add_gradients(fit: StageFit, inputs: Tensor, labels: NDArray[np.int64], state: TrainState) -> Tensor:
+def _add_gradients(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainState) -> Tensor:
     seed_device(fit.compute.device, _step_seed(fit, state.step))  # dropout depends on the step, not on what ran before
     if inputs.ndim == 4:
         inputs = inputs.contiguous(memory_format=fit.format.memory_format)
-    targets = smooth_targets(to_device(labels, inputs.device), fit.n_classes, fit.stage.label_smoothing)
+    targets = fit.task.train_targets(to_device(truth, inputs.device), fit.stage.label_smoothing)
     draw = np.random.default_rng((fit.seed, fit.number, state.step))
     total = torch.zeros((), device=inputs.device)
     for some, wanted in zip(inputs.tensor_split(state.parts), targets.tensor_split(state.parts), strict=True):
@@ -152,8 +152,7 @@ def epoch_order(fit: StageFit, epoch: int) -> list[NDArray[np.int64]]:
 
 
 def _oversampled(fit: StageFit, draw: np.random.Generator) -> NDArray[np.int64]:
-    counts = np.bincount(fit.labels, minlength=fit.n_classes)
-    chances = counts[fit.labels].astype(float) ** -fit.stage.oversample
+    chances = fit.task.rarity(fit.truth) ** -fit.stage.oversample
     return draw.choice(len(fit.rows), size=len(fit.rows), p=chances / chances.sum())
 
 

@@ -64,7 +64,7 @@ def sweep(fit: StageFit) -> Sweep:
     for step, (chosen, inputs) in zip(range(STEPS), _batches(fit), strict=False):
         set_rates(fit.optimizer, ratios, schedule, step)
         state.step = step
-        kept.append(take_step(fit, inputs, fit.labels[chosen], state))
+        kept.append(take_step(fit, inputs, fit.truth[chosen], state))
         if (step + 1) % read_every == 0 and _diverged(torch.stack(kept).float().tolist()):
             break
     fit.model.load_state_dict(before)

@@ -1,19 +1,13 @@
-"""Changes to a batch before the network sees it: smoothed targets, mixup, CutMix."""
+"""Changes to a batch before the network sees it: mixup and CutMix."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kagglekit.compute.device import to_device
 from kagglekit.types.recipe import Stage
-
-
-def smooth_targets(labels: Tensor, n_classes: int, smoothing: float) -> Tensor:
-    """Return target probabilities (B, C) float32: one-hot, `smoothing` of it spread evenly over all classes."""
-    hot = nn.functional.one_hot(labels, n_classes).float()
-    return hot * (1 - smoothing) + smoothing / n_classes
 
 
 def mix(inputs: Tensor, targets: Tensor, stage: Stage, draw: np.random.Generator) -> tuple[Tensor, Tensor]:

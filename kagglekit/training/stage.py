@@ -13,9 +13,9 @@ from torch import nn
 from kagglekit.compute.device import Format
 from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
-from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head, linear_layer
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.log import log_epoch, valid_scores
@@ -67,13 +67,13 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
         model=model,
         inputs=inputs,
         rows=rows,
-        labels=context.images.labels("train"),
-        n_classes=len(context.classes),
+        truth=context.images.truth("train"),
+        task=context.task,
         stage=stage,
         number=number,
         optimizer=optimizer,
         schedule=_schedule(context, number, stage, len(rows)),
-        loss=context.hooks.loss(recipe),
+        loss=context.hooks.loss(recipe, context.task),
         compute=context.compute,
         format=chosen,
         seed=recipe.seed,
@@ -119,15 +119,16 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
 
 def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
     """Fit the head by regression, and log that as an epoch."""
-    layer, rows, labels = linear_layer(context.head), context.images.rows("train"), context.images.labels("train")
+    layer, rows, truth = linear_layer(context.head), context.images.rows("train"), context.images.truth("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
-    groups = context.images.groups("train")
-    found = fit_linear_head(features, labels, len(context.classes), context.recipe.seed, groups)
+    groups, task = context.images.groups("train"), context.task
+    found = task.fit_head(features, truth, context.recipe.seed, groups)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(found.weight))
         layer.bias.copy_(torch.from_numpy(found.bias))
-    context.display.report(f"{number} {stage.name}: {describe_regression(found, labels)}")
-    train_loss = context.log_loss.score(labels, head_outputs(context.head, cached, rows)).value
-    scores = valid_scores(context, head_outputs(context.head, cached, context.images.rows("valid")))
+    context.display.report(f"{number} {stage.name}: {found.text}")
+    train_loss = float(task.losses(truth, head_outputs(context.head, cached, rows, task.activate)).mean())
+    valid = head_outputs(context.head, cached, context.images.rows("valid"), task.activate)
+    scores = valid_scores(context, valid)
     seconds = time.perf_counter() - started
     log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import Batches
 from kagglekit.system.errors import NotFinite
+from kagglekit.tasks.task import Task
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
@@ -34,7 +35,8 @@ class TrainState:
         step: Finished steps.
         parts: A batch's gradients are accumulated over so many parts: more than 1 after the device ran out of memory.
         again: Whether the work after the last step was interrupted: the loop then yields that step again.
-        best: Lowest valid loss of an epoch, nats, and its weights, if the stage keeps the best.
+        best: The best epoch's valid score, its sign such that less is better, and its weights, if the stage keeps the
+            best.
         seconds: Time spent on the current epoch so far, s.
     """
 
@@ -192,13 +194,13 @@ class StageFit:
         model: What is trained: the whole network, or its head if activations are cached.
         inputs: Where its inputs come from.
         rows: (N,) int64: the rows of `inputs` to train on.
-        labels: (N,) int64: their class numbers.
-        n_classes: Number of classes.
+        truth: Their truth, see `kagglekit.tasks.task.Task`.
+        task: What is predicted.
         stage: The stage's settings.
         number: The stage's number, from 1.
         optimizer: Over the trainable parameters; its `lr` values are each group's highest rates.
         schedule: The learning rate and momentum of every step.
-        loss: ``(logits, target probabilities) -> scalar``.
+        loss: ``(outputs, targets) -> scalar``.
         compute: The device.
         format: Precision and layout of the steps.
         seed: The run's.
@@ -208,8 +210,8 @@ class StageFit:
     model: nn.Module
     inputs: Batches
     rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    n_classes: int
+    truth: NDArray[Any]
+    task: Task
     stage: Stage
     number: int
     optimizer: Optimizer

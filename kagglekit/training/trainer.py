@@ -21,7 +21,7 @@ from kagglekit.training.checkpoint import save, step_back, take_state
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.eta import step_cost
 from kagglekit.training.head_cache import CachedActivations, head_outputs
-from kagglekit.training.log import last_score, log_epoch, log_steps, valid_scores
+from kagglekit.training.log import last_score, log_epoch, log_steps, score_key, valid_scores
 from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.stage import cached_activations, fit_of, regress_head, set_up
 from kagglekit.training.state import Progress, StageFit, TrainState, batch_of, steps_per_epoch
@@ -112,14 +112,20 @@ def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progr
         with kept_modes(fit.model):
             scores = _end_epoch(context, fit, at, loader, state.seconds)
         state.seconds = 0.0
-        if fit.stage.keep == "best" and (state.best is None or scores["valid_loss"] < state.best[0]):
-            state.best = scores["valid_loss"], {k: v.clone() for k, v in at.weights.state_dict().items()}
+        if fit.stage.keep == "best" and (state.best is None or _cost(context, scores) < state.best[0]):
+            state.best = _cost(context, scores), {k: v.clone() for k, v in at.weights.state_dict().items()}
     if at.cycle_ends and fit.stage.snapshots:
         _keep(context, fit.stage, at.cycle_ends, fit.model, at.weights)
     state.again = False
     if at.step < len(fit.schedule.lr) and context.saver.due(at.epoch_ends):
         save(context, state)
     stop_if_asked()
+
+
+def _cost(context: RunContext, scores: dict[str, float]) -> float:
+    """Return the competition's metric of an epoch, its sign such that less is better."""
+    score = scores[score_key(context)]
+    return -score if context.scorer.metric.greater_is_better else score
 
 
 @contextmanager
@@ -148,8 +154,8 @@ def _end_epoch(
     """Validate after an epoch and log it; return the scores."""
     per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
     with stop_anywhere():
-        probabilities = _valid_probabilities(context, fit, at.weights)
-    scores = valid_scores(context, probabilities)
+        predictions = _valid_predictions(context, fit, at.weights)
+    scores = valid_scores(context, predictions)
     log_steps(
         context, fit.stage, fit.schedule, at.step, at.losses
     )  # before log_epoch: watchers of the epoch may read them
@@ -167,14 +173,15 @@ def _end_epoch(
     return scores
 
 
-def _valid_probabilities(context: RunContext, fit: StageFit, weights: nn.Module) -> NDArray[np.float32]:
+def _valid_predictions(context: RunContext, fit: StageFit, weights: nn.Module) -> NDArray[np.float32]:
     rows = context.images.rows("valid")
     if not len(rows):
-        return np.zeros((0, len(context.classes)), np.float32)
+        return np.zeros((0, context.task.n_outputs), np.float32)
+    activate = context.task.activate
     if isinstance(fit.inputs, CachedActivations):
-        return head_outputs(weights, fit.inputs, rows)
+        return head_outputs(weights, fit.inputs, rows, activate)
     with context.recorded_batch():
-        passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute)
+        passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute, activate)
         return np.concatenate([part.numpy() for part in passed])
 
 

@@ -34,7 +34,7 @@ def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
         batch = found[stage.name]
     else:
         recipe = context.recipe
-        network = (recipe.arch, recipe.archs, recipe.head, len(context.classes), stage.size, str(fit.format))
+        network = (recipe.arch, recipe.archs, recipe.head, context.task.n_outputs, stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
         batch, message = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
         context.display.report(f"{fit.number} {stage.name}: {message}")

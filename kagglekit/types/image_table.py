@@ -20,23 +20,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "valid", "test")
 COLUMNS = ("id", "path", "label", "split")
-OPTIONAL = ("group",)
+OPTIONAL = ("group", "row", "weight")
 KEY = "key"  # of an image in a container, before it is joined to the path
-
-
-def classes_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the class names of the labelled images, sorted: the order of probabilities everywhere.
-
-    Raises:
-        UserError: There are fewer than two.
-    """
-    classes = tuple(sorted(set(table.loc[table["split"] != "test", "label"])))
-    if len(classes) < 2:
-        raise UserError(
-            f"at least two classes are needed; the labelled images have {listing(classes) or 'none'}",
-            "check the labels",
-        )
-    return classes
 
 
 def with_joined_keys(table: pd.DataFrame) -> pd.DataFrame:
@@ -62,8 +47,13 @@ def _as_key(value: object) -> object:
     return str(int(value)) if whole and not isinstance(value, bool) else value  # type: ignore[call-overload]
 
 
+def labelled_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the train and valid images."""
+    return table[table["split"] != "test"]
+
+
 def data_key(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> str:
-    """Hash the image table (ids, names below the data folder, labels, split) and the classes."""
+    """Hash the image table (ids, names below the data folder, labels, split) and the columns of predictions."""
     hashed = blake2b(json.dumps(list(classes)).encode(), digest_size=16)
     for image, path, label, split in table[["id", "path", "label", "split"]].itertuples(index=False):
         name = str(path).removeprefix(str(data))

@@ -170,8 +170,8 @@ class Recipe(BaseModel):
         tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
         ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
         decision: How predictions become labels or grades in the CSV: ``auto`` is what the metric needs, ``none``,
-            ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or a
-            plugin's. It is found on valid predictions, and scored on those it was not found on.
+            ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or
+            a plugin's. It is found on valid predictions, and scored on those it was not found on.
         predict_size: Side at which all members predict, px; None for the size of each member's stage.
         channels: Number of channels of the images; 0 for red, green and blue. A run sets it to those of its images.
         depth: Bits of stored images: ``auto`` is 8, and 16 for images with more; or ``8``, ``16``.

@@ -13,7 +13,8 @@ from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
-from kagglekit.prediction.results import Results, Scored, candidates, finish_run
+from kagglekit.prediction.results import candidates, finish_run
+from kagglekit.prediction.scores import Results, Scored
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record, RunInfo
@@ -118,7 +119,7 @@ def _check_runs(runs: Sequence[LoadedRun]) -> None:
         if info.competition != first.info.competition:
             what = f"{folder} is a run of {info.competition}, {first.run.folder} of {first.info.competition}"
             raise UserError(what, "blend runs of one competition")
-        if info.classes != first.info.classes:
+        if (info.task, info.classes) != (first.info.task, first.info.classes):
             how = difference(info.classes, first.info.classes) or "their order differs"
             what = f"{folder} was trained on different classes than {first.run.folder}: {how}"
             raise UserError(what, "blend runs with the same classes")
@@ -143,7 +144,7 @@ def _check_same_images(members: Sequence[Member]) -> None:
 
 
 def _record_start(plan: Plan, runs: Sequence[LoadedRun], record: Record) -> None:
-    copied = ("competition", "title", "slug", "metric", "classes", "versions")
+    copied = ("competition", "title", "slug", "metric", "task", "classes", "task_state", "versions")
     record.update(
         status="running",
         **{name: getattr(runs[0].info, name) for name in copied},

@@ -17,6 +17,7 @@ from torch import nn
 
 from kagglekit.compute.device import BATCH
 from kagglekit.compute.memory import memory_returned
+from kagglekit.data.table import strata_of
 from kagglekit.images.warp import copy_side
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.identity import plugin_name
@@ -110,12 +111,21 @@ def two_batches(plan: Plan, batch: int = BATCH) -> Plan:
     stages = tuple(stage.model_copy(update={"cycles": 1, "cycle_len": 1}) for stage in plan.recipe.stages)
     n_train = 2 * max(stage.batch_size for stage in stages)
     table = plan.table
-    order = table.groupby(["split", "label"], dropna=False).cumcount()  # one of each class, then the second of each
-    table = table.assign(order=order).sort_values("order", kind="stable").drop(columns="order")
+    table = table.assign(order=_turns(plan)).sort_values("order", kind="stable").drop(columns="order")
     train, valid, test = (table[table["split"] == split] for split in ("train", "valid", "test"))
     kept = pd.concat([train.head(max(n_train, len(plan.classes))), valid.head(batch), test.head(2 * batch)])
     limited = plan.recipe.model_copy(update={"stages": stages, "limit": plan.recipe.limit or len(kept)})
     return replace(plan, table=kept.reset_index(drop=True), recipe=limited)
+
+
+def _turns(plan: Plan) -> pd.Series[int]:
+    """Return the turn of each image: one of each class or label first, then the second of each, in each split."""
+    table, strata = plan.table, strata_of(plan.table, plan.task)
+    if strata.ndim == 1:
+        return table.assign(stratum=strata).groupby(["split", "stratum"]).cumcount()
+    has = pd.DataFrame(strata == 1, index=table.index)
+    turns = has.groupby(table["split"].to_numpy()).cumsum().where(has).min(axis=1) - 1
+    return turns.fillna(table.groupby("split").cumcount()).astype("int64")
 
 
 def check_disk(plan: Plan, cache: Path) -> None:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kagglekit.data.folds import assign_folds
+from kagglekit.data.table import strata_of
 from kagglekit.planning.describe import describe_plan
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
-from kagglekit.prediction.results import Results, Scored, candidates, check_scorable, finish_run
+from kagglekit.prediction.results import candidates, finish_run
+from kagglekit.prediction.scores import Results, Scored, check_scorable
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record
@@ -29,7 +31,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import fold_table
 from kagglekit.types.metric import Score
-from kagglekit.types.predictions import average, check_predictions, load_predictions, save_predictions
+from kagglekit.types.predictions import average, load_predictions, save_predictions
 from kagglekit.workflows.facts import record_start, reported_failures
 from kagglekit.workflows.single import train
 
@@ -59,8 +61,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     identity = Identity.of(plan)
     plan, fold_numbers = assigned(plan)
     for number in range(1, recipe.folds + 1):
-        labels = plan.table.loc[fold_numbers == number, "label"].tolist()
-        check_scorable(plan, labels, f"the images that fold {number} holds out")
+        check_scorable(plan, plan.table[fold_numbers == number], f"the images that fold {number} holds out")
     folder = _folder(plan, identity.data_key)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))
@@ -100,7 +101,9 @@ def _describe_folds(plan: Plan) -> str:
 def assigned(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
     """Return the plan with all labelled images to train on, and each image's fold (see `assign_folds`)."""
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
-    return replace(plan, table=table), assign_folds(table, plan.recipe.folds, plan.recipe.split_by)
+    return replace(plan, table=table), assign_folds(
+        table, plan.recipe.folds, plan.recipe.split_by, strata_of(table, plan.task)
+    )
 
 
 def _folder(plan: Plan, data_key: str) -> Run:
@@ -149,7 +152,7 @@ def join_folds(plan: Plan, folder: Run, record: Record, numbers: Sequence[int], 
     folds = [folder.fold(number) for number in numbers]
     members = [_member(folder, folds, entry) for entry in folds[0].info().members]
     for member in members:
-        check_predictions(member.valid, plan.classes)
+        plan.task.check(member.valid)
         for split, table in (("valid", member.valid), ("test", member.test)):
             save_predictions(table, folder.predictions(member.name, split))
     results = Results(plan, folder, record, display, labels_of(plan, members[0].valid))

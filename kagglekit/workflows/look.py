@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table
 from kagglekit.eda.summary import show_summary
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
@@ -13,7 +13,6 @@ from kagglekit.planning.choose import auto_preset
 from kagglekit.planning.make import find_data
 from kagglekit.system.console import Display
 from kagglekit.types.download import DownloadOptions
-from kagglekit.types.image_table import classes_of
 
 
 def look(
@@ -46,9 +45,9 @@ def look(
     hooks = Hooks(loaded, display.warn)
     facts = hooks.competition()
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
-    table, warnings = check_table(hooks.labels(folder), folder)
-    display.report(f"{facts.title}: {len(table):,} images of {len(classes_of(table))} classes in {folder}")
-    headers = show_summary(table, folder, hooks, display, sample)
+    table, task, warnings = read_table(hooks, facts, folder)
+    display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
+    headers = show_summary(table, task, folder, hooks, display, sample)
     for warning in warnings:
         display.warn(warning)
     if preset is None:

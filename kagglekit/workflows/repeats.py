@@ -108,7 +108,7 @@ def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
         spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
     ]
     if plan.competition.metric not in [each.name for each in found]:
-        metric = plan.hooks.metric(plan.competition, list(tables[0].columns))
+        metric = plan.hooks.metric(plan.competition, plan.task)
         found.append(spread_of_metric(metric, truth, values.astype(np.float32)))
     return found
 

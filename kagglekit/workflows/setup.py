@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from kagglekit.compute.device import Compute
+from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.network import (
     data_config,
     head_module,
@@ -19,20 +20,21 @@ from kagglekit.compute.network import (
     set_normalisation,
 )
 from kagglekit.compute.precision import choose_formats
+from kagglekit.data.scoring import scorer_of
 from kagglekit.images.dataset import ImageSet, describe_bad
 from kagglekit.images.find_form import measured
 from kagglekit.images.prepare import prepare_images, require_images
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
-from kagglekit.prediction.results import check_scorable, try_form
+from kagglekit.prediction.scores import check_scorable
+from kagglekit.prediction.submission_file import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
-from kagglekit.tasks.softmax_regression import linear_layer
 from kagglekit.training.batch_size import for_rows, predict_batch
 from kagglekit.training.checkpoint import saved_compute
 from kagglekit.training.context import RunContext, TrainingOptions
@@ -58,7 +60,7 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     if warning := try_form(plan):
         display.warn(warning)
     if not plan.recipe.folds:
-        check_scorable(plan, plan.table.loc[plan.table["split"] == "valid", "label"].tolist(), "the valid images")
+        check_scorable(plan, plan.table[plan.table["split"] == "valid"], "the valid images")
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))
     return plan
@@ -83,11 +85,11 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     torch.manual_seed(plan.recipe.seed)
     without = plan.base or bare
     wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if without else plan.recipe
-    model = plan.hooks.model(wanted, len(plan.classes))
+    model = plan.hooks.model(wanted, plan.task.n_outputs)
     recipe = round_sizes(plan.recipe, data_config(model).multiple)
     if plan.base:
-        if plan.base.info.classes != plan.classes:
-            what = f"{plan.base.run.folder} was trained on different classes"
+        if (plan.base.info.task, plan.base.info.classes) != (plan.task.kind, plan.classes):
+            what = f"{plan.base.run.folder} was trained on different classes or targets"
             raise UserError(what, "start from a run of this competition")
         set_input_size(model, plan.base.last_stage.size)
         load_weights(model, plan.base.run.final_weights)
@@ -128,15 +130,15 @@ def prepare(
         hooks=hooks,
         recipe=recipe,
         stages=plan.stages,
-        classes=plan.classes,
+        task=plan.task,
         data=plan.data,
         options=TrainingOptions(plan.request.compile, plan.request.deterministic),
         model=model,
         groups=groups,
         images=images,
         compute=compute,
-        log_loss=hooks.metric(plan.competition.model_copy(update={"metric": "log_loss"})),
-        metric=hooks.metric(plan.competition, plan.classes),
+        loss=hooks.metric(plan.competition.model_copy(update={"metric": plan.task.score}), plan.task),
+        scorer=scorer_of(hooks, plan.competition, recipe, plan.task),
         estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
         saver=Saver(run.checkpoints, 60 * plan.request.save_every),
     )
@@ -147,7 +149,7 @@ def _images(plan: Plan, model: nn.Module, record: Record, display: Display) -> I
     request, started = plan.request, time.perf_counter()
     images = prepare_images(
         plan.table,
-        plan.classes,
+        plan.task,
         plan.data,
         plan.hooks,
         plan.recipe,

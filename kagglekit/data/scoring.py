@@ -1,0 +1,109 @@
+"""Score predictions as the competition does: a row of the CSV at a time, decided as in the CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kagglekit.types.predictions import make_predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.tasks.task import Task
+    from kagglekit.types.competition import Competition
+    from kagglekit.types.decision import Decision
+    from kagglekit.types.metric import Metric, Score
+    from kagglekit.types.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A metric and what comes before it.
+
+    Attributes:
+        metric: The metric.
+        task: What is predicted.
+        competition: Its facts: how a row's images are combined.
+        decision: Turns predictions into what the metric needs; None where it needs the predictions themselves.
+    """
+
+    metric: Metric
+    task: Task
+    competition: Competition
+    decision: Decision | None = None
+
+    def value(self, truth: NDArray[Any], values: NDArray[np.float32], table: pd.DataFrame) -> float:
+        """Return the score of images' predictions, decided by parameters that no data were seen for.
+
+        Args:
+            truth: (N,) or (N, C).
+            values: (N, C).
+            table: The image table's rows.
+        """
+        truth, values, table = self.by_row(truth, values, table)
+        return self.metric.value(truth, self.decided(values), table)
+
+    def measure(self, truth: NDArray[Any], values: NDArray[np.float32], table: pd.DataFrame) -> Score:
+        """Return the score of `value` with its standard error."""
+        truth, values, table = self.by_row(truth, values, table)
+        return self.metric.measure(truth, self.decided(values), table)
+
+    def decided(self, values: NDArray[np.float32], found: Any = None) -> NDArray[np.float32]:
+        """Return what the metric needs of predictions (N, C).
+
+        Args:
+            values: (N, C).
+            found: What the decision found; None for its plain parameters.
+        """
+        if self.decision is None:
+            return values
+        made = self.decision.apply(self.decision.plain if found is None else found, values)
+        return self.task.completed(made, values)
+
+    def by_row(
+        self, truth: NDArray[Any], values: NDArray[np.float32], table: pd.DataFrame
+    ) -> tuple[NDArray[Any], NDArray[np.float32], pd.DataFrame]:
+        """Return truth, predictions and table with a row for each row of the CSV, in the order of their names."""
+        if not self.competition.rows or "row" not in table:
+            return truth, values, table
+        _, first, rows = np.unique(table["row"].astype("str"), return_index=True, return_inverse=True)
+        combined = self.task.pool(values, rows.ravel(), self.competition.rows, self.competition.positive)
+        return truth[first], combined, table.iloc[first]
+
+
+def scorer_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task) -> Scorer:
+    """Return the scorer of the competition's metric."""
+    metric = hooks.metric(competition, task)
+    return Scorer(metric, task, competition, decision_of(hooks, competition, recipe, task))
+
+
+def decision_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task) -> Decision | None:
+    """Return the decision of a recipe, ``auto`` by what the metric needs; None for none."""
+    from kagglekit.types.metric import needs
+
+    name = task.decision(needs(competition.metric) or "") if recipe.decision == "auto" else recipe.decision
+    if name == "none":
+        return None
+    return hooks.decision(recipe.model_copy(update={"decision": name}), competition, task)
+
+
+def for_csv(scorer: Scorer, predictions: pd.DataFrame, images: pd.DataFrame, found: Any = None) -> pd.DataFrame:
+    """Return what the CSV holds: a row for each of its rows, decided.
+
+    Args:
+        scorer: The competition's.
+        predictions: Of the test images.
+        images: Their rows of the image table.
+        found: What the decision found; None for its plain parameters.
+    """
+    ids, values = predictions.index.to_numpy(), predictions.to_numpy()
+    if scorer.competition.rows and "row" in images:
+        names = images.set_index(images["id"].astype("str"))["row"].astype("str").loc[predictions.index]
+        ids, rows = np.unique(names.to_numpy(dtype=str), return_inverse=True)
+        values = scorer.task.pool(values, rows.ravel(), scorer.competition.rows, scorer.competition.positive)
+    return make_predictions(ids, predictions.columns, scorer.decided(values, found))
