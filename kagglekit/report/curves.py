@@ -142,12 +142,13 @@ def by_stage(log: Sequence[Row]) -> dict[str, list[Row]]:
     return groups
 
 
-def verdict(rows: Sequence[Row], stage: Stage) -> str:
+def verdict(rows: Sequence[Row], stage: Stage, *, one_unit: bool = True) -> str:
     """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting``, or why there is no verdict.
 
     Args:
         rows: The stage's rows of log.csv.
         stage: Its settings.
+        one_unit: Training and valid loss are the same quantity, so that they can be compared.
     """
     train, valid = ([float(row[key]) for row in rows] for key in ("train_loss", "valid_loss"))
     if any(math.isnan(value) for value in valid):
@@ -157,7 +158,7 @@ def verdict(rows: Sequence[Row], stage: Stage) -> str:
     best = valid.index(min(valid))
     if valid[-1] > RISE * valid[best] and train[-1] < train[best]:
         return "over-fitting"
-    comparable = not (stage.mixup or stage.cutmix or stage.label_smoothing or stage.oversample)
+    comparable = one_unit and not (stage.mixup or stage.cutmix or stage.label_smoothing or stage.oversample)
     if comparable and best == len(valid) - 1 and train[-1] > GAP * valid[-1]:
         return "under-fitting"
     return "fitting"

@@ -1,4 +1,4 @@
-"""Compute and draw the report's panels on the valid predictions."""
+"""The panels of one class an image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 
 from kagglekit.report import panels
 from kagglekit.report.panels import Judged, Rows
+from kagglekit.report.sections import SHOWN, Part
 from kagglekit.report.svg import calibration_chart, matrix
 from kagglekit.report.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-SHOWN = 12  # images in a panel
+    from kagglekit.report.predicted import Predicted
+
 PAIRS = 20
 BLOCKS = 6
 
@@ -53,13 +55,20 @@ class Panel:
     cards: list[Card]
 
 
+def single_label_part(seen: Predicted, pictures: Thumbnails) -> Part:
+    """Return the panels of one class an image."""
+    judged = Judged(seen.ids, seen.task.columns, seen.truth, seen.values)
+    width = 290 if len(judged.classes) > 20 else 900
+    return Part("single_label.html", prediction_panels(judged, pictures, seen.seed), width)
+
+
 def prediction_panels(judged: Judged, pictures: Thumbnails, seed: int) -> dict[str, Any]:
     """Compute all panels on the valid predictions."""
     counts, bins = panels.confusion(judged), panels.calibration(judged)
     names = judged.classes
     return {
         "names": names,
-        "matrix": matrix(counts, names, _cell(len(names)), "confusion matrix"),
+        "matrix": matrix(counts, names, cell_of(len(names)), "confusion matrix"),
         "blocks": [] if len(names) <= panels.LARGEST_BLOCK else _blocks(counts, names),
         "pairs": panels.confused_pairs(counts, PAIRS),
         "panels": _panels(judged, pictures, seed),
@@ -70,7 +79,7 @@ def prediction_panels(judged: Judged, pictures: Thumbnails, seed: int) -> dict[s
     }
 
 
-def _cell(n: int) -> float:
+def cell_of(n: int) -> float:
     """Return the side of a matrix's cell, px, so that the matrix fits the page."""
     return max(2.0, min(34.0, 960 / n))
 

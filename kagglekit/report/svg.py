@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +66,8 @@ def chart(title: str, curves: Sequence[Curve], spans: Sequence[Span], height: fl
     drawn = [curve for curve in curves if curve.line.xs]
     end = max([span.end for span in spans] + [1])
     frame = Frame((0.0, float(end)), _range(drawn), WIDTH, height)
-    parts = [_bands(spans, frame), _grid(frame), *(_curve(curve, frame) for curve in drawn)]
-    return _svg(title, WIDTH, height, parts)
+    parts = [_bands(spans, frame), grid(frame), *(curve_line(curve, frame) for curve in drawn)]
+    return svg(title, WIDTH, height, parts)
 
 
 def _range(curves: Sequence[Curve]) -> tuple[float, float]:
@@ -111,19 +111,21 @@ def _vertical(style: str, x: float, frame: Frame) -> str:
     return f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{frame.height - BOTTOM}"/>'
 
 
-def _grid(frame: Frame) -> str:
+def grid(frame: Frame, across: int = 10) -> str:
+    """Return the lines and numbers of the axes; `across` is the maximum number of those of the horizontal one."""
     parts = []
     for value in ticks(*frame.y):
         _, y = frame.place(0, value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{frame.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{value:.4g}</text>')
-    for value in ticks(*frame.x, most=10):
+    for value in ticks(*frame.x, most=across):
         x, _ = frame.place(value, 0)
         parts.append(f'<text class="mid" x="{x:.1f}" y="{frame.height - 7}">{value:,.4g}</text>')
     return "".join(parts)
 
 
-def _curve(curve: Curve, frame: Frame) -> str:
+def curve_line(curve: Curve, frame: Frame) -> str:
+    """Return a curve within a frame."""
     points = [
         frame.place(x, min(y, frame.y[1]))
         for x, y in zip(curve.line.xs, curve.line.ys, strict=True)
@@ -134,7 +136,15 @@ def _curve(curve: Curve, frame: Frame) -> str:
     return f'<g class="{curve.style}"><polyline points="{path}"/>{dots}</g>'
 
 
-def matrix(counts: NDArray[np.int64], names: Sequence[str], cell: float, title: str) -> Markup:
+def matrix(
+    counts: NDArray[np.int64],
+    names: Sequence[str],
+    cell: float,
+    title: str,
+    of: NDArray[np.int64] | None = None,
+    tell: Callable[[int, int], str] | None = None,
+    neutral: bool = False,
+) -> Markup:
     """Draw a table of counts: rows actual, columns predicted; opacity is the share of the row.
 
     Args:
@@ -142,18 +152,22 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str], cell: float, title: 
         names: (C) class names.
         cell: Side of a cell, px; cells from 20 px show their count.
         title: For screen readers.
+        of: (C,) number of images that a row is the share of; None for the sum of the row.
+        tell: The text of a cell by row and column; None for who was predicted as what.
+        neutral: One colour for all cells: none is wrong.
     """
     letter = min(11.0, cell - 1)
     edge = max(len(name) for name in names) * letter * 0.58 + 10
     side = edge + cell * len(names)
-    sums = np.maximum(counts.sum(1), 1)
+    sums = np.maximum(counts.sum(1) if of is None else of, 1)
+    tell = tell or (lambda i, j: f"{names[i]} predicted as {names[j]}: {counts[i, j]} of {sums[i]}")
     parts = [
         f'<rect class="frame" x="{edge:.1f}" y="{edge:.1f}" width="{side - edge:.1f}" height="{side - edge:.1f}"/>'
     ]
     for i, j in zip(*np.nonzero(counts), strict=True):
         x, y = edge + j * cell, edge + i * cell
         kind, strength = "right" if i == j else "wrong", 0.15 + 0.6 * counts[i, j] / sums[i]
-        text = escape(f"{names[i]} predicted as {names[j]}: {counts[i, j]} of {sums[i]}")
+        kind, text = "c1" if neutral else kind, escape(tell(i, j))
         parts.append(
             f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{cell:.1f}" height="{cell:.1f}" '
             f'fill-opacity="{strength:.2f}"><title>{text}</title></rect>'
@@ -166,28 +180,30 @@ def matrix(counts: NDArray[np.int64], names: Sequence[str], cell: float, title: 
         parts.append(f'<text class="end" {style} x="{edge - 4:.1f}" y="{middle + letter / 3:.1f}">{text}</text>')
         place = f"translate({middle + letter / 3:.1f} {edge - 4:.1f}) rotate(-90)"
         parts.append(f'<text {style} transform="{place}">{text}</text>')
-    return _svg(title, side, side, parts)
+    return svg(title, side, side, parts)
 
 
-def calibration_chart(bins: Sequence[Bin]) -> Markup:
+def calibration_chart(
+    bins: Sequence[Bin], of: str = "images", across: str = "confidence", up: str = "accuracy"
+) -> Markup:
     """Draw accuracy over confidence and the ideal diagonal; a point's size stands for its number of images."""
     frame = Frame((0.0, 1.0), (0.0, 1.0), 460, 380)
     (x1, y1), (x2, y2) = frame.place(0, 0), frame.place(1, 1)
-    parts = [_grid(frame), f'<line class="stage" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>']
+    parts = [grid(frame), f'<line class="stage" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>']
     line = Line([part.confidence for part in bins], [part.accuracy for part in bins])
-    parts.append(_curve(Curve("", line, "c1"), frame))
+    parts.append(curve_line(Curve("", line, "c1"), frame))
     most = max(part.n for part in bins)
     for part in bins:
         x, y = frame.place(part.confidence, part.accuracy)
-        text = f"{part.n} images: confidence {part.confidence:.3f}, accuracy {part.accuracy:.3f}"
+        text = f"{part.n} {of}: {across} {part.confidence:.3f}, {up} {part.accuracy:.3f}"
         radius = 3 + 7 * math.sqrt(part.n / most)
         parts.append(
             f'<g class="c1"><circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"><title>{text}</title></circle></g>'
         )
-    return _svg("accuracy over confidence", frame.width, frame.height, parts)
+    return svg(f"{up} over {across}", frame.width, frame.height, parts)
 
 
-def _svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
+def svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
     """Return the parts, whose texts are escaped, as an image that shrinks with the page."""
     head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px" role="img">'
     return Markup(f"{head}<title>{escape(title)}</title>{''.join(parts)}</svg>")

@@ -62,19 +62,23 @@ def trainings(loaded: LoadedRun) -> list[Training]:
     return begun or ([] if loaded.info.blend_of else [Training("", loaded)])
 
 
-def stage_ends(training: Training) -> list[StageEnd]:
-    """Judge a training's stages that have finished an epoch."""
+def stage_ends(training: Training, *, one_unit: bool = True) -> list[StageEnd]:
+    """Judge a training's stages that have finished an epoch; see `kagglekit.report.curves.verdict`."""
     info, recipe, log = training.loaded.info, training.loaded.recipe, rows.log(training.loaded)
     stages = {stage.name: (number, stage) for number, stage in enumerate(recipe.stages, 1)}
     timings = logs.timings(log, info.stage_seconds, info.decoded)
     return [
-        StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1]), timing)
+        StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1], one_unit=one_unit), timing)
         for (name, own), timing in zip(logs.by_stage(log).items(), timings, strict=True)
     ]
 
 
-def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
+def charts(ran: Sequence[Training], *, one_unit: bool = True) -> list[tuple[str, list[Curve], Markup]]:
     """Draw loss, other metrics, learning rate and momentum, with one line for each training.
+
+    Args:
+        ran: The trainings.
+        one_unit: Draw both losses in one chart, in nats: they are the same quantity.
 
     Returns:
         Title, curves (for the legend) and drawing of each chart.
@@ -84,7 +88,11 @@ def charts(ran: Sequence[Training]) -> list[tuple[str, list[Curve], Markup]]:
     if not found:
         return []
     longest = max(found, key=lambda each: each.spans[-1].end)
-    drawn = [("Loss, nats", [curve for each in found for curve in _losses(each, alone=len(found) == 1)])]
+    losses = [_losses(each, alone=len(found) == 1) for each in found]
+    train, valid = ([curve for each in losses for curve in each[part]] for part in (slice(-1), slice(-1, None)))
+    drawn = [("Training loss", train), ("Valid loss", valid)]
+    if one_unit:
+        drawn = [("Loss, nats", [curve for each in losses for curve in each])]
     for key in longest.epochs:
         if key != "valid_loss":
             drawn.append((title(key).capitalize(), [Curve("", _of(each, key), "c2", dots=True) for each in found]))
