@@ -88,7 +88,7 @@ def make_run(folder: Path, kind: str, **facts: Any) -> tuple[Run, Task]:
 
 
 def near(task: Task, labels: list[str]) -> np.ndarray:
-    """Return predictions (N, C) as the task wants them: near the truth, but for the first images near that of others."""
+    """Return predictions (N, C) as the task wants them: near the truth; of the first images, near that of others."""
     truth = np.nan_to_num(task.encode(labels).astype(np.float64), nan=0.5)
     truth[:10] = truth[10:20]
     noise = np.random.default_rng(6).uniform(0, 1, truth.shape)
