@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kagglekit.data.labels.matlab import labels_from_mat as labels_from_mat
     from kagglekit.data.labels.tables import labels_from_csv as labels_from_csv
     from kagglekit.data.labels.tables import labels_from_json as labels_from_json
+    from kagglekit.data.long_form import split_ids as split_ids
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from kagglekit.types.metric import BUILT_IN_METRICS as BUILT_IN_METRICS
     from kagglekit.types.metric import Metric as Metric
     from kagglekit.types.metric import Score as Score
+    from kagglekit.types.metric import needs as needs
     from kagglekit.types.pixel_form import as_rgb as as_rgb
     from kagglekit.types.pixel_range import PixelRange as PixelRange
     from kagglekit.types.pixel_range import range_of as range_of
@@ -102,6 +104,7 @@ _HOMES = {
     "labels_from_mat": "data.labels.matlab",
     "labels_from_names": "data.labels.folders",
     "unlabelled_images": "data.labels.folders",
+    "split_ids": "data.long_form",
     "split_off": "data.splits",
     "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",
@@ -139,6 +142,7 @@ _HOMES = {
     "BUILT_IN_METRICS": "types.metric",
     "Metric": "types.metric",
     "Score": "types.metric",
+    "needs": "types.metric",
     "aligned": "types.predictions",
     "average": "types.predictions",
     "check_predictions": "types.predictions",

@@ -4,32 +4,96 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit import BUILT_IN_METRICS, Competition, UserError, free_name, hookimpl
+from kagglekit import BUILT_IN_METRICS, Competition, UserError, free_name, hookimpl, listing
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from kagglekit import Task
+
 RENAME = "use its names for the classes, or implement kagglekit_submission in the competition's plugin"
 
 
-@hookimpl
 def kagglekit_submission(
     competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None
 ) -> pd.DataFrame:
+    """Return the predictions of one label an image in the form of the sample: for other plugins that call this one."""
+    from kagglekit import SingleLabel
+
+    return submission(competition, predictions, sample, SingleLabel(tuple(predictions.columns)))
+
+
+@hookimpl(specname="kagglekit_submission")
+def submission(
+    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame | None, task: Task
+) -> pd.DataFrame:
     """Return the predictions in the form of the sample; the functions below list the forms."""
     if sample is None:
-        return without_sample(competition, predictions)
+        return without_sample(competition, predictions, task)
     columns = list(sample.columns)
+    if (rows := row_of_each_target(predictions, sample)) is not None:
+        return rows
     ordered = _in_order_of(sample, predictions)
     if set(columns[1:]) == set(predictions.columns):
-        _refuse_by_metric(competition, "the sample submission has a column of probabilities for each class")
+        _refuse_by_metric(competition, task, "the sample submission has a column of probabilities for each class")
         return probability_of_each_class(ordered, columns)
     if len(columns) != 2:
         raise _strange_columns(columns, predictions)
-    return _one_column(competition, ordered, sample)
+    in_cells = one_cell(competition, ordered, columns, task)
+    return _one_column(competition, ordered, sample, task) if in_cells is None else in_cells
 
 
-def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.DataFrame:
+def row_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame | None:
+    """Return form 5: a row for each image and target, whose id is both; None if the sample has another form."""
+    import pandas as pd
+
+    from kagglekit import split_ids
+
+    ids = sample.iloc[:, 0]
+    if len(sample.columns) != 2 or ids.isin(predictions.index).any():
+        return None
+    pairs = split_ids(ids.tolist(), list(predictions.columns))
+    if not pairs:
+        return None
+    images, names = zip(*pairs, strict=True)
+    if strange := [image for image in dict.fromkeys(images) if image not in predictions.index]:
+        raise UserError(
+            f"the sample submission has rows of images that are no test images: {listing(strange)}",
+            "return the ids from the labels hook as they are written there, without the target",
+        )
+    places = {name: place for place, name in enumerate(predictions.columns)}
+    rows, columns = predictions.index.get_indexer(pd.Index(images)), [places[name] for name in names]
+    return _rows(ids.to_frame().set_index(ids), list(sample.columns), predictions.to_numpy()[rows, columns])
+
+
+def one_cell(
+    competition: Competition, predictions: pd.DataFrame, columns: list[str], task: Task
+) -> pd.DataFrame | None:
+    """Return form 6: labels, a number or a grade in one cell; None for tasks whose cells are those of classes.
+
+    Raises:
+        UserError: The metric needs something else.
+    """
+    if len(predictions.columns) == 1 and _needs(competition, task) in (None, "probabilities", "numbers"):
+        return _rows(predictions, columns, predictions.iloc[:, 0].to_numpy())
+    cells = task.cells(predictions, competition.separator)
+    if cells is not None and _needs(competition, task) == "probabilities":
+        raise UserError(
+            f"{competition.metric} is computed from probabilities, but the sample submission has one column, "
+            f"{columns[1]!r}, for {task.describe()}",
+            "set Competition.metric to the competition's own metric, such as sets_f1 for labels in a cell",
+        )
+    return None if cells is None else _rows(predictions, columns, cells)
+
+
+def _needs(competition: Competition, task: Task) -> str | None:
+    """Return what the CSV holds for the metric; None for a plugin's own."""
+    from kagglekit import needs
+
+    return needs(competition.metric, task.kind)
+
+
+def without_sample(competition: Competition, predictions: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Choose a form by the competition's facts; sort rows by id if all ids are integers.
 
     Raises:
@@ -38,10 +102,12 @@ def without_sample(competition: Competition, predictions: pd.DataFrame) -> pd.Da
     if all(str(image).isdecimal() for image in predictions.index):
         predictions = predictions.loc[sorted(predictions.index, key=int)]
     columns = free_columns(predictions)
+    if _needs(competition, task) in ("labels", "a class", None) and (cells := task.cells(predictions, " ")) is not None:
+        return _rows(predictions, columns, cells)
     if competition.positive is not None and len(predictions.columns) == 2:
-        _refuse_by_metric(competition, "Competition.positive asks for the probability of one class")
+        _refuse_by_metric(competition, task, "Competition.positive asks for the probability of one class")
         return probability_of_positive(predictions, columns, competition)
-    if _needs_probabilities(competition):
+    if _needs(competition, task) in ("probabilities", "numbers"):
         return probability_of_each_class(predictions, [columns[0], *predictions.columns])
     return best_labels(predictions, columns, _ranks(competition))
 
@@ -108,7 +174,7 @@ def best_labels(predictions: pd.DataFrame, columns: list[str], k: int) -> pd.Dat
     return _rows(predictions, columns, [" ".join(row) for row in names])
 
 
-def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.DataFrame:
+def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Choose among the forms of one column: the metric decides where the sample's values fit several."""
     columns, classes = list(sample.columns), list(predictions.columns)
     values = sample.iloc[:, 1]
@@ -123,7 +189,7 @@ def _one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.
         )
     if len(classes) == 2 and numbers and not (labels and competition.positive is None):
         what = "Competition.positive asks for" if labels else f"the column {columns[1]!r} of the sample submission has"
-        _refuse_by_metric(competition, f"{what} the probability of one class")
+        _refuse_by_metric(competition, task, f"{what} the probability of one class")
         return probability_of_positive(predictions, columns, competition)
     if labels:
         return best_labels(predictions, columns, _ranks(competition))
@@ -146,8 +212,8 @@ def _refuse_several(competition: Competition, shown: int, column: str) -> None:
         )
 
 
-def _refuse_by_metric(competition: Competition, what: str) -> None:
-    if competition.metric in BUILT_IN_METRICS and not _needs_probabilities(competition):
+def _refuse_by_metric(competition: Competition, task: Task, what: str) -> None:
+    if _needs(competition, task) in ("a class", "ranked classes"):
         raise UserError(
             f"{competition.metric} is computed from class names, but {what}",
             "set Competition.metric to the competition's own metric, such as roc_auc, or, for a CSV of class names, "
@@ -189,8 +255,6 @@ def _strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError
 
 
 def _strange_values(column: str, strange: list[str], classes: list[str]) -> UserError:
-    from kagglekit import listing
-
     return UserError(
         f"the column {column!r} of the sample submission has values that are not class names: "
         f"{listing(strange)}; the classes are {listing(classes)}",

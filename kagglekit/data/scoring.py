@@ -86,7 +86,7 @@ def decision_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Ta
     """Return the decision of a recipe, ``auto`` by what the metric needs; None for none."""
     from kagglekit.types.metric import needs
 
-    name = task.decision(needs(competition.metric) or "") if recipe.decision == "auto" else recipe.decision
+    name = task.decision(needs(competition.metric, task.kind) or "") if recipe.decision == "auto" else recipe.decision
     if name == "none":
         return None
     return hooks.decision(recipe.model_copy(update={"decision": name}), competition, task)

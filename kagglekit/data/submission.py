@@ -145,7 +145,7 @@ def _check_values(rows: pd.DataFrame, task: Task, whose: str) -> None:
     check(_numbers(numeric, whose), values.index, f"{task.called} of {whose}")
     for name in values.columns.difference(numeric.columns):
         blank = values[name].isna() | (values[name].astype("str").str.strip() == "")
-        if blank.any():
+        if blank.any() and not task.may_be_blank:
             raise UserError(f"{whose} has no value in {name!r} for ids {listing(list(values.index[blank]))}", FIX_HOOK)
 
 

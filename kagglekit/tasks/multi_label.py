@@ -145,6 +145,11 @@ class MultiLabel(Task):
         names = predictions.columns.to_numpy()
         return [separator.join(names[row]) for row in predictions.to_numpy() > 0.5]
 
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether an image may have no label at all."""
+        return not self.some
+
     def decision(self, needs: str) -> str:
         """Return thresholds for metrics of sets of labels."""
         return "thresholds" if needs == "labels" else "none"

@@ -254,6 +254,11 @@ class Task(ABC):
         """
         return None
 
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether a cell of the CSV may be empty."""
+        return False
+
     def decision(self, needs: str) -> str:
         """Return the decision (see `kagglekit.types.decision`) that turns predictions into what a metric needs.
 
