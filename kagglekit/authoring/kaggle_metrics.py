@@ -46,7 +46,7 @@ METRICS = (  # pattern of Kaggle's name, our name with {k} for the number in Kag
     (r"brier", "brier", ""),
     (r"probabilistic.*f-?_?1|\bpf-?_?1\b", "probabilistic_f1", ""),
     (r"macro.*f-?_?\{?2|f-?_?\{?2.*macro", "macro_f2", ""),
-    (r"macro.*\bf_\{?beta|\bf_\{?beta.*macro", "macro_f1", "Kaggle does not say which beta counts"),
+    (r"macro.*\bf_\{?beta|\bf_\{?beta.*macro", "macro_f1", _BETA),
     (r"macro-?f-?score|macro.*\bf-?_?(1|score)|\bf-?_?(1|score).*macro", "macro_f1", ""),
     (rf"micro.*{_F}2|{_F}2.*micro", "micro_f2", ""),
     (r"micro.*\bf(-?_?\{?\d|-?_?\{?beta|-?_?score)|\bf(-?_?\{?\d|-?_?\{?beta|-?_?score).*micro", "micro_f1", ""),
@@ -54,12 +54,13 @@ METRICS = (  # pattern of Kaggle's name, our name with {k} for the number in Kag
     (rf"mean.*({_F}2|beta\W*2\b)", "sets_f2", ""),
     (rf"{_F}2", "sets_f2", _MEAN),
     (rf"mean.*{_F}1", "sets_f1", ""),
-    (rf"mean.*{_F}beta|mean.*beta", "sets_f1", _BETA),
+    (r"mean.*\bbeta", "sets_f1", _BETA),
     (rf"mean.*{_F}score", "sets_f1", ""),
     (rf"{_F}(\d|beta|score)", "sets_f1", _MEAN),
     (r"weighted.*multi-?class.*loss", "", _WEIGHTS),
     (rf"weighted.*{_LOG}", "log_loss", _SET_WEIGHTS),
     (rf"{_LOG}|multi-?class\s*loss|cross.?entropy", "log_loss", ""),
+    (r"weighted.*(\brmsle\b|\brmse\b|\bmse\b|squared|absolute)", "", _WEIGHTS),
     (r"\brmsle\b|(log|logarithmic) error", "rmsle", ""),
     (r"\bmc-?rmse\b|(column|mean).*(root.mean.squared|\brmse\b)", "mcrmse", ""),
     (r"\brmse\b|root.mean.squared? error", "rmse", ""),
@@ -74,9 +75,9 @@ METRICS = (  # pattern of Kaggle's name, our name with {k} for the number in Kag
 
 def our_metric(kaggles: str) -> OurMetric:
     """Return our metric for Kaggle's name of one, such as "MAP@{K}" or "Quadratic Weighted Kappa"."""
-    spelt = f"{kaggles}\n{re.sub('(?<=[a-z])(?=[A-Z])', ' ', kaggles)}"  # also MeanFScore, with blanks between words
+    words = re.sub("_|(?<=[a-z])(?=[A-Z])", " ", kaggles)  # of MeanFScore and weighted_r2
     for pattern, name, note in METRICS:
-        if re.search(pattern, spelt, re.IGNORECASE):
+        if re.search(pattern, f"{kaggles}\n{words}", re.IGNORECASE):
             return _with_ranks(name, kaggles) if "{k}" in name else OurMetric(name, note)
     return OurMetric("")
 

@@ -56,6 +56,7 @@ OURS = {
     "Coefficient of Determination": "r2",
     "Weighted R2": "weighted_r2",
     "CSIRO Weighted R2 Score": "weighted_r2",
+    "biomass_weighted_r2": "weighted_r2",
     "Pearson Correlation Coefficient": "pearson",
     "Mean Columnwise Spearman's Correlation Coefficient": "spearman",
     "Mean F1-Score": "sets_f1",
@@ -81,6 +82,7 @@ OURS = {
 }
 NONE = {
     "Weighted Multiclass Loss": "weights",
+    "Weighted RMSE": "weights",
     "Weighted Categorization Accuracy": "weights",
     "Dice": "regions",
     "Intersection Over Union Object Segmentation": "regions",
