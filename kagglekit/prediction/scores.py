@@ -167,15 +167,12 @@ def check_scorable(plan: Plan, rows: pd.DataFrame, whose: str) -> None:
     Raises:
         UserError: A metric needs others, for example roc_auc images of two classes.
     """
-    scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
-    others = metrics_of(plan)  # refuses classes that a metric cannot be computed for, even if there are no labels
+    scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)  # refuses classes that it is not for
     if not len(rows):
         return
     truth, even = plan.task.encode(rows["label"].tolist()), plan.task.placeholder(len(rows))
     try:
         scorer.measure(truth, even, rows)
-        for metric in others:
-            metric.measure(truth, even, rows)
     except UserError as error:
         raise UserError(f"{whose}: {error.what}", error.hint) from error
 
