@@ -16,24 +16,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kagglekit.data.scoring import scorer_of
 from kagglekit.planning.plan import Plan, labels_of
+from kagglekit.prediction.decide import cross_fitted
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record, Repeats
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.metric import Metric
-from kagglekit.types.predictions import load_predictions, truth_numbers
+from kagglekit.types.predictions import load_predictions
 from kagglekit.types.spread import Spread
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
-SMALLEST = 1e-15
+    from kagglekit.tasks.task import Task
+
+TRIED = 50  # images, to see whether a metric is a mean over images
 PARTS = 50  # of the images, for the jackknife: an error is known to about 10 %
 
 
@@ -55,7 +60,9 @@ def spread(name: str, values: NDArray[np.float64]) -> Spread:
     return _spread(name, values.mean(axis=1), [one.std() / np.sqrt(len(one)) for one in _differences(values)])
 
 
-def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[np.float32]) -> Spread:
+def spread_of_metric(
+    metric: Metric, truth: NDArray[Any], tables: NDArray[np.float32], images: pd.DataFrame | None = None
+) -> Spread:
     """Measure how a metric scatters, even if it is not a mean over images.
 
     Its paired error is that of the delete-a-group jackknife (Efron and Tibshirani 1993, "An introduction to the
@@ -64,13 +71,14 @@ def spread_of_metric(metric: Metric, truth: NDArray[np.int64], tables: NDArray[n
 
     Args:
         metric: The metric.
-        truth: (N,): class numbers.
-        tables: (R, N, C): probabilities of R runs, two or more.
+        truth: (N,) or (N, C), see `kagglekit.tasks.task.Task`.
+        tables: (R, N, C): predictions of R runs, two or more.
+        images: Their N rows of the image table; None if the metric does not ask for them.
     """
     parts = np.random.default_rng(0).permutation(len(truth)) % PARTS
-    without = [[_value(metric, truth, table, parts != part) for part in np.unique(parts)] for table in tables]
+    without = [[_value(metric, truth, table, images, parts != part) for part in np.unique(parts)] for table in tables]
     pairs = _differences(np.array(without))
-    values = np.array([metric.value(truth, table) for table in tables])
+    values = np.array([metric.value(truth, table, images) for table in tables])
     return _spread(metric.name, values, [_jackknife(one[~np.isnan(one)]) for one in pairs])
 
 
@@ -79,10 +87,16 @@ def _jackknife(without: NDArray[np.float64]) -> float:
     return float(np.sqrt(len(without) - 1) * without.std()) if len(without) else 0.0
 
 
-def _value(metric: Metric, truth: NDArray[np.int64], table: NDArray[np.float32], rows: NDArray[np.bool_]) -> float:
+def _value(
+    metric: Metric,
+    truth: NDArray[Any],
+    table: NDArray[np.float32],
+    images: pd.DataFrame | None,
+    rows: NDArray[np.bool_] | slice,
+) -> float:
     """Score some of the images; nan if that is impossible (a class is missing)."""
     try:
-        return metric.value(truth[rows], table[rows])
+        return metric.value(truth[rows], table[rows], None if images is None else images[rows])
     except UserError:
         return float("nan")
 
@@ -97,20 +111,69 @@ def _spread(name: str, scores: NDArray[np.float64], errors: Sequence[float]) -> 
 
 
 def spreads(plan: Plan, runs: Sequence[Run]) -> list[Spread]:
-    """Measure log loss, accuracy and the competition's metric of finished runs with equal valid images."""
+    """Measure the task's scores and the competition's metric of finished runs with equal valid images."""
     tables = [load_predictions(run.predictions("ensemble", "valid")) for run in runs]
     ids = tables[0].index
-    truth = truth_numbers(labels_of(plan, tables[0]), tables[0])
-    values = np.stack([table.loc[ids].to_numpy(np.float64) for table in tables])
-    right = values[:, np.arange(len(truth)), truth].clip(SMALLEST)
-    found = [
-        spread("log_loss", -np.log(right)),
-        spread("accuracy", (values.argmax(axis=2) == truth).astype(np.float64)),
-    ]
-    if plan.competition.metric not in [each.name for each in found]:
-        metric = plan.hooks.metric(plan.competition, plan.task)
-        found.append(spread_of_metric(metric, truth, values.astype(np.float32)))
+    truth = plan.task.truth(labels_of(plan, tables[0]), tables[0])
+    values = np.stack([table.loc[ids].to_numpy() for table in tables])
+    images = plan.table[plan.table["split"] != "test"]
+    images = images.set_index(images["id"].astype("str").rename("id"), drop=False).loc[ids]
+    found = []
+    for name in dict.fromkeys([*plan.task.scores, plan.competition.metric]):
+        facts = plan.competition.model_copy(update={"metric": name})
+        metric = plan.hooks.metric(facts, plan.task)
+        if name == plan.competition.metric:
+            found.append(_of_competition(plan, truth, values, images))
+        elif (shares := _shares(plan.task, metric, truth, values, images)) is not None:
+            found.append(spread(name, shares))
+        else:
+            found.append(spread_of_metric(metric, truth, values, images))
     return found
+
+
+def _of_competition(plan: Plan, truth: NDArray[Any], values: NDArray[np.float32], images: pd.DataFrame) -> Spread:
+    """Measure the competition's metric, decided as in each run's scores."""
+    scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
+    by_row = [scorer.by_row(truth, one, images) for one in values]
+    truth, _, rows = by_row[0]
+    tables = np.stack([one for _, one, _ in by_row])
+    if scorer.decision is not None:
+        tables = np.stack([cross_fitted(scorer, truth, one, rows, plan.recipe.seed) for one in tables])
+    shares = _shares(plan.task, scorer.metric, truth, tables, rows)
+    known = plan.competition.metric in plan.task.scores
+    return (
+        spread(scorer.metric.name, shares)
+        if known and shares is not None
+        else (spread_of_metric(scorer.metric, truth, tables, rows))
+    )
+
+
+def _shares(
+    task: Task, metric: Metric, truth: NDArray[Any], tables: NDArray[np.float32], images: pd.DataFrame
+) -> NDArray[np.float64] | None:
+    """Return (R, N) what each image adds to the mean that a metric is; None for a metric that is no such mean.
+
+    The loss of the task is tried, then the metric of each image alone, on a few images first.
+    """
+    values = [metric.value(truth, table, images) for table in tables]
+    if metric.name == task.score:
+        losses = np.stack([task.losses(truth, table.astype(np.float64)) for table in tables])
+        if np.allclose(losses.mean(axis=1), values, rtol=1e-5):
+            return losses
+    few = slice(0, TRIED)
+    tried = _alone(metric, truth[few], tables[0][few], images[few])
+    if not np.isclose(tried.mean(), _value(metric, truth, tables[0], images, few)):
+        return None
+    shares = np.stack([_alone(metric, truth, table, images) for table in tables])
+    return shares if np.allclose(shares.mean(axis=1), values) else None
+
+
+def _alone(
+    metric: Metric, truth: NDArray[Any], table: NDArray[np.float32], images: pd.DataFrame
+) -> NDArray[np.float64]:
+    """Return (N,) the metric of each image alone; nan where that is impossible."""
+    rows = (slice(row, row + 1) for row in range(len(truth)))
+    return np.array([_value(metric, truth, table, images, row) for row in rows])
 
 
 def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:

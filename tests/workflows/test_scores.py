@@ -28,6 +28,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.runs.lock import is_locked, locked
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import average, load_predictions
@@ -358,6 +359,8 @@ def test_repeats_show_the_competitions_own_metric(metric, single):
     plan = SimpleNamespace(
         competition=Competition(title="a", metric=metric),
         hooks=Hooks(load("pets")),
+        task=SingleLabel(single.info().classes),
+        recipe=single.recipe(),
         table=labelled(single),
         data="there",
     )
