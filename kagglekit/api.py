@@ -74,7 +74,7 @@ def predict(
     device: str = "auto",
     plugins: Sequence[str | Path] = (),
 ) -> pd.DataFrame:
-    """Predict the classes of image files with a finished run's final weights.
+    """Predict image files with a finished run's final weights.
 
     A cross-validated run predicts with the members of all folds. A blend predicts with the members of its runs, whose
     folders must still be beside its own. The run's fitted ensemble combines them; an ensemble of ranks ranks these
@@ -88,7 +88,8 @@ def predict(
         plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
 
     Returns:
-        Float32 probabilities, shape (files, classes): rows are named by path, columns by class.
+        Float32 predictions, shape (files, columns): rows are named by path. Columns are the classes or labels, with
+        probabilities, or the targets, with numbers.
 
     Raises:
         UserError: The run has not finished, or a file cannot be decoded.

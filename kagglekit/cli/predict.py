@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from kagglekit.prediction.answers import Answer
     from kagglekit.runs.folder import Run
     from kagglekit.system.console import Display
 
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--tta", is_flag=True, help="Average the predictions over the recipe's augmented views.")
-@json_option("Print the probabilities of all classes as JSON.")
-@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write the probabilities of all classes.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="K",
+    help="Show the K best classes of an image that has one class.",
+)
+@json_option("Print all predictions as JSON: of classes and labels, the probabilities.")
+@click.option(
+    "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write all predictions: a column for each class."
+)
 @click.option(
     "--submission",
     type=click.Path(path_type=Path),
@@ -42,6 +53,7 @@ def predict(
     run: str,
     paths: tuple[Path, ...],
     tta: bool,
+    top: int,
     as_json: bool,
     csv: Path | None,
     submission: Path | None,
@@ -51,8 +63,9 @@ def predict(
     device: str,
     out: Path,
 ) -> None:
-    """Predict the classes of images with RUN's final weights. A PATH is an image, or a folder of images.
+    """Predict images with RUN's final weights. A PATH is an image, or a folder of images.
 
+    This prints the best classes with their probabilities, the labels above their thresholds, the numbers, or the grade.
     A cross-validation run predicts with the members of all folds. A blend predicts with those of its runs, which must
     be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
     training images nor the internet are needed.
@@ -77,25 +90,29 @@ def predict(
         with plugins_named(plugin):
             submit_test_folder(found, see_through(data, display), submission, device, display, sample)
         return
-    table = _predicted(found, image_files(with_members(paths)), plugin, device, tta, display)
+    table, said = _predicted(found, image_files(with_members(paths)), plugin, device, tta, top, display)
     if csv:
         from kagglekit.data.submission import write_probabilities
 
         write_probabilities(table, csv)
-        display.report(f"probabilities: {csv}")
+        display.report(f"predictions: {csv}")
     if as_json:
-        click.echo(json.dumps(_as_records(table)))
+        click.echo(json.dumps([{"path": path, **each.record} for path, each in zip(table.index, said, strict=True)]))
     else:
-        display.table(("image", "class", "probability"), _lines(table))
+        rows = [(str(path), *each.cells.values()) for path, each in zip(table.index, said, strict=True)]
+        display.table(("image", *said[0].cells), rows)
 
 
 def _predicted(
-    found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, display: Display
-) -> pd.DataFrame:
-    """Predict image files; warn if the numbers are ranks."""
+    found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
+) -> tuple[pd.DataFrame, list[Answer]]:
+    """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.memory import memory_returned
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.hooks.manager import load_for
     from kagglekit.hooks.trust import plugins_named
+    from kagglekit.prediction.answers import answers
     from kagglekit.prediction.new_images import Family, predict_paths
 
     family = Family.read(found)
@@ -106,7 +123,8 @@ def _predicted(
             "with one of its folds or runs"
         )
     with plugins_named(plugins), memory_returned():
-        return predict_paths(family, files, choose_device(device), tta=tta)
+        table = predict_paths(family, files, choose_device(device), tta=tta)
+        return table, answers(family.own, Hooks(load_for(family.own.info)), table, top)
 
 
 def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:
@@ -116,16 +134,3 @@ def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | 
         raise UsageError("--submission needs --data DIR", "DIR holds the test images and sample_submission.csv")
     if not data.is_dir():
         raise UserError(f"the folder {data} does not exist", "--data names the folder of the test images")
-
-
-def _as_records(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Return one record for each image: path, predicted class, its probability, and all probabilities."""
-    return [
-        {"path": path, "class": best, "probability": row[best], "probabilities": row}
-        for path, best, row in zip(table.index, table.idxmax(axis=1), table.to_dict("records"), strict=True)
-    ]
-
-
-def _lines(table: pd.DataFrame) -> list[tuple[str, str, str]]:
-    best = zip(table.index, table.idxmax(axis=1), table.max(axis=1), strict=True)
-    return [(str(path), str(name), f"{probability:.4f}") for path, name, probability in best]

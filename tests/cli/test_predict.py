@@ -64,10 +64,14 @@ def test_a_folder_and_a_file_are_predicted_as_a_table(dogs):
     assert done.exit_code == 0, done.output
     table = kagglekit.predict(dogs.run, files, device="cpu")
     lines = done.output.splitlines()
-    assert lines[0].split() == ["image", "class", "probability"]
-    assert [line.split() for line in lines[1:]] == [
+    assert lines[0].split() == ["image", "class", "probability", "next"]
+    assert [line.split()[:3] for line in lines[1:]] == [
         [str(file), row.idxmax(), f"{row.max():.4f}"] for file, (_, row) in zip(files, table.iterrows(), strict=True)
     ]
+    best = table.iloc[0].sort_values(ascending=False, kind="stable")
+    assert lines[1].endswith(", ".join(f"{name} {p:.4f}" for name, p in best.iloc[1:5].items()))
+    only = predict(dogs.run.folder, files[0], "--top", 1).output.splitlines()
+    assert [line.split() for line in only] == [lines[0].split()[:3], lines[1].split()[:3]]
     assert predict(dogs.run.folder, files[0]).output.splitlines()[1].split()[0] == str(files[0])
 
 

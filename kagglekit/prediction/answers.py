@@ -1,0 +1,117 @@
+"""What predictions say about an image, for people: the best classes, the labels, the numbers, the grade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from kagglekit.data.scoring import scorer_of
+from kagglekit.prediction.load import task_of
+from kagglekit.tasks.multi_label import MultiLabel
+from kagglekit.tasks.ordinal import Ordinal
+from kagglekit.tasks.regression import Regression
+from kagglekit.tasks.several import Several
+from kagglekit.tasks.single_label import SingleLabel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from kagglekit.hooks.calls import Hooks
+    from kagglekit.runs.loaded import LoadedRun
+    from kagglekit.tasks.task import Task
+
+    Row = NDArray[np.floating]
+    Say = Callable[[Task, Row, Row, int], "Answer"]
+
+TOP = 5  # classes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is predicted for an image.
+
+    Attributes:
+        cells: Texts by heading, for a table.
+        record: The same as plain data.
+    """
+
+    cells: dict[str, str]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def answers(loaded: LoadedRun, hooks: Hooks, table: pd.DataFrame, top: int = TOP) -> list[Answer]:
+    """Return what a run's predictions say, decided as in its CSV.
+
+    Args:
+        loaded: The run.
+        hooks: Its plugins.
+        table: Predictions (N, C).
+        top: Maximum number of classes to name for an image.
+    """
+    task, info = task_of(hooks, loaded.info), loaded.info
+    values = table.to_numpy()
+    scorer = scorer_of(hooks, hooks.competition(), loaded.recipe, task)
+    decided = scorer.decided(values, info.decision.found if info.decision else None)
+    return [answer(task, *rows, top) for rows in zip(values, decided, strict=True)]
+
+
+def answer(task: Task, values: Row, decided: Row, top: int = TOP) -> Answer:
+    """Return what the predictions (C,) for one image say, of which `decided` are those of the CSV."""
+    say = next((_KINDS[kind] for kind in type(task).__mro__ if kind in _KINDS), _numbers)
+    return say(task, values, decided, top)
+
+
+def _classes(task: Task, p: Row, decided: Row, top: int) -> Answer:
+    order = np.argsort(-decided, kind="stable")[:top]
+    named = [(task.columns[number], float(p[number])) for number in order]
+    cells = {"class": named[0][0], "probability": f"{named[0][1]:.4f}"}
+    if top > 1:
+        cells["next"] = ", ".join(f"{name} {value:.4f}" for name, value in named[1:])
+    record = {"class": named[0][0], "probability": named[0][1], "probabilities": _by_column(task, p)}
+    return Answer(cells, record)
+
+
+def _labels(task: Task, p: Row, decided: Row, top: int) -> Answer:
+    found = [number for number in np.argsort(-p, kind="stable") if decided[number] > 0.5]
+    best = int(p.argmax())
+    text = ", ".join(f"{task.columns[number]} {p[number]:.4f}" for number in found)
+    record = {"labels": [task.columns[number] for number in found], "probabilities": _by_column(task, p)}
+    return Answer({"labels": text or f"none (highest: {task.columns[best]} {p[best]:.4f})"}, record)
+
+
+def _numbers(task: Task, values: Row, decided: Row, top: int) -> Answer:
+    """Return all numbers; what those of a plugin's own kind of task mean is only known to the plugin."""
+    named = _by_column(task, decided)
+    return Answer({name: f"{value:.5g}" for name, value in named.items()}, {"predictions": named})
+
+
+def _grade(task: Task, values: Row, decided: Row, top: int) -> Answer:
+    grades, number = cast("Ordinal", task).grades, float(values[0])
+    grade = int(np.floor(float(decided[0]) + 0.5).clip(grades[0], grades[-1]))
+    return Answer({"grade": str(grade), "number": f"{number:.4f}"}, {"grade": grade, "number": number})
+
+
+def _several(task: Task, values: Row, decided: Row, top: int) -> Answer:
+    cells, targets = {}, {}
+    for block in cast("Several", task).blocks:
+        said = answer(block.task, values[block.columns], decided[block.columns], 1)
+        targets[block.name] = said.record
+        cells[block.name] = " ".join(said.cells.values())
+    return Answer(cells, {"targets": targets})
+
+
+def _by_column(task: Task, values: Row) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(task.columns, values, strict=True)}
+
+
+_KINDS: dict[type[Task], Say] = {
+    SingleLabel: _classes,
+    MultiLabel: _labels,
+    Ordinal: _grade,
+    Regression: _numbers,
+    Several: _several,
+}
