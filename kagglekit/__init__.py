@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kagglekit.data.labels.tables import labels_from_csv as labels_from_csv
     from kagglekit.data.labels.tables import labels_from_json as labels_from_json
     from kagglekit.data.long_form import split_ids as split_ids
+    from kagglekit.data.parts import assign_parts as assign_parts
     from kagglekit.data.splits import split_off as split_off
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
@@ -105,6 +106,7 @@ _HOMES = {
     "labels_from_names": "data.labels.folders",
     "unlabelled_images": "data.labels.folders",
     "split_ids": "data.long_form",
+    "assign_parts": "data.parts",
     "split_off": "data.splits",
     "ViewMode": "hooks.specs",
     "hookimpl": "hooks.specs",

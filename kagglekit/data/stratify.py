@@ -58,11 +58,11 @@ def units_of(table: pd.DataFrame, labels: Ints, *salt: object, grouped: bool = T
         salt: What the keys depend on beside the names: purpose and seed.
         grouped: Whether images of one ``group`` stay together.
     """
-    names = ("id " + table["id"].astype(str)).to_numpy(dtype=str)
+    names = np.array([f"id {image}" for image in table["id"]], dtype=object)
     if grouped and "group" in table:
-        alone = table["group"].isna().to_numpy()
-        names = np.where(alone, names, ("group " + table["group"].astype(str)).to_numpy(dtype=str))
-    units, members = np.unique(names, return_inverse=True)
+        known = table["group"].notna().to_numpy()
+        names[known] = [f"group {group}" for group in table["group"][known]]
+    units, members = np.unique(names.astype(str), return_inverse=True)
     counts = np.zeros((len(units), labels.shape[1] + 1), np.int64)
     np.add.at(counts, members, np.column_stack([labels, np.ones(len(labels), np.int64)]))
     return Units(counts, image_keys(list(units), *salt), members)

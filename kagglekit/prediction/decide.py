@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kagglekit.types.image_table import group_numbers
-from kagglekit.types.randomness import image_keys
+from kagglekit.data.parts import assign_parts
+from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,19 +18,34 @@ if TYPE_CHECKING:
 
     Values = NDArray[np.float32]
 
-PARTS = 5
-
 
 def score_of(scorer: Scorer, table: pd.DataFrame) -> ScoreOf:
-    """Return ``(truth, decided) -> score`` for some rows of an image table: more is better."""
+    """Return ``(truth, decided) -> score`` for some rows of an image table: more is better.
+
+    Rows that the metric cannot be computed for have the score -inf: nothing is found on them.
+    """
     sign = 1 if scorer.metric.greater_is_better else -1
-    return lambda truth, decided: sign * scorer.metric.value(truth, decided, table)
+
+    def score(truth: NDArray[Any], decided: Values) -> float:
+        try:
+            return sign * scorer.metric.value(truth, decided, table)
+        except UserError:
+            return -np.inf
+
+    return score
 
 
 def find(scorer: Scorer, truth: NDArray[Any], values: Values, table: pd.DataFrame) -> Any:
-    """Return what a decision finds on predictions (N, C): the parameters with the best score."""
+    """Return what a decision finds on predictions (N, C): the parameters with the best score; without any, plain ones.
+
+    Args:
+        scorer: The competition's.
+        truth: (N,) or (N, C).
+        values: (N, C).
+        table: The image table's rows.
+    """
     decision = scorer.decision
-    if decision is None or decision.fit is None:
+    if decision is None or decision.fit is None or not len(values):
         return decision.plain if decision else {}
     return decision.fit(truth, values, score_of(scorer, table))
 
@@ -42,22 +57,15 @@ def cross_fitted(scorer: Scorer, truth: NDArray[Any], values: Values, table: pd.
         scorer: The competition's, with a decision.
         truth: (N,) or (N, C).
         values: (N, C).
-        table: The image table's rows; a group's rows are in one part.
+        table: The image table's rows; a group's rows are in one part, see `assign_parts`.
         seed: Of the parts.
     """
-    decided, parts = np.empty_like(values), parts_of(table, seed)
+    ids = table["id"].astype(str)
+    groups = table["group"].set_axis(ids) if "group" in table else None
+    parts = assign_parts(ids.tolist(), scorer.task.strata(truth), seed, groups)
+    decided = np.empty_like(values)
     for part in np.unique(parts):
         own, others = parts == part, parts != part
         found = find(scorer, truth[others], values[others], table[others])
         decided[own] = scorer.decided(values[own], found)
     return decided
-
-
-def parts_of(table: pd.DataFrame, seed: int) -> NDArray[np.int64]:
-    """Return the part (N,) of each row: groups whole, by a hash of the first id."""
-    everyone = np.arange(len(table))
-    numbers = group_numbers(table, everyone)
-    _, first, own = np.unique(everyone if numbers is None else numbers, return_index=True, return_inverse=True)
-    names = [str(image) for image in table["id"].to_numpy()[first]]
-    ranks = np.argsort(np.argsort(image_keys(names, "decision", seed), kind="stable"), kind="stable")
-    return np.asarray((ranks % PARTS)[own.ravel()], dtype=np.int64)

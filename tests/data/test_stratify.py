@@ -102,6 +102,19 @@ def test_neither_split_nor_folds_nor_limit_depend_on_the_order_of_rows(seed: int
     pd.testing.assert_series_equal(folds[0].sort_index(), folds[1].sort_index())
 
 
+def test_some_images_without_a_group_are_on_their_own() -> None:
+    labels = np.eye(3, dtype=np.int64)[np.arange(60) % 3]
+    names = pd.Series([f"group {number % 9}" if number < 36 else None for number in range(60)])
+    for group in (names, names.astype(object)):
+        table = table_of(60).assign(group=group)
+        folds = pd.Series(assign_folds(table, 5, 0, labels))
+        assert (folds.groupby(group).nunique() == 1).all()
+        assert folds.groupby(group).first().nunique() == 5
+        assert np.bincount(folds)[1:].tolist() == [12] * 5
+        valid = split_valid(table, 0.2, 0, labels)["split"] == "valid"
+        assert valid.sum() == 12
+
+
 def test_another_seed_gives_another_choice() -> None:
     table, labels = drawn(120, 5, 0)
     first, second = (split_valid(table, 0.3, seed, labels)["split"] for seed in (0, 1))
