@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 FOLDS = 3
+LEAST_DEVIATION = 0.1  # of the mean deviation of all features
 
 
 def standardised(
     features: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
-    """Return features (N, F) of mean 0 and deviation 1, and the mean and deviation (F,) that they had."""
-    mean = features.mean(0, dtype=np.float64)
-    std = features.std(0, dtype=np.float64) + 1e-6
+    """Return features (N, F) of mean 0 and deviation 1, and the mean and deviation (F,) that they were divided by.
+
+    A feature that hardly varies keeps most of its small deviation: else its weight would be so large that a value which
+    only augmented images have outweighs all other features.
+    """
+    mean, std = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
+    std = np.maximum(std, LEAST_DEVIATION * std.mean()) + 1e-6
     return ((features - mean) / std).astype(np.float32), mean, std
 
 
