@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import traps
 from odd_layouts import begun, pictures, sample
+from single_labels import classes_of
 from traps import TRAPS, Truth
 
 from kagglekit.authoring.evidence import Evidence, evidence
 from kagglekit.data.sample import sample_for
 from kagglekit.data.table import check_table
-from kagglekit.types.image_table import classes_of
 
 
 def found(folder: Path, write: Callable[[Path], object], own_form: bool = False) -> tuple[pd.DataFrame, list[Evidence]]:

@@ -11,13 +11,13 @@ import pytest
 from layouts import NAMES, WRITERS
 from places import SHARED
 from samples import sample_rows
+from single_labels import classes_of
 
 from kagglekit import Recipe, UserError
 from kagglekit.data.splits import split_valid
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.types.image_table import classes_of
 
 DATA = SHARED / "data"
 PRESETS = ("quick", "standard", "best", "lesson")

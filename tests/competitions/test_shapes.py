@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from single_labels import classes_of
 
 import kagglekit
 import kagglekit_shapes as shapes
@@ -18,7 +19,6 @@ from kagglekit.compute.network import head_module, input_of
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.types.image_table import classes_of
 from kagglekit_shapes.network import ShapesNet, layer_groups
 
 

@@ -13,8 +13,8 @@ from places import SHARED
 from samples import sample_rows
 
 import kagglekit_submission as plugin
-from kagglekit import Competition, UserError
-from kagglekit.data.submission import check_submission, clip_predictions, doubt, write_submission
+from kagglekit import Competition, SingleLabel, UserError
+from kagglekit.data.submission import check_submission, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
 PETS = Competition(title="Pets", metric="log_loss")
@@ -41,10 +41,18 @@ def written(rows: pd.DataFrame, folder: Path) -> str:
     return (folder / "submission.csv").read_bytes().decode()
 
 
+def check(rows: pd.DataFrame, sample: pd.DataFrame | None, predictions: pd.DataFrame, competition: Competition) -> None:
+    check_submission(rows, sample, predictions, competition, SingleLabel(tuple(predictions.columns)))
+
+
+def clipped(table: pd.DataFrame, clip: float) -> pd.DataFrame:
+    return SingleLabel(tuple(table.columns)).clip(table, clip)
+
+
 def submitted(competition: Competition, table: pd.DataFrame, sample: pd.DataFrame | None, folder: Path) -> str:
     """The text of the CSV, after its checks."""
     rows = plugin.kagglekit_submission(competition, table, sample)
-    check_submission(rows, sample, table, competition)
+    check(rows, sample, table, competition)
     return written(rows, folder)
 
 
@@ -313,14 +321,14 @@ def with_value(value: float) -> pd.DataFrame:
     ],
 )
 def test_rows_that_do_not_fit_are_refused(rows: pd.DataFrame, words: str) -> None:
-    check_submission(good_rows(), sample_of(SAMPLE), three(), PETS)
+    check(good_rows(), sample_of(SAMPLE), three(), PETS)
     with pytest.raises(UserError, match=f"the submission to Pets.*{words}"):
-        check_submission(rows, sample_of(SAMPLE), three(), PETS)
+        check(rows, sample_of(SAMPLE), three(), PETS)
 
 
 def test_rows_that_lost_predicted_images_are_refused() -> None:
     with pytest.raises(UserError, match="differs in its ids from the test predictions: missing a"):
-        check_submission(three().iloc[:1].reset_index(), None, three(), PETS)
+        check(three().iloc[:1].reset_index(), None, three(), PETS)
 
 
 def test_a_single_probability_and_labels_are_checked() -> None:
@@ -328,18 +336,18 @@ def test_a_single_probability_and_labels_are_checked() -> None:
     rows = plugin.kagglekit_submission(DOGS, two(), sample)
     rows.loc[0, "label"] = np.float32(-0.25)
     with pytest.raises(UserError, match=r"not within \[0, 1\] in 1 of 3 rows: ids 1"):
-        check_submission(rows, sample, two(), DOGS)
+        check(rows, sample, two(), DOGS)
     for blank in ("", " ", None):
         with pytest.raises(UserError, match="no value in 'label' for ids 2"):
-            check_submission(rows.assign(label=["cat", blank, "dog"]), sample, two(), DOGS)
+            check(rows.assign(label=["cat", blank, "dog"]), sample, two(), DOGS)
 
 
 def test_integer_ids_compare_as_text() -> None:
     sample = sample_of("id,label\n1,0.5\n2,0.5\n10,0.5")
     rows = plugin.kagglekit_submission(DOGS, two(), sample)
-    check_submission(rows.assign(id=[1, 2, 10]), sample, two(), DOGS)
+    check(rows.assign(id=[1, 2, 10]), sample, two(), DOGS)
     with pytest.raises(UserError, match=r"not expected: 1\.0, 2\.0, 10\.0"):
-        check_submission(rows.assign(id=[1.0, 2.0, 10.0]), sample, two(), DOGS)
+        check(rows.assign(id=[1.0, 2.0, 10.0]), sample, two(), DOGS)
 
 
 # --- writing
@@ -396,12 +404,12 @@ def test_a_failing_write_keeps_the_old_file(tmp_path: Path) -> None:
 
 
 def test_clipping_equals_the_values_computed_by_hand() -> None:
-    clipped = clip_predictions(make_predictions(["a"], ["cat", "dog", "emu"], [[1.0, 0.0, 0.0]]), 0.1)
-    assert clipped.loc["a"].tolist() == pytest.approx([0.9 / 1.1, 0.1 / 1.1, 0.1 / 1.1])
-    two_classes = clip_predictions(make_predictions(["a"], ["cat", "dog"], [[1.0, 0.0]]), 0.1)
+    three_classes = clipped(make_predictions(["a"], ["cat", "dog", "emu"], [[1.0, 0.0, 0.0]]), 0.1)
+    assert three_classes.loc["a"].tolist() == pytest.approx([0.9 / 1.1, 0.1 / 1.1, 0.1 / 1.1])
+    two_classes = clipped(make_predictions(["a"], ["cat", "dog"], [[1.0, 0.0]]), 0.1)
     assert two_classes.loc["a"].tolist() == pytest.approx([0.9, 0.1])
-    assert clip_predictions(three(), 0.0) is not None
-    assert clip_predictions(three(), 0.0).equals(three())
+    assert clipped(three(), 0.0) is not None
+    assert clipped(three(), 0.0).equals(three())
 
 
 @settings(max_examples=25, deadline=None)
@@ -409,18 +417,18 @@ def test_clipping_equals_the_values_computed_by_hand() -> None:
 def test_clipped_predictions_are_predictions(clip: float, classes: int, seed: int) -> None:
     names = [f"c{k}" for k in range(classes)]
     table = make_predictions(["a", "b", "c"], names, np.random.default_rng(seed).dirichlet(np.full(classes, 0.1), 3))
-    check_predictions(clip_predictions(table, clip), names, ["a", "b", "c"])
+    check_predictions(clipped(table, clip), names, ["a", "b", "c"])
 
 
 def test_clipping_improves_the_log_loss_of_confident_mistakes() -> None:
-    from kagglekit_metrics import log_loss
+    from kagglekit_metrics.single_label import log_loss
 
     truth = np.array([0, 0, 0, 1])
     sure = make_predictions(list("abcd"), ["cat", "dog"], [[1.0, 0.0]] * 4)
-    clipped = clip_predictions(sure, 0.02)
+    held = clipped(sure, 0.02)
     assert log_loss(truth, sure.to_numpy()).value == pytest.approx(15 * np.log(10) / 4, rel=1e-3)
     expected = -(3 * np.log(0.98) + np.log(0.02)) / 4
-    assert log_loss(truth, clipped.to_numpy()).value == pytest.approx(expected, rel=1e-5)
+    assert log_loss(truth, held.to_numpy()).value == pytest.approx(expected, rel=1e-5)
 
 
 # --- the competitions' own files

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from single_labels import classes_of
 
 from kagglekit import UserError
 from kagglekit.data.splits import limit_images, split_off, split_valid
 from kagglekit.data.table import check_table
-from kagglekit.types.image_table import classes_of
 
 
 def table_of(counts: dict[str, int], test: int = 0, valid: dict[str, int] | None = None) -> pd.DataFrame:
@@ -103,12 +103,20 @@ def test_wrong_columns_are_refused_by_name(tmp_path: Path) -> None:
     table = table_of({"a": 2})
     with pytest.raises(UserError, match=r"has the columns id, split, path\nit needs id, path, label, split"):
         check_table(table.drop(columns="label"), tmp_path)
-    with pytest.raises(UserError, match="optionally group, each once"):
-        check_table(table.assign(weights=1.0), tmp_path)
+    with pytest.raises(UserError, match="optionally group, row, weight, key, each once; others are kept"):
+        check_table(pd.concat([table, table["id"]], axis=1), tmp_path)
     with pytest.raises(UserError, match="found no images"):
         check_table(table[:0], tmp_path)
     with pytest.raises(UserError, match="returned list, not a pandas DataFrame"):
         check_table([], tmp_path)  # type: ignore[arg-type]
+
+
+def test_unknown_columns_are_kept_as_they_are(tmp_path: Path) -> None:
+    table = on_disk(table_of({"a": 2, "b": 2}, test=1), tmp_path).assign(age=[1.5, 2.0, 3.0, None, 5.0], site="x")
+    checked, warnings = check_table(table, tmp_path)
+    assert checked["age"].tolist()[:3] == [1.5, 2.0, 3.0]
+    assert set(checked["site"]) == {"x"}
+    assert warnings == []
 
 
 def test_a_folder_is_no_image_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from kagglekit import Stage
+from kagglekit import SingleLabel, Stage
 from kagglekit.compute.device import Compute, Format
 from kagglekit.training.state import StageFit
 from kagglekit_schedules import kagglekit_schedule
@@ -15,6 +15,8 @@ from kagglekit_training import kagglekit_optimizer
 
 FP32 = Format("fp32", channels_last=True)
 
+
+THREE = SingleLabel(("a", "b", "c"))
 
 CPU = Compute(torch.device("cpu"), FP32, FP32, "test")
 
@@ -54,7 +56,7 @@ def fit(n: int = 24, model: nn.Module | None = None, images: torch.Tensor | None
         Memory(images),
         np.arange(n),
         labels,
-        3,
+        THREE,
         stage,
         1,
         optimizer,

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from kagglekit.compute.linear_head import linear_layer
 from kagglekit.system.errors import UserError
-from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head, linear_layer
+from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
 
 
 def clouds(n: int, classes: int, seed: int = 0):

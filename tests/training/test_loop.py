@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from fits import fit
+from fits import THREE, fit
 from torch import nn
 
-from kagglekit import Stage
+from kagglekit import SingleLabel, Stage
 from kagglekit.compute.device import Format
 from kagglekit.system.errors import UserError
-from kagglekit.training.loop import begin, epoch_order, mix, smooth_targets, train_stage
+from kagglekit.training.loop import begin, epoch_order, mix, train_stage
 from kagglekit.training.state import StageFit
 
 
@@ -56,8 +56,8 @@ def test_fewer_images_than_a_batch_make_one_batch():
 
 
 def test_oversampling_evens_out_the_classes():
-    one = dataclasses.replace(fit(n=240, oversample=1.0), labels=np.array([0] * 200 + [1] * 30 + [2] * 10))
-    drawn = np.bincount(one.labels[np.concatenate(epoch_order(one, 0))], minlength=3)
+    one = dataclasses.replace(fit(n=240, oversample=1.0), truth=np.array([0] * 200 + [1] * 30 + [2] * 10))
+    drawn = np.bincount(one.truth[np.concatenate(epoch_order(one, 0))], minlength=3)
     assert drawn.min() > 50
 
 
@@ -82,7 +82,7 @@ def test_a_moving_average_becomes_the_weights_at_the_end():
 
 
 def test_smoothing_spreads_a_share_over_all_classes():
-    targets = smooth_targets(torch.tensor([1]), 4, 0.2)
+    targets = SingleLabel(("a", "b", "c", "d")).train_targets(torch.tensor([1]), 0.2)
     torch.testing.assert_close(targets, torch.tensor([[0.05, 0.85, 0.05, 0.05]]))
 
 
@@ -91,7 +91,7 @@ def test_mixing_keeps_targets_in_step_with_pixels(fields):
     labels = torch.arange(6) % 3
     images = labels.float()[:, None, None, None].expand(6, 3, 16, 16).clone()
     stage = Stage(name="s", size=16, **fields)
-    mixed, targets = mix(images, smooth_targets(labels, 3, 0.0), stage, np.random.default_rng(3))
+    mixed, targets = mix(images, THREE.train_targets(labels, 0.0), stage, np.random.default_rng(3))
     torch.testing.assert_close(targets.sum(1), torch.ones(6))
     expected = (targets * torch.arange(3.0)).sum(1)  # the mean pixel says how much of which class is in it
     torch.testing.assert_close(mixed.mean((1, 2, 3)), expected, atol=1e-5, rtol=0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from fits import CPU, FP32, Memory, fit, network
+from fits import CPU, FP32, THREE, Memory, fit, network
 from plugin_site import Site
 from rich.console import Console
 from stopping import BREEDS, FULL, TOO_MUCH, outcome, stop_at
@@ -135,7 +135,7 @@ def test_a_probe_of_predictions_changes_no_weight_and_is_remembered(tmp_path):
     assert again.batch == compute.batch
 
 
-def test_predictions_are_probed_folded_as_they_are_made(tmp_path, monkeypatch):
+def test_predictions_are_probed_folded_THREE.activate_made(tmp_path, monkeypatch):
     probed, real = [], batch_size._predict_speed
     monkeypatch.setattr(batch_size, "_predict_speed", lambda model, *rest: probed.append(model) or real(model, *rest))
     model, compute = network(), Compute(torch.device("cpu"), FP32, FP32, "test")
@@ -185,14 +185,14 @@ class Small(nn.Module):
 
 def test_predictions_continue_with_half_the_batch_and_miss_no_image():
     images, rows = torch.rand(150, 3, 4, 4), np.random.default_rng(0).permutation(150)
-    whole = torch.cat(list(predict_pass(Small(64), Memory(images), rows, 0, CPU)))
+    whole = torch.cat(list(predict_pass(Small(64), Memory(images), rows, 0, CPU, THREE.activate)))
     small, compute = Small(20), Compute(torch.device("cpu"), FP32, FP32, "test")
-    halved = torch.cat(list(predict_pass(small, Memory(images), rows, 0, compute)))
+    halved = torch.cat(list(predict_pass(small, Memory(images), rows, 0, compute, THREE.activate)))
     assert torch.equal(halved, whole)
     assert small.seen[:3] == [64, 32, 16]
     assert compute.batch == 16  # for all later passes
     with pytest.raises(UserError, match="out of memory on cpu: not even one image fits for prediction"):
-        list(predict_pass(Small(0), Memory(images), rows, 0, compute))
+        list(predict_pass(Small(0), Memory(images), rows, 0, compute, THREE.activate))
 
 
 def test_a_run_reports_that_predictions_needed_smaller_batches_and_keeps_the_number(data, tmp_path):

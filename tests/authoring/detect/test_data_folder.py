@@ -27,13 +27,13 @@ from odd_layouts import (
     two_classes,
 )
 from samples import sample_rows
+from single_labels import classes_of
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.system.errors import UserError
-from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import make_predictions
 
 

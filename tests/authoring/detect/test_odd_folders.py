@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from odd_layouts import LEAVES, class_folders, pictures, sample
 from PIL import Image
 from samples import sample_rows
+from single_labels import classes_of
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.scaffold import Facts, plugin_text
@@ -22,7 +23,6 @@ from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.system.errors import UserError
-from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import make_predictions
 
 ROWS = [("id", "label"), *((f"IMG_{i}", LEAVES[i % 3]) for i in range(12))]

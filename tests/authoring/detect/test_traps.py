@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import traps
 from odd_layouts import begun
+from single_labels import classes_of
 from traps import GROUPS, TRAPS, Truth
 
 from kagglekit.data.sample import sample_for
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
-from kagglekit.types.image_table import classes_of
 from kagglekit.types.predictions import make_predictions
 
 
