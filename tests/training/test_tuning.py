@@ -135,7 +135,7 @@ def test_a_probe_of_predictions_changes_no_weight_and_is_remembered(tmp_path):
     assert again.batch == compute.batch
 
 
-def test_predictions_are_probed_folded_THREE.activate_made(tmp_path, monkeypatch):
+def test_predictions_are_probed_folded_as_they_are_made(tmp_path, monkeypatch):
     probed, real = [], batch_size._predict_speed
     monkeypatch.setattr(batch_size, "_predict_speed", lambda model, *rest: probed.append(model) or real(model, *rest))
     model, compute = network(), Compute(torch.device("cpu"), FP32, FP32, "test")
