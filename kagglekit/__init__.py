@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
     from kagglekit.runs.folder import Run as Run
+    from kagglekit.system.errors import NotForTask as NotForTask
     from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
     from kagglekit.system.errors import listing as listing
@@ -120,6 +121,7 @@ _HOMES = {
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
     "Run": "runs.folder",
+    "NotForTask": "system.errors",
     "UsageError": "system.errors",
     "UserError": "system.errors",
     "listing": "system.errors",

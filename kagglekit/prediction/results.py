@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.scores import Results, Scored, decide, describe_scores, score_row
 from kagglekit.prediction.submission_file import write_csv
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import NotForTask, UserError
 from kagglekit.types.ensemble import Ensemble, Member
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import save_predictions, with_missing_rows
@@ -93,6 +93,8 @@ def candidates(results: Results, members: Sequence[Member]) -> list[Scored]:
         recipe = plan.recipe.model_copy(update={"ensemble": name})
         try:
             made = combine(replace(results, plan=replace(plan, recipe=recipe)), members)
+        except NotForTask:
+            continue
         except UserError as error:  # it was not requested: no reason to fail
             results.display.warn(f"the ensemble {name!r} is left out of the comparison: {error.what}")
         else:

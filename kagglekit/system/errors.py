@@ -30,6 +30,10 @@ class UsageError(UserError):
     exit_code = 2
 
 
+class NotForTask(UserError):
+    """What was requested does not exist for the task; where all of a kind are tried, it is left out."""
+
+
 class SameAgain(UserError):
     """An error that a resumed run would meet again."""
 

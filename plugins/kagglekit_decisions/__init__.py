@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, Decision, Provides, Recipe, UserError, hookimpl
+from kagglekit import Competition, Decision, NotForTask, Provides, Recipe, hookimpl
 from kagglekit_decisions.classes import NEW_CLASS, TARGET_PRIOR, new_class, prior_shift
 from kagglekit_decisions.counts import count
 from kagglekit_decisions.grades import cuts
@@ -41,7 +41,7 @@ def kagglekit_decision(recipe: Recipe, competition: Competition, task: Task) -> 
     """Return the decision `recipe.decision` if it is one of these.
 
     Raises:
-        UserError: It is for another kind of task.
+        NotForTask: It is for another kind of task.
     """
     if recipe.decision == "none":
         return Decision("none", lambda _, values: values)
@@ -50,7 +50,7 @@ def kagglekit_decision(recipe: Recipe, competition: Competition, task: Task) -> 
     kind, make = _MADE[recipe.decision]
     if kind not in (kinds := _kinds(task)):
         fitting = [name for name, (other, _) in _MADE.items() if other in kinds]
-        raise UserError(
+        raise NotForTask(
             f"the decision {recipe.decision!r} is for {kind} tasks, not for {task.kind} ones",
             f"use --set decision={' or '.join([*fitting, 'none'])}",
         )

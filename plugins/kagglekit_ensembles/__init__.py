@@ -1,67 +1,72 @@
-"""The built-in ensembles; those fitted on the valid predictions are in `kagglekit_ensembles.fitted`."""
+"""The built-in ensembles, each with a method for every kind of task that it fits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from kagglekit import Ensemble, Member, Provides, Recipe, UserError, hookimpl
-from kagglekit_ensembles.fitted import METHODS, SMALLEST, fitted_ensemble
+from kagglekit import Ensemble, Member, NotForTask, Provides, Recipe, UserError, hookimpl
+from kagglekit_ensembles import blocks, numbers, one_label, several_labels
+from kagglekit_ensembles.fitted import combined
+from kagglekit_ensembles.means import MEAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import pandas as pd
-    from numpy.typing import NDArray
 
-    Combine = Callable[[Sequence[Member], pd.Series[str], int], Ensemble]
+    from kagglekit import Task
+    from kagglekit_ensembles.method import Method
+
+_METHODS = (
+    "mean", "geometric", "log-odds", "rank", "weighted", "hill-climbing", "stacking", "temperature",
+)  # fmt: skip
+_MEMBERS = ("average", "last")
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Return the names of the ensembles."""
-    return Provides(ensemble=(*_COMBINE, *METHODS))
+    return Provides(ensemble=(*_METHODS, *_MEMBERS))
 
 
 @hookimpl
 def kagglekit_ensemble(
-    members: list[Member], labels: pd.Series[str], groups: pd.Series[str] | None, recipe: Recipe
+    members: list[Member], labels: pd.Series[str], groups: pd.Series[str] | None, recipe: Recipe, task: Task
 ) -> Ensemble | None:
-    """Combine the members if `recipe.ensemble` is one of these names."""
-    if recipe.ensemble not in (*_COMBINE, *METHODS):
-        return None
-    _check_members(members)
-    if recipe.ensemble in METHODS:
-        return fitted_ensemble(METHODS[recipe.ensemble], members, labels, recipe.seed, groups)
-    return _COMBINE[recipe.ensemble](members, labels, recipe.seed)
+    """Combine the members if `recipe.ensemble` is one of these names.
 
-
-def mean(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Return the arithmetic mean of the members' probabilities."""
-    from kagglekit import average
-
-    valid, test = (average(tables) for tables in _tables(members))
-    return Ensemble(valid, test, {"weights": _even(members)})
-
-
-def geometric(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Return the geometric mean of the members' probabilities, each row normalised to sum 1."""
-    valid, test = (_geometric_mean(tables) for tables in _tables(members))
-    return Ensemble(valid, test, {"weights": _even(members)})
-
-
-def ranks(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Return the mean over members of each image's rank among all images, by class, each row normalised to sum 1.
-
-    For scores that depend only on the order of images, such as the ROC AUC: confident members weigh no more than
-    others. The numbers are not probabilities, so log loss suffers.
+    Raises:
+        NotForTask: It is for other kinds of tasks.
     """
-    valid, test = (_rank_mean(tables) for tables in _tables(members))
-    return Ensemble(valid, test, {"weights": _even(members)})
+    name = recipe.ensemble
+    if name not in (*_METHODS, *_MEMBERS):
+        return None
+    _check_members(members, task)
+    if name in _MEMBERS:
+        chosen = _averaged_weights(members) if name == "average" else members[-1]
+        return Ensemble(chosen.valid, chosen.test, {"weights": {chosen.name: 1.0}})
+    fitting = methods_of(task)
+    if name not in fitting:
+        raise NotForTask(
+            f"the ensemble {name!r} does not exist for {task.kind} tasks", f"choose from {', '.join(fitting)}"
+        )
+    return combined(fitting[name], members, labels, task, recipe.seed, groups)
 
 
-def averaged_weights(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
+def methods_of(task: Any) -> dict[str, Method]:
+    """Return the methods for a task, by its kind or that of a task that it extends."""
+    for kind in (str(getattr(each, "kind", "")) for each in type(task).__mro__):
+        if kind == "single-label":
+            return one_label.METHODS
+        if kind == "multi-label":
+            return several_labels.METHODS
+        if kind == "regression":
+            return numbers.methods(task)
+        if kind == "several":
+            return blocks.methods(task, methods_of)
+    return {"mean": MEAN}
+
+
+def _averaged_weights(members: Sequence[Member]) -> Member:
     """Return the member that predicts with the averaged weights of the snapshots.
 
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization",
@@ -74,54 +79,11 @@ def averaged_weights(members: Sequence[Member], labels: pd.Series[str], seed: in
             f"ensemble=average needs a member named 'average', but the members are {names}",
             "use a run with averaged weights, or choose the ensemble 'mean'",
         )
-    return Ensemble(found[0].valid, found[0].test, {"weights": {"average": 1.0}})
+    return found[0]
 
 
-def last(members: Sequence[Member], labels: pd.Series[str], seed: int) -> Ensemble:
-    """Return the last member alone."""
-    return Ensemble(members[-1].valid, members[-1].test, {"weights": {members[-1].name: 1.0}})
-
-
-def _rank_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    from kagglekit import aligned, make_predictions
-
-    first = tables[0]
-    total = np.zeros(first.shape)
-    for table in tables:
-        total += _ranks(aligned(table, first))
-    return make_predictions(first.index, first.columns, total / total.sum(axis=1, keepdims=True))
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rank the numbers of each column, with the mean rank for ties, and scale the ranks into (0, 1)."""
-    from scipy.stats import rankdata
-
-    return np.asarray((rankdata(values, axis=0) - 0.5) / max(1, len(values)))
-
-
-def _geometric_mean(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    from kagglekit import aligned, make_predictions
-
-    first = tables[0]
-    logs = np.zeros(first.shape)
-    for table in tables:
-        logs += np.log(aligned(table, first).clip(SMALLEST))
-    product = np.exp(logs / len(tables))
-    return make_predictions(first.index, first.columns, product / product.sum(axis=1, keepdims=True))
-
-
-def _tables(members: Sequence[Member]) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
-    return [member.valid for member in members], [member.test for member in members]
-
-
-def _even(members: Sequence[Member]) -> dict[str, float]:
-    return {member.name: 1 / len(members) for member in members}
-
-
-def _check_members(members: Sequence[Member]) -> None:
-    """Refuse members with equal names, or of different images or classes."""
-    from kagglekit import check_predictions
-
+def _check_members(members: Sequence[Member], task: Task) -> None:
+    """Refuse members with equal names, or of different images or columns."""
     if not members:
         raise UserError("no member to combine", "let a stage keep snapshots: --set stage.1.snapshots=true")
     names = [member.name for member in members]
@@ -132,17 +94,8 @@ def _check_members(members: Sequence[Member]) -> None:
     for member in members:
         for split, table, like in (("valid", member.valid, first.valid), ("test", member.test, first.test)):
             try:
-                check_predictions(table, list(first.valid.columns), list(like.index))
+                task.check(table, list(like.index))
             except UserError as error:
                 raise UserError(
                     f"member {member.name!r} does not fit {first.name!r} ({split}): {error.what}", error.hint
                 ) from error
-
-
-_COMBINE: dict[str, Combine] = {
-    "mean": mean,
-    "geometric": geometric,
-    "rank": ranks,
-    "average": averaged_weights,
-    "last": last,
-}

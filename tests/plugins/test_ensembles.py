@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import kagglekit_ensembles as ensembles
-import kagglekit_ensembles.fitted as fitted
-from kagglekit import Ensemble, Member, Recipe, Stage, UserError
+from kagglekit import Ensemble, Member, NotForTask, Recipe, SingleLabel, Stage, UserError, assign_parts
 from kagglekit.types.predictions import check_predictions, make_predictions, truth_numbers
+from kagglekit_ensembles.fitted import cross_fitted
+from kagglekit_ensembles.one_label import METHODS, best_temperature
+from kagglekit_ensembles.weights import climbed_weights, mixture_weights
 
 CLASSES = ["cat", "dog", "emu"]
 NAMES = ("mean", "geometric", "rank", "average", "last", "weighted", "hill-climbing", "stacking", "temperature")
@@ -25,7 +27,8 @@ def recipe(ensemble: str, seed: int = 0) -> Recipe:
 
 
 def combine(ensemble: str, members: list[Member], labels: pd.Series, seed: int = 0) -> Ensemble:
-    answer = ensembles.kagglekit_ensemble(members, labels, None, recipe(ensemble, seed))
+    task = SingleLabel(tuple(members[0].valid.columns) if members else tuple(CLASSES))
+    answer = ensembles.kagglekit_ensemble(members, labels, None, recipe(ensemble, seed), task)
     assert answer is not None
     return answer
 
@@ -65,6 +68,10 @@ def log_loss(table: pd.DataFrame, labels: pd.Series) -> float:
     return float(-np.log(table.to_numpy(np.float64)[np.arange(len(truth)), truth]).mean())
 
 
+def parts_of(labels: pd.Series) -> np.ndarray:
+    return assign_parts(list(labels.index), np.array([CLASSES.index(label) for label in labels], np.int64), 0)
+
+
 def shuffled(member: Member, seed: int) -> Member:
     return dataclasses.replace(
         member,
@@ -74,9 +81,16 @@ def shuffled(member: Member, seed: int) -> Member:
 
 
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
-    assert set(ensembles.kagglekit_provides().ensemble) == set(NAMES)
+    assert set(ensembles.kagglekit_provides().ensemble) == {*NAMES, "log-odds"}
     labels = drawn_labels(6)
-    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, recipe("median")) is None
+    task = SingleLabel(tuple(CLASSES))
+    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, recipe("median"), task) is None
+
+
+def test_log_odds_of_one_label_an_image_are_those_of_the_geometric_mean_and_refused() -> None:
+    labels = drawn_labels(6)
+    with pytest.raises(NotForTask, match=r"'log-odds' does not exist for single-label tasks(.|\n)*geometric"):
+        combine("log-odds", [drawn_member("a", labels, 1, 0)], labels)
 
 
 def test_mean_and_geometric_equal_the_values_computed_by_hand() -> None:
@@ -155,14 +169,14 @@ def test_every_ensemble_gives_good_tables_with_and_without_test_images(ensemble:
 def test_weights_of_a_mixture_equal_the_optimum_computed_by_hand() -> None:
     # one image that only a sees, two that only b sees: -(ln w + 2 ln (1 - w)) is least at w = 1/3
     right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])
-    np.testing.assert_allclose(fitted.mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
+    np.testing.assert_allclose(mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 6))
 def test_weights_of_a_mixture_reach_what_a_general_solver_finds(seed: int, members: int) -> None:
     right = np.random.default_rng(seed).beta(2, 1, size=(80, members)).clip(1e-15)
-    weights = fitted.mixture_weights(right)
+    weights = mixture_weights(right)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
 
@@ -191,38 +205,17 @@ def test_the_valid_row_of_an_image_does_not_depend_on_its_label(ensemble: str) -
     labels = drawn_labels(30).sort_index()
     members = [drawn_member(name, labels, 1, k) for k, name in enumerate(["one", "two", "three"])]
     tables = [member.valid for member in members]
-    folds = fitted.assign_parts(labels, 0)
+    folds = parts_of(labels)
     own = labels.index[folds == folds[0]]
     changed = labels.copy()
     changed[own] = [CLASSES[(CLASSES.index(label) + 1) % 3] for label in labels[own]]
     before, after = (
-        fitted.cross_fitted(fitted.METHODS[ensemble], tables, truth_numbers(named, tables[0]), folds, 0)
-        for named in (labels, changed)
+        cross_fitted(METHODS[ensemble], tables, truth_numbers(named, tables[0]), folds) for named in (labels, changed)
     )
     pd.testing.assert_frame_equal(before.loc[own], after.loc[own], check_exact=True)
     assert not before.drop(own).equals(after.drop(own))
     answer = combine(ensemble, members, labels)
     pd.testing.assert_frame_equal(answer.valid, before.loc[labels.index], check_exact=False, atol=1e-6, rtol=0)
-
-
-def test_folds_are_stratified_seeded_and_equal_in_size() -> None:
-    labels = drawn_labels(60)
-    folds = fitted.assign_parts(labels, 0)
-    assert np.bincount(folds).tolist() == [12] * 5
-    assert all((labels[folds == fold].value_counts() == 4).all() for fold in range(5))
-    assert (fitted.assign_parts(labels, 0) == folds).all()
-    assert (fitted.assign_parts(labels, 1) != folds).any()
-
-
-def test_a_group_is_in_one_part_and_images_without_one_are_dealt_by_themselves() -> None:
-    labels = drawn_labels(60)
-    groups = pd.Series({image: f"group {i % 9}" if i < 36 else None for i, image in enumerate(labels.index)})
-    folds = pd.Series(fitted.assign_parts(labels, 0, groups), index=labels.index)
-    assert (folds.groupby(groups).nunique() == 1).all()
-    assert folds.groupby(groups).first().nunique() > 1
-    assert np.bincount(folds[groups.isna()]).min() >= 2
-    alone = pd.Series(None, index=labels.index, dtype=object)
-    assert (fitted.assign_parts(labels, 0, alone) == fitted.assign_parts(labels, 0)).all()
 
 
 def test_weighted_works_with_fewer_images_than_folds() -> None:
@@ -258,15 +251,15 @@ def test_members_that_do_not_fit_are_named() -> None:
 def test_hill_climbing_takes_the_steps_computed_by_hand() -> None:
     # alone: a costs -ln(.8*.2)/2 = 0.916, b 0.916, c -ln(.4*.4)/2 = 0.916 (a is first); a and b together 0.693
     right = np.array([[0.8, 0.2, 0.4], [0.2, 0.8, 0.4]])
-    np.testing.assert_allclose(fitted.climbed_weights(right, steps=1), [1, 0, 0])
-    np.testing.assert_allclose(fitted.climbed_weights(right, steps=2), [0.5, 0.5, 0])
-    np.testing.assert_allclose(fitted.climbed_weights(right, steps=3), [0.5, 0.5, 0])  # a third one only harms
-    np.testing.assert_allclose(fitted.climbed_weights(right[:0]), [1 / 3] * 3)
+    np.testing.assert_allclose(climbed_weights(right, steps=1), [1, 0, 0])
+    np.testing.assert_allclose(climbed_weights(right, steps=2), [0.5, 0.5, 0])
+    np.testing.assert_allclose(climbed_weights(right, steps=3), [0.5, 0.5, 0])  # a third one only harms
+    np.testing.assert_allclose(climbed_weights(right[:0]), [1 / 3] * 3)
 
 
 def test_hill_climbing_approaches_the_best_mixture() -> None:
     right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])  # best at 1/3, 2/3
-    np.testing.assert_allclose(fitted.climbed_weights(right), [1 / 3, 2 / 3], atol=0.01)
+    np.testing.assert_allclose(climbed_weights(right), [1 / 3, 2 / 3], atol=0.01)
 
 
 def test_a_member_that_knows_nothing_is_left_out_by_hill_climbing() -> None:
@@ -280,8 +273,8 @@ def test_a_member_that_knows_nothing_is_left_out_by_hill_climbing() -> None:
 def test_the_temperature_is_the_one_computed_by_hand() -> None:
     # always sure to 0.9 and right in 3 of 4: softmax(log p / T) must say 0.75, so 9 ** (1 / T) = 3 and T = 2
     table = np.array([[0.9, 0.1]] * 4)
-    assert fitted.best_temperature(table, np.array([0, 0, 0, 1])) == pytest.approx(2, abs=1e-3)
-    assert fitted.best_temperature(table[:0], np.array([], np.int64)) == 1
+    assert best_temperature(table, np.array([0, 0, 0, 1])) == pytest.approx(2, abs=1e-3)
+    assert best_temperature(table[:0], np.array([], np.int64)) == 1
 
 
 def test_temperature_makes_members_that_are_too_sure_honest() -> None:
