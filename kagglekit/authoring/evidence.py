@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
-from kagglekit.authoring.detect.tables.label_column import Target, find_target
+from kagglekit.authoring.detect.tables.label_column import find_target
 from kagglekit.authoring.detect.tables.sources import Source, read_sources
+from kagglekit.authoring.detect.tables.target import Target
 from kagglekit.authoring.evidence_containers import of_containers
 from kagglekit.authoring.fact import Evidence
 from kagglekit.data.listing import folders_below, image_names, suffix_of

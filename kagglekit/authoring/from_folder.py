@@ -7,8 +7,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.authoring.competition_source import metric_of
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.scaffold import Facts, metric_of, plugin_text, summary
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text, summary
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.manager import competition_names
 from kagglekit.hooks.trust import is_path

@@ -8,7 +8,7 @@ from kagglekit.authoring.kaggle_metrics import our_metric
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
-    from kagglekit.authoring.scaffold import Facts
+    from kagglekit.authoring.plugin_facts import Facts
     from kagglekit.system.console import Display
 
 
@@ -30,7 +30,7 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
     Raises:
         UserError: There is no such competition, or Kaggle is needed and cannot be reached.
     """
-    from kagglekit.authoring.scaffold import Facts
+    from kagglekit.authoring.plugin_facts import Facts
 
     if not slug:
         return Facts(name), {}
@@ -50,7 +50,7 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
 
 
 def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
-    from kagglekit.authoring.scaffold import Facts
+    from kagglekit.authoring.plugin_facts import Facts
     from kagglekit.kaggle.client import MAX_FILES
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from kagglekit.authoring.competition_source import TARGETS
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
 from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, TestList
+from kagglekit.authoring.detect.long_form import LongForm
 from kagglekit.authoring.detect.tables.table import Table, ValidFile
 from kagglekit.authoring.quoting import list_literal, literal
 
@@ -49,12 +51,16 @@ def reader(labels: Labels) -> str:
     if isinstance(labels, ClassFolders):
         return "labels_from_folders"
     if isinstance(labels, Table):
-        return "labels_from_json" if labels.is_json else "labels_from_csv"
+        return _table_reader(labels.is_json, labels.long)
     return "labels_from_containers" if isinstance(labels, Containers) else "labels_from_names"
 
 
 def _list_reader(listed: TestList) -> str:
-    return "labels_from_json" if listed.is_json else "labels_from_csv"
+    return _table_reader(listed.is_json, listed.long)
+
+
+def _table_reader(is_json: bool, long: LongForm | None) -> str:
+    return "labels_from_long_csv" if long else "labels_from_json" if is_json else "labels_from_csv"
 
 
 def _needs_own_test_rows(layout: DataLayout) -> bool:
@@ -143,10 +149,22 @@ def _test_lines(layout: DataLayout) -> Iterator[tuple[str, list[str]]]:
 
 def _list_arguments(test: TestImages, listed: TestList) -> Iterator[str]:
     yield from (_path(listed.file), f"images={_paths(test.folders)}", f"suffix={literal(test.suffix or '')}")
-    yield f"id_column={literal(listed.id_column)}"
+    yield from _long_arguments(listed.long) if listed.long else (f"id_column={literal(listed.id_column)}",)
     if listed.file_column:
         yield f"file_column={literal(listed.file_column)}"
+    if listed.row_column:
+        yield f"row_column={literal(listed.row_column)}"
     yield 'split="test"'
+
+
+def _long_arguments(long: LongForm) -> Iterator[str]:
+    """Yield the arguments that take images and targets apart."""
+    yield f"id_column={literal(long.id_column)}"
+    if long.target_column:
+        yield f"target_column={literal(long.target_column)}"
+    elif long.separator != "_":
+        yield f"separator={literal(long.separator)}"
+    yield f"targets={TARGETS}"
 
 
 def _arguments(layout: DataLayout) -> Iterator[str]:
@@ -169,7 +187,9 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
         yield f"test={_path(test.folder)}"
         if isinstance(labels, ClassFolders) and test.suffix is not None:
             yield f"suffix={_suffix(test)}"
-    if isinstance(labels, Table):
+    if isinstance(labels, Table) and labels.long:
+        yield from _ignored_of_long(labels, test)
+    elif isinstance(labels, Table):
         if labels.split_column:
             yield f"split_column={literal(labels.split_column)}"
         elif labels.blanks or ((labels.unlabelled or labels.holds_tests) and not (test and test.shared)):
@@ -182,15 +202,39 @@ def _arguments(layout: DataLayout) -> Iterator[str]:
             yield "ignore_missing=True"
 
 
+def _ignored_of_long(labels: Table, test: TestImages | None) -> Iterator[str]:
+    if (labels.blanks or labels.unlabelled or labels.holds_tests) and not (test and test.shared):
+        yield "ignore_unlabelled=True"
+    if labels.missing:
+        yield "ignore_missing=True"
+
+
 def _table_arguments(labels: Table, part: ValidFile) -> Iterator[str]:
     yield from (_path(part.file), f"images={_paths(part.folders)}", f"suffix={literal(part.suffix)}")
-    yield f"id_column={literal(labels.id_column)}"
-    if labels.one_hot:
-        yield f"label_columns={list_literal(labels.one_hot)}"
+    if labels.long:
+        yield from _long_arguments(labels.long)
+        yield f"value_column={literal(labels.long.value_column)}"
     else:
-        yield f"label_column={literal(labels.label_column)}"
+        yield f"id_column={literal(labels.id_column)}"
+        yield from _label_arguments(labels)
+    if labels.row:
+        yield f"row_column={literal(labels.row[0]) if len(labels.row) == 1 else list_literal(labels.row)}"
     if labels.group and not labels.group.pattern:
         yield f"group_column={literal(labels.group.column)}"
+
+
+def _label_arguments(labels: Table) -> Iterator[str]:
+    """Yield the arguments that name the columns of labels or targets, and how sets of labels are written."""
+    if labels.one_hot:
+        yield f"label_columns={list_literal(labels.one_hot)}"
+    elif labels.targets:
+        yield f"target_columns={TARGETS}"
+    else:
+        yield f"label_column={literal(labels.label_column)}"
+    if labels.target.separator:
+        yield f"separator={literal(labels.target.separator)}"
+    if labels.target.several:
+        yield "several=True"
 
 
 def _container_arguments(labels: Containers, test: TestImages | None) -> Iterator[str]:

@@ -11,7 +11,8 @@ from kagglekit.authoring.detect.file_list import guess_layout
 from kagglekit.authoring.detect.unexplained import Unexplained
 from kagglekit.authoring.kaggle_facts import ask_kaggle
 from kagglekit.authoring.package import package_files
-from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text, skeleton_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import USUAL, plugin_text, skeleton_text
 from kagglekit.data.location import data_place, existing_data
 from kagglekit.data.packed_folder import see_through
 from kagglekit.kaggle.data_folder import download_from_kaggle

@@ -6,7 +6,8 @@ from string import Template
 
 from kagglekit._version import __version__
 from kagglekit.authoring.detect.layout import DataLayout
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.authoring.tiny_data import tiny_data
 
 

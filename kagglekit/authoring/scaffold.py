@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from kagglekit.authoring.competition_source import TARGETS, asked_for, competition_source, named_targets
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers
-from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages, count_labelled, target_of
 from kagglekit.authoring.detect.tables.table import Table
-from kagglekit.authoring.kaggle_metrics import RANKS_UNKNOWN
 from kagglekit.authoring.labels_source import labels_source, used_functions
+from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal
 from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
-from kagglekit.types.metric import BUILT_IN_METRICS
 
 CLASSES_SHOWN = 6
-OTHERS = "others: log_loss, roc_auc, accuracy, balanced_accuracy, macro_f1, quadratic_kappa, map_at_5, ..."
 _COLUMNS = 'images=data / "FOLDER", id_column="COLUMN", label_column="COLUMN"'
 _EXAMPLES = {
     "labels_from_csv": f'labels_from_csv(data / "FILE.csv", {_COLUMNS}, test=data / "FOLDER")',
@@ -31,35 +29,6 @@ _EXAMPLES = {
     ),
     "unlabelled_images": 'pd.concat([labels, unlabelled_images(data / "FOLDER")], ignore_index=True)',
 }
-_ASKS = {
-    "a column a class": "the probability of each class, a column a class",
-    "probability of one class": "the probability of one of the two classes",
-    "class names": "the name of the class",
-    "unknown": "an unknown form",
-}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Facts of a competition besides its data.
-
-    Attributes:
-        name: The plugin's name.
-        slug: Its name in Kaggle's addresses; empty if it is not on Kaggle.
-        title: For people; empty for one derived from the name.
-        metric: One of kagglekit's metrics; empty if unknown.
-        kaggle_metric: Kaggle's own name for the metric; empty if Kaggle was not asked.
-        metric_note: What to check about it, or why none of kagglekit's fits; may be empty.
-    """
-
-    name: str
-    slug: str = ""
-    title: str = ""
-    metric: str = ""
-    kaggle_metric: str = ""
-    metric_note: str = ""
-
-
 USUAL = DataLayout(
     ClassFolders("train", "valid", ("one", "other"), {"one": 0, "other": 0}),
     TestImages("test"),
@@ -83,11 +52,12 @@ def plugin_text(facts: Facts, layout: DataLayout, called: str = "") -> str:
         name=facts.name,
         called=called or f"./{facts.name}.py",
         notes=_notes([f"CHECK: {note}" for note in layout.notes]),
+        targets=_targets(layout.labels),
         imports=", ".join(_imports(layout)),
-        competition=_competition(facts, layout),
+        competition=competition_source(facts, layout),
         labels=textwrap.indent("\n".join(_labels(layout)), "    "),
         recipe=_recipe(layout),
-        submission=_submission(layout.sample),
+        submission=_submission(layout),
     )
     return text.rstrip() + "\n"
 
@@ -113,17 +83,14 @@ def skeleton_text(facts: Facts, found: Sequence[str], helper: str) -> str:
         name=facts.name,
         called=f"./{facts.name}.py",
         notes=_notes(why),
+        targets="",
         imports="Competition, Recipe, UserError, hookimpl, progressive_stages",
-        competition=_competition(facts, USUAL),
+        competition=competition_source(facts, USUAL),
         labels=textwrap.indent("\n".join(labels), "    "),
         recipe=_recipe(USUAL),
         submission="",
     )
     return text.rstrip() + "\n"
-
-
-def _title(facts: Facts) -> str:
-    return facts.title or facts.name.replace("-", " ").capitalize()
 
 
 def _imports(layout: DataLayout) -> list[str]:
@@ -137,67 +104,16 @@ def _notes(notes: list[str]) -> str:
     return "\n".join(["", *(line for note in notes for line in comment(note)), ""]) if notes else ""
 
 
-def _competition(facts: Facts, layout: DataLayout) -> str:
-    metric, why = metric_of(facts, layout)
-    lines = [f"title={literal(_title(facts))},"]
-    lines += (
-        [f"slug={literal(facts.slug)},"] if facts.slug else ["# slug=...,  the name in Kaggle's addresses, to submit"]
-    )
-    lines += [*comment(why), f"metric={literal(metric)},"]
-    if layout.sample and layout.sample.form == "probability of one class":
-        lines += _positive(layout.sample, layout.labels.classes)
-    if layout.test and layout.test.labelled:
-        lines += ["# test images are in class folders: their labels score finished predictions, and nothing else"]
-        lines += ["known_test_labels=True,"]
-    lines += ['licence="",  # CHECK: the terms that the images come under']
-    return "\n".join(f"        {line}" for line in lines)
-
-
-def metric_of(facts: Facts, layout: DataLayout) -> tuple[str, str]:
-    """Return the metric and a comment with the reason, which begins with CHECK if it is a guess."""
-    sample = layout.sample
-    if facts.metric:
-        return _kaggles_metric(facts, sample)
-    guess = _guess(sample)
-    if facts.kaggle_metric:
-        why = f"which no plugin computes{f': {facts.metric_note}' if facts.metric_note else ''}"
-        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, {why}; using this one ({OTHERS})"
-    if sample is None or sample.form == "unknown":
-        return guess, f"CHECK: the competition's metric is unknown ({OTHERS})"
-    return guess, f"CHECK: guessed, because the sample submission asks for {_asks(sample)} ({OTHERS})"
-
-
-def _kaggles_metric(facts: Facts, sample: Sample | None) -> tuple[str, str]:
-    """Return Kaggle's metric; if its name does not say how many ranks count, the sample submission does."""
-    why = f"on Kaggle: {facts.kaggle_metric}"
-    if facts.metric_note == RANKS_UNKNOWN and sample and sample.names > 1:
-        ranked = facts.metric.replace("5", str(sample.names))
-        if ranked in BUILT_IN_METRICS:
-            return ranked, f"{why}; {sample.name} has {sample.names} names in a cell"
-    return facts.metric, f"CHECK: {why}; {facts.metric_note}" if facts.metric_note else why
-
-
-def _guess(sample: Sample | None) -> str:
-    """Return a metric that fits the form of the sample submission."""
-    form = sample.form if sample else "unknown"
-    if form in ("a column a class", "probability of one class"):
-        return "log_loss"
-    ranked = f"map_at_{sample.names}" if sample else ""
-    return ranked if ranked in BUILT_IN_METRICS else "accuracy"
-
-
-def _asks(sample: Sample) -> str:
-    if sample.names > 1:
-        return f"the names of the {sample.names} likeliest classes"
-    return _ASKS[sample.form]
-
-
-def _positive(sample: Sample, classes: tuple[str, ...]) -> list[str]:
-    if sample.positive:
-        why = f"the column {sample.columns[1]!r} holds the probability of this class"
-        return [*comment(why), f"positive={literal(sample.positive)},"]
-    why = f"CHECK: the column {sample.columns[1]!r} holds the probability of {classes[0]!r} or of {classes[1]!r}"
-    return [*comment(why), f"positive={literal(classes[1])},"]
+def _targets(labels: Labels) -> str:
+    """Return the line with the names of the targets, if the plugin names them."""
+    names = named_targets(labels)
+    if not names:
+        return ""
+    short = f"{TARGETS} = ({', '.join(map(literal, names))},)" if len(names) == 1 else ""
+    short = short or f"{TARGETS} = ({', '.join(map(literal, names))})"
+    if len(short) > WIDTH:
+        short = f"{TARGETS} = (" + "".join(f"\n    {literal(name)}," for name in names) + "\n)"
+    return f"\n{short}\n"
 
 
 def _labels(layout: DataLayout) -> Iterator[str]:
@@ -210,22 +126,33 @@ def _labels(layout: DataLayout) -> Iterator[str]:
 def summary(layout: DataLayout) -> str:
     """Return what was detected, in one sentence."""
     labels, sample = layout.labels, layout.sample
-    n, classes = sum(labels.counts.values()), labels.classes
+    n, classes = count_labelled(labels), labels.classes
     names = ", ".join(classes[:CLASSES_SHOWN]) + (", ..." if len(classes) > CLASSES_SHOWN else "")
-    text = f"{n:,} labelled images of {len(classes)} classes ({names}), from {_where(labels)}; "
+    text = f"{n:,} labelled images {_kind(labels)} ({names}), from {_where(labels)}; "
     folders = listing([folder or "DIR" for folder in layout.test.folders]) if layout.test else ""
     text += f"test images in {folders}; " if folders else "no test images; "
     if sample is None:
         return f"{text}no sample_submission.csv."
     columns = ", ".join(sample.columns[:4]) + (", ..." if len(sample.columns) > 4 else "")
-    return f"{text}{sample.name} asks for {_asks(sample)} ({columns})."
+    return f"{text}{sample.name} asks for {asked_for(sample)} ({columns})."
+
+
+def _kind(labels: Labels) -> str:
+    """Return what images are labelled with, as ``of 5 classes``."""
+    n, task = len(labels.classes), target_of(labels).task
+    if task == "multi-label":
+        return f"with any of {n} labels"
+    if task == "regression":
+        return f"with {n} numbers each" if n > 1 else "with a number each"
+    return f"with {n} targets each" if task == "several" else f"of {n} classes"
 
 
 def _where(labels: Labels) -> str:
     if isinstance(labels, ClassFolders):
         return f"the folders in {labels.train or 'the data folder'}"
     if isinstance(labels, Table):
-        return labels.csv + (" (columns of 0 and 1)" if labels.one_hot else "")
+        hot = labels.one_hot or (labels.targets and labels.target.task == "multi-label" and not labels.long)
+        return labels.csv + (" (columns of 0 and 1)" if hot else " (a row a target)" if labels.long else "")
     if isinstance(labels, Containers):
         return f"{labels.label_column} in {listing(labels.train, 3)}"
     return f"the file names in {labels.images or 'the data folder'}"
@@ -234,7 +161,7 @@ def _where(labels: Labels) -> str:
 def _recipe(layout: DataLayout) -> str:
     last = min(160, max(64, -(-layout.side // 32) * 32)) if layout.side else 160
     first = round(last * 0.8 / 32) * 32
-    n = sum(layout.labels.counts.values())
+    n = count_labelled(layout.labels)
     batch = next((size for least, size in ((2000, 64), (500, 32), (100, 16)) if n >= least), 8) if n else 64
     sizes = f"({first}, {last})" if first < last else f"({last},)"
     sides = f"the network trains at {f'{first} px, then {last}' if first < last else last} px"
@@ -253,9 +180,10 @@ def _column_lines(columns: Sequence[str]) -> str:
     return "[" + "".join(f"\n        {literal(column)}," for column in columns) + "\n    ]"
 
 
-def _submission(sample: Sample | None) -> str:
+def _submission(layout: DataLayout) -> str:
     """Return a submission hook if kagglekit does not know the form of the sample, else nothing."""
-    if sample is None or sample.form != "unknown":
+    sample = layout.sample
+    if sample is None or sample.form != "unknown" or target_of(layout.labels).task != "single-label":
         return ""
     image, *others = sample.columns
     if len(others) == 1:

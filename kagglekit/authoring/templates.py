@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-$notes
+$notes$targets
 
 @hookimpl
 def kagglekit_competition() -> Competition:

@@ -4,7 +4,8 @@ import pytest
 
 from kagglekit.authoring.detect.layout import Sample
 from kagglekit.authoring.kaggle_metrics import METRICS, RANKS_UNKNOWN, our_metric
-from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import USUAL, plugin_text
 from kagglekit.types.metric import BUILT_IN_METRICS
 
 OURS = {

@@ -12,7 +12,8 @@ from kaggle_server import KaggleServer
 from kaggle_session import become_customer, check_nothing_leaked
 
 from kagglekit.authoring.detect.file_list import guess_layout
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.cli import cli
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks

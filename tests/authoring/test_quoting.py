@@ -22,8 +22,9 @@ from kagglekit.authoring.detect.file_names import PATTERNS, FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Sample
 from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.authoring.package import package_files
+from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.quoting import comment, literal
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load

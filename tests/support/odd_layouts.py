@@ -9,7 +9,8 @@ import layouts
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.detect.layout import DataLayout
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.authoring.detect.long_form import LongForm
+from kagglekit.types.metric import needs
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -20,11 +23,20 @@ class Asked:
 
     Attributes:
         file: Its file.
-        rows: Its rows, all as text.
+        rows: Its rows, all as text; a row an image.
+        metric: The competition's; empty if it is unknown.
+        long: How its ids name images and targets, if it has a row for each target; None if it has a row an image.
     """
 
     file: Path
     rows: pd.DataFrame
+    metric: str = ""
+    long: LongForm | None = None
+
+    @property
+    def compares_numbers(self) -> bool:
+        """The competition's metric compares numbers."""
+        return needs(self.metric) == "numbers"
 
     @property
     def ids(self) -> list[str]:
@@ -45,6 +57,15 @@ class Asked:
     def is_single(self) -> bool:
         """There is one column after the ids."""
         return len(self.columns) == 1
+
+    def holds_numbers(self) -> bool:
+        """Return whether the only column holds numbers, or nothing."""
+        return all(_NUMBER.fullmatch(value.strip()) for value in self.values)
+
+    def holds_fractions(self) -> bool:
+        """Return whether a column holds a number that is not whole."""
+        cells = {value.strip() for column in self.rows.columns[1:] for value in self.rows[column].unique()}
+        return any(_NUMBER.fullmatch(cell) and not float(cell).is_integer() for cell in cells)
 
     def is_of_fractions(self) -> bool:
         """Return whether the only column holds numbers, some of them not whole."""

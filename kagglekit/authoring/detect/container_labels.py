@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.container_files import ContainerFiles, find_containers, glob_of, numbered_from
 from kagglekit.authoring.detect.tables.groups import Group, find_group
-from kagglekit.authoring.detect.tables.label_column import Target, find_target
+from kagglekit.authoring.detect.tables.label_column import find_target
+from kagglekit.authoring.detect.tables.target import ONE_CLASS, Target
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,7 @@ class Containers:
         ids: Where the test images' ids are.
         globs: The folder and the pattern that mean just some of these files, by them.
         some: The paths of a few images, relative to the data folder.
+        target: What is predicted: a class, or a number.
     """
 
     train: tuple[str, ...]
@@ -63,6 +65,7 @@ class Containers:
     ids: MemberIds | None
     globs: Mapping[tuple[str, ...], tuple[str, str]]
     some: tuple[str, ...]
+    target: Target = ONE_CLASS
 
     @property
     def images(self) -> str:
@@ -118,7 +121,7 @@ def _labels(files: ContainerFiles, asked: Asked | None) -> Containers | None:
     names = [name for name in map(str, rows.columns) if not (ids and name == ids.column) and not _is_split(rows[name])]
     shared = {str(name) for name in tests.columns if tests[name].nunique() > 1}
     target = find_target(rows, names, shared, asked)
-    if not isinstance(target, Target) or len(target.columns) > 1:
+    if not isinstance(target, Target) or len(target.columns) > 1 or not _is_read(target):
         return None
     label_column = target.columns[0]
     labels = rows[label_column]
@@ -126,7 +129,8 @@ def _labels(files: ContainerFiles, asked: Asked | None) -> Containers | None:
         return None
     id_column = ids.column if ids and ids.column and _names_rows(rows, ids.column) else ""
     rest = [name for name in names if name not in (label_column, id_column)]
-    counts = Counter(labels)
+    counts = Counter({label_column: len(labels)} if target.numbers else labels)
+    strata = labels.where(labels == "", "any") if target.numbers else labels
     return Containers(
         train=tuple(files.files["train"]),
         valid=_valid(files, label_column, counts),
@@ -136,17 +140,23 @@ def _labels(files: ContainerFiles, asked: Asked | None) -> Containers | None:
         classes=tuple(sorted(counts)),
         counts=counts,
         notes=tuple(_notes(files.files["train"][0], rows, target)),
-        group=find_group(rows, labels, rest, tests if len(tests) else None),
+        group=find_group(rows, strata, rest, tests if len(tests) else None),
         ids=ids,
         globs={tuple(names): glob for names in files.files.values() if (glob := glob_of(files.data, names))},
         some=tuple(f"{name}/{key}" for name, key in keys[:: -(-len(keys) // 20)]),
+        target=target,
     )
+
+
+def _is_read(target: Target) -> bool:
+    """Return whether `labels_from_containers` reads the labels: a class, or a number that the sample asks for."""
+    return target.task == "single-label" or (target.task == "regression" and target.sure)
 
 
 def _valid(files: ContainerFiles, label_column: str, counts: Mapping[str, int]) -> tuple[str, ...]:
     """Return the files with the valid images, if they have the same labels."""
     rows = files.facts("valid")
-    fits = label_column in rows and set(rows[label_column]) <= set(counts)
+    fits = label_column in rows and (label_column in counts or set(rows[label_column]) <= set(counts))
     return tuple(files.files["valid"]) if fits else ()
 
 

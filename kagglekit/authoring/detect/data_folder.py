@@ -28,14 +28,15 @@ from kagglekit.authoring.detect.container_files import find_containers
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
 from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
-from kagglekit.authoring.detect.find_sample import find_asked, unnamed_sample
+from kagglekit.authoring.detect.find_sample import by_image, find_asked, unnamed_sample
 from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
-from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages, count_labelled, target_of
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
-from kagglekit.authoring.detect.sample_form import sample_form
+from kagglekit.authoring.detect.row_columns import with_row_columns
+from kagglekit.authoring.detect.sample_form import form_of
 from kagglekit.authoring.detect.tables.label_tables import find_tables
-from kagglekit.authoring.detect.tables.sources import Source, read_sources
+from kagglekit.authoring.detect.tables.sources import Source, in_wide_form, read_sources
 from kagglekit.authoring.detect.tables.table import Refused, Table, Tables
 from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
 from kagglekit.data.labels.containers import members
@@ -89,9 +90,9 @@ def _of_images(data: Path, images: Images, metric: str) -> DataLayout:
     sources, unread = read_sources(data)
     folder = _Folder(data, images, sources, unread, metric)
     asked, notes = find_asked(data, images)
-    layout = _detect(folder, asked, notes)
+    layout = _detect(folder, by_image(asked, images, metric) if asked else None, notes)
     if asked is None and (found := unnamed_sample(data, images, layout)):
-        return _detect(folder, *found)
+        return _detect(folder, by_image(found[0], images, metric), found[1])
     return layout
 
 
@@ -106,7 +107,7 @@ def _in_containers(data: Path, metric: str) -> DataLayout | None:
         raise Unexplained(f"{what} in {listing(labels.test, 3) or data}", [content_of(data)], "labels_from_containers")
     test = TestImages(labels.test[0], more=labels.test[1:], ids=labels.ids) if labels.test else None
     name = asked.file.relative_to(data).as_posix() if asked else ""
-    form = sample_form(asked.rows, labels.classes, metric, name) if asked else None
+    form = form_of(asked, labels, metric, name) if asked else None
     layout = DataLayout(labels, test, form, 0, tuple(said))
     return replace(layout, side=_short_side(data, labels.some), notes=notes_of(data, {}, layout, 1.0))
 
@@ -123,6 +124,7 @@ def _labelled_beside(data: Path, metric: str) -> DataLayout | None:
 
 def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLayout:
     name = asked.file.relative_to(folder.data).as_posix() if asked else ""
+    folder = replace(folder, sources=in_wide_form(folder.sources, asked))
     if asked:
         tests = find_tests(asked, name, folder.sources, folder.images)
     else:
@@ -134,7 +136,9 @@ def _detect(folder: _Folder, asked: Asked | None, said: Sequence[str]) -> DataLa
     test = test_images(tests, folder.images, labels)
     if inside:
         test = TestImages(inside[0][0], more=inside[0][1:], ids=inside[1])
-    form = sample_form(asked.rows, labels.classes, folder.metric, name) if asked else None
+    if tests and tests.listed.row_column:
+        labels = with_row_columns(labels, folder.sources, tests.listed)
+    form = form_of(asked, labels, folder.metric, name) if asked else None
     broken = cut_off_images(folder.data, _labelled(folder.images, tests, test))
     layout = DataLayout(labels, test, form, 0, (*said, *notes), cut_off=broken)
     share = tests.named.share if tests else 1.0
@@ -204,12 +208,15 @@ def _single_columns(sources: Sequence[Source], asked: Asked | None) -> Iterator[
 
 def _readings(folder: _Folder, tables: Tables, tests: set[str], asked: Asked | None) -> Iterator[Labels]:
     """Yield each way to read the labels, the likelier first."""
-    if tables.best:
+    doubtful = tables.best is not None and tables.best.target.task != "single-label" and not tables.best.target.sure
+    if tables.best and not doubtful:
         yield tables.best
     files = _without(folder.images.files, tests)
     for folders in class_folder_readings(files):
         if _are_classes(folders, _agreement(folders, asked)):
             yield folders
+    if tables.best and doubtful:
+        yield tables.best
     listed = [tables.best] if tables.best else tables.refused
     if not listed and (names := names_with_labels(files)) and not _names_of_tests(names, folder.images, tests):
         yield names
@@ -239,6 +246,8 @@ def _names_of_tests(names: FileNames, images: Images, tests: set[str]) -> bool:
 
 
 def _agreement(labels: Labels, asked: Asked | None) -> int:
+    if isinstance(labels, Table):
+        return labels.agreement(asked)
     return asked.agrees_with(labels.classes) if asked else 0
 
 
@@ -251,15 +260,16 @@ def _other_readings(labels: Labels, others: Sequence[Labels]) -> Iterator[str]:
     for other in others:
         if set(other.classes) == set(labels.classes):
             if isinstance(other, Table):
-                yield f"{other.csv} labels {sum(other.counts.values()):,} images, too, and is not used"
+                yield f"{other.csv} labels {count_labelled(other):,} images, too, and is not used"
             continue
-        what = f"{len(other.classes)} classes ({listing(other.classes, 3)}) in {_where(other)}"
+        kind = {"single-label": "classes", "multi-label": "labels"}.get(target_of(other).task, "targets")
+        what = f"{len(other.classes)} {kind} ({listing(other.classes, 3)}) in {_where(other)}"
         yield f"another reading, not used: {what}; the labels are taken from {_where(labels)}"
 
 
 def _where(labels: Labels) -> str:
     if isinstance(labels, Table):
-        return f"{labels.csv} ({labels.label_column or listing(labels.one_hot, 3)})"
+        return f"{labels.csv} ({listing(labels.target.columns, 3)})"
     return f"the folders in {labels.train or '.'}" if isinstance(labels, ClassFolders) else "the file names"
 
 

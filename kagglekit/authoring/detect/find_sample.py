@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.layout import DataLayout
+from kagglekit.authoring.detect.long_form import wide_sample
 from kagglekit.authoring.detect.named_images import Images, for_test, name_images
 from kagglekit.authoring.detect.tables.table import Table
+from kagglekit.data.listing import stem_of
 from kagglekit.data.sample import Wanted, find_sample, names_of, sample_at, samples_named
 from kagglekit.system.errors import UserError, listing
 
@@ -64,6 +67,15 @@ def unnamed_sample(data: Path, images: Images, layout: DataLayout) -> tuple[Aske
     return Asked(found.file, found.rows), [
         f"{found.file.name} is taken for the sample submission: it lists the test images"
     ]
+
+
+def by_image(asked: Asked, images: Images, metric: str) -> Asked:
+    """Bring a sample submission with a row for each target into the form of a row an image; add the metric."""
+    asked = replace(asked, metric=metric)
+    if name_images(asked.ids, images, for_test):
+        return asked
+    found = wide_sample(asked.rows, {stem_of(path.rpartition("/")[2]) for path in images.paths})
+    return replace(asked, rows=found[0], long=found[1]) if found else asked
 
 
 def _tests(images: Images, layout: DataLayout) -> Sequence[str]:

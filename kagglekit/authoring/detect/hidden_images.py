@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named, names_part
-from kagglekit.authoring.detect.layout import Labels, TestImages, TestList
+from kagglekit.authoring.detect.layout import Labels, TestImages, TestList, count_labelled
 from kagglekit.authoring.detect.named_images import Images, Named, for_test, name_images
 from kagglekit.authoring.detect.tables.sources import Source
 from kagglekit.authoring.detect.tables.table import Table
@@ -44,11 +44,12 @@ def find_tests(asked: Asked, name: str, sources: Sequence[Source], images: Image
         None if less than half of the ids mean an image.
     """
     found = name_images(asked.ids, images, for_test)
-    direct = Tests(found, TestList(name, str(asked.rows.columns[0]))) if found else None
+    direct = Tests(found, TestList(name, str(asked.rows.columns[0]), long=asked.long)) if found else None
     if found and any(is_named(folder, TEST) for folder in found.folders):
         return direct
     listed = (_listed(source, asked, images) for source in sources)
-    return next((tests for tests in listed if tests), direct)
+    shared = (_with_shared_rows(source, asked, images) for source in sources)
+    return next((tests for tests in listed if tests), direct) or next((tests for tests in shared if tests), None)
 
 
 def tests_listed(sources: Sequence[Source], images: Images) -> Tests | None:
@@ -81,6 +82,21 @@ def _listed(source: Source, asked: Asked, images: Images) -> Tests | None:
     return None
 
 
+def _with_shared_rows(source: Source, asked: Asked, images: Images) -> Tests | None:
+    """Return the images of a file that has all the sample's ids in one column, several images for some of them."""
+    wanted, rows = set(asked.ids), source.rows
+    for ids in map(str, rows.columns):
+        if not wanted <= set(rows[ids]):
+            continue
+        tests = rows[rows[ids].isin(wanted)]
+        named = {name: name_images(tests[name], images, for_test) for name in map(str, rows.columns) if name != ids}
+        found = [(name, each) for name, each in named.items() if each and len(set(each.paths.values())) == len(tests)]
+        if found:
+            column, best = max(found, key=lambda pair: pair[1].share)
+            return Tests(best, TestList(source.name, column, is_json=source.kind == "json", row_column=ids))
+    return None
+
+
 def test_images(tests: Tests | None, images: Images, labels: Labels) -> TestImages | None:
     """Return how a plugin finds the test images.
 
@@ -97,7 +113,7 @@ def test_images(tests: Tests | None, images: Images, labels: Labels) -> TestImag
     whole = {path.rpartition("/")[2] for path in tests.paths} == there or (
         shared and _rest_is_test(labels, tests, images)
     )
-    if named.direct and named.share == 1 and whole and not tests.listed.file_column:
+    if named.direct and named.share == 1 and whole and not (tests.listed.file_column or tests.listed.row_column):
         return TestImages(named.folders[0], named.suffix, shared=shared)
     return TestImages(named.folders[0], named.suffix, listed=tests.listed, more=named.folders[1:])
 
@@ -111,7 +127,7 @@ def _folders_of(labels: Labels) -> tuple[str, ...]:
 def _rest_is_test(labels: Labels, tests: Tests, images: Images) -> bool:
     """Return whether all images without a label, in the folder of the labelled ones, are test images."""
     folder = tests.named.folders[0]
-    n = sum(labels.counts.values())
+    n = count_labelled(labels)
     there = len(images.files.get(folder, ()))
     own = [path for path in images.below(folder) if path in tests.paths]
     return n + len(own) == there

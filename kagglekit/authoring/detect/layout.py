@@ -9,10 +9,33 @@ from typing import Literal
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers, MemberIds
 from kagglekit.authoring.detect.file_names import FileNames
+from kagglekit.authoring.detect.long_form import LongForm
 from kagglekit.authoring.detect.tables.table import Table
+from kagglekit.authoring.detect.tables.target import ONE_CLASS, Target
 
-Form = Literal["a column a class", "probability of one class", "class names", "unknown"]
+Form = Literal[
+    "a column a class",
+    "probability of one class",
+    "class names",
+    "a column a label",
+    "sets of labels",
+    "a column a number",
+    "one number",
+    "a column a target",
+    "a row a target",
+    "unknown",
+]
 Labels = ClassFolders | Table | FileNames | Containers
+
+
+def target_of(labels: Labels) -> Target:
+    """Return what labels predict: one of several classes, unless a table or container says otherwise."""
+    return labels.target if isinstance(labels, (Table, Containers)) else ONE_CLASS
+
+
+def count_labelled(labels: Labels) -> int:
+    """Return the number of labelled images; 0 if the images were not seen."""
+    return labels.n if isinstance(labels, Table) and labels.n else sum(labels.counts.values())
 
 
 @dataclass(frozen=True)
@@ -24,12 +47,16 @@ class TestList:
         id_column: Name of the ids' column.
         file_column: Name of the column of file names; empty if the ids are file names.
         is_json: It is a JSON file.
+        row_column: Name of the column of the CSV's row ids, which several images share; empty if they are the images'.
+        long: Its form, if it has a row for each image and target.
     """
 
     file: str
     id_column: str
     file_column: str = ""
     is_json: bool = False
+    row_column: str = ""
+    long: LongForm | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +101,8 @@ class Sample:
             unknown.
         name: Its path, relative to the data folder.
         names: How many class names stand in a cell at most; 1 for other forms.
+        separator: Between the labels in a cell.
+        long: Its form, if it has a row for each image and target; then `columns` are those of the file.
     """
 
     form: Form
@@ -84,6 +113,8 @@ class Sample:
     doubtful: bool = False
     name: str = "sample_submission.csv"
     names: int = 1
+    separator: str = " "
+    long: LongForm | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.cut_off import MOST_NAMED
 from kagglekit.authoring.detect.file_names import FileNames
-from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages
+from kagglekit.authoring.detect.layout import DataLayout, Labels, Sample, TestImages, target_of
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
 from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.system.errors import listing
 
+_COUNTED = {"single-label": "classes", "multi-label": "labels"}
 LINES = 50  # of a text file that are read
 
 
@@ -48,20 +48,22 @@ def with_helpers(data: Path, files: Mapping[str, Sequence[str]]) -> str:
 def _labels_notes(labels: Labels) -> list[str]:
     """Return what is unusual about the labels."""
     notes = [] if isinstance(labels, ClassFolders) else list(labels.notes)
-    fewest, most = min(labels.counts.values()), max(labels.counts.values())
-    if fewest < 2:
-        single = [name for name, n in labels.counts.items() if n < 2]
-        notes.append(f"classes with a single image cannot be validated: {listing(single)}")
-    if most > 10 * fewest:
-        notes.append(f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages balances them")
-    parts = {name: [part for part in re.split(r"[\s,|;]+", name) if part] for name in labels.classes}
-    several = [name for name in labels.classes if len(parts[name]) > 1 and set(parts[name]) & set(labels.classes)]
+    task = target_of(labels).task
+    notes += _count_notes(labels.counts, task) if task in _COUNTED else []
     if isinstance(labels, Table) and labels.group:
         one = "pair" if labels.group.pattern else repr(labels.group.column)
         notes.append(f"{labels.group.why}: images of one {one} stay together in train or in valid")
-    if isinstance(labels, Table) and several:
-        notes.append(f"is {several[0]!r} one class or several? Only one label for each image is supported")
     return notes
+
+
+def _count_notes(counts: Mapping[str, int], task: str) -> Iterator[str]:
+    """Name classes or labels with few images."""
+    fewest, most = min(counts.values()), max(counts.values())
+    if fewest < 2:
+        single = [name for name, n in counts.items() if n < 2]
+        yield f"{_COUNTED[task]} with a single image cannot be validated: {listing(single)}"
+    if most > 10 * fewest and task == "single-label":
+        yield f"classes have {fewest:,} to {most:,} images: oversample=1.0 in the stages balances them"
 
 
 def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:

@@ -6,13 +6,51 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kagglekit.authoring.detect.layout import Form, Sample
+from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.layout import Form, Labels, Sample, target_of
+from kagglekit.authoring.detect.tables.cells import separator_of
+from kagglekit.authoring.detect.tables.target import Target
 from kagglekit.types.metric import needs
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ONE, ZERO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no")
+
+
+def form_of(asked: Asked, labels: Labels, metric: str, name: str) -> Sample:
+    """Detect what a sample submission asks for, given what is predicted.
+
+    Args:
+        asked: The sample submission.
+        labels: The labels.
+        metric: The competition's; empty if it is unknown.
+        name: The sample's path, relative to the data folder.
+    """
+    target = target_of(labels)
+    if target.task in ("single-label", "ordinal"):
+        return sample_form(asked.rows, labels.classes, metric, name)
+    columns = (asked.long.id_column, asked.long.value_column) if asked.long else tuple(map(str, asked.rows.columns))
+    values = tuple(dict.fromkeys(asked.rows.iloc[:, 1]))
+    form = _form_of_targets(asked, labels.classes, target)
+    separator = separator_of([*values, *labels.classes]) or target.separator or " "
+    return Sample(form, columns, None, {}, values[:5], name=name, separator=separator, long=asked.long)
+
+
+def _form_of_targets(asked: Asked, names: Sequence[str], target: Target) -> Form:
+    """Return the form of a sample submission for several labels, numbers or several targets."""
+    kind: Form = "a column a target"
+    if target.task == "multi-label":
+        kind = "a column a label"
+    elif target.task == "regression":
+        kind = "a column a number"
+    if asked.long:
+        return "a row a target"
+    if set(asked.columns) == set(names) and (not asked.is_single or target.task == "regression"):
+        return kind if not asked.is_single else "one number"
+    if asked.is_single and target.task == "regression" and len(names) == 1:
+        return "one number"
+    return "sets of labels" if asked.is_single and target.task == "multi-label" else "unknown"
 
 
 def sample_form(

@@ -8,7 +8,8 @@ from PIL import Image
 
 from kagglekit.authoring.detect.channels import join_channels
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 

@@ -30,7 +30,8 @@ from samples import sample_rows
 from single_labels import classes_of
 
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.scaffold import USUAL, Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import USUAL, plugin_text
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table
 from kagglekit.system.errors import UserError

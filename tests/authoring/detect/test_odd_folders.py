@@ -16,7 +16,8 @@ from samples import sample_rows
 from single_labels import classes_of
 
 from kagglekit.authoring.detect.data_folder import detect_layout
-from kagglekit.authoring.scaffold import Facts, plugin_text
+from kagglekit.authoring.plugin_facts import Facts
+from kagglekit.authoring.scaffold import plugin_text
 from kagglekit.cli import cli
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import check_table

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.long_form import LongForm, wide_table
 from kagglekit.containers.sniff import holds_pixels
 from kagglekit.data.csv_file import read_csv, separator_hint
 from kagglekit.data.labels.json_rows import read_records
@@ -29,11 +32,13 @@ class Source:
         name: Its path, relative to the data folder.
         kind: How it is read.
         rows: All fields as text; names of columns are unique.
+        long: The form of the file, if it has a row for each target: `rows` are then brought into one an image.
     """
 
     name: str
     kind: Literal["csv", "json"]
     rows: pd.DataFrame
+    long: LongForm | None = None
 
 
 def read_sources(data: Path) -> tuple[list[Source], list[str]]:
@@ -56,6 +61,18 @@ def read_sources(data: Path) -> tuple[list[Source], list[str]]:
             if not is_json or error.what.startswith("cannot read"):  # other JSON files are no labels
                 unread.append(f"{name} is not used: {_reason(error, file)}")
     return sources, unread
+
+
+def in_wide_form(sources: Sequence[Source], asked: Asked | None) -> list[Source]:
+    """Bring files with a row for each of the sample's targets into the form of a row an image."""
+    if asked is None or (asked.is_single and asked.long is None):
+        return list(sources)
+    value = asked.long.value_column if asked.long else ""
+    wide = [wide_table(each.rows, asked.columns, value) if each.kind == "csv" else None for each in sources]
+    return [
+        replace(source, rows=found[0], long=found[1]) if found else source
+        for source, found in zip(sources, wide, strict=True)
+    ]
 
 
 def _reason(error: UserError, file: Path) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.long_form import LongForm
 from kagglekit.authoring.detect.tables.groups import Group
-from kagglekit.authoring.detect.tables.label_column import Refusal
+from kagglekit.authoring.detect.tables.target import ONE_CLASS, Refusal, Target
 
 
 @dataclass(frozen=True)
@@ -28,20 +31,26 @@ class ValidFile:
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV or JSON file with one image and one label in each row.
+    """A CSV or JSON file that labels images.
 
     Attributes:
         csv: Its path, relative to the data folder, as are the `images`.
         images: The folder of the images.
         suffix: The part of the file names that the ids leave out.
         id_column: Name of the images' column.
-        label_column: Name of the labels' column; empty if there are `one_hot` columns.
-        classes: The labels, sorted.
-        counts: Number of images of each class.
+        label_column: Name of the labels' column; empty if there are several.
+        classes: The labels, sorted; or the names of the targets, in order.
+        counts: Number of images of each class or label; of numbers, how many of each target are known.
         unlabelled: Images without a row or a label, in the same folders.
         notes: Doubts that a person should resolve.
         is_json: It is a JSON file.
         more_images: Further folders of the images.
+        target: What is predicted, and its columns.
+        n: Number of labelled images; 0 if the file was not read.
+        low: The lowest of the numbers to predict.
+        high: The highest of them.
+        long: Its form, if it has a row for each image and target.
+        row: Names of the columns whose values, joined by ``_``, are the id of the CSV's row.
         one_hot: Names of the columns of 0 and 1, one for each class.
         group: A column of groups.
         valid: Another file, of the valid images.
@@ -66,6 +75,12 @@ class Table:
     notes: tuple[str, ...]
     is_json: bool = False
     more_images: tuple[str, ...] = ()
+    target: Target = ONE_CLASS
+    n: int = 0
+    low: float = -math.inf
+    high: float = math.inf
+    long: LongForm | None = None
+    row: tuple[str, ...] = ()
     one_hot: tuple[str, ...] = ()
     group: Group | None = None
     valid: ValidFile | None = None
@@ -82,6 +97,19 @@ class Table:
     def folders(self) -> tuple[str, ...]:
         """All folders of the images."""
         return (self.images, *self.more_images)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns of targets, where each has one of its own."""
+        return self.target.columns if self.target.has_columns else ()
+
+    def agreement(self, asked: Asked | None) -> int:
+        """Return how well the labels agree with the sample submission: see `Asked.agrees_with`."""
+        if asked is None:
+            return 0
+        if self.target.task == "single-label" or self.target.is_sets:
+            return 1 if self.target.sure and self.target.is_sets else asked.agrees_with(self.classes)
+        return 1 if self.target.sure else 0
 
 
 @dataclass(frozen=True)
