@@ -78,8 +78,9 @@ def examine(
     folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
         read = _check_labels(report, hooks, folder) if folder else None
-        if folder and facts_fit and read:
+        if folder and facts_fit and recipes_fit and read:  # a recipe says how predictions become those of the CSV
             _check_submission(report, hooks, folder, *read)
+        if folder and facts_fit and read:
             _check_evidence(report, folder, *read, "kagglekit_submission" in own)
         if facts_fit and recipes_fit and (folder is None or read):
             request = Request(
@@ -230,7 +231,7 @@ def _check_evidence(report: Report, data: Path, table: pd.DataFrame, task: Task,
     """Compare the table with the sample submission, with files that list images, and with the images that exist."""
     hook = "kagglekit_labels"
     sample = report.attempt("evidence", hook, "", lambda: [sample_for(table, data, task.columns)])
-    for fact in evidence(table, data, sample[0], own_form) if sample else ():
+    for fact in evidence(table, data, sample[0], task, own_form) if sample else ():
         report.add("evidence", fact.status, fact.what, fact.fix, hook)
 
 

@@ -5,48 +5,59 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.detect.asked import Asked, plain
+from kagglekit.authoring.detect.find_sample import by_image
 from kagglekit.authoring.detect.named_images import Images, for_train, name_images
 from kagglekit.authoring.detect.tables.label_column import find_target
-from kagglekit.authoring.detect.tables.sources import Source, read_sources
+from kagglekit.authoring.detect.tables.sources import Source, in_wide_form, read_sources
 from kagglekit.authoring.detect.tables.target import Target
 from kagglekit.authoring.evidence_containers import of_containers
+from kagglekit.authoring.evidence_targets import columns_with_targets
 from kagglekit.authoring.fact import Evidence
 from kagglekit.data.listing import folders_below, image_names, suffix_of
 from kagglekit.system.errors import listing
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.image_path import channel_names
+from kagglekit.types.records import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.authoring.findings import Status
     from kagglekit.data.sample import Sample
+    from kagglekit.tasks.task import Task
 
 LEAST_SHARE = 0.99  # of the labels that a column must agree with
 NO_COLUMN = "no column of it holds their labels"
 LEAST_NAMED = 0.5  # of the labelled images that a file must name to be compared
 
 
-def evidence(table: pd.DataFrame, data: Path, sample: Sample | None, own_form: bool) -> Iterator[Evidence]:
+def evidence(
+    table: pd.DataFrame, data: Path, sample: Sample | None, task: Task, own_form: bool = False
+) -> Iterator[Evidence]:
     """Yield what speaks for and against a table.
 
     Args:
         table: A checked image table.
         data: The data folder.
         sample: The sample submission.
+        task: What is predicted.
         own_form: The plugin writes the submission itself, so that its classes may be others than the sample's.
     """
-    if sample:
-        yield _of_sample(table, sample)
     files = {_below(folder, data): names for folder in folders_below(data) if (names := image_names(folder))}
     paths = table["path"].map(lambda path: Path(os.path.relpath(path, data)).as_posix())
     labels = dict(zip(paths[table["split"] != "test"], table.loc[table["split"] != "test", "label"], strict=True))
-    asked = Asked(sample.file, sample.rows) if sample else None
     images = Images(_joined(files, paths))
-    facts = [fact for each in read_sources(data)[0] for fact in _of_source(each, images, labels, asked, own_form)]
+    asked = by_image(Asked(sample.file, sample.rows), images, "") if sample else None
+    if asked:
+        yield _of_sample(table, asked)
+    compare = _of_source if isinstance(task, SingleLabel) else _of_targets
+    sources = in_wide_form(read_sources(data)[0], asked)
+    facts = [fact for each in sources for fact in compare(each, images, labels, asked, own_form)]
     explained = any(fact.status == "ok" for fact in facts)  # then other tables hold further facts
     yield from (fact for fact in facts if not (explained and fact.status == "note" and NO_COLUMN in fact.what))
     if images.paths:
@@ -69,37 +80,88 @@ def _below(folder: Path, data: Path) -> str:
     return "" if folder == data else folder.relative_to(data).as_posix()
 
 
-def _of_sample(table: pd.DataFrame, sample: Sample) -> Evidence:
-    ids = set(table.loc[table["split"] == "test", "id"].astype(str))
-    known = int(sample.rows.iloc[:, 0].isin(ids).sum())
-    status: Status = "ok" if known == len(sample.rows) else "note"
+def _of_sample(table: pd.DataFrame, asked: Asked) -> Evidence:
+    tests = table[table["split"] == "test"]
+    ids = {str(each) for each in (*tests["id"], *(tests["row"].dropna() if "row" in tests else ()))}
+    known = sum(each in ids for each in asked.ids)
+    status: Status = "ok" if known == len(asked.ids) else "note"
     fix = "" if status == "ok" else "return the ids as they are written there"
-    return Evidence(status, f"{known:,} of {len(sample.rows):,} rows of {sample.file.name} are test images", fix)
+    rows = "rows" if asked.long is None else "images in the rows"
+    return Evidence(status, f"{known:,} of {len(asked.ids):,} {rows} of {asked.file.name} are test images", fix)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The rows of a file that name labelled images.
+
+    Attributes:
+        rows: These rows, without the column that names the images.
+        images: The image of each, relative to the data folder.
+        labels: The label of each in the table, as text.
+        explained: The beginning of a sentence about them.
+        wanted: What the file labels, as `kagglekit new` sees it.
+    """
+
+    rows: pd.DataFrame
+    images: pd.Series[str]
+    labels: pd.Series[str]
+    explained: str
+    wanted: object
+
+
+def _compared(source: Source, images: Images, labels: dict[str, str], asked: Asked | None) -> _Compared | None:
+    """Return the rows of a file that name labelled images; None if it names less than half of these."""
+    found = [(str(name), name_images(source.rows[name], images, for_train)) for name in source.rows.columns]
+    named = [(name, each.paths) for name, each in found if each is not None]
+    if not named:
+        return None
+    column, paths = max(named, key=lambda pair: len(set(pair[1].values()) & labels.keys()))
+    files = source.rows[column].map(paths)
+    known = files.map(labels)
+    rows, truth = source.rows[known.notna()], known[known.notna()].astype(str)
+    if len(set(files) & labels.keys()) < LEAST_NAMED * len(labels):
+        return None
+    explained = f"{len(rows):,} of {len(source.rows):,} rows of {source.name} name labelled images"
+    if source.long:
+        explained = f"{len(rows):,} of {len(source.rows):,} images in the rows of {source.name} are labelled ones"
+    wanted = find_target(rows, [str(name) for name in rows.columns if name != column], set(), asked)
+    return _Compared(rows.drop(columns=column), files[rows.index], truth, explained, wanted)
+
+
+def _of_targets(
+    source: Source, images: Images, labels: dict[str, str], asked: Asked | None, own_form: bool
+) -> Iterator[Evidence]:
+    """Compare several labels or numbers with a file that names labelled images."""
+    compared = _compared(source, images, labels, asked)
+    if compared is None:
+        return
+    records = [read_record(label) for label in compared.labels]
+    found, wanted = columns_with_targets(compared.rows, compared.images, records), compared.wanted
+    if isinstance(wanted, Target) and wanted.sure and not set(found) & set(wanted.columns):
+        yield _other_columns(compared.explained, wanted, source, own_form)
+    elif found:
+        yield Evidence("ok", f"{compared.explained}; their labels are in {listing(found, 3)}")
+    else:
+        yield Evidence("note", f"{compared.explained}, but {NO_COLUMN}", "compare labels and columns")
+
+
+def _other_columns(explained: str, wanted: Target, source: Source, own_form: bool) -> Evidence:
+    what = f"{explained}, but the labels are not those in {listing(wanted.columns)}, which the sample asks for"
+    fix = f"take the labels from {listing(wanted.columns)} of {source.name}"
+    return Evidence("note" if own_form else "problem", what, fix)
 
 
 def _of_source(
     source: Source, images: Images, labels: dict[str, str], asked: Asked | None, own_form: bool
 ) -> Iterator[Evidence]:
-    """Compare the labels with a file that names labelled images."""
-    found = [(str(name), name_images(source.rows[name], images, for_train)) for name in source.rows.columns]
-    named = [(name, each.paths) for name, each in found if each is not None]
-    if not named:
+    """Compare classes with a file that names labelled images."""
+    compared = _compared(source, images, labels, asked)
+    if compared is None:
         return
-    column, paths = max(named, key=lambda pair: len(set(pair[1].values()) & labels.keys()))
-    files = source.rows[column].map(paths)
-    known = files.map(labels)
-    rows = source.rows[known.notna()]
-    truth = known[known.notna()].astype(str)
-    if len(set(files) & labels.keys()) < LEAST_NAMED * len(labels):
-        return
-    agreeing = [name for name in map(str, rows.columns) if name != column and _agrees(rows[name], truth)]
-    explained = f"{len(rows):,} of {len(source.rows):,} rows of {source.name} name labelled images"
-    wanted = find_target(rows, [str(name) for name in rows.columns if name != column], set(), asked)
+    rows, truth, explained, wanted = compared.rows, compared.labels, compared.explained, compared.wanted
+    agreeing = [name for name in map(str, rows.columns) if _agrees(rows[name], truth)]
     if isinstance(wanted, Target) and wanted.sure and not _is_target(rows, wanted, truth):
-        what = f"{explained}, but the labels are not those in {listing(wanted.columns)}, which the sample asks for"
-        yield Evidence(
-            "note" if own_form else "problem", what, f"take the labels from {listing(wanted.columns)} of {source.name}"
-        )
+        yield _other_columns(explained, wanted, source, own_form)
     elif agreeing or (isinstance(wanted, Target) and _is_target(rows, wanted, truth)):
         where = listing(agreeing, 3) if agreeing else f"the columns of 0 and 1 ({listing(_columns(wanted), 3)})"
         yield Evidence("ok", f"{explained}; their labels are in {where}")

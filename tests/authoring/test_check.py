@@ -91,9 +91,9 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
     ),
     "another task": (
         ('metric="log_loss"', 'metric="log_loss", task="multi-label"'),
-        "facts",
-        "task multi-label is not supported",
-        "missing for multi-label: an image table with several labels an image",
+        "labels",
+        "labels that are no list of names, as several labels an image need",
+        "fix the labels hook",
     ),
     "an impossible recipe": (
         ("size=32", "size=-1"),

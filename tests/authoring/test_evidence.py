@@ -9,24 +9,25 @@ import pandas as pd
 import pytest
 import traps
 from odd_layouts import begun, pictures, sample
-from single_labels import classes_of
 from traps import TRAPS, Truth
 
+from kagglekit import Competition, SingleLabel
 from kagglekit.authoring.evidence import Evidence, evidence
 from kagglekit.data.sample import sample_for
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table
 
 
 def found(folder: Path, write: Callable[[Path], object], own_form: bool = False) -> tuple[pd.DataFrame, list[Evidence]]:
     """Return the table of a plugin that was written for the data, and the evidence for it."""
     hooks = begun(folder, write)[1]
-    table = check_table(hooks.labels(folder / "data"), folder / "data")[0]
+    table = read_table(hooks, hooks.competition(), folder / "data")[0]
     return table, compared(folder, table, own_form)
 
 
 def compared(folder: Path, table: pd.DataFrame, own_form: bool = False) -> list[Evidence]:
-    sample = sample_for(table, folder / "data", classes_of(table))
-    return list(evidence(table, folder / "data", sample, own_form))
+    task = SingleLabel.fit(table["label"].dropna().tolist(), Competition(title=""))
+    sample = sample_for(table, folder / "data", task.columns)
+    return list(evidence(table, folder / "data", sample, task, own_form))
 
 
 @pytest.mark.parametrize("write", TRAPS, ids=lambda write: write.__name__)

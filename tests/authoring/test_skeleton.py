@@ -21,12 +21,12 @@ def test_a_plugin_is_written_that_fails_until_its_labels_hook_is(
     monkeypatch.chdir(tmp_path)
     data = tmp_path / "data"
     pictures(data, [f"train/{i}.jpg" for i in range(12)] + [f"test/t{i}.jpg" for i in range(4)])
-    rows = [(str(i), f"{i / 7:.3f}") for i in range(12)]
-    layouts.write_csv(data / "train.csv", [("id", "weight"), *rows])
-    sample(data, [f"t{i}" for i in range(4)], ("id", "weight"), "0.7")
+    rows = [(str(i), f"{3 * i} 4 8 2") for i in range(12)]
+    layouts.write_csv(data / "train.csv", [("id", "EncodedPixels"), *rows])
+    sample(data, [f"t{i}" for i in range(4)], ("id", "EncodedPixels"), "1 1")
     done = CliRunner().invoke(cli, ["new", "leaves", "--from-data", "data"])
     assert done.exit_code == 1
-    assert "train.csv has numbers in 'weight', which the sample submission asks for" in done.output
+    assert "train.csv has no classes in 'EncodedPixels'" in done.output
     assert "leaves.py was written, but fails until you write its kagglekit_labels" in done.output
     assert "next:" not in done.output
     text = (tmp_path / "leaves.py").read_text().replace("\n# ", " ")

@@ -169,9 +169,10 @@ LAYOUTS: dict[Callable[[Path], None], tuple[dict[str, int], list[str] | None]] =
 }
 
 
-def begun(folder: Path, write: Callable[[Path], None]) -> tuple[DataLayout, Hooks, str]:
+def begun(folder: Path, write: Callable[[Path], object], metric: str = "") -> tuple[DataLayout, Hooks, str]:
+    """Return what is detected in a data folder, and the plugin that is written for it."""
     write(folder / "data")
-    layout = detect_layout(folder / "data")
-    text = plugin_text(Facts("leaves"), layout)
+    layout = detect_layout(folder / "data", metric)
+    text = plugin_text(Facts("leaves", metric=metric), layout)
     (folder / "leaves.py").write_text(text)
     return layout, Hooks(load(str(folder / "leaves.py"))), text

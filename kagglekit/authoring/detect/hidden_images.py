@@ -48,7 +48,7 @@ def find_tests(asked: Asked, name: str, sources: Sequence[Source], images: Image
     if found and any(is_named(folder, TEST) for folder in found.folders):
         return direct
     listed = (_listed(source, asked, images) for source in sources)
-    shared = (_with_shared_rows(source, asked, images) for source in sources)
+    shared = (with_shared_rows(source, asked, images) for source in sources)
     return next((tests for tests in listed if tests), direct) or next((tests for tests in shared if tests), None)
 
 
@@ -82,7 +82,7 @@ def _listed(source: Source, asked: Asked, images: Images) -> Tests | None:
     return None
 
 
-def _with_shared_rows(source: Source, asked: Asked, images: Images) -> Tests | None:
+def with_shared_rows(source: Source, asked: Asked, images: Images) -> Tests | None:
     """Return the images of a file that has all the sample's ids in one column, several images for some of them."""
     wanted, rows = set(asked.ids), source.rows
     for ids in map(str, rows.columns):

@@ -27,13 +27,12 @@ from odd_layouts import (
     two_classes,
 )
 from samples import sample_rows
-from single_labels import classes_of
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.scaffold import USUAL, plugin_text
 from kagglekit.data.submission import check_submission
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table
 from kagglekit.system.errors import UserError
 from kagglekit.types.predictions import make_predictions
 
@@ -45,19 +44,19 @@ def test_a_detected_layout_gives_a_table_and_a_csv_like_the_sample(
     splits, columns = LAYOUTS[write]
     layout, hooks, _ = begun(tmp_path, write)
     data, facts = tmp_path / "data", hooks.competition()
-    table, _ = check_table(hooks.labels(data), data)
+    table, task, _ = read_table(hooks, facts, data)
     assert table["split"].value_counts().to_dict() == splits
-    assert len(classes_of(table)) == (2 if write in (two_classes, blank_sample) else 3)
+    assert len(task.columns) == (2 if write in (two_classes, blank_sample) else 3)
     assert hooks.recipe("quick").stages
     tests = table[table["split"] == "test"]
     assert facts.known_test_labels == bool(tests["label"].notna().any())
     if columns is None:
         return
-    classes, given = classes_of(table), sample_rows(data)
+    classes, given = task.columns, sample_rows(data)
     drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tests))
     predictions = make_predictions(tests["id"], classes, drawn)
-    rows = hooks.submission(facts, predictions, given)
-    check_submission(rows, given, predictions, facts)
+    rows = hooks.submission(facts, predictions, given, task)
+    check_submission(rows, given, predictions, facts, task)
     assert list(rows.columns) == columns
     if layout.sample and layout.sample.form == "class names":
         assert rows.iloc[:, 1].tolist() == predictions.idxmax(axis=1).tolist()
@@ -116,22 +115,6 @@ def test_missing_images_and_uneven_classes_are_noted(tmp_path: Path) -> None:
     assert "classes have 1 to 29 images: oversample=1.0" in notes
 
 
-def several_rows(data: Path) -> None:
-    pictures(data, ["train/0.jpg", "train/1.jpg"])
-    layouts.write_csv(data / "t.csv", [("id", "label"), ("0", "a"), ("0", "b"), ("1", "a"), ("1", "b")])
-
-
-def column_a_class(data: Path) -> None:
-    pictures(data, [f"train/{i}.jpg" for i in range(4)])
-    rows = [(str(i), str(i % 2), str(i // 2)) for i in range(4)]
-    layouts.write_csv(data / "t.csv", [("id", "rust", "scab"), *rows])
-
-
-def numbers(data: Path) -> None:
-    pictures(data, [f"train/{i}.jpg" for i in range(8)])
-    layouts.write_csv(data / "t.csv", [("id", "age"), *((str(i), f"{i / 7:.3f}") for i in range(8))])
-
-
 def no_labels(data: Path) -> None:
     pictures(data, [f"images/{i}.jpg" for i in range(4)])
 
@@ -144,14 +127,11 @@ def zipped(data: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (several_rows, "several rows for one image (id: 0, 1): a multi-label or detection task"),
-        (column_a_class, "a column of 0 and 1 for each of several labels (rust, scab): 1 rows have several, 1 none"),
-        (numbers, "a regression task"),
         (no_labels, "no labels detected"),
         (zipped, "unzip train.zip first"),
         (lambda data: None, "does not exist"),
     ],
-    ids=["several rows", "column a class", "numbers", "no labels", "zipped", "missing"],
+    ids=["no labels", "zipped", "missing"],
 )
 def test_what_is_not_supported_is_refused_with_the_reason(
     tmp_path: Path, write: Callable[[Path], None], said: str
@@ -173,4 +153,6 @@ def test_labels_made_of_other_labels_are_asked_about(tmp_path: Path) -> None:
     pictures(tmp_path, [f"train/{i}.jpg" for i in range(12)])
     rows = [(str(i), ("rust", "scab", "rust scab")[i % 3]) for i in range(12)]
     layouts.write_csv(tmp_path / "labels.csv", [("id", "label"), *rows])
-    assert "is 'rust scab' one class or several?" in " ".join(detect_layout(tmp_path).notes)
+    layout = detect_layout(tmp_path)
+    assert layout.labels.classes == ("rust", "scab")
+    assert "is 'rust scab' in 'label' one class? It is taken for 2 labels" in " ".join(layout.notes)

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from odd_layouts import LEAVES, class_folders, pictures, sample
 from PIL import Image
 from samples import sample_rows
-from single_labels import classes_of
 
+from kagglekit import SingleLabel
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.scaffold import plugin_text
@@ -193,10 +193,11 @@ def test_of_a_column_of_zeros_and_ones_the_metric_decides_or_a_doubt_is_noted(
     assert facts.positive == positive
     assert (doubt in text.replace("\n# ", " ")) if doubt else ("class names?" not in text)
     tests, given = table[table["split"] == "test"], sample_rows(tmp_path / "data")
+    task = SingleLabel.fit(table["label"].dropna().tolist(), facts)
     drawn = np.random.default_rng(0).dirichlet(np.ones(2), len(tests))
-    predictions = make_predictions(tests["id"], classes_of(table), drawn)
-    rows = hooks.submission(facts, predictions, given)
-    check_submission(rows, given, predictions, facts)
+    predictions = make_predictions(tests["id"], task.columns, drawn)
+    rows = hooks.submission(facts, predictions, given, task)
+    check_submission(rows, given, predictions, facts, task)
     if positive:
         assert rows.iloc[:, 1].tolist() == pytest.approx(predictions[positive].tolist())
     else:
@@ -215,9 +216,10 @@ def test_ranked_names_in_a_cell_are_detected_and_written(tmp_path: Path, metric:
     assert facts.metric == chosen
     assert "asks for the names of the 2 likeliest classes" in text.replace("\n    # ", " ")
     tests, given = table[table["split"] == "test"], sample_rows(data)
-    predictions = make_predictions(tests["id"], classes_of(table), np.tile([0.2, 0.3, 0.5], (4, 1)))
-    rows = hooks.submission(facts, predictions, given)
-    check_submission(rows, given, predictions, facts)
+    task = SingleLabel.fit(table["label"].dropna().tolist(), facts)
+    predictions = make_predictions(tests["id"], task.columns, np.tile([0.2, 0.3, 0.5], (4, 1)))
+    rows = hooks.submission(facts, predictions, given, task)
+    check_submission(rows, given, predictions, facts, task)
     assert rows["Id"].tolist() == [" ".join(["w_2", "w_1", "new_whale"][:names])] * 4
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import traps
 from odd_layouts import begun
-from single_labels import classes_of
 from traps import GROUPS, TRAPS, Truth
 
 from kagglekit.data.sample import sample_for
 from kagglekit.data.submission import check_submission
-from kagglekit.data.table import check_table
+from kagglekit.data.table import read_table
 from kagglekit.types.predictions import make_predictions
 
 
@@ -23,18 +22,18 @@ def test_labels_and_test_images_are_the_right_ones(tmp_path: Path, write: Callab
     truth: Truth = {}
     _, hooks, text = begun(tmp_path, lambda data: truth.update(write(data)))
     data = tmp_path / "data"
-    table, _ = check_table(hooks.labels(data), data)
+    facts = hooks.competition()
+    table, task, _ = read_table(hooks, facts, data)
     known = table[table["split"] != "test"]
     paths = [Path(path).relative_to(data).as_posix() for path in known["path"]]
     assert dict(zip(paths, known["label"], strict=True)) == truth
-    classes, tests = classes_of(table), table[table["split"] == "test"]
+    classes, tests = task.columns, table[table["split"] == "test"]
     found = sample_for(table, data, classes)
     assert found is not None
     assert set(tests["id"]) == set(found.rows.iloc[:, 0])
     drawn = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(tests))
     predictions = make_predictions(tests["id"], classes, drawn)
-    facts = hooks.competition()
-    check_submission(hooks.submission(facts, predictions, found.rows), found.rows, predictions, facts)
+    check_submission(hooks.submission(facts, predictions, found.rows, task), found.rows, predictions, facts, task)
     assert ("group" in table) == (write in GROUPS)
     assert write not in GROUPS or f'"{GROUPS[write]}"' in text
 
@@ -74,6 +73,6 @@ def test_labelled_images_that_are_cut_off_are_named_and_left_out(tmp_path: Path)
 
     layout, hooks, _ = begun(tmp_path, write)
     assert "1 image is cut off and cannot be decoded, and left out: train/a3.jpg" in layout.notes
-    table = check_table(hooks.labels(tmp_path / "data"), tmp_path / "data")[0]
+    table = read_table(hooks, hooks.competition(), tmp_path / "data")[0]
     assert table["split"].value_counts().to_dict() == {"train": 11, "test": 4}
     assert "a3" not in set(table["id"])

@@ -15,42 +15,11 @@ from kagglekit.authoring.detect.unexplained import Unexplained
 TESTS = [f"t{i}" for i in range(4)]
 
 
-def channels(data: Path) -> None:
-    """Three files an image, whose colours are no classes; and sets of labels."""
-    for folder, names in (("train", [f"p{i}" for i in range(8)]), ("test", TESTS)):
-        pictures(data, [f"{folder}/{name}_{colour}.png" for name in names for colour in ("red", "green", "blue")])
-    layouts.write_csv(data / "train.csv", [("Id", "Target"), *((f"p{i}", "16 0" if i % 2 else "16") for i in range(8))])
-    sample(data, TESTS, ("Id", "Predicted"), "0")
-
-
 def pixels(data: Path) -> None:
     """A row a pixel: the folders of noisy and clean images are not classes."""
     pictures(data, [f"{folder}/{i}.png" for folder in ("train", "train_cleaned") for i in range(6)])
     pictures(data, [f"test/{name}.png" for name in TESTS])
     sample(data, [f"{name}_{y}_1" for name in TESTS for y in range(3)], ("id", "value"), "1")
-
-
-def several_labels(data: Path) -> None:
-    """A column of 0 and 1 for each of several labels; the folders are places."""
-    pictures(data, [f"train/site{i % 2}/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
-    rows = [(str(i), str(i % 2), str(i // 2 % 2), "1") for i in range(12)]
-    layouts.write_csv(data / "train.csv", [("id", "rust", "scab", "mould"), *rows])
-    sample(data, TESTS, ("id", "rust", "scab", "mould"), "0", "0", "0")
-
-
-def numbers(data: Path) -> None:
-    """The sample asks for a number; columns of 0 and 1 describe the images."""
-    pictures(data, [f"train/{i}.jpg" for i in range(12)] + [f"test/{name}.jpg" for name in TESTS])
-    rows = [(str(i), str(i % 2), str(i // 6), str(20 + i % 5)) for i in range(12)]
-    layouts.write_csv(data / "train.csv", [("Id", "Eyes", "Face", "Score"), *rows])
-    sample(data, TESTS, ("Id", "Score"), "31.5")
-
-
-def a_row_a_target(data: Path) -> None:
-    pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
-    rows = [(f"{i}__{kind}", f"train/{i}.jpg", kind, f"{i / 7}") for i in range(8) for kind in ("dry", "green")]
-    layouts.write_csv(data / "train.csv", [("sample_id", "image_path", "target_name", "target"), *rows])
-    sample(data, [f"{name}__{kind}" for name in TESTS for kind in ("dry", "green")], ("sample_id", "target"), "0.0")
 
 
 def folders_of_places(data: Path) -> None:
@@ -66,22 +35,6 @@ def folders_of_images(data: Path) -> None:
     sample(data, [str(i) for i in range(8, 12)], ("id", "label"), "Fagus")
 
 
-def sets_of_labels(data: Path) -> None:
-    """Nearly each image has a set of labels of its own."""
-    pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
-    rows = [(str(i), " ".join(str(k) for k in range(5) if (i + 8) >> k & 1)) for i in range(8)]
-    layouts.write_csv(data / "train.csv", [("id", "attribute_ids"), *rows])
-    sample(data, TESTS, ("id", "attribute_ids"), "0 1 2")
-
-
-def tags(data: Path) -> None:
-    """Sets of labels that recur; the sample names labels that no image has alone."""
-    pictures(data, [f"train/{i}.jpg" for i in range(16)] + [f"test/{name}.jpg" for name in TESTS])
-    sets = ("clear road", "cloudy water", "clear water", "haze road")
-    layouts.write_csv(data / "train.csv", [("image_name", "tags"), *((str(i), sets[i % 4]) for i in range(16))])
-    sample(data, TESTS, ("image_name", "tags"), "clear road water")
-
-
 def sources_of_boxes(data: Path) -> None:
     """Several boxes an image; the only column with few values is where the images come from."""
     pictures(data, [f"train/{i}.jpg" for i in range(8)] + [f"test/{name}.jpg" for name in TESTS])
@@ -93,19 +46,13 @@ def sources_of_boxes(data: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (tags, "has sets of labels in 'tags'"),
         (sources_of_boxes, "no labels detected"),
-        (channels, "each is the beginning of 3 file names: one image in several files"),
         (pixels, "each begins with an image's name (t0): several rows for one image"),
-        (several_labels, "train.csv has a column of 0 and 1 for each of several labels (rust, scab, mould)"),
-        (numbers, "train.csv has numbers in 'Score', which the sample submission asks for"),
-        (a_row_a_target, "each begins with an image's name (t0): several rows for one image"),
         (folders_of_places, "no labels detected"),
         (
             folders_of_images,
             "labels.csv is not used: it has a single column, 'id;label'; it looks separated by",
         ),
-        (sets_of_labels, "has sets of labels in 'attribute_ids'"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -117,12 +64,6 @@ def test_what_nothing_explains_is_an_error_with_the_facts(
         detect_layout(tmp_path)
     assert said in str(caught.value)
     assert "the folder contains: " in str(caught.value)
-
-
-def test_names_of_channels_are_no_classes_without_a_sample(tmp_path: Path) -> None:
-    channels(tmp_path)
-    (tmp_path / "sample_submission.csv").unlink()
-    assert detect_layout(tmp_path).labels.classes == ("16", "16 0")
 
 
 def test_two_readings_are_both_said(tmp_path: Path) -> None:

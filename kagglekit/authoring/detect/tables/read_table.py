@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SOME_SHARE = 0.02  # of the images may have rows with different labels: they are left out
+LEAST_SEVERAL = 0.1  # of the images must have rows with different labels if these are sets
 SPLIT_WORDS = ("train", "val", "dev", "test")
 COCO = ("category_id", "category.name")
 
@@ -171,7 +172,10 @@ def _read(
     several = _conflicting(paths, labels, column, rows)
     if not isinstance(several, Refusal):
         return _Read(target, paths, labels, several)
-    if target.is_hot or target.task != "single-label" or not _may_be_sets(target, columns, asked):
+    share = (labels.groupby(paths).nunique() > 1).mean()
+    if target.is_hot or target.task != "single-label" or share < LEAST_SEVERAL:
+        return several
+    if not _may_be_sets(target, columns, asked):
         return several
     why = "" if target.sure else f"rows of one image with different {target.columns[0]!r} are taken for several labels"
     return _Read(replace(target, task="multi-label", several=True, why=why), paths, labels, set())
