@@ -26,10 +26,10 @@ def look(
     no_pictures: bool,
     preset: str,
 ) -> None:
-    """Summarize the images of COMPETITION: classes, counts, sizes, near-duplicates, anomalies.
+    """Summarize the images of COMPETITION: targets, counts, sizes, near-duplicates, anomalies.
 
     COMPETITION is a name, a plugin file (./cassava.py), or a data folder (./cassava/), whose layout is then recognised.
-    The plots show class counts, sizes, samples of each class, near-duplicates, and one image as each stage sees it.
+    The plots show targets, sizes, samples, near-duplicates, and one image as each stage sees it.
     """
     from kagglekit.authoring.from_folder import competition_of
     from kagglekit.system.console import for_people

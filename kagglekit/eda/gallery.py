@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ import torch
 from kagglekit.data.duplicates import describe_unread, fingerprints, near_duplicates
 from kagglekit.eda.anomalies import read_or_nothing
 from kagglekit.eda.canvas import COLUMNS, draw_grid
-from kagglekit.eda.plots import draw_counts, draw_histograms
+from kagglekit.eda.plots import draw_histograms, draw_numbers
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader
@@ -31,37 +31,39 @@ if TYPE_CHECKING:
 
     from kagglekit.eda.canvas import Cell
     from kagglekit.eda.headers import Header
+    from kagglekit.eda.target import Target
     from kagglekit.hooks.specs import ViewMode as Mode
     from kagglekit.system.console import Display
 
 CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # any will do: it is undone
 PASSES = COLUMNS  # views of each stage: a row
-MOST_CLASSES = 200  # in a grid of samples
 THUMBNAIL = 136  # minimum short side, px
 MOST_PAIRS = 24  # drawn near-duplicates
 NOTHING = np.zeros((0, 0, 3), np.uint8)
 
 
 def draw_all(
-    table: pd.DataFrame, headers: Sequence[Header], hooks: Hooks, recipe: Recipe, folder: Path, display: Display
+    target: Target[Any], headers: Sequence[Header], hooks: Hooks, recipe: Recipe, folder: Path, display: Display
 ) -> None:
-    """Draw class counts, sizes, samples of each class, near-duplicates, and one image as each stage sees it.
+    """Draw what is predicted, groups, sizes, samples, near-duplicates, and one image as each stage sees it.
 
     Args:
-        table: The image table.
+        target: What is predicted, in an image table.
         headers: Of its images.
         hooks: The plugins.
         recipe: Its stages are drawn.
         folder: Where to write.
         display: Shows progress and the near-duplicates.
     """
-    labels = table.loc[table["split"] != "test", "label"]
-    counts = {str(name): int(n) for name, n in labels.value_counts().items()}
-    draw_counts(counts, folder / "classes.png")
+    table = target.table
+    for file, draw in target.drawings().items():
+        draw(folder / file)
+    if "group" in table and len(sizes := target.labelled["group"].value_counts()):
+        draw_numbers({"labelled images of a group": sizes.tolist()}, folder / "groups.png", y="groups")
     if headers:
         _draw_sizes(headers, folder / "sizes.png")
-    draw_grid([((str(row.label),), _read(hooks, row.path)) for row in _samples(table)], folder / "samples.png")
-    _draw_duplicates(table, hooks, folder, display)
+    draw_grid([((text,), _read(hooks, path)) for text, path in target.samples()], folder / "samples.png")
+    _draw_duplicates(target, hooks, folder, display)
     draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
 
 
@@ -75,35 +77,24 @@ def _draw_sizes(headers: Sequence[Header], file: Path) -> None:
     draw_histograms(quantities, forms, file)
 
 
-def _samples(table: pd.DataFrame) -> list[pd.Series]:
-    """Choose images of each class, spread over its rows; fewer if there are many classes, and of some if very many."""
-    labelled = table[table["split"] != "test"]
-    classes = sorted(labelled["label"].unique())
-    each = 8 if len(classes) <= 12 else 4 if len(classes) <= 50 else 2
-    shown = {classes[i] for i in np.linspace(0, len(classes) - 1, min(len(classes), MOST_CLASSES)).astype(int)}
-    chosen = []
-    for _, rows in labelled[labelled["label"].isin(shown)].groupby("label"):
-        chosen += [rows.iloc[i] for i in np.linspace(0, len(rows) - 1, each).astype(int)]
-    return chosen
-
-
 def _read(hooks: Hooks, path: object) -> NDArray[np.uint8]:
-    pixels = read_or_nothing(hooks, str(path), THUMBNAIL)
+    pixels = read_or_nothing(hooks, str(path), THUMBNAIL) if path else None
     return NOTHING if pixels is None else pixels
 
 
-def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: Display) -> None:
+def _draw_duplicates(target: Target[Any], hooks: Hooks, folder: Path, display: Display) -> None:
     """Report the number of near-duplicates, list them in a CSV file, and draw some."""
+    table = target.table
     paths = [Path(str(path)) for path in table["path"]]
     found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
     pairs = near_duplicates(found)
-    display.report(describe_duplicates(table, pairs))
+    display.report(describe_duplicates(table, pairs, target.word))
     if unread := describe_unread(paths, found):
         display.warn(unread)
     if not pairs:
         return
     columns = [table[name].astype(object).where(table[name].notna(), "").tolist() for name in ("id", "split", "label")]
-    ids, splits, labels = columns
+    ids, splits, labels = columns[0], columns[1], [target.text(label) if label else "" for label in columns[2]]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["first", "first_split", "first_label", "second", "second_split", "second_label"])
@@ -115,7 +106,7 @@ def _draw_duplicates(table: pd.DataFrame, hooks: Hooks, folder: Path, display: D
     draw_grid(grid, folder / "near-duplicates.png")
 
 
-def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -> str:
+def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]], word: str = "classes") -> str:
     """Return a sentence with the number of pairs within and across the labelled and test images."""
     test = (table["split"] == "test").tolist()
     labels = table["label"].tolist()
@@ -124,7 +115,7 @@ def describe_duplicates(table: pd.DataFrame, pairs: Sequence[tuple[int, int]]) -
     differ = sum(not test[i] and not test[j] and labels[i] != labels[j] for i, j in pairs)
     within = len(pairs) - across - both
     return (
-        f"pairs of near-duplicates: {within:,} among labelled images ({differ:,} with different classes), "
+        f"pairs of near-duplicates: {within:,} among labelled images ({differ:,} with different {word}), "
         f"{across:,} between labelled and test images, {both:,} among test images"
     )
 

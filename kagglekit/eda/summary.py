@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kagglekit.data.listing import suffix_of
 from kagglekit.data.sample import Sample, no_sample, sample_for
@@ -11,6 +11,7 @@ from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
 from kagglekit.system.errors import listing
 from kagglekit.system.printable import printable
+from kagglekit.types.image_table import COLUMNS, OPTIONAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,23 +19,23 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.eda.headers import Header
+    from kagglekit.eda.target import Target
     from kagglekit.hooks.calls import Hooks
     from kagglekit.system.console import Display
-    from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
 
 MOST_NAMED = 5  # unreadable files
 MOST_DECODED = 1_000  # images whose header Pillow cannot read
+SHARED = {"group": "groups of labelled images, which splits keep whole", "row": "rows that labelled images share"}
 
 
 def show_summary(
-    table: pd.DataFrame, task: Task, folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
+    target: Target[Any], folder: Path, hooks: Hooks, display: Display, sample: Path | None = None
 ) -> list[Header]:
     """Print a summary of an image table; return the headers of its images.
 
     Args:
-        table: As read by `read_table`.
-        task: What is predicted.
+        target: What is predicted, in an image table as read by `read_table`.
         folder: The data folder.
         hooks: The plugins.
         display: Where to print.
@@ -43,38 +44,41 @@ def show_summary(
     Raises:
         UserError: The sample submission cannot be read, or several files could be it.
     """
-    _show_splits(table, hooks.competition(), display)
-    _show_balance(table, display)
+    table = target.table
+    _show_splits(target, hooks.competition(), display)
+    target.show(display)
+    _show_shared(target, display)
+    known = (*COLUMNS, *OPTIONAL, *hooks.competition().targets)
+    if further := [str(name) for name in table.columns if name not in known]:
+        display.report(f"further columns: {listing(further)}")
     headers = _show_sizes(table, hooks, display)
     warn_of_thin(headers, display)
     warn_of_blank(table["path"].tolist(), hooks, display)
-    if found := sample_for(table, folder, task.columns, sample):
+    if found := sample_for(table, folder, target.task.columns, sample):
         _show_sample(table, found, display)
     elif (table["split"] == "test").any() and hooks.competition().slug:
         display.warn(no_sample(folder))
     return headers
 
 
-def _show_splits(table: pd.DataFrame, facts: Competition, display: Display) -> None:
+def _show_splits(target: Target[Any], facts: Competition, display: Display) -> None:
     rows = []
-    for split, part in table.groupby("split", sort=False):
-        counts = part["label"].value_counts()
-        fewest, most = (counts.min(), counts.max()) if len(counts) else ("", "")
-        rows.append((split, f"{len(part):,}", f"{part['label'].notna().sum():,}", len(counts), fewest, most))
-    display.table(("split", "images", "labelled", "classes", "smallest class", "largest class"), rows)
-    if not (table["split"] == "valid").any():
+    for split, part in target.table.groupby("split", sort=False):
+        rows.append((split, f"{len(part):,}", f"{part['label'].notna().sum():,}", *target.of_split(part)))
+    display.table(("split", "images", "labelled", *target.heads), rows)
+    if not (target.table["split"] == "valid").any():
         display.report("valid: each run holds out a stratified part of train")
     if facts.known_test_labels:
         display.report("test labels are known: they score finished predictions, and nothing else")
 
 
-def _show_balance(table: pd.DataFrame, display: Display) -> None:
-    """Print the number of labelled images of each class, rarest first; leave out the middle if there are many."""
-    labels = table.loc[table["split"] != "test", "label"]
-    counts = labels.value_counts().sort_index().sort_values(kind="stable")
-    parts = [f"{printable(str(label))} {count:,}" for label, count in counts.items()]
-    shown = parts if len(parts) <= 10 else [*parts[:5], "...", *parts[-5:]]
-    display.report(f"labelled images of each class, rarest first: {', '.join(shown)}")
+def _show_shared(target: Target[Any], display: Display) -> None:
+    """Print how many labelled images share a group, and how many share a row of the CSV."""
+    for column, what in SHARED.items():
+        if column in target.labelled and len(sizes := target.labelled[column].value_counts()):
+            display.report(
+                f"{what}: {len(sizes):,}, with {sizes.min():,} to {sizes.max():,} images, median {sizes.median():g}"
+            )
 
 
 def _show_sizes(table: pd.DataFrame, hooks: Hooks, display: Display) -> list[Header]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kagglekit.data.table import read_table
 from kagglekit.eda.summary import show_summary
+from kagglekit.eda.target_of import target_of
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.planning.choose import auto_preset
@@ -25,7 +26,7 @@ def look(
     plots: Path | None = None,
     preset: str | None = "auto",
 ) -> None:
-    """Show the classes, counts, sizes, near-duplicates and anomalies of a competition's images.
+    """Show the targets, counts, sizes, near-duplicates and anomalies of a competition's images.
 
     Args:
         competition: Its name or plugin file.
@@ -47,7 +48,8 @@ def look(
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
     table, task, warnings = read_table(hooks, facts, folder)
     display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
-    headers = show_summary(table, task, folder, hooks, display, sample)
+    target = target_of(task, table)
+    headers = show_summary(target, folder, hooks, display, sample)
     for warning in warnings:
         display.warn(warning)
     if preset is None:
@@ -56,5 +58,5 @@ def look(
 
     recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
     place = plots or Path("pictures") / loaded.competition
-    draw_all(table, headers, hooks, recipe, place, display)
+    draw_all(target, headers, hooks, recipe, place, display)
     display.report(f"plots: {place}")
