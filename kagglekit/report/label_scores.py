@@ -30,7 +30,7 @@ class LabelScore:
         loss: Mean log loss, nats; nan without images.
         best_f1: The highest F1 over all thresholds; nan if no image has it.
         best_threshold: Where it is: images with this probability and above are counted as having the label.
-        f1: F1 at the threshold in use; nan if no image has it.
+        f1: F1 of the predicted labels; nan if no image has it.
     """
 
     number: int
@@ -43,25 +43,26 @@ class LabelScore:
     f1: float
 
 
-def label_scores(truth: Floats, p: Floats, thresholds: Floats) -> list[LabelScore]:
+def label_scores(truth: Floats, p: Floats, said: NDArray[np.bool_]) -> list[LabelScore]:
     """Score each label.
 
     Args:
         truth: (N, C) 0, 1, or nan where unknown.
         p: (N, C) probabilities.
-        thresholds: (C,) those in use.
+        said: (N, C) whether an image is predicted to have a label.
     """
-    return [_label_score(number, truth[:, number], p[:, number], float(at)) for number, at in enumerate(thresholds)]
+    columns = zip(truth.T, p.T, said.T, strict=True)
+    return [_label_score(number, *column) for number, column in enumerate(columns)]
 
 
-def _label_score(number: int, truth: Floats, p: Floats, threshold: float) -> LabelScore:
+def _label_score(number: int, truth: Floats, p: Floats, said: NDArray[np.bool_]) -> LabelScore:
     known = ~np.isnan(truth)
     has, own = truth[known] == 1, p[known].astype(np.float64)
     right = np.where(has, own, 1 - own).clip(SMALLEST)
     best, at = best_f1(has, own)
     loss = float(-np.log(right).mean()) if len(has) else NAN
     return LabelScore(
-        number, len(has), int(has.sum()), auc(has, own), loss, best, at, f1(has, own > threshold) if has.any() else NAN
+        number, len(has), int(has.sum()), auc(has, own), loss, best, at, f1(has, said[known]) if has.any() else NAN
     )
 
 
@@ -95,13 +96,13 @@ def best_f1(has: NDArray[np.bool_], p: Floats) -> tuple[float, float]:
 
 
 def f1_curve(truth: Floats, p: Floats, points: int = 101) -> list[tuple[float, float]]:
-    """Return thresholds from 0 to 1, and the F1 (N,) of a label if probabilities above them count."""
+    """Return thresholds from 0 to 1, and the F1 of a label if probabilities of at least as much count."""
     known = ~np.isnan(truth)
     has, own = truth[known] == 1, np.sort(p[known])
     of_label = np.sort(p[known][has])
     at = np.linspace(0, 1, points)
-    said = len(own) - np.searchsorted(own, at, side="right")
-    hits = len(of_label) - np.searchsorted(of_label, at, side="right")
+    said = len(own) - np.searchsorted(own, at)
+    hits = len(of_label) - np.searchsorted(of_label, at)
     scores = 2 * hits / np.maximum(said + len(of_label), 1)
     return list(zip(at.tolist(), scores.tolist(), strict=True))
 

@@ -34,30 +34,30 @@ LISTED = 3  # labels of a sort on a card
 def label_part(seen: Predicted, pictures: Thumbnails) -> Part:
     """Return the panels of several labels."""
     names = seen.task.columns
-    thresholds = seen.decided.numbers(names, [0.5] * len(names))
-    scores = label_scores.label_scores(seen.truth, seen.values, thresholds)
+    thresholds = seen.decided.numbers(names, [float("nan") if seen.decided.found else 0.5] * len(names))
+    said = seen.values >= thresholds if seen.applied is None else seen.applied > 0.5
+    scores = label_scores.label_scores(seen.truth, seen.values, said)
     sections = [
-        _worst(seen, thresholds, pictures),
+        _worst(seen, said, pictures),
         _table(seen, thresholds, scores),
         _thresholds(seen, thresholds, scores),
-        *([_together(seen, thresholds)] if len(names) > 1 else []),
+        *([_together(seen, said)] if len(names) > 1 else []),
         _suspects(seen, pictures),
         _calibration(seen),
     ]
     return Sections(sections).part()
 
 
-def _worst(seen: Predicted, thresholds: NDArray[np.float64], pictures: Thumbnails) -> Section:
+def _worst(seen: Predicted, said: NDArray[np.bool_], pictures: Thumbnails) -> Section:
     rows = seen.worst(SHOWN)
-    lines = [_judged(seen, row, thresholds) for row in rows]
+    lines = [_judged(seen, row, said[row]) for row in rows]
     text = "The highest loss. Green: found. Red: predicted, but not a label, or missed; with its probability."
     return Section("Worst images", text, [cards(seen, rows, lines, pictures)])
 
 
-def _judged(seen: Predicted, row: int, thresholds: NDArray[np.float64]) -> Lines:
+def _judged(seen: Predicted, row: int, said: NDArray[np.bool_]) -> Lines:
     """Return an image's found, wrong and missed labels, with their probabilities."""
     truth, p = seen.truth[row], seen.values[row]
-    said = p > thresholds
     found, wrong, missed = said & (truth == 1), said & (truth == 0), ~said & (truth == 1)
     lines: Lines = []
     for style, words, which in (("good", "", found), ("bad", "wrong: ", wrong), ("bad", "missed: ", missed)):
@@ -85,7 +85,7 @@ def _table(seen: Predicted, thresholds: NDArray[np.float64], scores: Sequence[La
     means = [_mean(column) if place in (2, 3, 4, 6) else "" for place, column in enumerate(columns)]
     return Section(
         "Labels",
-        f"Lowest AUC first. F1 is at the threshold {'that was found' if seen.decided.found else 'of 0.5'}.",
+        f"Lowest AUC first. F1 is {'as decided' if seen.decided.found else 'at a threshold of 0.5'}.",
         [Grid(heads, rows, ("mean", *means) if len(rows) > 1 else (), forms)],
         "AUC: the area under the ROC curve, which is the chance that an image with the label has a higher probability "
         "than one without. It is left out if no image has the label, or all have it. The best F1 is that of the best "
@@ -110,7 +110,7 @@ def _thresholds(seen: Predicted, thresholds: NDArray[np.float64], scores: Sequen
         )
         for each in order[:MOST_CHARTS]
     ]
-    text = "F1 against the threshold above which a probability counts as the label, worst label first. Dashed: in use."
+    text = "F1 against the threshold from which a probability counts as the label, worst label first. Dashed: in use."
     return Section("Thresholds", text, [_folded(drawn)])
 
 
@@ -120,8 +120,8 @@ def threshold_section(seen: Predicted) -> Section:
         (title, curve_chart(title, points, seen.decided.marks(title)))
         for title, points in list(seen.decided.curves.items())[:MOST_CHARTS]
     ]
-    text = f"{seen.decided.metric or 'The score'} against {seen.decided.name or 'what was decided'}. Dashed: found."
-    return Section("Thresholds", text[0].upper() + text[1:], [_folded(drawn)])
+    text = f"{seen.decided.metric} if one number of the decision ({seen.decided.name}) changes. Dashed: found."
+    return Section("Thresholds", text, [_folded(drawn)])
 
 
 def _folded(drawn: Sequence[tuple[str, Markup]]) -> Drawings:
@@ -134,9 +134,8 @@ def _f1_chart(seen: Predicted, number: int, threshold: float) -> Markup:
     return curve_chart(f"F1 of {name} against its threshold", points, [threshold])
 
 
-def _together(seen: Predicted, thresholds: NDArray[np.float64]) -> Section:
+def _together(seen: Predicted, said: NDArray[np.bool_]) -> Section:
     names, truth = seen.task.columns, seen.truth
-    said = seen.values > thresholds
     both, confused = label_scores.co_occurrence(truth), label_scores.confusion(truth, said)
     of = both.diagonal()
     cell = min(cell_of(len(names)), 30.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,9 +37,11 @@ def grade_part(seen: Predicted, pictures: Thumbnails, task: Ordinal) -> Part:
     """Return the panels of ordered grades."""
     grades = task.grades
     cuts = seen.decided.numbers([str(grade) for grade in grades[1:]], (grades[1:] - 0.5).tolist())
-    judged = _judged(seen, cuts, grades)
+    if seen.applied is None:
+        seen = replace(seen, applied=grades[graded(seen.values, cuts, grades)].astype(np.float64))
+    judged = _judged(seen, grades)
     sections = [
-        _worst(seen, pictures, cuts, grades),
+        _worst(seen, pictures, seen.applied),
         _confusion(judged),
         _grades(seen, judged),
         _scatters(seen, tuple(cuts.tolist())),
@@ -51,34 +54,22 @@ def _decision(seen: Predicted) -> list[Section]:
     return [threshold_section(seen)] if seen.decided.curves else []
 
 
-def _worst(
-    seen: Predicted,
-    pictures: Thumbnails,
-    cuts: NDArray[np.float64] | None = None,
-    grades: NDArray[np.int64] | None = None,
-) -> Section:
+def _worst(seen: Predicted, pictures: Thumbnails, grades: NDArray[np.floating] | None = None) -> Section:
     rows = seen.worst(SHOWN)
-    lines = [_numbers(seen, row, cuts, grades) for row in rows]
+    lines = [_numbers(seen, row, "" if grades is None else f" (grade {grades[row, 0]:.0f})") for row in rows]
     text = "The largest errors" + (", in deviations of each target." if len(seen.task.columns) > 1 else ".")
     return Section("Worst images", text, [cards(seen, rows, lines, pictures)])
 
 
-def _numbers(
-    seen: Predicted, row: int, cuts: NDArray[np.float64] | None, grades: NDArray[np.int64] | None
-) -> list[tuple[str, str]]:
+def _numbers(seen: Predicted, row: int, grade: str) -> list[tuple[str, str]]:
     """Return an image's predicted and actual numbers, those of the largest error first."""
     truth, values = seen.truth[row], seen.values[row]
     spread = np.nanstd(seen.truth, axis=0)
     error = np.abs(values - truth) / np.where(spread > 0, spread, 1)
-    order = [
-        int(number) for number in np.argsort(-np.nan_to_num(error), kind="stable") if truth[number] == truth[number]
-    ]
+    order = np.argsort(-np.nan_to_num(error), kind="stable")
     lines: list[tuple[str, str]] = []
-    for number in order[:LISTED]:
+    for number in order[~np.isnan(truth[order])][:LISTED]:
         name = f"{seen.task.columns[number]}: " if len(truth) > 1 else ""
-        grade = (
-            "" if cuts is None or grades is None else f" (grade {grades[graded(values[[number]], cuts, grades)[0]]})"
-        )
         lines += [("bad", f"{name}{values[number]:.4g}{grade}"), ("", f"actual: {truth[number]:.4g}")]
     return lines
 
@@ -122,11 +113,12 @@ def _row(score: NumberScore) -> tuple[str | float, ...]:
     return (score.name, score.n, *figures)
 
 
-def _judged(seen: Predicted, cuts: NDArray[np.float64], grades: NDArray[np.int64]) -> Judged:
-    """Return the images of known grade, each with the certain prediction of the grade between its cuts."""
+def _judged(seen: Predicted, grades: NDArray[np.int64]) -> Judged:
+    """Return the images of known grade, each with the certain prediction of its predicted grade."""
     known = np.flatnonzero(~np.isnan(seen.truth[:, 0]))
-    truth = (seen.truth[known, 0] - grades[0]).astype(np.int64)
-    certain = np.eye(len(grades))[graded(seen.values[known, 0], cuts, grades)]
+    applied = np.zeros((0, 1)) if seen.applied is None else seen.applied
+    truth, said = (np.rint(of[known, 0] - grades[0]).astype(np.int64) for of in (seen.truth, applied))
+    certain = np.eye(len(grades))[said.clip(0, len(grades) - 1)]
     return Judged(tuple(seen.ids[row] for row in known), tuple(str(grade) for grade in grades), truth, certain)
 
 

@@ -8,24 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from kagglekit.report import curves as logs
-from kagglekit.report import rows, scores
+from kagglekit.report import scores
 from kagglekit.report.headline import headline
-from kagglekit.report.panels_of import losses_compare, parts_of
-from kagglekit.report.predicted import Decided, Predicted
+from kagglekit.report.panels_of import kind_of, parts_of
+from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
-from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.files import write_text
-from kagglekit.tasks.built_in import loaded_task
 from kagglekit.types.metric import TITLES
-from kagglekit.types.predictions import load_predictions
 
 if TYPE_CHECKING:
     from kagglekit.system.console import Display
@@ -58,10 +54,12 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     """Write the report of a run whose files were read; see `write_report`."""
     run, recipe, info, ran = loaded.run, loaded.recipe, loaded.info, trainings(loaded)
     pictures = thumbnails(run, info, data)
-    seen = predicted(loaded)
+    known = Known.of(info)
+    seen = predicted(loaded, known)
     panels = parts_of(seen, pictures) if seen else []
     sectioned = any(part.title or part.template == Sections.template for part in panels)
-    one_unit = losses_compare(info.task)
+    kind = kind_of(type(known.task)) if known.task else None
+    one_unit = kind.one_unit if kind else not info.classes
     ends = [end for each in ran for end in stage_ends(each, one_unit=one_unit)]
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
@@ -78,7 +76,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         info=info,
         recipe=recipe,
         metric=TITLES.get(info.metric, info.metric),
-        predicts=_predicts(info),
+        predicts=known.task.describe() if known.task else "",
         origin=scores.origin(info),
         scores=scores.score_table(info.scores),
         picked=scores.picked_stages(loaded),
@@ -100,35 +98,6 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         missing=pictures.missing,
     )
     write_text(run.report, page.encode(errors="backslashreplace").decode())  # names need not be Unicode
-
-
-def predicted(loaded: LoadedRun) -> Predicted | None:
-    """Read the final valid predictions and the images' targets; None without them, or for a plugin's own task."""
-    run, info = loaded.run, loaded.info
-    valid = rows.valid(run)
-    if not valid or not run.predictions("ensemble", "valid").exists():
-        return None
-    import pandas as pd
-
-    table = load_predictions(run.predictions("ensemble", "valid"))
-    task = loaded_task(info.task, tuple(table.columns), info.task_state)
-    if task is None:
-        return None
-    truth = task.truth(pd.Series({row["id"]: row["label"] for row in valid}, dtype="str"), table)
-    return Predicted(tuple(table.index), task, truth, table.to_numpy(np.float64), _decided(info), loaded.recipe.seed)
-
-
-def _predicts(info: RunInfo) -> str:
-    """Return what is predicted: ``37 classes``; empty if it is not known."""
-    task = loaded_task(info.task, info.classes, info.task_state) if info.classes else None
-    return task.describe() if task else ""
-
-
-def _decided(info: RunInfo) -> Decided:
-    known = info.decision
-    if known is None:
-        return Decided()
-    return Decided(known.name, known.found, known.curves, TITLES.get(info.metric, info.metric))
 
 
 def _template(name: str) -> str:

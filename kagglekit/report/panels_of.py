@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from kagglekit.report.label_sections import label_part
+from kagglekit.report.label_sections import label_part, threshold_section
 from kagglekit.report.number_sections import grade_part, number_part
-from kagglekit.report.predicted import Decided, Predicted
+from kagglekit.report.predicted import Predicted
 from kagglekit.report.predictions import single_label_part
-from kagglekit.tasks.built_in import TASKS
+from kagglekit.report.sections import Sections
 from kagglekit.tasks.multi_label import MultiLabel
 from kagglekit.tasks.ordinal import Ordinal
 from kagglekit.tasks.regression import Regression
@@ -40,20 +40,20 @@ class Kind:
     one_unit: bool = True
 
 
-def losses_compare(kind: str) -> bool:
-    """Return whether training and valid loss of a kind are the same quantity; False for a plugin's own kind."""
-    task = TASKS.get(kind or SingleLabel.kind)
-    return task in _KINDS and _KINDS[task].one_unit
+def kind_of(task: type[Task]) -> Kind | None:
+    """Return how a kind of task is shown; a plugin's own like the one that it extends, or None."""
+    return next((_KINDS[each] for each in task.__mro__ if each in _KINDS), None)
 
 
 def parts_of(seen: Predicted, pictures: Thumbnails) -> list[Part]:
     """Return the panels of predictions; none for a kind that has none."""
-    kind = _KINDS.get(type(seen.task))
+    kind = kind_of(type(seen.task))
     return kind.build(seen, pictures) if kind and seen.ids else []
 
 
 def _single(seen: Predicted, pictures: Thumbnails) -> list[Part]:
-    return [single_label_part(seen, pictures)]
+    decision = [Sections([threshold_section(seen)]).part()] if seen.decided.curves else []
+    return [single_label_part(seen, pictures), *decision]
 
 
 def _labels(seen: Predicted, pictures: Thumbnails) -> list[Part]:
@@ -94,7 +94,7 @@ def _own(seen: Predicted, group: Sequence[Block]) -> Predicted:
         known = ~np.isnan(all_truth).all(axis=1)
         task, truth = _joined([block.task for block in group]), all_truth[known]
     ids = tuple(image for image, there in zip(seen.ids, known, strict=True) if there)
-    return Predicted(ids, task, truth, seen.values[known][:, columns], Decided(), seen.seed)
+    return Predicted(ids, task, truth, seen.values[known][:, columns], seed=seen.seed)
 
 
 def _joined(tasks: Sequence[Task]) -> Task:

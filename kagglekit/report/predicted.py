@@ -25,7 +25,7 @@ class Decided:
         name: As in `Recipe.decision`; empty if there is none.
         found: What it found: plain data, whose form is the decision's own.
         curves: Points (threshold, score) by title.
-        metric: Title of the score.
+        metric: Title of the score, capitalized.
     """
 
     name: str = ""
@@ -34,43 +34,36 @@ class Decided:
     metric: str = ""
 
     def numbers(self, columns: Sequence[str], default: Sequence[float]) -> NDArray[np.float64]:
-        """Return the number that was found for each column, such as its threshold; the default of others.
+        """Return the threshold of each column, or the cut below each grade, as far as some were found.
 
         Args:
             columns: (C) names.
-            default: (C) numbers.
+            default: (C) numbers of those for which none was found.
         """
-        found = self._numbers()
+        found = self.found
         if isinstance(found, Mapping):
-            return np.array([float(found.get(name, usual)) for name, usual in zip(columns, default, strict=True)])
-        if isinstance(found, (int, float)):
+            found = next((found[key] for key in ("thresholds", "threshold", "cuts") if key in found), found)
+        if isinstance(found, Mapping):
+            pairs = zip(columns, default, strict=True)
+            return np.array([float(found[name] if _is_number(found.get(name)) else usual) for name, usual in pairs])
+        if _is_number(found):
             return np.full(len(columns), float(found))
         return np.array(found if found and len(found) == len(columns) else default, dtype=np.float64)
 
     def marks(self, title: str) -> list[float]:
-        """Return what was found for the curve of this title: the number of that name, or all if it is of no name."""
-        found = self._numbers()
-        if isinstance(found, Mapping):
-            return [float(found[title])] if title in found else []
-        if isinstance(found, (int, float)):
-            return [float(found)]
-        titles = list(self.curves)
-        own = len(titles) == len(found) and title in titles
-        return [float(found[titles.index(title)])] if own else [float(each) for each in found]
-
-    def _numbers(self) -> Mapping[str, float] | Sequence[float] | float:
-        """Return the numbers in `found`: one for all, or one each, by name or in order; also below a single name."""
+        """Return what was found for the curve of this title: the number of its name or place, or the only one."""
         found = self.found
-        if isinstance(found, Mapping) and len(found) == 1 and ("threshold" in found or not _is_number(*found.values())):
+        while isinstance(found, Mapping) and len(found) == 1 and title not in found:
             (found,) = found.values()
         if isinstance(found, Mapping):
-            return {str(name): float(value) for name, value in found.items() if _is_number(value)}
-        if isinstance(found, (list, tuple)):
-            return [float(value) for value in found if _is_number(value)]
-        return float(found) if _is_number(found) else []
+            found = found.get(title)
+        elif isinstance(found, (list, tuple)):
+            places = list(self.curves)
+            found = found[places.index(title)] if len(found) == len(places) and title in places else None
+        return [float(found)] if _is_number(found) else []
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
@@ -84,6 +77,7 @@ class Predicted:
         truth: (N,) class numbers or (N, C) targets, nan where unknown; see `Task`.
         values: (N, C) float64 predictions.
         decided: The decision of the run.
+        applied: (N, C) what the decision makes of the predictions; None if that is not known.
         seed: For images drawn at random.
     """
 
@@ -92,6 +86,7 @@ class Predicted:
     truth: NDArray[Any]
     values: NDArray[np.float64]
     decided: Decided = Decided()
+    applied: NDArray[np.floating] | None = None
     seed: int = 0
 
     @cached_property

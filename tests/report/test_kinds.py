@@ -19,9 +19,11 @@ from kagglekit.report.number_scores import graded, number_score
 from kagglekit.report.page import write_report
 from kagglekit.report.panels import Bin
 from kagglekit.report.predicted import Decided
+from kagglekit.report.reading import Known, predicted
 from kagglekit.runs.info import FoundDecision, Record
+from kagglekit.runs.loaded import LoadedRun
 from kagglekit.tasks.built_in import loaded_task
-from kagglekit.types.predictions import load_predictions
+from kagglekit.types.predictions import load_predictions, save_predictions
 
 NAN = np.nan
 TRUTH = np.array([[1, 0], [1, 1], [0, 1], [0, NAN], [1, 0]], np.float32)
@@ -49,20 +51,22 @@ def test_each_labels_figures_are_scikit_learns_over_the_images_for_which_it_is_k
     truth = (rng.uniform(size=(200, 3)) < [0.5, 0.1, 0.3]).astype(np.float32)
     p = np.round(0.4 * truth + 0.6 * rng.uniform(size=truth.shape), 2)  # with ties
     truth[::5, 1] = NAN
-    for score, at in zip(label_scores.label_scores(truth, p, np.array([0.5, 0.3, 0.6])), (0.5, 0.3, 0.6), strict=True):
+    for score, at in zip(label_scores.label_scores(truth, p, p >= [0.5, 0.3, 0.6]), (0.5, 0.3, 0.6), strict=True):
         known = ~np.isnan(truth[:, score.number])
         has, own = truth[known, score.number] == 1, p[known, score.number]
         assert (score.n, score.positives) == (known.sum(), has.sum())
         assert score.auc == pytest.approx(metrics.roc_auc_score(has, own))
         assert score.loss == pytest.approx(metrics.log_loss(has, own.clip(1e-30, 1)))
-        assert score.f1 == pytest.approx(metrics.f1_score(has, own > at))
+        assert score.f1 == pytest.approx(metrics.f1_score(has, own >= at))
         best = max((metrics.f1_score(has, own >= each), each) for each in np.unique(own))
         assert score.best_f1 == pytest.approx(best[0])
         assert metrics.f1_score(has, own >= score.best_threshold) == pytest.approx(best[0])
 
 
 def test_a_label_that_no_image_has_or_that_all_have_has_no_area_under_a_curve():
-    none, all_of_them = label_scores.label_scores(np.array([[0, 1], [0, 1]]), np.full((2, 2), 0.5), np.array([0.5] * 2))
+    none, all_of_them = label_scores.label_scores(
+        np.array([[0, 1], [0, 1]]), np.full((2, 2), 0.5), np.ones((2, 2), bool)
+    )
     assert np.isnan([none.auc, none.best_f1, none.f1, all_of_them.auc]).all()
     assert all_of_them.best_f1 == 1
 
@@ -70,7 +74,7 @@ def test_a_label_that_no_image_has_or_that_all_have_has_no_area_under_a_curve():
 def test_the_f1_curve_is_f1_at_each_threshold():
     points = dict(label_scores.f1_curve(TRUTH[:, 0], P[:, 0], points=11))
     for at, value in points.items():
-        assert value == pytest.approx(metrics.f1_score(TRUTH[:, 0], P[:, 0] > at, zero_division=0.0))
+        assert value == pytest.approx(metrics.f1_score(TRUTH[:, 0], P[:, 0] >= at, zero_division=0.0))
     assert points[0.5] == pytest.approx(0.8)
 
 
@@ -122,7 +126,9 @@ def test_a_number_is_the_grade_between_its_cuts():
         ({"thresholds": [0.2, 0.7]}, [0.2, 0.7]),
         ({"threshold": 0.3}, [0.3, 0.3]),
         (None, [0.5, 0.5]),
-        ({"prior": [1, 2, 3]}, [0.5, 0.5]),
+        ({"prior": {"c": 1, "d": 2}}, [0.5, 0.5]),
+        ({"count": 2}, [0.5, 0.5]),
+        ({"cuts": [0.2, 0.7]}, [0.2, 0.7]),
     ],
 )
 def test_what_a_decision_found_is_known_for_each_column(found, numbers):
@@ -134,7 +140,9 @@ def test_a_curve_is_marked_where_its_own_number_was_found():
     assert Decided("thresholds", {"a": 0.2, "b": 0.7}, curves).marks("b") == [0.7]
     assert Decided("cuts", {"cuts": [0.2, 0.7]}, curves).marks("b") == [0.7]
     assert Decided("threshold", {"threshold": 0.3}, curves).marks("b") == [0.3]
-    assert Decided("cuts", [0.2, 0.7], {"all": []}).marks("all") == [0.2, 0.7]
+    assert Decided("thresholds", {"thresholds": {"a": 0.4}}, {"a": []}).marks("a") == [0.4]
+    assert Decided("count", {"count": 2}, {"number of labels": []}).marks("number of labels") == [2.0]
+    assert Decided("prior-shift", {"prior": {"a": 0.4, "c": 0.6}}, {}).marks("b") == []
 
 
 def test_the_page_of_several_labels(tmp_path):
@@ -152,7 +160,7 @@ def test_the_page_of_several_labels(tmp_path):
     assert sorted(rows) == sorted(["label", "mean", *LABELS])
     assert {row[5] for name, row in rows.items() if name in LABELS} == {"0.400"}
     assert "Macro" not in section(text, "Thresholds")
-    assert "Log loss against thresholds" in section(text, "Thresholds")
+    assert "Log loss if one number of the decision (thresholds) changes" in section(text, "Thresholds")
     worst = section(text, "Worst images")
     assert len(re.findall("data:image/webp", worst)) == 12
     assert 'class="bad">' in worst
@@ -184,7 +192,7 @@ def test_a_card_says_which_labels_were_found_wrong_and_missed(tmp_path):
                 (1, True): ("good", ""),
                 (0, True): ("bad", "wrong: "),
                 (1, False): ("bad", "missed: "),
-            }[has, value > 0.5]
+            }[has, value >= 0.5]
             said.add(words)
     assert said == {"", "wrong: ", "missed: "}
 
@@ -211,7 +219,7 @@ def test_the_page_of_grades(tmp_path):
     rows = table(section(text, "Grades"))
     assert sum(int(rows[grade][0]) for grade in "01234") == N
     assert section(text, "Predicted and actual").count('class="found"') == 4
-    assert "Quadratic weighted kappa against cuts" in section(text, "Thresholds")
+    assert "Quadratic weighted kappa if one number of the decision (cuts) changes" in section(text, "Thresholds")
     assert re.search(r"\(grade \d\)</span><br>\s*<span>actual: \d", section(text, "Worst images"))
 
 
@@ -226,6 +234,43 @@ def test_the_page_of_several_targets_has_the_panels_of_each(tmp_path):
     links = re.findall(r'href="#(target.*?)"', text)
     assert set(links) <= set(anchors)
     assert sorted(table(section(text, "Targets"))) == ["size", "target", "weight"]
+
+
+def test_labels_are_shown_as_the_runs_decision_decides_them(tmp_path):
+    decision = FoundDecision("count", {"count": 1}, {"number of labels": [(1, 0.5), (2, 0.4)]})
+    run, task = make_run(tmp_path, "multi-label", decision=decision)
+    text = page(run)
+    table_of = load_predictions(run.predictions("ensemble", "valid"))
+    for card in re.findall(r"<figure>(.*?)</figure>", section(text, "Worst images"), re.DOTALL):
+        (image,) = re.findall(r"<figcaption>(.*?)</figcaption>", card)
+        said = set(re.findall(r'class="(?:good|bad)">(?:wrong: )?([a-z_]+) [\d.]+<', card))
+        assert said <= {table_of.loc[image].idxmax()}  # never two
+    assert section(text, "Thresholds").count('class="found"') == 1
+    assert len(task.columns) == 4
+
+
+def test_a_curve_of_a_loss_has_the_losses_although_a_decision_maximises_their_negative(tmp_path):
+    run, _ = make_run(tmp_path, "multi-label", decision=FoundDecision("thresholds", {}, {"rust": [(0.1, -0.5)]}))
+    loaded = LoadedRun.read(run)
+    seen = predicted(loaded, Known.of(loaded.info))
+    assert seen is not None
+    assert seen.decided.curves == {"rust": [(0.1, 0.5)]}
+
+
+def test_one_class_an_image_shows_the_curve_of_a_decision_below_its_panels(tmp_path):
+    run, _ = make_run(tmp_path, "several")
+    table_of = load_predictions(run.predictions("ensemble", "valid")).iloc[:, :2]
+    save_predictions(table_of, run.predictions("ensemble", "valid"))
+    run.write_valid([{**row, "label": table_of.columns[0]} for row in run.valid()])
+    decision = FoundDecision("new-class", {"probability": 0.3}, {"probability of new": [(0.1, 0.5), (0.6, 0.4)]})
+    Record.of(run.info_file).update(
+        task="single-label", task_state={}, classes=tuple(table_of.columns), decision=decision
+    )
+    text = page(run)
+    assert [title for title in re.findall(r"<h2[^>]*>(.*?)</h2>", text) if title in ("Classes", "Thresholds")] == [
+        "Classes", "Thresholds",
+    ]  # fmt: skip
+    assert section(text, "Thresholds").count('class="found"') == 1
 
 
 def test_a_plugins_own_task_has_scores_but_no_panels(tmp_path):
