@@ -41,7 +41,7 @@ WATCHED = {
     "kagglekit.images.loader.Loader._delivered": "copy",
     "kagglekit.training.loop.take_step": "compute",
     "kagglekit.training.state.LossWatch.read": "compute",
-    "kagglekit.training.trainer._valid_probabilities": "validation",
+    "kagglekit.training.trainer._valid_predictions": "validation",
     "kagglekit.training.trainer.valid_scores": "validation",
     "kagglekit.training.trainer._keep": "saving",
     "kagglekit.training.trainer.save": "saving",

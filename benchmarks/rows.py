@@ -23,11 +23,12 @@ from kagglekit import labels_from_csv
 from kagglekit.data.sample import sample_at
 from kagglekit.data.splits import split_valid
 from kagglekit.data.submission import check_submission, write_submission
-from kagglekit.data.table import check_table
+from kagglekit.data.table import check_table, strata_of
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
-from kagglekit.types.image_table import classes_of
+from kagglekit.types.image_table import labelled_rows
 from kagglekit.types.predictions import make_predictions
 
 T = TypeVar("T")
@@ -70,13 +71,14 @@ def measured(asked: argparse.Namespace, rows: int) -> dict[str, dict[str, float]
         csv, images = data / "labels.csv", data / "train"
         table = step("labels.csv read", lambda: labels_from_csv(csv, images=images, suffix=".jpg", test=data / "test"))
         table, _ = step("checked", lambda: check_table(table, data))
-        table = step("split", lambda: split_valid(table, 0.2, 0))
-        classes, ids = classes_of(table), table.loc[table["split"] == "test", "id"].tolist()
+        task = SingleLabel.fit(labelled_rows(table)["label"].tolist(), competition)
+        table = step("split", lambda: split_valid(table, 0.2, 0, strata_of(table, task)))
+        classes, ids = task.columns, table.loc[table["split"] == "test", "id"].tolist()
         chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids)).astype(np.float32)
         sample = step("sample_submission.csv read", lambda: sample_at(data / "sample_submission.csv").rows)
         predictions = make_predictions(ids, classes, chances)
-        made = step("submission made", lambda: hooks.submission(competition, predictions, sample))
-        step("submission checked", lambda: check_submission(made, sample, predictions, competition))
+        made = step("submission made", lambda: hooks.submission(competition, predictions, sample, task))
+        step("submission checked", lambda: check_submission(made, sample, predictions, competition, task))
         step("submission written", lambda: write_submission(made, data / "submission.csv"))
     return found
 

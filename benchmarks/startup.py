@@ -26,11 +26,12 @@ from timing import Report, Taken, fresh_cache, interleaved, median, median_of, o
 
 from kagglekit.data.splits import split_valid
 from kagglekit.data.submission import check_submission, write_submission
-from kagglekit.data.table import check_table
+from kagglekit.data.table import check_table, strata_of
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
-from kagglekit.types.image_table import classes_of
+from kagglekit.types.image_table import labelled_rows
 from kagglekit.types.predictions import make_predictions
 
 ROWS, CLASSES = 100_000, 10
@@ -142,15 +143,15 @@ def image_table(folder: Path, rows: int) -> pd.DataFrame:
 def whole_table(table: pd.DataFrame, folder: Path, run: int) -> float:
     """Check the table, split it, make a submission of its test images, check and write it."""
     started = time.perf_counter()
-    checked, _ = check_table(table, folder)
-    checked = split_valid(checked, 0.2, 0)
-    classes = classes_of(checked)
-    ids = checked.loc[checked["split"] == "test", "id"]
-    chances = np.random.default_rng(0).dirichlet(np.ones(len(classes)), len(ids))
-    predictions = make_predictions(ids, classes, chances)
     competition, hooks = Competition(title="Large"), Hooks(load(COMPETITION))
-    rows = hooks.submission(competition, predictions, None)
-    check_submission(rows, None, predictions, competition)
+    checked, _ = check_table(table, folder)
+    task = SingleLabel.fit(labelled_rows(checked)["label"].tolist(), competition)
+    checked = split_valid(checked, 0.2, 0, strata_of(checked, task))
+    ids = checked.loc[checked["split"] == "test", "id"]
+    chances = np.random.default_rng(0).dirichlet(np.ones(task.n_outputs), len(ids))
+    predictions = make_predictions(ids, task.columns, chances)
+    rows = hooks.submission(competition, predictions, None, task)
+    check_submission(rows, None, predictions, competition, task)
     write_submission(rows, folder / "submission.csv")
     return time.perf_counter() - started
 

@@ -169,7 +169,7 @@ def tta_against_passes(asked: argparse.Namespace, batch: Synthetic, compute: Com
 
 
 def _predict(model: nn.Module, compute: Compute, stream: Passes, run: int) -> None:
-    for _ in predict_pass(model, stream, stream.places, 0, compute):
+    for _ in predict_pass(model, stream, stream.places, 0, compute, partial(torch.softmax, dim=1)):
         pass
 
 

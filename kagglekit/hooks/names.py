@@ -66,10 +66,8 @@ def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, 
             yield f"stage.{number}.{kind}", kind, getattr(stage, kind)
     if recipe.tta_views:
         yield "tta_views", "tta", recipe.tta_views
-    for kind in ("head", "ensemble"):
-        yield kind, kind, getattr(recipe, kind)
-    for kind in ("loss", "decision"):
-        if getattr(recipe, kind) != "auto":
+    for kind in ("head", "loss", "ensemble", "decision"):
+        if kind in ("head", "ensemble") or getattr(recipe, kind) != "auto":
             yield kind, kind, getattr(recipe, kind)
     yield "the competition's metric", "metric", competition.metric
     yield "the competition's task", "task", competition.task

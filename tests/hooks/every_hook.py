@@ -9,6 +9,7 @@ import numpy as np
 from kagglekit import (
     Competition,
     DataConfig,
+    Decision,
     Ensemble,
     Metric,
     Provides,
@@ -34,13 +35,15 @@ def kagglekit_provides():
         loss=["plus-seven"],
         ensemble=["first-only"],
         metric=["percent"],
+        task=["one-colour"],
+        decision=["as-is"],
         options={"greeting": "hello"},
     )
 
 
 @hookimpl
 def kagglekit_competition():
-    return Competition(title="Every Hook Cup", metric="percent")
+    return Competition(title="Every Hook Cup", metric="percent", task="one-colour")
 
 
 @hookimpl
@@ -73,6 +76,19 @@ def kagglekit_labels(data):
 
 
 @hookimpl
+def kagglekit_task(name):
+    from kagglekit import SingleLabel
+
+    class OneColour(SingleLabel):
+        kind = "one-colour"
+
+        def describe(self):
+            return f"{len(self.columns)} colours"
+
+    return OneColour if name == "one-colour" else None
+
+
+@hookimpl
 def kagglekit_recipe(preset):
     stage = Stage(
         name="own-stage",
@@ -92,6 +108,7 @@ def kagglekit_recipe(preset):
         tta=1,
         loss="plus-seven",
         ensemble="first-only",
+        decision="as-is",
         options={"greeting": "good evening"},
     )
 
@@ -175,6 +192,15 @@ def kagglekit_ensemble(members, labels, groups, recipe):
     first = members[0]
     print(f"ensemble: the first of {len(members)} members, {len(labels)} labels")
     return Ensemble(first.valid, first.test, {"taken": first.name})
+
+
+@hookimpl
+def kagglekit_decision(recipe, competition, task):
+    if recipe.decision != "as-is":
+        return None
+    return Decision(
+        "as-is", apply=lambda found, values: values, fit=lambda truth, values, score: {"score": score(truth, values)}
+    )
 
 
 @hookimpl

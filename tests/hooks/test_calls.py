@@ -17,6 +17,7 @@ from kagglekit.hooks.manager import load, load_shared
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people
 from kagglekit.system.errors import PluginError, UsageError, UserError
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.download import DownloadOptions
@@ -27,6 +28,7 @@ STAGE = Stage(name="all", size=64, schedule="warm", optimizer="lamb", views="sat
 RECIPE = Recipe(arch="tiny", stages=(STAGE,), loss="focal", ensemble="vote", tta_views="corners", groups=2)
 COMPETITION = Competition(title="Fish", metric="f1", url="https://fish.example")
 DATA_CONFIG = DataConfig(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+TASK = SingleLabel(("a", "b"))
 TABLE = pd.DataFrame({"a": [0.5]}, index=["1"])
 
 
@@ -44,11 +46,13 @@ ASKED: dict[str, Callable[[Hooks], object]] = {
     "layer_groups": lambda hooks: hooks.layer_groups(tiny_model(), RECIPE),
     "views": lambda hooks: hooks.views(RECIPE, STAGE, "train", DATA_CONFIG),
     "optimizer": lambda hooks: hooks.optimizer(tiny_model(), [], STAGE, RECIPE),
-    "loss": lambda hooks: hooks.loss(RECIPE),
-    "metric": lambda hooks: hooks.metric(COMPETITION),
+    "loss": lambda hooks: hooks.loss(RECIPE, TASK),
+    "task": lambda hooks: hooks.task("counts"),
+    "metric": lambda hooks: hooks.metric(COMPETITION, TASK),
     "schedule": lambda hooks: hooks.schedule(STAGE, 10, RECIPE),
-    "ensemble": lambda hooks: hooks.ensemble([], pd.Series(dtype=str), RECIPE),
-    "submission": lambda hooks: hooks.submission(COMPETITION, TABLE, None),
+    "ensemble": lambda hooks: hooks.ensemble([], pd.Series(dtype=str), RECIPE, TASK),
+    "decision": lambda hooks: hooks.decision(RECIPE, COMPETITION, TASK),
+    "submission": lambda hooks: hooks.submission(COMPETITION, TABLE, None, TASK),
 }
 ANSWERS = {  # each right and of its own kind
     "competition": "Competition(title='Fish')",
@@ -61,9 +65,11 @@ ANSWERS = {  # each right and of its own kind
     "views": "View(maps=print)",
     "optimizer": "torch.optim.SGD(Net().parameters(), 0.1)",
     "loss": "torch.nn.functional.cross_entropy",
+    "task": "__import__('kagglekit').SingleLabel",
     "metric": "Metric('f1', print, True)",
     "schedule": "Schedule(np.ones(3), np.ones(3), (3,))",
     "ensemble": "Ensemble(pd.DataFrame(), pd.DataFrame())",
+    "decision": "Decision('two-highest', print)",
     "submission": "pd.DataFrame({'id': ['1']})",
 }
 EXPECTED = {
@@ -77,9 +83,11 @@ EXPECTED = {
     "views": "a View",
     "optimizer": "a torch Optimizer",
     "loss": "a function of logits and targets",
+    "task": "a subclass of Task",
     "metric": "a Metric",
     "schedule": "a Schedule",
     "ensemble": "an Ensemble",
+    "decision": "a Decision",
     "submission": "a pandas DataFrame",
 }
 PREAMBLE = """
@@ -411,7 +419,7 @@ def test_what_is_provided_is_merged_and_the_first_asked_keeps_its_option(site: S
 
 COMPLETE = PROVIDES.format(
     provides="""views=['satellite'], plain=['tiles'], tta=['corners'], schedule=['warm'], optimizer=['lamb'],
-    head=['linear'], loss=['focal'], ensemble=['vote'], metric=['f1'],
+    head=['linear'], loss=['focal'], ensemble=['vote'], metric=['f1'], task=['single-label'], decision=['cuts'],
     options={'share': 0.1, 'n': 1, 'on': True, 'sides': (1, 2), 'any': None, 'text': ''}"""
 )
 
@@ -426,11 +434,11 @@ def test_all_unknown_names_and_wrong_options_are_reported_together(site: Site) -
         STAGE.model_copy(update={"schedule": "wram", "views": "satelite"}),
         STAGE.model_copy(update={"schedule": "wram", "plain": "tile", "optimizer": "lam"}),
     )
-    changes = {"tta_views": "corner", "head": "liner", "loss": "focl", "ensemble": "votes"}
+    changes = {"tta_views": "corner", "head": "liner", "loss": "focl", "ensemble": "votes", "decision": "cut"}
     options = {"shere": 1.0, "share": "x", "n": True, "on": 1, "sides": 3, "text": 1}
     recipe = RECIPE.model_copy(update={"stages": stages, "options": options, **changes})
     with pytest.raises(UsageError) as caught:
-        asking(site, COMPLETE).check_names(recipe, COMPETITION.model_copy(update={"metric": "f2"}))
+        asking(site, COMPLETE).check_names(recipe, COMPETITION.model_copy(update={"metric": "f2", "task": "single"}))
     first, *lines = str(caught.value).splitlines()
     assert first == "the recipe does not match the plugins:"
     assert [line.strip() for line in lines] == [
@@ -442,7 +450,9 @@ def test_all_unknown_names_and_wrong_options_are_reported_together(site: Site) -
         "head: unknown head 'liner': did you mean 'linear'? choose from linear",
         "loss: unknown loss 'focl': did you mean 'focal'? choose from focal",
         "ensemble: unknown ensemble 'votes': did you mean 'vote'? choose from vote",
+        "decision: unknown decision 'cut': did you mean 'cuts'? choose from cuts",
         "the competition's metric: unknown metric 'f2': did you mean 'f1'? choose from f1",
+        "the competition's task: unknown task 'single': did you mean 'single-label'? choose from single-label",
         "options.shere: unknown option 'shere': did you mean 'share'? choose from any, n, on, share, sides, text",
         "options.share: 'x' is of type str, expected float (default 0.1)",
         "options.n: True is of type bool, expected int (default 1)",

@@ -18,7 +18,8 @@ PLUGIN = TESTS / "hooks" / "every_hook.py"
 SEEN = [
     ("provides", "good evening"),  # an option that nobody declares would be refused
     ("competition", "Every Hook Cup"),
-    ("labels", "12 test; 3 classes"),
+    ("labels", "12 test; 3 colours"),
+    ("task", "12 test; 3 colours"),
     ("recipe", "own-stage"),
     ("download", "every-hook/drawn"),
     ("read_image", "decoded 36 labelled images"),
@@ -30,6 +31,7 @@ SEEN = [
     ("views", "valid percent 100.0000"),  # the default view sees black only
     ("schedule", "own-stage-cycle3"),
     ("ensemble", "ensemble: the first of 3 members, 7 labels"),
+    ("decision", "decision as-is, found on 7 valid predictions: score 100"),
     ("run_start", "watch: run of mean-colour starts in every-hook"),
     ("stage_start", "watch: own-stage starts"),
     ("epoch_end", "watch: epoch 3 of own-stage ended at step 9"),

@@ -360,4 +360,6 @@ def test_every_real_plugin_loads() -> None:
 def test_every_hook_is_known_with_its_arguments() -> None:
     assert HOOKS["kagglekit_views"] == ("recipe", "stage", "mode", "data_config")
     assert list(HOOKS)[:3] == ["kagglekit_provides", "kagglekit_competition", "kagglekit_labels"]
-    assert len(HOOKS) == 21
+    assert HOOKS["kagglekit_task"] == ("name",)
+    assert HOOKS["kagglekit_decision"] == ("recipe", "competition", "task")
+    assert len(HOOKS) == 23

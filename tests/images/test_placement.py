@@ -281,7 +281,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from kagglekit import DataConfig
+from kagglekit import DataConfig, SingleLabel
 from kagglekit.images import dataset
 from kagglekit.images.store import StoreSpec
 
@@ -295,7 +295,8 @@ stream = dataset.Stream(
 config = DataConfig((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 table = pd.DataFrame({"id": [path.name for path in spec.files]})
 usable = {"test": np.ones(n, bool)}
-run = dataset.ImageSet({"test": table}, (), {}, config, torch.device("cpu"), 0, usable, "stream", stream)
+task = SingleLabel(("a", "b"))
+run = dataset.ImageSet({"test": table}, task, {}, config, torch.device("cpu"), 0, usable, "stream", stream)
 stream.block(0, 1), stream.each  # imports, and the name of them all
 before, seen = peak(), 0
 for block in run.test_blocks(64):

@@ -23,11 +23,11 @@ from scored_runs import SNAPSHOTS, do_again, quiet, table, tiny_run
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.cli import cli
-from kagglekit.report.page import judge
+from kagglekit.report.page import predicted
 from kagglekit.report.scores import picked_stages
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.training import stage
+from kagglekit.tasks import single_label
 from kagglekit.workflows.blend import BlendRequest, blend
 
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
@@ -91,11 +91,11 @@ def test_a_report_of_folds_has_every_score_of_the_whole_and_of_each_fold(folds):
 
 
 def test_a_report_of_folds_judges_every_labelled_image_by_its_out_of_fold_prediction(folds, data):
-    judged = judge(folds)
+    judged = predicted(LoadedRun.read(folds))
     held = [line.split()[0] for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]
     assert sorted(judged.ids) == sorted(held)
     accuracy = folds.info().scores[-1]["valid_accuracy"][0]
-    assert judged.correct.mean() == pytest.approx(accuracy, abs=1e-6)
+    assert (judged.values.argmax(1) == judged.truth).mean() == pytest.approx(accuracy, abs=1e-6)
     assert folds.report.read_text().count("data:image/webp") >= 12
     assert "Top losses" in text_of(folds)
 
@@ -125,7 +125,7 @@ def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, f
     for name, weight in blended.info().fitted["weights"].items():
         assert f"{name} {weight:.4f}" in text
     assert "Top losses" in text
-    assert len(judge(blended).ids) == 24
+    assert len(predicted(LoadedRun.read(blended)).ids) == 24
 
 
 def test_a_report_of_a_training_on_all_images_says_that_its_score_is_unknown(full, warm):
@@ -310,13 +310,13 @@ def test_copies_of_an_image_are_held_out_together(data, tmp_path, monkeypatch):
     words = ["run", "pets", "--data", str(copied), "--out", str(tmp_path / "out"), "--preset", "features", "--json"]
     words += ["--folds", "2", "--group-duplicates", "--precision", "fp32", "--device", "cpu"]
     settings = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32}
-    grouped, real = [], stage.fit_linear_head
+    grouped, real = [], single_label.fit_linear_head
 
     def fit(features, labels, n_classes, seed, groups=None):
         grouped.append((len(labels), len(labels) if groups is None else len(np.unique(groups))))
         return real(features, labels, n_classes, seed, groups)
 
-    monkeypatch.setattr(stage, "fit_linear_head", fit)
+    monkeypatch.setattr(single_label, "fit_linear_head", fit)
     done = CliRunner().invoke(
         cli, [*words, *(w for key, value in settings.items() for w in ("--set", f"{key}={value}"))]
     )

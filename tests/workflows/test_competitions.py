@@ -128,8 +128,8 @@ def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
 def test_the_number_of_images_predicted_at_once_changes_no_byte(runs, tmp_path, monkeypatch):
     first, _, data = runs["dog-breed"]
 
-    def by_sixteen(model, images, rows, turn, compute):
-        yield from predict_pass(model, images, rows, turn, replace(compute, batch=16))
+    def by_sixteen(model, images, rows, turn, compute, activate):
+        yield from predict_pass(model, images, rows, turn, replace(compute, batch=16), activate)
 
     monkeypatch.setattr("kagglekit.prediction.members.predict_pass", by_sixteen)
     other, _ = tiny_run("dog-breed", data, tmp_path)

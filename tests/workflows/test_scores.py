@@ -250,7 +250,8 @@ def plain_loss(run: Run) -> float:
         ]
         members.append(Member(valid=pd.concat(tables[0]), test=average(tables[1]), run=run.name, **vars(each)))
     labels = pd.Series({row["id"]: row["label"] for row in run.valid()})
-    made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe()).valid
+    task = SingleLabel(tuple(members[0].valid.columns))
+    made = Hooks(load("pets")).ensemble(members, labels.loc[members[0].valid.index], run.recipe(), task).valid
     return float(np.mean([-np.log(made.loc[image, label]) for image, label in labels.items()]))
 
 
