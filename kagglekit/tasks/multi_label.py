@@ -147,7 +147,7 @@ class MultiLabel(Task):
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether an image may have no label at all."""
+        """Return whether an image may have no label at all."""
         return not self.some
 
     def decision(self, needs: str) -> str:

@@ -256,7 +256,7 @@ class Task(ABC):
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether a cell of the CSV may be empty."""
+        """Return whether a cell of the CSV may be empty."""
         return False
 
     def decision(self, needs: str) -> str:

@@ -61,9 +61,9 @@ class Stage(BaseModel):
         ema: Decay per step of an exponential moving average of the weights; 0 for none.
         oversample: 0 draws images uniformly, 1 draws classes uniformly; between, class frequency**(1 - oversample).
         snapshots: Keep the weights at the end of each cycle for the ensemble.
-        keep: Continue with the weights of the ``last`` epoch, or of the ``best`` one by valid loss. The best epoch is
-            chosen on the valid images, in each fold separately, so valid scores are slightly optimistic; the report
-            says so.
+        keep: Continue with the weights of the ``last`` epoch, or of the ``best`` one by the competition's metric. The
+            best epoch is chosen on the valid images, in each fold separately, so valid scores are slightly optimistic;
+            the report says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

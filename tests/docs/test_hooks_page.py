@@ -19,6 +19,7 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people
+from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.download import DownloadOptions
@@ -66,6 +67,7 @@ def hooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
 
 STAGE = Stage(name="all", size=32, views="quarter-turns", schedule="triangle", optimizer="rmsprop", freeze_to=-1)
 RECIPE = Recipe(arch="tiny-net", stages=(STAGE,), groups=2, loss="focal", ensemble="median")
+BIRDS = SingleLabel(("crane", "swan"))
 DATA_CONFIG = DataConfig(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
@@ -109,7 +111,7 @@ def test_the_examples_of_training_overfit_one_batch(hooks: Hooks) -> None:
     assert schedule.lr.max() <= 0.05
     images = torch.randn(8, 3, 32, 32) + torch.tensor([0.0, 1.0] * 4)[:, None, None, None]
     targets = nn.functional.one_hot(torch.tensor([0, 1] * 4), 2).float()
-    loss, optimizer = hooks.loss(RECIPE), hooks.optimizer(model, groups, stage, RECIPE)
+    loss, optimizer = hooks.loss(RECIPE, BIRDS), hooks.optimizer(model, groups, stage, RECIPE)
     losses = []
     for rate in schedule.lr:
         for group in optimizer.param_groups:
@@ -130,8 +132,25 @@ def test_the_example_of_an_optimizer_freezes(hooks: Hooks) -> None:
 
 def test_the_example_of_a_loss_without_focus_is_cross_entropy(hooks: Hooks) -> None:
     logits, targets = torch.randn(5, 3), torch.randn(5, 3).softmax(dim=1)
-    plain = hooks.loss(RECIPE.model_copy(update={"options": {"focal_gamma": 0.0}}))
+    plain = hooks.loss(RECIPE.model_copy(update={"options": {"focal_gamma": 0.0}}), BIRDS)
     torch.testing.assert_close(plain(logits, targets), nn.functional.cross_entropy(logits, targets))
+
+
+def test_the_example_of_a_task_spreads_smoothing_over_the_genus(hooks: Hooks) -> None:
+    task = hooks.task("species").fit(["corvus corax", "corvus cornix", "cygnus olor"], Competition(title="Birds"))
+    targets = task.train_targets(torch.tensor([0, 2]), 0.2)
+    torch.testing.assert_close(targets, torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.0, 1.0]]))
+
+
+def test_the_example_of_a_decision_finds_the_best_threshold(hooks: Hooks) -> None:
+    recipe = RECIPE.model_copy(update={"decision": "hopeful"})
+    decision = hooks.decision(recipe, Competition(title="Birds"), BIRDS)
+    truth, values = np.array([[1.0, 0.0]], np.float32), np.array([[0.4, 0.2]], np.float32)
+    assert decision.fit is not None
+    found = decision.fit(truth, values, lambda truth, decided: float((truth == decided).mean()))
+    assert found == 0.3  # above 0.5 there is no label, above 0.1 both
+    assert decision.apply(found, values).tolist() == [[1.0, 0.0]]
+    assert decision.apply(decision.plain, values).tolist() == [[0.0, 0.0]]
 
 
 def test_the_example_of_views_turns_by_quarters(hooks: Hooks) -> None:
@@ -146,14 +165,14 @@ def test_the_examples_of_predictions_work(hooks: Hooks) -> None:
     rows = [[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]]
     tables = [pd.DataFrame([row], index=pd.Index(["x"], name="id"), columns=["crane", "swan"]) for row in rows]
     members = [Member("m", table, table.rename({"x": "y"}), "run", "all", 1) for table in tables]
-    ensemble = hooks.ensemble(members, pd.Series(["swan"], index=["x"]), RECIPE)
+    ensemble = hooks.ensemble(members, pd.Series(["swan"], index=["x"]), RECIPE, BIRDS)
     assert ensemble.valid.loc["x"].tolist() == [0.5, 0.5]
     assert ensemble.test.index.tolist() == ["y"]
     assert ensemble.test.index.name == "id"
     competition = Competition(title="Birds", metric="error")
-    rows_of_csv = hooks.submission(competition, tables[0], None)
+    rows_of_csv = hooks.submission(competition, tables[0], None, BIRDS)
     assert rows_of_csv.to_dict("list") == {"image": ["x"], "bird": ["crane"]}
-    score = hooks.metric(competition).score(np.array([0, 1, 1, 1]), np.array([[0.9, 0.1]] * 4, np.float32))
+    score = hooks.metric(competition, BIRDS).score(np.array([0, 1, 1, 1]), np.array([[0.9, 0.1]] * 4, np.float32))
     assert score == Score(0.75, pytest.approx((0.75 * 0.25 / 4) ** 0.5))
 
 

@@ -277,7 +277,7 @@ def test_epochs_that_are_chosen_on_the_valid_images_are_reported(data, tmp_path,
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
     assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
     assert "never saw" not in said + text_of(run)
-    words = "The epoch kept by head-augmented was chosen by the loss on the same valid images"
+    words = "The epoch kept by head-augmented was chosen by log loss on the same valid images"
     assert f"{words}, separately in each fold: these scores are slightly optimistic." in text_of(run)
     assert f"{words}: these" in text_of(run.fold(1))
     assert "each image is predicted by the model that never saw it" in text_of(folds)
