@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from kagglekit.containers.sniff import holds_pixels
 from kagglekit.data.csv_file import read_csv
 from kagglekit.data.listing import entries_of, is_hidden, subfolders
+from kagglekit.data.long_form import split_ids
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def wanted_of(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> Wanted
     """Return what a sample submission for an image table must be about; empty without test images."""
     test = table[table["split"] == "test"]
     images = [names_of(str(image), Path(str(path)), data) for image, path in zip(test["id"], test["path"], strict=True)]
+    if "row" in test:  # the CSV's rows are named so, and may have several images each
+        images = [names | {str(row)} for names, row in zip(images, test["row"], strict=True)]
     targets, metadata = _columns_of_training(table, data) if images and not _usual(data) else ((), ())
     return Wanted(images, frozenset(classes), frozenset(targets), frozenset(metadata))
 
@@ -213,20 +216,29 @@ def _fits(file: Path, wanted: Wanted) -> bool:
     rows = _read(file)
     if rows is None or not wanted.images or (wanted.itself and file.samefile(wanted.itself)):
         return False
-    ids, named = set(rows.iloc[:, 0]), is_sample_name(file.name)
+    ids, named = _ids_in(rows, wanted), is_sample_name(file.name)
     listed = sum(not names.isdisjoint(ids) for names in wanted.images)
     if not named and (listed < len(wanted.images) or len(ids) > listed):
         return False
     return listed > 0 and _predicts(rows, wanted, named)
 
 
+def _ids_in(rows: pd.DataFrame, wanted: Wanted) -> set[str]:
+    """Return the ids in the first column of a CSV; of a row for each image and target, those of the images."""
+    ids = rows.iloc[:, 0].tolist()
+    if len(rows.columns) != 2 or not frozenset(ids).isdisjoint(frozenset().union(*wanted.images)):
+        return set(ids)
+    pairs = split_ids(ids, sorted(wanted.classes))
+    return {image for image, _ in pairs} if pairs else set(ids)
+
+
 def _lists_exactly(file: Path, wanted: Wanted) -> bool:
     """Return whether a CSV has a row for each test image and no other one."""
     rows = _read(file)
-    if rows is None or len(rows) != len(wanted.images):
+    if rows is None:
         return False
-    ids = set(rows.iloc[:, 0])
-    return all(not names.isdisjoint(ids) for names in wanted.images)
+    ids = _ids_in(rows, wanted)
+    return ids <= frozenset().union(*wanted.images) and all(not names.isdisjoint(ids) for names in wanted.images)
 
 
 def _predicts(rows: pd.DataFrame, wanted: Wanted, named: bool) -> bool:
