@@ -10,7 +10,7 @@ import numpy as np
 from kagglekit_ensembles.means import LOG_ODDS, MEAN, RANKS, logits
 from kagglekit_ensembles.method import SMALLEST, Method, even_weights, like, of_weights, stacked, weighted_mean
 from kagglekit_ensembles.one_label import TEMPERATURES, of_temperature
-from kagglekit_ensembles.weights import climbed_weights, mixture_weights
+from kagglekit_ensembles.weights import climbed_weights, quick_mixture_weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ METHODS = {
     "geometric": LOG_ODDS,
     "log-odds": LOG_ODDS,
     "rank": RANKS,
-    "weighted": Method(weighted_mean, lambda tables, truth: mixture_weights(_right(tables, truth)), of_weights),
+    "weighted": Method(weighted_mean, lambda tables, truth: quick_mixture_weights(_right(tables, truth)), of_weights),
     "hill-climbing": Method(weighted_mean, lambda tables, truth: climbed_weights(_right(tables, truth)), of_weights),
     "stacking": Method(apply_stack, fit_stack, _describe),
     "temperature": Method(_apply_temperature, _fit_temperature, of_temperature),

@@ -37,6 +37,37 @@ def mixture_weights(right: NDArray[np.float64], gap: float = 1e-7, most: int = 2
     return np.asarray(weights / weights.sum())
 
 
+def quick_mixture_weights(right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the weights of `mixture_weights` for very many rows: by sequential least squares, in tens of steps.
+
+    Where members are alike, Cover's steps are thousands.
+
+    Args:
+        right: (N, K): probability that each of K members gives to what is true, above 0.
+
+    Returns:
+        (K,): the weights; all equal if there is no row.
+    """
+    from scipy.optimize import minimize
+
+    even = np.full(right.shape[1], 1 / right.shape[1])
+    if not len(right):
+        return even
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        mixed = (right @ weights).clip(np.finfo(float).tiny)
+        return float(-np.log(mixed).mean()), -(right.T @ (1 / mixed)) / len(right)
+
+    sum_is_1 = {"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": lambda weights: np.ones_like(weights)}
+    options = {"ftol": 1e-9, "maxiter": 200}
+    solved = minimize(
+        loss, even, jac=True, method="SLSQP", bounds=[(0, 1)] * len(even), constraints=sum_is_1, options=options
+    )
+    found = solved.x.clip(0)
+    found = found / found.sum()
+    return found if loss(found)[0] <= loss(even)[0] else even
+
+
 def climbed_weights(right: NDArray[np.float64], steps: int = STEPS) -> NDArray[np.float64]:
     """Add members one by one with replacement, each time the one that lowers the log loss of the mean most.
 

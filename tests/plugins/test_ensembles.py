@@ -14,7 +14,7 @@ from kagglekit import Ensemble, Member, NotForTask, Recipe, SingleLabel, Stage, 
 from kagglekit.types.predictions import check_predictions, make_predictions, truth_numbers
 from kagglekit_ensembles.fitted import cross_fitted
 from kagglekit_ensembles.one_label import METHODS, best_temperature
-from kagglekit_ensembles.weights import climbed_weights, mixture_weights
+from kagglekit_ensembles.weights import climbed_weights, mixture_weights, quick_mixture_weights
 
 CLASSES = ["cat", "dog", "emu"]
 NAMES = ("mean", "geometric", "rank", "average", "last", "weighted", "hill-climbing", "stacking", "temperature")
@@ -170,6 +170,8 @@ def test_weights_of_a_mixture_equal_the_optimum_computed_by_hand() -> None:
     # one image that only a sees, two that only b sees: -(ln w + 2 ln (1 - w)) is least at w = 1/3
     right = np.array([[1.0, 1e-15], [1e-15, 1.0], [1e-15, 1.0]])
     np.testing.assert_allclose(mixture_weights(right), [1 / 3, 2 / 3], atol=1e-4)
+    np.testing.assert_allclose(quick_mixture_weights(right), [1 / 3, 2 / 3], atol=1e-3)
+    np.testing.assert_allclose(quick_mixture_weights(right[:0]), [1 / 2, 1 / 2])
 
 
 @settings(max_examples=15, deadline=None)
@@ -186,6 +188,10 @@ def test_weights_of_a_mixture_reach_what_a_general_solver_finds(seed: int, membe
 
     best = minimize(loss, np.zeros(members), method="BFGS").fun
     assert -np.log(right @ weights).mean() <= best + 1e-6
+    quick = quick_mixture_weights(right)
+    assert quick.min() >= 0
+    assert quick.sum() == pytest.approx(1)
+    assert -np.log(right @ quick).mean() <= best + 1e-6
 
 
 def test_weights_prefer_the_better_member_and_beat_the_mean() -> None:
