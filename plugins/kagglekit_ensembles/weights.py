@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def quick_mixture_weights(right: NDArray[np.float64]) -> NDArray[np.float64]:
     Returns:
         (K,): the weights; all equal if there is no row.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import Bounds, LinearConstraint, minimize
 
     even = np.full(right.shape[1], 1 / right.shape[1])
     if not len(right):
@@ -58,12 +58,10 @@ def quick_mixture_weights(right: NDArray[np.float64]) -> NDArray[np.float64]:
         mixed = (right @ weights).clip(np.finfo(float).tiny)
         return float(-np.log(mixed).mean()), -(right.T @ (1 / mixed)) / len(right)
 
-    sum_is_1 = {"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": lambda weights: np.ones_like(weights)}
-    options = {"ftol": 1e-9, "maxiter": 200}
-    solved = minimize(
-        loss, even, jac=True, method="SLSQP", bounds=[(0, 1)] * len(even), constraints=sum_is_1, options=options
-    )
-    found = solved.x.clip(0)
+    sum_is_1 = LinearConstraint(np.ones((1, len(even))), 1, 1)
+    options: Any = {"ftol": 1e-9, "maxiter": 200}
+    solved = minimize(loss, even, jac=True, method="SLSQP", bounds=Bounds(0, 1), constraints=sum_is_1, options=options)
+    found: NDArray[np.float64] = solved.x.clip(0)
     found = found / found.sum()
     return found if loss(found)[0] <= loss(even)[0] else even
 
