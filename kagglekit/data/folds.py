@@ -30,7 +30,7 @@ def assign_folds(
         seed: Of the random assignment.
         strata: Of all rows, those of test images without effect: numbers (rows,), or 0 and 1 (rows, L) for L labels
             that an image may share; see `Task.strata`. None for the column ``label``.
-        names: (L) of the labels, for messages.
+        names: (L) of the labels, for messages; of another number they are ignored.
 
     Returns:
         (rows,) the fold, from 1, that holds each image out; 0 for test images.
@@ -44,13 +44,25 @@ def assign_folds(
     if strata is not None and strata.ndim == 2:
         folds[rows] = _folds_of_labels(table.iloc[rows], strata[rows], k, seed, names)
         return folds
-    labels = table["label"].to_numpy()[rows].astype(str) if strata is None else strata[rows]
+    labels = table["label"].to_numpy()[rows].astype(str)
+    if strata is not None:
+        labels = _named(strata[rows], labels)
     groups = group_numbers(table, rows)
     _check_counts(labels, groups, k)
     for number, (_, held) in enumerate(_splitter(groups, k, seed, labels), 1):
         folds[rows[held]] = number
     _check_training(folds[rows], labels, k)
     return folds
+
+
+def _named(strata: NDArray[np.int64], labels: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return a name of each row's stratum: the label that all of its rows have, or its number."""
+    numbers, first, own = np.unique(strata, return_index=True, return_inverse=True)
+    names = labels[first]
+    mixed = np.isin(np.arange(len(numbers)), own[labels != names[own]])
+    alike = len(set(names[~mixed])) < np.count_nonzero(~mixed)
+    named = [f"part {number + 1} of the numbers" for number in range(len(numbers))]
+    return np.where(mixed | alike, named, names)[own]
 
 
 def _folds_of_labels(
@@ -62,7 +74,8 @@ def _folds_of_labels(
     what = "groups of images" if grouped else "images"
     if len(units.sizes) < k:
         raise UserError(f"there are only {len(units.sizes)} {what} for {k} folds", f"use --folds {len(units.sizes)}")
-    named = np.array(names or [f"label {number}" for number in range(1, labels.shape[1] + 1)])
+    fitting = len(names) == labels.shape[1]
+    named = np.array(names if fitting else [f"label {number}" for number in range(1, labels.shape[1] + 1)])
     present = labels.sum(axis=0) > 0
     _refuse_single(named[present & ((units.counts[:, :-1] > 0).sum(axis=0) < 2)], what)
     rooms = np.full(k, len(table) / k)

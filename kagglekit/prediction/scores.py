@@ -125,7 +125,7 @@ def _of_competition(
     if fitted_on is None:
         return scorer.metric.measure(truth, cross_fitted(scorer, truth, values, table, results.plan.recipe.seed), table)
     found = find(scorer, *_on_valid(results, scorer, fitted_on))
-    return scorer.metric.measure(truth, scorer.decision.apply(found, values), table)
+    return scorer.metric.measure(truth, scorer.decided(values, found), table)
 
 
 def _on_valid(results: Results, scorer: Scorer, valid: pd.DataFrame) -> tuple[Any, NDArray[np.float32], pd.DataFrame]:

@@ -102,7 +102,7 @@ def assigned(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
     """Return the plan with all labelled images to train on, and each image's fold (see `assign_folds`)."""
     table = plan.table.assign(split=plan.table["split"].where(plan.table["split"] == "test", "train"))
     return replace(plan, table=table), assign_folds(
-        table, plan.recipe.folds, plan.recipe.split_by, strata_of(table, plan.task)
+        table, plan.recipe.folds, plan.recipe.split_by, strata_of(table, plan.task), plan.task.columns
     )
 
 
