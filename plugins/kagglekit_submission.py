@@ -33,6 +33,8 @@ def submission(
     columns = list(sample.columns)
     if (rows := row_of_each_target(predictions, sample)) is not None:
         return rows
+    if (values := value_of_each_target(predictions, sample, task)) is not None:
+        return values
     ordered = _in_order_of(sample, predictions)
     if set(columns[1:]) == set(predictions.columns):
         _refuse_by_metric(competition, task, "the sample submission has a column of probabilities for each class")
@@ -64,6 +66,18 @@ def row_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.Da
     places = {name: place for place, name in enumerate(predictions.columns)}
     rows, columns = predictions.index.get_indexer(pd.Index(images)), [places[name] for name in names]
     return _rows(ids.to_frame().set_index(ids), list(sample.columns), predictions.to_numpy()[rows, columns])
+
+
+def value_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame, task: Task) -> pd.DataFrame | None:
+    """Return form 7: a column, or a row, for each of several targets; None if the sample has another form."""
+    from kagglekit import Several
+
+    if not isinstance(task, Several):
+        return None
+    values = task.of_targets(predictions)
+    if set(sample.columns[1:]) == set(values.columns):
+        return probability_of_each_class(_in_order_of(sample, values), list(sample.columns))
+    return row_of_each_target(values, sample)
 
 
 def one_cell(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.container_labels import Containers
 from kagglekit.authoring.detect.file_names import FileNames
@@ -38,8 +40,8 @@ def tiny_data(layout: DataLayout) -> str:
 
 
 def _needs_all_classes(layout: DataLayout) -> bool:
-    one_hot = isinstance(layout.labels, Table) and bool(layout.labels.one_hot)
-    return one_hot or bool(layout.sample and layout.sample.form == "unknown")
+    named = isinstance(layout.labels, Table) and (layout.labels.one_hot or layout.labels.targets)
+    return bool(named) or bool(layout.sample and layout.sample.form == "unknown")
 
 
 def _folder(relative: str) -> str:
@@ -75,40 +77,81 @@ def _each(file: str) -> list[str]:
 def _table(labels: Table, part: ValidFile, start: str) -> list[str]:
     suffix = literal(part.suffix or ".png")
     image = f'f"{start}{{kind}}-{{i}}"'
-    columns = [labels.id_column, *(labels.one_hot or [labels.label_column])]
-    values = ["*(int(name == each) for each in classes)"] if labels.one_hot else ["name"]
-    if labels.group and not labels.group.pattern:
-        columns.append(labels.group.column)
-        values.append('f"group {i}"')
-    written = ", ".join([image if part.suffix else f"{image} + {suffix}", *values])
+    written = image if part.suffix else f"{image} + {suffix}"
     return [
-        f"rows = [{list_literal(columns)}]",
+        f"rows = [{list_literal(_header(labels))}]",
         *_each(f"{_folder(part.folders[0])} / ({image} + {suffix})"),
-        f"        rows.append([{written}])",
+        *(f"        {line}" for line in _rows(labels, written)),
         f"write({_folder(part.file)}, rows)",
     ]
 
 
+def _header(labels: Table) -> list[str]:
+    """Return the columns of the labels' file."""
+    if labels.long:
+        target = [labels.long.target_column] if labels.long.target_column else []
+        columns = [labels.long.id_column, *target, labels.long.value_column]
+    else:
+        columns = [labels.id_column, *labels.target.columns]
+    return [*columns, *(name for name in _facts(labels) if name not in columns)]
+
+
+def _facts(labels: Table) -> list[str]:
+    """Return the columns of groups and of rows that several images share."""
+    group = [labels.group.column] if labels.group and not labels.group.pattern else []
+    return list(dict.fromkeys([*group, *labels.row]))
+
+
+def _rows(labels: Table, image: str) -> list[str]:
+    """Return the lines that append the rows of one image, whose number is ``i`` and whose class is ``name``."""
+    facts = "".join(', f"group {i}"' for name in _facts(labels) if name != labels.id_column)
+    target = labels.target
+    if labels.long:
+        named = f"{image}, each" if labels.long.target_column else f"{image} + {literal(labels.long.separator)} + each"
+        return [f"rows.extend([{named}, {_value(labels)}{facts}] for each in classes)"]
+    if target.is_hot or target.has_columns:
+        return [f"rows.append([{image}, *({_value(labels)} for each in classes){facts}])"]
+    if target.separator:
+        return [f"rows.append([{image}, {literal(target.separator)}.join({{name, classes[0]}}){facts}])"]
+    if target.several:
+        return [f"rows.extend([{image}, each{facts}] for each in sorted({{name, classes[0]}}))"]
+    return [f"rows.append([{image}, {'(7 * kind + i) % 10 / 10' if target.numbers else 'name'}{facts}])"]
+
+
+def _value(labels: Table) -> str:
+    """Return the value of the target ``each`` of an image, as code."""
+    if labels.target.task == "several":
+        return "i % 3"
+    return "(7 * kind + i + classes.index(each)) % 10 / 10" if labels.target.numbers else "int(name == each)"
+
+
 def _list(listed: TestList | None) -> list[str]:
     """Return the line that writes the file of the test images, if it is not the sample submission."""
-    if listed is None or not listed.file_column:
+    if listed is None or not (listed.file_column or listed.row_column):
         return []
-    columns = list_literal([listed.id_column, listed.file_column])
+    columns = list_literal([listed.id_column, listed.file_column or listed.row_column])
     return [f"write({_folder(listed.file)}, [{columns}, *([image, image] for image in tests)])"]
 
 
 def _sample(sample: Sample | None, labels: Labels) -> list[str]:
     if sample is None:
         return []
-    shown = labels.classes if isinstance(labels, Table) and labels.one_hot else labels.classes[:3]
+    whole = isinstance(labels, Table) and bool(labels.one_hot or labels.targets)
+    shown = labels.classes if whole else labels.classes[:3]
     spelt = [sample.spelling.get(name, name) for name in shown]
-    if sample.form == "a column a class":
-        columns, values = [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}"
-    else:
-        value = spelt[0] if sample.form == "class names" and any(sample.values) else next(iter(sample.values), "")
-        columns, values = list(sample.columns), f"[{literal(value)}] * {len(sample.columns) - 1}"
-    rows = f"[{list_literal(columns)}, *([image] + {values} for image in tests)]"
-    return [f"write({_folder(sample.name)}, {rows})"]
+    head, file = list_literal(sample.columns), _folder(sample.name)
+    if sample.long:
+        name = f"image + {literal(sample.long.separator)} + each"
+        return [f"write({file}, [{head}, *([{name}, 0.5] for image in tests for each in classes)])"]
+    if sample.form.startswith("a column"):
+        return [_wide_sample(file, [sample.columns[0], *spelt], f"[0.5] * {len(spelt)}")]
+    named = sample.form in ("class names", "sets of labels") and any(sample.values)
+    value = spelt[0] if named else next(iter(sample.values), "")
+    return [_wide_sample(file, sample.columns, f"[{literal(value)}] * {len(sample.columns) - 1}")]
+
+
+def _wide_sample(file: str, columns: Sequence[str], values: str) -> str:
+    return f"write({file}, [{list_literal(columns)}, *([image] + {values} for image in tests)])"
 
 
 def _indented(lines: list[str]) -> str:

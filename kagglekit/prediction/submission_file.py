@@ -53,7 +53,7 @@ def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:
     """
     sample, name = (plan.sample.rows, plan.sample.file.name) if plan.sample else (None, "")
     if sample is not None and plan.recipe.limit:
-        sample = rows_about(sample, test.index, plan.task.columns)
+        sample = rows_about(sample, test.index, plan.task.targets)
     rows = plan.hooks.submission(plan.competition, test, sample, plan.task)
     check_submission(rows, sample, test, plan.competition, plan.task, name)
     return rows

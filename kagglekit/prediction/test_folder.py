@@ -89,7 +89,7 @@ def images_in(sample: pd.DataFrame, competition: Competition, task: Task) -> lis
     if competition.rows:
         return None
     ids = sample.iloc[:, 0].tolist()
-    pairs = split_ids(ids, task.columns) if len(sample.columns) == 2 and task.n_outputs > 1 else None
+    pairs = split_ids(ids, task.targets) if len(sample.columns) == 2 and task.n_outputs > 1 else None
     return list(dict.fromkeys(image for image, _ in pairs)) if pairs else ids
 
 

@@ -152,6 +152,11 @@ class Several(Task):
         ]
         return {"blocks": listed}
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns, and the targets that they belong to."""
+        return (*self.columns, *(block.name for block in self.blocks if block.name not in self.columns))
+
     def describe(self) -> str:
         """Return ``3 targets (shape: 5 classes, size: 1 number, ...)``."""
         return f"{len(self.blocks)} targets ({', '.join(f'{b.name}: {b.task.describe()}' for b in self.blocks)})"
@@ -229,6 +234,17 @@ class Several(Task):
             known, own = block.own_truth(truth)
             total[known] += block.task.losses(own, values[known][:, block.columns])
         return total
+
+    def of_targets(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Return the value of each target, a column each: the likeliest class, the grade, or the number."""
+        import pandas as pd
+
+        found = {}
+        for block in self.blocks:
+            own = predictions.iloc[:, block.columns].set_axis(list(block.task.columns), axis=1)
+            cells = own.idxmax(axis=1).tolist() if _is_class(block.task) else block.task.cells(own, " ")
+            found[block.name] = own.iloc[:, 0].to_numpy() if cells is None else cells
+        return pd.DataFrame(found, index=predictions.index)
 
     def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
         """Clip the blocks that are probabilities."""

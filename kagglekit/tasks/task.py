@@ -102,6 +102,11 @@ class Task(ABC):
         """Number of the network's outputs."""
         return len(self.columns)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What a row of a CSV with a row for each target may be about: the columns, or several targets' names."""
+        return self.columns
+
     @abstractmethod
     def describe(self) -> str:
         """Return what is predicted, for people: ``37 classes``."""

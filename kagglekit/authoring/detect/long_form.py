@@ -57,7 +57,7 @@ def take_apart(ids: pd.Series[str], stems: set[str]) -> tuple[str, tuple[str, ..
     if not all(any(letter.isalpha() for letter in target) for target in targets):
         return None
     separator = marks.pop()
-    found = split_ids(ids, separator, targets)
+    found = parts_of(ids, separator, targets)
     if found.isna().any(axis=None) or len(found) != found[0].nunique() * len(targets):
         return None
     return separator, targets
@@ -71,7 +71,7 @@ def _parts(image_and_target: str, stems: set[str]) -> tuple[str, str]:
     return (found.group(), image_and_target[found.end() :]) if found else ("", "")
 
 
-def split_ids(ids: pd.Series[str], separator: str, targets: Sequence[str]) -> pd.DataFrame:
+def parts_of(ids: pd.Series[str], separator: str, targets: Sequence[str]) -> pd.DataFrame:
     """Return image and target of ids as the columns 0 and 1, nan where an id has another form."""
     known = "|".join(map(re.escape, targets))
     return ids.str.extract(f"^(.+?){re.escape(separator)}({known})$")
@@ -87,7 +87,7 @@ def wide_sample(rows: pd.DataFrame, stems: set[str]) -> tuple[pd.DataFrame, Long
         return None
     separator, targets = apart
     form = LongForm(ids, values, targets, separator)
-    return _wide(split_ids(rows[ids], separator, targets), rows, form), form
+    return _wide(parts_of(rows[ids], separator, targets), rows, form), form
 
 
 def wide_table(rows: pd.DataFrame, targets: Sequence[str], value: str) -> tuple[pd.DataFrame, LongForm] | None:
@@ -110,7 +110,7 @@ def _readings(
 ) -> Iterator[tuple[pd.DataFrame, LongForm]]:
     """Yield the table in its wide form, if the column of this name holds the targets, or ends with them."""
     if separator := _separator_before(rows[name], targets):
-        parts = split_ids(rows[name], separator, targets)
+        parts = parts_of(rows[name], separator, targets)
         if numbers := _value_column(rows, parts[0], [each for each in columns if each != name], value):
             form = LongForm(name, numbers, tuple(targets), separator)
             yield _wide(parts, rows, form), form
@@ -136,7 +136,7 @@ def _separator_before(values: pd.Series[str], targets: Sequence[str]) -> str:
     if found.isna().any() or len(marks) != 1:
         return ""
     mark = str(marks.pop())
-    return "" if split_ids(values, mark, targets).isna().any(axis=None) else mark
+    return "" if parts_of(values, mark, targets).isna().any(axis=None) else mark
 
 
 def _value_column(rows: pd.DataFrame, images: pd.Series[str], columns: Iterable[str], value: str) -> str:

@@ -136,14 +136,14 @@ def test_several_targets_of_classes_are_predicted_side_by_side(tmp_path: Path) -
     facts = hooks.competition()
     assert (facts.task, facts.targets) == ("several", ("root", "vowel"))
     assert dict(facts.kinds) == {"root": "single-label", "vowel": "single-label"}
-    assert read_table(hooks, facts, tmp_path / "data")[1].columns == (
-        "root=0",
-        "root=1",
-        "root=2",
-        "root=3",
-        "vowel=0",
-        "vowel=1",
-    )
+    table, task, _ = read_table(hooks, facts, tmp_path / "data")
+    assert task.columns == ("root=0", "root=1", "root=2", "root=3", "vowel=0", "vowel=1")
+    tests = table.loc[table["split"] == "test", "id"].tolist()
+    likely = np.tile(np.float32([0.1, 0.2, 0.6, 0.1, 0.3, 0.7]), (len(tests), 1))
+    predictions, given = make_predictions(tests, task.columns, likely), sample_rows(tmp_path / "data")
+    rows = hooks.submission(facts, predictions, given, task)
+    check_submission(rows, given, predictions, facts, task)
+    assert rows["target"].tolist() == ["2", "1"] * len(TESTS)
 
 
 def test_class_folders_come_before_numbers_that_describe_the_images(tmp_path: Path) -> None:
