@@ -52,12 +52,12 @@ def evidence(
     paths = table["path"].map(lambda path: Path(os.path.relpath(path, data)).as_posix())
     labels = dict(zip(paths[table["split"] != "test"], table.loc[table["split"] != "test", "label"], strict=True))
     images = Images(_joined(files, paths))
-    asked = by_image(Asked(sample.file, sample.rows), images, "") if sample else None
+    sources = read_sources(data)[0]
+    asked = by_image(Asked(sample.file, sample.rows), images, sources, "") if sample else None
     if asked:
         yield _of_sample(table, asked)
     compare = _of_source if isinstance(task, SingleLabel) else _of_targets
-    sources = in_wide_form(read_sources(data)[0], asked)
-    facts = [fact for each in sources for fact in compare(each, images, labels, asked, own_form)]
+    facts = [fact for each in in_wide_form(sources, asked) for fact in compare(each, images, labels, asked, own_form)]
     explained = any(fact.status == "ok" for fact in facts)  # then other tables hold further facts
     yield from (fact for fact in facts if not (explained and fact.status == "note" and NO_COLUMN in fact.what))
     if images.paths:

@@ -158,6 +158,30 @@ def coco_with_several_annotations(data: Path) -> Expected:
     return several(first=1)
 
 
+def lists_in_json(data: Path) -> Expected:
+    """COCO's form without ids of annotations, a list of labels in each; ids are numbers in both folders."""
+    pictures(data, [f"train/{i}.jpg" for i in range(N)] + [f"test/{i}.jpg" for i in range(4)])
+    there = [i for i in range(N) if names_of(i)]
+    content = {
+        "images": [{"url": f"http://x/{i}.jpg", "imageId": str(i)} for i in there],
+        "annotations": [{"imageId": str(i), "labelId": names_of(i)} for i in there],
+    }
+    (data / "train.json").write_text(json.dumps(content))
+    sample(data, [str(i) for i in range(4)], ("image_id", "label_id"), "rust scab")
+    return several(first=1)
+
+
+def findings_of_readers(data: Path) -> Expected:
+    """A row for each image, label and reader, with the number of the label beside its name."""
+    folders(data)
+    rows = [
+        (f"{i}", name, str(LABELS.index(name)), reader) for i in range(N) for reader in "ab" for name in names_of(i)
+    ]
+    table(data, "train.csv", ("image_id", "class_name", "class_id", "rad_id"), rows)
+    sample(data, TESTS, ("image_id", *LABELS), "0.5", "0.5", "0.5")
+    return several(first=1)
+
+
 def a_row_a_target_in_the_id(data: Path) -> Expected:
     """Ids of image and label in train and sample, some rows twice."""
     pictures(data, [f"stage_train/ID_{i}.jpg" for i in range(N)] + [f"stage_test/ID_{t}.jpg" for t in TESTS])
@@ -236,6 +260,16 @@ def share_of(i: int) -> tuple[float, ...]:
     return (i / N, 1 - i / N, (i % 4) / 8)
 
 
+def a_benchmark_of_numbers(data: Path) -> Expected:
+    """The sample is called a benchmark, and holds the same numbers for each test image."""
+    pictures(data, [f"images_training/{i}.jpg" for i in range(N)] + [f"images_test/{t}.jpg" for t in TESTS])
+    names = ("Class1.1", "Class1.2", "Class2.1")
+    rows = [(str(i), *(str(x) for x in share_of(i))) for i in range(N)]
+    table(data, "training_solutions.csv", ("GalaxyID", *names), rows)
+    table(data, "all_zeros_benchmark.csv", ("GalaxyID", *names), [(t, "0", "0", "0") for t in TESTS])
+    return Expected("regression", names, {f"images_training/{i}.jpg": share_of(i) for i in range(N)})
+
+
 def numbers_without_a_sample(data: Path) -> Expected:
     folders(data)
     table(data, "t.csv", ("id", "age"), [(str(i), f"{i / 7:.3f}") for i in range(N)])
@@ -253,6 +287,8 @@ TARGET_LAYOUTS = (
     bars,
     a_row_a_label,
     coco_with_several_annotations,
+    lists_in_json,
+    findings_of_readers,
     a_row_a_target_in_the_id,
     a_row_a_number,
     long_table_wide_sample,
@@ -260,5 +296,6 @@ TARGET_LAYOUTS = (
     one_number,
     a_number_under_another_name,
     shares,
+    a_benchmark_of_numbers,
     numbers_without_a_sample,
 )

@@ -28,8 +28,8 @@ from kagglekit.authoring.detect.container_files import find_containers
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
 from kagglekit.authoring.detect.cut_off import cut_off_images
 from kagglekit.authoring.detect.file_names import FileNames, find_names
-from kagglekit.authoring.detect.find_sample import by_image, find_asked, unnamed_sample
-from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed, with_shared_rows
+from kagglekit.authoring.detect.find_sample import by_image, constant_sample, find_asked, unnamed_sample
+from kagglekit.authoring.detect.hidden_images import Tests, find_tests, test_images, tests_listed
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages, count_labelled, target_of
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.notes import notes_of, with_helpers
@@ -90,17 +90,12 @@ def _of_images(data: Path, images: Images, metric: str) -> DataLayout:
     sources, unread = read_sources(data)
     folder = _Folder(data, images, sources, unread, metric)
     asked, notes = find_asked(data, images)
-    layout = _detect(folder, _by_image(folder, asked) if asked else None, notes)
+    if asked is None and (constant := constant_sample(data, images, sources)):
+        asked, notes = constant
+    layout = _detect(folder, by_image(asked, images, sources, metric) if asked else None, notes)
     if asked is None and (found := unnamed_sample(data, images, layout)):
-        return _detect(folder, _by_image(folder, found[0]), found[1])
+        return _detect(folder, by_image(found[0], images, sources, metric), found[1])
     return layout
-
-
-def _by_image(folder: _Folder, asked: Asked) -> Asked:
-    """Return a sample submission with a row an image, unless a file says which images share its rows."""
-    if any(with_shared_rows(source, asked, folder.images) for source in folder.sources):
-        return replace(asked, metric=folder.metric)
-    return by_image(asked, folder.images, folder.metric)
 
 
 def _in_containers(data: Path, metric: str) -> DataLayout | None:

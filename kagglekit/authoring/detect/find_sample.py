@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.class_folders import TEST, names_part
+from kagglekit.authoring.detect.hidden_images import with_shared_rows
 from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.detect.long_form import wide_sample
 from kagglekit.authoring.detect.named_images import Images, for_test, name_images
+from kagglekit.authoring.detect.tables.sources import Source
 from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.data.listing import stem_of
 from kagglekit.data.sample import Wanted, find_sample, names_of, sample_at, samples_named
@@ -69,10 +72,29 @@ def unnamed_sample(data: Path, images: Images, layout: DataLayout) -> tuple[Aske
     ]
 
 
-def by_image(asked: Asked, images: Images, metric: str) -> Asked:
-    """Bring a sample submission with a row for each target into the form of a row an image; add the metric."""
+def constant_sample(data: Path, images: Images, sources: Sequence[Source]) -> tuple[Asked, list[str]] | None:
+    """Return a table whose first column names the test images, and whose other columns are constant ones of another."""
+    for source in sources:
+        columns = list(map(str, source.rows.columns))
+        others = [
+            each for each in sources if each is not source and set(columns[1:]) <= set(map(str, each.rows.columns))
+        ]
+        if len(columns) < 2 or not others or any(source.rows[name].nunique() > 1 for name in columns[1:]):
+            continue
+        named = name_images(source.rows[columns[0]], images, for_test)
+        if named and named.share == 1 and all(names_part(folder, TEST) for folder in named.folders):
+            said = f"{source.name} is taken for the sample submission: it lists the test images with the same values"
+            return Asked(data / source.name, source.rows), [said]
+    return None
+
+
+def by_image(asked: Asked, images: Images, sources: Sequence[Source], metric: str) -> Asked:
+    """Bring a sample submission with a row for each target into the form of a row an image; add the metric.
+
+    One whose rows several images share, as a file says, stays as it is.
+    """
     asked = replace(asked, metric=metric)
-    if name_images(asked.ids, images, for_test):
+    if name_images(asked.ids, images, for_test) or any(with_shared_rows(each, asked, images) for each in sources):
         return asked
     found = wide_sample(asked.rows, {stem_of(path.rpartition("/")[2]) for path in images.paths})
     return replace(asked, rows=found[0], long=found[1]) if found else asked

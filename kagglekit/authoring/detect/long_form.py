@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PROBED = 1000  # ids that are taken apart first
 MOST_TARGETS = 100
+MOST_CONTRADICTED = 0.02  # of the images and targets may have rows with different values: a plugin names them
 _MARK = re.compile(r"[_.\-/:| ]+")
 
 
@@ -111,7 +112,7 @@ def _readings(
     """Yield the table in its wide form, if the column of this name holds the targets, or ends with them."""
     if separator := _separator_before(rows[name], targets):
         parts = parts_of(rows[name], separator, targets)
-        if numbers := _value_column(rows, parts[0], [each for each in columns if each != name], value):
+        if numbers := _value_column(rows, parts, [each for each in columns if each != name], value):
             form = LongForm(name, numbers, tuple(targets), separator)
             yield _wide(parts, rows, form), form
     elif set(targets) <= set(rows[name].unique()) and len(rows) >= 2 * rows[name].nunique():
@@ -121,7 +122,7 @@ def _readings(
             parts = rows[[image, name]].set_axis([0, 1], axis=1)
             parts = parts[parts[1].isin(targets)]
             if parts.drop_duplicates().duplicated(0).mean() and (
-                numbers := _value_column(rows, rows[image], [c for c in columns if c not in (image, name)], value)
+                numbers := _value_column(rows, parts, [c for c in columns if c not in (image, name)], value)
             ):
                 form = LongForm(image, numbers, tuple(targets), target_column=name)
                 yield _wide(parts, rows, form), form
@@ -139,14 +140,21 @@ def _separator_before(values: pd.Series[str], targets: Sequence[str]) -> str:
     return "" if parts_of(values, mark, targets).isna().any(axis=None) else mark
 
 
-def _value_column(rows: pd.DataFrame, images: pd.Series[str], columns: Iterable[str], value: str) -> str:
-    """Return the column of numbers with the name of the sample's, else the only one that varies within an image."""
+def _value_column(rows: pd.DataFrame, parts: pd.DataFrame, columns: Iterable[str], value: str) -> str:
+    """Return the column of numbers with the name of the sample's, else the only one that varies.
+
+    It must vary within an image and within a target: a number of each class is another name for it. For an image and a
+    target together it has one value, but for a few contradictions.
+    """
     import pandas as pd
 
-    numbers = [name for name in columns if pd.to_numeric(rows[name], errors="coerce").notna().mean() > 0.5]
+    known = rows.loc[parts.index]
+    numbers = [name for name in columns if pd.to_numeric(known[name], errors="coerce").notna().mean() > 0.5]
+    pairs = [parts[0], parts[1]]
+    numbers = [name for name in numbers if (known[name].groupby(pairs).nunique() > 1).mean() <= MOST_CONTRADICTED]
+    varying = [n for n in numbers if all((known[n].groupby(parts[by]).nunique() > 1).any() for by in (0, 1))]
     if value in numbers:
         return value
-    varying = [name for name in numbers if (rows[name].groupby(images).nunique() > 1).any()]
     return varying[0] if len(varying) == 1 else ""
 
 

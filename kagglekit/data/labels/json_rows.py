@@ -14,6 +14,7 @@ from kagglekit.system.errors import UserError, listing
 if TYPE_CHECKING:
     import pandas as pd
 
+_IMAGE = ("image_id", "imageId")  # of an annotation
 KINDS = "COCO (images, annotations, categories), a list of records, or a mapping from names to labels"
 
 
@@ -29,7 +30,8 @@ def read_records(file: Path) -> pd.DataFrame:
         file: The file, in UTF-8.
 
     Returns:
-        All fields as text, missing ones empty; without those that are lists or mappings.
+        All fields as text, missing ones empty. A list of names is joined by blanks, or by ``|`` if a name has
+        blanks; without mappings and other lists.
 
     Raises:
         UserError: There is no such file, it is damaged, or it has another form.
@@ -58,20 +60,20 @@ def _mappings(content: object) -> list[Mapping[str, Any]]:
 
 def _coco(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     images = _mappings(content["images"])
-    key = _key(images, ("id", "image_id"))
+    key = _key(images, ("id", *_IMAGE))
     categories = _mappings(content.get("categories"))
     category_key = _key(categories, ("id", "category_id"))
     named = {each.get(category_key): {f"category.{k}": v for k, v in each.items()} for each in categories}
     notes: dict[Any, list[Mapping[str, Any]]] = {}
     for note in _mappings(content.get("annotations")):
-        notes.setdefault(note.get("image_id"), []).append(note)
+        notes.setdefault(next((note[name] for name in _IMAGE if name in note), None), []).append(note)
     for image in images:
         for note in notes.get(image.get(key), [{}]):
             yield {**image, **_renamed(note, image), **named.get(note.get("category_id"), {})}
 
 
 def _renamed(note: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in note.items() if name != "image_id"}
+    fields = {name: value for name, value in note.items() if name not in _IMAGE}
     return {f"annotation.{name}" if name in image else name: value for name, value in fields.items()}
 
 
@@ -82,15 +84,25 @@ def _key(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 def _as_text(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    nested = {name for record in records for name, value in record.items() if isinstance(value, (list, dict))}
+    nested = {name for record in records for name, value in record.items() if _is_nested(value)}
     names = [name for name in dict.fromkeys(name for record in records for name in record) if name not in nested]
     columns = {name: [_text(record.get(name)) for record in records] for name in names}
     return pd.DataFrame(columns, columns=names, dtype=object)
 
 
+def _is_nested(value: object) -> bool:
+    """Return whether a value is no cell of a table."""
+    if isinstance(value, list):
+        return not all(isinstance(each, str) for each in value)
+    return isinstance(value, dict)
+
+
 def _text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        names = [each.strip() for each in value]
+        return ("|" if any(" " in name for name in names) else " ").join(names)
     return json.dumps(value) if isinstance(value, (bool, float)) else str(value)
 
 

@@ -103,6 +103,7 @@ def labels_from_json(
     id_column: str = "id",
     label_column: str | None = None,
     target_columns: Sequence[str] = (),
+    separator: str | None = None,
     several: bool = False,
     empty_set: bool = False,
     file_column: str | None = None,
@@ -130,8 +131,9 @@ def labels_from_json(
         id_column: Name of the ids' column.
         label_column: Name of the labels' column; None for the only other one.
         target_columns: Names of columns with a target each instead: 0 or 1, or numbers.
+        separator: Between the labels in a field; of a list of labels, a blank, or ``|`` if a label has blanks.
         several: An image may have several annotations, whose labels together become a tuple of names.
-        empty_set: With `several`: an image without annotation has no label, ``()``. Else it is unlabelled.
+        empty_set: With `separator` or `several`: an image without labels has no label, ``()``. Else it is unlabelled.
         file_column: Name of the column of file names; None if the ids are file names.
         group_column: Name of a column whose values become the ``group``.
         row_column: Name of a column, or of several, whose values become the ``row``.
@@ -159,7 +161,7 @@ def labels_from_json(
         split_column,
         metadata,
     )
-    sets = Sets(None, several, empty_set)
+    sets = Sets(separator, several, empty_set)
     file = LabelFile(json, read_records(json).reset_index(drop=True), columns, folders(images), suffix, sets)
     return file.table(split, test, Ignored(ignore_unlabelled, ignore_conflicts, True, ignore_missing))
 

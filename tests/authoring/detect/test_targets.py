@@ -55,7 +55,9 @@ def test_the_csv_is_like_the_sample(tmp_path: Path, write: Callable[[Path], Expe
     tests = table.loc[table["split"] == "test", "id"].tolist()
     values = task.placeholder(len(tests)) if task.kind == "regression" else np.ones((len(tests), len(task.columns)))
     predictions = make_predictions(tests, task.columns, values)
-    given = sample_rows(data)
+    found = sample_for(table, data, task.columns)
+    assert found
+    given = found.rows
     rows = hooks.submission(facts, predictions, given, task)
     check_submission(rows, given, predictions, facts, task)
     assert list(rows.columns) == list(given.columns)
