@@ -92,7 +92,7 @@ class _Read:
 
     @property
     def strata(self) -> pd.Series[str]:
-        """What a split should balance: the classes, if each image has one."""
+        """Return what a split should balance: the classes, if each image has one."""
         return self.labels if self.target.task == "single-label" else self.labels.where(self.labels == "", "any")
 
 
