@@ -80,6 +80,8 @@ def _labels(task: Task, p: Row, decided: Row, top: int) -> Answer:
     best = int(p.argmax())
     text = ", ".join(f"{task.columns[number]} {p[number]:.4f}" for number in found)
     record = {"labels": [task.columns[number] for number in found], "probabilities": _by_column(task, p)}
+    if len(task.columns) == 1:
+        return Answer({task.columns[0]: f"{'yes' if found else 'no'} {p[0]:.4f}"}, record)
     return Answer({"labels": text or f"none (highest: {task.columns[best]} {p[best]:.4f})"}, record)
 
 

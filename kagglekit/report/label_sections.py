@@ -42,7 +42,7 @@ def label_part(seen: Predicted, pictures: Thumbnails) -> Part:
         _table(seen, thresholds, scores),
         _thresholds(seen, thresholds, scores),
         *([_together(seen, said)] if len(names) > 1 else []),
-        _suspects(seen, pictures),
+        *_suspects(seen, pictures),
         _calibration(seen),
     ]
     return Sections(sections).part()
@@ -88,8 +88,9 @@ def _table(seen: Predicted, thresholds: NDArray[np.float64], scores: Sequence[La
         f"Lowest AUC first. F1 is {'as decided' if seen.decided.found else 'at a threshold of 0.5'}.",
         [Grid(heads, rows, ("mean", *means) if len(rows) > 1 else (), forms)],
         "AUC: the area under the ROC curve, which is the chance that an image with the label has a higher probability "
-        "than one without. It is left out if no image has the label, or all have it. The best F1 is that of the best "
-        "threshold on these same images, so it is optimistic; the fewer images have the label, the more so.",
+        "than one without. It is left out if no image has the label, or all have it. Decision and best F1 were found "
+        "on these same images, so both columns are optimistic, the more so the fewer images have the label. The scores "
+        "at the top are not: they are cross-fitted.",
     )
 
 
@@ -161,12 +162,14 @@ def _together(seen: Predicted, said: NDArray[np.bool_]) -> Section:
     )
 
 
-def _suspects(seen: Predicted, pictures: Thumbnails) -> Section:
+def _suspects(seen: Predicted, pictures: Thumbnails) -> list[Section]:
     found = label_scores.suspects(seen.truth, seen.values, SHOWN)
+    if not found:
+        return []
     lines = [_suspicion(seen, row, number) for row, number in found]
     shown: Cards = cards(seen, [row for row, _ in found], lines, pictures)
     text = "Confidently predicted otherwise than labelled (confident learning for each label, Northcutt et al. 2021)."
-    return Section("Likely label errors", text, [shown])
+    return [Section("Likely label errors", text, [shown])]
 
 
 def _suspicion(seen: Predicted, row: int, number: int) -> Lines:

@@ -88,7 +88,12 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         several=len(ran) > 1,
         ends=ends,
         rule=logs.RULE,
-        charts=charts(ran, one_unit=one_unit),
+        charts=charts(
+            ran,
+            one_unit=one_unit,
+            score=known.task.score if known.task else "loss",
+            least=2 if sectioned else 1,
+        ),
         headline=headline(loaded, ends) if sectioned else None,
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),

@@ -20,7 +20,7 @@ SMALL = (278.0, 170.0)  # of one of several charts side by side, px
 SIDE = (460.0, 380.0)  # of a square-like one, px
 MOST_POINTS = 2000  # of a scatter; more hide each other
 SPREAD = 0.25  # of a grade
-BINS = 41  # of a histogram, odd: one is around 0
+MOST_BINS = 41  # of a histogram
 
 
 def curve_chart(title: str, points: Sequence[Sequence[float]], marks: Sequence[float]) -> Markup:
@@ -76,9 +76,10 @@ def scatter(
 
 def histogram(title: str, values: Floats) -> Markup:
     """Draw how often values occur around 0; those beyond the 99th percentile of their sizes are in the last bars."""
+    bins = min(2 * round(len(values) ** 0.5) + 1, MOST_BINS)  # odd: one is around 0
     reach = float(np.percentile(np.abs(values), 99)) if len(values) else 0.0
-    reach = reach * BINS / (BINS - 1) or 1.0
-    counts, edges = np.histogram(values.clip(-reach, reach), BINS, (-reach, reach))
+    reach = reach * bins / max(bins - 1, 1) or 1.0
+    counts, edges = np.histogram(values.clip(-reach, reach), bins, (-reach, reach))
     frame = Frame((-reach, reach), (0.0, float(max(counts.max(), 1)) * 1.05), *SIDE)
     parts = [grid(frame, 6)]
     for n, low, high in zip(counts.tolist(), edges, edges[1:], strict=False):

@@ -73,12 +73,16 @@ def stage_ends(training: Training, *, one_unit: bool = True) -> list[StageEnd]:
     ]
 
 
-def charts(ran: Sequence[Training], *, one_unit: bool = True) -> list[tuple[str, list[Curve], Markup]]:
+def charts(
+    ran: Sequence[Training], *, one_unit: bool = True, score: str = "loss", least: int = 1
+) -> list[tuple[str, list[Curve], Markup]]:
     """Draw loss, other metrics, learning rate and momentum, with one line for each training.
 
     Args:
         ran: The trainings.
         one_unit: Draw both losses in one chart, in nats: they are the same quantity.
+        score: Name of the score that is logged as the valid loss.
+        least: Points of the curves of a chart that is drawn.
 
     Returns:
         Title, curves (for the legend) and drawing of each chart.
@@ -90,7 +94,7 @@ def charts(ran: Sequence[Training], *, one_unit: bool = True) -> list[tuple[str,
     longest = max(found, key=lambda each: each.spans[-1].end)
     losses = [_losses(each, alone=len(found) == 1) for each in found]
     train, valid = ([curve for each in losses for curve in each[part]] for part in (slice(-1), slice(-1, None)))
-    drawn = [("Training loss", train), ("Valid loss", valid)]
+    drawn = [("Training loss", train), (f"Valid {TITLES.get(score, score)}", valid)]
     if one_unit:
         drawn = [("Loss, nats", [curve for each in losses for curve in each])]
     for key in longest.epochs:
@@ -99,7 +103,11 @@ def charts(ran: Sequence[Training], *, one_unit: bool = True) -> list[tuple[str,
     for name, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
         drawn.append((name, [Curve("", logs.thinned(line, POINTS), "c1")]))
     drawn = [(name, _named_once([curve for curve in some if curve.line.xs])) for name, some in drawn]
-    return [(name, some, chart(name, some, longest.spans)) for name, some in drawn if some]
+    return [
+        (name, some, chart(name, some, longest.spans))
+        for name, some in drawn
+        if any(len(curve.line.xs) >= least for curve in some)
+    ]
 
 
 def title(key: str) -> str:

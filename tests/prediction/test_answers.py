@@ -36,6 +36,8 @@ def test_all_labels_above_their_thresholds_are_named_the_most_probable_first():
     assert said(task, [0.3, 0.9, 0.4], [1, 1, 0]) == {"labels": "scab 0.9000, rust 0.3000"}
     assert said(task, [0.3, 0.9, 0.4]) == {"labels": "scab 0.9000"}  # without a decision, those above 1/2
     assert said(task, [0.3, 0.2, 0.1]) == {"labels": "none (highest: rust 0.3000)"}
+    assert said(MultiLabel(("rust",)), [0.3], [1]) == {"rust": "yes 0.3000"}
+    assert said(MultiLabel(("rust",)), [0.3]) == {"rust": "no 0.3000"}
     record = answer(task, np.array([0.25, 0.5, 0.75]), np.array([1, 0, 1])).record
     assert record == {"labels": ["rot", "rust"], "probabilities": {"rust": 0.25, "scab": 0.5, "rot": 0.75}}
 
