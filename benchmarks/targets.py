@@ -42,10 +42,7 @@ def kagglekit_competition():
                        task="multi-label", targets=(*breeds, "species=cat", "species=dog"), metric="log_loss")
 
 
-LABELS = None
-
-
-@hookimpl(tryfirst=True)
+@hookimpl
 def kagglekit_labels(data: Path):
     table = read(data)
     if KIND == "single-label":
@@ -85,7 +82,7 @@ def kagglekit_competition():
     return Competition(title="the longer side of dogs' images, px", task="regression", targets=("side",), metric="r2")
 
 
-@hookimpl(tryfirst=True)
+@hookimpl
 def kagglekit_labels(data: Path):
     table = kagglekit_dog_breed.kagglekit_labels(data)
     table = table[table["split"] != "test"].reset_index(drop=True)
