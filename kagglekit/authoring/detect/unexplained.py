@@ -15,8 +15,8 @@ from kagglekit.data.listing import stem_of as without_suffix
 from kagglekit.system.errors import UserError, listing
 
 SUPPORTED = (
-    "class folders (train/CLASS/1.jpg); a CSV or JSON file with a column of image names, and one of classes or one of "
-    "0 and 1 for each class; file names with the class (birch_12.jpg)"
+    "class folders (train/CLASS/1.jpg); a CSV or JSON file with a column of image names, and one of classes, of sets of "
+    "labels or of numbers, or one for each label or number; file names with the class (birch_12.jpg)"
 )
 
 
@@ -45,9 +45,9 @@ def no_labels(data: Path, tables: Tables, unread: Sequence[str], asked: Asked | 
 
 
 def refused_task(data: Path, refused: Refused, asked: Asked | None) -> Unexplained:
-    """Return the error that the sample submission asks for something else than a class for each image."""
+    """Return the error that the sample submission asks for something else than classes, labels or numbers of images."""
     facts = [content_of(data)] + ([f"{asked.file.name} asks for {listing(asked.columns)}"] if asked else [])
-    what = f"{reason_of(refused)}; only one class for each image is supported"
+    what = f"{reason_of(refused)}; supported are classes, labels and numbers of whole images"
     return Unexplained(what, facts, "labels_from_json" if refused.file.lower().endswith(".json") else "labels_from_csv")
 
 

@@ -168,9 +168,10 @@ def numbers_in(file: Path, rows: pd.DataFrame, name: str, image: str) -> pd.Seri
 
     if pd.api.types.is_numeric_dtype(rows[name]):
         return rows[name].astype("float64")
-    cells = rows[name].str.strip().str.lower()
-    numbers = pd.to_numeric(cells.map(lambda cell: _FLAGS.get(cell, cell)), errors="coerce").astype("float64")
-    wrong = rows[numbers.isna() & ~cells.isin(_MISSING)]
+    numbers = pd.to_numeric(rows[name], errors="coerce").astype("float64")
+    others = rows.loc[numbers.isna(), name].str.strip().str.lower()  # few of many rows
+    numbers[others.index] = others.map(_FLAGS).astype("float64")
+    wrong = rows.loc[others.index[~others.isin([*_FLAGS, *_MISSING])]]
     if len(wrong):
         first = [f"{value!r} of {at}" for value, at in zip(wrong[name], wrong[image], strict=True)]
         raise UserError(f"{file} has values in {name!r} that are no numbers: {listing(first, 3)}", "correct them")

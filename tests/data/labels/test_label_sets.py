@@ -72,6 +72,21 @@ def test_annotations_of_coco_become_the_names_of_their_categories(tmp_path: Path
     assert empty["label"].tolist()[2] == ()
 
 
+def test_lists_of_labels_in_json_are_sets(tmp_path: Path) -> None:
+    content = {
+        "images": [{"imageId": "1"}, {"imageId": "2"}],
+        "annotations": [{"imageId": "1", "labelId": ["66", "95"]}, {"imageId": "2", "labelId": ["66"]}],
+    }
+    how = {"images": images(tmp_path / "a", "1.jpg", "2.jpg"), "suffix": ".jpg"}
+    file = write(tmp_path / "ids.json", json.dumps(content))
+    table = labels_from_json(file, **how, id_column="imageId", label_column="labelId", separator=" ")  # type: ignore[arg-type]
+    assert table["label"].tolist() == [("66", "95"), ("66",)]
+    names = [{"id": "1", "tags": ["sea star", "crab"], "box": [1, 2]}, {"id": "2", "tags": []}]
+    file = write(tmp_path / "names.json", json.dumps(names))
+    table = labels_from_json(file, **how, label_column="tags", separator="|", empty_set=True)  # type: ignore[arg-type]
+    assert table["label"].tolist() == [("sea star", "crab"), ()]
+
+
 def test_columns_of_targets_become_float_columns_without_a_label(tmp_path: Path) -> None:
     train, test = images(tmp_path / "train", "1.jpg", "2.jpg"), images(tmp_path / "test", "9.jpg")
     csv = write(tmp_path / "train.csv", "id,rust,scab,mass\n1,1,True,12.5\n2,0,,\n")
