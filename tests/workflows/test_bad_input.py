@@ -252,7 +252,8 @@ def test_weights_of_another_number_of_classes_fill_the_body_and_a_run_of_others_
     refused = ask("run", "dog-breed", "--data", "three", "--from", str(run), "--stages", "1")
     assert refused.exit_code == 1
     assert re.match(
-        r"error: \S+ was trained on different classes or targets\nhint: start from a run of this competition", refused.stderr
+        r"error: \S+ was trained on different classes or targets\nhint: start from a run of this competition",
+        refused.stderr,
     )
 
 

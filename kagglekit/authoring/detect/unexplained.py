@@ -15,8 +15,8 @@ from kagglekit.data.listing import stem_of as without_suffix
 from kagglekit.system.errors import UserError, listing
 
 SUPPORTED = (
-    "class folders (train/CLASS/1.jpg); a CSV or JSON file with a column of image names, and one of classes, of sets of "
-    "labels or of numbers, or one for each label or number; file names with the class (birch_12.jpg)"
+    "class folders (train/CLASS/1.jpg); a CSV or JSON file with a column of image names, and one of classes, of sets "
+    "of labels or of numbers, or one for each label or number; file names with the class (birch_12.jpg)"
 )
 
 
