@@ -6,8 +6,8 @@ Drawn images whose grade, 0 to 4, is the covered share of their area plus noise.
 features, and its strength and cuts by cross-validation on the training images; the score is the quadratic weighted
 kappa of the test images. ``classes`` is multinomial logistic regression, the likeliest class; with ``expected`` it
 cuts the expected grade. ``number`` is ridge regression. ``cumulative`` has one weight and four thresholds, fitted to
-all four "above grade k" at once (McCullagh 1980, "Regression models for ordinal data"; the all-threshold loss of Rennie and
-Srebro 2005), and cuts the expected grade.
+all four "above grade k" at once (McCullagh 1980, "Regression models for ordinal data"; the all-threshold loss of Rennie
+and Srebro 2005), and cuts the expected grade.
 """
 
 from __future__ import annotations
