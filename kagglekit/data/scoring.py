@@ -69,7 +69,7 @@ class Scorer:
         self, truth: NDArray[Any], values: NDArray[np.float32], table: pd.DataFrame
     ) -> tuple[NDArray[Any], NDArray[np.float32], pd.DataFrame]:
         """Return truth, predictions and table with a row for each row of the CSV, in the order of their names."""
-        if not self.competition.rows or "row" not in table:
+        if not self.competition.rows:
             return truth, values, table
         _, first, rows = np.unique(table["row"].astype("str"), return_index=True, return_inverse=True)
         combined = self.task.pool(values, rows.ravel(), self.competition.rows, self.competition.positive)

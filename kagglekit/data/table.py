@@ -77,7 +77,7 @@ def check_table(
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             "fix the data folder, or the labels hook of the competition's plugin",
         )
-    checked = _with_rows_grouped(checked)
+    checked = _with_rows_grouped(checked, competition)
     return checked, [*_warnings(checked, kind), *describe_unused(_by_file(checked), data)]
 
 
@@ -90,20 +90,24 @@ def strata_of(table: pd.DataFrame, task: Task) -> NDArray[np.int64]:
     return strata
 
 
-def _with_rows_grouped(table: pd.DataFrame) -> pd.DataFrame:
-    """Keep the images of one row of the CSV together, unless they are in larger groups already.
+def _with_rows_grouped(table: pd.DataFrame, competition: Competition) -> pd.DataFrame:
+    """Keep the images of one row of the CSV together, if rows have several.
 
     Raises:
-        UserError: A row's images are in several groups.
+        UserError: An image is in no row, or a row's images are in several groups or have several labels.
     """
-    if "row" not in table:
+    if not competition.rows:
         return table
+    if "row" not in table or table["row"].isna().any():
+        what = f"Competition.rows is {competition.rows!r}, but images of the image table have no row"
+        raise UserError(what, "name the row of the CSV that each image belongs to in the column row")
     if "group" not in table:
-        return table.assign(group=table["row"])
-    several = table.dropna(subset=["row"]).groupby("row")["group"].nunique(dropna=False)
-    if (several > 1).any():
-        rows = listing([str(row) for row in several.index[several > 1]])
-        raise UserError(f"images of one row are in several groups: {rows}", "group whole rows in the labels hook")
+        table = table.assign(group=table["row"])
+    for column, what in (("group", "are in several groups"), ("label", "have several labels")):
+        several = labelled_rows(table).groupby("row")[column].nunique(dropna=False)
+        if (several > 1).any():
+            rows = listing([str(row) for row in several.index[several > 1]])
+            raise UserError(f"images of one row {what}: {rows}", "fix the labels hook, or predict each image: rows=''")
     return table
 
 

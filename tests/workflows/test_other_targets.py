@@ -159,3 +159,36 @@ def test_unknown_labels_count_for_nothing(place: Path) -> None:
     assert all(np.isfinite(row["train_loss"]) for row in pd.read_csv(made.log_file).to_dict("records"))
     records = [json.loads(row["label"]) for row in made.valid()]
     assert any(record.get("green", 0) is None for record in records)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda table: table.drop(columns="row"),
+            "Competition.rows is 'max', but images of the image table have no row",
+        ),
+        (lambda table: table.assign(group=range(len(table))), "images of one row are in several groups: patient0"),
+        (
+            lambda table: table.assign(label=[0, 1] * (len(table) // 2)),
+            "images of one row have several labels: patient0",
+        ),
+    ],
+)
+def test_rows_that_cannot_be_combined_are_refused(place: Path, change, message: str) -> None:
+    write_tints(place / "d", "labels")
+    table = pd.read_csv(place / "d" / "images.csv", dtype={"id": str}).drop(columns=["red", "green", "blue"])
+    table = table.assign(row=[f"patient{number // 2}" for number in range(len(table))])
+    table["label"] = [number // 2 % 2 for number in range(len(table))]
+    change(table).to_csv(place / "d" / "images.csv", index=False)
+    plugin = write_plugin(place, "labels", lambda _: "metric='probabilistic_f1', positive='1', rows='max'")
+    done = ask("run", plugin, "--data", "d", *TINY)
+    assert done.exit_code == 1
+    assert f"error: {message}" in done.output
+
+
+def test_a_column_row_is_metadata_where_a_row_of_the_csv_has_one_image(place: Path) -> None:
+    write_tints(place / "d", "labels")
+    table = pd.read_csv(place / "d" / "images.csv", dtype={"id": str})
+    table.assign(row=1).to_csv(place / "d" / "images.csv", index=False)
+    assert len(pd.read_csv(run(write_plugin(place, "labels")).submission)) == 12
