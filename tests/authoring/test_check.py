@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
 
 import layouts
 import pytest
+import target_layouts
 from click.testing import CliRunner
 from command_line import kagglekit
+from odd_layouts import begun
 
 from kagglekit.authoring.check import examine
 from kagglekit.authoring.findings import Finding
@@ -263,3 +266,28 @@ def test_a_plugin_that_does_not_exist_and_data_that_do_not_are_problems(data: Pa
     assert "nothing.py does not exist" in found.what
     (found,) = problems(examine(plugin(tmp_path), tmp_path / "nowhere"))
     assert "nowhere does not exist" in found.what
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        target_layouts.columns_of_flags,
+        target_layouts.labels_in_a_cell,
+        target_layouts.a_row_a_target_in_the_id,
+        target_layouts.a_row_a_number,
+        target_layouts.one_number,
+        target_layouts.breasts,
+    ],
+    ids=lambda write: write.__name__,
+)
+def test_a_new_plugin_of_any_target_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], object]
+) -> None:
+    _, _, text = begun(tmp_path, write)
+    file = tmp_path / "leaves.py"
+    file.write_text(text.replace("mobilenetv4_conv_medium.e500_r224_in1k", "test_efficientnet.r160_in1k"))
+    monkeypatch.setattr("kagglekit.authoring.check._check_recipes", lambda *arguments: True)  # of larger networks
+    findings = examine(str(file), tmp_path / "data")
+    assert [finding for finding in findings if finding.status == "problem"] == []
+    passed = {finding.check for finding in findings if finding.status == "ok"}
+    assert passed >= {"labels", "submission", "evidence", "training", "determinism"}

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from command_line import kagglekit, surroundings
 from odd_layouts import LAYOUTS, labels_in_names, odd_columns, two_classes
-from target_layouts import TARGET_LAYOUTS
+from target_layouts import TARGET_LAYOUTS, breasts
 
 from kagglekit.authoring.check import examine
 from kagglekit.cli import cli
@@ -97,7 +97,7 @@ def test_data_in_an_unknown_layout_leave_no_file(here: Path) -> None:
     assert not (here / "leaves.py").exists()
 
 
-@pytest.mark.parametrize("write", [*LAYOUTS, *TARGET_LAYOUTS], ids=lambda write: write.__name__)
+@pytest.mark.parametrize("write", [*LAYOUTS, *TARGET_LAYOUTS, breasts], ids=lambda write: write.__name__)
 def test_a_packages_test_draws_data_in_the_detected_layout(here: Path, monkeypatch: pytest.MonkeyPatch, write) -> None:
     write(here / "data")
     assert new("leaves", "--package", "--from-data", "data").exit_code == 0

@@ -20,7 +20,9 @@ from kagglekit.authoring.detect import layout as detected
 from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.file_names import PATTERNS, FileNames
 from kagglekit.authoring.detect.layout import DataLayout, Sample
+from kagglekit.authoring.detect.long_form import LongForm
 from kagglekit.authoring.detect.tables.table import Table
+from kagglekit.authoring.detect.tables.target import ONE_CLASS, Target
 from kagglekit.authoring.package import package_files
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.quoting import comment, literal
@@ -70,6 +72,35 @@ def test_a_comment_is_nothing_but_a_comment(text: str) -> None:
 
 
 @st.composite
+def tables_with(draw: st.DrawFn, classes: tuple[str, ...]) -> Table:
+    """A table of labels of any kind, with any text in every place that takes text from outside."""
+    columns, ids, counts = (
+        draw(st.lists(names, min_size=1, max_size=3, unique=True)),
+        draw(names),
+        dict.fromkeys(classes, 5),
+    )
+    target = draw(
+        st.sampled_from([
+            ONE_CLASS,
+            Target(tuple(columns), task="multi-label"),
+            Target(tuple(columns), task="regression"),
+            Target(tuple(columns), task="several", kinds=dict.fromkeys(columns, "single-label")),
+            Target((columns[0],), task="multi-label", separator=draw(names)),
+            Target((columns[0],), task="multi-label", several=True),
+        ])
+    )  # fmt: skip
+    long = LongForm(ids, draw(names), tuple(columns), draw(names), draw(texts)) if target.has_columns else None
+    return Table(
+        *(draw(names), draw(texts), draw(texts), ids, draw(names), classes, counts),
+        unlabelled=tuple(draw(st.lists(names, max_size=2))),
+        notes=(),
+        target=target,
+        long=draw(st.sampled_from([None, long])),
+        row=tuple(draw(st.lists(names, max_size=2))),
+    )
+
+
+@st.composite
 def layouts_with(draw: st.DrawFn) -> tuple[Facts, DataLayout]:
     """Facts and a layout of any kind, with any text in every place that takes text from outside."""
     classes = tuple(draw(st.lists(names, min_size=2, max_size=4, unique=True)))
@@ -78,10 +109,7 @@ def layouts_with(draw: st.DrawFn) -> tuple[Facts, DataLayout]:
     labels = draw(
         st.sampled_from([
             ClassFolders(draw(texts), draw(st.none() | texts), classes, counts),
-            Table(
-                *(draw(names), draw(texts), draw(texts), draw(names), draw(names), classes, counts),
-                unlabelled=tuple(draw(st.lists(names, max_size=2))), notes=(),
-            ),
+            draw(tables_with(classes)),
             FileNames(draw(texts), pattern, example, classes, counts, ()),
         ])
     )  # fmt: skip
@@ -127,6 +155,11 @@ def harmless(layout: DataLayout, facts: Facts) -> tuple[Facts, DataLayout]:
             return tuple(plain(each) for each in value)
         if isinstance(value, Mapping):
             return {plain(key): plain(each) for key, each in value.items()}
+        if isinstance(value, Target):
+            kinds = {plain(name): kind for name, kind in value.kinds.items()}
+            return replace(of(value, "task", "kinds"), kinds=kinds)
+        if isinstance(value, LongForm):
+            return of(value)
         return value
 
     def of(each: object, *kept: str) -> object:
@@ -136,7 +169,7 @@ def harmless(layout: DataLayout, facts: Facts) -> tuple[Facts, DataLayout]:
         return replace(each, **fields)
 
     labels = of(layout.labels, "pattern", "example")
-    changed = replace(layout, labels=labels, test=of(layout.test), sample=of(layout.sample, "form"))
+    changed = replace(layout, labels=labels, test=of(layout.test), sample=of(layout.sample, "form", "separator"))
     return of(facts, "name", "metric"), replace(changed, notes=plain(layout.notes))
 
 
@@ -151,7 +184,8 @@ def test_a_plugin_holds_the_texts_it_was_given_and_runs_nothing_else(given_: tup
     (call,) = (
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Competition"
     )
-    written = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    given_as_text = [keyword for keyword in call.keywords if not isinstance(keyword.value, ast.Name)]  # not TARGETS
+    written = {keyword.arg: ast.literal_eval(keyword.value) for keyword in given_as_text}
     assert written["title"] == (facts.title or "Leaves")
     assert written.get("slug", "") == facts.slug
     if layout.sample and layout.sample.positive:

@@ -276,6 +276,16 @@ def numbers_without_a_sample(data: Path) -> Expected:
     return numbers(("label",), lambda i: (float(f"{i / 7:.3f}"),))
 
 
+def breasts(data: Path) -> None:
+    """A row of the CSV is a patient's side; the test's table has its id, the train's table has its parts."""
+    pictures(data, [f"train/{i // 4}/{i}.jpg" for i in range(N)] + [f"test/{8 + i // 2}/t{i}.jpg" for i in range(4)])
+    rows = [(str(i // 4), str(i), "LR"[i // 2 % 2], str(i // 2 % 2)) for i in range(N)]
+    layouts.write_csv(data / "train.csv", [("patient_id", "image_id", "laterality", "cancer"), *rows])
+    tests = [(str(8 + i // 2), f"t{i}", "LR"[i // 2], f"{8 + i // 2}_{'LR'[i // 2]}") for i in range(4)]
+    layouts.write_csv(data / "test.csv", [("patient_id", "image_id", "laterality", "prediction_id"), *tests])
+    sample(data, ["8_L", "9_R"], ("prediction_id", "cancer"), "0.02")
+
+
 TARGET_LAYOUTS = (
     columns_of_flags,
     flags_with_gaps,

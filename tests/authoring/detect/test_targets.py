@@ -88,18 +88,8 @@ def test_what_was_understood_is_said(tmp_path: Path, write: Callable[[Path], obj
     assert said in said_of(tmp_path, write)[0]
 
 
-def breasts(data: Path) -> None:
-    """A row of the CSV is a patient's side; the test's table has its id, the train's table has its parts."""
-    pictures(data, [f"train/{i // 4}/{i}.jpg" for i in range(N)] + [f"test/{8 + i // 2}/t{i}.jpg" for i in range(4)])
-    rows = [(str(i // 4), str(i), "LR"[i // 2 % 2], str(i // 2 % 2)) for i in range(N)]
-    layouts.write_csv(data / "train.csv", [("patient_id", "image_id", "laterality", "cancer"), *rows])
-    tests = [(str(8 + i // 2), f"t{i}", "LR"[i // 2], f"{8 + i // 2}_{'LR'[i // 2]}") for i in range(4)]
-    layouts.write_csv(data / "test.csv", [("patient_id", "image_id", "laterality", "prediction_id"), *tests])
-    sample(data, ["8_L", "9_R"], ("prediction_id", "cancer"), "0.02")
-
-
 def test_images_that_share_a_row_of_the_csv_have_its_id(tmp_path: Path) -> None:
-    _, hooks, _ = begun(tmp_path, breasts)
+    _, hooks, _ = begun(tmp_path, target_layouts.breasts)
     facts = hooks.competition()
     table, _, _ = read_table(hooks, facts, tmp_path / "data")
     assert (facts.rows, facts.positive) == ("mean", "1")
