@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Return the names of the optimizers and the losses."""
-    return Provides(optimizer=("adamw", "sgd"), loss=("cross-entropy", *_LOSSES, "blocks"))
+    return Provides(optimizer=("adamw", "sgd"), loss=("cross-entropy", *_LOSSES, "labels", "blocks"))
 
 
 @hookimpl
@@ -78,15 +78,29 @@ def _optimizer(name: str, param_groups: list[dict[str, Any]]) -> Optimizer:
 def kagglekit_loss(recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Return a loss, averaged over the batch; targets that are nan count for nothing.
 
-    ``cross-entropy`` takes probabilities as targets, in nats. ``blocks`` is the sum of the losses of several targets.
+    ``cross-entropy`` takes probabilities as targets, in nats. ``labels`` is the mean over labels and groups of labels
+    that exclude each other; ``blocks`` is the sum of the losses of several targets.
     """
     if recipe.loss == "blocks":
         return partial(_blocks, cast("Several", task))
+    if recipe.loss == "labels":
+        return partial(_labels, getattr(task, "groups", ()), getattr(task, "free", None))
     if recipe.loss != "cross-entropy":
         return _LOSSES.get(recipe.loss)
     from torch.nn.functional import cross_entropy
 
     return cross_entropy
+
+
+def _labels(groups: Sequence[Sequence[int]], free: list[int] | None, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean of the log losses of labels, and of groups whose labels exclude each other, nats."""
+    if not groups:
+        return binary_cross_entropy(outputs, targets)
+    parts = [_known_cross_entropy(outputs[:, list(group)], targets[:, list(group)]) for group in groups]
+    total = sum(parts[1:], start=parts[0])
+    if free:
+        total = total + len(free) * binary_cross_entropy(outputs[:, free], targets[:, free])
+    return total / (len(groups) + len(free or ()))
 
 
 def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -130,6 +144,8 @@ def _blocks(task: Several, outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _loss_of(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    if name == "labels":  # a block has one
+        return binary_cross_entropy
     return _known_cross_entropy if name == "cross-entropy" else _LOSSES[name]
 
 

@@ -1,4 +1,4 @@
-"""Any number of labels an image: a sigmoid for each."""
+"""Any number of labels an image: a sigmoid for each, and a softmax where labels exclude each other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.tasks.exclusive import exclusive_groups
 from kagglekit.tasks.reading import as_zero_or_one, label_sets, names_in, records_of
 from kagglekit.tasks.sigmoid_regression import fit_sigmoid_head
+from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import check_probabilities, make_predictions
 from kagglekit.types.records import numbers_of, write_record
@@ -33,12 +35,14 @@ class MultiLabel(Task):
 
     Attributes:
         some: Whether every labelled image has at least one label.
+        groups: Columns of labels of which every labelled image has exactly one: a softmax each, in place of sigmoids.
     """
 
     some: bool = False
+    groups: tuple[tuple[int, ...], ...] = ()
 
     kind: ClassVar[str] = "multi-label"
-    loss: ClassVar[str] = "binary-cross-entropy"
+    loss: ClassVar[str] = "labels"
     score: ClassVar[str] = "log_loss"
     scores: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
 
@@ -57,7 +61,7 @@ class MultiLabel(Task):
         if not names:
             raise UserError("the labelled images have no labels at all", "check the labels hook's table")
         truth = cls(names).encode(labels)
-        return cls(names, bool((truth == 1).any(axis=1).all()))
+        return cls(names, bool((truth == 1).any(axis=1).all()), exclusive_groups(truth))
 
     @classmethod
     def examples(cls, n: int, competition: Competition) -> list[str]:
@@ -65,13 +69,27 @@ class MultiLabel(Task):
         names = competition.targets or ("a", "b", "c")
         return [write_record({name: (i >> (k % 3)) & 1 for k, name in enumerate(names)}) for i in range(n)]
 
+    @classmethod
+    def load(cls, columns: Sequence[str], state: dict[str, Any]) -> Self:
+        """Return the task of run.json, where tuples are lists."""
+        return cls(tuple(columns), state["some"], tuple(map(tuple, state["groups"])))
+
     def state(self) -> dict[str, Any]:
-        """Return whether every image has a label."""
-        return {"some": self.some}
+        """Return whether every image has a label, and which exclude each other."""
+        return {"some": self.some, "groups": [list(group) for group in self.groups]}
+
+    @property
+    def free(self) -> list[int]:
+        """The columns of labels that any image may have."""
+        taken = {column for group in self.groups for column in group}
+        return [column for column in range(len(self.columns)) if column not in taken]
 
     def describe(self) -> str:
-        """Return ``28 labels``."""
-        return f"{len(self.columns)} labels" if len(self.columns) != 1 else "1 label"
+        """Return ``28 labels``, and how many exclude each other."""
+        if len(self.columns) == 1:
+            return "1 label"
+        sizes = " and ".join(str(len(group)) for group in self.groups)
+        return f"{len(self.columns)} labels" + (f" ({sizes} of them exclude each other)" if self.groups else "")
 
     def encode(self, labels: Sequence[str]) -> Truth:
         """Return 0, 1 or nan, (N, C)."""
@@ -88,12 +106,18 @@ class MultiLabel(Task):
         return [name for name, ones in zip(self.columns, np.nansum(truth, axis=0), strict=True) if not ones]
 
     def train_targets(self, truth: Tensor, smoothing: float) -> Tensor:
-        """Return 0 and 1, drawn towards 1/2 by half of `smoothing`."""
-        return truth * (1 - smoothing) + smoothing / 2
+        """Return 0 and 1, drawn by `smoothing` towards 1/2, or towards even odds in a group."""
+        targets = truth * (1 - smoothing) + smoothing / 2
+        for group in self.groups:
+            targets[:, group] += smoothing * (1 / len(group) - 1 / 2)
+        return targets
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Return the sigmoid of each output."""
-        return logits.sigmoid()
+        """Return the sigmoid of each output, or the softmax of each group's."""
+        found = logits.sigmoid()
+        for group in self.groups:
+            found[:, group] = logits[:, group].softmax(1)
+        return found
 
     def rarity(self, truth: Truth) -> NDArray[np.float64]:
         """Return the number of images of each one's rarest label; all images for one without labels."""
@@ -108,8 +132,17 @@ class MultiLabel(Task):
     def fit_head(
         self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
     ) -> FittedHead:
-        """Fit one logistic regression a label, all with the same strength."""
-        return fit_sigmoid_head(features, truth, seed, groups)
+        """Fit one logistic regression a label, all with the same strength, and a multinomial one for each group."""
+        weight = np.zeros((len(self.columns), features.shape[1]), np.float32)
+        bias = np.zeros(len(self.columns), np.float32)
+        texts = []
+        parts = [(list(group), _fit_group) for group in self.groups] + [(self.free, fit_sigmoid_head)]
+        for columns, fit in parts:
+            if columns:
+                found = fit(features, truth[:, columns], seed, groups)
+                weight[columns], bias[columns] = found.weight, found.bias
+                texts.append(found.text)
+        return FittedHead(weight, bias, "; ".join(texts))
 
     def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
         """Check that all are probabilities."""
@@ -153,6 +186,16 @@ class MultiLabel(Task):
     def decision(self, needs: str) -> str:
         """Return thresholds for metrics of sets of labels."""
         return "thresholds" if needs == "labels" else "none"
+
+
+def _fit_group(features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None) -> FittedHead:
+    """Fit a multinomial logistic regression to the images whose label of a group (N, C) is known."""
+    known = np.flatnonzero((truth == 1).any(axis=1))
+    chosen = truth[known].argmax(axis=1).astype(np.int64)
+    if len(set(chosen.tolist())) < 2:
+        return fit_sigmoid_head(features, truth, seed, groups)
+    found = fit_linear_head(features[known], chosen, truth.shape[1], seed, None if groups is None else groups[known])
+    return FittedHead(found.weight, found.bias, describe_regression(found, chosen))
 
 
 def _numbers(labels: Sequence[str], columns: Sequence[str]) -> Truth:
