@@ -61,6 +61,22 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
     return recipe.model_copy(update={"stages": stages, "predict_size": predict_size})
 
 
+def with_own_sizes(recipe: Recipe, size: int) -> Recipe:
+    """Return the recipe with the size of its network in the stages that ask for it.
+
+    Args:
+        recipe: With sizes in px.
+        size: In px, from the network's `DataConfig`; 0 leaves the recipe's.
+    """
+    if not any(stage.own_size for stage in recipe.stages):
+        return recipe
+    stages = tuple(
+        stage.model_copy(update={"size": size or stage.size, "own_size": False}) if stage.own_size else stage
+        for stage in recipe.stages
+    )
+    return recipe.model_copy(update={"stages": stages})
+
+
 def set_input_size(model: nn.Module, size: int) -> None:
     """Set the side of the model's images, px, if it has a method for it."""
     if callable(setter := getattr(model, "set_input_size", None)):

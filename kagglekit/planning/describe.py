@@ -90,7 +90,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     if not stage.by_gradient:
         return (
             stage.name,
-            str(stage.size),
+            _size(stage),
             "-",
             "regression",
             "-",
@@ -117,7 +117,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     views = "plain" if stage.precompute else stage.views
     return (
         stage.name,
-        str(stage.size),
+        _size(stage),
         epochs,
         stage.schedule,
         rates,
@@ -126,6 +126,10 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
         "auto" if stage.find_batch else str(stage.batch_size),
         _kept(stage),
     )
+
+
+def _size(stage: Stage) -> str:
+    return "own" if stage.own_size else str(stage.size)
 
 
 def _kept(stage: Stage) -> str:

@@ -94,7 +94,7 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
         stage[AUTO[field]] = True
         return
     value = _typed(Stage, field, text, setting)
-    if field in ("lr", "group_lrs", "batch_size"):
+    if field in ("lr", "group_lrs", "batch_size", "size"):
         stage[AUTO.get(field, "find_lr")] = False
     if field == "lr" and stage["group_lrs"]:  # the groups keep their ratios
         stage["group_lrs"] = (*(rate * value / stage["lr"] for rate in stage["group_lrs"][:-1]), value)

@@ -13,6 +13,7 @@ class DataConfig:
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
         multiple: Input sides must be multiples of this, px (a vision transformer's patch).
+        size: The side that the pretrained weights were trained at, px; 0 for random weights, or if it is unknown.
         licence: Licence of the pretrained weights, as their authors state it; empty for none.
         weights: Origin of the weights, for the log: a hub name, a file, or ``random``.
     """
@@ -22,3 +23,4 @@ class DataConfig:
     multiple: int = 1
     licence: str = ""
     weights: str = ""
+    size: int = 0

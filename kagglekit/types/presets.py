@@ -10,11 +10,19 @@ from kagglekit.types.recipe import Recipe, Stage
 def features_recipe(recipe: Recipe) -> Recipe:
     """Return the baseline of a recipe: a regularised linear head on its network's frozen features.
 
-    The head is fitted by regression at the recipe's largest size; prediction averages each image and its mirror image.
+    The head is fitted by regression at the size that the network was trained at, or else the recipe's largest one;
+    prediction averages each image and its mirror image. A network sees objects best at the size that it learnt them at,
+    also in images that are smaller (Touvron et al. 2019, arXiv:1906.06423).
     """
     last = recipe.stages[-1]
     head = Stage(
-        name="head", size=recipe.sizes[-1], freeze_to=-1, precompute=True, plain=last.plain, border=last.border
+        name="head",
+        size=recipe.sizes[-1],
+        own_size=True,
+        freeze_to=-1,
+        precompute=True,
+        plain=last.plain,
+        border=last.border,
     )
     network = ("arch", "archs", "pretrained", "weights", "exposure", "licence")
     images = ("valid", "seed", "split_seed", "group_duplicates")

@@ -14,7 +14,12 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
 MOST_CHANNELS = 64
-AUTO = {"lr": "find_lr", "batch_size": "find_batch"}  # fields of a stage that may be "auto", with the equivalent flag
+USUAL_SIZE = 224  # px, of networks that do not say theirs
+AUTO = {
+    "lr": "find_lr",
+    "batch_size": "find_batch",
+    "size": "own_size",
+}  # fields of a stage that may be "auto", with the equivalent flag
 
 
 class Stage(BaseModel):
@@ -30,6 +35,7 @@ class Stage(BaseModel):
         cycle_mult: How many times longer each next cycle is.
         schedule: Name of a schedule: ``one-cycle``, ``sgdr``, ``flat-cosine``, ``constant`` or a plugin's.
         lr: Highest learning rate of the head.
+        own_size: Take the size that the pretrained weights were trained at, where it is known; same as ``size="auto"``.
         find_lr: Find the rate before the stage by a range test, at its ``valley``; same as ``lr="auto"``.
         body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
             ``lr / body_factor**2``; rates between them are spaced geometrically.
@@ -75,6 +81,7 @@ class Stage(BaseModel):
     cycle_mult: int = Field(1, ge=1, le=100)
     schedule: str = "one-cycle"
     lr: Rate = 1e-3
+    own_size: bool = False
     find_lr: bool = False
     body_factor: float = Field(10.0, ge=1)
     group_lrs: tuple[Rate, ...] | None = None
@@ -121,11 +128,12 @@ class Stage(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _auto(cls, data: Any) -> Any:
-        """Read ``lr="auto"`` and ``batch_size="auto"``; the numbers, which also define ratios, keep their defaults."""
+        """Read ``"auto"`` for rate, batch and size; the numbers, which also define ratios, keep their defaults."""
         if not isinstance(data, dict):
             return data
         found = {AUTO[key]: True for key in AUTO if data.get(key) == "auto"}
-        return {**{key: value for key, value in data.items() if AUTO.get(key) not in found}, **found}
+        kept = {key: value for key, value in data.items() if AUTO.get(key) not in found}
+        return {**({"size": USUAL_SIZE} if "own_size" in found else {}), **kept, **found}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -18,6 +18,7 @@ from kagglekit.compute.network import (
     round_sizes,
     set_input_size,
     set_normalisation,
+    with_own_sizes,
 )
 from kagglekit.compute.precision import choose_formats
 from kagglekit.data.scoring import scorer_of
@@ -86,7 +87,8 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     without = plan.base or bare
     wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if without else plan.recipe
     model = plan.hooks.model(wanted, plan.task.n_outputs)
-    recipe = round_sizes(plan.recipe, data_config(model).multiple)
+    config = data_config(model)
+    recipe = round_sizes(with_own_sizes(plan.recipe, config.size), config.multiple)
     if plan.base:
         if (plan.base.info.task, plan.base.info.classes) != (plan.task.kind, plan.classes):
             what = f"{plan.base.run.folder} was trained on different classes or targets"

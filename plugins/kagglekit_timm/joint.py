@@ -102,13 +102,14 @@ def singles(recipe: Recipe) -> list[Recipe]:
 
 
 def joined_config(configs: list[DataConfig]) -> DataConfig:
-    """Return the input that suits all networks: the first one's normalisation, sides that all accept."""
+    """Return the input that suits all: the first one's normalisation, sides that all accept, the largest own size."""
     return DataConfig(
         configs[0].mean,
         configs[0].std,
         math.lcm(*(config.multiple for config in configs)),
         "; ".join(dict.fromkeys(config.licence for config in configs if config.licence)),
         ", ".join(config.weights for config in configs),
+        max(config.size for config in configs),
     )
 
 

@@ -91,7 +91,8 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
         make_head = LinearHead if recipe.head == "linear" else concat_head
         head = make_head(plan.n_features, n_classes, recipe.drop_rate)
     mean, std = (cfg.mean, cfg.std) if recipe.has_rgb else ((0.5,) * recipe.channels, (0.25,) * recipe.channels)
-    config = DataConfig(mean, std, plan.multiple, licence, origin)
+    size = cfg.input_size[-1] if recipe.pretrained else 0
+    config = DataConfig(mean, std, plan.multiple, licence, origin, size)
     return Classifier(body, plan.pool, head, config, plan.resizes)
 
 

@@ -1,0 +1,33 @@
+"""Stages that take the size that a network's weights were trained at."""
+
+from __future__ import annotations
+
+import pytest
+
+from kagglekit import Recipe, Stage
+from kagglekit.compute.network import with_own_sizes
+from kagglekit.planning.overrides import apply_overrides, size_settings
+from kagglekit.types.presets import features_recipe
+
+RECIPE = Recipe(arch="a", stages=(Stage(name="a", size=128), Stage(name="b", size=160)))
+
+
+def test_the_features_preset_takes_the_networks_own_size_where_it_is_known():
+    features = features_recipe(RECIPE)
+    assert with_own_sizes(features, 224).sizes == (224,)
+    assert with_own_sizes(features, 0).sizes == (160,)
+    assert not with_own_sizes(features, 0).stages[0].own_size
+    assert with_own_sizes(RECIPE, 224) is RECIPE
+
+
+@pytest.mark.parametrize("settings", [["stage.1.size=96"], None])
+def test_a_size_that_is_asked_for_counts(settings):
+    features = features_recipe(RECIPE)
+    asked = apply_overrides(features, settings or size_settings(features, 96))
+    assert with_own_sizes(asked, 224).sizes == (96,)
+
+
+def test_size_auto_is_the_networks_own():
+    assert apply_overrides(RECIPE, ["stage.2.size=auto"]).stages[1].own_size
+    stage = Stage(name="s", size="auto")  # type: ignore[arg-type]
+    assert (stage.own_size, stage.size) == (True, 224)
