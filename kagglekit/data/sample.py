@@ -47,6 +47,7 @@ class Wanted:
         targets: Names of the columns that hold the labels of training images.
         metadata: Names of the other columns beside training images.
         itself: A file that is no sample, although it fits.
+        n_rows: The number of the CSV's rows that several images share; 0 if none do.
     """
 
     images: Sequence[frozenset[str]]
@@ -54,6 +55,7 @@ class Wanted:
     targets: frozenset[str] = field(default_factory=frozenset)
     metadata: frozenset[str] = field(default_factory=frozenset)
     itself: Path | None = None
+    n_rows: int = 0
 
 
 def is_sample_name(name: str) -> bool:
@@ -144,10 +146,12 @@ def wanted_of(table: pd.DataFrame, data: Path, classes: Sequence[str]) -> Wanted
     """Return what a sample submission for an image table must be about; empty without test images."""
     test = table[table["split"] == "test"]
     images = [names_of(str(image), Path(str(path)), data) for image, path in zip(test["id"], test["path"], strict=True)]
+    n_rows = 0
     if "row" in test:  # the CSV's rows are named so, and may have several images each
+        n_rows = test["row"].nunique()
         images = [names | {str(row)} for names, row in zip(images, test["row"], strict=True)]
     targets, metadata = _columns_of_training(table, data) if images and not _usual(data) else ((), ())
-    return Wanted(images, frozenset(classes), frozenset(targets), frozenset(metadata))
+    return Wanted(images, frozenset(classes), frozenset(targets), frozenset(metadata), n_rows=n_rows)
 
 
 def names_of(image: str, path: Path, data: Path) -> frozenset[str]:
@@ -238,6 +242,8 @@ def _lists_exactly(file: Path, wanted: Wanted) -> bool:
     if rows is None:
         return False
     ids = _ids_in(rows, wanted)
+    if len(ids) not in (len(wanted.images), wanted.n_rows):
+        return False
     return ids <= frozenset().union(*wanted.images) and all(not names.isdisjoint(ids) for names in wanted.images)
 
 
