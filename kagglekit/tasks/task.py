@@ -104,7 +104,7 @@ class Task(ABC):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What a row of a CSV with a row for each target may be about: the columns, or several targets' names."""
+        """Return what a row of a CSV with a row for each target may be about: the columns, or several targets' names."""
         return self.columns
 
     @abstractmethod
