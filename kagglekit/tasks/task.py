@@ -104,7 +104,7 @@ class Task(ABC):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Return what a row of a CSV with a row for each target may be about: the columns, or several targets' names."""
+        """Return what rows may be about in a CSV with a row for each target: columns, or several targets' names."""
         return self.columns
 
     @abstractmethod
