@@ -26,7 +26,7 @@ def features_recipe(recipe: Recipe) -> Recipe:
     )
     network = ("arch", "archs", "pretrained", "weights", "exposure", "licence")
     images = ("valid", "seed", "split_seed", "group_duplicates")
-    chosen = {field: getattr(recipe, field) for field in (*network, *images, "clip", "options")}
+    chosen = {field: getattr(recipe, field) for field in (*network, *images, "clip", "decision", "options")}
     return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
 
 

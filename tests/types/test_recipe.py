@@ -175,6 +175,12 @@ def test_the_features_baseline_holds_out_what_its_recipe_does():
     assert (baseline.split_seed, baseline.group_duplicates, baseline.valid) == (7, True, 0.3)
 
 
+def test_the_features_baseline_decides_as_its_recipe_does():
+    options = {"new_class": "stranger"}
+    baseline = features_recipe(recipe().model_copy(update={"decision": "new-class", "options": options}))
+    assert (baseline.decision, baseline.options) == ("new-class", options)
+
+
 BEST = {"keep": "best", "cycle_len": 2}
 
 
