@@ -19,8 +19,8 @@ def kagglekit_recipe(preset):
     if preset != "quick":
         return None
     return Recipe(
-        arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages((128, 224)),
+        arch="mobilenetv3_small_100.lamb_in1k",
+        stages=progressive_stages((64, 128)),
         decision="new-class",
         options={"new_class": "new_whale"},
     )
