@@ -20,7 +20,7 @@ def kagglekit_recipe(preset):
         return None
     return Recipe(
         arch="mobilenetv3_small_100.lamb_in1k",
-        stages=progressive_stages((64, 128)),
+        stages=progressive_stages((64, 128), batch_size=8, batch_norm="keep"),
         decision="new-class",
         options={"new_class": "new_whale"},
     )
