@@ -41,7 +41,7 @@ def submission(
         return probability_of_each_class(ordered, columns)
     if len(columns) != 2:
         raise _strange_columns(columns, predictions)
-    in_cells = one_cell(competition, ordered, columns, task)
+    in_cells = one_cell(competition, ordered, sample, task)
     return _one_column(competition, ordered, sample, task) if in_cells is None else in_cells
 
 
@@ -81,14 +81,16 @@ def value_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame, task: 
 
 
 def one_cell(
-    competition: Competition, predictions: pd.DataFrame, columns: list[str], task: Task
+    competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame, task: Task
 ) -> pd.DataFrame | None:
     """Return form 6: labels, a number or a grade in one cell; None for tasks whose cells are those of classes.
 
     Raises:
-        UserError: The metric needs something else.
+        UserError: The metric needs something else, or the sample has other labels.
     """
-    if len(predictions.columns) == 1 and _needs(competition, task) in (None, "probabilities", "numbers"):
+    columns, values = list(sample.columns), sample.iloc[:, 1]
+    yes_or_no = _has_labels(task) and _numeric(values) and not values.isin(task.columns).any()
+    if len(predictions.columns) == 1 and (yes_or_no or _needs(competition, task) in (None, "probabilities", "numbers")):
         return _rows(predictions, columns, predictions.iloc[:, 0].to_numpy())
     cells = task.cells(predictions, competition.separator)
     if cells is not None and _needs(competition, task) == "probabilities":
@@ -97,14 +99,32 @@ def one_cell(
             f"{columns[1]!r}, for {task.describe()}",
             "set Competition.metric to the competition's own metric, such as sets_f1 for labels in a cell",
         )
+    if cells is not None and _has_labels(task):
+        _refuse_strange_labels(values, columns[1], competition.separator, task)
     return None if cells is None else _rows(predictions, columns, cells)
+
+
+def _has_labels(task: Task) -> bool:
+    return "multi-label" in task.kinds()
+
+
+def _refuse_strange_labels(values: pd.Series[str], column: str, separator: str, task: Task) -> None:
+    names = dict.fromkeys(name.strip() for cell in values for name in cell.split(separator))
+    strange = [name for name in names if name and name not in task.columns]
+    if strange:
+        raise UserError(
+            f"the column {column!r} of the sample submission has values that are not labels: {listing(strange)}; the "
+            f"labels, separated by {separator!r}, are {listing(task.columns)}",
+            "set Competition.separator, name the labels as the sample does, or implement kagglekit_submission in the "
+            "competition's plugin",
+        )
 
 
 def _needs(competition: Competition, task: Task) -> str | None:
     """Return what the CSV holds for the metric; None for a plugin's own."""
     from kagglekit import needs
 
-    return needs(competition.metric, task.kind)
+    return needs(competition.metric, task.kinds())
 
 
 def without_sample(competition: Competition, predictions: pd.DataFrame, task: Task) -> pd.DataFrame:

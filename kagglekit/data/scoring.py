@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kagglekit.system.errors import UserError
+from kagglekit.types.metric import needs
 from kagglekit.types.predictions import make_predictions
 
 if TYPE_CHECKING:
@@ -84,26 +86,43 @@ def scorer_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task
 
 def decision_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task) -> Decision | None:
     """Return the decision of a recipe, ``auto`` by what the metric needs; None for none."""
-    from kagglekit.types.metric import needs
-
-    name = task.decision(needs(competition.metric, task.kind) or "") if recipe.decision == "auto" else recipe.decision
+    name = (
+        task.decision(needs(competition.metric, task.kinds()) or "") if recipe.decision == "auto" else recipe.decision
+    )
     if name == "none":
         return None
     return hooks.decision(recipe.model_copy(update={"decision": name}), competition, task)
 
 
-def for_csv(scorer: Scorer, predictions: pd.DataFrame, images: pd.DataFrame, found: Any = None) -> pd.DataFrame:
+def for_csv(
+    scorer: Scorer, predictions: pd.DataFrame, images: pd.DataFrame, found: Any = None, clip: float = 0.0
+) -> pd.DataFrame:
     """Return what the CSV holds: a row for each of its rows, decided.
+
+    Probabilities are clipped after the decision, which was found on those that are not: a threshold may be lower.
 
     Args:
         scorer: The competition's.
         predictions: Of the test images.
         images: Their rows of the image table.
         found: What the decision found; None for its plain parameters.
+        clip: `Recipe.clip`.
+
+    Raises:
+        UserError: Images share rows, but it is not known which.
     """
+    if scorer.decision is None:
+        predictions = scorer.task.clip(predictions, clip)
     ids, values = predictions.index.to_numpy(), predictions.to_numpy()
-    if scorer.competition.rows and "row" in images:
+    if scorer.competition.rows:
+        if "row" not in images:
+            raise UserError(
+                "several images share a row of the CSV, but the labels hook does not return the test images' rows",
+                "let kagglekit_labels return the test images with the column row even if the train images are missing",
+            )
         names = images.set_index(images["id"].astype("str"))["row"].astype("str").loc[predictions.index]
         ids, rows = np.unique(names.to_numpy(dtype=str), return_inverse=True)
         values = scorer.task.pool(values, rows.ravel(), scorer.competition.rows, scorer.competition.positive)
-    return make_predictions(ids, predictions.columns, scorer.decided(values, found))
+    decided = make_predictions(ids, predictions.columns, scorer.decided(values, found))
+    hold_probabilities = needs(scorer.competition.metric, scorer.task.kinds()) == "probabilities"
+    return scorer.task.clip(decided, clip) if scorer.decision and hold_probabilities else decided

@@ -94,16 +94,22 @@ def _with_rows_grouped(table: pd.DataFrame, competition: Competition) -> pd.Data
     """Keep the images of one row of the CSV together, if rows have several.
 
     Raises:
-        UserError: An image is in no row, or a row's images are in several groups or have several labels.
+        UserError: An image is in no row, or a row's images differ in group, label or split.
     """
+    import pandas as pd
+
     if not competition.rows:
         return table
     if "row" not in table or table["row"].isna().any():
         what = f"Competition.rows is {competition.rows!r}, but images of the image table have no row"
         raise UserError(what, "name the row of the CSV that each image belongs to in the column row")
-    if "group" not in table:
-        table = table.assign(group=table["row"])
-    for column, what in (("group", "are in several groups"), ("label", "have several labels")):
+    group = table["group"] if "group" in table else pd.Series(None, index=table.index, dtype=object)
+    table = table.assign(group=group.where(group.notna(), "row " + table["row"].astype("str")))
+    for column, what in (
+        ("group", "are in several groups"),
+        ("label", "have several labels"),
+        ("split", "are in train and in valid"),
+    ):
         several = labelled_rows(table).groupby("row")[column].nunique(dropna=False)
         if (several > 1).any():
             rows = listing([str(row) for row in several.index[several > 1]])

@@ -134,6 +134,7 @@ def image_table(
     from kagglekit.data.table import read_table, strata_of
 
     table, task, warnings = read_table(hooks, competition, data)
+    task = task.for_loss(recipe.loss)
     test = table["split"] == "test"
     known = table[test & table["label"].notna()]
     truth = known.set_index("id")["label"] if len(known) and competition.known_test_labels else None

@@ -26,8 +26,7 @@ def write_csv(results: Results, ensemble: Ensemble, decision: FoundDecision | No
         return
     if plan.recipe.clip:
         _report_clip_gain(results, ensemble)
-    test = plan.task.clip(ensemble.test, plan.recipe.clip)
-    rows = submission_rows(plan, _for_csv(plan, test, decision.found if decision else None))
+    rows = submission_rows(plan, _for_csv(plan, ensemble.test, decision.found if decision else None))
     write_submission(rows, results.run.submission)
     limited = " (of a limited run: not for upload)" if plan.recipe.limit else ""
     checked = f"{checked_against(plan.sample)}{limited}"
@@ -38,7 +37,7 @@ def write_csv(results: Results, ensemble: Ensemble, decision: FoundDecision | No
 
 def _for_csv(plan: Plan, test: pd.DataFrame, found: Any = None) -> pd.DataFrame:
     scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
-    return for_csv(scorer, test, plan.table[plan.table["split"] == "test"], found)
+    return for_csv(scorer, test, plan.table[plan.table["split"] == "test"], found, plan.recipe.clip)
 
 
 def submission_rows(plan: Plan, test: pd.DataFrame) -> pd.DataFrame:

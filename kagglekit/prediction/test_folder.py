@@ -72,9 +72,9 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
     found = predict_new_images(family, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
-    images = task.clip(with_missing_rows(found, ids), recipe.clip)
     scorer = scorer_of(hooks, competition, recipe, task)
-    test = for_csv(scorer, images, _table(hooks, data, ids), info.decision.found if info.decision else None)
+    decided = info.decision.found if info.decision else None
+    test = for_csv(scorer, with_missing_rows(found, ids), _table(hooks, data, ids), decided, recipe.clip)
     rows = hooks.submission(competition, test, sample, task)
     check_submission(rows, sample, test, competition, task, name)
     write_submission(rows, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -77,6 +77,10 @@ class MultiLabel(Task):
     def state(self) -> dict[str, Any]:
         """Return whether every image has a label, and which exclude each other."""
         return {"some": self.some, "groups": [list(group) for group in self.groups]}
+
+    def for_loss(self, name: str) -> Self:
+        """Return the task without groups, for another loss than its own: that one trains each output for itself."""
+        return self if name in ("auto", self.loss) else replace(self, groups=())
 
     @property
     def free(self) -> list[int]:
@@ -175,8 +179,9 @@ class MultiLabel(Task):
                 f"labels in a cell are separated by {separator!r}, but {has[0]!r} has one itself",
                 "rename the labels in the labels hook, or set Competition.separator",
             )
-        names = predictions.columns.to_numpy()
-        return [separator.join(names[row]) for row in predictions.to_numpy() > 0.5]
+        names, values = predictions.columns.to_numpy(), predictions.to_numpy()
+        has_each = self.completed((values > 0.5).astype(np.float32), values)  # there may be no decision
+        return [separator.join(names[row]) for row in has_each > 0.5]
 
     @property
     def may_be_blank(self) -> bool:

@@ -120,7 +120,7 @@ def _is_missing(cell: object) -> bool:
 
 
 def names_in(labels: Iterable[str]) -> set[str]:
-    """Return the names of the targets in records."""
+    """Return the names of the targets in records that are neither 0 nor unknown."""
     from kagglekit.types.records import read_record
 
-    return {name for label in labels for name in read_record(label)}
+    return {name for label in labels for name, value in read_record(label).items() if value is not None}

@@ -236,14 +236,13 @@ class Several(Task):
         return total
 
     def of_targets(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Return the value of each target, a column each: the likeliest class, the grade, or the number."""
+        """Return the value of each target: the likeliest class, the grade, the number, or a label's probability."""
         import pandas as pd
 
         found = {}
         for block in self.blocks:
             own = predictions.iloc[:, block.columns].set_axis(list(block.task.columns), axis=1)
-            cells = own.idxmax(axis=1).tolist() if _is_class(block.task) else block.task.cells(own, " ")
-            found[block.name] = own.iloc[:, 0].to_numpy() if cells is None else cells
+            found[block.name] = _values_of(block.task, own)
         return pd.DataFrame(found, index=predictions.index)
 
     def clip(self, table: pd.DataFrame, clip: float) -> pd.DataFrame:
@@ -252,6 +251,14 @@ class Several(Task):
 
         parts = [block.task.clip(table.iloc[:, block.columns], clip) for block in self.blocks]
         return pd.concat(parts, axis=1) if clip else table
+
+
+def _values_of(task: Task, own: pd.DataFrame) -> list[Any]:
+    """Return what the CSV holds of a block with one target."""
+    if _is_class(task):
+        return own.idxmax(axis=1).tolist()
+    cells = None if isinstance(task, MultiLabel) else task.cells(own, " ")
+    return own.iloc[:, 0].tolist() if cells is None else cells
 
 
 def _targets(task: Task, own: Tensor, smoothing: float) -> Tensor:

@@ -66,6 +66,11 @@ class Task(ABC):
     needs_each: ClassVar[bool] = False
 
     @classmethod
+    def kinds(cls) -> tuple[str, ...]:
+        """Return its kind, then those of the tasks that it extends: a plugin's own may extend ours."""
+        return tuple(str(vars(each)["kind"]) for each in cls.__mro__ if "kind" in vars(each))
+
+    @classmethod
     @abstractmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
         """Return the labels of an image table's rows as text; None where a row has none.
@@ -96,6 +101,10 @@ class Task(ABC):
     def state(self) -> dict[str, Any]:
         """Return what `load` needs beside the columns, as plain data for run.json."""
         return {}
+
+    def for_loss(self, name: str) -> Self:
+        """Return the task as the loss of this name trains it: its predictions may depend on that."""
+        return self
 
     @property
     def n_outputs(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,9 +40,9 @@ class MetricFacts:
     ranks: int = 1
     tasks: tuple[str, ...] = ("single-label",)
 
-    def needs_of(self, kind: str) -> Needs:
-        """Return what the CSV holds for a kind of task: ``labels`` in place of ``a class`` if an image has several."""
-        return "labels" if kind == LABELS and self.needs == "a class" else self.needs
+    def needs_of(self, kinds: Collection[str]) -> Needs:
+        """Return what the CSV holds for a task, see `Task.kinds`: sets of labels instead of a class if it has them."""
+        return "labels" if LABELS in kinds and self.needs == "a class" else self.needs
 
 
 _CLASSES = ("single-label", "ordinal", "several")
@@ -154,10 +154,10 @@ class Metric:
         return self.measure(truth, predictions, table).value
 
 
-def needs(name: str, kind: str = "single-label") -> Needs | None:
-    """Return what a CSV holds for a built-in metric and a kind of task; None for a plugin's own metric."""
+def needs(name: str, kinds: Collection[str] = ("single-label",)) -> Needs | None:
+    """Return what a CSV holds for a built-in metric and a task, see `Task.kinds`; None for a plugin's own metric."""
     facts = BUILT_IN_METRICS.get(name)
-    return facts.needs_of(kind) if facts else None
+    return facts.needs_of(kinds) if facts else None
 
 
 def greater_is_better(name: str) -> bool | None:

@@ -48,15 +48,10 @@ def kagglekit_decision(recipe: Recipe, competition: Competition, task: Task) -> 
     if recipe.decision not in _MADE:
         return None
     kind, make = _MADE[recipe.decision]
-    if kind not in (kinds := _kinds(task)):
+    if kind not in (kinds := task.kinds()):
         fitting = [name for name, (other, _) in _MADE.items() if other in kinds]
         raise NotForTask(
             f"the decision {recipe.decision!r} is for {kind} tasks, not for {task.kind} ones",
             f"use --set decision={' or '.join([*fitting, 'none'])}",
         )
     return make(recipe, competition, task)
-
-
-def _kinds(task: Task) -> list[str]:
-    """Return the kind of a task and of those that it extends: a plugin's own may extend ours."""
-    return [str(getattr(each, "kind", "")) for each in type(task).__mro__]

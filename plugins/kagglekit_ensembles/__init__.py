@@ -54,7 +54,7 @@ def kagglekit_ensemble(
 
 def methods_of(task: Any) -> dict[str, Method]:
     """Return the methods for a task, by its kind or that of a task that it extends."""
-    for kind in (str(getattr(each, "kind", "")) for each in type(task).__mro__):
+    for kind in task.kinds():
         if kind == "single-label":
             return one_label.METHODS
         if kind == "multi-label":

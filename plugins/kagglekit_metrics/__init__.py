@@ -71,18 +71,13 @@ def _scoring(asked: Asked) -> Scoring:
     if asked.task is None:
         needs_task = fitting[0] in NEED_A_TASK
         return Scoring(partial(_without_task, asked.name)) if needs_task else _KINDS[fitting[0]](asked)
-    kind = next((each for each in _kinds(asked.task) if each in _KINDS), None)
+    kind = next((each for each in asked.task.kinds() if each in _KINDS), None)
     if kind is None or kind not in fitting:
         raise UserError(
             f"{asked.name} is for {_and(fitting)} tasks, but {asked.competition.title} is a {asked.task.kind} task",
             f"set Competition.metric to one of {listing(_metrics_of(kind), MOST_NAMED) or 'a plugin'}",
         )
     return _KINDS[kind](asked)
-
-
-def _kinds(task: Task) -> list[str]:
-    """Return the kind of a task, then those of the tasks that it extends: a plugin's own may extend ours."""
-    return [str(getattr(each, "kind", "")) for each in type(task).__mro__]
 
 
 def _metrics_of(kind: str | None) -> list[str]:

@@ -13,7 +13,7 @@ from places import SHARED
 from samples import sample_rows
 
 import kagglekit_submission as plugin
-from kagglekit import Competition, SingleLabel, UserError
+from kagglekit import Competition, MultiLabel, SingleLabel, UserError
 from kagglekit.data.submission import check_submission, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
@@ -447,3 +447,31 @@ def test_the_real_samples_are_recognised_and_matched(slug: str, tmp_path: Path) 
     lines = text.splitlines()
     assert lines[0] == ",".join(sample.columns)
     assert [line.split(",")[0] for line in lines[1:]] == sample["id"].tolist()
+
+
+# --- several labels
+
+
+def of_labels(competition: Competition, task: MultiLabel, sample: str, folder: Path) -> str:
+    """The text of the CSV of decided labels: all for image 1, none but the first for image 2."""
+    values = np.ones((2, len(task.columns)), np.float32)
+    values[1, 1:] = 0
+    table = make_predictions(["1", "2"], task.columns, values)
+    return written(plugin.submission(competition, table, sample_of(sample), task), folder)
+
+
+def test_labels_in_a_cell_are_those_of_the_sample(tmp_path: Path) -> None:
+    sets, task = Competition(title="Tags", task="multi-label", metric="sets_f1"), MultiLabel(("cat", "dog"))
+    assert of_labels(sets, task, "id,tags\n1,cat\n2,", tmp_path) == "id,tags\n1,cat dog\n2,cat\n"
+    for sample, strange in (("id,tags\n1,0\n2,1", "0, 1"), ("id,tags\n1,cat|dog\n2,cat", r"cat\|dog")):
+        with pytest.raises(UserError, match=rf"values that are not labels: {strange}; .* separated by ' '"):
+            of_labels(sets, task, sample, tmp_path)
+    bars = sets.model_copy(update={"separator": "|"})
+    assert of_labels(bars, task, "id,tags\n1,cat|dog\n2,cat", tmp_path) == "id,tags\n1,cat|dog\n2,cat\n"
+
+
+def test_a_single_label_is_0_or_1_where_the_sample_has_numbers(tmp_path: Path) -> None:
+    one, task = Competition(title="Sick", task="multi-label", metric="macro_f1"), MultiLabel(("sick",))
+    values = make_predictions(["1", "2"], task.columns, [[1], [0]])
+    rows = plugin.submission(one, values, sample_of("id,target\n1,0\n2,0"), task)
+    assert written(rows, tmp_path) == "id,target\n1,1\n2,0\n"

@@ -72,7 +72,7 @@ def test_values_equal_scikit_learns(seed: int) -> None:
 
 def test_decided_labels_score_like_probabilities_above_a_half() -> None:
     truth, table = drawn(50)
-    for name in (name for name in NAMES if needs(name, "multi-label") == "labels"):
+    for name in (name for name in NAMES if needs(name, ("multi-label",)) == "labels"):
         assert value(name, truth, table) == value(name, truth, table >= 0.5), name
 
 
@@ -203,8 +203,8 @@ def test_an_extended_task_is_scored_like_the_one_it_extends() -> None:
 
 def test_what_the_csv_holds_depends_on_the_kind() -> None:
     assert needs("macro_f1") == "a class"
-    assert needs("macro_f1", "multi-label") == "labels"
-    assert needs("roc_auc", "multi-label") == "probabilities"
-    assert needs("accuracy", "ordinal") == "a class"
-    assert needs("rmse", "ordinal") == "numbers"
+    assert needs("macro_f1", ("multi-label",)) == "labels"
+    assert needs("roc_auc", ("multi-label",)) == "probabilities"
+    assert needs("accuracy", ("ordinal",)) == "a class"
+    assert needs("rmse", ("ordinal",)) == "numbers"
     assert needs("of a plugin", "ordinal") is None

@@ -23,14 +23,23 @@ from scored_runs import SNAPSHOTS, do_again, quiet, table, tiny_run
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.cli import cli
-from kagglekit.report.page import predicted
+from kagglekit.report.predicted import Predicted
+from kagglekit.report.reading import Known, predicted
 from kagglekit.report.scores import picked_stages
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.tasks import single_label
+from kagglekit.types.metric import TITLES
 from kagglekit.workflows.blend import BlendRequest, blend
 
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+
+
+def judged_by_report(run: Run) -> Predicted:
+    loaded = LoadedRun.read(run)
+    found = predicted(loaded, Known.of(loaded.info))
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +100,7 @@ def test_a_report_of_folds_has_every_score_of_the_whole_and_of_each_fold(folds):
 
 
 def test_a_report_of_folds_judges_every_labelled_image_by_its_out_of_fold_prediction(folds, data):
-    judged = predicted(LoadedRun.read(folds))
+    judged = judged_by_report(folds)
     held = [line.split()[0] for line in (data / "annotations" / "trainval.txt").read_text().splitlines()]
     assert sorted(judged.ids) == sorted(held)
     accuracy = folds.info().scores[-1]["valid_accuracy"][0]
@@ -125,7 +134,7 @@ def test_a_report_of_a_blend_has_its_members_its_runs_and_its_weights(blended, f
     for name, weight in blended.info().fitted["weights"].items():
         assert f"{name} {weight:.4f}" in text
     assert "Top losses" in text
-    assert len(predicted(LoadedRun.read(blended)).ids) == 24
+    assert len(judged_by_report(blended).ids) == 24
 
 
 def test_a_report_of_a_training_on_all_images_says_that_its_score_is_unknown(full, warm):
@@ -277,7 +286,7 @@ def test_epochs_that_are_chosen_on_the_valid_images_are_reported(data, tmp_path,
     run, said = tiny_run(data, tmp_path, settings, preset="quick", stages="1-2", name="picked")
     assert "head-augmented: these also choose the epoch, so valid scores are slightly optimistic" in said
     assert "never saw" not in said + text_of(run)
-    words = "The epoch kept by head-augmented was chosen by log loss on the same valid images"
+    words = f"The epoch kept by head-augmented was chosen by {TITLES[run.info().metric]} on the same valid images"
     assert f"{words}, separately in each fold: these scores are slightly optimistic." in text_of(run)
     assert f"{words}: these" in text_of(run.fold(1))
     assert "each image is predicted by the model that never saw it" in text_of(folds)

@@ -31,5 +31,5 @@ def test_every_metric_is_for_known_tasks_and_its_bounds_are_in_order() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS - {"multi-label"}))
 def test_only_several_labels_change_what_the_csv_holds(kind: str) -> None:
     for name, facts in BUILT_IN_METRICS.items():
-        assert needs(name, kind) == facts.needs
-        assert needs(name, "multi-label") == ("labels" if facts.needs == "a class" else facts.needs)
+        assert needs(name, (kind,)) == facts.needs
+        assert needs(name, ("multi-label",)) == ("labels" if facts.needs == "a class" else facts.needs)
