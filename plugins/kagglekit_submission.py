@@ -136,7 +136,8 @@ def without_sample(competition: Competition, predictions: pd.DataFrame, task: Ta
     if all(str(image).isdecimal() for image in predictions.index):
         predictions = predictions.loc[sorted(predictions.index, key=int)]
     columns = free_columns(predictions)
-    if _needs(competition, task) in ("labels", "a class", None) and (cells := task.cells(predictions, " ")) is not None:
+    in_cell = _needs(competition, task) in ("labels", "a class", None)
+    if in_cell and (cells := task.cells(predictions, competition.separator)) is not None:
         return _rows(predictions, columns, cells)
     if competition.positive is not None and len(predictions.columns) == 2:
         _refuse_by_metric(competition, task, "Competition.positive asks for the probability of one class")

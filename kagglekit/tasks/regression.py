@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.competition import Competition
+    from kagglekit.types.competition import Competition, RowRule
 
     Truth = NDArray[np.float32]
     Bounds = tuple[float | None, float | None]
@@ -128,6 +128,18 @@ class Regression(Task):
         """Fit a ridge regression to standardised numbers."""
         standard = (truth - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return fit_ridge_head(features, standard.astype(np.float32), seed, groups)
+
+    def pool(
+        self, values: NDArray[np.floating], rows: NDArray[np.int64], rule: RowRule, positive: str | None
+    ) -> NDArray[np.float32]:
+        """Combine a row's images.
+
+        Raises:
+            UserError: The rule is for probabilities.
+        """
+        if rule == "noisy-or":
+            raise UserError("rows=noisy-or combines probabilities, not numbers", "set Competition.rows to mean or max")
+        return super().pool(values, rows, rule, positive)
 
     def placeholder(self, n: int) -> NDArray[np.float32]:
         """Return the mean of each number."""

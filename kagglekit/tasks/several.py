@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.competition import Competition
+    from kagglekit.types.competition import Competition, RowRule
 
     Truth = NDArray[np.float32]
 
@@ -234,6 +234,13 @@ class Several(Task):
             known, own = block.own_truth(truth)
             total[known] += block.task.losses(own, values[known][:, block.columns])
         return total
+
+    def pool(
+        self, values: NDArray[np.floating], rows: NDArray[np.int64], rule: RowRule, positive: str | None
+    ) -> NDArray[np.float32]:
+        """Combine a row's images, each block as its kind does."""
+        parts = [block.task.pool(values[:, block.columns], rows, rule, None) for block in self.blocks]
+        return np.concatenate(parts, axis=1)
 
     def of_targets(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """Return the value of each target: the likeliest class, the grade, the number, or a label's probability."""

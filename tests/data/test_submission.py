@@ -475,3 +475,10 @@ def test_a_single_label_is_0_or_1_where_the_sample_has_numbers(tmp_path: Path) -
     values = make_predictions(["1", "2"], task.columns, [[1], [0]])
     rows = plugin.submission(one, values, sample_of("id,target\n1,0\n2,0"), task)
     assert written(rows, tmp_path) == "id,target\n1,1\n2,0\n"
+
+
+def test_labels_have_the_competitions_separator_without_a_sample_too() -> None:
+    bars = Competition(title="Tags", task="multi-label", metric="sets_f1", separator="|")
+    task = MultiLabel(("big cat", "dog"))
+    rows = plugin.submission(bars, make_predictions(["1"], task.columns, [[1, 1]]), None, task)
+    assert rows["label"].tolist() == ["big cat|dog"]

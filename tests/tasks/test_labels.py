@@ -96,3 +96,13 @@ def test_a_yes_or_no_among_several_targets_is_a_probability_in_the_csv() -> None
     task = Several.fit([write_record({"sick": i % 2, "size": i}) for i in range(6)], facts)
     values = task.of_targets(make_predictions(["1", "2"], task.columns, [[0.25, 3], [0.75, 4]]))
     assert values.to_dict("list") == {"sick": [0.25, 0.75], "size": [3, 4]}
+
+
+def test_numbers_and_classes_of_a_row_are_combined_as_their_kinds_are() -> None:
+    kinds = {"sick": "single-label", "size": "regression"}
+    facts = Competition(title="Drawn", task="several", targets=tuple(kinds), kinds=kinds)
+    task = Several.fit([write_record({"sick": str(i % 2), "size": i}) for i in range(6)], facts)
+    values, rows = np.array([[0.25, 0.75, 3], [0.5, 0.5, 4]], np.float32), np.array([0, 0])
+    assert task.pool(values, rows, "max", None).tolist() == [[0.25, 0.75, 4]]
+    with pytest.raises(UserError, match="noisy-or combines probabilities, not numbers"):
+        task.pool(values, rows, "noisy-or", None)
