@@ -86,13 +86,14 @@ def doubt(rows: pd.DataFrame, metric: str) -> str:
     return f"the CSV will hold hard labels, but {name} is computed from probabilities: check Competition.metric"
 
 
-def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE) -> int:
+def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE, may_be_blank: bool = False) -> int:
     """Check any CSV against the sample: columns, ids (in any order), and that no value is missing.
 
     Args:
         file: The file to be uploaded.
         sample: The sample submission's rows, all as text.
         name: The sample submission's file name, for messages.
+        may_be_blank: Whether cells of text may be empty, see `Task.may_be_blank`.
 
     Returns:
         The number of rows.
@@ -109,14 +110,16 @@ def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE) -> int:
     if differences := difference(ids, sample.iloc[:, 0]):
         raise UserError(f"{file} differs in its ids from {name}: {differences}", FIX_FILE)
     for column in rows.columns[1:]:
-        _check_like_sample(rows[column], sample[column], ids, f"{file} has in {column!r}")
+        _check_like_sample(rows[column], sample[column], ids, f"{file} has in {column!r}", may_be_blank)
     return len(rows)
 
 
-def _check_like_sample(values: pd.Series[str], sample: pd.Series[str], ids: pd.Series[str], what: str) -> None:
+def _check_like_sample(
+    values: pd.Series[str], sample: pd.Series[str], ids: pd.Series[str], what: str, may_be_blank: bool
+) -> None:
     """Check that no value is blank, and that a column of numbers in the sample has finite numbers."""
     wrong = values.str.strip() == ""
-    if wrong.any():
+    if wrong.any() and not may_be_blank:
         raise UserError(f"{what} no value for ids {listing(list(ids[wrong]))}", FIX_FILE)
     if pd.to_numeric(sample, errors="coerce").notna().all():
         wrong = ~np.isfinite(pd.to_numeric(values, errors="coerce"))

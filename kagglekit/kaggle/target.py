@@ -125,6 +125,7 @@ def check_target(target: Target, data: Path | None, message: str, display: Displ
     """
     from kagglekit.data.sample import find_sample
     from kagglekit.data.submission import check_file
+    from kagglekit.tasks.built_in import loaded_task
 
     folder = data or _data_of(target)
     sample = find_sample(folder, *_wanted(target)) if folder else None
@@ -133,7 +134,8 @@ def check_target(target: Target, data: Path | None, message: str, display: Displ
             f"no sample_submission.csv to check {target.file} against{f' in {folder}' if folder else ''}",
             f"pass the data folder with --data DIR, or download it: kagglekit download {target.plugin}",
         )
-    rows = check_file(target.file, sample.rows, sample.file.name)
+    task = loaded_task(target.info.task, target.info.classes, target.info.task_state) if target.run else None
+    rows = check_file(target.file, sample.rows, sample.file.name, task is not None and task.may_be_blank)
     display.report(f"{target.file}: {rows:,} rows, checked against {sample.file.name}")
     slug = target.slug or ""
     record = target.run or record_of_file(slug, target.file)

@@ -14,7 +14,7 @@ from samples import sample_rows
 
 import kagglekit_submission as plugin
 from kagglekit import Competition, MultiLabel, SingleLabel, UserError
-from kagglekit.data.submission import check_submission, doubt, write_submission
+from kagglekit.data.submission import check_file, check_submission, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
 PETS = Competition(title="Pets", metric="log_loss")
@@ -482,3 +482,13 @@ def test_labels_have_the_competitions_separator_without_a_sample_too() -> None:
     task = MultiLabel(("big cat", "dog"))
     rows = plugin.submission(bars, make_predictions(["1"], task.columns, [[1, 1]]), None, task)
     assert rows["label"].tolist() == ["big cat|dog"]
+
+
+def test_a_file_to_submit_may_have_images_without_labels_if_the_task_does(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("id,tags\n1,\n2,cat\n")
+    sample = sample_of("id,tags\n1,cat\n2,cat")
+    assert check_file(tmp_path / "own.csv", sample, may_be_blank=True) == 2
+    with pytest.raises(UserError, match="no value for ids 1"):
+        check_file(tmp_path / "own.csv", sample)
+    with pytest.raises(UserError, match="non-finite values for ids 1"):  # blank numbers are never sent
+        check_file(tmp_path / "own.csv", sample_of("id,tags\n1,0\n2,0"), may_be_blank=True)
