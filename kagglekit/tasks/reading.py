@@ -116,7 +116,9 @@ def label_sets(table: pd.DataFrame) -> list[frozenset[str] | None]:
 
 
 def _is_missing(cell: object) -> bool:
-    return cell is None or cell != cell  # nan
+    import pandas as pd
+
+    return cell is None or cell is pd.NA or cell != cell  # nan
 
 
 def names_in(labels: Iterable[str]) -> set[str]:

@@ -95,7 +95,8 @@ class Several(Task):
         for name in competition.targets:
             kind = _kind(competition.kinds[name])
             own = pd.DataFrame({"id": table["id"], "label": table[name], name: table[name]})
-            alone = competition.model_copy(update={"targets": (name,), "kinds": {}})
+            targets = () if kind is SingleLabel else (name,)  # classes are read from the column label
+            alone = competition.model_copy(update={"targets": targets, "kinds": {}})
             texts = kind.read(own, alone)
             found[name] = [
                 text if text is None or kind is SingleLabel else read_record(text).get(name, 0.0) for text in texts

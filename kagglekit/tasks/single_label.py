@@ -38,6 +38,12 @@ class SingleLabel(Task):
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
         """Return the column ``label``, whose whole numbers become text: pandas turns integers into floats."""
+        if competition.targets:
+            raise UserError(
+                f"Competition.targets names {listing(competition.targets)}, but the classes of a single-label task are "
+                "in the image table's column label",
+                "leave out targets, or set Competition.task",
+            )
         known = zip(table["label"], table["label"].notna(), strict=True)
         return [as_text(value) if there else None for value, there in known]  # type: ignore[misc]
 

@@ -91,8 +91,8 @@ class Competition(BaseModel):
     def _fits_together(self) -> Self:
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("targets names a column twice")
-        if self.task == "several" and set(self.kinds) != set(self.targets):
-            raise ValueError("task several needs kinds: the task of each column of targets")
+        if self.task == "several" and (set(self.kinds) != set(self.targets) or not self.targets):
+            raise ValueError("task several needs targets and kinds: the task of each column of targets")
         low, high = self.bounds
         if low is not None and high is not None and low >= high:
             raise ValueError(f"bounds are {low:g} and {high:g}: the first must be lower")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kagglekit import Competition, MultiLabel, Recipe, Several, Stage, UserError
+from kagglekit import Competition, MultiLabel, Recipe, Several, SingleLabel, Stage, UserError
 from kagglekit.data.scoring import Scorer, decision_of, for_csv, scorer_of
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
@@ -106,3 +106,16 @@ def test_numbers_and_classes_of_a_row_are_combined_as_their_kinds_are() -> None:
     assert task.pool(values, rows, "max", None).tolist() == [[0.25, 0.75, 4]]
     with pytest.raises(UserError, match="noisy-or combines probabilities, not numbers"):
         task.pool(values, rows, "noisy-or", None)
+
+
+def test_a_missing_list_of_labels_may_be_pandas_own_missing_value() -> None:
+    table = pd.DataFrame({"id": ["1", "2"], "label": pd.Series([("cat",), pd.NA], dtype=object)})
+    assert MultiLabel.read(table, FACTS) == [write_record({"cat": 1}), None]
+
+
+def test_targets_that_a_task_cannot_have_are_refused() -> None:
+    table = pd.DataFrame({"id": ["1"], "path": ["1.jpg"], "split": ["train"], "breed": ["pug"]})
+    with pytest.raises(UserError, match=r"names breed, but the classes of a single-label task are in .* column label"):
+        SingleLabel.read(table, Competition(title="Drawn", targets=("breed",)))
+    with pytest.raises(ValueError, match="task several needs targets"):
+        Competition(title="Drawn", task="several")
