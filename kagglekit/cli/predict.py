@@ -68,7 +68,8 @@ def predict(
     This prints the best classes with their probabilities, the labels above their thresholds, the numbers, or the grade.
     A cross-validation run predicts with the members of all folds. A blend predicts with those of its runs, which must
     be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
-    training images nor the internet are needed.
+    training images nor the internet are needed. Predictions are made in fp32: if RUN predicted in bf16 or fp16, they
+    differ from its own in the last digits.
     """
     from kagglekit.data.labels.containers import with_members
     from kagglekit.runs.lookup import find_run

@@ -19,7 +19,7 @@ RULE = (
     "fell after that epoch. A gap between the two losses alone is not over-fitting. Under-fitting: the valid loss fell "
     f"until the last epoch, whose training loss is still more than {GAP - 1:.0%} above it. Under-fitting is not judged "
     "with mixup, CutMix, label smoothing or oversampling, which change the training loss itself. A single epoch is too "
-    "short for a verdict, and there is none without valid images."
+    "short for a verdict, and there is none without valid images or for a head found by regression."
 )
 
 
@@ -145,11 +145,15 @@ def by_stage(log: Sequence[Row]) -> dict[str, list[Row]]:
 def verdict(rows: Sequence[Row], stage: Stage, *, one_unit: bool = True) -> str:
     """Judge a stage by `RULE`: ``over-fitting``, ``under-fitting``, ``fitting``, or why there is no verdict.
 
+    A stage without gradient steps, whose head was found by regression, has none at all: an empty text.
+
     Args:
         rows: The stage's rows of log.csv.
         stage: Its settings.
         one_unit: Training and valid loss are the same quantity, so that they can be compared.
     """
+    if int(rows[-1]["step"]) == 0:
+        return ""
     train, valid = ([float(row[key]) for row in rows] for key in ("train_loss", "valid_loss"))
     if any(math.isnan(value) for value in valid):
         return "no valid images"

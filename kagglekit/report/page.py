@@ -88,6 +88,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         several=len(ran) > 1,
         ends=ends,
         rule=logs.RULE,
+        judged=any(end.verdict for end in ends),
         charts=charts(
             ran,
             one_unit=one_unit,

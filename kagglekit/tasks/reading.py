@@ -62,7 +62,9 @@ def _values(table: pd.DataFrame, name: str, value_of: Callable[[object], Value],
             wrong.append(image)
     if wrong:
         raise UserError(
-            f"the image table's column {name!r} has values other than {what} (by id): {listing(wrong)}", FIX
+            f"the image table's column {name!r} has values other than {what} (by id): {listing(wrong)}",
+            f"return {what} in this column from the labels hook, nothing where a value is unknown; or change the kind "
+            "of target: Competition(task=...)",
         )
     return found
 
@@ -111,7 +113,11 @@ def label_sets(table: pd.DataFrame) -> list[frozenset[str] | None]:
                 wrong.append(image)
     if wrong:
         what = "labels that are no list of names, as several labels an image need (by id)"
-        raise UserError(f"the image table has {what}: {listing(wrong)}", FIX)
+        raise UserError(
+            f"the image table has {what}: {listing(wrong)}",
+            'return a list for each image from the labels hook: labels_from_csv(..., separator=" ") splits the labels '
+            "in a cell",
+        )
     return found
 
 

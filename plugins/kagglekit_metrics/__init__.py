@@ -75,9 +75,17 @@ def _scoring(asked: Asked) -> Scoring:
     if kind is None or kind not in fitting:
         raise UserError(
             f"{asked.name} is for {_and(fitting)} tasks, but {asked.competition.title} is a {asked.task.kind} task",
-            f"set Competition.metric to one of {listing(_metrics_of(kind), MOST_NAMED) or 'a plugin'}",
+            f"{_task_for(asked.name)}set Competition.metric to one of "
+            f"{listing(_metrics_of(kind), MOST_NAMED) or 'a plugin'}",
         )
     return _KINDS[kind](asked)
+
+
+def _task_for(name: str) -> str:
+    """Return the beginning of a hint: the task that a metric is for, if it is for numbers or for one kind alone."""
+    facts = BUILT_IN_METRICS[name]
+    one = facts.needs == "numbers" or len(facts.tasks) == 1
+    return f'set Competition(task="{facts.tasks[0]}"), or ' if one else ""
 
 
 def _metrics_of(kind: str | None) -> list[str]:

@@ -69,6 +69,10 @@ def test_a_verdict_follows_the_rule(train, valid, expected):
     assert verdict(epochs(train, valid), STAGE) == expected
 
 
+def test_a_head_found_by_regression_is_not_judged():
+    assert verdict([log_row("head", 1, 0)], STAGE) == ""
+
+
 def test_a_training_loss_that_is_another_quantity_is_no_sign_of_under_fitting():
     rows = epochs([1.0, 0.8, 0.6], [0.9, 0.7, 0.5])
     for changed in ({"mixup": 0.2}, {"cutmix": 1.0}, {"label_smoothing": 0.1}, {"oversample": 0.5}):

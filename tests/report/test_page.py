@@ -162,6 +162,19 @@ def test_a_run_that_stopped_early_has_a_report_of_what_there_is(finished, tmp_pa
     assert "Top losses" not in text
 
 
+def test_a_head_found_by_regression_alone_is_not_judged(finished, tmp_path):
+    run = Run(tmp_path / "features")
+    run.write_recipe(finished.recipe())
+    Record.of(run.info_file).update(competition="dog-breed", plugin="dog-breed", status="interrupted", title="Dogs")
+    row = {"epoch": 1, "cycle": 1, "train_loss": 1.5, "valid_loss": 2.0, "seconds": 2.0, "images_per_s": 9.0}
+    run.write_log([{"stage": finished.recipe().stages[0].name, "step": 0, "waited_s": 0.1, **row}])
+    write_report(run)
+    text = run.report.read_text(encoding="utf-8")
+    assert "2.0000" in text
+    assert "verdict" not in text
+    assert "too short" not in text
+
+
 def test_a_report_that_fails_loses_no_run(finished, tmp_path):
     run = Run(tmp_path / "damaged")
     run.write_recipe(finished.recipe())

@@ -119,3 +119,22 @@ def test_targets_that_a_task_cannot_have_are_refused() -> None:
         SingleLabel.read(table, Competition(title="Drawn", targets=("breed",)))
     with pytest.raises(ValueError, match="task several needs targets"):
         Competition(title="Drawn", task="several")
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "fix"),
+    [
+        (
+            "regression",
+            ["3.5", "tall"],
+            r"label' has values other than numbers \(by id\): 1\nreturn numbers in this col",
+        ),
+        ("multi-label", ["rust scab", "rust"], r"no list of names.*\nreturn a list .*labels_from_csv\(..., separator="),
+    ],
+)
+def test_labels_of_another_kind_are_refused_with_what_is_needed(
+    hooks: Hooks, task: str, labels: list[str], fix: str
+) -> None:
+    table = pd.DataFrame({"id": ["0", "1"], "label": labels})
+    with pytest.raises(UserError, match=fix):
+        hooks.task(task).read(table, FACTS.model_copy(update={"task": task}))
