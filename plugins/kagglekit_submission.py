@@ -54,7 +54,7 @@ def row_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.Da
     ids = sample.iloc[:, 0]
     if len(sample.columns) != 2 or ids.isin(predictions.index).any():
         return None
-    pairs = split_ids(ids.tolist(), list(predictions.columns))
+    pairs = split_ids(ids.tolist(), list(predictions.columns), predictions.index)
     if not pairs:
         return None
     images, names = zip(*pairs, strict=True)

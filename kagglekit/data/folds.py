@@ -77,13 +77,13 @@ def _folds_of_labels(
     fitting = len(names) == labels.shape[1]
     named = np.array(names if fitting else [f"label {number}" for number in range(1, labels.shape[1] + 1)])
     present = labels.sum(axis=0) > 0
-    _refuse_single(named[present & ((units.counts[:, :-1] > 0).sum(axis=0) < 2)], what)
+    several = present & ((units.counts[:, :-1] > 0).sum(axis=0) > 1)  # one image can't be in two parts
     rooms = np.full(k, len(table) / k)
     wanted = np.tile(labels.sum(axis=0) / k, (k, 1))
     folds = share_out(units, rooms, wanted, np.ones_like(wanted, np.int64))[units.members] + 1
     for number in range(1, k + 1):
         held = folds == number
-        _check_fold(number, k, held, list(named[present & (labels[~held].sum(axis=0) == 0)]))
+        _check_fold(number, k, held, list(named[several & (labels[~held].sum(axis=0) == 0)]))
     return folds
 
 

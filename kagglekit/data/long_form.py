@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 SEPARATORS = ("__", "_", "-", ":", "/", ".", " ")
 
 
-def split_ids(ids: Sequence[str], columns: Sequence[str]) -> list[tuple[str, str]] | None:
+def split_ids(ids: Sequence[str], columns: Sequence[str], images: Container[str] = ()) -> list[tuple[str, str]] | None:
     """Return the image and the column that each id names; None if not all of them do.
 
     Args:
         ids: Of the rows of a CSV.
         columns: The columns of predictions.
+        images: Known images: they decide where the name of one column ends with another one's.
     """
     separator = _separator(ids[0], columns) if len(ids) else None
     if separator is None:
@@ -24,9 +25,10 @@ def split_ids(ids: Sequence[str], columns: Sequence[str]) -> list[tuple[str, str
     longest = sorted(columns, key=len, reverse=True)  # one name may end with another one
     found = []
     for each in ids:
-        column = next((name for name in longest if each.endswith(separator + name)), None)
-        if column is None:
+        fitting = [name for name in longest if each.endswith(separator + name)]
+        if not fitting:
             return None
+        column = next((name for name in fitting if each[: -len(separator + name)] in images), fitting[0])
         found.append((each[: -len(separator + column)], column))
     return found
 
@@ -41,5 +43,5 @@ def rows_about(sample: pd.DataFrame, images: Iterable[str], columns: Sequence[st
     wanted, ids = set(images), sample.iloc[:, 0]
     if ids.isin(wanted).any():
         return sample[ids.isin(wanted)]
-    pairs = split_ids(ids.tolist(), columns)
+    pairs = split_ids(ids.tolist(), columns, wanted)
     return sample[[image in wanted for image, _ in pairs]] if pairs else sample[ids.isin(wanted)]

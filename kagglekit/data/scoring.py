@@ -81,17 +81,26 @@ class Scorer:
 def scorer_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task) -> Scorer:
     """Return the scorer of the competition's metric."""
     metric = hooks.metric(competition, task)
-    return Scorer(metric, task, competition, decision_of(hooks, competition, recipe, task))
+    return Scorer(metric, task, competition, decision_of(hooks, competition, recipe, task, metric))
 
 
-def decision_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task) -> Decision | None:
-    """Return the decision of a recipe, ``auto`` by what the metric needs; None for none."""
-    name = (
-        task.decision(needs(competition.metric, task.kinds()) or "") if recipe.decision == "auto" else recipe.decision
-    )
+def decision_of(hooks: Hooks, competition: Competition, recipe: Recipe, task: Task, metric: Metric) -> Decision | None:
+    """Return the decision of a recipe, ``auto`` by what the metric needs; None for none.
+
+    Raises:
+        UserError: The recipe asks for labels or grades, but the metric is computed from probabilities or numbers.
+    """
+    needed = metric.needs or needs(competition.metric, task.kinds())
+    name = task.decision(needed or "") if recipe.decision == "auto" else recipe.decision
     if name == "none":
         return None
-    return hooks.decision(recipe.model_copy(update={"decision": name}), competition, task)
+    decision = hooks.decision(recipe.model_copy(update={"decision": name}), competition, task)
+    if decision.gives and needed in ("probabilities", "numbers"):
+        raise UserError(
+            f"the decision {name} gives {decision.gives}, but {metric.name} is computed from {needed}",
+            "use --set decision=auto, or set Competition.metric to the competition's own metric",
+        )
+    return decision
 
 
 def for_csv(

@@ -60,7 +60,7 @@ def check_submission(
         raise UserError(f"{whose} has duplicate ids: {listing(list(ids[ids.duplicated()].unique()))}", FIX_HOOK)
     if sample is not None:
         _check_order(ids, sample.iloc[:, 0], whose, name)
-    pairs = split_ids(ids.tolist(), task.targets)
+    pairs = split_ids(ids.tolist(), task.targets, predictions.index)
     if difference(ids, predictions.index) and pairs:
         _check_pairs(pairs, predictions, whose)
     elif differences := difference(ids, predictions.index):

@@ -39,7 +39,12 @@ def read_table(hooks: Hooks, competition: Competition, data: Path) -> tuple[pd.D
     """
     kind = hooks.task(competition.task)
     table, warnings = check_table(hooks.labels(data), data, kind, competition)
-    return table, kind.fit(labelled_rows(table)["label"].tolist(), competition), warnings
+    labels = labelled_rows(table)["label"].tolist()
+    task = kind.fit(labels, competition)
+    truth = task.encode(labels)
+    if truth.dtype.kind == "f" and (unknown := int(np.isnan(truth).sum())):
+        warnings.append(f"{unknown:,} of {truth.size:,} targets are unknown: they count for nothing")
+    return table, task, warnings
 
 
 def check_table(

@@ -149,7 +149,11 @@ def image_table(
     if recipe.group_duplicates:
         table, found = group_duplicates(table, hooks)
         warnings.append(found)
+    own_split = bool((table["split"] == "valid").any())
     table = split_valid(table, recipe.valid, recipe.split_by, strata_of(table, task))
+    held = float((table["split"] == "valid").sum() / max(1, (table["split"] != "test").sum()))
+    if not own_split and abs(held - recipe.valid) > recipe.valid / 2 and "group" in table:
+        warnings.append(f"groups are large: {held:.0%} of the labelled images are held out, not {recipe.valid:.0%}")
     if truth is not None:
         truth = truth.loc[table.loc[table["split"] == "test", "id"]]
     return table, task, truth, tuple(warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from kagglekit.prediction.scores import Results, Scored, decide, describe_scores
 from kagglekit.prediction.submission_file import write_csv
 from kagglekit.system.errors import NotForTask, UserError
 from kagglekit.types.ensemble import Ensemble, Member
-from kagglekit.types.metric import Score
+from kagglekit.types.metric import TITLES, Score
 from kagglekit.types.predictions import save_predictions, with_missing_rows
 
 NEEDS_MORE = ("average", "last")  # not compared: one needs weights of its own, the other is a member
@@ -41,6 +42,7 @@ def finish_run(
     listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
     results.record.update(scores=rows, members=listed, fitted=ensemble.fitted, decision=decision)
     describe_scores(rows, results.plan, results.display)
+    _warn_of_views(results, rows)
     write_csv(results, ensemble, decision)
     results.record.update(answered=results.plan.hooks.answered)
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
@@ -57,6 +59,22 @@ def _plain_ensemble(results: Results, plain: Sequence[Member]) -> list[Scored]:
         results.display.warn(f"the ensemble {name!r} of plain predictions is not scored: {error.what}")
         return []
     return [Scored("ensemble", f"{name}, plain", made.valid, made.test)]
+
+
+def _warn_of_views(results: Results, rows: Sequence[dict[str, Any]]) -> None:
+    """Warn if the augmented views make the competition's metric clearly worse: images may not be seen that way."""
+    plan = results.plan
+    key, views = f"valid_{plan.competition.metric}", f"{plan.recipe.ensemble}, plain"
+    plain = next((row[key] for row in rows if row["views"] == views and key in row), None)
+    augmented = rows[-1].get(key)
+    if plain is None or augmented is None:
+        return
+    sign = 1 if plan.hooks.metric(plan.competition, plan.task).greater_is_better else -1
+    if sign * (plain[0] - augmented[0]) > max(plain[1], augmented[1]):
+        results.display.warn(
+            f"test-time augmentation makes {TITLES.get(plan.competition.metric, plan.competition.metric)} worse on the "
+            f"valid images: {plain[0]:.4f} -> {augmented[0]:.4f}; the CSV has it: try --set tta=0"
+        )
 
 
 def combine(results: Results, members: Sequence[Member]) -> Ensemble:

@@ -86,13 +86,14 @@ def _score(
 
     Args:
         results: See `Results`.
-        table: Predictions.
+        table: Predictions of images; they are scored a row of the CSV at a time.
         labels: Labels by id.
         fitted_on: Valid predictions that a decision is found on; None for those of `table`, by cross-fitting.
     """
     plan = results.plan
-    truth, values, rows = plan.task.truth(labels, table), table.to_numpy(), _rows_of(plan, table, labels is plan.truth)
     scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
+    images = _rows_of(plan, table, labels is plan.truth)
+    truth, values, rows = scorer.by_row(plan.task.truth(labels, table), table.to_numpy(), images)
     ways: dict[str, Callable[[], Score]] = {
         metric.name: partial(metric.measure, truth, values, rows) for metric in metrics_of(plan)
     }
@@ -119,7 +120,7 @@ def _of_competition(
     fitted_on: pd.DataFrame | None,
 ) -> Score:
     """Return the competition's metric, decided as in the CSV."""
-    truth, values, table = scorer.by_row(*scored)
+    truth, values, table = scored
     if scorer.decision is None or scorer.decision.fit is None:
         return scorer.metric.measure(truth, scorer.decided(values), table)
     if fitted_on is None:

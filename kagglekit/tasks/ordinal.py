@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ordinal(Regression):
-    """Grades from 0 to `bounds[1]`, predicted as one number."""
+    """Grades from `bounds[0]` to `bounds[1]`, predicted as one number."""
 
     kind: ClassVar[str] = "ordinal"
     scores: ClassVar[tuple[str, ...]] = ("rmse", "accuracy", "quadratic_kappa")
@@ -41,8 +41,9 @@ class Ordinal(Regression):
         """Return the task of these grades; the highest one is that of `Competition.bounds` or of the labels."""
         found = Regression.fit(labels, competition)
         highest = float(np.nanmax(found.encode(labels)))
+        lowest = float(np.nanmin(found.encode(labels)))
         low, high = competition.bounds
-        bounds = (low if low is not None else 0.0, high if high is not None else highest)
+        bounds = (low if low is not None else lowest, high if high is not None else highest)
         return cls(found.columns, found.mean, found.std, bounds)
 
     @classmethod
@@ -72,8 +73,8 @@ class Ordinal(Regression):
         return predictions.iloc[:, 0].round().clip(low, high).astype("int64").tolist()
 
     def decision(self, needs: str) -> str:
-        """Return cuts, which every metric of grades needs."""
-        return "cuts" if needs in ("a class", "grades") else "none"
+        """Return cuts, unless the metric is known to be computed from numbers."""
+        return "none" if needs == "numbers" else "cuts"
 
 
 def _as_grade(value: object) -> float:

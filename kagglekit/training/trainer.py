@@ -123,7 +123,13 @@ def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progr
 
 
 def _cost(context: RunContext, scores: dict[str, float]) -> float:
-    """Return the competition's metric of an epoch, its sign such that less is better."""
+    """Return the competition's metric of an epoch, its sign such that less is better.
+
+    Where labels are decided by thresholds that are found at the end, it is the valid loss: with those of no one's
+    choice, all rare labels may be missed in every epoch.
+    """
+    if context.scorer.decision and context.scorer.decision.fit:
+        return scores["valid_loss"]
     score = scores[score_key(context)]
     return -score if context.scorer.metric.greater_is_better else score
 

@@ -28,6 +28,8 @@ class Decision:
         fit: ``(truth, values (N, C), score) -> found``, plain data for run.json. ``score(truth, decided)`` is the
             competition's metric, its sign turned so that more is better. None if there is nothing to find.
         apply: ``(found, values (N, C)) -> decided (N, C) float32``.
+        gives: What its results are, in place of probabilities or numbers: ``labels`` or ``grades``; empty if they stay
+            what they were.
         curves: ``(found, truth, values, score) -> {title: [(threshold, score), ...]}`` for the report.
     """
 
@@ -36,3 +38,4 @@ class Decision:
     plain: Any = field(default_factory=dict)
     fit: Callable[[Any, Values, ScoreOf], Any] | None = None
     curves: Callable[[Any, Any, Values, ScoreOf], dict[str, Curve]] | None = None
+    gives: str = ""

@@ -129,6 +129,8 @@ class Metric:
         only_value: Computes the value of `score` alone, if that is much faster: each epoch needs no standard error.
         with_table: Whether `score` takes the image table's rows as a third argument, in the order of the predictions:
             their ids, groups and further columns.
+        needs: What the CSV holds for the metric, which chooses a decision; None if that is not known. Of a built-in
+            metric it is known by its name.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Metric:
     greater_is_better: bool
     only_value: Callable[[NDArray[Any], NDArray[np.float32]], float] | None = None
     with_table: bool = False
+    needs: Needs | None = None
 
     def measure(self, truth: NDArray[Any], predictions: NDArray[np.float32], table: pd.DataFrame | None) -> Score:
         """Return the score of predictions (N, C).

@@ -33,7 +33,9 @@ def count(recipe: Recipe, competition: Competition, task: Task) -> Decision:
         found_scores = scores(truth, values, score)
         return {"number of labels": [(float(k), each) for k, each in enumerate(found_scores, 1)]}
 
-    return Decision("count", lambda found, values: _likeliest(values, found["count"]), {"count": 1}, fit, curves)
+    return Decision(
+        "count", lambda found, values: _likeliest(values, found["count"]), {"count": 1}, fit, curves, "labels"
+    )
 
 
 def _likeliest(values: Values, k: int) -> Values:

@@ -48,7 +48,7 @@ def cuts(recipe: Recipe, competition: Competition, task: Task) -> Decision:
         return drawn
 
     plain = {"cuts": halves.tolist()}
-    return Decision("cuts", lambda found, values: grade(values, np.array(found["cuts"])), plain, fit, curves)
+    return Decision("cuts", lambda found, values: grade(values, np.array(found["cuts"])), plain, fit, curves, "grades")
 
 
 def _matching(truth: Values, values: Values, grades: NDArray[np.int64]) -> Floats:

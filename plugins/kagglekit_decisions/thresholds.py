@@ -44,7 +44,9 @@ def threshold(recipe: Recipe, competition: Competition, task: Task) -> Decision:
         return {"all labels": _points(tried, np.array([scored(truth, _decided(values, at)) for at in tried]))}
 
     plain = {"threshold": PLAIN}
-    return Decision("threshold", lambda found, values: _decided(values, found["threshold"]), plain, fit, curves)
+    return Decision(
+        "threshold", lambda found, values: _decided(values, found["threshold"]), plain, fit, curves, "labels"
+    )
 
 
 def thresholds(recipe: Recipe, competition: Competition, task: Task) -> Decision:
@@ -66,7 +68,7 @@ def thresholds(recipe: Recipe, competition: Competition, task: Task) -> Decision
         return {name: _points(*tried(SHOWN, label, at)) for label, name in enumerate(task.columns)}
 
     plain = {"thresholds": dict.fromkeys(task.columns, PLAIN)}
-    return Decision("thresholds", lambda found, values: _decided(values, numbers(found)), plain, fit, curves)
+    return Decision("thresholds", lambda found, values: _decided(values, numbers(found)), plain, fit, curves, "labels")
 
 
 def _decided(values: Values, at: float | Floats) -> Values:

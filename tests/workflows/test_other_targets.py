@@ -192,3 +192,33 @@ def test_a_column_row_is_metadata_where_a_row_of_the_csv_has_one_image(place: Pa
     table = pd.read_csv(place / "d" / "images.csv", dtype={"id": str})
     table.assign(row=1).to_csv(place / "d" / "images.csv", index=False)
     assert len(pd.read_csv(run(write_plugin(place, "labels")).submission)) == 12
+
+
+def test_folds_take_a_label_of_a_single_image(place: Path) -> None:
+    write_tints(place / "d", "labels")
+    table = pd.read_csv(place / "d" / "images.csv", dtype={"id": str})
+    table["blue"] = [1] + [0] * 47 + [None] * 12
+    table.to_csv(place / "d" / "images.csv", index=False)
+    made = run(write_plugin(place, "labels"), "--folds", "2")
+    assert made.info().status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "decision"), [("labels", "roc_auc", "thresholds"), ("grade", "rmse", "cuts")]
+)
+def test_a_decision_that_contradicts_the_metric_is_refused(place: Path, kind: str, metric: str, decision: str) -> None:
+    write_tints(place / "d", kind)
+    plugin = write_plugin(place, kind, lambda facts: facts.replace(METRICS[kind], metric))
+    done = ask("run", plugin, "--data", "d", *TINY, "--set", f"decision={decision}")
+    assert done.exit_code == 1
+    assert f"the decision {decision} gives" in done.output
+    assert not list(place.rglob("log.csv"))
+
+
+def test_grades_begin_with_the_lowest_label_and_unknown_targets_are_counted(place: Path) -> None:
+    write_tints(place / "d", "grade")
+    table = pd.read_csv(place / "d" / "images.csv", dtype={"id": str})
+    table.assign(grade=table["grade"] + 1).to_csv(place / "d" / "images.csv", index=False)
+    made = run(write_plugin(place, "grade"))
+    assert made.info().task_state["bounds"] == [1, 4]
+    assert pd.read_csv(made.submission)["label"].between(1, 4).all()
