@@ -46,7 +46,7 @@ def test_without_a_decision_an_image_still_has_its_likeliest_label() -> None:
 def test_a_plugins_own_labels_are_decided_like_ours(hooks: Hooks) -> None:
     assert Tags.kinds() == ("tags", "multi-label")
     for task in (MultiLabel(("cat", "dog")), Tags(("cat", "dog"))):
-        found = decision_of(hooks, FACTS.model_copy(update={"task": task.kind}), RECIPE, task)
+        found = scorer_of(hooks, FACTS.model_copy(update={"task": task.kind}), RECIPE, task).decision
         assert found is not None
         assert found.name == "thresholds"
 
