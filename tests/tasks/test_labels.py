@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kagglekit import Competition, MultiLabel, Recipe, Several, SingleLabel, Stage, UserError
-from kagglekit.data.scoring import Scorer, decision_of, for_csv, scorer_of
+from kagglekit.data.scoring import Scorer, for_csv, scorer_of
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
