@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -280,6 +280,3 @@ class Task(ABC):
             needs: What the CSV holds for the metric, see `kagglekit.types.metric.MetricFacts`; empty if unknown.
         """
         return "none"
-
-
-Lookup = Callable[[str], "type[Task] | None"]
