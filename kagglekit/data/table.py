@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kagglekit.tasks.task import Task
 
 SINGLE_LABEL = Competition(title="")
+UNLABELLED = "train or valid images without a label"
 
 
 def read_table(hooks: Hooks, competition: Competition, data: Path) -> tuple[pd.DataFrame, Task, list[str]]:
@@ -78,9 +79,11 @@ def check_table(
     problems = [*_bad_rows(checked, kind), *_duplicates(checked), *_missing_files(checked)]
     if problems:
         what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        unlabelled = any(problem.startswith(UNLABELLED) for problem in problems)
+        leave_out = "; labels_from_csv(..., ignore_unlabelled=True) leaves out images without a label"
         raise UserError(
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
-            "fix the data folder, or the labels hook of the competition's plugin",
+            f"fix the data folder, or the labels hook of the competition's plugin{leave_out if unlabelled else ''}",
         )
     checked = _with_rows_grouped(checked, competition)
     return checked, [*_warnings(checked, kind), *describe_unused(_by_file(checked), data)]
@@ -143,10 +146,13 @@ def _check_columns(table: pd.DataFrame, data: Path, competition: Competition) ->
         )
     there = [str(column) for column in table.columns]
     needed = [column for column in COLUMNS if column != "label" or not competition.targets]
-    if set(needed) - set(there) or len(set(there)) < len(there):
+    missing = set(needed) - set(there)
+    if missing or len(set(there)) < len(there):
+        targets = "; or name the targets' columns: Competition(targets=...)" if missing == {"label"} else ""
         raise UserError(
             f"the image table has the columns {', '.join(there) or 'none'}",
-            f"it needs {', '.join(needed)} and optionally {', '.join((*OPTIONAL, KEY))}, each once; others are kept",
+            f"it needs {', '.join(needed)} and optionally {', '.join((*OPTIONAL, KEY))}, each once; others are kept"
+            f"{targets}",
         )
     if not len(table):
         raise UserError(f"the labels hook found no images in {data}", "check the data folder")
@@ -175,7 +181,7 @@ def _bad_rows(table: pd.DataFrame, kind: type[Task]) -> list[str]:
         *_problem("invalid paths (by id)", table.loc[table["path"].isna(), "id"]),
         *_problem(f"splits other than {', '.join(SPLITS)}", unknown),
         *_problem("labels that are not text (by id)", table.loc[known & ~text, "id"]),
-        *_problem("train or valid images without a label", table.loc[(table["split"] != "test") & ~known, "id"]),
+        *_problem(UNLABELLED, table.loc[(table["split"] != "test") & ~known, "id"]),
     ]
     if not (table["split"] == "train").any():
         return [*problems, "no train images"]

@@ -75,6 +75,7 @@ def test_every_problem_is_reported_with_its_first_offenders_and_their_number(tmp
     assert "  - train or valid images without a label: a3" in lines
     assert "  - labels that are not text (by id): a4" in lines
     assert "  - splits other than train, valid, test: holdout" in lines
+    assert "labels_from_csv(..., ignore_unlabelled=True) leaves out images without a label" in caught.value.hint
 
 
 def test_train_and_test_images_may_have_the_same_ids(tmp_path: Path) -> None:
@@ -103,7 +104,9 @@ def test_wrong_columns_are_refused_by_name(tmp_path: Path) -> None:
     table = table_of({"a": 2})
     with pytest.raises(UserError, match=r"has the columns id, split, path\nit needs id, path, label, split"):
         check_table(table.drop(columns="label"), tmp_path)
-    with pytest.raises(UserError, match="optionally group, row, weight, key, each once; others are kept"):
+    with pytest.raises(UserError, match=r"; or name the targets' columns: Competition\(targets=...\)"):
+        check_table(table.drop(columns="label").assign(rust=1), tmp_path)
+    with pytest.raises(UserError, match=r"optionally group, row, weight, key, each once; others are kept$"):
         check_table(pd.concat([table, table["id"]], axis=1), tmp_path)
     with pytest.raises(UserError, match="found no images"):
         check_table(table[:0], tmp_path)
