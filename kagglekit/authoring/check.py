@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from rich.console import Console
 
+from kagglekit.authoring.competition_source import ordinal_hint
 from kagglekit.authoring.evidence import evidence
 from kagglekit.authoring.findings import Finding, Report
 from kagglekit.authoring.sample_images import draw_images
@@ -176,6 +177,8 @@ def _check_labels(report: Report, hooks: Hooks, data: Path) -> tuple[pd.DataFram
     if checked is None:
         return None
     table, task, warnings = checked
+    if task.kind == "single-label" and hooks.competition().metric == "quadratic_kappa":
+        warnings += filter(None, [ordinal_hint(task.columns)])
     for warning in warnings:
         report.add("labels", "note", warning, hook=hook)
     if not read_table(hooks, hooks.competition(), data)[0].equals(table):

@@ -12,7 +12,7 @@ from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.quoting import comment, literal
 from kagglekit.types.metric import BUILT_IN_METRICS
 
-OTHERS = "others: log_loss, roc_auc, accuracy, balanced_accuracy, macro_f1, quadratic_kappa, map_at_5, rmse, ..."
+USUAL_METRICS = ("log_loss", "roc_auc", "accuracy", "balanced_accuracy", "macro_f1", "quadratic_kappa", "map_at_5")
 ROWS = "CHECK: images of one row of the CSV give their mean; max and noisy-or are the other ways"
 TARGETS = "TARGETS"  # what the plugin calls the names of its targets
 _ASKS = {
@@ -56,9 +56,20 @@ def title_of(facts: Facts) -> str:
 def task_of(metric: str, labels: Labels) -> Task:
     """Return the task: grades 0, 1, 2, ... are ordered where the metric punishes distances."""
     task = target_of(labels).task
-    grades = all(name.isdigit() for name in labels.classes)
-    ordered = grades and sorted(map(int, labels.classes)) == list(range(len(labels.classes)))
-    return "ordinal" if task == "single-label" and metric == "quadratic_kappa" and ordered else task
+    ordered = task == "single-label" and metric == "quadratic_kappa" and are_grades(labels.classes)
+    return "ordinal" if ordered else task
+
+
+def are_grades(classes: Sequence[str]) -> bool:
+    """Return whether the names of classes are whole numbers from 0, without a gap."""
+    return all(name.isdecimal() for name in classes) and sorted(map(int, classes)) == list(range(len(classes)))
+
+
+def ordinal_hint(classes: Sequence[str]) -> str:
+    """Return what a metric of distances suggests for three or more classes that are grades; empty for others."""
+    if len(classes) < 3 or not are_grades(classes):
+        return ""
+    return f"classes are the grades 0 to {len(classes) - 1}: task='ordinal' learns them as a number"
 
 
 def named_targets(labels: Labels) -> tuple[str, ...]:
@@ -97,12 +108,27 @@ def metric_of(facts: Facts, layout: DataLayout) -> tuple[str, str]:
     if facts.metric:
         return _kaggles_metric(facts, layout)
     guess = _guess(sample, target_of(layout.labels))
+    others = _others(guess, layout.labels)
     if facts.kaggle_metric:
         why = f"which no plugin computes{f': {facts.metric_note}' if facts.metric_note else ''}"
-        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, {why}; using this one ({OTHERS})"
+        return guess, f"CHECK: on Kaggle: {facts.kaggle_metric}, {why}; using this one ({others})"
     if sample is None or sample.form == "unknown":
-        return guess, f"CHECK: the competition's metric is unknown ({OTHERS})"
-    return guess, f"CHECK: guessed, because the sample submission asks for {asked_for(sample)} ({OTHERS})"
+        return guess, f"CHECK: the competition's metric is unknown ({others})"
+    return guess, f"CHECK: guessed, because the sample submission asks for {asked_for(sample)} ({others})"
+
+
+def _others(guess: str, labels: Labels) -> str:
+    """Return the other metrics for the kind of task: of one label an image, which has many, the usual ones."""
+    task = task_of(guess, labels)
+    if task != "single-label":
+        return f"others: {', '.join(name for name in _metrics_for(task) if name != guess) or 'a plugin'}"
+    hint = ordinal_hint(labels.classes)
+    usual = ", ".join(name for name in USUAL_METRICS if name != guess)
+    return f"others: {usual}, ...{f'; with quadratic_kappa: {hint}' if hint else ''}"
+
+
+def _metrics_for(task: Task) -> list[str]:
+    return [name for name, facts in BUILT_IN_METRICS.items() if task in facts.tasks]
 
 
 def _kaggles_metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
@@ -114,7 +140,7 @@ def _kaggles_metric(facts: Facts, layout: DataLayout) -> tuple[str, str]:
             return ranked, f"{why}; {sample.name} has {sample.names} names in a cell"
     known, task = BUILT_IN_METRICS.get(facts.metric), task_of(facts.metric, layout.labels)
     if known and task not in known.tasks:
-        fitting = [name for name, each in BUILT_IN_METRICS.items() if task in each.tasks]
+        fitting = _metrics_for(task)
         guess = _guess(sample, target_of(layout.labels))
         return guess, f"CHECK: {why}, which is not computed for the task {task}; these are: {', '.join(fitting)}"
     return facts.metric, f"CHECK: {why}; {facts.metric_note}" if facts.metric_note else why

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.data.listing import suffix_of
+from kagglekit.data.long_form import split_ids
 from kagglekit.data.sample import Sample, no_sample, sample_for
 from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
@@ -55,7 +56,7 @@ def show_summary(
     warn_of_thin(headers, display)
     warn_of_blank(table["path"].tolist(), hooks, display)
     if found := sample_for(table, folder, target.task.columns, sample):
-        _show_sample(table, found, display)
+        _show_sample(target, found, hooks.competition(), display)
     elif (table["split"] == "test").any() and hooks.competition().slug:
         display.warn(no_sample(folder))
     return headers
@@ -124,12 +125,21 @@ def _quantiles(values: Sequence[float]) -> Iterator[float]:
     return (ordered[round(share * (len(ordered) - 1))] for share in (0, 0.1, 0.5, 0.9, 1))
 
 
-def _show_sample(table: pd.DataFrame, sample: Sample, display: Display) -> None:
-    """Print the sample submission's form; warn if it is about other images."""
+def _show_sample(target: Target[Any], sample: Sample, competition: Competition, display: Display) -> None:
+    """Print the sample submission's form; warn if it is about other images, or other rows of several images."""
     name, rows = sample.file.name, sample.rows
     display.report(f"sample submission: {name}, {len(rows):,} rows, columns {listing(list(rows.columns))}")
-    wanted, there = set(rows.iloc[:, 0]), set(table.loc[table["split"] == "test", "id"])
+    test = target.table[target.table["split"] == "test"]
+    there = set(test["row"].astype("str") if competition.rows else test["id"])
+    wanted = _named_by(rows.iloc[:, 0].tolist(), there, target)
+    images = "rows of test images" if competition.rows else "test images"
     if wanted - there:
         display.warn(f"ids in {name} without a test image: {listing(sorted(wanted - there))}")
     if there - wanted:
-        display.warn(f"test images missing from {name}: {listing(sorted(there - wanted))}")
+        display.warn(f"{images} missing from {name}: {listing(sorted(there - wanted))}")
+
+
+def _named_by(ids: Sequence[str], known: set[str], target: Target[Any]) -> set[str]:
+    """Return what ids of a CSV name: what is before the target where there is a row for each one, else the ids."""
+    pairs = None if known & set(ids) else split_ids(ids, target.task.targets)
+    return {image for image, _ in pairs} if pairs else set(ids)

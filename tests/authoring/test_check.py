@@ -238,6 +238,18 @@ def test_a_known_test_labels_that_is_wrong_is_noted(
     assert "known_test_labels is set, but no test image has a label" in " ".join(f.what for f in findings)
 
 
+@pytest.mark.parametrize(("metric", "noted"), [("quadratic_kappa", True), ("accuracy", False)])
+def test_classes_that_are_grades_could_be_learnt_as_numbers(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metric: str, noted: bool
+) -> None:
+    monkeypatch.setattr("kagglekit.authoring.check._check_training", lambda *arguments: None)
+    breeds = {"affenpinscher": "0", "beagle": "1", "black-and-tan_coonhound": "2"}
+    file = Path(plugin(tmp_path, 'metric="log_loss"', f'metric="{metric}"'))
+    file.write_text(file.read_text().replace('test=data / "test")', f'test=data / "test").replace({breeds})'))
+    notes = [finding.what for finding in examine(str(file), data) if finding.status == "note"]
+    assert ("classes are the grades 0 to 2: task='ordinal' learns them as a number" in notes) == noted
+
+
 def test_check_competition_fails_with_what_where_and_how(data: Path, tmp_path: Path) -> None:
     file = plugin(tmp_path, 'metric="log_loss"', 'metric="logloss"')
     with pytest.raises(AssertionError) as caught:

@@ -67,7 +67,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Axes]]:
 def look(folder: Path, facts: str, *columns: str, **more: Any) -> str:
     """Return what `kagglekit look` prints about eight labelled images and two test images with these columns."""
     data = folder / "data"
-    data.mkdir()
+    data.mkdir(exist_ok=True)
     rows = {"id": [f"i{row}" for row in range(10)], "path": [f"i{row}.jpg" for row in range(10)]}
     for row in range(10):
         layouts.write_picture(data / f"i{row}.jpg", row % 3, f"{row}")
@@ -79,6 +79,11 @@ def look(folder: Path, facts: str, *columns: str, **more: Any) -> str:
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 0, done.output
     return " ".join(done.output.split())
+
+
+def write_sample(folder: Path, ids: list[str]) -> None:
+    (folder / "data").mkdir()
+    layouts.write_csv(folder / "data" / "sample_submission.csv", [("id", "value"), *((each, "0") for each in ids)])
 
 
 def test_labels_are_counted_alone_and_together(tmp_path, drawn):
@@ -133,6 +138,34 @@ def test_several_targets_are_each_shown_as_their_kind(tmp_path, drawn):
     assert "size 8 2 3.4 9 14.6 16 9 4.583" in said
     assert "rust: labelled images with each label, rarest first: rust 3" in said
     assert sorted(name for name in drawn if name[0] in "123") == ["1-classes.png", "2-numbers.png", "3-labels.png"]
+
+
+def test_a_sample_with_a_row_for_each_image_and_target_is_no_mismatch(tmp_path):
+    rows = ["i8_size", "i8_weight", "i9_size", "i9_weight"]
+    write_sample(tmp_path, rows)
+    facts = 'task="regression", targets=("size", "weight"), metric="rmse"'
+    said = look(tmp_path, facts, "size", "weight")
+    assert "sample submission: sample_submission.csv, 4 rows" in said
+    assert "without a test image" not in said
+    assert "missing from" not in said
+
+
+def test_a_row_for_each_target_of_an_image_that_is_not_there_is_a_mismatch(tmp_path):
+    write_sample(tmp_path, ["i8_size", "i8_weight", "i7777_size", "i7777_weight"])
+    said = look(tmp_path, 'task="regression", targets=("size", "weight"), metric="rmse"', "size", "weight")
+    assert "ids in sample_submission.csv without a test image: i7777 " in f"{said} "
+    assert "test images missing from sample_submission.csv: i9 " in f"{said} "
+
+
+@pytest.mark.parametrize(("ids", "doubt"), [(["eye-4"], ""), (["eye-5"], "rows of test images missing")])
+def test_a_samples_rows_are_those_that_several_images_share(tmp_path, ids, doubt):
+    write_sample(tmp_path, ids)
+    rows = [f"eye-{row // 2}" for row in range(10)]
+    facts = 'task="ordinal", targets=("grade",), metric="quadratic_kappa", rows="mean"'
+    said = look(tmp_path, facts, grade=[0, 0, 1, 1, 2, 2, 3, 3, None, None], row=rows)
+    assert ("without a test image" in said) == bool(doubt)
+    assert ("missing from" in said) == bool(doubt)
+    assert doubt in said
 
 
 def test_images_are_named_by_what_they_have():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import target_layouts
 from odd_layouts import begun, pictures, sample
 from samples import sample_rows
-from target_layouts import TARGET_LAYOUTS, TESTS, Expected, N
+from target_layouts import TARGET_LAYOUTS, TESTS, Expected, N, columns_of_flags, one_number
 
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.evidence import evidence
@@ -19,6 +20,7 @@ from kagglekit.data.sample import sample_for
 from kagglekit.data.submission import check_submission
 from kagglekit.data.table import read_table
 from kagglekit.hooks.calls import Hooks
+from kagglekit.types.metric import BUILT_IN_METRICS
 from kagglekit.types.predictions import make_predictions
 
 
@@ -121,6 +123,25 @@ def graphemes(data: Path) -> None:
     layouts.write_csv(data / "train.csv", [("image_id", "root", "vowel", "grapheme"), *rows])
     ids = [f"{t}_{name}" for t in TESTS for name in ("root", "vowel")]
     sample(data, ids, ("row_id", "target"), "0")
+
+
+@pytest.mark.parametrize("write", [columns_of_flags, one_number, grades, graphemes], ids=lambda write: write.__name__)
+def test_the_other_metrics_that_a_plugin_names_are_for_its_kind_of_target(
+    tmp_path: Path, write: Callable[[Path], object]
+) -> None:
+    _, hooks, text = begun(tmp_path, write)
+    facts, plain = hooks.competition(), " ".join(line.strip(" #") for line in text.splitlines())
+    found = re.search(r"\(others: (.*?)(, \.\.\.|\))", plain)
+    assert found
+    named = found[1].split(", ")
+    assert facts.metric not in named
+    assert len(named) > 2
+    assert [name for name in named if facts.task not in BUILT_IN_METRICS[name].tasks] == []
+
+
+def test_classes_that_are_grades_name_the_metric_that_orders_them(tmp_path: Path) -> None:
+    text = " ".join(line.strip(" #") for line in begun(tmp_path, grades)[2].splitlines())
+    assert "with quadratic_kappa: classes are the grades 0 to 3: task='ordinal' learns them as a number" in text
 
 
 def test_several_targets_of_classes_are_predicted_side_by_side(tmp_path: Path) -> None:
