@@ -35,6 +35,7 @@ def submission(
         return rows
     if (values := value_of_each_target(predictions, sample, task)) is not None:
         return values
+    _refuse_strange_targets(sample, predictions, task)
     ordered = _in_order_of(sample, predictions)
     if set(columns[1:]) == set(predictions.columns):
         _refuse_by_metric(competition, task, "the sample submission has a column of probabilities for each class")
@@ -66,6 +67,35 @@ def row_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame) -> pd.Da
     places = {name: place for place, name in enumerate(predictions.columns)}
     rows, columns = predictions.index.get_indexer(pd.Index(images)), [places[name] for name in names]
     return _rows(ids.to_frame().set_index(ids), list(sample.columns), predictions.to_numpy()[rows, columns])
+
+
+def _refuse_strange_targets(sample: pd.DataFrame, predictions: pd.DataFrame, task: Task) -> None:
+    """Refuse a row for each image and target if only some of the targets are ours.
+
+    Raises:
+        UserError: The ids name our images and some of our targets, in any case, but also others.
+    """
+    ids, targets = sample.iloc[:, 0], set(task.targets)
+    if len(sample.columns) != 2 or ids.isin(predictions.index).any():
+        return
+    images = set(predictions.index)
+    words = dict.fromkeys(word for each in ids if (word := _after_image(each, images, targets)))
+    strange = [word for word in words if word not in targets]
+    known = {word.casefold() for word in words} & {name.casefold() for name in targets}
+    if known and strange:
+        raise UserError(
+            "the sample submission has a row for each image and target, but names after the images that are no "
+            f"targets: {listing(strange)}; the targets are {listing(task.targets)}",
+            "name the targets as the sample submission does, or implement kagglekit_submission in the competition's "
+            "plugin",
+        )
+
+
+def _after_image(row: str, images: set[str], targets: set[str]) -> str:
+    """Return the word that follows an image's id and a separator: a target if any does; empty if none does."""
+    ends = (end for end, sign in enumerate(row) if not sign.isalnum() and row[:end] in images)
+    words = [row[end:].lstrip(row[end]) for end in ends]
+    return next((word for word in words if word in targets), words[-1] if words else "")
 
 
 def value_of_each_target(predictions: pd.DataFrame, sample: pd.DataFrame, task: Task) -> pd.DataFrame | None:

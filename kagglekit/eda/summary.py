@@ -141,5 +141,5 @@ def _show_sample(target: Target[Any], sample: Sample, competition: Competition, 
 
 def _named_by(ids: Sequence[str], known: set[str], target: Target[Any]) -> set[str]:
     """Return what ids of a CSV name: what is before the target where there is a row for each one, else the ids."""
-    pairs = None if known & set(ids) else split_ids(ids, target.task.targets)
+    pairs = None if known & set(ids) else split_ids(ids, target.task.targets, known)
     return {image for image, _ in pairs} if pairs else set(ids)

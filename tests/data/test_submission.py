@@ -13,7 +13,7 @@ from places import SHARED
 from samples import sample_rows
 
 import kagglekit_submission as plugin
-from kagglekit import Competition, MultiLabel, SingleLabel, UserError
+from kagglekit import Competition, MultiLabel, Regression, SingleLabel, UserError
 from kagglekit.data.submission import check_file, check_submission, doubt, write_submission
 from kagglekit.types.predictions import check_predictions, make_predictions
 
@@ -238,6 +238,20 @@ def test_a_sample_that_does_not_fit_is_explained(
 ) -> None:
     with pytest.raises(UserError, match=words):
         plugin.kagglekit_submission(competition, table, sample_of(sample))
+
+
+@pytest.mark.parametrize("ids", [("1_dry", "1_total", "2_dry", "2_total"), ("1__total", "1__Green", "2__total")])
+def test_targets_that_the_sample_spells_otherwise_are_named(ids: tuple[str, ...]) -> None:
+    task = Regression(("green", "total"), (0.0, 0.0), (1.0, 1.0))
+    table = make_predictions(["1", "2"], task.columns, [[1, 2], [3, 4]])
+    sample = sample_of("id,value\n" + "".join(f"{each},0\n" for each in ids))
+    facts = Competition(title="Grass", task="regression", metric="rmse")
+    said = rf"no targets: {'dry' if '1_dry' in ids else 'Green'}; the targets are green, total"
+    with pytest.raises(UserError, match=said):
+        plugin.submission(facts, table, sample, task)
+    suffixes = sample_of("id,value\n1.jpg,0\n2.jpg,0\n")
+    with pytest.raises(UserError, match="compare suffixes and leading zeros"):
+        plugin.submission(facts, table, suffixes, task)
 
 
 def test_a_positive_class_that_is_none_is_refused() -> None:
