@@ -96,7 +96,7 @@ WRONG = {  # what is changed, the check that finds it, what it says, and its fix
         ('metric="log_loss"', 'metric="log_loss", task="multi-label"'),
         "labels",
         "labels that are no list of names, as several labels an image need",
-        "fix the labels hook",
+        "return a list for each image from the labels hook",
     ),
     "an impossible recipe": (
         ("size=32", "size=-1"),

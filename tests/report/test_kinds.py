@@ -283,7 +283,8 @@ def test_a_plugins_own_task_has_scores_but_no_panels(tmp_path):
 
 def test_a_task_is_loaded_by_its_name_and_a_run_without_one_has_one_label_an_image():
     assert loaded_task("", ("a", "b"), {}).kind == "single-label"
-    assert loaded_task("multi-label", ("a", "b"), {}) == MultiLabel(("a", "b"))
+    labels = MultiLabel(("a", "b"))
+    assert loaded_task("multi-label", ("a", "b"), labels.state()) == labels
     assert loaded_task("keypoints", ("a", "b"), {}) is None
 
 
