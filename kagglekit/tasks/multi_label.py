@@ -72,7 +72,7 @@ class MultiLabel(Task):
     @classmethod
     def load(cls, columns: Sequence[str], state: dict[str, Any]) -> Self:
         """Return the task of run.json, where tuples are lists."""
-        return cls(tuple(columns), state["some"], tuple(map(tuple, state["groups"])))
+        return cls(tuple(columns), state.get("some", False), tuple(map(tuple, state.get("groups", ()))))
 
     def state(self) -> dict[str, Any]:
         """Return whether every image has a label, and which exclude each other."""
