@@ -104,7 +104,8 @@ def _facts(labels: Table) -> list[str]:
 
 def _rows(labels: Table, image: str) -> list[str]:
     """Return the lines that append the rows of one image, whose number is ``i`` and whose class is ``name``."""
-    facts = "".join(', f"group {i}"' for name in _facts(labels) if name != labels.id_column)
+    named = 'f"row {kind}-{i // 2}"' if labels.row else 'f"group {i}"'  # the images of a row have one label
+    facts = "".join(f", {named}" for name in _facts(labels) if name != labels.id_column)
     target = labels.target
     if labels.long:
         named = f"{image}, each" if labels.long.target_column else f"{image} + {literal(labels.long.separator)} + each"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.cli.options import json_option, out_option, timeout_option
+from kagglekit.cli.options import json_option, out_option, timeout_option, top_option
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("competition")
-@click.option("--top", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="Teams to show.")
+@top_option(10, "N", "Teams to show.")
 @click.option("--refresh", is_flag=True, help="Fetch the leaderboard again even if it is less than an hour old.")
 @out_option()
 @timeout_option("a response")

@@ -24,6 +24,13 @@ def data_option(text: str) -> Decorator:
     return option(DATA, "--data", type=click.Path(path_type=Path), metavar="DIR", help=text)
 
 
+def top_option(default: int, metavar: str, text: str) -> Decorator:
+    """Add ``--top``: how many to show."""
+    return click.option(
+        "--top", type=click.IntRange(min=1), default=default, show_default=True, metavar=metavar, help=text
+    )
+
+
 def _bytes(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
     from kagglekit.data.archive.budget import parse_size
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kagglekit.cli.options import data_option, device_option, json_option, out_option, plugin_option, sample_option
+from kagglekit.cli.options import (
+    data_option,
+    device_option,
+    json_option,
+    out_option,
+    plugin_option,
+    sample_option,
+    top_option,
+)
 from kagglekit.data.listing import image_files
 from kagglekit.system.errors import UsageError, UserError
 
@@ -26,14 +34,7 @@ if TYPE_CHECKING:
 @click.argument("run", metavar="RUN")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--tta", is_flag=True, help="Average the predictions over the recipe's augmented views.")
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    metavar="K",
-    help="Show the K best classes of an image that has one class.",
-)
+@top_option(5, "K", "Show the K best classes of an image that has one class.")
 @json_option("Print all predictions as JSON: of classes and labels, the probabilities.")
 @click.option(
     "--csv", type=click.Path(path_type=Path), metavar="FILE", help="Write all predictions: a column for each class."

@@ -210,15 +210,13 @@ def test_one_label_an_image_as_numbers_gives_what_the_names_give() -> None:
 def test_folds_that_cannot_be_say_why() -> None:
     labels = np.zeros((12, 3), np.int64)
     labels[:, 0], labels[:4, 1], labels[7, 2] = 1, 1, 1
-    with pytest.raises(UserError, match=r"at least two images of each class; only one of: scab"):
-        assign_folds(table_of(12), 3, 0, labels, ["rust", "rot", "scab"])
-    with pytest.raises(UserError, match="only one of: label 3"):
-        assign_folds(table_of(12), 3, 0, labels)
+    alone = assign_folds(table_of(12), 3, 0, labels, ["rust", "rot", "scab"])  # a label of one image is in one fold
+    assert sorted(set(alone)) == [1, 2, 3]
     with pytest.raises(UserError, match=re.escape("there are only 12 images for 13 folds")):
         assign_folds(table_of(12), 13, 0, labels[:, :2])
     grouped = table_of(12).assign(group=["a"] * 6 + ["b"] * 6)
-    with pytest.raises(UserError, match="at least two groups of images of each class; only one of: rot"):
-        assign_folds(grouped, 2, 0, labels[:, :2], ["rust", "rot"])
+    with pytest.raises(UserError, match="only 2 groups of images for 3 folds"):
+        assign_folds(grouped, 3, 0, labels[:, :2], ["rust", "rot"])
 
 
 def test_folds_of_numbered_strata_are_named_by_their_labels() -> None:

