@@ -134,7 +134,8 @@ def run(asked: argparse.Namespace, name: str, plugin: str, data: Path) -> Run:
         command = ["run", f"./{file.name}", "--data", data.absolute(), "--out", out.absolute(), "--arch", ARCH]
         command += ["--preset", asked.preset, "--set", f"weights={asked.weights.absolute()}"]
         command += ["--size", asked.size] if asked.size else []
-        command += ["--no-submission"] if data == asked.dogs else []  # its sample asks for breeds
+        if data == asked.dogs:  # a centre crop does not show the side; the sample submission asks for breeds
+            command += ["--set", "stage.*.plain=squash", "--no-submission"]
         began = time.perf_counter()
         subprocess.run([sys.executable, "-m", "kagglekit", *map(str, command)], check=True, cwd=asked.work)
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
