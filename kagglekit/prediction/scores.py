@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,12 @@ class Results:
     display: Display
     labels: pd.Series[str]
     scored: bool = True
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """The scorer of the competition's metric."""
+        plan = self.plan
+        return scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,11 @@ def _score(
         results: See `Results`.
         table: Predictions of images; they are scored a row of the CSV at a time.
         labels: Labels by id.
-        fitted_on: Valid predictions that a decision is found on; None for those of `table`, by cross-fitting.
+        fitted_on: Of test predictions, the valid ones that a decision is found on; None for valid predictions, which
+            are decided by cross-fitting.
     """
     plan = results.plan
-    scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
-    images = _rows_of(plan, table, labels is plan.truth)
+    scorer, images = results.scorer, _rows_of(plan, table, test=fitted_on is not None)
     truth, values, rows = scorer.by_row(plan.task.truth(labels, table), table.to_numpy(), images)
     ways: dict[str, Callable[[], Score]] = {
         metric.name: partial(metric.measure, truth, values, rows) for metric in metrics_of(plan)
@@ -132,10 +138,10 @@ def _of_competition(
 def _on_valid(results: Results, scorer: Scorer, valid: pd.DataFrame) -> tuple[Any, NDArray[np.float32], pd.DataFrame]:
     """Return truth, predictions and image table of valid predictions, a row for each row of the CSV."""
     plan = results.plan
-    return scorer.by_row(plan.task.truth(results.labels, valid), valid.to_numpy(), _rows_of(plan, valid, False))
+    return scorer.by_row(plan.task.truth(results.labels, valid), valid.to_numpy(), _rows_of(plan, valid, test=False))
 
 
-def _rows_of(plan: Plan, table: pd.DataFrame, test: bool) -> pd.DataFrame:
+def _rows_of(plan: Plan, table: pd.DataFrame, *, test: bool) -> pd.DataFrame:
     """Return the image table's rows of a table of predictions, in its order."""
     rows = plan.table[(plan.table["split"] == "test") == test]
     return rows.set_index(rows["id"].astype("str").rename("id"), drop=False).loc[table.index]
@@ -143,9 +149,7 @@ def _rows_of(plan: Plan, table: pd.DataFrame, test: bool) -> pd.DataFrame:
 
 def decide(results: Results, valid: pd.DataFrame) -> FoundDecision | None:
     """Find the decision on valid predictions; report it. None if the CSV holds the predictions themselves."""
-    plan = results.plan
-    scorer = scorer_of(plan.hooks, plan.competition, plan.recipe, plan.task)
-    decision = scorer.decision
+    scorer, decision = results.scorer, results.scorer.decision
     if decision is None:
         return None
     if decision.fit is None or not len(valid):
