@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kagglekit.system.errors import listing as listing
     from kagglekit.system.members import member_of as member_of
     from kagglekit.system.pixel_limit import check_pixels as check_pixels
+    from kagglekit.tasks.log_pool import fit_log_pool as fit_log_pool
     from kagglekit.tasks.multi_label import MultiLabel as MultiLabel
     from kagglekit.tasks.ordinal import Ordinal as Ordinal
     from kagglekit.tasks.regression import Regression as Regression
@@ -128,6 +129,7 @@ _HOMES = {
     "member_of": "system.members",
     "check_pixels": "system.pixel_limit",
     "FittedHead": "tasks.task",
+    "fit_log_pool": "tasks.log_pool",
     "MultiLabel": "tasks.multi_label",
     "Ordinal": "tasks.ordinal",
     "Regression": "tasks.regression",
