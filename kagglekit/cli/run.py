@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 @recipe_options
 @sample_option()
 @max_unpacked_option()
+@option(
+    DATA,
+    "--drop",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="CSV of ids to leave out of training, such as RUN/label-errors.csv.",
+)
 @option(DATA, "--skip-bad-images", is_flag=True, help="Skip images that cannot be decoded instead of failing.")
 @option(
     MACHINE,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kagglekit.data.location import check_given
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.planning.drop import read_dropped
 from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
@@ -43,12 +44,13 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     competition = hooks.competition()
     if request.data is not None:
         check_given(request.data, competition, name)  # before torch is loaded, which takes seconds
+    dropped = read_dropped(request.drop) if request.drop else ()
     base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
     check_folds(request, recipe)
     _check_measured(request, recipe)
-    return Choice(request, name, hooks, competition, base, preset, recipe, stages)
+    return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
 
 
 def choose_recipe(

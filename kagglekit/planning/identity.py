@@ -8,6 +8,7 @@ from typing import Self
 
 from kagglekit.data.packed_folder import source_of
 from kagglekit.hooks.trust import trusted_plugins
+from kagglekit.planning.drop import hash_of
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
@@ -40,6 +41,7 @@ class Identity:
             "device": str(plan.device),
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
+            "drop": hash_of(plan.dropped),
         }
         return cls(RecordedRequest.model_validate(facts), data_key(plan.table, plan.data, plan.classes))
 
@@ -68,6 +70,7 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
     values = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
+    values["drop"] = run.dropped_file if info.request.drop else None
     values["competition"], values["plugins"] = trusted_plugins(info.request.competition, info.request.plugins)
     request = Request(**values, out=run.folder, recipe=run.recipe())
     return request if fresh else replace(request, from_run="")

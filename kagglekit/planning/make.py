@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from kagglekit.data.location import check_given, data_place, existing_data
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import choose
+from kagglekit.planning.drop import check_known
 from kagglekit.planning.plan import Plan
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import check_writable
@@ -58,7 +60,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     options = DownloadOptions(display, max_unpacked=request.max_unpacked)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
-    table, task, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data)
+    table, task, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data, choice.dropped)
     sample = sample_for(table, data, task.columns, request.sample)
     plan = Plan(**vars(choice), data=data, table=table, task=task, truth=truth, warnings=warnings, device=device)
     plan = with_form(replace(plan, sample=sample))
@@ -122,18 +124,19 @@ def find_data(
 
 
 def image_table(
-    hooks: Hooks, competition: Competition, recipe: Recipe, data: Path
+    hooks: Hooks, competition: Competition, recipe: Recipe, data: Path, dropped: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, Task, pd.Series[str] | None, tuple[str, ...]]:
     """Return the checked image table without test labels, what is predicted, the known test labels and warnings.
 
     Raises:
-        UserError: See `kagglekit.data.table.read_table`.
+        UserError: See `kagglekit.data.table.read_table`, or one of the ids in `dropped` is no labelled image's.
     """
     from kagglekit.data.groups import group_duplicates
     from kagglekit.data.splits import limit_images, split_valid
     from kagglekit.data.table import read_table, strata_of
 
     table, task, warnings = read_table(hooks, competition, data)
+    check_known(table, dropped, data)
     task = task.for_loss(recipe.loss)
     test = table["split"] == "test"
     known = table[test & table["label"].notna()]

@@ -35,6 +35,7 @@ class Choice:
         preset: The resolved preset; empty if the recipe is another run's.
         recipe: The recipe, with overrides applied and names checked.
         stages: Numbers of the stages to run, from 1.
+        dropped: Ids of labelled images that no training sees.
     """
 
     request: Request
@@ -45,6 +46,7 @@ class Choice:
     preset: str
     recipe: Recipe
     stages: tuple[int, ...]
+    dropped: tuple[str, ...]
 
     @property
     def run_stages(self) -> tuple[Stage, ...]:

@@ -39,6 +39,7 @@ class Request:
         full: A finished run to retrain on all labelled images (see `kagglekit.workflows.full_data`).
         only_fold: The one fold to run; None for all of them.
         into: A run whose folds are to be completed.
+        drop: A CSV whose column ``id`` names labelled images that no training sees; None for none.
         repeats: How often to run, each time with the next seed.
         skip_bad_images: Leave undecodable train images out instead of failing.
         disable: Shared plugins to leave out.
@@ -70,6 +71,7 @@ class Request:
     into: str = ""
     repeats: int = 1
     skip_bad_images: bool = False
+    drop: Path | None = None
     disable: Sequence[str] = field(default_factory=tuple)
     plugins: Sequence[str] = ()
     deterministic: bool = False

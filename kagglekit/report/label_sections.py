@@ -168,7 +168,10 @@ def _suspects(seen: Predicted, pictures: Thumbnails) -> list[Section]:
         return []
     lines = [_suspicion(seen, row, number) for row, number in found]
     shown: Cards = cards(seen, [row for row, _ in found], lines, pictures)
-    text = "Confidently predicted otherwise than labelled (confident learning for each label, Northcutt et al. 2021)."
+    text = (
+        "Confidently predicted otherwise than labelled (confident learning for each label, Northcutt et al. 2021). All "
+        "of them: label-errors.csv, which --drop leaves out of training."
+    )
     return [Section("Likely label errors", text, [shown])]
 
 

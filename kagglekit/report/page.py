@@ -13,7 +13,7 @@ from markupsafe import Markup
 from kagglekit.report import curves as logs
 from kagglekit.report import scores
 from kagglekit.report.headline import headline
-from kagglekit.report.panels_of import kind_of, parts_of
+from kagglekit.report.panels_of import kind_of, label_errors_of, parts_of
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
 from kagglekit.report.thumbnails import thumbnails
@@ -51,7 +51,7 @@ def write_report(run: Run, data: Path | None = None) -> None:
 
 
 def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
-    """Write the report of a run whose files were read; see `write_report`."""
+    """Write the report of a run whose files were read, and label-errors.csv; see `write_report`."""
     run, recipe, info, ran = loaded.run, loaded.recipe, loaded.info, trainings(loaded)
     pictures = thumbnails(run, info, data)
     known = Known.of(info)
@@ -103,6 +103,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         class_width=min((part.class_width for part in panels), default=900),
         missing=pictures.missing,
     )
+    run.write_label_errors(label_errors_of(seen) if seen else [])
     write_text(run.report, page.encode(errors="backslashreplace").decode())  # names need not be Unicode
 
 

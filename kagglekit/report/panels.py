@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kagglekit.tasks import confident_learning
+
 Rows = NDArray[np.int64]  # (n,) row numbers of a Judged, in display order
 LARGEST_BLOCK = 8  # classes
 
@@ -173,23 +175,8 @@ def most_uncertain(judged: Judged, most: int) -> Rows:
 
 
 def label_errors(judged: Judged, most: int) -> Rows:
-    """Return the images whose label is probably wrong, most suspect first.
-
-    Confident learning (Northcutt et al. 2021, arXiv:1911.00068, eq. 1 and 2): an image confidently belongs to a class
-    if its probability is at least the mean over the images with that label. If the most probable of these classes is
-    not the image's label, the label is suspect. Suspects are ranked by the label's probability minus the highest other
-    probability.
-    """
-    p, rows = judged.probabilities, np.arange(len(judged.truth))
-    labelled = np.bincount(judged.truth, minlength=p.shape[1])
-    sums = np.bincount(judged.truth, weights=judged.actual, minlength=p.shape[1])
-    threshold = np.where(labelled > 0, sums / np.maximum(labelled, 1), np.inf)
-    confident = np.where(p >= threshold, p, -1.0)
-    suspected = np.flatnonzero((confident.max(1) >= 0) & (confident.argmax(1) != judged.truth))
-    others = p.copy()
-    others[rows, judged.truth] = -1.0
-    margin = judged.actual - others.max(1)
-    return np.asarray(suspected[_first(margin[suspected], most)], dtype=np.int64)
+    """Return the images whose label is probably wrong, most suspect first: see `confident_learning`."""
+    return confident_learning.label_errors(judged.truth, judged.probabilities)[:most]
 
 
 def calibration(judged: Judged, bins: int = 10) -> list[Bin]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from kagglekit.report.label_errors import class_errors, label_set_errors
 from kagglekit.report.label_sections import label_part, threshold_section
 from kagglekit.report.number_sections import grade_part, number_part
 from kagglekit.report.predicted import Predicted
@@ -34,10 +35,12 @@ class Kind:
     Attributes:
         build: Its panels.
         one_unit: Its training and valid loss are the same quantity, in nats.
+        errors: The rows of label-errors.csv.
     """
 
     build: Build
     one_unit: bool = True
+    errors: Callable[[Predicted], list[dict[str, Any]]] = lambda _: []
 
 
 def kind_of(task: type[Task]) -> Kind | None:
@@ -49,6 +52,12 @@ def parts_of(seen: Predicted, pictures: Thumbnails) -> list[Part]:
     """Return the panels of predictions; none for a kind that has none."""
     kind = kind_of(type(seen.task))
     return kind.build(seen, pictures) if kind and seen.ids else []
+
+
+def label_errors_of(seen: Predicted) -> list[dict[str, Any]]:
+    """Return the rows of label-errors.csv; none for a kind whose labels cannot be judged."""
+    kind = kind_of(type(seen.task))
+    return kind.errors(seen) if kind and seen.ids else []
 
 
 def _single(seen: Predicted, pictures: Thumbnails) -> list[Part]:
@@ -107,8 +116,8 @@ def _joined(tasks: Sequence[Task]) -> Task:
 
 
 _KINDS: dict[type[Task], Kind] = {
-    SingleLabel: Kind(_single),
-    MultiLabel: Kind(_labels),
+    SingleLabel: Kind(_single, errors=class_errors),
+    MultiLabel: Kind(_labels, errors=label_set_errors),
     Regression: Kind(_numbers, one_unit=False),
     Ordinal: Kind(_grades, one_unit=False),
     Several: Kind(_several, one_unit=False),

@@ -97,7 +97,8 @@ def _panels(judged: Judged, pictures: Thumbnails, seed: int) -> list[Panel]:
             panels.most_uncertain(judged, SHOWN),
         ),
         "Likely label errors": (
-            "Confidently predicted as another class than the label (confident learning, Northcutt et al. 2021).",
+            "Confidently predicted as another class than the label (confident learning, Northcutt et al. 2021). All of "
+            "them: label-errors.csv, which --drop leaves out of training.",
             panels.label_errors(judged, SHOWN),
         ),
         "Random correct": ("Drawn from the correct predictions.", panels.random_rows(judged, True, SHOWN, seed)),

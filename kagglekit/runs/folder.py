@@ -86,6 +86,16 @@ class Run:
         return self.folder / "valid.csv"
 
     @property
+    def label_errors_file(self) -> Path:
+        """The valid images whose label is probably wrong."""
+        return self.folder / "label-errors.csv"
+
+    @property
+    def dropped_file(self) -> Path:
+        """Ids of labelled images that training never saw."""
+        return self.folder / "dropped.csv"
+
+    @property
     def report(self) -> Path:
         """The report, a single page."""
         return self.folder / "report.html"
@@ -232,6 +242,21 @@ class Run:
     def valid(self) -> list[dict[str, str]]:
         """Read valid.csv; empty if there is none."""
         return _read_csv(self.valid_file)
+
+    def write_label_errors(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write label-errors.csv: ``id`` and whatever else is known; remove it if there are none."""
+        if rows:
+            _write_csv(self.label_errors_file, rows)
+        else:
+            self.label_errors_file.unlink(missing_ok=True)
+
+    def write_dropped(self, ids: Sequence[str]) -> None:
+        """Write dropped.csv: ``id``."""
+        _write_csv(self.dropped_file, [{"id": image} for image in ids])
+
+    def dropped(self) -> list[str]:
+        """Read dropped.csv; empty if there is none."""
+        return [row["id"] for row in _read_csv(self.dropped_file)]
 
     def write_fitted_rows(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write fitted-on.csv: ``id`` and ``label``."""

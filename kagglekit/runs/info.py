@@ -33,7 +33,8 @@ ScoreRow = dict[str, str | tuple[float, float]]
 class RecordedRequest(BaseModel):
     """The request that began a run, as far as it decides what the run does apart from recipe and data.
 
-    The attributes are those of `kagglekit.planning.request.Request`; paths are text.
+    The attributes are those of `kagglekit.planning.request.Request`; paths are text. `drop` is a hash of the ids,
+    which are in the run's folder.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +55,7 @@ class RecordedRequest(BaseModel):
     disable: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     save_every: float = 10.0
+    drop: str = ""
 
     def same_as(self, other: RecordedRequest) -> bool:
         """Return whether both request the same; the place of the data and the times of checkpoints may differ."""
@@ -120,6 +122,7 @@ class RunInfo(BaseModel):
         data: The data folder.
         data_key: Hash of the image table and the classes.
         images: Number of images in each split.
+        dropped: Number of labelled images that no training saw, see ``--drop``; None without it.
         weights: Where the weights came from before any training here; `licence` is theirs.
         command: The command line, without secrets.
         request: The user's request; None before it is known, and for blends.
@@ -180,6 +183,7 @@ class RunInfo(BaseModel):
     data: str = ""
     data_key: str = ""
     images: dict[str, int] = Field(default_factory=dict)
+    dropped: int | None = None
     weights: str = ""
     licence: str = ""
     command: tuple[str, ...] = ()

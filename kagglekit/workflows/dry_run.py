@@ -31,10 +31,9 @@ from kagglekit.system.console import Display, amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
-from kagglekit.types.image_table import fold_table
-from kagglekit.workflows.folds import assigned, join_folds
+from kagglekit.workflows.folds import assigned, fold_plan, join_folds
 from kagglekit.workflows.setup import build_model, planned, prepare
-from kagglekit.workflows.single import timed_stage
+from kagglekit.workflows.single import learns_from, timed_stage
 
 
 @memory_returned()
@@ -55,7 +54,7 @@ def dry_run(request: Request, display: Display) -> None:
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, cache_in(Path(place) / "cache"):
         plan = planned(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
-        plan = _one_fold(plan, display) if plan.recipe.folds else plan
+        plan = learns_from(_one_fold(plan, display) if plan.recipe.folds else plan, display)
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
         rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
@@ -67,7 +66,7 @@ def _one_fold(plan: Plan, display: Display) -> Plan:
     number = plan.request.only_fold or 1
     plan, fold_numbers = assigned(plan)
     display.report(f"dry run: {plan.recipe.folds} folds are assigned; trying fold {number}")
-    return replace(plan, table=fold_table(plan.table, fold_numbers, number))
+    return fold_plan(plan, fold_numbers, number)
 
 
 def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run:

@@ -68,6 +68,14 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
     )
 
 
+def record_dropped(plan: Plan, run: Run, record: Record) -> None:
+    """Keep which images no training sees in dropped.csv, from which the run is resumed, and their number."""
+    if plan.dropped:
+        run.write_dropped(plan.dropped)
+        there = (plan.table["split"] != "test") & plan.table["id"].isin(plan.dropped)
+        record.update(dropped=int(there.sum()))
+
+
 @contextmanager
 def reported_failures(
     plan: Plan,

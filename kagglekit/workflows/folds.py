@@ -17,6 +17,7 @@ import pandas as pd
 from kagglekit.data.folds import assign_folds
 from kagglekit.data.table import strata_of
 from kagglekit.planning.describe import describe_plan
+from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.prediction.results import candidates, finish_run
@@ -32,7 +33,7 @@ from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import fold_table
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import average, load_predictions, save_predictions
-from kagglekit.workflows.facts import record_start, reported_failures
+from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
 from kagglekit.workflows.single import train
 
 if TYPE_CHECKING:
@@ -62,12 +63,14 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     plan, fold_numbers = assigned(plan)
     for number in range(1, recipe.folds + 1):
         check_scorable(plan, plan.table[fold_numbers == number], f"the images that fold {number} holds out")
-    folder = _folder(plan, identity.data_key)
+        without_dropped(fold_plan(plan, fold_numbers, number))
+    folder = _folder(plan, identity)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))
     with reported_failures(plan, folder, Record(folder.info_file), display, partial(locked, folder, RECORDING)):
         with locked(folder, JOINING) as record:
             record_start(plan, model, record, identity)
+            record_dropped(plan, folder, record)
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
@@ -106,7 +109,7 @@ def assigned(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
     )
 
 
-def _folder(plan: Plan, data_key: str) -> Run:
+def _folder(plan: Plan, identity: Identity) -> Run:
     """Return a new folder, or the one to complete.
 
     Raises:
@@ -120,12 +123,23 @@ def _folder(plan: Plan, data_key: str) -> Run:
             f"the folds in {folder.folder} have a different recipe",
             "repeat the command that began the run, with other folds",
         )
-    if folder.info().data_key != data_key:
+    info = folder.info()
+    if info.data_key != identity.data_key:
         raise UserError(
             f"the images, labels or splits of the folds in {folder.folder} differ from those in {plan.data}",
             "restore them, pass their folder with --data DIR, or start a new run without --into",
         )
+    if (info.request.drop if info.request else "") != identity.request.drop:
+        raise UserError(
+            f"the folds in {folder.folder} were trained with other images dropped",
+            f"pass the same --drop FILE: {folder.dropped_file}" if info.dropped else "leave out --drop",
+        )
     return folder
+
+
+def fold_plan(plan: Plan, fold_numbers: NDArray[np.int64], number: int) -> Plan:
+    """Return the plan of one fold: its images are valid, all other labelled ones train."""
+    return replace(plan, table=fold_table(plan.table, fold_numbers, number))
 
 
 def is_finished(fold: Run) -> bool:
@@ -140,7 +154,7 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
         fold.remove_checkpoints()  # left by a process that was killed at the very end
         display.report(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
-    own = replace(plan, table=fold_table(plan.table, fold_numbers, number))
+    own = fold_plan(plan, fold_numbers, number)
     counts = own.table["split"].value_counts()
     display.report(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
     Record.of(fold.info_file).update(fold=number)

@@ -54,6 +54,7 @@ def full_request(request: Request) -> Request:
         from_run=info.from_run or "",
         name=request.name or f"{finished.recipe.arch}-full",
         full=str(run.folder.absolute()),
+        drop=request.drop or (run.dropped_file if info.request and info.request.drop else None),
         skip_bad_images=request.skip_bad_images or bool(info.request and info.request.skip_bad_images),
         disable=tuple(dict.fromkeys([*disabled_in(info), *request.disable])),
     )

@@ -25,6 +25,7 @@ from kagglekit.data.scoring import scorer_of
 from kagglekit.images.dataset import ImageSet, describe_bad
 from kagglekit.images.find_form import measured
 from kagglekit.images.prepare import prepare_images, require_images
+from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
@@ -61,6 +62,7 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     if warning := try_form(plan):
         display.warn(warning)
     if not plan.recipe.folds:
+        without_dropped(plan)
         check_scorable(plan, plan.table[plan.table["split"] == "valid"], "the valid images")
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))

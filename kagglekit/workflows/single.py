@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 
 from torch import nn
 
 from kagglekit.planning.describe import describe_plan
-from kagglekit.planning.identity import check_same_data
+from kagglekit.planning.drop import describe_dropped, without_dropped
+from kagglekit.planning.identity import Identity, check_same_data
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.finalize import finalize
 from kagglekit.report.page import leave_report
@@ -22,7 +24,7 @@ from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
 from kagglekit.training.trainer import run_stage
 from kagglekit.types.recipe import Stage
-from kagglekit.workflows.facts import record_start, reported_failures
+from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
 from kagglekit.workflows.setup import build_model, prepare
 
 
@@ -72,8 +74,10 @@ def _carry_out(
     plan: Plan, model: nn.Module, run: Run, record: Record, display: Display, started: float, last: Checkpoint | None
 ) -> float:
     """Do all of a plan, or what is left of it after its last checkpoint; return the run's time, s."""
+    whole, plan = plan, learns_from(plan, display)
     if last is None:
-        record_start(plan, model, record)
+        record_start(plan, model, record, Identity.of(whole))
+        record_dropped(whole, run, record)
         run.write_recipe(plan.recipe)
         describe_plan(plan, model, run, display)
     record.update(status="running", error=None)
@@ -88,6 +92,15 @@ def _carry_out(
     leave_report(run, display)
     plan.hooks.run_end(run, scores)
     return seconds
+
+
+def learns_from(plan: Plan, display: Display) -> Plan:
+    """Return the plan with the images that its training sees."""
+    if not plan.dropped:
+        return plan
+    table = without_dropped(plan)
+    display.report(describe_dropped(plan, table))
+    return replace(plan, table=table)
 
 
 def _begin(context: RunContext, last: Checkpoint | None, base: Stage | None) -> None:
