@@ -47,12 +47,15 @@ if TYPE_CHECKING:
     from kagglekit.system.errors import listing as listing
     from kagglekit.system.members import member_of as member_of
     from kagglekit.system.pixel_limit import check_pixels as check_pixels
+    from kagglekit.tasks.confident_learning import label_errors as label_errors
     from kagglekit.tasks.log_pool import fit_log_pool as fit_log_pool
     from kagglekit.tasks.multi_label import MultiLabel as MultiLabel
     from kagglekit.tasks.ordinal import Ordinal as Ordinal
     from kagglekit.tasks.regression import Regression as Regression
     from kagglekit.tasks.several import Several as Several
     from kagglekit.tasks.single_label import SingleLabel as SingleLabel
+    from kagglekit.tasks.targets import Targets as Targets
+    from kagglekit.tasks.targets import Teacher as Teacher
     from kagglekit.tasks.task import FittedHead as FittedHead
     from kagglekit.tasks.task import Task as Task
     from kagglekit.types.competition import Competition as Competition
@@ -128,6 +131,9 @@ _HOMES = {
     "listing": "system.errors",
     "member_of": "system.members",
     "check_pixels": "system.pixel_limit",
+    "label_errors": "tasks.confident_learning",
+    "Targets": "tasks.targets",
+    "Teacher": "tasks.targets",
     "FittedHead": "tasks.task",
     "fit_log_pool": "tasks.log_pool",
     "MultiLabel": "tasks.multi_label",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from kagglekit.hooks import names
 from kagglekit.hooks.guards import GuardedPlugins
-from kagglekit.hooks.validation import check_channels, check_layer_groups
+from kagglekit.hooks.validation import check_channels, check_layer_groups, check_targets
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
 from kagglekit.types.image_path import channel_files, stacked
 from kagglekit.types.image_table import with_joined_keys
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from kagglekit.hooks.specs import ViewMode
     from kagglekit.runs.folder import Run
+    from kagglekit.tasks.targets import Targets, Teacher
     from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
     from kagglekit.types.data_config import DataConfig
@@ -168,6 +169,14 @@ class Hooks(GuardedPlugins):
         result: type[Task] | None = self._relay.kagglekit_task(name=name)
         if result is None:
             self._raise_unknown("kagglekit_task", "task", name)
+        return result
+
+    def targets(self, recipe: Recipe, task: Task, labels: pd.Series, teacher: Teacher) -> Targets:
+        """Return what training images are learnt as beside their labels, the targets named `recipe.targets`."""
+        result: Targets | None = self._relay.kagglekit_targets(recipe=recipe, task=task, labels=labels, teacher=teacher)
+        if result is None:
+            self._raise_unknown("kagglekit_targets", "targets", recipe.targets)
+        check_targets(*self._last["kagglekit_targets"], result, task, list(labels.index), list(teacher.test.index))
         return result
 
     def loss(self, recipe: Recipe, task: Task) -> Callable[[Tensor, Tensor], Tensor]:

@@ -24,6 +24,7 @@ KINDS = {
     "metric": "metric",
     "task": "task",
     "decision": "decision",
+    "targets": "targets",
 }
 """Fields of `Provides` that hold names, with their titles in messages."""
 
@@ -69,6 +70,8 @@ def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, 
     for kind in ("head", "loss", "ensemble", "decision"):
         if kind in ("head", "ensemble") or getattr(recipe, kind) != "auto":
             yield kind, kind, getattr(recipe, kind)
+    if recipe.targets != "labels":
+        yield "targets", "targets", recipe.targets
     yield "the competition's metric", "metric", competition.metric
     yield "the competition's task", "task", competition.task
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from kagglekit.runs.folder import Run
+    from kagglekit.tasks.targets import Targets, Teacher
     from kagglekit.tasks.task import Task
     from kagglekit.types.data_config import DataConfig
     from kagglekit.types.decision import Decision
@@ -118,6 +119,14 @@ def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage,
     """Freeze and unfreeze the parameters for the stage (``requires_grad``) and return the optimizer.
 
     The ``lr`` of each parameter group is that group's highest rate; the schedule scales all of them.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_targets(recipe: Recipe, task: Task, labels: pd.Series, teacher: Teacher) -> Targets | None:
+    """Return the targets named `recipe.targets`: what training images are learnt as beside their labels.
+
+    `labels` are those of the training images, by id. `teacher` has the predictions of the run `recipe.teacher`.
     """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.system.errors import PluginError, listing
+from kagglekit.tasks.targets import Targets
 from kagglekit.types.competition import Competition, Provides
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decision import Decision
@@ -17,9 +18,11 @@ from kagglekit.types.recipe import MOST_CHANNELS, Recipe
 from kagglekit.types.schedule import Schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import nn
+
+    from kagglekit.tasks.task import Task
 
 
 def check_returned(plugin: str, hook: str, place: str, result: object) -> None:
@@ -77,6 +80,30 @@ def check_channels(plugin: str, place: str, model: nn.Module, channels: int) -> 
             f"{channels}",
             "build it for recipe.channels, or choose another network",
         )
+
+
+def check_targets(
+    plugin: str, place: str, targets: Targets, task: Task, train: Sequence[str], test: Sequence[str]
+) -> None:
+    """Check that targets are of training images, added images test images, and their numbers possible.
+
+    Raises:
+        PluginError: They are not: an image of another split would leak into training.
+    """
+    where = f"plugin {plugin} returned targets from kagglekit_targets{place}"
+    for name, table, known in (("soft", targets.soft, train), ("added", targets.added, test)):
+        if table is None:
+            continue
+        task.check(table)
+        if strange := sorted(set(table.index) - set(known)):
+            raise PluginError(f"{where} whose {name} has images of another split: {listing(strange)}")
+    weights = targets.weights
+    if weights is not None and (strange := sorted(set(weights.index) - set(train))):
+        raise PluginError(f"{where} whose weights are of images of another split: {listing(strange)}")
+    if weights is not None and not (weights.ge(0) & weights.lt(float("inf"))).all():
+        raise PluginError(f"{where} whose weights are not 0 or more")
+    if not (0 <= targets.share <= 1 and 0 < targets.temperature < float("inf")):
+        raise PluginError(f"{where} with share {targets.share:g} and temperature {targets.temperature:g}")
 
 
 def _describe(result: object) -> str:
@@ -154,6 +181,7 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kagglekit_schedule": ("a Schedule", _is_a(Schedule)),
     "kagglekit_task": ("a subclass of Task", _is_task),
     "kagglekit_decision": ("a Decision", _is_a(Decision)),
+    "kagglekit_targets": ("a Targets", _is_a(Targets)),
     "kagglekit_ensemble": ("an Ensemble", _is_a(Ensemble)),
     "kagglekit_submission": ("a pandas DataFrame", _is_table),
 }

@@ -13,6 +13,7 @@ from kagglekit.planning.drop import read_dropped
 from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
+from kagglekit.planning.teacher import with_teacher
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
@@ -49,6 +50,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
     check_folds(request, recipe)
+    recipe = with_teacher(recipe, request, name, competition)
     _check_measured(request, recipe)
     return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
 

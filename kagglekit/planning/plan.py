@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from kagglekit.data.sample import Sample
+    from kagglekit.tasks.targets import Targets
     from kagglekit.tasks.task import Task
 
 
@@ -69,6 +70,7 @@ class Plan(Choice):
         sample: The sample submission; None if there is none, or no test images.
         fitted_on: The finished run whose valid images this one trains on: the ensemble is fitted to that run's valid
             predictions, and this one has no valid score.
+        targets: What training images are learnt as beside their labels; None for their labels alone.
     """
 
     data: Path
@@ -80,6 +82,7 @@ class Plan(Choice):
     form: PixelForm = RGB
     sample: Sample | None = None
     fitted_on: LoadedRun | None = None
+    targets: Targets | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -123,6 +123,7 @@ class RunInfo(BaseModel):
         data_key: Hash of the image table and the classes.
         images: Number of images in each split.
         dropped: Number of labelled images that no training saw, see ``--drop``; None without it.
+        targets: What training images were learnt as beside their labels; empty for their labels alone.
         weights: Where the weights came from before any training here; `licence` is theirs.
         command: The command line, without secrets.
         request: The user's request; None before it is known, and for blends.
@@ -184,6 +185,7 @@ class RunInfo(BaseModel):
     data_key: str = ""
     images: dict[str, int] = Field(default_factory=dict)
     dropped: int | None = None
+    targets: str = ""
     weights: str = ""
     licence: str = ""
     command: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.tasks.exclusive import exclusive_groups
 from kagglekit.tasks.reading import as_zero_or_one, label_sets, names_in, records_of
 from kagglekit.tasks.sigmoid_regression import fit_sigmoid_head
+from kagglekit.tasks.single_label import softened
 from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import check_probabilities, make_predictions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     Truth = NDArray[np.float32]
 
 SMALLEST = float(np.finfo(np.float32).tiny)
+EPSILON = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,23 @@ class MultiLabel(Task):
         for group in self.groups:
             targets[:, group] += smoothing * (1 / len(group) - 1 / 2)
         return targets
+
+    def soft_targets(self, values: Tensor, temperature: float) -> Tensor:
+        """Return the sigmoid of each output divided by the temperature, or the softmax of each group's."""
+        if temperature == 1:
+            return values
+        found = (values.clamp(SMALLEST, 1 - EPSILON).logit() / temperature).sigmoid()
+        for group in self.groups:
+            found[:, group] = softened(values[:, group], temperature)
+        return found
+
+    def most_probable(self, values: NDArray[np.float32]) -> list[str]:
+        """Return the labels with a probability above 1/2, and of each group the most probable one."""
+        has = values > 0.5
+        for group in self.groups:
+            has[:, group] = np.eye(len(group), dtype=bool)[values[:, group].argmax(axis=1)]
+        sure = self.completed(has.astype(np.float32), values) > 0.5
+        return [write_record({name: int(one) for name, one in zip(self.columns, row, strict=True)}) for row in sure]
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return the sigmoid of each output, or the softmax of each group's."""

@@ -67,6 +67,11 @@ class Ordinal(Regression):
         """Return (N,) the grades."""
         return np.unique(np.nan_to_num(truth[:, 0]), return_inverse=True)[1].astype(np.int64)
 
+    def most_probable(self, values: NDArray[np.float32]) -> list[str]:
+        """Return the nearest grades."""
+        low, high = self.grades[[0, -1]]
+        return super().most_probable(values.round().clip(low, high))
+
     def cells(self, predictions: pd.DataFrame, separator: str) -> list[Any] | None:
         """Return the grade."""
         low, high = self.grades[[0, -1]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.errors import NotForTask, UserError, listing
 from kagglekit.tasks.reading import as_number, records_of
 from kagglekit.tasks.ridge_regression import fit_ridge_head
 from kagglekit.tasks.task import FittedHead, Task
@@ -102,6 +102,23 @@ class Regression(Task):
     def train_targets(self, truth: Tensor, smoothing: float) -> Tensor:
         """Return standardised numbers."""
         return (truth - truth.new_tensor(self.mean)) / truth.new_tensor(self.std)
+
+    def soft_targets(self, values: Tensor, temperature: float) -> Tensor:
+        """Return standardised numbers.
+
+        Raises:
+            NotForTask: There is a temperature, which is for probabilities.
+        """
+        if temperature != 1:
+            raise NotForTask(
+                f"a temperature of {temperature:g} softens probabilities, not numbers",
+                "set options.distil_temperature=1",
+            )
+        return self.train_targets(values, 0.0)
+
+    def most_probable(self, values: NDArray[np.float32]) -> list[str]:
+        """Return the numbers."""
+        return [write_record(dict(zip(self.columns, row, strict=True))) for row in values.tolist()]
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return the numbers that standardised outputs stand for, within the bounds."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from kagglekit.system.errors import UserError, unknown
+from kagglekit.system.errors import NotForTask, UserError, unknown
 from kagglekit.tasks.multi_label import MultiLabel
 from kagglekit.tasks.ordinal import Ordinal
 from kagglekit.tasks.reading import need_columns
@@ -177,6 +177,29 @@ class Several(Task):
     def train_targets(self, truth: Tensor, smoothing: float) -> Tensor:
         """Return each block's targets."""
         return self._joined(truth, lambda block, own: _targets(block.task, own, smoothing))
+
+    def soft_targets(self, values: Tensor, temperature: float) -> Tensor:
+        """Return each block's targets.
+
+        Raises:
+            NotForTask: There is a temperature: the blocks' losses differ in what it does to them.
+        """
+        if temperature != 1:
+            raise NotForTask(
+                f"a temperature of {temperature:g} cannot be combined with several targets",
+                "set options.distil_temperature=1",
+            )
+        return self._joined(values, lambda block, own: block.task.soft_targets(own, 1.0))
+
+    def most_probable(self, values: NDArray[np.float32]) -> list[str]:
+        """Return each block's most probable value."""
+        parts = [block.task.most_probable(values[:, block.columns]) for block in self.blocks]
+        rows: list[dict[str, Any]] = [{} for _ in range(len(values))]
+        for block, texts in zip(self.blocks, parts, strict=True):
+            for row, text in zip(rows, texts, strict=True):
+                of_class = _is_class(block.task)
+                row[block.name] = text if of_class else read_record(text).get(block.task.columns[0], 0.0)
+        return [write_record(row) for row in rows]
 
     def activate(self, logits: Tensor) -> Tensor:
         """Return each block's predictions."""

@@ -109,6 +109,14 @@ class SingleLabel(Task):
         hot = one_hot(truth, len(self.columns)).float()
         return hot * (1 - smoothing) + smoothing / len(self.columns)
 
+    def soft_targets(self, values: Tensor, temperature: float) -> Tensor:
+        """Return p^(1/T), divided by its sum: the softmax of the outputs divided by T."""
+        return softened(values, temperature)
+
+    def most_probable(self, values: NDArray[np.float32]) -> list[str]:
+        """Return the classes of the highest probability."""
+        return [self.columns[number] for number in values.argmax(axis=1)]
+
     def activate(self, logits: Tensor) -> Tensor:
         """Return the softmax."""
         return logits.softmax(1)
@@ -177,6 +185,14 @@ class SingleLabel(Task):
             return table
         kept = table.to_numpy(dtype=np.float64).clip(clip, 1 - clip)
         return make_predictions(table.index, table.columns, kept / kept.sum(axis=1, keepdims=True))
+
+
+def softened(values: Tensor, temperature: float) -> Tensor:
+    """Return probabilities (B, C) of which each row sums to 1 as those of the outputs divided by a temperature."""
+    if temperature == 1:
+        return values
+    logs = values.clamp(min=float(np.finfo(np.float32).tiny)).log()
+    return (logs / temperature).softmax(1)
 
 
 def as_text(value: object) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from kagglekit.system.errors import NotForTask
 from kagglekit.tasks.pooling import pooled
 from kagglekit.types.predictions import check_columns_and_ids, check_finite, labels_in_order, make_predictions
 
@@ -164,6 +165,27 @@ class Task(ABC):
             truth: (B,) int64 or (B, C) float32.
             smoothing: `Stage.label_smoothing`.
         """
+
+    def soft_targets(self, values: Tensor, temperature: float) -> Tensor:
+        """Return the targets (B, C) float32 that predictions (B, C) are, as the loss wants them.
+
+        Args:
+            values: As `activate` returns them.
+            temperature: Probabilities are those of the outputs divided by it (Hinton et al. 2015, arXiv:1503.02531,
+                eq. 1); 1 changes nothing.
+
+        Raises:
+            NotForTask: A plugin's task does not say, or this one has no temperature.
+        """
+        raise NotForTask(f"the task {self.kind!r} has no soft targets", "use targets=labels")
+
+    def most_probable(self, values: Floats) -> list[str]:
+        """Return the labels, as text, that predictions (N, C) are nearest to.
+
+        Raises:
+            NotForTask: A plugin's task does not say.
+        """
+        raise NotForTask(f"the task {self.kind!r} has no most probable label", "use targets=labels")
 
     @abstractmethod
     def activate(self, logits: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display, duration
+from kagglekit.tasks.targets import Targets
 from kagglekit.tasks.task import Task
 from kagglekit.training.eta import Estimate
 from kagglekit.types.data_config import DataConfig
@@ -65,6 +66,7 @@ class RunContext:
         scorer: The competition's metric, which ``keep="best"`` compares.
         estimate: Estimate of the run's total time.
         saver: Writes checkpoints.
+        targets: What training images are learnt as beside their labels.
         log: The rows of log.csv so far.
         position: How far training has got.
     """
@@ -86,6 +88,7 @@ class RunContext:
     scorer: Scorer
     estimate: Estimate
     saver: Saver
+    targets: Targets | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     position: Position = field(default_factory=lambda: Position())
 

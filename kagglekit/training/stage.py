@@ -19,6 +19,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.log import log_epoch, valid_scores
+from kagglekit.training.soft_targets import with_targets
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
 from kagglekit.types.recipe import Stage
@@ -63,7 +64,7 @@ def _body_learns(context: RunContext) -> bool:
 def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> StageFit:
     recipe, rows = context.recipe, context.images.rows("train")
     optimizer = context.hooks.optimizer(context.model, context.groups, stage, recipe)
-    return StageFit(
+    fit = StageFit(
         model=model,
         inputs=inputs,
         rows=rows,
@@ -78,6 +79,7 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
         format=chosen,
         seed=recipe.seed,
     )
+    return with_targets(fit, context.task, context.targets, context.images.ids("train"))
 
 
 def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedule:

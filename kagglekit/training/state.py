@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from torch.optim import Optimizer
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import Batches
 from kagglekit.system.errors import NotFinite
-from kagglekit.tasks.task import Task
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
@@ -186,6 +185,16 @@ class LossWatch:
         )
 
 
+class TrainTargets(Protocol):
+    """What the loop asks of a task: see `kagglekit.tasks.task.Task`."""
+
+    def train_targets(self, truth: Tensor, smoothing: float) -> Tensor:
+        """Return the targets of a batch's truth."""
+
+    def rarity(self, truth: NDArray[Any]) -> NDArray[np.float64]:
+        """Return how many images are like each one."""
+
+
 @dataclass(frozen=True)
 class StageFit:
     """The parts that one stage trains with.
@@ -195,7 +204,7 @@ class StageFit:
         inputs: Where its inputs come from.
         rows: (N,) int64: the rows of `inputs` to train on.
         truth: Their truth, see `kagglekit.tasks.task.Task`.
-        task: What is predicted.
+        task: What is predicted, or targets prepared before.
         stage: The stage's settings.
         number: The stage's number, from 1.
         optimizer: Over the trainable parameters; its `lr` values are each group's highest rates.
@@ -211,7 +220,7 @@ class StageFit:
     inputs: Batches
     rows: NDArray[np.int64]
     truth: NDArray[Any]
-    task: Task
+    task: TrainTargets
     stage: Stage
     number: int
     optimizer: Optimizer

@@ -114,6 +114,7 @@ class Provides(BaseModel):
         metric: Values of `Competition.metric`.
         task: Values of `Competition.task`.
         decision: Values of `Recipe.decision`.
+        targets: Values of `Recipe.targets`.
         options: The plugin's own settings with their defaults. A recipe's `options` may override them; their types
             are checked against the defaults'.
     """
@@ -131,4 +132,5 @@ class Provides(BaseModel):
     metric: Sequence[str] = ()
     task: Sequence[str] = ()
     decision: Sequence[str] = ()
+    targets: Sequence[str] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)

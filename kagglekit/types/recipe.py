@@ -167,6 +167,9 @@ class Recipe(BaseModel):
         drop_path: Stochastic depth in the body, where the model has it.
         groups: Number of layer groups, including the head.
         loss: Name of a loss; ``auto`` is that of the competition's task.
+        targets: What training images are learnt as: their ``labels``, or with a teacher ``distil``, ``pseudo``,
+            ``weights`` or a plugin's.
+        teacher: The finished run whose predictions `targets` uses.
         valid: Share of the labelled images to hold out, unless the competition has its own valid split.
         folds: Number of folds of cross-validation; 0 for one model and `valid`.
         group_duplicates: Keep near-duplicates together: in train or valid, in one fold, in the cross-validation of a
@@ -205,6 +208,8 @@ class Recipe(BaseModel):
     drop_path: Share = 0.0
     groups: int = Field(3, ge=2)
     loss: str = "auto"
+    targets: str = "labels"
+    teacher: str = ""
     valid: float = Field(0.2, gt=0, lt=1)
     folds: int = Field(0, ge=0, le=100)
     group_duplicates: bool = False

@@ -93,7 +93,9 @@ def _plan(request: BlendRequest, first: LoadedRun, display: Display) -> Plan:
             plugin,
             data=request.data or first.info.data_folder,
             sample=first.info.sample_file,
-            recipe=first.recipe.model_copy(update={"ensemble": request.ensemble, "measured": "none"}),
+            recipe=first.recipe.model_copy(
+                update={"ensemble": request.ensemble, "measured": "none", "targets": "labels", "teacher": ""}
+            ),
             device="cpu",
             out=request.out,
             disable=disabled_in(first.info),

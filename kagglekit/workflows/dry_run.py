@@ -20,6 +20,7 @@ from kagglekit.compute.memory import memory_returned
 from kagglekit.data.table import strata_of
 from kagglekit.images.warp import copy_side
 from kagglekit.planning.describe import describe_plan
+from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
@@ -32,8 +33,9 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
 from kagglekit.workflows.folds import assigned, fold_plan, join_folds
+from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, planned, prepare
-from kagglekit.workflows.single import learns_from, timed_stage
+from kagglekit.workflows.single import timed_stage
 
 
 @memory_returned()
@@ -54,10 +56,12 @@ def dry_run(request: Request, display: Display) -> None:
     with tempfile.TemporaryDirectory(prefix="kagglekit-dry-run-") as place, cache_in(Path(place) / "cache"):
         plan = planned(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
-        plan = learns_from(_one_fold(plan, display) if plan.recipe.folds else plan, display)
+        plan = _one_fold(plan, display) if plan.recipe.folds else plan
+        plan = replace(plan, table=without_dropped(plan), dropped=())
         model, recipe = build_model(plan)
         describe_plan(replace(plan, recipe=recipe), model, None, display)
-        rehearse(two_batches(replace(plan, recipe=recipe)), model, Path(place), display)
+        small = learns_from(two_batches(replace(plan, recipe=recipe)), display)
+        rehearse(small, model, Path(place), display)
     display.report("dry run passed (scores are meaningless; temporary files removed)")
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 from kagglekit.data.folds import assign_folds
 from kagglekit.data.table import strata_of
 from kagglekit.planning.describe import describe_plan
-from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.prediction.results import candidates, finish_run
@@ -34,6 +33,7 @@ from kagglekit.types.image_table import fold_table
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import average, load_predictions, save_predictions
 from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
+from kagglekit.workflows.learnt import check_learnt
 from kagglekit.workflows.single import train
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     plan, fold_numbers = assigned(plan)
     for number in range(1, recipe.folds + 1):
         check_scorable(plan, plan.table[fold_numbers == number], f"the images that fold {number} holds out")
-        without_dropped(fold_plan(plan, fold_numbers, number))
+        check_learnt(fold_plan(plan, fold_numbers, number))
     folder = _folder(plan, identity)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))

@@ -25,10 +25,10 @@ from kagglekit.data.scoring import scorer_of
 from kagglekit.images.dataset import ImageSet, describe_bad
 from kagglekit.images.find_form import measured
 from kagglekit.images.prepare import prepare_images, require_images
-from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
+from kagglekit.planning.teacher import check_teacher
 from kagglekit.prediction.scores import check_scorable
 from kagglekit.prediction.submission_file import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
@@ -44,6 +44,7 @@ from kagglekit.training.eta import Estimate, prediction_cost, stage_cost
 from kagglekit.training.log import record_decoding
 from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.full_data import describe_full, full_plan
+from kagglekit.workflows.learnt import check_learnt
 
 
 def planned(request: Request, display: Display, downloads: Path | None = None) -> Plan:
@@ -59,10 +60,11 @@ def planned(request: Request, display: Display, downloads: Path | None = None) -
     """
     plan = (full_plan if request.full else make_plan)(request, display, downloads)
     check_base_data(plan)
+    check_teacher(plan)
     if warning := try_form(plan):
         display.warn(warning)
     if not plan.recipe.folds:
-        without_dropped(plan)
+        check_learnt(plan)
         check_scorable(plan, plan.table[plan.table["split"] == "valid"], "the valid images")
     if plan.fitted_on:
         display.report(describe_full(plan, plan.fitted_on))
@@ -144,6 +146,7 @@ def prepare(
         loss=hooks.metric(plan.competition.model_copy(update={"metric": plan.task.score}), plan.task),
         scorer=scorer_of(hooks, plan.competition, recipe, plan.task),
         estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
+        targets=plan.targets,
         saver=Saver(run.checkpoints, 60 * plan.request.save_every),
     )
 

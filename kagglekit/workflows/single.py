@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime
 
 from torch import nn
 
 from kagglekit.planning.describe import describe_plan
-from kagglekit.planning.drop import describe_dropped, without_dropped
 from kagglekit.planning.identity import Identity, check_same_data
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.finalize import finalize
@@ -25,6 +23,7 @@ from kagglekit.training.context import RunContext
 from kagglekit.training.trainer import run_stage
 from kagglekit.types.recipe import Stage
 from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
+from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, prepare
 
 
@@ -78,6 +77,8 @@ def _carry_out(
     if last is None:
         record_start(plan, model, record, Identity.of(whole))
         record_dropped(whole, run, record)
+        if plan.targets:
+            record.update(targets=plan.targets.text)
         run.write_recipe(plan.recipe)
         describe_plan(plan, model, run, display)
     record.update(status="running", error=None)
@@ -92,15 +93,6 @@ def _carry_out(
     leave_report(run, display)
     plan.hooks.run_end(run, scores)
     return seconds
-
-
-def learns_from(plan: Plan, display: Display) -> Plan:
-    """Return the plan with the images that its training sees."""
-    if not plan.dropped:
-        return plan
-    table = without_dropped(plan)
-    display.report(describe_dropped(plan, table))
-    return replace(plan, table=table)
 
 
 def _begin(context: RunContext, last: Checkpoint | None, base: Stage | None) -> None:

@@ -19,12 +19,15 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people
+from kagglekit.system.errors import PluginError
 from kagglekit.tasks.single_label import SingleLabel
+from kagglekit.tasks.targets import Teacher
 from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.ensemble import Member
 from kagglekit.types.metric import Score
+from kagglekit.types.predictions import make_predictions
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
 
@@ -122,6 +125,18 @@ def test_the_examples_of_training_overfit_one_batch(hooks: Hooks) -> None:
         optimizer.step()
         losses.append(value.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_the_example_of_targets_teaches_what_the_teacher_is_sure_of(hooks: Hooks) -> None:
+    held = make_predictions(["a", "b"], BIRDS.columns, [[0.95, 0.05], [0.6, 0.4]])
+    teacher = Teacher("before", held, BIRDS.empty(), BIRDS.empty)
+    recipe = RECIPE.model_copy(update={"targets": "sure-only", "teacher": "before"})
+    labels = pd.Series({"a": "crane", "b": "swan"})
+    targets = hooks.targets(recipe, BIRDS, labels, teacher)
+    assert targets.soft is not None
+    assert list(targets.soft.index) == ["a"]
+    with pytest.raises(PluginError, match="images of another split: a"):
+        hooks.targets(recipe, BIRDS, labels.drop("a"), teacher)
 
 
 def test_the_example_of_an_optimizer_freezes(hooks: Hooks) -> None:

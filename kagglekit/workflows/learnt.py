@@ -1,0 +1,85 @@
+"""What a training learns from: its images without the dropped ones, and targets from a teacher."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kagglekit.planning.drop import describe_dropped, without_dropped
+from kagglekit.planning.plan import Plan
+from kagglekit.prediction.teacher import safe_models, teacher_of
+from kagglekit.system.console import Display
+from kagglekit.system.errors import UserError
+from kagglekit.types.predictions import make_predictions
+
+if TYPE_CHECKING:
+    from kagglekit.tasks.targets import Targets
+
+
+def learns_from(plan: Plan, display: Display) -> Plan:
+    """Return the plan with the images and targets that its training sees; valid and test images stay as they are.
+
+    Raises:
+        UserError: See `without_dropped`, `teacher_of` and the targets' plugin.
+    """
+    if plan.dropped:
+        table = without_dropped(plan)
+        display.report(describe_dropped(plan, table))
+        plan = replace(plan, table=table)
+    return with_targets(plan, display) if plan.recipe.teacher else plan
+
+
+def check_learnt(plan: Plan) -> None:
+    """Refuse what `learns_from` would, as far as it is known before a training.
+
+    Raises:
+        UserError: No image of a class would be left, or the teacher saw valid images.
+    """
+    without_dropped(plan)
+    if plan.recipe.teacher:
+        safe_models(plan)
+
+
+def with_targets(plan: Plan, display: Display) -> Plan:
+    """Return the plan with what its targets hook makes of its training images."""
+    train = plan.table[plan.table["split"] == "train"]
+    labels = pd.Series(train["label"].to_numpy(), index=pd.Index(train["id"].astype("str"), name="id"), dtype="str")
+    targets = plan.hooks.targets(plan.recipe, plan.task, labels, teacher_of(plan, display))
+    display.report(f"targets: {targets.text}")
+    return _with_added(_without_weightless(replace(plan, targets=targets), targets), targets)
+
+
+def _without_weightless(plan: Plan, targets: Targets) -> Plan:
+    """Remove the training images of weight 0, which a head fitted by regression would learn, too."""
+    if targets.weights is None:
+        return plan
+    gone = targets.weights.index[targets.weights == 0]
+    dropped = replace(plan, dropped=tuple(gone))
+    try:
+        return replace(plan, table=without_dropped(dropped))
+    except UserError as error:
+        what = error.what.replace("--drop", f"targets={plan.recipe.targets}")
+        raise UserError(what, "give doubtful images a weight above 0") from error
+
+
+def _with_added(plan: Plan, targets: Targets) -> Plan:
+    """Add test images to the training images, under ids of their own, with their most probable labels."""
+    added = targets.added
+    if added is None or not len(added):
+        return plan
+    test = plan.table[plan.table["split"] == "test"]
+    rows = test[test["id"].isin(added.index)]
+    values = added.loc[rows["id"]].to_numpy()
+    taken, mark = set(plan.table["id"]), "test "
+    while any(f"{mark}{image}" in taken for image in rows["id"]):
+        mark += "test "
+    ids = [f"{mark}{image}" for image in rows["id"]]
+    rows = rows.assign(id=ids, split="train", label=plan.task.most_probable(values))
+    table = pd.concat([plan.table, rows.astype(object)], ignore_index=True)
+    if not targets.added_soft:
+        return replace(plan, table=table)
+    soft = make_predictions(ids, added.columns, values)
+    known = [] if targets.soft is None else [targets.soft]
+    return replace(plan, table=table, targets=replace(targets, soft=pd.concat([*known, soft])))
