@@ -66,15 +66,23 @@ def trainings(family: Family) -> list[list[Model]]:
     return [[Model(each) for each in family.folds or (family.own,)]]
 
 
-def safe_models(plan: Plan) -> list[list[Model]]:
+def safe_models(plan: Plan, split: str) -> list[list[Model]]:
     """Return the models of the teacher's runs that trained on none of the plan's valid images.
+
+    These are models of the same split, and those whose folder lists all valid images as unseen.
+
+    Args:
+        plan: The plan of a training.
+        split: The `data_key` of its images before any were dropped.
 
     Raises:
         UserError: A run has none.
     """
     valid = set(plan.table.loc[plan.table["split"] == "valid", "id"])
     runs = trainings(Family.read(Run(Path(plan.recipe.teacher))))
-    safe = [[model for model in models if valid <= model.unseen] for models in runs]
+    safe = [
+        [model for model in models if model.loaded.info.data_key == split or valid <= model.unseen] for models in runs
+    ]
     for models, kept in zip(runs, safe, strict=True):
         if not kept:
             seen = min((valid - model.unseen for model in models), key=len)
@@ -88,15 +96,20 @@ def safe_models(plan: Plan) -> list[list[Model]]:
     return safe
 
 
-def teacher_of(plan: Plan, display: Display) -> Teacher:
+def teacher_of(plan: Plan, split: str, display: Display | None = None) -> Teacher:
     """Return what the training of a plan may learn from its teacher.
 
     Runs of a blend count equally: its own weights were fitted to labels of valid images. So do a run's members.
 
+    Args:
+        plan: The plan of a training.
+        split: See `safe_models`.
+        display: Shows the progress of networks; None to predict nothing with them, and return placeholders.
+
     Raises:
         UserError: See `safe_models`, or a file is missing.
     """
-    runs, table = safe_models(plan), plan.table
+    runs, table = safe_models(plan, split), plan.table
     train = table[table["split"] == "train"]
     tests = [average([model.stored("test") for model in models]) for models in runs]
     shared = [str(image) for image in table.loc[table["split"] == "test", "id"] if all(image in t.index for t in tests)]
@@ -109,6 +122,8 @@ def teacher_of(plan: Plan, display: Display) -> Teacher:
         if not len(rest):
             return plan.task.empty()
         ids, files = [str(image) for image in rest["id"]], [Path(path) for path in rest["path"]]
+        if display is None:
+            return make_predictions(ids, plan.task.columns, plan.task.placeholder(len(ids)))
         title = f"teacher: predictions of {len(ids):,} training images by {len(models)} models"
         with display.bar(title, len(models)) as bar:
             found = []

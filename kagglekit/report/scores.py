@@ -81,7 +81,17 @@ def picked_stages(loaded: LoadedRun) -> list[str]:
 
 
 def origin(info: RunInfo) -> str:
-    """Return the origin of a blend or of a run on all labelled images; empty for others."""
+    """Return the origin of a blend, or of a run on all labelled images or on other targets; empty for others."""
+    return " ".join(filter(None, (_repeats(info), _learnt(info))))
+
+
+def _learnt(info: RunInfo) -> str:
+    """Return what a run was trained on instead of the labels of all training images; empty for others."""
+    dropped = f"{info.dropped:,} labelled images are in no training (--drop)." if info.dropped else ""
+    return " ".join(filter(None, (dropped, f"Targets: {info.targets}." if info.targets else "")))
+
+
+def _repeats(info: RunInfo) -> str:
     if info.blend_of:
         return f"A blend of {len(info.blend_of)} runs; see their reports for the trainings."
     if info.full_of:

@@ -63,7 +63,8 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
     plan, fold_numbers = assigned(plan)
     for number in range(1, recipe.folds + 1):
         check_scorable(plan, plan.table[fold_numbers == number], f"the images that fold {number} holds out")
-        check_learnt(fold_plan(plan, fold_numbers, number))
+        if plan.request.only_fold in (None, number):
+            check_learnt(fold_plan(plan, fold_numbers, number))
     folder = _folder(plan, identity)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))

@@ -9,13 +9,14 @@ import pandas as pd
 
 from kagglekit.planning.drop import describe_dropped, without_dropped
 from kagglekit.planning.plan import Plan
-from kagglekit.prediction.teacher import safe_models, teacher_of
+from kagglekit.prediction.teacher import teacher_of
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
+from kagglekit.types.image_table import data_key
 from kagglekit.types.predictions import make_predictions
 
 if TYPE_CHECKING:
-    from kagglekit.tasks.targets import Targets
+    from kagglekit.tasks.targets import Targets, Teacher
 
 
 def learns_from(plan: Plan, display: Display) -> Plan:
@@ -24,31 +25,43 @@ def learns_from(plan: Plan, display: Display) -> Plan:
     Raises:
         UserError: See `without_dropped`, `teacher_of` and the targets' plugin.
     """
+    split = _split_of(plan)
     if plan.dropped:
         table = without_dropped(plan)
         display.report(describe_dropped(plan, table))
         plan = replace(plan, table=table)
-    return with_targets(plan, display) if plan.recipe.teacher else plan
+    if not plan.recipe.teacher:
+        return plan
+    plan, targets = _with_targets(plan, teacher_of(plan, split, display))
+    display.report(f"targets: {targets.text}")
+    return plan
 
 
 def check_learnt(plan: Plan) -> None:
-    """Refuse what `learns_from` would, as far as it is known before a training.
+    """Refuse what `learns_from` would, before a run has a folder.
+
+    Predictions that networks would have to make are replaced by ones that say nothing.
 
     Raises:
-        UserError: No image of a class would be left, or the teacher saw valid images.
+        UserError: See `learns_from`.
     """
-    without_dropped(plan)
+    split = _split_of(plan)
+    plan = replace(plan, table=without_dropped(plan))
     if plan.recipe.teacher:
-        safe_models(plan)
+        _with_targets(plan, teacher_of(plan, split))
 
 
-def with_targets(plan: Plan, display: Display) -> Plan:
+def _split_of(plan: Plan) -> str:
+    """Return the key of a plan's images and their split before any are dropped; empty if nobody asks for it."""
+    return data_key(plan.table, plan.data, plan.classes) if plan.recipe.teacher else ""
+
+
+def _with_targets(plan: Plan, teacher: Teacher) -> tuple[Plan, Targets]:
     """Return the plan with what its targets hook makes of its training images."""
     train = plan.table[plan.table["split"] == "train"]
     labels = pd.Series(train["label"].to_numpy(), index=pd.Index(train["id"].astype("str"), name="id"), dtype="str")
-    targets = plan.hooks.targets(plan.recipe, plan.task, labels, teacher_of(plan, display))
-    display.report(f"targets: {targets.text}")
-    return _with_added(_without_weightless(replace(plan, targets=targets), targets), targets)
+    targets = plan.hooks.targets(plan.recipe, plan.task, labels, teacher)
+    return _with_added(_without_weightless(replace(plan, targets=targets), targets), targets), targets
 
 
 def _without_weightless(plan: Plan, targets: Targets) -> Plan:
