@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from kagglekit.types.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+STACK = "stack."  # names in a file of weights that are not the network's own: see `kagglekit.compute.stacked_head`
 
 
 def data_config(model: nn.Module) -> DataConfig:
@@ -188,19 +190,27 @@ def input_of(model: nn.Module, module: nn.Module, x: Tensor) -> Tensor:
     )
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
+def save_weights(
+    model: nn.Module, path: Path, more: Mapping[str, Tensor] | None = None, metadata: dict[str, str] | None = None
+) -> None:
     """Write all parameters and buffers to a safetensors file atomically, a shared tensor once.
+
+    Args:
+        model: The network.
+        path: The file.
+        more: Further tensors, whose names begin with `STACK`.
+        metadata: Texts for the file's header.
 
     Raises:
         UserError: The file cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(model).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in {**_tensors(model), **(more or {})}.items()}
     with replacing(path) as part:
-        write_tensors(tensors, part)
+        write_tensors(tensors, part, metadata)
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a file of `save_weights` into a network of the same kind.
+    """Load a file of `save_weights` into a network of the same kind; a stack of heads in it is left alone.
 
     Raises:
         UserError: The file cannot be read, its names or shapes are not those of the network, or values are not finite.
@@ -213,6 +223,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         found = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot read the weights {path}: {error}", "the file is missing or damaged") from error
+    found = {name: tensor for name, tensor in found.items() if not name.startswith(STACK)}
     own = _tensors(model)
     _check_same(own, found, path)
     constants = {name: tensor for name, tensor in own.items() if not isinstance(tensor, torch.nn.Parameter)}

@@ -39,12 +39,35 @@ def folds_of(n: int, groups: NDArray[np.int64] | None, seed: int) -> list[Split]
     return [(np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)) for fold in range(FOLDS)]
 
 
-def best_of(strengths: Sequence[float], loss_of: Callable[[float], float]) -> tuple[float, float]:
-    """Return the strength with the least loss, and that loss; the search ends once the loss gets worse."""
-    best = (strengths[0], np.inf)
+def best_of(
+    strengths: Sequence[float],
+    held_out: Callable[[float], tuple[float, NDArray[np.float64]]],
+    splits: Sequence[Split],
+    known: float | None,
+) -> tuple[float, float, NDArray[np.float32] | None]:
+    """Return the strength with the least loss, that loss, and its outputs (N, C) for held-out rows.
+
+    The search ends once the loss gets worse. Without folds, the strength is the known or the middle one, the loss nan.
+
+    Args:
+        strengths: To try, in order.
+        held_out: Returns a strength's loss, and its outputs (N, C).
+        splits: The folds.
+        known: The strength, if it is known.
+    """
+    if not splits:
+        return strengths[len(strengths) // 2] if known is None else known, float("nan"), None
+    best, outputs = (strengths[0], np.inf), None
     for strength in strengths:
-        loss = loss_of(strength)
+        loss, found = held_out(strength)
         if loss >= best[1]:
             break
-        best = (strength, loss)
-    return best
+        best, outputs = (strength, loss), found.astype(np.float32)
+    return *best, outputs
+
+
+def joined(parts: Sequence[NDArray[np.float64]], splits: Sequence[Split]) -> NDArray[np.float64]:
+    """Return the held-out rows' outputs (N, C) in the order of the images; the folds hold out each image once."""
+    order = np.concatenate([held for _, held in splits])
+    table: NDArray[np.float64] = np.concatenate(parts)[np.argsort(order, kind="stable")]
+    return table

@@ -153,19 +153,33 @@ class MultiLabel(Task):
         return np.asarray(truth == 1, dtype=np.int64)
 
     def fit_head(
-        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+        self,
+        features: NDArray[np.float32],
+        truth: Truth,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+        strength: Any = None,
     ) -> FittedHead:
         """Fit one logistic regression a label, all with the same strength, and a multinomial one for each group."""
         weight = np.zeros((len(self.columns), features.shape[1]), np.float32)
         bias = np.zeros(len(self.columns), np.float32)
-        texts = []
-        parts = [(list(group), _fit_group) for group in self.groups] + [(self.free, fit_sigmoid_head)]
-        for columns, fit in parts:
-            if columns:
-                found = fit(features, truth[:, columns], seed, groups)
-                weight[columns], bias[columns] = found.weight, found.bias
-                texts.append(found.text)
-        return FittedHead(weight, bias, "; ".join(texts))
+        held_out = np.full(truth.shape, np.nan, np.float32)
+        parts = [(list(group), _fit_group) for group in self.groups] + [(self.free, fit_sigmoid_head)] * bool(self.free)
+        heads = []
+        for (columns, fit), own_strength in zip(parts, strength or [None] * len(parts), strict=True):
+            found = fit(features, truth[:, columns], seed, groups, own_strength)
+            weight[columns], bias[columns] = found.weight, found.bias
+            if found.held_out is not None:
+                held_out[:, columns] = found.held_out
+            heads.append(found)
+        cross_validated = all(head.held_out is not None for head in heads)
+        return FittedHead(
+            weight,
+            bias,
+            "; ".join(head.text for head in heads),
+            tuple(head.strength for head in heads),
+            held_out if cross_validated else None,
+        )
 
     def check_cells(self, values: NDArray[np.floating], ids: pd.Index, whose: str) -> None:
         """Check that all are probabilities."""
@@ -212,14 +226,21 @@ class MultiLabel(Task):
         return "thresholds" if needs == "labels" else "none"
 
 
-def _fit_group(features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None) -> FittedHead:
+def _fit_group(
+    features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None, strength: float | None
+) -> FittedHead:
     """Fit a multinomial logistic regression to the images whose label of a group (N, C) is known."""
     known = np.flatnonzero((truth == 1).any(axis=1))
     chosen = truth[known].argmax(axis=1).astype(np.int64)
     if len(set(chosen.tolist())) < 2:
-        return fit_sigmoid_head(features, truth, seed, groups)
-    found = fit_linear_head(features[known], chosen, truth.shape[1], seed, None if groups is None else groups[known])
-    return FittedHead(found.weight, found.bias, describe_regression(found, chosen))
+        return fit_sigmoid_head(features, truth, seed, groups, strength)
+    own_groups = None if groups is None else groups[known]
+    found = fit_linear_head(features[known], chosen, truth.shape[1], seed, own_groups, strength)
+    held_out = None
+    if found.held_out is not None:
+        held_out = np.full(truth.shape, np.nan, np.float32)
+        held_out[known] = found.held_out
+    return FittedHead(found.weight, found.bias, describe_regression(found, chosen), found.strength, held_out)
 
 
 def _numbers(labels: Sequence[str], columns: Sequence[str]) -> Truth:

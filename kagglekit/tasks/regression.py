@@ -140,11 +140,16 @@ class Regression(Task):
         return np.unique(np.searchsorted(edges, means, side="right"), return_inverse=True)[1].astype(np.int64)
 
     def fit_head(
-        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+        self,
+        features: NDArray[np.float32],
+        truth: Truth,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+        strength: Any = None,
     ) -> FittedHead:
         """Fit a ridge regression to standardised numbers."""
         standard = (truth - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return fit_ridge_head(features, standard.astype(np.float32), seed, groups)
+        return fit_ridge_head(features, standard.astype(np.float32), seed, groups, strength)
 
     def pool(
         self, values: NDArray[np.floating], rows: NDArray[np.int64], rule: RowRule, positive: str | None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit.tasks.cross_validation import best_of, folds_of, standardised
+from kagglekit.tasks.cross_validation import best_of, folds_of, joined, standardised
 from kagglekit.tasks.task import FittedHead
 
 if TYPE_CHECKING:
@@ -18,7 +18,11 @@ STRENGTHS = tuple(float(a) for a in np.logspace(5, -1, 13))  # of the penalty on
 
 
 def fit_ridge_head(
-    features: NDArray[np.float32], truth: NDArray[np.float32], seed: int, groups: NDArray[np.int64] | None = None
+    features: NDArray[np.float32],
+    truth: NDArray[np.float32],
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+    strength: float | None = None,
 ) -> FittedHead:
     """Fit numbers by least squares with an L2 penalty; cross-validation chooses its strength.
 
@@ -27,23 +31,25 @@ def fit_ridge_head(
         truth: (N, C) standardised numbers, nan where unknown.
         seed: Seed of the folds.
         groups: (N,) group numbers; a group's images are in one fold. None if there are no groups.
+        strength: The strength, if it is known.
     """
     standard, mean, std = standardised(features)
-    splits = folds_of(len(truth), groups, seed)
+    splits = [] if strength is not None else folds_of(len(truth), groups, seed)
 
-    def loss(strength: float) -> float:
-        squares = []
+    def held_out(strength: float) -> tuple[float, Floats]:
+        parts, squares = [], []
         for train, held in splits:
             weight, bias = _fitted(standard[train], truth[train], strength)
-            squares.append((standard[held] @ weight.T + bias - truth[held]) ** 2)
-        return float(np.nanmean(np.concatenate(squares)))
+            parts.append(standard[held] @ weight.T + bias)
+            squares.append((parts[-1] - truth[held]) ** 2)
+        return float(np.nanmean(np.concatenate(squares))), joined(parts, splits)
 
-    strength, best = best_of(STRENGTHS, loss) if splits else (STRENGTHS[len(STRENGTHS) // 2], float("nan"))
+    strength, best, outputs = best_of(STRENGTHS, held_out, splits, strength)
     weight, bias = _fitted(standard, truth, strength)
     folded = weight / std
     text = f"ridge regression, alpha {strength:.2g}, "
     text += f"R2 {1 - best:.4f} in cross-validation on the training images" if splits else "not validated"
-    return FittedHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text)
+    return FittedHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text, strength, outputs)
 
 
 def _fitted(features: NDArray[np.float32], truth: NDArray[np.float32], strength: float) -> tuple[Floats, Floats]:

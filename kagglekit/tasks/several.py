@@ -232,15 +232,29 @@ class Several(Task):
         return np.concatenate(parts, axis=1)
 
     def fit_head(
-        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+        self,
+        features: NDArray[np.float32],
+        truth: Truth,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+        strength: Any = None,
     ) -> FittedHead:
         """Fit each block's head to the images that it is known for."""
-        heads = []
-        for block in self.blocks:
+        heads, held_out = [], np.full((len(truth), self.n_outputs), np.nan, np.float32)
+        for block, own_strength in zip(self.blocks, strength or [None] * len(self.blocks), strict=True):
             known, own = block.own_truth(truth)
-            heads.append(block.task.fit_head(features[known], own, seed, None if groups is None else groups[known]))
-        text = "; ".join(f"{block.name}: {head.text}" for block, head in zip(self.blocks, heads, strict=True))
-        return FittedHead(np.concatenate([h.weight for h in heads]), np.concatenate([h.bias for h in heads]), text)
+            own_groups = None if groups is None else groups[known]
+            head = block.task.fit_head(features[known], own, seed, own_groups, own_strength)
+            if head.held_out is not None:
+                held_out[known, block.columns] = head.held_out
+            heads.append(head)
+        return FittedHead(
+            np.concatenate([head.weight for head in heads]),
+            np.concatenate([head.bias for head in heads]),
+            "; ".join(f"{block.name}: {head.text}" for block, head in zip(self.blocks, heads, strict=True)),
+            tuple(head.strength for head in heads),
+            held_out if all(head.held_out is not None for head in heads) else None,
+        )
 
     def placeholder(self, n: int) -> NDArray[np.float32]:
         """Return each block's placeholder."""

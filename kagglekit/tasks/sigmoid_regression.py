@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kagglekit.tasks.cross_validation import best_of, folds_of, standardised
+from kagglekit.tasks.cross_validation import best_of, folds_of, joined, standardised
 from kagglekit.tasks.softmax_regression import STRENGTHS
 from kagglekit.tasks.task import FittedHead
 
@@ -24,7 +24,13 @@ FLAT = 1e-5  # the largest slope of the mean loss at which a fit ends
 FAR = 1e-6  # a label without both values is predicted with its share, kept this far from 0 and 1
 
 
-def fit_sigmoid_head(features: Halves, truth: Halves, seed: int, groups: NDArray[np.int64] | None = None) -> FittedHead:
+def fit_sigmoid_head(
+    features: Halves,
+    truth: Halves,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+    strength: float | None = None,
+) -> FittedHead:
     """Fit one logistic regression with an L2 penalty for each label, all with the same strength.
 
     The strength is the one with the lowest cross-validated log loss, the mean over all known labels.
@@ -34,26 +40,28 @@ def fit_sigmoid_head(features: Halves, truth: Halves, seed: int, groups: NDArray
         truth: (N, C) 0, 1 or nan.
         seed: Seed of the folds.
         groups: (N,) group numbers; a group's images are in one fold. None if there are no groups.
+        strength: The strength, if it is known.
     """
     standard, mean, std = standardised(features)
-    splits = folds_of(len(truth), groups, seed)
+    splits = [] if strength is not None else folds_of(len(truth), groups, seed)
     fits = [Regressions(standard[train], truth[train]) for train, _ in splits]
 
-    def losses(strength: float) -> float:
+    def held_out(strength: float) -> tuple[float, Floats]:
         def of_fold(number: int) -> Floats:
             weight, bias = fits[number].fitted(strength)
-            held = splits[number][1]
-            return _losses(standard[held] @ weight.T.astype(np.float32) + bias, truth[held])
+            return standard[splits[number][1]] @ weight.T.astype(np.float32) + bias
 
-        return float(np.concatenate(list(threads.map(of_fold, range(len(splits))))).mean())
+        parts = list(threads.map(of_fold, range(len(splits))))
+        losses = [_losses(logits, truth[held]) for logits, (_, held) in zip(parts, splits, strict=True)]
+        return float(np.concatenate(losses).mean()), joined(parts, splits)
 
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(max(1, len(splits))) as threads:
-        strength, loss = best_of(STRENGTHS, losses) if splits else (STRENGTHS[len(STRENGTHS) // 2], float("nan"))
+        strength, loss, outputs = best_of(STRENGTHS, held_out, splits, strength)
     weight, bias = Regressions(standard, truth).fitted(strength)
     folded = weight / std
     text = f"logistic regression of {truth.shape[1]} labels, C {strength:.2g}, "
     text += f"log loss {loss:.4f} in cross-validation on the training images" if splits else "not validated"
-    return FittedHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text)
+    return FittedHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text, strength, outputs)
 
 
 class Regressions:

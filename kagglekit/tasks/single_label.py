@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -130,11 +130,17 @@ class SingleLabel(Task):
         return truth
 
     def fit_head(
-        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+        self,
+        features: NDArray[np.float32],
+        truth: Truth,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+        strength: Any = None,
     ) -> FittedHead:
         """Fit a multinomial logistic regression."""
-        found = fit_linear_head(features, truth, len(self.columns), seed, groups)
-        return FittedHead(found.weight, found.bias, describe_regression(found, truth))
+        found = fit_linear_head(features, truth, len(self.columns), seed, groups, strength)
+        text = describe_regression(found, truth)
+        return FittedHead(found.weight, found.bias, text, found.strength, found.held_out)
 
     def placeholder(self, n: int) -> NDArray[np.float32]:
         """Return even probabilities."""

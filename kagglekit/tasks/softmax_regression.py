@@ -26,13 +26,15 @@ class LinearHead:
         weight: (C, F) float32, for raw features (the standardisation is folded in).
         bias: (C,) float32.
         strength: The chosen C of scikit-learn's LogisticRegression.
-        log_loss: Its cross-validated log loss, nats.
+        log_loss: Its cross-validated log loss, nats; nan without cross-validation.
+        held_out: (N, C) float32 logits of the regressions that were fitted without each image's fold; or None.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     strength: float
     log_loss: float
+    held_out: NDArray[np.float32] | None = None
 
 
 def fit_linear_head(
@@ -41,6 +43,7 @@ def fit_linear_head(
     n_classes: int,
     seed: int,
     groups: NDArray[np.int64] | None = None,
+    strength: float | None = None,
 ) -> LinearHead:
     """Fit multinomial logistic regression with an L2 penalty to standardised features.
 
@@ -53,15 +56,20 @@ def fit_linear_head(
         n_classes: C.
         seed: Seed of the folds.
         groups: (N,) group numbers; a group's images are in one fold. None if there are no groups.
+        strength: The strength, if it is known.
     """
     mean = features.mean(0, dtype=np.float64)
     std = features.std(0, dtype=np.float64) + 1e-6
     standard = ((features - mean) / std).astype(np.float32)
     with threadpool_limits(1, "blas"), _quiet():  # the folds run in parallel; more threads in each only wait
-        strength, log_loss = _best_strength(standard, labels, n_classes, _folds(labels, groups, seed))
+        log_loss, held_out = float("nan"), None
+        if strength is None:
+            splits = class_folds(labels, groups, seed)
+            strength, log_loss, held_out = _best_strength(standard, labels, n_classes, splits)
         weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
     folded = weight / std
-    return LinearHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), strength, log_loss)
+    bias = (bias - folded @ mean).astype(np.float32)
+    return LinearHead(folded.astype(np.float32), bias, strength, log_loss, held_out)
 
 
 def describe_regression(found: LinearHead, labels: NDArray[np.int64]) -> str:
@@ -95,7 +103,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _folds(
+def class_folds(
     labels: NDArray[np.int64], groups: NDArray[np.int64] | None, seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return the training and held-out rows of at most three stratified folds of whole groups; empty if none fit."""
@@ -118,33 +126,41 @@ def _best_strength(
     labels: NDArray[np.int64],
     n_classes: int,
     splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-) -> tuple[float, float]:
-    """Return the strength with the lowest cross-validated log loss, and that loss; without folds the middle, and nan.
+) -> tuple[float, float, NDArray[np.float32] | None]:
+    """Return the strength with the lowest cross-validated log loss, that loss, and its logits (N, C) for held-out rows.
+
+    Without folds they are the middle one, nan and None. Rows that no fold holds out have nan.
 
     Args:
         features: (N, F), standardised.
         labels: (N,).
         n_classes: C.
-        splits: From `_folds`.
+        splits: From `class_folds`.
     """
     folds = [(features[train], labels[train], held) for train, held in splits]
     if not folds:
-        return STRENGTHS[len(STRENGTHS) // 2], float("nan")
+        return STRENGTHS[len(STRENGTHS) // 2], float("nan"), None
     regressions = [_regression() for _ in folds]
 
     def fit(regression: Any, fold: tuple[Any, Any, Any], strength: float) -> NDArray[np.float64]:
         part, of, held = fold
         weight, bias = _coefficients(regression.set_params(C=strength).fit(part, of), n_classes)
-        return _losses(features[held] @ weight.T + bias, labels[held])
+        logits: NDArray[np.float64] = features[held] @ weight.T + bias
+        return logits
 
-    best = (STRENGTHS[0], np.inf)
+    best, best_logits = (STRENGTHS[0], np.inf), []
+    of_all = np.concatenate([labels[held] for _, _, held in folds])
     with ThreadPoolExecutor(len(folds)) as threads:
         for strength in STRENGTHS:
-            losses = np.concatenate(list(threads.map(partial(fit, strength=strength), regressions, folds)))
-            if losses.mean() >= best[1]:
+            logits = list(threads.map(partial(fit, strength=strength), regressions, folds))
+            loss = float(_losses(np.concatenate(logits), of_all).mean())
+            if loss >= best[1]:
                 break
-            best = (strength, float(losses.mean()))
-    return best
+            best, best_logits = (strength, loss), logits
+    held_out = np.full((len(labels), n_classes), np.nan, np.float32)
+    for (_, _, held), part in zip(folds, best_logits, strict=True):
+        held_out[held] = part
+    return *best, held_out
 
 
 def _losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -32,11 +32,16 @@ class FittedHead:
         weight: (C, F) float32, for raw features.
         bias: (C,) float32.
         text: What was found, for people: one line.
+        strength: The strength that cross-validation chose; of several regressions, a tuple of theirs.
+        held_out: (N, C) float32 outputs for each image by the regression that was fitted without its fold; None if
+            nothing was cross-validated. Outputs are nan where the image takes no part in a regression.
     """
 
     weight: Floats
     bias: Floats
     text: str
+    strength: Any = None
+    held_out: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +206,12 @@ class Task(ABC):
 
     @abstractmethod
     def fit_head(
-        self, features: Floats, truth: Truth, seed: int, groups: NDArray[np.int64] | None = None
+        self,
+        features: Floats,
+        truth: Truth,
+        seed: int,
+        groups: NDArray[np.int64] | None = None,
+        strength: Any = None,
     ) -> FittedHead:
         """Fit a linear layer to cached activations by regularised regression; cross-validation chooses the strength.
 
@@ -210,6 +220,7 @@ class Task(ABC):
             truth: (N,) or (N, C).
             seed: Seed of the folds.
             groups: (N,) group numbers, whose images are in one fold; None if there are no groups.
+            strength: `FittedHead.strength` of an earlier fit, which is then used without cross-validation.
         """
 
     # predictions

@@ -1,0 +1,219 @@
+"""Several heads on a network's frozen features, pooled into one network that predicts like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from kagglekit.compute.frozen_features import Columns, FrozenFeatures, Tap, columns_of
+from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.network import STACK, head_module, load_weights, save_weights, set_input_size
+from kagglekit.system.errors import UserError
+
+Link = Literal["log", "logit", "identity"]
+SMALLEST = 1e-12  # a class that no neighbour has keeps this share
+KEY = "kagglekit-stack"  # of a weight file's metadata
+
+
+@dataclass(frozen=True)
+class StackForm:
+    """What a stack of heads looks like without its numbers, for the header of its file.
+
+    Attributes:
+        sizes: Sides of the images that the network sees, px, the largest last.
+        taps: Where features are taken beside the head's input.
+        n_last: Number of the head's inputs.
+        n_outputs: C.
+        n_neighbours: Images in the bank of neighbours; 0 if there is none.
+        link: Turns the neighbours' mean into outputs.
+    """
+
+    sizes: tuple[int, ...]
+    taps: tuple[Tap, ...]
+    n_last: int
+    n_outputs: int
+    n_neighbours: int = 0
+    link: Link = "log"
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of its features."""
+        return columns_of(self.n_last, self.taps, len(self.sizes))
+
+
+class StackedHead(nn.Module):
+    """Features (B, D) to outputs (B, C): the weighted sum of all heads' outputs.
+
+    Heads that are linear in the features are one linear layer, and so are those that are linear in features of unit
+    length. Neighbours vote as in Wu et al. 2018, arXiv:1805.01978, section 3.4: with f and f_i of unit length, the
+    kernel exp(s (f f_i - 1)) weighs the targets of each training image.
+
+    Attributes:
+        weight: (C, D) of the linear heads.
+        bias: (C,).
+        unit_weight: (C, U) of those on features of unit length, U columns of the kind ``last``.
+        bank: (N, U) float16, features of unit length of the training images.
+        targets: (N, C) float16, their targets; nan where unknown.
+        vote: (2,) weight of the neighbours' outputs, and sharpness s of the kernel.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    unit_weight: Tensor
+    bank: Tensor
+    targets: Tensor
+    vote: Tensor
+
+    def __init__(self, form: StackForm) -> None:
+        super().__init__()
+        self.form = form
+        columns = form.columns
+        unit = len(columns.of("last"))
+        for name, shape, dtype in (
+            ("weight", (form.n_outputs, columns.width), torch.float32),
+            ("bias", (form.n_outputs,), torch.float32),
+            ("unit_weight", (form.n_outputs, unit), torch.float32),
+            ("bank", (form.n_neighbours, unit), torch.float16),
+            ("targets", (form.n_neighbours, form.n_outputs), torch.float16),
+            ("vote", (2,), torch.float32),
+        ):
+            self.register_buffer(name, torch.zeros(shape, dtype=dtype))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the outputs."""
+        unit = unit_length(features, self.form.columns)
+        outputs = features @ self.weight.T + self.bias + unit @ self.unit_weight.T
+        if self.form.n_neighbours:
+            found = neighbours_mean(unit, self.bank.float(), self.targets.float(), self.vote[1])
+            outputs = outputs + self.vote[0] * linked(found, self.form.link)
+        return outputs
+
+
+def unit_length(features: Tensor, columns: Columns) -> Tensor:
+    """Return the head's inputs (B, U) of each size, each of length 1, all of them together of length 1."""
+    blocks = columns.slices["last"]
+    parts = [normalize(features[:, start:stop], dim=1) for start, stop in blocks]
+    return torch.cat(parts, dim=1) / len(blocks) ** 0.5
+
+
+def neighbours_mean(unit: Tensor, bank: Tensor, targets: Tensor, sharpness: Tensor | float) -> Tensor:
+    """Return the mean (B, C) of the known targets of all images of a bank, weighted by exp(s (cosine - 1)).
+
+    Args:
+        unit: (B, U) of unit length.
+        bank: (N, U) of unit length.
+        targets: (N, C); nan where unknown.
+        sharpness: s.
+    """
+    kernel = ((unit @ bank.T - 1) * sharpness).exp()
+    known = (~targets.isnan()).to(kernel.dtype)
+    return (kernel @ targets.nan_to_num()) / (kernel @ known).clamp(min=SMALLEST)
+
+
+def linked(mean: Tensor, link: Link) -> Tensor:
+    """Return the outputs (B, C) whose predictions are `mean`."""
+    if link == "log":
+        return mean.clamp(min=SMALLEST).log()
+    return mean.clamp(SMALLEST**0.5, 1 - SMALLEST**0.5).logit() if link == "logit" else mean
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The pooled heads of a network.
+
+    Attributes:
+        head: Fitted to all labelled images: it predicts test and new images.
+        valid_head: Fitted to the training images alone: it predicts the valid ones.
+    """
+
+    head: StackedHead
+    valid_head: StackedHead
+
+
+class StackedNetwork(nn.Module):
+    """A network whose frozen features a stack of heads reads: images (B, channels, S, S) to outputs (B, C)."""
+
+    def __init__(self, features: FrozenFeatures, head: StackedHead) -> None:
+        super().__init__()
+        self.features = features
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs."""
+        outputs: Tensor = self.head(self.features(x))
+        return outputs
+
+
+def save_stack(model: nn.Module, stack: Stack, path: Path) -> None:
+    """Write a network's weights together with its stack of heads."""
+    forms = {"head": stack.head.form, "valid_head": stack.valid_head.form}
+    tensors = {
+        f"{STACK}{part}.{name}": value
+        for part, head in (("head", stack.head), ("valid_head", stack.valid_head))
+        for name, value in head.state_dict().items()
+    }
+    save_weights(model, path, tensors, {KEY: json.dumps({name: asdict(form) for name, form in forms.items()})})
+
+
+def read_stack(path: Path) -> Stack | None:
+    """Return the stack of heads in a file of weights; None if it has none.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            written = (file.metadata() or {}).get(KEY)
+            if written is None:
+                return None
+            forms = json.loads(written)
+            heads = {}
+            for part, facts in forms.items():
+                heads[part] = StackedHead(_form(facts))
+                heads[part].load_state_dict(
+                    {name: file.get_tensor(f"{STACK}{part}.{name}") for name in heads[part].state_dict()}
+                )
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"cannot read the heads in {path}: {error}", "the file is missing or damaged") from error
+    return Stack(heads["head"].eval(), heads["valid_head"].eval())
+
+
+def _form(facts: dict[str, Any]) -> StackForm:
+    taps = tuple(Tap(**tap) for tap in facts["taps"])
+    return StackForm(**{**facts, "sizes": tuple(facts["sizes"]), "taps": taps})
+
+
+def load_network(
+    model: nn.Module, groups: Sequence[Sequence[str]], path: Path, size: int, *, valid: bool = False
+) -> nn.Module:
+    """Load a file of weights; return the network to predict with: the model, folded, or its stack of heads.
+
+    Args:
+        model: A network of the file's kind, set to the image size of its training.
+        groups: Its layer groups.
+        path: From `save_weights` or `save_stack`.
+        size: Side of the images to predict, px.
+        valid: Whether valid images are predicted.
+
+    Raises:
+        UserError: The file cannot be read, or belongs to another network.
+    """
+    load_weights(model, path)
+    stack = read_stack(path)
+    set_input_size(model, size)
+    if stack is None:
+        return folded(model.eval())
+    _, head = head_module(model, groups)
+    network = folded(model.eval(), shared=head)
+    form = stack.head.form
+    own = stack.valid_head if valid else stack.head
+    return StackedNetwork(FrozenFeatures(network, head, form.taps, form.sizes), own).eval()
