@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Split = tuple[NDArray[np.int64], NDArray[np.int64]]
+Split = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
 
 FOLDS = 3
 LEAST_DEVIATION = 0.1  # of the mean deviation of all features

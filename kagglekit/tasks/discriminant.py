@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit.tasks.cross_validation import standardised
+from kagglekit.tasks.cross_validation import Split, standardised
 from kagglekit.tasks.task import FittedHead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
-    from kagglekit.tasks.cross_validation import Split
 
     Floats = NDArray[np.float64]
 

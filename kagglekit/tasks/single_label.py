@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from kagglekit.system.errors import UserError, listing
+from kagglekit.tasks.cross_validation import Split
+from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.pooling import pooled
-from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
+from kagglekit.tasks.softmax_regression import class_folds, describe_regression, fit_linear_head
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import check_probabilities, make_predictions
 
@@ -34,6 +36,7 @@ class SingleLabel(Task):
     score = "log_loss"
     scores = ("log_loss", "accuracy")
     needs_each = True
+    link = "log"
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:
@@ -141,6 +144,16 @@ class SingleLabel(Task):
         found = fit_linear_head(features, truth, len(self.columns), seed, groups, strength)
         text = describe_regression(found, truth)
         return FittedHead(found.weight, found.bias, text, found.strength, found.held_out)
+
+    def head_folds(self, truth: Truth, groups: NDArray[np.int64] | None, seed: int) -> list[Split]:
+        """Return stratified folds."""
+        return class_folds(truth, groups, seed)
+
+    def fit_discriminant(
+        self, features: NDArray[np.float32], truth: Truth, splits: Sequence[Split]
+    ) -> FittedHead | None:
+        """Fit a linear discriminant analysis with a shrunk covariance."""
+        return fit_discriminant(features, truth, len(self.columns), splits)
 
     def placeholder(self, n: int) -> NDArray[np.float32]:
         """Return even probabilities."""

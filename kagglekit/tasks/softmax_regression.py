@@ -66,7 +66,7 @@ def fit_linear_head(
         if strength is None:
             splits = class_folds(labels, groups, seed)
             strength, log_loss, held_out = _best_strength(standard, labels, n_classes, splits)
-        weight, bias = _coefficients(_regression().set_params(C=strength).fit(standard, labels), n_classes)
+        weight, bias = _coefficients(_fitted(standard, labels, strength), n_classes)
     folded = weight / std
     bias = (bias - folded @ mean).astype(np.float32)
     return LinearHead(folded.astype(np.float32), bias, strength, log_loss, held_out)
@@ -168,6 +168,18 @@ def _losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[n
 
     table: NDArray[np.float64] = log_softmax(logits, axis=1)
     return -table[np.arange(len(labels)), labels]
+
+
+def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> Any:
+    """Return the regression of a strength, fitted on the way that cross-validation went: from strong to weak.
+
+    Each fit ends early, which regularises as well: one that began at the last strength would not be what was validated.
+    """
+    regression = _regression()
+    for each in STRENGTHS:
+        if each <= strength:
+            regression.set_params(C=each).fit(features, labels)
+    return regression
 
 
 def _regression() -> Any:

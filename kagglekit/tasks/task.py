@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from kagglekit.system.errors import NotForTask
+from kagglekit.tasks.cross_validation import Split, folds_of
 from kagglekit.tasks.pooling import pooled
 from kagglekit.types.predictions import check_columns_and_ids, check_finite, labels_in_order, make_predictions
 
@@ -60,6 +61,7 @@ class Task(ABC):
         scores: The metrics that are always reported beside the competition's.
         called: What a prediction is called in messages.
         needs_each: Whether a run is refused if no training image is an example of a column.
+        link: What turns a mean of targets into outputs whose predictions are that mean; None if nothing does.
     """
 
     columns: tuple[str, ...]
@@ -70,6 +72,7 @@ class Task(ABC):
     scores: ClassVar[tuple[str, ...]]
     called: ClassVar[str] = "probabilities"
     needs_each: ClassVar[bool] = False
+    link: ClassVar[Literal["log", "logit", "identity"] | None] = None
 
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
@@ -222,6 +225,20 @@ class Task(ABC):
             groups: (N,) group numbers, whose images are in one fold; None if there are no groups.
             strength: `FittedHead.strength` of an earlier fit, which is then used without cross-validation.
         """
+
+    def head_folds(self, truth: Truth, groups: NDArray[np.int64] | None, seed: int) -> list[Split]:
+        """Return the training and held-out rows of the folds that `fit_head` uses; empty if it uses none."""
+        return folds_of(len(truth), groups, seed)
+
+    def fit_discriminant(self, features: Floats, truth: Truth, splits: Sequence[Split]) -> FittedHead | None:
+        """Fit a discriminant analysis to cached activations; None if the task has none.
+
+        Args:
+            features: (N, F).
+            truth: (N,) or (N, C).
+            splits: From `head_folds`; none for no held-out outputs.
+        """
+        return None
 
     # predictions
 

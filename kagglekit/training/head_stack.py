@@ -1,0 +1,228 @@
+"""Fit a stack: several heads on the same frozen features, pooled by what each is worth on images held out from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kagglekit.compute.frozen_features import Columns
+from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm, linked, neighbours_mean, unit_length
+from kagglekit.tasks.cross_validation import Split
+from kagglekit.tasks.log_pool import fit_log_pool
+from kagglekit.tasks.task import FittedHead, Task
+
+Floats = NDArray[np.float32]
+
+SHARPNESS = 20.0  # of the neighbours' kernel
+MOST_NEIGHBOURS = 20_000  # images: with more, comparing an image with all of them costs more than its features
+MOST_CELLS = 4e8  # features x images: with more, the heads that need further features are left out
+LEAST = 0.01  # weight of a head whose outputs are scaled to its own best: a smaller one is left out
+
+
+@dataclass(frozen=True)
+class Images:
+    """What heads are fitted to.
+
+    Attributes:
+        features: (N, D) from `FrozenFeatures`.
+        truth: (N,) or (N, C), see `Task`.
+        groups: (N,) group numbers; None if there are no groups.
+    """
+
+    features: Floats
+    truth: NDArray[Any]
+    groups: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head of a stack.
+
+    Attributes:
+        name: For people.
+        columns: Columns of the features that it reads; None for those of unit length.
+        fitted: Its linear layer; None for the vote of neighbours.
+        held_out: (N, C) outputs for the training images, each by a head that was fitted without it.
+        scale: What its outputs are multiplied by, so that they are best alone.
+        loss: Of the scaled held-out outputs.
+        weight: Of the scaled outputs in the pool.
+    """
+
+    name: str
+    columns: list[int] | None
+    fitted: FittedHead | None
+    held_out: Floats
+    scale: float = 1.0
+    loss: float = float("nan")
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class FittedStack:
+    """A stack, and what was found while fitting it.
+
+    Attributes:
+        stack: The pooled heads.
+        heads: All heads that were tried.
+        loss: The pool's loss on held-out images, fitted to the same.
+    """
+
+    stack: Stack
+    heads: tuple[Head, ...]
+    loss: float
+
+    def describe(self) -> str:
+        """Return the line that reports the heads: each one's weight and held-out loss."""
+        listed = ", ".join(f"{each.name} {each.weight:.2f} ({each.loss:.4f})" for each in self.heads)
+        return f"stack of heads, weight (loss alone on held-out training images): {listed}; pooled {self.loss:.4f}"
+
+
+def fit_stack(
+    form: StackForm,
+    task: Task,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    seed: int,
+    train: Images,
+    labelled: Images,
+) -> FittedStack | None:
+    """Fit the heads of a stack, pool them, and fit those that count anew to all labelled images.
+
+    The heads are regressions on the network's last features, on those of unit length, and beside features of earlier
+    layers and maxima; for one class an image, discriminant analysis; and the vote of the nearest training images. Their
+    pool ``sum_k w_k z_k`` has the weights with the least loss on held-out outputs.
+
+    Args:
+        form: Sizes and taps.
+        task: What is predicted.
+        loss: Of outputs (N, C) and targets (N, C), a mean.
+        seed: Seed of the folds.
+        train: The training images: they decide strengths and weights.
+        labelled: All images with labels, which the heads that predict test images are fitted to.
+
+    Returns:
+        The stack; None if there are too few images to hold some out.
+    """
+    columns = form.columns
+    tried = _regressions(columns, task, seed, train)
+    if tried is None:
+        return None
+    splits = task.head_folds(train.truth, train.groups, seed)
+    tried += _others(columns, task, train, splits)
+    pooled = _pooled(tried, task, loss, train.truth)
+    if pooled is None:
+        return None
+    heads, best = pooled
+    kept = [head for head in heads if head.weight >= LEAST]
+    valid_head = _assembled(form, task, kept, [head.fitted for head in kept], train)
+    again = [_refitted(head, columns, task, seed, labelled) for head in kept]
+    return FittedStack(Stack(_assembled(form, task, kept, again, labelled), valid_head), tuple(heads), best)
+
+
+def _regressions(columns: Columns, task: Task, seed: int, images: Images) -> list[Head] | None:
+    """Fit the regressions; None if nothing can be held out."""
+    kinds: dict[str, list[int] | None] = {"last": columns.of("last"), "unit length": None}
+    if len(images.features) * columns.width <= MOST_CELLS:
+        kinds |= {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
+    heads = []
+    for name, chosen in kinds.items():
+        fitted = task.fit_head(_read(images.features, chosen, columns), images.truth, seed, images.groups)
+        if fitted.held_out is None:
+            return None
+        heads.append(Head(name, chosen, fitted, fitted.held_out))
+    return heads
+
+
+def _others(columns: Columns, task: Task, images: Images, splits: Sequence[Split]) -> list[Head]:
+    heads = []
+    last = columns.of("last")
+    analysis = task.fit_discriminant(images.features[:, last], images.truth, splits)
+    if analysis is not None and analysis.held_out is not None:
+        heads.append(Head("discriminant", last, analysis, analysis.held_out))
+    if task.link is not None and len(images.features) <= MOST_NEIGHBOURS:
+        unit, targets = _unit(images.features, columns), _targets(task, images.truth)
+        held_out = np.full((len(unit), task.n_outputs), np.nan, np.float32)
+        for rows, held in splits:
+            mean = neighbours_mean(unit[held], unit[rows], targets[rows], SHARPNESS)
+            held_out[held] = linked(mean, task.link).numpy()
+        heads.append(Head("neighbours", None, None, held_out))
+    return heads
+
+
+def _pooled(
+    tried: Sequence[Head], task: Task, loss: Callable[[Tensor, Tensor], Tensor], truth: NDArray[Any]
+) -> tuple[list[Head], float] | None:
+    """Return the heads with their scales, losses and weights, and the pool's loss; None if no row has all outputs."""
+    outputs = torch.from_numpy(np.stack([head.held_out for head in tried])).double()
+    rows = torch.isfinite(outputs).all(dim=2).all(dim=0)
+    if not rows.any():
+        return None
+    outputs, targets = outputs[:, rows], _targets(task, truth)[rows].double()
+
+    def of(pool: Tensor) -> Tensor:
+        return loss(pool, targets)
+
+    scales = np.array([fit_log_pool(each[None] / s, of, l1=0.0)[0] / s for each in outputs for s in [_spread(each)]])
+    outputs = outputs * torch.from_numpy(scales)[:, None, None]
+    weights = fit_log_pool(outputs, of)
+    heads = [
+        replace(head, scale=float(scale), weight=float(weight), loss=float(of(own)))
+        for head, scale, weight, own in zip(tried, scales, weights, outputs, strict=True)
+    ]
+    kept = torch.tensor([head.weight if head.weight >= LEAST else 0.0 for head in heads]).double()
+    return heads, float(of(torch.einsum("k,knc->nc", kept, outputs)))
+
+
+def _spread(outputs: Tensor) -> float:
+    """Return the deviation of outputs around their rows' means: a discriminant's may be in the hundreds."""
+    return max(1.0, float((outputs - outputs.mean(dim=1, keepdim=True)).std()))
+
+
+def _refitted(head: Head, columns: Columns, task: Task, seed: int, images: Images) -> FittedHead | None:
+    if head.fitted is None:
+        return None
+    features = _read(images.features, head.columns, columns)
+    if head.name == "discriminant":
+        return task.fit_discriminant(features, images.truth, ())
+    return task.fit_head(features, images.truth, seed, images.groups, head.fitted.strength)
+
+
+def _assembled(
+    form: StackForm, task: Task, heads: Sequence[Head], fitted: Sequence[FittedHead | None], images: Images
+) -> StackedHead:
+    """Return the module that computes the pool of heads."""
+    votes = any(each is None for each in fitted)
+    n = len(images.features) if votes else 0
+    made = StackedHead(replace(form, n_neighbours=n, link=task.link or "identity"))
+    for head, own in zip(heads, fitted, strict=True):
+        factor = head.weight * head.scale
+        if own is None:
+            made.bank.copy_(_unit(images.features, form.columns))
+            made.targets.copy_(_targets(task, images.truth))
+            made.vote.copy_(torch.tensor([factor, SHARPNESS]))
+            continue
+        made.bias += factor * torch.from_numpy(own.bias)
+        weight = factor * torch.from_numpy(own.weight)
+        if head.columns is None:
+            made.unit_weight += weight
+        else:
+            made.weight[:, head.columns] += weight
+    return made.eval()
+
+
+def _read(features: Floats, chosen: list[int] | None, columns: Columns) -> Floats:
+    found: Floats = _unit(features, columns).numpy() if chosen is None else features[:, chosen]
+    return found
+
+
+def _unit(features: Floats, columns: Columns) -> Tensor:
+    return unit_length(torch.from_numpy(features), columns)
+
+
+def _targets(task: Task, truth: NDArray[Any]) -> Tensor:
+    return task.train_targets(torch.from_numpy(np.asarray(truth)), 0.0).float()
