@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Provides as Provides
     from kagglekit.types.competition import RemoteFile as RemoteFile
     from kagglekit.types.data_config import DataConfig as DataConfig
+    from kagglekit.types.data_config import Tap as Tap
     from kagglekit.types.decision import Decision as Decision
     from kagglekit.types.download import DownloadOptions as DownloadOptions
     from kagglekit.types.ensemble import Ensemble as Ensemble
@@ -146,6 +147,7 @@ _HOMES = {
     "Provides": "types.competition",
     "RemoteFile": "types.competition",
     "DataConfig": "types.data_config",
+    "Tap": "types.data_config",
     "Decision": "types.decision",
     "DownloadOptions": "types.download",
     "Ensemble": "types.ensemble",

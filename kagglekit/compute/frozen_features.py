@@ -11,26 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kagglekit.compute.network import input_of, set_input_size
+from kagglekit.compute.network import input_of
+from kagglekit.types.data_config import Tap
 
 Kind = Literal["last", "earlier", "max"]
-
-
-@dataclass(frozen=True)
-class Tap:
-    """A place in a network where a map of features is pooled.
-
-    Attributes:
-        module: Name of a module in the network.
-        channels: Of the map.
-        kind: ``earlier`` averages the module's output; ``max`` takes the maximum of its input or output.
-        of_input: Whether the map is the module's input.
-    """
-
-    module: str
-    channels: int
-    kind: Literal["earlier", "max"]
-    of_input: bool = False
 
 
 def taps_of(model: nn.Module) -> tuple[Tap, ...]:
@@ -61,8 +45,6 @@ class FrozenFeatures(nn.Module):
         """Return the features."""
         parts = []
         for size in self.sizes:
-            if len(self.sizes) > 1:
-                set_input_size(self.model, size)
             parts += self._at(resized(x, size))
         return torch.cat(parts, dim=1)
 
@@ -122,6 +104,11 @@ class Columns:
     def of(self, *kinds: Kind) -> list[int]:
         """Return the numbers of the columns of these kinds, in order."""
         return [column for kind in kinds for start, stop in self.slices.get(kind, ()) for column in range(start, stop)]
+
+    @property
+    def own(self) -> list[int]:
+        """Return the columns of the head's input at the first size."""
+        return list(range(*self.slices["last"][0]))
 
 
 def columns_of(n_last: int, taps: Sequence[Tap], n_sizes: int) -> Columns:

@@ -13,7 +13,7 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
 from kagglekit.system.tensor_file import write_tensors
 from kagglekit.types.data_config import DataConfig
-from kagglekit.types.recipe import Recipe
+from kagglekit.types.recipe import SECOND, Recipe, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,25 +58,44 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
 
     if all(size == rounded(size) for size in recipe.sizes):
         return recipe
-    stages = tuple(stage.model_copy(update={"size": rounded(stage.size)}) for stage in recipe.stages)
+    stages = tuple(
+        stage.model_copy(
+            update={"size": rounded(stage.size), "second_size": stage.second_size and rounded(stage.second_size)}
+        )
+        for stage in recipe.stages
+    )
     predict_size = recipe.predict_size and rounded(recipe.predict_size)
     return recipe.model_copy(update={"stages": stages, "predict_size": predict_size})
 
 
-def with_own_sizes(recipe: Recipe, size: int) -> Recipe:
+def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:
     """Return the recipe with the size of its network in the stages that ask for it.
+
+    A network that must be told its size gets no second one.
 
     Args:
         recipe: With sizes in px.
-        size: In px, from the network's `DataConfig`; 0 leaves the recipe's.
+        config: The network's input.
+
+    Raises:
+        UserError: The recipe names a second size, but the network must be told its size.
     """
-    if not any(stage.own_size for stage in recipe.stages):
+    if not config.any_size and any(stage.second_size for stage in recipe.stages):
+        raise UserError(
+            f"{recipe.arch} sees images of one size, but the recipe has a second_size", "remove it, or set it to auto"
+        )
+    if not any(stage.own_size or stage.own_second for stage in recipe.stages):
         return recipe
-    stages = tuple(
-        stage.model_copy(update={"size": size or stage.size, "own_size": False}) if stage.own_size else stage
-        for stage in recipe.stages
-    )
-    return recipe.model_copy(update={"stages": stages})
+    return recipe.model_copy(update={"stages": tuple(_with_own_size(stage, config) for stage in recipe.stages)})
+
+
+def _with_own_size(stage: Stage, config: DataConfig) -> Stage:
+    if stage.own_size:
+        stage = stage.model_copy(update={"size": config.size or stage.size, "own_size": False})
+    if not stage.own_second:
+        return stage
+    second = round(SECOND * stage.size) if config.any_size else None
+    return stage.model_copy(update={"second_size": second, "own_second": False})
 
 
 def set_input_size(model: nn.Module, size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from kagglekit.compute.frozen_features import Columns, FrozenFeatures, Tap, columns_of
+from kagglekit.compute.frozen_features import Columns, FrozenFeatures, columns_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import STACK, head_module, load_weights, save_weights, set_input_size
 from kagglekit.system.errors import UserError
+from kagglekit.types.data_config import Tap
 
 Link = Literal["log", "logit", "identity"]
 SMALLEST = 1e-12  # a class that no neighbour has keeps this share
@@ -87,9 +89,13 @@ class StackedHead(nn.Module):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the outputs."""
+        """Return the outputs, computed in float32 also where the network is not."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self._outputs(features.float())
+
+    def _outputs(self, features: Tensor) -> Tensor:
         unit = unit_length(features, self.form.columns)
-        outputs = features @ self.weight.T + self.bias + unit @ self.unit_weight.T
+        outputs: Tensor = features @ self.weight.T + self.bias + unit @ self.unit_weight.T
         if self.form.n_neighbours:
             found = neighbours_mean(unit, self.bank.float(), self.targets.float(), self.vote[1])
             outputs = outputs + self.vote[0] * linked(found, self.form.link)
@@ -100,7 +106,7 @@ def unit_length(features: Tensor, columns: Columns) -> Tensor:
     """Return the head's inputs (B, U) of each size, each of length 1, all of them together of length 1."""
     blocks = columns.slices["last"]
     parts = [normalize(features[:, start:stop], dim=1) for start, stop in blocks]
-    return torch.cat(parts, dim=1) / len(blocks) ** 0.5
+    return torch.cat(parts, dim=1) / math.sqrt(len(blocks))
 
 
 def neighbours_mean(unit: Tensor, bank: Tensor, targets: Tensor, sharpness: Tensor | float) -> Tensor:
@@ -138,17 +144,33 @@ class Stack:
 
 
 class StackedNetwork(nn.Module):
-    """A network whose frozen features a stack of heads reads: images (B, channels, S, S) to outputs (B, C)."""
+    """A network whose frozen features a stack of heads reads: images (B, channels, S, S) to outputs (B, C).
 
-    def __init__(self, features: FrozenFeatures, head: StackedHead) -> None:
+    Attributes:
+        features: Of the network.
+        head: Fitted to all labelled images.
+        valid_head: Fitted to the training images alone.
+        valid: Whether `valid_head` predicts.
+    """
+
+    def __init__(self, features: FrozenFeatures, stack: Stack, valid: bool = False) -> None:
         super().__init__()
         self.features = features
-        self.head = head
+        self.head = stack.head
+        self.valid_head = stack.valid_head
+        self.valid = valid
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs."""
-        outputs: Tensor = self.head(self.features(x))
+        outputs: Tensor = (self.valid_head if self.valid else self.head)(self.features(x))
         return outputs
+
+
+def for_split(network: nn.Module, *, valid: bool) -> nn.Module:
+    """Return the network that predicts valid images, which its heads have not seen, or others."""
+    if isinstance(network, StackedNetwork):
+        return StackedNetwork(network.features, Stack(network.head, network.valid_head), valid)
+    return network
 
 
 def save_stack(model: nn.Module, stack: Stack, path: Path) -> None:
@@ -192,9 +214,7 @@ def _form(facts: dict[str, Any]) -> StackForm:
     return StackForm(**{**facts, "sizes": tuple(facts["sizes"]), "taps": taps})
 
 
-def load_network(
-    model: nn.Module, groups: Sequence[Sequence[str]], path: Path, size: int, *, valid: bool = False
-) -> nn.Module:
+def load_network(model: nn.Module, groups: Sequence[Sequence[str]], path: Path, size: int) -> nn.Module:
     """Load a file of weights; return the network to predict with: the model, folded, or its stack of heads.
 
     Args:
@@ -202,7 +222,6 @@ def load_network(
         groups: Its layer groups.
         path: From `save_weights` or `save_stack`.
         size: Side of the images to predict, px.
-        valid: Whether valid images are predicted.
 
     Raises:
         UserError: The file cannot be read, or belongs to another network.
@@ -215,5 +234,4 @@ def load_network(
     _, head = head_module(model, groups)
     network = folded(model.eval(), shared=head)
     form = stack.head.form
-    own = stack.valid_head if valid else stack.head
-    return StackedNetwork(FrozenFeatures(network, head, form.taps, form.sizes), own).eval()
+    return StackedNetwork(FrozenFeatures(network, head, form.taps, form.sizes), stack).eval()

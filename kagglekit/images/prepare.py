@@ -56,7 +56,7 @@ def prepare_images(
     }
     stages = list(stages)
     needs = _needs(hooks, recipe, stages, config)
-    first = {copy_side(stage.size): stage.name for stage in reversed(stages)}
+    first = {copy_side(stage.largest): stage.name for stage in reversed(stages)}
     decoded: list[Decoded] = []
     specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]] = {}
     for kind, rows in tables.items():
@@ -102,11 +102,11 @@ def _needs(
     test: set[tuple[int, CropMode]] = set()
     for stage in stages:
         plain = hooks.views(recipe, stage, "plain", config).fit
-        labelled.add((copy_side(stage.size), plain))
+        labelled.add((copy_side(stage.largest), plain))
         if not stage.precompute:
             labelled.add((copy_side(stage.size), hooks.views(recipe, stage, "train", config).fit))
     for stage in predicting_stages(stages):
-        side = copy_side(recipe.predict_size or stage.size)
+        side = copy_side(recipe.predict_size or stage.largest)
         test.add((side, hooks.views(recipe, stage, "plain", config).fit))
         if recipe.tta:
             test.add((side, hooks.views(recipe, stage, "tta", config).fit))
@@ -115,7 +115,7 @@ def _needs(
 
 def predicting_stages(stages: list[Stage]) -> list[Stage]:
     """Return the stages whose weights predict: those with snapshots, else the last one."""
-    return [stage for stage in stages if stage.snapshots] or stages[-1:]
+    return [stage for stage in stages if stage.keeps] or stages[-1:]
 
 
 def _specs(

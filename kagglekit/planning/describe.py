@@ -92,7 +92,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
             stage.name,
             _size(stage),
             "-",
-            "regression",
+            "stack" if stage.stacks else "regression",
             "-",
             "head, cached",
             "plain",
@@ -129,10 +129,13 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
 
 
 def _size(stage: Stage) -> str:
-    return "own" if stage.own_size else str(stage.size)
+    first = "own" if stage.own_size else str(stage.size)
+    return f"{first}, own x 9/7" if stage.own_second else ", ".join([first, *map(str, stage.sizes[1:])])
 
 
 def _kept(stage: Stage) -> str:
+    if stage.stacks:
+        return "heads"
     return (
         f"{stage.cycles} snapshots" if stage.snapshots and stage.cycles > 1 else "snapshot" if stage.snapshots else ""
     )

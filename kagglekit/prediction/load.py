@@ -13,8 +13,8 @@ from torch import nn
 
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import predict_pass
-from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.network import data_config, load_weights, set_input_size, set_normalisation
+from kagglekit.compute.network import data_config, set_input_size, set_normalisation
+from kagglekit.compute.stacked_head import load_network
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store
@@ -26,6 +26,7 @@ from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.tasks.task import Task
+from kagglekit.types.data_config import DataConfig
 from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
@@ -42,6 +43,7 @@ class LoadedModel:
         stage: The stage that the weights come from.
         task: What is predicted.
         model: The network, on the device.
+        config: What it expects of its input.
         compute: Device and format.
         form: Of the stored images.
     """
@@ -51,13 +53,14 @@ class LoadedModel:
     stage: Stage
     task: Task
     model: nn.Module
+    config: DataConfig
     compute: Compute
     form: PixelForm = RGB
 
     @property
     def size(self) -> int:
         """Side of the images at prediction, px."""
-        return self.recipe.predict_size or self.stage.size
+        return self.recipe.predict_size or self.stage.largest
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,12 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
     last = recipe.stages[info.stages[-1] - 1]
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
-    load_weights(model, weights)
-    set_input_size(model, recipe.predict_size or stage.size)
-    model = folded(model.eval()).to(memory_format=torch.channels_last).to(device)
+    groups = hooks.layer_groups(model, bare)
+    size = recipe.predict_size or stage.largest
+    network = load_network(model, groups, weights, size).to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
-    return LoadedModel(hooks, recipe, stage, task, model, compute, info.form)
+    return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, info.form)
 
 
 def task_of(hooks: Hooks, info: RunInfo) -> Task:
@@ -123,7 +126,7 @@ def predict_files(
     Raises:
         UserError: A file cannot be decoded.
     """
-    config = data_config(restored.model)
+    config = restored.config
     views = predicting_views(restored.hooks, restored.recipe, restored.stage, config, tta=tta)
     stores = {fit: _store(restored, files, fit) for fit in dict.fromkeys(view.fit for view, _ in views)}
     bad = next((store for store in stores.values() if store.bad), None)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kagglekit.compute.forward import predict_pass
-from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.network import load_weights, set_input_size
+from kagglekit.compute.network import set_input_size
+from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
 from kagglekit.prediction.tta import predicting_views
@@ -45,7 +45,7 @@ class Tables(NamedTuple):
 def predict_members(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Predict valid and test images with each snapshot; add the averaged weights if the recipe requests them."""
     if context.recipe.ensemble == "average":
-        snapshots = [*snapshots, averaged_snapshot(context, snapshots)]
+        snapshots = [*snapshots, averaged_snapshot(context, [each for each in snapshots if not each.stage.stacks])]
     if context.images.stream:
         return _predict_streamed(context, snapshots)
     return [predict_member(context, snapshot) for snapshot in snapshots]
@@ -82,13 +82,13 @@ def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> lis
 def _network(context: RunContext, snapshot: Snapshot) -> nn.Module:
     """Put a snapshot's weights into the network; return it ready to predict."""
     set_input_size(context.model, snapshot.stage.size)
-    load_weights(context.model, context.run.snapshot(snapshot.name))
-    set_input_size(context.model, _size(context, snapshot))
-    return folded(context.model.eval()).to(memory_format=context.compute.infer.memory_format)
+    path = context.run.snapshot(snapshot.name)
+    network = load_network(context.model, context.groups, path, _size(context, snapshot))
+    return network.to(context.compute.device).to(memory_format=context.compute.infer.memory_format)
 
 
 def _size(context: RunContext, snapshot: Snapshot) -> int:
-    return context.recipe.predict_size or snapshot.stage.size
+    return context.recipe.predict_size or snapshot.stage.largest
 
 
 def _member(context: RunContext, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
@@ -119,7 +119,8 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     views = predicting_views(context.hooks, context.recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
-    passed = predict_pass(network, passes, passes.places, 0, context.compute, context.task.activate)
+    whose = for_split(network, valid=split == "valid")
+    passed = predict_pass(whose, passes, passes.places, 0, context.compute, context.task.activate)
     title = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
     results = _tracked(context, title, len(passes.places), passed).reshape(len(views), len(ids), -1)
     columns = context.task.columns

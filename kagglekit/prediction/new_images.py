@@ -85,7 +85,7 @@ class Family:
 def predict_paths(
     family: Family, paths: Sequence[str | Path], device: torch.device, *, tta: bool = False
 ) -> pd.DataFrame:
-    """Predict image files with a run's final weights; with folds or as a blend, with those of its members.
+    """Predict image files with a run's final weights; if it has several members, folds or heads, with all of them.
 
     Returns:
         Float32 predictions, shape (files, columns): rows are named by path, columns as in `Task.columns`.
@@ -94,7 +94,7 @@ def predict_paths(
         UserError: The run is not finished, or a file cannot be decoded.
     """
     files = [Path(path).absolute() for path in paths]
-    if family.folds or family.blended:
+    if family.folds or family.blended or [entry.name for entry in family.own.info.members] != ["final"]:
         by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
         stems = [file.stem for file in by_path.values()]
         images = NewImages(list(by_path), stems, list(by_path.values()), device, tta=tta)

@@ -44,9 +44,7 @@ def fit_discriminant(
     weight, bias = _fitted(standard, labels, n_classes)
     folded = weight / std
     text = f"discriminant analysis, shrinkage {SHRINKAGE:g}"
-    return FittedHead(
-        folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text, SHRINKAGE, held_out
-    )
+    return FittedHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), text, SHRINKAGE, held_out)
 
 
 def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int) -> tuple[Floats, Floats]:

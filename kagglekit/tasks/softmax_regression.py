@@ -61,12 +61,16 @@ def fit_linear_head(
     mean = features.mean(0, dtype=np.float64)
     std = features.std(0, dtype=np.float64) + 1e-6
     standard = ((features - mean) / std).astype(np.float32)
+    turn = None
+    if 2 * len(standard) < standard.shape[1]:
+        standard, turn = _turned(standard)
     with threadpool_limits(1, "blas"), _quiet():  # the folds run in parallel; more threads in each only wait
         log_loss, held_out = float("nan"), None
         if strength is None:
             splits = class_folds(labels, groups, seed)
             strength, log_loss, held_out = _best_strength(standard, labels, n_classes, splits)
         weight, bias = _coefficients(_fitted(standard, labels, strength), n_classes)
+    weight = weight if turn is None else weight @ turn
     folded = weight / std
     bias = (bias - folded @ mean).astype(np.float32)
     return LinearHead(folded.astype(np.float32), bias, strength, log_loss, held_out)
@@ -168,6 +172,19 @@ def _losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[n
 
     table: NDArray[np.float64] = log_softmax(logits, axis=1)
     return -table[np.arange(len(labels)), labels]
+
+
+def _turned(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return features (N, F) in coordinates (N, N) of the space that they span, and its axes (N, F).
+
+    An L2 penalty does not depend on the axes, and weights outside of that space only cost: with fewer images than
+    features, the regression is the same, and its cost that of N features. The symmetric root of the images' products
+    spreads the features over all axes, so that a fit ends as early as on the features themselves.
+    """
+    squares, axes = np.linalg.eigh((features @ features.T).astype(np.float64))
+    there = squares > squares[-1] * 1e-7
+    lengths, axes = np.sqrt(squares[there]), axes[:, there]
+    return ((axes * lengths) @ axes.T).astype(np.float32), (axes / lengths) @ axes.T @ features
 
 
 def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> Any:

@@ -27,15 +27,20 @@ def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> f
     """
     area = float(stage.size**2)
     if stage.precompute:
-        return (n_train + n_valid) * area
+        return (n_train + n_valid) * float(sum(size**2 for size in stage.sizes))
     seen = steps_per_epoch(stage, n_train) * batch_of(stage, n_train)
     return stage.epochs * (seen * step_cost(stage, train_cost) + n_valid * area)
 
 
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
     """Return the work of predicting `n_images` with every snapshot and pass."""
-    taken = [(s, s.cycles) for s in stages if s.snapshots] or [(stages[-1], 1)]
-    return sum(cycles * passes * n_images * float((recipe.predict_size or s.size) ** 2) for s, cycles in taken)
+    taken = [(stage, stage.cycles) for stage in stages if stage.keeps] or [(stages[-1], 1)]
+    return sum(
+        cycles * passes * n_images * float(sum(size**2 for size in stage.sizes))
+        if stage.stacks or not recipe.predict_size
+        else cycles * passes * n_images * float(recipe.predict_size**2)
+        for stage, cycles in taken
+    )
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +27,7 @@ LEAST = 0.01  # weight of a head whose outputs are scaled to its own best: a sma
 
 
 @dataclass(frozen=True)
-class Images:
+class Labelled:
     """What heads are fitted to.
 
     Attributes:
@@ -48,7 +49,8 @@ class Head:
         name: For people.
         columns: Columns of the features that it reads; None for those of unit length.
         fitted: Its linear layer; None for the vote of neighbours.
-        held_out: (N, C) outputs for the training images, each by a head that was fitted without it.
+        held_out: (N, C) outputs for the training images, each by a head that was fitted without it; None if there are
+            too few.
         scale: What its outputs are multiplied by, so that they are best alone.
         loss: Of the scaled held-out outputs.
         weight: Of the scaled outputs in the pool.
@@ -57,7 +59,7 @@ class Head:
     name: str
     columns: list[int] | None
     fitted: FittedHead | None
-    held_out: Floats
+    held_out: Floats | None
     scale: float = 1.0
     loss: float = float("nan")
     weight: float = 0.0
@@ -69,11 +71,13 @@ class FittedStack:
 
     Attributes:
         stack: The pooled heads.
+        own: The regression on the network's last features.
         heads: All heads that were tried.
         loss: The pool's loss on held-out images, fitted to the same.
     """
 
     stack: Stack
+    own: FittedHead
     heads: tuple[Head, ...]
     loss: float
 
@@ -88,9 +92,9 @@ def fit_stack(
     task: Task,
     loss: Callable[[Tensor, Tensor], Tensor],
     seed: int,
-    train: Images,
-    labelled: Images,
-) -> FittedStack | None:
+    train: Labelled,
+    labelled: Labelled,
+) -> FittedStack:
     """Fit the heads of a stack, pool them, and fit those that count anew to all labelled images.
 
     The heads are regressions on the network's last features, on those of unit length, and beside features of earlier
@@ -106,39 +110,38 @@ def fit_stack(
         labelled: All images with labels, which the heads that predict test images are fitted to.
 
     Returns:
-        The stack; None if there are too few images to hold some out.
+        The stack; of the regression alone if there are too few images to hold some out.
     """
     columns = form.columns
-    tried = _regressions(columns, task, seed, train)
-    if tried is None:
-        return None
     splits = task.head_folds(train.truth, train.groups, seed)
-    tried += _others(columns, task, train, splits)
-    pooled = _pooled(tried, task, loss, train.truth)
-    if pooled is None:
-        return None
-    heads, best = pooled
+    tried = _regressions(columns, task, seed, train, alone=not splits)
+    if splits:
+        tried += _others(columns, task, train, splits)
+    heads, best = _pooled(tried, task, loss, train.truth) if splits else ([replace(tried[0], weight=1.0)], math.nan)
     kept = [head for head in heads if head.weight >= LEAST]
     valid_head = _assembled(form, task, kept, [head.fitted for head in kept], train)
     again = [_refitted(head, columns, task, seed, labelled) for head in kept]
-    return FittedStack(Stack(_assembled(form, task, kept, again, labelled), valid_head), tuple(heads), best)
+    own = tried[0].fitted
+    assert own is not None  # only neighbours have none
+    stack = Stack(_assembled(form, task, kept, again, labelled), valid_head)
+    return FittedStack(stack, own, tuple(heads), best)
 
 
-def _regressions(columns: Columns, task: Task, seed: int, images: Images) -> list[Head] | None:
-    """Fit the regressions; None if nothing can be held out."""
-    kinds: dict[str, list[int] | None] = {"last": columns.of("last"), "unit length": None}
+def _regressions(columns: Columns, task: Task, seed: int, images: Labelled, *, alone: bool) -> list[Head]:
+    """Fit the regressions; `alone`, only the one on the network's last features."""
+    kinds: dict[str, list[int] | None] = {"last": columns.own, "unit length": None}
+    if len(columns.slices["last"]) > 1:
+        kinds["last of both sizes"] = columns.of("last")
     if len(images.features) * columns.width <= MOST_CELLS:
         kinds |= {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
     heads = []
-    for name, chosen in kinds.items():
+    for name, chosen in list(kinds.items())[: 1 if alone else None]:
         fitted = task.fit_head(_read(images.features, chosen, columns), images.truth, seed, images.groups)
-        if fitted.held_out is None:
-            return None
         heads.append(Head(name, chosen, fitted, fitted.held_out))
     return heads
 
 
-def _others(columns: Columns, task: Task, images: Images, splits: Sequence[Split]) -> list[Head]:
+def _others(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> list[Head]:
     heads = []
     last = columns.of("last")
     analysis = task.fit_discriminant(images.features[:, last], images.truth, splits)
@@ -156,12 +159,10 @@ def _others(columns: Columns, task: Task, images: Images, splits: Sequence[Split
 
 def _pooled(
     tried: Sequence[Head], task: Task, loss: Callable[[Tensor, Tensor], Tensor], truth: NDArray[Any]
-) -> tuple[list[Head], float] | None:
-    """Return the heads with their scales, losses and weights, and the pool's loss; None if no row has all outputs."""
-    outputs = torch.from_numpy(np.stack([head.held_out for head in tried])).double()
-    rows = torch.isfinite(outputs).all(dim=2).all(dim=0)
-    if not rows.any():
-        return None
+) -> tuple[list[Head], float]:
+    """Return the heads with their scales, losses and weights, and the pool's loss."""
+    outputs = torch.from_numpy(np.stack([head.held_out for head in tried if head.held_out is not None])).double()
+    rows = torch.isfinite(outputs).all(dim=2).all(dim=0)  # not those of which a part is unknown
     outputs, targets = outputs[:, rows], _targets(task, truth)[rows].double()
 
     def of(pool: Tensor) -> Tensor:
@@ -183,7 +184,7 @@ def _spread(outputs: Tensor) -> float:
     return max(1.0, float((outputs - outputs.mean(dim=1, keepdim=True)).std()))
 
 
-def _refitted(head: Head, columns: Columns, task: Task, seed: int, images: Images) -> FittedHead | None:
+def _refitted(head: Head, columns: Columns, task: Task, seed: int, images: Labelled) -> FittedHead | None:
     if head.fitted is None:
         return None
     features = _read(images.features, head.columns, columns)
@@ -193,7 +194,7 @@ def _refitted(head: Head, columns: Columns, task: Task, seed: int, images: Image
 
 
 def _assembled(
-    form: StackForm, task: Task, heads: Sequence[Head], fitted: Sequence[FittedHead | None], images: Images
+    form: StackForm, task: Task, heads: Sequence[Head], fitted: Sequence[FittedHead | None], images: Labelled
 ) -> StackedHead:
     """Return the module that computes the pool of heads."""
     votes = any(each is None for each in fitted)

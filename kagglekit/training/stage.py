@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import nn
 
 from kagglekit.compute.device import Format
 from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
-from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.log import log_epoch, valid_scores
+from kagglekit.training.head_stage import cached_activations
 from kagglekit.training.soft_targets import with_targets
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
@@ -94,43 +89,3 @@ def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedul
             "the plugin's kagglekit_schedule must return a multiple of steps_per_epoch",
         )
     return replace(schedule, lr=schedule.lr * context.position.rates.get(number, 1.0))
-
-
-def cached_activations(context: RunContext, number: int, stage: Stage) -> CachedActivations:
-    """Compute the activations at the head's input of all train and valid images, in the plain view."""
-    started = time.perf_counter()
-    rows = np.concatenate([context.images.rows("train"), context.images.rows("valid")])
-    loader = context.images.loader("labelled", context.plain_view(stage), stage.size)
-    context.model.to(memory_format=context.compute.infer.memory_format)
-    body = folded(context.model.eval(), shared=context.head)
-    parts, began = [], time.perf_counter()
-    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.recorded_batch():
-        for part in head_inputs(body, context.head, loader, rows, context.compute):
-            context.count_step(len(part) * stage.size**2, began)
-            parts.append(part)
-            bar.advance(len(part))
-            began = time.perf_counter()
-    context.display.report(
-        f"{number} {stage.name}: cached the activations of {len(rows):,} images at {stage.size} px in "
-        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
-    )
-    where = np.full(int(rows.max()) + 1, -1)
-    where[rows] = np.arange(len(rows))
-    return CachedActivations(torch.cat(parts), where)
-
-
-def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
-    """Fit the head by regression, and log that as an epoch."""
-    layer, rows, truth = linear_layer(context.head), context.images.rows("train"), context.images.truth("train")
-    features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
-    groups, task = context.images.groups("train"), context.task
-    found = task.fit_head(features, truth, context.recipe.seed, groups)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(found.weight))
-        layer.bias.copy_(torch.from_numpy(found.bias))
-    context.display.report(f"{number} {stage.name}: {found.text}")
-    train_loss = float(task.losses(truth, head_outputs(context.head, cached, rows, task.activate)).mean())
-    valid = head_outputs(context.head, cached, context.images.rows("valid"), task.activate)
-    scores = valid_scores(context, valid)
-    seconds = time.perf_counter() - started
-    log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)

@@ -15,15 +15,17 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.memory import explain_memory_errors
 from kagglekit.compute.network import kept_modes, save_weights
+from kagglekit.compute.stacked_head import save_stack
 from kagglekit.system.errors import NotFinite
 from kagglekit.system.signals import Stopped, stop_anywhere, stop_if_asked, stop_only_when_asked
 from kagglekit.training.checkpoint import save, step_back, take_state
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.eta import step_cost
 from kagglekit.training.head_cache import CachedActivations, head_outputs
+from kagglekit.training.head_stage import cached_activations, fit_heads, regress_head
 from kagglekit.training.log import last_score, log_epoch, log_steps, score_key, valid_scores
 from kagglekit.training.loop import begin, train_stage
-from kagglekit.training.stage import cached_activations, fit_of, regress_head, set_up
+from kagglekit.training.stage import fit_of, set_up
 from kagglekit.training.state import Progress, StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.training.tuning import compiler, with_found_rate
 from kagglekit.types.recipe import Stage
@@ -72,6 +74,10 @@ def _train_on_activations(context: RunContext, number: int, stage: Stage) -> Non
         _follow(context, *fit_of(context, number, stage))
         return
     started = time.perf_counter()
+    if stage.stacks:
+        save_stack(context.model, fit_heads(context, number, stage), context.run.snapshot(f"{stage.name}-cycle1"))
+        context.position.snapshots.append(Snapshot(f"{stage.name}-cycle1", stage, 1))
+        return
     regress_head(context, number, stage, cached_activations(context, number, stage), started)
     if stage.snapshots:
         _keep(context, stage, 1)

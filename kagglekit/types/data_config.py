@@ -1,8 +1,9 @@
-"""The input that a network expects."""
+"""The input that a network expects, and where its features can be taken."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,7 @@ class DataConfig:
         mean: Mean of each channel, for pixels in [0, 1].
         std: Standard deviation of each channel, for pixels in [0, 1].
         multiple: Input sides must be multiples of this, px (a vision transformer's patch).
+        any_size: Whether it takes images of another size without being told by `set_input_size`.
         size: The side that the pretrained weights were trained at, px; 0 for random weights, or if it is unknown.
         licence: Licence of the pretrained weights, as their authors state it; empty for none.
         weights: Origin of the weights, for the log: a hub name, a file, or ``random``.
@@ -24,3 +26,21 @@ class DataConfig:
     licence: str = ""
     weights: str = ""
     size: int = 0
+    any_size: bool = True
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a network where a map of features is pooled.
+
+    Attributes:
+        module: Name of a module in the network.
+        channels: Of the map.
+        kind: ``earlier`` averages the module's output; ``max`` takes the maximum of its input or output.
+        of_input: Whether the map is the module's input.
+    """
+
+    module: str
+    channels: int
+    kind: Literal["earlier", "max"]
+    of_input: bool = False

@@ -8,11 +8,11 @@ from kagglekit.types.recipe import Recipe, Stage
 
 
 def features_recipe(recipe: Recipe) -> Recipe:
-    """Return the baseline of a recipe: a regularised linear head on its network's frozen features.
+    """Return the baseline of a recipe: a stack of heads on its network's frozen features.
 
-    The head is fitted by regression at the size that the network was trained at, or else the recipe's largest one;
-    prediction averages each image and its mirror image. A network sees objects best at the size that it learnt them at,
-    also in images that are smaller (Touvron et al. 2019, arXiv:1906.06423).
+    The network sees the images at the size that it was trained at, or else the recipe's largest one, and at 9/7 of that
+    size: what it learnt at one size, it recognises best at a larger one, also in images that are smaller (Touvron et
+    al. 2019, arXiv:1906.06423).
     """
     last = recipe.stages[-1]
     head = Stage(
@@ -20,7 +20,9 @@ def features_recipe(recipe: Recipe) -> Recipe:
         size=recipe.sizes[-1],
         own_size=True,
         freeze_to=-1,
+        own_second=True,
         precompute=True,
+        solver="stack",
         plain=last.plain,
         border=last.border,
     )

@@ -92,7 +92,7 @@ def build_model(plan: Plan, bare: bool = False) -> tuple[nn.Module, Recipe]:
     wanted = plan.recipe.model_copy(update={"pretrained": False, "weights": ""}) if without else plan.recipe
     model = plan.hooks.model(wanted, plan.task.n_outputs)
     config = data_config(model)
-    recipe = round_sizes(with_own_sizes(plan.recipe, config.size), config.multiple)
+    recipe = round_sizes(with_own_sizes(plan.recipe, config), config.multiple)
     if plan.base:
         if (plan.base.info.task, plan.base.info.classes) != (plan.task.kind, plan.classes):
             what = f"{plan.base.run.folder} was trained on different classes or targets"
@@ -124,7 +124,7 @@ def prepare(
     """
     recipe, hooks = plan.recipe, plan.hooks
     groups = hooks.layer_groups(model, recipe)
-    if any(stage.precompute and stage.solver == "regression" for stage in plan.run_stages):
+    if not all(stage.by_gradient for stage in plan.run_stages):
         linear_layer(head_module(model, groups)[1])  # refuses other heads now, not after minutes of decoding
     images = _images(plan, model, record, display)
     model.to(plan.device)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kagglekit import DataConfig, Recipe, UserError
 from kagglekit_timm import weights
+from kagglekit_timm.features import taps_of
 from kagglekit_timm.spec import Plan, known_cfg, plan_network
 from kagglekit_timm.weight_files import read_weights
 
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
         pool: Pools a map to features; the identity if the body pools.
         head: Features to logits.
         data_config: The expected input.
+        taps: Where features can be taken beside the head's input.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Classifier(nn.Module):
         self.pool = pool
         self.head = head
         self.data_config = data_config
+        self.taps = taps_of(body)
         self._resizes = resizes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +95,7 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
         head = make_head(plan.n_features, n_classes, recipe.drop_rate)
     mean, std = (cfg.mean, cfg.std) if recipe.has_rgb else ((0.5,) * recipe.channels, (0.25,) * recipe.channels)
     size = cfg.input_size[-1] if recipe.pretrained else 0
-    config = DataConfig(mean, std, plan.multiple, licence, origin, size)
+    config = DataConfig(mean, std, plan.multiple, licence, origin, size, not plan.resizes)
     return Classifier(body, plan.pool, head, config, plan.resizes)
 
 

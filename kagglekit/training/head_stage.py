@@ -1,0 +1,128 @@
+"""A stage of the head alone: cached activations, its regression, or a stack of heads."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kagglekit.compute.device import BATCH
+from kagglekit.compute.forward import predict_pass
+from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
+from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
+from kagglekit.tasks.task import FittedHead, Task
+from kagglekit.training.context import RunContext
+from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
+from kagglekit.training.head_stack import Labelled, fit_stack
+from kagglekit.training.log import log_epoch, valid_scores
+from kagglekit.types.recipe import Stage
+
+
+def cached_activations(context: RunContext, number: int, stage: Stage) -> CachedActivations:
+    """Compute the activations at the head's input of all train and valid images, in the plain view."""
+    started = time.perf_counter()
+    rows = np.concatenate([context.images.rows("train"), context.images.rows("valid")])
+    loader = context.images.loader("labelled", context.plain_view(stage), stage.size)
+    context.model.to(memory_format=context.compute.infer.memory_format)
+    body = folded(context.model.eval(), shared=context.head)
+    parts, began = [], time.perf_counter()
+    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.recorded_batch():
+        for part in head_inputs(body, context.head, loader, rows, context.compute):
+            context.count_step(len(part) * stage.size**2, began)
+            parts.append(part)
+            bar.advance(len(part))
+            began = time.perf_counter()
+    context.display.report(
+        f"{number} {stage.name}: cached the activations of {len(rows):,} images at {stage.size} px in "
+        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
+    )
+    where = np.full(int(rows.max()) + 1, -1)
+    where[rows] = np.arange(len(rows))
+    return CachedActivations(torch.cat(parts), where)
+
+
+def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
+    """Fit a stack of heads to the frozen network's features, and the network's own head; log that as an epoch."""
+    started = time.perf_counter()
+    images, task = context.images, context.task
+    train, valid = images.rows("train"), images.rows("valid")
+    n = len(train)
+    features = _frozen_features(context, number, stage, np.concatenate([train, valid]))
+    truth = np.concatenate([images.truth("train"), images.truth("valid")])
+    form = StackForm(stage.sizes, taps_of(context.model), linear_layer(context.head).in_features, task.n_outputs)
+    loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
+    found = fit_stack(
+        form,
+        task,
+        loss,
+        context.recipe.seed,
+        Labelled(features[:n], truth[:n], images.groups("train")),
+        Labelled(features, truth, None),
+    )
+    _set_head(context, found.own)
+    context.display.report(f"{number} {stage.name}: {found.describe()}")
+    values = _predicted(found.stack.valid_head, features, task)
+    train_loss = float(task.losses(truth[:n], values[:n]).mean())
+    scores, seconds = valid_scores(context, values[n:]), time.perf_counter() - started
+    log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)
+    return found.stack
+
+
+def _frozen_features(context: RunContext, number: int, stage: Stage, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the features (N, D) of images in the plain view."""
+    started = time.perf_counter()
+    loader = context.images.loader("labelled", context.plain_view(stage), stage.largest)
+    context.model.to(memory_format=context.compute.infer.memory_format)
+    body = folded(context.model.eval(), shared=context.head)
+    network = FrozenFeatures(body, context.head, taps_of(context.model), stage.sizes)
+    cost, parts, began = float(sum(size**2 for size in stage.sizes)), [], time.perf_counter()
+    with context.display.bar(f"{stage.name}: features", len(rows)) as bar, context.recorded_batch():
+        for part in predict_pass(network, loader, rows, 0, context.compute, _same):
+            context.count_step(len(part) * cost, began)
+            parts.append(part)
+            bar.advance(len(part))
+            began = time.perf_counter()
+    sizes = " and ".join(f"{size} px" for size in stage.sizes)
+    context.display.report(
+        f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes} in "
+        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
+    )
+    return torch.cat(parts).numpy()
+
+
+def _same(features: Tensor) -> Tensor:
+    return features
+
+
+@torch.no_grad()
+def _predicted(head: StackedHead, features: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
+    """Return a stack's predictions (N, C), in batches: neighbours are compared with all training images."""
+    parts = [task.activate(head(part)) for part in torch.split(torch.from_numpy(features), BATCH)]
+    return torch.cat(parts).numpy()
+
+
+def _set_head(context: RunContext, found: FittedHead) -> None:
+    layer = linear_layer(context.head)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(found.weight))
+        layer.bias.copy_(torch.from_numpy(found.bias))
+
+
+def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedActivations, started: float) -> None:
+    """Fit the head by regression, and log that as an epoch."""
+    rows, truth = context.images.rows("train"), context.images.truth("train")
+    features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
+    groups, task = context.images.groups("train"), context.task
+    found = task.fit_head(features, truth, context.recipe.seed, groups)
+    _set_head(context, found)
+    context.display.report(f"{number} {stage.name}: {found.text}")
+    train_loss = float(task.losses(truth, head_outputs(context.head, cached, rows, task.activate)).mean())
+    valid = head_outputs(context.head, cached, context.images.rows("valid"), task.activate)
+    scores = valid_scores(context, valid)
+    seconds = time.perf_counter() - started
+    log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)
