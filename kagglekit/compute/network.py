@@ -94,7 +94,7 @@ def _with_own_size(stage: Stage, config: DataConfig) -> Stage:
         stage = stage.model_copy(update={"size": config.size or stage.size, "own_size": False})
     if not stage.own_second:
         return stage
-    second = round(SECOND * stage.size) if config.any_size else None
+    second = round(SECOND * stage.size) if config.any_size and stage.stacks else None
     return stage.model_copy(update={"second_size": second, "own_second": False})
 
 

@@ -76,6 +76,13 @@ class Family:
         return self.own.run
 
     @property
+    def has_several(self) -> bool:
+        """True if its final weights alone do not predict what the run does: of folds, a blend or a stack of heads."""
+        stacks = {stage.name for stage in self.own.recipe.stages if stage.stacks}
+        stacked = any(entry.stage in stacks for entry in self.own.info.members)
+        return bool(self.folds or self.blended) or stacked
+
+    @property
     def ranks_images(self) -> bool:
         """True if the prediction of an image depends on the images predicted with it."""
         ranks = self.own.recipe.ensemble == "rank" and bool(self.folds or self.blended)
@@ -94,7 +101,7 @@ def predict_paths(
         UserError: The run is not finished, or a file cannot be decoded.
     """
     files = [Path(path).absolute() for path in paths]
-    if family.folds or family.blended or [entry.name for entry in family.own.info.members] != ["final"]:
+    if family.has_several:
         by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
         stems = [file.stem for file in by_path.values()]
         images = NewImages(list(by_path), stems, list(by_path.values()), device, tta=tta)

@@ -47,6 +47,7 @@ class MultiLabel(Task):
     loss: ClassVar[str] = "labels"
     score: ClassVar[str] = "log_loss"
     scores: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
+    link = "logit"
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:

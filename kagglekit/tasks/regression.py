@@ -49,6 +49,7 @@ class Regression(Task):
     score: ClassVar[str] = "rmse"
     scores: ClassVar[tuple[str, ...]] = ("rmse", "mae", "r2")
     called: ClassVar[str] = "numbers"
+    link = "identity"
 
     @classmethod
     def read(cls, table: pd.DataFrame, competition: Competition) -> list[str | None]:

@@ -50,7 +50,7 @@ class Stage(BaseModel):
             heads on the same features, pooled; a member of its own) or ``gradient``.
         second_size: A larger size at which a stack sees the images, too, px; None for one size, ``auto`` for 9/7 of
             `size`.
-        own_second: Same as ``second_size="auto"``.
+        own_second: Same as ``second_size="auto"``; of no meaning without a stack.
         batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
         batch_size: Images per step; batches are always full.
         find_batch: Find before the stage the largest batch that fits the memory and still gains images/s; same as
@@ -173,7 +173,7 @@ class Stage(BaseModel):
             raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):
             raise ValueError("precompute trains on cached activations, but mixup and cutmix need images")
-        if (self.second_size or self.own_second) and not self.stacks:
+        if self.second_size and not self.stacks:
             raise ValueError("second_size is for a stack of heads: precompute=true with solver=stack")
         if self.second_size and self.second_size <= self.size:
             raise ValueError(f"second_size is larger than size, but {self.second_size} is not above {self.size}")

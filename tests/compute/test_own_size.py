@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kagglekit import Recipe, Stage
 from kagglekit.compute.network import with_own_sizes
 from kagglekit.planning.overrides import apply_overrides, size_settings
+from kagglekit.system.errors import UserError
+from kagglekit.types.data_config import DataConfig
 from kagglekit.types.presets import features_recipe
+
+
+def of_size(size: int) -> DataConfig:
+    return DataConfig((0.5,) * 3, (0.5,) * 3, size=size)
+
 
 RECIPE = Recipe(arch="a", stages=(Stage(name="a", size=128), Stage(name="b", size=160)))
 
 
 def test_the_features_preset_takes_the_networks_own_size_where_it_is_known():
     features = features_recipe(RECIPE)
-    assert with_own_sizes(features, 224).sizes == (224,)
-    assert with_own_sizes(features, 0).sizes == (160,)
-    assert not with_own_sizes(features, 0).stages[0].own_size
-    assert with_own_sizes(RECIPE, 224) is RECIPE
+    assert with_own_sizes(features, of_size(224)).sizes == (224, 288)
+    assert with_own_sizes(features, of_size(0)).sizes == (160, 206)
+    assert not with_own_sizes(features, of_size(0)).stages[0].own_size
+    assert with_own_sizes(RECIPE, of_size(224)) is RECIPE
+
+
+def test_a_network_that_must_be_told_its_size_sees_one_size():
+    fixed = replace(of_size(224), any_size=False)
+    assert with_own_sizes(features_recipe(RECIPE), fixed).sizes == (224,)
+    two = apply_overrides(features_recipe(RECIPE), ["stage.1.second_size=320"])
+    with pytest.raises(UserError, match="second_size"):
+        with_own_sizes(two, fixed)
 
 
 @pytest.mark.parametrize("settings", [["stage.1.size=96"], None])
 def test_a_size_that_is_asked_for_counts(settings):
     features = features_recipe(RECIPE)
     asked = apply_overrides(features, settings or size_settings(features, 96))
-    assert with_own_sizes(asked, 224).sizes == (96,)
+    assert with_own_sizes(asked, of_size(224)).sizes == (96, 123)
 
 
 def test_size_auto_is_the_networks_own():

@@ -63,7 +63,9 @@ def folds(data, out) -> Run:
 @pytest.fixture(scope="module")
 def warm(data, out) -> Run:
     """The same folds held out, another recipe, and a temperature."""
-    return tiny_run(data, out, {"folds": 2, "ensemble": "temperature", "clip": 0.01}, name="warm")[0]
+    return tiny_run(
+        data, out, {"folds": 2, "ensemble": "temperature", "clip": 0.01, "stage.*.solver": "regression"}, name="warm"
+    )[0]
 
 
 @pytest.fixture(scope="module")
@@ -319,11 +321,12 @@ def test_copies_of_an_image_are_held_out_together(data, tmp_path, monkeypatch):
     words = ["run", "pets", "--data", str(copied), "--out", str(tmp_path / "out"), "--preset", "features", "--json"]
     words += ["--folds", "2", "--group-duplicates", "--precision", "fp32", "--device", "cpu"]
     settings = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32}
+    settings["stage.*.solver"] = "regression"
     grouped, real = [], single_label.fit_linear_head
 
-    def fit(features, labels, n_classes, seed, groups=None):
+    def fit(features, labels, n_classes, seed, groups=None, strength=None):
         grouped.append((len(labels), len(labels) if groups is None else len(np.unique(groups))))
-        return real(features, labels, n_classes, seed, groups)
+        return real(features, labels, n_classes, seed, groups, strength)
 
     monkeypatch.setattr(single_label, "fit_linear_head", fit)
     done = CliRunner().invoke(

@@ -1,0 +1,119 @@
+"""Stacks of heads: what is pooled, on what, and that valid images stay unseen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from kagglekit import MultiLabel, Regression, SingleLabel, Tap
+from kagglekit.compute.stacked_head import StackForm
+from kagglekit.tasks.discriminant import fit_discriminant
+from kagglekit.tasks.task import Task
+from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack
+
+TAPS = (Tap("a", 6, "earlier"), Tap("b", 8, "max"))
+CLASSES = 4
+
+
+def clouds(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw features of two sizes and classes; the centre decides the class where features are long, too."""
+    draw = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).normal(size=(CLASSES, 44))
+    labels = draw.integers(0, CLASSES, n)
+    features = (centres[labels] + 1.8 * draw.normal(size=(n, 44))) * draw.uniform(0.5, 2, (n, 1))
+    return features.astype(np.float32), labels.astype(np.int64)
+
+
+def fitted(n: int = 240, valid: int = 60) -> FittedStack:
+    features, labels = clouds(n + valid, 0)
+    form = StackForm((16, 24), TAPS, 8, CLASSES)
+    task = SingleLabel(tuple("abcd"))
+    train = Labelled(features[:n], labels[:n], None)
+    return fit_stack(form, task, cross_entropy, 0, train, Labelled(features, labels, None))
+
+
+def loss_of(head: torch.nn.Module, features: np.ndarray, labels: np.ndarray) -> float:
+    return float(cross_entropy(head(torch.from_numpy(features)), torch.from_numpy(labels)))
+
+
+def test_the_pool_is_no_worse_than_its_best_head_and_about_as_good_on_new_images() -> None:
+    found = fitted()
+    assert [head.name for head in found.heads] == [
+        "last", "unit length", "last of both sizes", "last + earlier", "last + max", "discriminant", "neighbours",
+    ]  # fmt: skip
+    assert found.loss <= min(head.loss for head in found.heads) + 1e-3
+    assert found.loss < 0.6 * np.log(CLASSES)
+    assert loss_of(found.stack.valid_head, *clouds(2000, 1)) == pytest.approx(found.loss, rel=0.25)
+    assert "pooled" in found.describe()
+
+
+def test_the_head_of_valid_images_has_not_seen_them() -> None:
+    features, labels = clouds(300, 0)
+    form, task = StackForm((16, 24), TAPS, 8, CLASSES), SingleLabel(tuple("abcd"))
+    train = Labelled(features[:240], labels[:240], None)
+    turned = np.concatenate([labels[:240], (labels[240:] + 1) % CLASSES])
+    one = fit_stack(form, task, cross_entropy, 0, train, Labelled(features, labels, None))
+    other = fit_stack(form, task, cross_entropy, 0, train, Labelled(features, turned, None))
+    for name, value in one.stack.valid_head.state_dict().items():
+        assert torch.equal(value, other.stack.valid_head.state_dict()[name]), name
+    assert not torch.equal(one.stack.head.weight, other.stack.head.weight)
+    assert loss_of(one.stack.head, features[240:], labels[240:]) < loss_of(
+        one.stack.valid_head, features[240:], labels[240:]
+    )
+
+
+def test_one_image_a_class_leaves_the_regression_alone() -> None:
+    features, _ = clouds(CLASSES, 0)
+    labels = np.arange(CLASSES)
+    images = Labelled(features, labels, None)
+    found = fit_stack(
+        StackForm((16, 24), TAPS, 8, CLASSES), SingleLabel(tuple("abcd")), cross_entropy, 0, images, images
+    )
+    assert [head.name for head in found.heads] == ["last"]
+    np.testing.assert_allclose(found.stack.head.weight[:, :8].numpy(), found.own.weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_other_targets_have_regressions_and_neighbours(kind: str) -> None:
+    features, labels = clouds(300, 0)
+    hot = np.eye(CLASSES, dtype=np.float32)[labels]
+    hot[::7, 1] = np.nan
+    task: Task = (
+        MultiLabel(tuple("abcd"))
+        if kind == "labels"
+        else Regression(tuple("abcd"), mean=(0.25,) * CLASSES, std=(0.4,) * CLASSES)
+    )
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        known = ~targets.isnan()
+        own = outputs.sigmoid() if kind == "labels" else outputs
+        return ((own - targets.nan_to_num()) ** 2 * known).sum() / known.sum()
+
+    images = Labelled(features, hot, None)
+    found = fit_stack(StackForm((16, 24), TAPS, 8, CLASSES), task, loss, 0, images, images)
+    assert [head.name for head in found.heads][-1] == "neighbours"
+    assert "discriminant" not in [head.name for head in found.heads]
+    new, classes = clouds(500, 1)
+    with torch.no_grad():
+        right = task.activate(found.stack.head(torch.from_numpy(new))).argmax(1).numpy() == classes
+    assert right.mean() > 0.6
+
+
+def test_discriminant_analysis_is_bayes_rule_for_equal_covariances() -> None:
+    draw = np.random.default_rng(0)
+    labels = np.repeat(np.arange(2), 4000)
+    features = (draw.normal(size=(8000, 3)) + labels[:, None] * np.array([2.0, 0.0, 0.0])).astype(np.float32)
+    found = fit_discriminant(features, labels, 2, [])
+    side = found.weight[1] - found.weight[0]
+    assert side[0] > 0
+    assert np.abs(side[1:]).max() < 0.1 * side[0]
+    edge = -(found.bias[1] - found.bias[0]) / side[0]
+    assert edge == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_class_without_images_is_never_predicted_by_discriminant_analysis() -> None:
+    features, labels = clouds(80, 0)
+    found = fit_discriminant(features, labels, CLASSES + 1, [])
+    assert (features @ found.weight.T + found.bias).argmax(1).max() < CLASSES
