@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kagglekit.containers.container import Blocks, Container, Value, number_of
+from kagglekit.containers.container import Blocks, Container, Heads, Value, number_of
 from kagglekit.containers.encoded import is_encoded
 
 DEEPEST = 32  # documents in documents
@@ -76,9 +76,9 @@ class BSONFile(Container):
 
 def _starts(blocks: Blocks) -> array[int]:
     """Return where each document begins, and where the last one ends, from length to length."""
-    starts, place = array("Q", [0]), 0
+    starts, place, heads = array("Q", [0]), 0, Heads(blocks)
     while place < blocks.size:
-        length = struct.unpack("<i", blocks.read(place, 4))[0] if place + 4 <= blocks.size else 0
+        length = struct.unpack("<i", heads.read(place, 4))[0] if place + 4 <= blocks.size else 0
         place += length
         if length < _LEAST or place > blocks.size:
             raise ValueError(f"no BSON file, or truncated in document {len(starts) - 1}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from kagglekit.containers.container import Blocks, Container, NoSuchMember, Value, number_of
+from kagglekit.containers.container import Blocks, Container, Heads, NoSuchMember, Value, number_of
 from kagglekit.containers.crc32c import crc32c, masked
 from kagglekit.containers.encoded import is_encoded
 from kagglekit.containers.shapes import check_array
@@ -74,11 +74,11 @@ class TFRecord(Container):
 
 def _starts(blocks: Blocks) -> array[int]:
     """Return where each record begins, and where the last one ends, from length to length."""
-    starts, place = array("Q", [0]), 0
+    starts, place, heads = array("Q", [0]), 0, Heads(blocks)
     while place < blocks.size:
         if place + _HEAD > blocks.size:
             raise ValueError(f"truncated in record {len(starts) - 1}")
-        head = blocks.read(place, _HEAD)
+        head = heads.read(place, _HEAD)
         length, checksum = struct.unpack("<QI", head)
         if masked(crc32c(head[:8])) != checksum:
             raise ValueError(f"no TFRecord file, or damaged at record {len(starts) - 1}")

@@ -219,6 +219,16 @@ def test_a_record_that_changed_does_not_have_its_checksum(tmp_path: Path) -> Non
     assert close(read(file / "1"), drawn(1))
 
 
+@pytest.mark.parametrize("kind", ["tfrec", "bson"])
+def test_records_of_any_length_are_found(tmp_path: Path, kind: str) -> None:
+    file, mega = tmp_path / f"train.{kind}", 1 << 20
+    lengths = [0, 60, mega // 8, 9, 3 * mega, 7, mega // 2, mega, 2 * mega, 0, *range(990, 1010), mega // 3]
+    rows = [{"number": i, "filling": bytes(n), "image": jpeg(drawn(i))} for i, n in enumerate(lengths)]
+    write_tfrecord(file, rows) if kind == "tfrec" else file.write_bytes(b"".join(map(bson, rows)))
+    assert facts_of(file)["number"] == list(range(len(lengths)))
+    assert len(members(file)) == len(lengths)
+
+
 def test_images_in_bson_are_read_by_document_and_position(tmp_path: Path) -> None:
     documents = [
         {"_id": 10 + i, "imgs": [{"picture": jpeg(drawn(i))}] * (i + 1), "category_id": 7 * i} for i in range(3)
