@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from kagglekit.tasks.task import Task
 
 BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed
-Split = Literal["train", "valid", "test"]
+Split = Literal["train", "added", "valid", "test"]
+"""``added`` are copies of test images that gradient steps learn under labels of a teacher, see `Targets.added`."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class ImageSet:
         return table.set_index(table["id"].astype("str").rename("id"), drop=False)
 
     def truth(self, split: Split) -> NDArray[Any]:
-        """Return the truth of `rows`, see `kagglekit.tasks.task.Task`, for ``train`` or ``valid``."""
+        """Return the truth of `rows`, see `kagglekit.tasks.task.Task`, for another split than ``test``."""
         if split not in self._truth:  # asked for after each epoch
             labels = self.tables["labelled"]["label"].to_numpy()[self.rows(split)]
             self._truth[split] = self.task.encode(labels.tolist())

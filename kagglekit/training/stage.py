@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import nn
 
 from kagglekit.compute.device import Format
@@ -21,6 +22,7 @@ from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
 if TYPE_CHECKING:
+    from kagglekit.images.dataset import Split
     from kagglekit.images.loader import Loader
 
 
@@ -57,13 +59,16 @@ def _body_learns(context: RunContext) -> bool:
 
 
 def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, inputs: Batches, chosen: Format) -> StageFit:
-    recipe, rows = context.recipe, context.images.rows("train")
+    recipe, images = context.recipe, context.images
+    added = len(images.rows("added")) and not stage.precompute  # whose activations are not cached
+    splits: tuple[Split, ...] = ("train", "added") if added else ("train",)
+    rows = np.concatenate([images.rows(split) for split in splits])
     optimizer = context.hooks.optimizer(context.model, context.groups, stage, recipe)
     fit = StageFit(
         model=model,
         inputs=inputs,
         rows=rows,
-        truth=context.images.truth("train"),
+        truth=np.concatenate([images.truth(split) for split in splits]),
         task=context.task,
         stage=stage,
         number=number,
@@ -74,7 +79,7 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
         format=chosen,
         seed=recipe.seed,
     )
-    return with_targets(fit, context.task, context.targets, context.images.ids("train"))
+    return with_targets(fit, context.task, context.targets, [one for split in splits for one in images.ids(split)])
 
 
 def _schedule(context: RunContext, number: int, stage: Stage, n: int) -> Schedule:

@@ -78,7 +78,11 @@ def _without_weightless(plan: Plan, targets: Targets) -> Plan:
 
 
 def _with_added(plan: Plan, targets: Targets) -> Plan:
-    """Add test images to the training images, under ids of their own, with their most probable labels."""
+    """Add test images under ids of their own, with their most probable labels.
+
+    Their split is ``added``: gradient steps learn them, but the regression of a head does not. Its cross-validation
+    would score what the teacher repeats, and find too weak a regularisation.
+    """
     added = targets.added
     if added is None or not len(added):
         return plan
@@ -89,7 +93,7 @@ def _with_added(plan: Plan, targets: Targets) -> Plan:
     while any(f"{mark}{image}" in taken for image in rows["id"]):
         mark += "test "
     ids = [f"{mark}{image}" for image in rows["id"]]
-    rows = rows.assign(id=ids, split="train", label=plan.task.most_probable(values))
+    rows = rows.assign(id=ids, split="added", label=plan.task.most_probable(values))
     table = pd.concat([plan.table, rows.astype(object)], ignore_index=True)
     if not targets.added_soft:
         return replace(plan, table=table)

@@ -45,7 +45,7 @@ def test_each_kind_is_distilled_and_refuses_what_it_lacks(tmp_path, monkeypatch,
     if kind == "labels":
         pseudo, said = run(plugin, *taught("pseudo", "pseudo_confidence=0.5"))
         assert "12 of 12 test images join with soft pseudo-labels" in said
-        assert json.loads(pseudo.info_file.read_text())["images"]["train"] == n + 12
+        assert json.loads(pseudo.info_file.read_text())["images"]["added"] == 12
     before = len(all_runs(Path("submissions")))
     if kind != "labels":
         done = ask("run", plugin, "--data", "d", *GRADIENT, *taught("distil", "distil_temperature=2"))
