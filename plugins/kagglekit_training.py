@@ -31,13 +31,30 @@ def kagglekit_optimizer(model: nn.Module, groups: list[list[str]], stage: Stage)
         return None
     parameters = dict(model.named_parameters())
     first = stage.freeze_to % len(groups)
+    rates = parameter_rates(model, groups, stage)
     param_groups: list[dict[str, Any]] = []
-    for number, (names, lr) in enumerate(zip(groups, group_rates(stage, len(groups)), strict=True)):
+    for number, names in enumerate(groups):
         for name in names:
             parameters[name].requires_grad_(number >= first)
-        if number >= first:
-            param_groups += decay_groups([parameters[name] for name in names], lr, stage.weight_decay)
+        for lr in dict.fromkeys(rates[name] for name in names if number >= first):
+            same = [parameters[name] for name in names if rates[name] == lr]
+            param_groups += decay_groups(same, lr, stage.weight_decay)
     return _optimizer(stage.optimizer, param_groups)
+
+
+def parameter_rates(model: nn.Module, groups: list[list[str]], stage: Stage) -> dict[str, float]:
+    """Return the highest learning rate of each parameter: its layer group's, or with `layer_decay` its layer's.
+
+    Layer-wise decay: ``lr * layer_decay ** d`` for a layer d layers before the head (Clark et al. 2020,
+    arXiv:2003.10555; for images Bao et al. 2021, arXiv:2106.08254).
+    """
+    if stage.layer_decay is None:
+        rates = zip(groups, group_rates(stage, len(groups)), strict=True)
+        return {name: lr for names, lr in rates for name in names}
+    numbered: Any = model
+    layers: list[list[str]] = numbered.layers()
+    shares = {name: stage.layer_decay**depth for depth, names in enumerate(reversed(layers), 1) for name in names}
+    return {name: stage.lr * shares.get(name, 1.0) for names in groups for name in names}
 
 
 def group_rates(stage: Stage, n: int) -> list[float]:

@@ -148,6 +148,19 @@ def test_the_ceiling_of_a_vision_transformer_has_cpu_seconds_and_needs_no_traine
     assert not list(tmp_path.rglob("*.safetensors"))
 
 
+def test_each_way_to_train_a_large_network_takes_the_same_steps():
+    import large
+
+    asked = SimpleNamespace(device="cpu", model="test_vit.r160_in1k", weights="", size=32, batch=8, steps=2)
+    found = {way: large.steps(asked, fields) for way, fields in large.WAYS.items()}
+    plain = found["plain"]
+    for way, fields in large.WAYS.items():
+        if fields.get("lora"):
+            assert found[way]["trained"] < plain["trained"] / 10, way
+        else:
+            assert found[way]["losses"] == pytest.approx(plain["losses"], rel=1e-4), way
+
+
 def test_a_vision_transformer_is_trained_on_drawn_pictures_too():
     from network import _built, _trained_body
 

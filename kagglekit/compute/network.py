@@ -104,6 +104,29 @@ def set_input_size(model: nn.Module, size: int) -> None:
         setter(size)
 
 
+@contextmanager
+def grad_checkpointing(model: nn.Module, enable: bool) -> Iterator[None]:
+    """Let the model compute activations again in the backward pass, in the block, instead of keeping them all.
+
+    Args:
+        model: The network.
+        enable: False changes nothing.
+
+    Raises:
+        UserError: The model cannot.
+    """
+    setter = getattr(model, "set_grad_checkpointing", None) if enable else lambda _: None
+    if not callable(setter):
+        raise UserError(
+            "the network has no gradient checkpointing", "leave out grad_checkpointing, or choose another --arch"
+        )
+    setter(True)
+    try:
+        yield
+    finally:
+        setter(False)
+
+
 def frozen_names(model: nn.Module) -> set[str]:
     """Return the names of the parameters that do not train."""
     return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
@@ -214,6 +237,8 @@ def save_weights(
 ) -> None:
     """Write all parameters and buffers to a safetensors file atomically, a shared tensor once.
 
+    A weight with adapters is written as their sum, under its own name.
+
     Args:
         model: The network.
         path: The file.
@@ -255,8 +280,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return parameters and buffers by name, shared ones by their first name."""
+    from kagglekit.compute.low_rank import merged_state
+
     first: dict[int, str] = {}
-    state = model.state_dict(keep_vars=True)
+    state = merged_state(model)
     for name, tensor in state.items():
         first.setdefault(id(tensor), name)
     return {name: state[name] for name in first.values()}

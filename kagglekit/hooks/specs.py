@@ -65,7 +65,7 @@ def kagglekit_task(name: str) -> type[Task] | None:
 
 @hookspec(firstresult=True)
 def kagglekit_recipe(preset: str) -> Recipe | None:
-    """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``lesson``), or None for the default one.
+    """Return the recipe of a preset (``quick``, ``standard``, ``best``, ``zoo``, ``lesson``), or None for the default.
 
     The preset ``features`` is requested, too; by default it is derived from ``quick``.
     """
@@ -97,7 +97,8 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
     """Return the network for `recipe.arch`: float images (B, C, S, S) to logits (B, n_classes).
 
     It has an attribute `data_config`, a `DataConfig`. `recipe.channels` is C, or 0 for red, green and blue. If it
-    depends on the image size, it has a method ``set_input_size(size)``.
+    depends on the image size, it has a method ``set_input_size(size)``. Optional are ``layers()``, the parameter names
+    of each layer of the body, the earliest first, and ``set_grad_checkpointing(enable)``.
     """
 
 

@@ -60,7 +60,13 @@ def describe_choice(choice: Choice, display: Display) -> None:
         display.report(f"starts from {choice.base.run.folder}: {what}")
     recipe = choice.recipe
     start = "that run's weights" if choice.base else "pretrained" if recipe.pretrained else "random weights"
-    parts = (recipe.arch, start, f"{recipe.head} head", f"{recipe.groups} layer groups", f"seed {recipe.seed}")
+    parts = (
+        ", ".join(recipe.zoo) or recipe.arch,
+        start,
+        f"{recipe.head} head",
+        f"{recipe.groups} layer groups",
+        f"seed {recipe.seed}",
+    )
     display.report(f"recipe: {', '.join(parts)}")
     columns = ("", "stage", "px", "epochs", "schedule", "lr", "trains", "views", "batch", "keeps")
     rows = [(str(number), *_stage_cells(recipe.stages[number - 1], recipe)) for number in choice.stages]
@@ -103,9 +109,14 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     trains = (
         "head" if first == recipe.groups - 1 else "all layers" if first == 0 else f"groups {first + 1}-{recipe.groups}"
     )
+    if stage.lora and first < recipe.groups - 1:
+        trains = f"adapters ({trains})"
     cached = ", cached" if stage.precompute else ""
+    parts = f" in {stage.grad_accum_steps} parts" if stage.grad_accum_steps > 1 else ""
     rates = f"{stage.lr:.2g}"
-    if stage.group_lrs:
+    if stage.layer_decay and first < recipe.groups - 1:
+        rates = f"{stage.lr:.2g}, x {stage.layer_decay:g} a layer"
+    elif stage.group_lrs:
         rates = " ".join(f"{rate:.2g}" for rate in stage.group_lrs)
     elif first < recipe.groups - 1 and stage.body_factor > 1:
         body = recipe.groups - 1
@@ -123,7 +134,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
         rates,
         trains + cached,
         views,
-        "auto" if stage.find_batch else str(stage.batch_size),
+        ("auto" if stage.find_batch else str(stage.batch_size)) + parts,
         _kept(stage),
     )
 

@@ -82,7 +82,7 @@ def _train_speed(fit: StageFit, example: Tensor, size: int) -> float | None:
 
     def step() -> None:
         take_step(fit, images, truth, state)
-        if state.parts > 1:
+        if state.parts > fit.stage.grad_accum_steps:
             raise torch.OutOfMemoryError
 
     try:

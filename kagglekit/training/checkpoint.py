@@ -13,6 +13,7 @@ from kagglekit.compute.network import frozen_names, set_input_size
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from kagglekit.runs.info import RunInfo
 from kagglekit.training.context import Position, RunContext, Snapshot
+from kagglekit.training.large_networks import adapt
 from kagglekit.training.state import TrainState
 
 
@@ -55,6 +56,9 @@ def restore(context: RunContext, checkpoint: Checkpoint) -> None:
     facts, stages = checkpoint.facts, context.recipe.stages
     if facts["size"] is not None:
         set_input_size(context.model, facts["size"])
+    if facts["state"]:  # in the middle of a stage, whose adapters it contains
+        number = context.stages[facts["done"]]
+        adapt(context, number, context.stage(number))
     context.model.load_state_dict(checkpoint.tensors["model"])
     for name, parameter in context.model.named_parameters():
         parameter.requires_grad_(name not in facts["frozen"])

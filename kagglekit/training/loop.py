@@ -70,6 +70,7 @@ def begin(fit: StageFit) -> TrainState:
         ema=MovingAverage(fit.model, fit.stage.ema) if fit.stage.ema else None,
         watch=LossWatch(fit, steps_per_epoch(fit.stage, len(fit.rows))),
         rates=[group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups],
+        parts=fit.stage.grad_accum_steps,
     )
 
 
@@ -132,11 +133,12 @@ def _add_gradients(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: Tr
     targets = fit.task.train_targets(to_device(truth, inputs.device), fit.stage.label_smoothing)
     draw = np.random.default_rng((fit.seed, fit.number, state.step))
     total = torch.zeros((), device=inputs.device)
-    for some, wanted in zip(inputs.tensor_split(state.parts), targets.tensor_split(state.parts), strict=True):
-        mixed, mixed_targets = mix(some, wanted, fit.stage, draw)
+    mixed, targets = mix(inputs, targets, fit.stage, draw)
+    parts = min(state.parts, len(inputs))
+    for some, wanted in zip(mixed.tensor_split(parts), targets.tensor_split(parts), strict=True):
         with fit.format.autocast(fit.compute.device):
-            logits = state.forward(mixed)
-        loss = fit.loss(logits.float(), mixed_targets) * (len(some) / len(inputs))
+            logits = state.forward(some)
+        loss = fit.loss(logits.float(), wanted) * (len(some) / len(inputs))
         state.scaler.scale(loss).backward()
         total += loss.detach()
     return total

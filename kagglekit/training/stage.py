@@ -15,6 +15,7 @@ from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_stage import cached_activations
+from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.soft_targets import with_targets
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
@@ -63,7 +64,6 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
     added = len(images.rows("added")) and not stage.precompute  # whose activations are not cached
     splits: tuple[Split, ...] = ("train", "added") if added else ("train",)
     rows = np.concatenate([images.rows(split) for split in splits])
-    optimizer = context.hooks.optimizer(context.model, context.groups, stage, recipe)
     fit = StageFit(
         model=model,
         inputs=inputs,
@@ -72,7 +72,7 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
         task=context.task,
         stage=stage,
         number=number,
-        optimizer=optimizer,
+        optimizer=stage_optimizer(context, stage),
         schedule=_schedule(context, number, stage, len(rows)),
         loss=context.hooks.loss(recipe, context.task),
         compute=context.compute,

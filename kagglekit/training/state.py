@@ -32,7 +32,8 @@ class TrainState:
         watch: The loss.
         rates: Each parameter group's highest rate as a share of the stage's.
         step: Finished steps.
-        parts: A batch's gradients are accumulated over so many parts: more than 1 after the device ran out of memory.
+        parts: A batch's gradients are accumulated over so many parts: the stage's `grad_accum_steps`, or more after the
+            device ran out of memory.
         again: Whether the work after the last step was interrupted: the loop then yields that step again.
         best: The best epoch's valid score, its sign such that less is better, and its weights, if the stage keeps the
             best.

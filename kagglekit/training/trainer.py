@@ -23,6 +23,7 @@ from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.eta import step_cost
 from kagglekit.training.head_cache import CachedActivations, head_outputs
 from kagglekit.training.head_stage import cached_activations, fit_heads, regress_head
+from kagglekit.training.large_networks import large_network
 from kagglekit.training.log import last_score, log_epoch, log_steps, score_key, valid_scores
 from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.stage import fit_of, set_up
@@ -56,11 +57,12 @@ def run_stage(context: RunContext, number: int, stage: Stage) -> None:
 
 def _train(context: RunContext, number: int, stage: Stage) -> None:
     set_up(context, stage)
-    with explain_memory_errors(
+    explained = explain_memory_errors(
         context.compute.device,
         f"not even a fraction of a batch of {stage.batch_size} at {stage.size} px fits (stage {number}, {stage.name})",
-        f"try --set stage.{number}.batch_size={max(1, stage.batch_size // 2)}, or a smaller --size or --arch",
-    ):
+        f"try --set stage.{number}.grad_checkpointing=true, a smaller batch_size, --size or --arch",
+    )
+    with explained, large_network(context, number, stage):
         (_train_on_activations if stage.precompute else _train_on_images)(context, number, stage)
 
 
@@ -154,7 +156,7 @@ def _report_parts(context: RunContext, fit: StageFit, parts: int) -> int:
     stage, batch = fit.stage, batch_of(fit.stage, len(fit.rows))
     context.display.warn(
         f"{context.compute.device} ran out of memory with {batch} images at {stage.size} px: accumulating gradients "
-        f"over {parts} parts of {batch // parts} from now on. BatchNorm statistics and mixup pairs are those of a part"
+        f"over {parts} parts of {batch // parts} from now on. BatchNorm statistics are those of a part"
     )
     context.record.update(parts={**context.record.info.parts, stage.name: parts})
     return parts

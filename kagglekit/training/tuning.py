@@ -16,6 +16,7 @@ from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch
 from kagglekit.training.context import RunContext
+from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.lr_range_test import found_rate, with_rate
 from kagglekit.training.state import StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.types.recipe import Stage
@@ -59,7 +60,7 @@ def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
 def _tuned(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
     """Return the fit for the tuned stage, with a fresh optimizer and its own schedule."""
     hooks, recipe = context.hooks, context.recipe
-    optimizer = hooks.optimizer(context.model, context.groups, stage, recipe)
+    optimizer = stage_optimizer(context, stage)
     schedule = hooks.schedule(stage, steps_per_epoch(stage, len(fit.rows)), recipe)
     schedule = replace(schedule, lr=schedule.lr * context.position.rates.get(fit.number, 1.0))
     return replace(fit, stage=stage, optimizer=optimizer, schedule=schedule)

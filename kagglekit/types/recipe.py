@@ -42,6 +42,8 @@ class Stage(BaseModel):
         body_factor: The rate of the layer group before the head is ``lr / body_factor``, that of the earliest
             ``lr / body_factor**2``; rates between them are spaced geometrically.
         group_lrs: Explicit rates, earliest group first, `lr` last; overrides `body_factor`.
+        layer_decay: The rate of each layer as a share of that of the layer after it; the head's is `lr`. Overrides
+            `body_factor`; None for one rate a layer group.
         freeze_to: Layer groups before this one are frozen: 0 none, 1 the first, -1 all but the head.
         precompute: Cache the activations at the head's input once, without augmentation, and train on those.
             Needs ``freeze_to=-1``.
@@ -52,9 +54,15 @@ class Stage(BaseModel):
             `size`.
         own_second: Same as ``second_size="auto"``; of no meaning without a stack.
         batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
+        lora: Rank of low-rank adapters that train in place of the body's weights, in the attention layers of the groups
+            that are not frozen (Hu et al. 2021, arXiv:2106.09685); 0 for none.
         batch_size: Images per step; batches are always full.
         find_batch: Find before the stage the largest batch that fits the memory and still gains images/s; same as
             ``batch_size="auto"``.
+        grad_accum_steps: Parts of a batch whose gradients are computed one after the other and added up, so that memory
+            holds the activations of one part; a step still sees `batch_size` images.
+        grad_checkpointing: Keep few activations in the forward pass and compute the others again in the backward pass
+            (Chen et al. 2016, arXiv:1604.06174), where the network can.
         optimizer: Name of an optimizer: ``adamw``, ``sgd`` or a plugin's.
         views: Augmentation in training: ``side_on``, ``top_down``, ``random-resized-crop``, ``none``, ...
         plain: The view without augmentation, for prediction: ``centre``, ``squash`` or ``pad``.
@@ -91,14 +99,18 @@ class Stage(BaseModel):
     find_lr: bool = False
     body_factor: float = Field(10.0, ge=1)
     group_lrs: tuple[Rate, ...] | None = None
+    layer_decay: float | None = Field(None, gt=0, le=1)
     freeze_to: int = 0
     precompute: bool = False
     solver: Literal["regression", "stack", "gradient"] = "regression"
     second_size: Size | None = None
     own_second: bool = False
     batch_norm: Literal["keep", "update"] = "update"
+    lora: int = Field(0, ge=0, le=1024)
     batch_size: int = Field(64, ge=1)
     find_batch: bool = False
+    grad_accum_steps: int = Field(1, ge=1)
+    grad_checkpointing: bool = False
     optimizer: str = "adamw"
     views: str = "side_on"
     plain: str = "centre"
@@ -179,6 +191,10 @@ class Stage(BaseModel):
             raise ValueError(f"second_size is larger than size, but {self.second_size} is not above {self.size}")
         if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
             raise ValueError(f"the last of group_lrs is the head's rate, {self.group_lrs[-1]:g}, but lr is {self.lr:g}")
+        if self.group_lrs is not None and self.layer_decay is not None:
+            raise ValueError("group_lrs and layer_decay both set the rates of the layers: set one of them")
+        if self.grad_accum_steps > self.batch_size and not self.find_batch:
+            raise ValueError(f"a batch of {self.batch_size} images has no {self.grad_accum_steps} parts")
         if self.snapshots and not self.by_gradient and self.cycles > 1:
             raise ValueError("a head fitted by regression has no cycles, so no snapshots")
         return self
@@ -190,10 +206,12 @@ class Recipe(BaseModel):
     Attributes:
         arch: Name of a timm model, with the tag of its weights: ``resnet34.tv_in1k``.
         archs: Further models, whose features are joined with those of `arch` under one head.
+        zoo: Networks to train one after the other on the same images, in place of `arch`, and to pool by `ensemble`;
+            empty for `arch` alone.
         stages: In order, numbered from 1.
         pretrained: Start from pretrained weights; False starts from random ones.
-        weights: A local file with the pretrained weights; empty for timm's hub. With `archs`, one file for each
-            model, separated by commas.
+        weights: A local file with the pretrained weights; empty for timm's hub. With `archs` or `zoo`, one file for
+            each model, separated by commas.
         head: ``linear`` (timm's own) or ``concat-pool`` (fast.ai's: average and max pooling, two layers).
         drop_rate: Dropout before the last layer.
         drop_path: Stochastic depth in the body, where the model has it.
@@ -232,6 +250,7 @@ class Recipe(BaseModel):
 
     arch: str
     archs: tuple[str, ...] = ()
+    zoo: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)
     pretrained: bool = True
     weights: str = ""
@@ -267,6 +286,8 @@ class Recipe(BaseModel):
     def _stages_fit(self) -> Self:
         if self.folds == 1:
             raise ValueError("folds=1 leaves no training images: use 2 or more, or 0 for one model with a valid split")
+        if len(set(self.zoo)) < len(self.zoo):
+            raise ValueError("two networks of the zoo have the same name")
         twice = [name for name, n in Counter(stage.name for stage in self.stages).items() if n > 1]
         if twice:
             raise ValueError(f"two stages are named {twice[0]!r}: names must be unique")

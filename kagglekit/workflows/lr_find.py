@@ -17,11 +17,14 @@ from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, listing
+from kagglekit.training.large_networks import large_network
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep
 from kagglekit.training.stage import fit_of, set_up
 from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.setup import build_model, prepare
 from kagglekit.workflows.single import timed_stage
+
+MOST_COLUMNS = 6  # of the table of rates
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ def find_rates(request: Request, requested: int | None, display: Display) -> Fou
             timed_stage(context, before)
         stage = recipe.stages[number - 1].model_copy(update={"find_lr": False})
         set_up(context, stage)
-        fit, _ = fit_of(context, number, stage)
-        found = sweep(fit)
+        with large_network(context, number, stage):
+            fit, _ = fit_of(context, number, stage)
+            found = sweep(fit)
     display.report(
         f"{number} {stage.name}: range test of {len(found.rates)} steps, up to a diverged loss or the highest rate"
     )
@@ -96,6 +100,7 @@ def stage_number(recipe: Recipe, requested: int | None) -> int:
 def rate_table(found: FoundRates) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the suggested rates of each layer group, as the heads and rows of a table."""
     ratios = found.sweep.ratios
+    ratios = ratios if len(ratios) <= MOST_COLUMNS else (ratios[0], ratios[-1])  # with layer_decay, one a layer
     heads = ("rate", *(f"group at 1/{1 / ratio:.3g}" for ratio in ratios[:-1]), "head")
     return heads, [(name, *(f"{rate * ratio:.2g}" for ratio in ratios)) for name, rate in found.rates.items()]
 

@@ -13,6 +13,7 @@ from kagglekit.compute.device import Compute
 from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.network import (
     data_config,
+    grad_checkpointing,
     head_module,
     load_weights,
     round_sizes,
@@ -41,6 +42,7 @@ from kagglekit.training.batch_size import for_rows, predict_batch
 from kagglekit.training.checkpoint import saved_compute
 from kagglekit.training.context import RunContext, TrainingOptions
 from kagglekit.training.eta import Estimate, prediction_cost, stage_cost
+from kagglekit.training.large_networks import check_stages
 from kagglekit.training.log import record_decoding
 from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.full_data import describe_full, full_plan
@@ -126,6 +128,7 @@ def prepare(
     groups = hooks.layer_groups(model, recipe)
     if not all(stage.by_gradient for stage in plan.run_stages):
         linear_layer(head_module(model, groups)[1])  # refuses other heads now, not after minutes of decoding
+    check_stages(model, groups, plan.run_stages)
     images = _images(plan, model, record, display)
     model.to(plan.device)
     compute = _compute(plan, model, images, record, display, last)
@@ -213,7 +216,10 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     last = plan.run_stages[-1]
     memory = cache_folder() / "formats.json"
     precision = "fp32" if plan.request.deterministic and plan.request.precision == "auto" else plan.request.precision
-    compute = choose_formats(model, plan.device, precision, last.size, last.batch_size, _archs(plan), memory)
+    about = _archs(plan) + "+checkpointing" * last.grad_checkpointing
+    part = -(-last.batch_size // last.grad_accum_steps)  # the most images in memory at once
+    with grad_checkpointing(model, last.grad_checkpointing):
+        compute = choose_formats(model, plan.device, precision, last.size, part, about, memory)
     display.report(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
     return compute
 

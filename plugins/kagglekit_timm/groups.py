@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, pairwise
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kagglekit import UserError
@@ -38,6 +39,24 @@ def layer_groups(model: nn.Module, n: int) -> list[list[str]] | None:
     cuts = [round(i * len(layers) / parts) for i in range(parts + 1)]
     body_groups = [list(chain.from_iterable(layers[a:b])) for a, b in pairwise(cuts)]
     return [*body_groups, [name for name in everything if name in head]]
+
+
+def numbered_layers(body: Any) -> list[list[str]]:
+    """Return the parameter names of each layer of a network without its classifier, as timm's layer decay numbers them.
+
+    What timm numbers with the classifier (the norm before it, in some networks) is in none of them: it is the head's.
+    """
+    layers = _layers(body)
+    if not hasattr(body, "group_matcher"):
+        return layers
+    from timm.models import group_parameters
+
+    cfg: Any = body.pretrained_cfg
+    found = cfg["classifier"] if isinstance(cfg, dict) else cfg.classifier
+    classifier = f"{found if isinstance(found, str) else found[0]}.weight"
+    whole: Any = SimpleNamespace(named_parameters=lambda: [*body.named_parameters(), (classifier, None)])
+    grouped = group_parameters(whole, body.group_matcher(coarse=False), reverse=True)
+    return [names for names in layers if grouped[names[0]] != grouped[classifier]]
 
 
 def _layers(body: Any) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain, zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,22 @@ class JointClassifier(nn.Module):
         for body in self.bodies:
             assert isinstance(body, Normalised)
             body.network.set_input_size(size)
+
+    def layers(self) -> list[list[str]]:
+        """Return the names of the bodies' parameters: the last layers of all of them are the last one."""
+        each = [
+            [[f"bodies.{number}.network.{name}" for name in layer] for layer in body.network.layers()]
+            for number, body in enumerate(self.bodies)
+            if isinstance(body, Normalised)
+        ]
+        joined = zip_longest(*(reversed(layers) for layers in each), fillvalue=())
+        return [list(chain.from_iterable(layer)) for layer in joined][::-1]
+
+    def set_grad_checkpointing(self, enable: bool) -> None:
+        """Keep few activations of every network, or all of them again."""
+        for body in self.bodies:
+            assert isinstance(body, Normalised)
+            body.network.set_grad_checkpointing(enable)
 
 
 def build(recipe: Recipe, n_classes: int) -> JointClassifier:

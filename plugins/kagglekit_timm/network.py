@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kagglekit import DataConfig, Recipe, UserError
 from kagglekit_timm import weights
 from kagglekit_timm.features import taps_of
+from kagglekit_timm.groups import numbered_layers
 from kagglekit_timm.spec import Plan, known_cfg, plan_network
 from kagglekit_timm.weight_files import read_weights
 
@@ -75,6 +76,24 @@ class Classifier(nn.Module):
         """
         if self._resizes:
             self.body.set_input_size(img_size=(size, size))
+
+    def layers(self) -> list[list[str]]:
+        """Return the names of the body's parameters, layer by layer as timm numbers them, the earliest first."""
+        return [[f"body.{name}" for name in layer] for layer in numbered_layers(self.body)]
+
+    def set_grad_checkpointing(self, enable: bool) -> None:
+        """Keep only the activations between blocks in the forward pass, or all of them again.
+
+        Raises:
+            UserError: timm's network cannot.
+        """
+        try:
+            self.body.set_grad_checkpointing(enable)
+        except (AttributeError, AssertionError) as error:  # it has no such method; it has one that refuses
+            raise UserError(
+                f"timm's {type(self.body).__name__} has no gradient checkpointing",
+                "leave out grad_checkpointing, or choose another network with --arch",
+            ) from error
 
 
 def build(recipe: Recipe, n_classes: int) -> Classifier:

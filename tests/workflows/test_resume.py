@@ -221,7 +221,7 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
     assert run.info().parts == {"head-augmented": 4, "all-1": 4, "all-2": 4}
     assert re.search(
         r"ran out of memory with 8 images at 32 px: accumulating gradients over 4 parts of 2 from now on\. "
-        r"BatchNorm statistics and mixup pairs are those of a part",
+        r"BatchNorm statistics are those of a part",
         said,
     )
     assert [int(row["step"]) for row in run.log() if row["stage"] == "all-2"] == [2, 4]
