@@ -139,8 +139,11 @@ _RECIPE_OPTIONS = (
         is_flag=True,
         help="Keep near-duplicates together: in train or in valid, and in one fold.",
     ),
-    preset_option("auto, features, quick, standard, best or lesson."),
+    preset_option("auto, features, quick, standard, best, zoo or lesson."),
     option(RECIPE, "--arch", metavar="NAME", help="timm model; short for --set arch=NAME."),
+    option(
+        RECIPE, "--zoo", type=click.IntRange(1), metavar="N", help="Train and pool the first N of several networks."
+    ),
     option(RECIPE, "--size", type=click.IntRange(8), metavar="PX", help="Largest image size; scales the others."),
     option(RECIPE, "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."),
     option(RECIPE, "--stages", default="", metavar="A-B", help="Run only these stages: 3, 2-3 or 3-."),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from kagglekit.types.schedule import Schedule
     from kagglekit.types.view import View
 
-PRESETS = ("quick", "standard", "best", "lesson", "features")
+PRESETS = ("quick", "standard", "best", "zoo", "lesson", "features")
 
 
 class Hooks(GuardedPlugins):

@@ -14,6 +14,7 @@ from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
 from kagglekit.planning.teacher import with_teacher
+from kagglekit.planning.zoo import with_zoo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
@@ -79,6 +80,7 @@ def choose_recipe(
     if request.size is not None:
         shorthands += size_settings(recipe, request.size)
     recipe = apply_overrides(recipe, [*shorthands, *request.settings])
+    recipe = with_zoo(hooks, recipe, request)
     if base:
         check_split(base, recipe)
     hooks.check_names(recipe, competition)

@@ -105,9 +105,9 @@ def _set_in_stage(stage: dict[str, Any], field: str, text: str, setting: str) ->
 
 def _drop_outdated(data: dict[str, Any], changed: str) -> None:
     """Drop descriptions of the recipe that no longer hold."""
-    if changed in ("arch", "archs", "weights", "pretrained"):
+    if changed in ("arch", "archs", "zoo", "weights", "pretrained"):
         data.update(licence="")
-    if changed in ("arch", "archs"):
+    if changed in ("arch", "archs", "zoo"):
         data.update(source="")
     if changed not in ("seed", "split_seed", "measured"):
         data.update(measured="none")

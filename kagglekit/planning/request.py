@@ -27,6 +27,8 @@ class Request:
         settings: ``KEY=VALUE`` overrides of the recipe, applied in order.
         epochs: Shorthand for the epochs of the last stage that is run.
         size: Shorthand for the largest image side, px.
+        zoo: How many networks to train and pool: the first ones of the recipe's `zoo`, or else of the preset ``zoo``;
+            None for all that the recipe names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
         store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
@@ -58,6 +60,7 @@ class Request:
     settings: Sequence[str] = ()
     epochs: int | None = None
     size: int | None = None
+    zoo: int | None = None
     device: str = "auto"
     precision: str = "auto"
     store: Keep = "auto"

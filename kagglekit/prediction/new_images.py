@@ -147,7 +147,7 @@ def members_of_new_images(family: Family, images: NewImages) -> list[Member]:
 
 
 def _beside(blend: Run, name: str) -> Run:
-    run = Run(blend.folder.parent / name)
+    run = blend.blended(name)
     if not run.recipe_file.exists():
         raise UserError(
             f"{blend.folder} is a blend, and the folder of {name}, which it blends, is no longer beside it",

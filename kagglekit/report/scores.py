@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from kagglekit.report.trainings import Training, title
-from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 
@@ -41,7 +40,7 @@ def parts_table(loaded: LoadedRun, trainings: Sequence[Training]) -> Table | Non
     """Return the scores of each fold, or of each blended run in the same folder; None if there are no parts."""
     names = loaded.info.blend_of
     if names:
-        parts = [(name, Run(loaded.run.folder.parent / name).info().scores[-1:]) for name in names]
+        parts = [(name, loaded.run.blended(name).info().scores[-1:]) for name in names]
     else:
         parts = [(each.label, each.loaded.info.scores) for each in trainings if each.label]
     scores = [{"of": label, **row} for label, rows in parts for row in rows]
@@ -74,7 +73,7 @@ def seeds_table(info: RunInfo) -> Table | None:
 def picked_stages(loaded: LoadedRun) -> list[str]:
     """Return the stages whose epoch was chosen by the valid images; for a blend, those of its runs."""
     if names := loaded.info.blend_of:
-        parts = [Run(loaded.run.folder.parent / name) for name in names]
+        parts = [loaded.run.blended(name) for name in names]
         found = [stage for part in parts if part.recipe_file.exists() for stage in picked_stages(LoadedRun.read(part))]
         return list(dict.fromkeys(found))
     return loaded.recipe.picked(loaded.info.stages)

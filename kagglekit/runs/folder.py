@@ -159,6 +159,11 @@ class Run:
         """Return the run, with a folder of its own, that trains without fold `number`, from 1."""
         return Run(self.folder / f"fold-{number}")
 
+    def blended(self, name: str) -> Run:
+        """Return a run that this one blends: in its folder, as a zoo's networks are, or else beside it."""
+        inside = Run(self.folder / name)
+        return inside if inside.info_file.exists() else Run(self.folder.parent / name)
+
     def recipe(self) -> Recipe:
         """Read the recipe.
 

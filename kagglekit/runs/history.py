@@ -36,7 +36,7 @@ class Entry:
         run: The folder's name.
         competition: The competition's name.
         date: When the run began.
-        arch: The network's architecture.
+        arch: The network's architecture; of a zoo the first one's, and the number of the others.
         px: Image side of the last stage, px.
         stages: Number of stages that were run.
         epochs: Number of epochs of gradient steps, in all stages.
@@ -223,6 +223,11 @@ def _naming(file: Path) -> Iterator[None]:
         raise unreadable(file, "a value in it cannot be used", DAMAGED) from error
 
 
+def _networks(recipe: Mapping[str, Any]) -> str:
+    others = len(recipe.get("zoo") or ()) - 1
+    return f"{recipe['arch']} +{others}" if others > 0 else str(recipe["arch"])
+
+
 def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, kaggle: _KaggleScores) -> Entry:
     stages = [_stage(stage) for stage in recipe["stages"]]
     if not stages:
@@ -235,7 +240,7 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, kaggle: _KaggleSc
         run=run.name,
         competition=run.folder.parent.name,
         date=_date(run, info),
-        arch=str(recipe["arch"]),
+        arch=_networks(recipe),
         px=int(done[-1].size),
         stages=len(done),
         epochs=sum(stage.epochs for stage in done if stage.by_gradient),

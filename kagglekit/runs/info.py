@@ -105,7 +105,8 @@ class RunInfo(BaseModel):
         stages: Numbers of the stages that run, from 1.
         from_run: Name of the run whose weights it started from.
         full_of: Name of the run that it repeats on all labelled images.
-        blend_of: Names of the runs that it blends.
+        blend_of: Names of the runs that it blends: in its folder, if it is a zoo, else beside it.
+        part_of: Name of the zoo that it is one network of.
         disable: Shared plugins left out of a blend; another run has them in `request`.
         plugins: Further plugin files of a blend; another run has them in `request`.
         plugin_hashes: SHA-256 of each plugin file, by its path.
@@ -168,6 +169,7 @@ class RunInfo(BaseModel):
     from_run: str | None = None
     full_of: str | None = None
     blend_of: tuple[str, ...] = ()
+    part_of: str | None = None
     disable: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     plugin_hashes: dict[str, str] = Field(default_factory=dict)

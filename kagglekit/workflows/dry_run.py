@@ -24,6 +24,7 @@ from kagglekit.planning.drop import without_dropped
 from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
+from kagglekit.planning.zoo import networks
 from kagglekit.prediction.finalize import finalize
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
@@ -36,13 +37,15 @@ from kagglekit.workflows.folds import assigned, fold_plan, join_folds
 from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, planned, prepare
 from kagglekit.workflows.single import timed_stage
+from kagglekit.workflows.zoo import pool
 
 
 @memory_returned()
 def dry_run(request: Request, display: Display) -> None:
     """Try a whole run with two batches of everything in temporary folders, and leave nothing behind.
 
-    All folds are assigned; one is trained, and joined as if it were all. Of repeats, one is trained.
+    All folds are assigned; one is trained, and joined as if it were all. Of repeats, one is trained. Of a zoo, every
+    network is trained.
 
     Args:
         request: The user's request; with `full`, from `kagglekit.workflows.full_data.full_request`.
@@ -58,11 +61,19 @@ def dry_run(request: Request, display: Display) -> None:
         check_disk(plan, cache)
         plan = _one_fold(plan, display) if plan.recipe.folds else plan
         plan = replace(plan, table=without_dropped(plan), dropped=())
-        model, recipe = build_model(plan)
-        describe_plan(replace(plan, recipe=recipe), model, None, display)
-        small = learns_from(two_batches(replace(plan, recipe=recipe)), display)
-        rehearse(small, model, Path(place), display)
+        parts = [_try(one, Path(place), display) for one in networks(plan)]
+        if plan.recipe.zoo:
+            folder = create_run(Path(place), plan.name, "dry-run-zoo", datetime.now())
+            pool(two_batches(plan), folder, Record(folder.info_file), parts, display)
     display.report("dry run passed (scores are meaningless; temporary files removed)")
+
+
+def _try(plan: Plan, place: Path, display: Display) -> Run:
+    """Try one network on two batches of everything."""
+    model, recipe = build_model(plan)
+    plan = replace(plan, recipe=recipe)
+    describe_plan(plan, model, None, display)
+    return rehearse(learns_from(two_batches(plan), display), model, place, display)
 
 
 def _one_fold(plan: Plan, display: Display) -> Plan:

@@ -102,6 +102,7 @@ def reported_failures(
             own.update(status=status, error=masked(f"{type(error).__name__}: {error}"))
         plan.hooks.run_failed(run, error)
         display.report(f"{status}; everything finished so far is kept in {run.folder}")
-        if record.info.fold is None and not isinstance(error, SameAgain):  # of a fold, the whole run reports it
+        part = record.info.fold is not None or record.info.part_of is not None
+        if not part and not isinstance(error, SameAgain):  # the whole run reports it
             display.report(f"hint: to resume: kagglekit resume {run.folder}")
         raise

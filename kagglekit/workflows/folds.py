@@ -46,11 +46,17 @@ JOINING = 600.0  # how long to wait for a process that joins the same run's fold
 RECORDING = 10.0  # how long to wait for it to record a failure, s
 
 
-def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
+def run_folds(plan: Plan, model: nn.Module, display: Display, new: Run | None = None) -> Run:
     """Train the requested folds that are not finished, then combine all that are finished.
 
     Several processes may do so at once, each with folds of its own: shared files are locked while they are written.
     The last process to join the folds therefore sees all of them.
+
+    Args:
+        plan: The plan.
+        model: The network, for its description.
+        display: Shows progress.
+        new: The empty folder of a new run; None to make one.
 
     Returns:
         The run; its status is ``partial`` as long as folds are missing.
@@ -65,7 +71,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display) -> Run:
         check_scorable(plan, plan.table[fold_numbers == number], f"the images that fold {number} holds out")
         if plan.request.only_fold in (None, number):
             check_learnt(fold_plan(plan, fold_numbers, number))
-    folder = _folder(plan, identity)
+    folder = _folder(plan, identity, new)
     describe_plan(plan, model, folder, display)
     display.report(_describe_folds(plan))
     with reported_failures(plan, folder, Record(folder.info_file), display, partial(locked, folder, RECORDING)):
@@ -110,14 +116,15 @@ def assigned(plan: Plan) -> tuple[Plan, NDArray[np.int64]]:
     )
 
 
-def _folder(plan: Plan, identity: Identity) -> Run:
+def _folder(plan: Plan, identity: Identity, new: Run | None) -> Run:
     """Return a new folder, or the one to complete.
 
     Raises:
         UserError: The folds in it have another recipe or other data.
     """
     if not plan.request.into:
-        return create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+        label = plan.request.name or plan.recipe.arch
+        return new or create_run(plan.request.out, plan.name, label, datetime.now())
     folder = find_run(plan.request.into, plan.request.out, plan.name)
     if folder.recipe() != plan.recipe:
         raise UserError(

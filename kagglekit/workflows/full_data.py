@@ -63,7 +63,10 @@ def full_request(request: Request) -> Request:
 def _check(finished: LoadedRun) -> None:
     folder, info = finished.run.folder, finished.info
     if info.blend_of:
-        raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(info.blend_of)}")
+        runs = info.blend_of
+        if finished.recipe.zoo:  # they are in its folder
+            runs = tuple(str(finished.run.blended(name).folder) for name in runs)
+        raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(runs)}")
     if info.full_of:
         raise UserError(
             f"{folder} was already trained on all labelled images", f"retrain the run that it repeats: {info.full_of}"

@@ -26,6 +26,7 @@ from kagglekit.workflows.repeats import record_spread, repeated
 from kagglekit.workflows.setup import planned, settled
 from kagglekit.workflows.single import run_plan, train
 from kagglekit.workflows.unfinished import find_unfinished
+from kagglekit.workflows.zoo import run_zoo
 
 
 def start(request: Request, display: Display, resume_latest: bool = False) -> Run:
@@ -77,6 +78,9 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     if info.fold:
         whole = f"resume the run: kagglekit resume {folder.folder.parent}"
         raise UserError(f"{folder.folder} is one fold of a run", whole)
+    if info.part_of:
+        whole = f"resume the run: kagglekit resume {folder.folder.parent}"
+        raise UserError(f"{folder.folder} is one network of the zoo {info.part_of}", whole)
     check_writable(folder.folder, READ_ONLY)
     begun = folder.recipe_file.exists()
     key = run_key(folder, info)
@@ -85,6 +89,8 @@ def resume(folder: Run, display: Display, data: Path | None = None) -> Run:
     with _computing(request):
         plan = planned(request, display)
         display.report(f"resuming {folder.folder}")
+        if plan.recipe.zoo:
+            return run_zoo(plan, display, folder)
         if not plan.recipe.folds:
             return train(plan, folder, display)
         check_same_data(folder, info, plan)
@@ -100,11 +106,13 @@ def _computing(request: Request) -> Iterator[None]:
 
 
 def _run(plan: Plan, display: Display, resume_latest: bool) -> Run:
-    model, plan = settled(plan)
+    model, plan = (None, plan) if plan.recipe.zoo else settled(plan)
     interrupted = find_unfinished(plan)
     if interrupted and resume_latest:
         return resume(interrupted, display, plan.data)
     if interrupted:
         display.report(f"found an interrupted run with this recipe and data: {interrupted.folder}")
         display.report(f"hint: to resume it: kagglekit resume {interrupted.folder}")
+    if model is None:
+        return run_zoo(plan, display)
     return (run_folds if plan.recipe.folds else run_plan)(plan, model, display)
