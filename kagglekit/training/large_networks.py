@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from kagglekit.compute.low_rank import adapters, add_adapters, attention_layers, merge_adapters
 from kagglekit.compute.network import grad_checkpointing
 from kagglekit.system.errors import UserError
+from kagglekit.training.batch_size import LEAST
 from kagglekit.training.context import RunContext
 from kagglekit.types.recipe import Stage
 
@@ -25,7 +27,8 @@ def check_stages(model: nn.Module, groups: Groups, stages: Sequence[Stage]) -> N
     """Refuse stages that the network cannot train as they ask, before any image is decoded.
 
     Raises:
-        UserError: The network has no attention layers for adapters, no numbered layers, or no gradient checkpointing.
+        UserError: The network has no attention layers for adapters, no numbered layers or no gradient checkpointing, or
+            it has BatchNorm layers and parts of a batch have one image.
     """
     for stage in stages:
         if stage.lora and stage.freeze_to != -1 and not adapted_layers(model, groups, stage):
@@ -40,6 +43,17 @@ def check_stages(model: nn.Module, groups: Groups, stages: Sequence[Stage]) -> N
             )
         with grad_checkpointing(model, stage.grad_checkpointing):
             pass
+        _check_parts(model, stage)
+
+
+def _check_parts(model: nn.Module, stage: Stage) -> None:
+    parts, batch = stage.grad_accum_steps, LEAST if stage.find_batch else stage.batch_size
+    if parts > 1 and batch < 2 * parts and any(isinstance(module, _BatchNorm) for module in model.modules()):
+        raise UserError(
+            f"stage {stage.name}: {parts} parts of a batch of {batch} have a single image, and the network's BatchNorm "
+            "layers need two",
+            f"--set stage.{stage.name}.grad_accum_steps={max(1, batch // 2)}",
+        )
 
 
 def adapted_layers(model: nn.Module, groups: Groups, stage: Stage) -> list[str]:

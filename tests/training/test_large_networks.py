@@ -308,6 +308,16 @@ def test_a_networks_own_methods_are_needed(data: Path, tmp_path: Path) -> None:
             check_stages(model, groups, [Stage(name="s", size=32, **field)])  # type: ignore[arg-type]
 
 
+def test_parts_of_one_image_are_refused_with_batch_norm_alone() -> None:
+    from kagglekit.training.large_networks import check_stages
+
+    stage = Stage(name="s", size=32, batch_size=8, grad_accum_steps=8)
+    check_stages(network(), groups_of(network()), [stage])
+    model = network(CONVNET)
+    with pytest.raises(UserError, match="BatchNorm layers need two"):
+        check_stages(model, groups_of(model, CONVNET), [stage])
+
+
 def test_heads_alone_need_no_attention() -> None:
     from kagglekit.training.large_networks import check_stages
 
