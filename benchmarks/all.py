@@ -65,6 +65,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "vs_timm": ["vs_timm.py"],
         "steps": ["steps.py", *short],
         "stores": ["stores.py"],
+        "views": ["views.py"],
         "containers": ["containers.py", "--records", "5000"],
         "startup": ["startup.py"],
         "memory": ["memory.py"],

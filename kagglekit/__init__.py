@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
     from kagglekit.system.errors import listing as listing
+    from kagglekit.system.errors import unknown as unknown
     from kagglekit.system.members import member_of as member_of
     from kagglekit.system.pixel_limit import check_pixels as check_pixels
     from kagglekit.tasks.confident_learning import label_errors as label_errors
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from kagglekit.types.recipe import Recipe as Recipe
     from kagglekit.types.recipe import Stage as Stage
     from kagglekit.types.schedule import Schedule as Schedule
+    from kagglekit.types.view import Augmentation as Augmentation
     from kagglekit.types.view import CropMode as CropMode
     from kagglekit.types.view import View as View
 
@@ -130,6 +132,7 @@ _HOMES = {
     "UsageError": "system.errors",
     "UserError": "system.errors",
     "listing": "system.errors",
+    "unknown": "system.errors",
     "member_of": "system.members",
     "check_pixels": "system.pixel_limit",
     "label_errors": "tasks.confident_learning",
@@ -170,6 +173,7 @@ _HOMES = {
     "Recipe": "types.recipe",
     "Stage": "types.recipe",
     "Schedule": "types.schedule",
+    "Augmentation": "types.view",
     "CropMode": "types.view",
     "View": "types.view",
 }

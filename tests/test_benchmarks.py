@@ -116,6 +116,18 @@ def carried_out(folder: Path, script: str, *words: str) -> dict[str, Any]:
     return dict(json.loads((folder / "found.json").read_text()))
 
 
+def test_each_augmentation_has_its_cost_beside_the_default_view(tmp_path):
+    import views
+
+    small = ["--tiny", "--runs", "1", "--size", "32", "--batch", "16", "--work", str(tmp_path)]
+    command = [sys.executable, str(BENCHMARKS / "views.py"), *small, "--json", str(tmp_path / "found.json")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert [row["augment"] for row in rows[1:]] == list(views.AUGMENT[1:])
+    assert all(row["images/s"] > 0 for row in rows)
+
+
 def test_each_stage_of_a_run_on_real_images_has_its_speed_its_ceiling_and_its_time(tmp_path):
     from clocks import KINDS
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, further_plugins_option, pictures_option, preset_option, sample_option
+from kagglekit.cli.options import (
+    data_option,
+    further_plugins_option,
+    pictures_option,
+    preset_option,
+    sample_option,
+    settings_option,
+)
 
 
 @click.command()
@@ -17,6 +24,7 @@ from kagglekit.cli.options import data_option, further_plugins_option, pictures_
 @pictures_option("the plots")
 @click.option("--no-pictures", is_flag=True, help="Print text only: no plots, no search for near-duplicates.")
 @preset_option("Preset whose stages are drawn.")
+@settings_option()
 def look(
     competition: str,
     data: Path | None,
@@ -25,6 +33,7 @@ def look(
     pictures: Path | None,
     no_pictures: bool,
     preset: str,
+    settings: tuple[str, ...],
 ) -> None:
     """Summarize the images of COMPETITION: targets, counts, sizes, near-duplicates, anomalies.
 
@@ -38,4 +47,4 @@ def look(
     display = for_people(False)
     competition, data = competition_of(competition, data, display)
     drawn = None if no_pictures else preset
-    show(competition, data, display, plugins=plugins, sample=sample, plots=pictures, preset=drawn)
+    show(competition, data, display, plugins=plugins, sample=sample, plots=pictures, preset=drawn, settings=settings)

@@ -77,6 +77,12 @@ def preset_option(text: str) -> Decorator:
     return option(RECIPE, "--preset", default="auto", show_default=True, metavar="NAME", help=text)
 
 
+def settings_option() -> Decorator:
+    """Add ``--set KEY=VALUE``."""
+    text = "Set any recipe field: stage.2.size=299. Repeatable."
+    return option(RECIPE, "--set", "settings", multiple=True, metavar="KEY=VALUE", help=text)
+
+
 def disable_option() -> Decorator:
     """Add ``--disable PLUGIN``."""
     return option(RECIPE, "--disable", multiple=True, metavar="PLUGIN", help="Disable a shared plugin. Repeatable.")
@@ -147,14 +153,7 @@ _RECIPE_OPTIONS = (
     option(RECIPE, "--size", type=click.IntRange(8), metavar="PX", help="Largest image size; scales the others."),
     option(RECIPE, "--epochs", type=click.IntRange(1), metavar="N", help="One cycle of N epochs in the last stage."),
     option(RECIPE, "--stages", default="", metavar="A-B", help="Run only these stages: 3, 2-3 or 3-."),
-    option(
-        RECIPE,
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Set any recipe field: stage.2.size=299. Repeatable.",
-    ),
+    settings_option(),
     option(RECIPE, "--seed", type=click.IntRange(0), metavar="N", help="Seed of the split and of all randomness."),
     option(RECIPE, "--from", "from_run", default="", metavar="RUN", help="Start from RUN's recipe and weights."),
     further_plugins_option(),

@@ -8,6 +8,7 @@ from kagglekit.hooks import names
 from kagglekit.hooks.guards import GuardedPlugins
 from kagglekit.hooks.validation import check_channels, check_layer_groups, check_targets
 from kagglekit.system.errors import PluginError, UsageError, UserError, unknown
+from kagglekit.system.named_calls import read_calls
 from kagglekit.types.image_path import channel_files, stacked
 from kagglekit.types.image_table import with_joined_keys
 from kagglekit.types.pixel_form import RGB, PixelForm
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.recipe import Recipe, Stage
     from kagglekit.types.schedule import Schedule
-    from kagglekit.types.view import View
+    from kagglekit.types.view import Augmentation, View
 
 PRESETS = ("quick", "standard", "best", "zoo", "lesson", "features")
 
@@ -153,7 +154,29 @@ class Hooks(GuardedPlugins):
             chosen = {"train": ("views", stage.views), "plain": ("plain", stage.plain)}
             by_name = ("tta", recipe.tta_views) if recipe.tta_views else ("views", stage.views)
             self._raise_unknown("kagglekit_views", *chosen.get(mode, by_name))
-        return result
+        return result.augmented(self.augmentations(recipe, stage)) if mode == "train" else result
+
+    def augmentations(self, recipe: Recipe, stage: Stage) -> list[Augmentation]:
+        """Return what is done to a stage's training images, in order.
+
+        Raises:
+            UserError: One does not take its settings, or images with as many channels as `recipe.channels`.
+        """
+        found: list[Augmentation] = []
+        for name, settings in read_calls(stage.augment):
+            result: Augmentation | None = self._relay.kagglekit_augment(
+                name=name, settings=settings, recipe=recipe, stage=stage
+            )
+            if result is None:
+                self._raise_unknown("kagglekit_augment", "augment", name)
+            found.append(result)
+        return found
+
+    def check_augmentations(self, recipe: Recipe) -> None:
+        """Raise what `augmentations` raises for any stage that trains on images."""
+        for stage in recipe.stages:
+            if not stage.precompute:
+                self.augmentations(recipe, stage)
 
     def optimizer(self, model: nn.Module, groups: list[list[str]], stage: Stage, recipe: Recipe) -> Optimizer:
         """Return the optimizer of a stage; this also freezes the stage's frozen parameters."""
@@ -275,7 +298,7 @@ class Hooks(GuardedPlugins):
 
     def _raise_unknown(self, hook: str, kind: str, name: str) -> NoReturn:
         """Raise the error for a name that no plugin implements."""
-        owners = [plugin for plugin, provides in self.provided() if name in getattr(provides, kind)]
+        owners = [plugin for plugin, each in self.provided() if names.is_provided(name, getattr(each, kind))]
         if owners:
             raise PluginError(f"plugin {owners[0]} provides the {names.KINDS[kind]} {name!r}, but {hook} returned None")
         raise UsageError(unknown(names.KINDS[kind], name, getattr(self.provides(), kind)))

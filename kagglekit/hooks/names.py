@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.system.errors import UsageError, unknown
+from kagglekit.system.named_calls import read_calls
 from kagglekit.types.competition import Competition, Provides
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "views": "views",
+    "augment": "augmentation",
     "plain": "plain view",
     "tta": "test-time views",
     "schedule": "schedule",
@@ -49,7 +51,7 @@ def check_names(provides: Provides, recipe: Recipe, competition: Competition) ->
     """
     uses: dict[tuple[str, str], list[str]] = {}
     for field, kind, name in _used(recipe, competition):
-        if name not in getattr(provides, kind):
+        if not is_provided(name, getattr(provides, kind)):
             uses.setdefault((kind, name), []).append(field)
     problems = [
         f"{', '.join(fields)}: {unknown(KINDS[kind], name, getattr(provides, kind))}"
@@ -60,11 +62,18 @@ def check_names(provides: Provides, recipe: Recipe, competition: Competition) ->
         raise UsageError("the recipe does not match the plugins:\n" + "\n".join(f"  {line}" for line in problems))
 
 
+def is_provided(name: str, provided: Iterable[str]) -> bool:
+    """Return whether a name is provided, by itself or by a ``name.*``."""
+    return any(name == each or (each.endswith(".*") and name.startswith(each[:-1])) for each in provided)
+
+
 def _used(recipe: Recipe, competition: Competition) -> Iterator[tuple[str, str, str]]:
     """Yield field, kind and name of everything chosen by name."""
     for number, stage in enumerate(recipe.stages, 1):
         for kind in ("views", "plain", "schedule", "optimizer"):
             yield f"stage.{number}.{kind}", kind, getattr(stage, kind)
+        for name, _ in read_calls(stage.augment):
+            yield f"stage.{number}.augment", "augment", name
     if recipe.tta_views:
         yield "tta_views", "tta", recipe.tta_views
     for kind in ("head", "loss", "ensemble", "decision"):

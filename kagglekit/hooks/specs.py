@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pluggy
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kagglekit.types.ensemble import Ensemble, Member
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.schedule import Schedule
-    from kagglekit.types.view import View
+    from kagglekit.types.view import Augmentation, View
 
 hookspec = pluggy.HookspecMarker("kagglekit")
 hookimpl = pluggy.HookimplMarker("kagglekit")
@@ -112,6 +112,15 @@ def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode, data_config: D
     """Return the view for training (`stage.views`), plain prediction (`stage.plain`) or test-time augmentation.
 
     The view of mode ``tta`` is `recipe.tta_views`, or `stage.views` if that is empty.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_augment(name: str, settings: dict[str, Any], recipe: Recipe, stage: Stage) -> Augmentation | None:
+    """Return the augmentation named `name`, one of those in `stage.augment`, or None for other names.
+
+    `settings` are those in its brackets. `recipe.channels` is C, or 0 for red, green and blue. Raise a `UserError` for
+    settings, or channels, that it does not take.
     """
 
 

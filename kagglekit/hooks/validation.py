@@ -152,6 +152,12 @@ def _is_view(result: object) -> bool:
     return isinstance(result, View)
 
 
+def _is_augmentation(result: object) -> bool:
+    from kagglekit.types.view import Augmentation
+
+    return isinstance(result, Augmentation)
+
+
 def _is_groups(result: object) -> bool:
     return isinstance(result, list) and all(
         isinstance(group, list) and all(isinstance(name, str) for name in group) for group in result
@@ -175,6 +181,7 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kagglekit_model": ("an nn.Module with a data_config of type DataConfig", _is_model),
     "kagglekit_layer_groups": ("a list of lists of parameter names", _is_groups),
     "kagglekit_views": ("a View", _is_view),
+    "kagglekit_augment": ("an Augmentation", _is_augmentation),
     "kagglekit_optimizer": ("a torch Optimizer", _is_optimizer),
     "kagglekit_loss": ("a function of logits and targets", callable),
     "kagglekit_metric": ("a Metric", _is_a(Metric)),

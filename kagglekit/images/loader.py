@@ -84,7 +84,12 @@ class Loader:
         keys = self.keys[rows]
         maps = self.view.maps(keys, self.store.aspects[rows], pass_number)
         _check("maps", maps, (len(rows), 2, 3))
-        return self._finished(rows, maps, self._colours(keys, pass_number))
+        colours = self._colours(keys, pass_number)
+        if self.view.effects is None:
+            return self._finished(rows, maps, colours)
+        images = self.view.effects(self._unfinished(rows, maps), keys, pass_number)
+        _check("effects", images, (len(rows), self.store.form.channels, self.size, self.size))
+        return normalise_on_device(images, colours, self.config, white=1).contiguous(memory_format=torch.channels_last)
 
     def _colours(self, keys: NDArray[np.uint64], pass_number: int) -> NDArray[np.float32] | None:
         """Return gain and offset, (B, 2) for red, green and blue, which light changes together, else (B, 2, C).
@@ -111,6 +116,16 @@ class Loader:
         if self.device.type != "cuda" or store.form.depth == 16:
             return normalise(warped, colours, self.config)
         return normalise_on_device(to_device(warped, self.device).permute(0, 3, 1, 2), colours, self.config)
+
+    def _unfinished(self, rows: NDArray[np.int64], maps: NDArray[np.float32]) -> Tensor:
+        """Return the warped images, (B, C, S, S) float32 in [0, 1], on the device."""
+        store, aspects, border = self.store, self.store.aspects[rows], self.view.border
+        if self.resident is not None:
+            places = store.offsets[rows], store.heights[rows], store.widths[rows]
+            return gather(self.resident, *places, maps, aspects, self.size, border, store.form) / store.form.white
+        warped = warp([store.image(int(row)) for row in rows], maps, aspects, self.size, border)
+        images = np.divide(warped, store.form.white, dtype=np.float32)
+        return to_device(images, self.device if self.device.type == "cuda" else torch.device("cpu")).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -191,9 +206,9 @@ def _ahead(
                 batch.cancel()
 
 
-def _check(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+def _check(what: str, array: NDArray[np.float32] | Tensor, shape: tuple[int, ...]) -> None:
     if array.shape != shape:
         raise UserError(
-            f"the view returned {what} of shape {array.shape} for a batch of {shape[0]}",
+            f"the view returned {what} of shape {tuple(array.shape)} for a batch of {shape[0]}",
             f"return an array of shape {shape}",
         )

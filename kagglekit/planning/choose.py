@@ -84,6 +84,7 @@ def choose_recipe(
     if base:
         check_split(base, recipe)
     hooks.check_names(recipe, competition)
+    hooks.check_augmentations(recipe)
     return preset, recipe
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kagglekit.compute.network import data_config
+from kagglekit.system.named_calls import read_calls
 from kagglekit.system.printable import printable
 from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Recipe, Stage
@@ -125,7 +126,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     if stage.find_lr:
         rates = "auto"
     epochs = "+".join(str(n) for n in stage.cycle_epochs)
-    views = "plain" if stage.precompute else stage.views
+    views = "plain" if stage.precompute else "+".join([stage.views, *(name for name, _ in read_calls(stage.augment))])
     return (
         stage.name,
         _size(stage),

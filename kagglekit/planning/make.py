@@ -73,13 +73,15 @@ def with_form(plan: Plan) -> Plan:
     """Return a plan with the form of its images, which some of them show.
 
     Raises:
-        UserError: The recipe is for another number of channels.
+        UserError: The recipe is for another number of channels, or augments images in a way that needs another one.
     """
     from kagglekit.images.find_form import find_form
 
     labelled = [Path(path) for path in plan.table.loc[plan.table["split"] != "test", "path"]]
     form = find_form(labelled, plan.hooks.read_values, plan.recipe, plan.competition.shown)
-    return replace(plan, form=form, recipe=_with_channels(plan.recipe, form.channels))
+    recipe = _with_channels(plan.recipe, form.channels)
+    plan.hooks.check_augmentations(recipe)
+    return replace(plan, form=form, recipe=recipe)
 
 
 def _with_channels(recipe: Recipe, channels: int) -> Recipe:

@@ -104,6 +104,7 @@ class Provides(BaseModel):
 
     Attributes:
         views: Values of `Stage.views`.
+        augment: Names in `Stage.augment`; ``name.*`` stands for all that begin with ``name.``.
         plain: Values of `Stage.plain`.
         tta: Values of `Recipe.tta_views`.
         schedule: Values of `Stage.schedule`.
@@ -122,6 +123,7 @@ class Provides(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     views: Sequence[str] = ()
+    augment: Sequence[str] = ()
     plain: Sequence[str] = ()
     tta: Sequence[str] = ()
     schedule: Sequence[str] = ()

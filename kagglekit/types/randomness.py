@@ -63,6 +63,12 @@ def channel_keys(keys: NDArray[np.uint64], n: int) -> list[NDArray[np.uint64]]:
         return [_mix(keys ^ np.uint64(0xD1B54A32D192ED03 * (number + 1) % 2**64)) for number in range(n)]
 
 
+def augmentation_keys(keys: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
+    """Return other keys (B,) for augmentation `number`, from 0: it draws independently of the view and the others."""
+    with np.errstate(over="ignore"):
+        return _mix(keys + np.uint64(0x8CB92BA72F3D8DD7 * (number + 1) % 2**64))
+
+
 def _mix(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from kagglekit.system.named_calls import read_calls
 
 Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Calls = Annotated[str, AfterValidator(lambda text: text if read_calls(text) else "")]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
 MOST_CHANNELS = 64
@@ -65,6 +68,8 @@ class Stage(BaseModel):
             (Chen et al. 2016, arXiv:1604.06174), where the network can.
         optimizer: Name of an optimizer: ``adamw``, ``sgd`` or a plugin's.
         views: Augmentation in training: ``side_on``, ``top_down``, ``random-resized-crop``, ``none``, ...
+        augment: What is done to training images under `views`, never in prediction: names joined by ``+``, each with
+            its settings in brackets: ``trivial-augment``, ``color-jitter(hue=0.2)+random-erasing``, ...
         plain: The view without augmentation, for prediction: ``centre``, ``squash`` or ``pad``.
         border: How points outside of the image are filled.
         max_rotate: Largest rotation of ``side_on``, degrees.
@@ -113,6 +118,7 @@ class Stage(BaseModel):
     grad_checkpointing: bool = False
     optimizer: str = "adamw"
     views: str = "side_on"
+    augment: Calls = ""
     plain: str = "centre"
     border: Border = "reflect"
     max_rotate: float = Field(10.0, ge=0, le=180)

@@ -1,4 +1,4 @@
-"""The `View` that a plugin returns: how the network sees a batch of images.
+"""The `View` that a plugin returns: how the network sees a batch of images; and what an `Augmentation` does to it.
 
 Coordinates. A view knows only the aspect (width / height) of an image, not its pixels. The output square spans [-1, 1]
 in x (right) and y (down), edge to edge. The image has *isotropic* units: its shorter side spans [-1, 1], its longer one
@@ -9,20 +9,38 @@ converts maps to pixels of the stored copy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from kagglekit.types.randomness import augmentation_keys
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
     from kagglekit.types.recipe import Border
 
 CropMode = Literal["short", "long", "both"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a batch of training images after a view has chosen what they show.
+
+    Attributes:
+        maps: ``(keys (B,) uint64, pass_number) -> (B, 2, 3) float32``: maps from the output square to the square that
+            the view shows. The maps of a view and of all its augmentations become one, so that pixels are interpolated
+            once. None for no change.
+        pixels: ``(images (B, C, S, S) float32, keys, pass_number) -> images`` of the same shape, on the device, in
+            [0, 1], before normalisation. It may write into the images it is given, and each result must depend on that
+            image and its key alone. None for no change.
+    """
+
+    maps: Callable[[NDArray[np.uint64], int], NDArray[np.float32]] | None = None
+    pixels: Callable[[Tensor, NDArray[np.uint64], int], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +59,7 @@ class View:
             the short side (a crop), ``long`` the whole image at its own aspect (padded), ``both`` the whole image
             squashed.
         passes: Number of different passes in test-time augmentation; None for any number.
+        effects: As `Augmentation.pixels`; before `colours`.
     """
 
     maps: Callable[[NDArray[np.uint64], NDArray[np.float32], int], NDArray[np.float32]]
@@ -49,3 +68,34 @@ class View:
     border: Border = "reflect"
     fit: CropMode = "short"
     passes: int | None = None
+    effects: Callable[[Tensor, NDArray[np.uint64], int], Tensor] | None = None
+
+    def augmented(self, augmentations: Sequence[Augmentation]) -> Self:
+        """Return this view followed by augmentations, in order; each draws from keys of its own.
+
+        The order holds among maps and among functions of pixels: all maps come first.
+        """
+        moving = [(number, each.maps) for number, each in enumerate(augmentations) if each.maps]
+        changing = [(number, each.pixels) for number, each in enumerate(augmentations) if each.pixels]
+
+        def maps(keys: NDArray[np.uint64], aspects: NDArray[np.float32], pass_number: int) -> NDArray[np.float32]:
+            result = self.maps(keys, aspects, pass_number)
+            for number, move in moving:
+                result = _after(result, move(augmentation_keys(keys, number), pass_number))
+            return result
+
+        def effects(images: Tensor, keys: NDArray[np.uint64], pass_number: int) -> Tensor:
+            if self.effects:
+                images = self.effects(images, keys, pass_number)
+            for number, change in changing:
+                images = change(images, augmentation_keys(keys, number), pass_number)
+            return images
+
+        return replace(self, maps=maps if moving else self.maps, effects=effects if changing else self.effects)
+
+
+def _after(outer: NDArray[np.float32], inner: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compose maps (B, 2, 3): the output goes through `inner`, then through `outer`."""
+    result = outer[:, :, :2].astype(np.float64) @ inner
+    result[:, :, 2] += outer[:, :, 2]
+    return result.astype(np.float32)

@@ -12,8 +12,11 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.planning.choose import auto_preset
 from kagglekit.planning.make import find_data
+from kagglekit.planning.overrides import apply_overrides
 from kagglekit.system.console import Display
+from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
+from kagglekit.types.recipe import Recipe
 
 
 def look(
@@ -25,6 +28,7 @@ def look(
     sample: Path | None = None,
     plots: Path | None = None,
     preset: str | None = "auto",
+    settings: Sequence[str] = (),
 ) -> None:
     """Show the targets, counts, sizes, near-duplicates and anomalies of a competition's images.
 
@@ -36,15 +40,17 @@ def look(
         sample: The sample submission; None to look for it.
         plots: The folder for plots; None for ``pictures/NAME``.
         preset: The preset whose stages are drawn; None for text alone, which does not look for near-duplicates.
+        settings: Changes of its recipe, ``KEY=VALUE``.
 
     Raises:
-        UserError: There are no data, or the plugin's image table is invalid.
+        UserError: There are no data, the plugin's image table is invalid, or a setting does not fit.
     """
     loaded = load(competition, files=plugins)
     for line in loaded.warnings:
         display.warn(line)
     hooks = Hooks(loaded, display.warn)
     facts = hooks.competition()
+    chosen = _recipe(hooks, facts, preset, settings) if preset and settings else None  # misspelt ones are refused first
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
     table, task, warnings = read_table(hooks, facts, folder)
     display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
@@ -56,7 +62,17 @@ def look(
         return
     from kagglekit.eda.gallery import draw_all
 
-    recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
+    recipe = chosen or _recipe(hooks, facts, preset, settings)
     place = plots or Path("pictures") / loaded.competition
     draw_all(target, headers, hooks, recipe, place, display)
     display.report(f"plots: {place}")
+
+
+def _recipe(hooks: Hooks, facts: Competition, preset: str, settings: Sequence[str]) -> Recipe:
+    """Return a preset's recipe with the settings applied; names are only checked where there are settings."""
+    recipe = hooks.recipe(auto_preset("auto") if preset == "auto" else preset)
+    if settings:
+        recipe = apply_overrides(recipe, settings)
+        hooks.check_names(recipe, facts)
+        hooks.check_augmentations(recipe)
+    return recipe

@@ -19,7 +19,7 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people
-from kagglekit.system.errors import PluginError
+from kagglekit.system.errors import PluginError, UserError
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.tasks.targets import Teacher
 from kagglekit.types.competition import Competition
@@ -174,6 +174,17 @@ def test_the_example_of_views_turns_by_quarters(hooks: Hooks) -> None:
     found = {tuple(np.rint(m[:, :2]).astype(int).ravel().tolist()) for m in matrices}
     assert found == {(1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)}
     assert np.allclose(np.linalg.det(matrices[:, :, :2]), 1)
+
+
+def test_the_example_of_an_augmentation_inverts_a_share(hooks: Hooks) -> None:
+    recipe = RECIPE.model_copy(update={"stages": (STAGE.model_copy(update={"augment": "invert(p=0.3)"}),)})
+    view = hooks.views(recipe, recipe.stages[0], "train", DATA_CONFIG)
+    assert view.effects is not None
+    seen = view.effects(torch.full((200, 3, 2, 2), 0.25), image_keys([str(i) for i in range(200)]), 0)
+    assert set(seen.unique().tolist()) == {0.25, 0.75}
+    assert float((seen > 0.5).float().mean()) == pytest.approx(0.3, abs=0.1)
+    with pytest.raises(UserError, match="invert does not know q"):
+        hooks.augmentations(recipe, STAGE.model_copy(update={"augment": "invert(q=1)"}))
 
 
 def test_the_examples_of_predictions_work(hooks: Hooks) -> None:

@@ -106,6 +106,15 @@ def test_pictures_show_counts_sizes_samples_and_views(tmp_path: Path) -> None:
     second = drawn["views.png"][gap + 172 : gap + 172 + 136]
     squares = [second[:, gap + i * cell : gap + i * cell + 136].astype(int) for i in range(8)]
     assert all(abs(squares[0] - other).mean() > 3 for other in squares[1:])  # each epoch shows another view
+    more = CliRunner().invoke(cli, [*arguments, "--set", "stage.2.augment=random-erasing(p=1.0,min_area=0.4,fill=0.0)"])
+    assert more.exit_code == 0, more.output
+    erased = cv2.imread(str(folder / "views.png"))[gap + 172 : gap + 172 + 136]
+    black = [(erased[:, gap + i * cell : gap + i * cell + 136].max(axis=2) == 0).mean() for i in range(8)]
+    assert black[0] < 0.1  # the plain view
+    assert min(black[1:]) > 0.35
+    wrong = CliRunner().invoke(cli, [*arguments, "--set", "stage.2.augment=random-erase"])
+    assert wrong.exit_code == 2
+    assert "unknown augmentation 'random-erase': did you mean 'random-erasing'?" in wrong.output
     samples = drawn["samples.png"]
     assert samples.shape[0] == 4 * (136 + 28 + 8) + gap  # four classes, eight each
     assert len({tuple(samples[gap + row * 172 + 60, gap + 60]) for row in range(4)}) == 4

@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from kagglekit import (
+    Augmentation,
     Competition,
     DataConfig,
     Decision,
@@ -29,6 +30,7 @@ SIDE = 16
 def kagglekit_provides():
     return Provides(
         views=["corner"],
+        augment=["talking"],
         plain=["corner"],
         schedule=["five-steps"],
         optimizer=["talking"],
@@ -98,6 +100,7 @@ def kagglekit_recipe(preset):
         schedule="five-steps",
         optimizer="talking",
         views="corner",
+        augment="talking(word=paint)",
         plain="corner",
         snapshots=True,
     )
@@ -125,6 +128,15 @@ def kagglekit_views(recipe, stage, mode, data_config):
     """Look at the top left corner only."""
     corner = np.array([[0.25, 0, -0.75], [0, 0.25, -0.75]], np.float32)
     return View(maps=lambda keys, aspects, turn: np.tile(corner, (len(keys), 1, 1)))
+
+
+@hookimpl
+def kagglekit_augment(name, settings):
+    def pixels(images, keys, pass_number):
+        print(f"{settings['word']}: {tuple(images.shape)} in epoch {pass_number}")
+        return images
+
+    return Augmentation(pixels=pixels)
 
 
 @hookimpl

@@ -25,6 +25,7 @@ from kagglekit.types.metric import Score
 from kagglekit.types.recipe import Recipe, Stage
 
 STAGE = Stage(name="all", size=64, schedule="warm", optimizer="lamb", views="satellite", plain="tiles")
+FOGGY = STAGE.model_copy(update={"augment": "fog"})
 RECIPE = Recipe(arch="tiny", stages=(STAGE,), loss="focal", ensemble="vote", tta_views="corners", groups=2)
 COMPETITION = Competition(title="Fish", metric="f1", url="https://fish.example")
 DATA_CONFIG = DataConfig(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -45,6 +46,7 @@ ASKED: dict[str, Callable[[Hooks], object]] = {
     "model": lambda hooks: hooks.model(RECIPE, 3),
     "layer_groups": lambda hooks: hooks.layer_groups(tiny_model(), RECIPE),
     "views": lambda hooks: hooks.views(RECIPE, STAGE, "train", DATA_CONFIG),
+    "augment": lambda hooks: hooks.augmentations(RECIPE, FOGGY),
     "optimizer": lambda hooks: hooks.optimizer(tiny_model(), [], STAGE, RECIPE),
     "loss": lambda hooks: hooks.loss(RECIPE, TASK),
     "task": lambda hooks: hooks.task("counts"),
@@ -63,6 +65,7 @@ ANSWERS = {  # each right and of its own kind
     "model": "Net()",
     "layer_groups": "[['0.weight', '0.bias'], ['1.weight', '1.bias']]",
     "views": "View(maps=print)",
+    "augment": "Augmentation()",
     "optimizer": "torch.optim.SGD(Net().parameters(), 0.1)",
     "loss": "torch.nn.functional.cross_entropy",
     "task": "__import__('kagglekit').SingleLabel",
@@ -81,6 +84,7 @@ EXPECTED = {
     "model": "an nn.Module with a data_config of type DataConfig",
     "layer_groups": "a list of lists of parameter names",
     "views": "a View",
+    "augment": "an Augmentation",
     "optimizer": "a torch Optimizer",
     "loss": "a function of logits and targets",
     "task": "a subclass of Task",
@@ -214,6 +218,7 @@ def kagglekit_provides():
 """
 CHOSEN = [
     ("views", "views", "views", "satellite"),
+    ("augment", "augment", "augmentation", "fog"),
     ("optimizer", "optimizer", "optimizer", "lamb"),
     ("loss", "loss", "loss", "focal"),
     ("metric", "metric", "metric", "f1"),
@@ -418,21 +423,22 @@ def test_what_is_provided_is_merged_and_the_first_asked_keeps_its_option(site: S
 
 
 COMPLETE = PROVIDES.format(
-    provides="""views=['satellite'], plain=['tiles'], tta=['corners'], schedule=['warm'], optimizer=['lamb'],
-    head=['linear'], loss=['focal'], ensemble=['vote'], metric=['f1'], task=['single-label'], decision=['cuts'],
-    options={'share': 0.1, 'n': 1, 'on': True, 'sides': (1, 2), 'any': None, 'text': ''}"""
+    provides="""views=['satellite'], augment=['fog', 'sky.*'], plain=['tiles'], tta=['corners'], schedule=['warm'],
+    optimizer=['lamb'], head=['linear'], loss=['focal'], ensemble=['vote'], metric=['f1'], task=['single-label'],
+    decision=['cuts'], options={'share': 0.1, 'n': 1, 'on': True, 'sides': (1, 2), 'any': None, 'text': ''}"""
 )
 
 
 def test_a_recipe_whose_names_and_options_are_all_known_passes(site: Site) -> None:
     options = {"share": 1, "n": 2, "on": False, "sides": [3], "any": "x", "text": "y"}
-    asking(site, COMPLETE).check_names(RECIPE.model_copy(update={"options": options}), COMPETITION)
+    stages = (STAGE.model_copy(update={"augment": "fog + sky.Clouds(n=3)"}),)
+    asking(site, COMPLETE).check_names(RECIPE.model_copy(update={"options": options, "stages": stages}), COMPETITION)
 
 
 def test_all_unknown_names_and_wrong_options_are_reported_together(site: Site) -> None:
     stages = (
         STAGE.model_copy(update={"schedule": "wram", "views": "satelite"}),
-        STAGE.model_copy(update={"schedule": "wram", "plain": "tile", "optimizer": "lam"}),
+        STAGE.model_copy(update={"schedule": "wram", "plain": "tile", "optimizer": "lam", "augment": "fog+fgo"}),
     )
     changes = {"tta_views": "corner", "head": "liner", "loss": "focl", "ensemble": "votes", "decision": "cut"}
     options = {"shere": 1.0, "share": "x", "n": True, "on": 1, "sides": 3, "text": 1}
@@ -446,6 +452,7 @@ def test_all_unknown_names_and_wrong_options_are_reported_together(site: Site) -
         "stage.1.schedule, stage.2.schedule: unknown schedule 'wram': did you mean 'warm'? choose from warm",
         "stage.2.plain: unknown plain view 'tile': did you mean 'tiles'? choose from tiles",
         "stage.2.optimizer: unknown optimizer 'lam': did you mean 'lamb'? choose from lamb",
+        "stage.2.augment: unknown augmentation 'fgo': did you mean 'fog'? choose from fog, sky.*",
         "tta_views: unknown test-time views 'corner': did you mean 'corners'? choose from corners",
         "head: unknown head 'liner': did you mean 'linear'? choose from linear",
         "loss: unknown loss 'focl': did you mean 'focal'? choose from focal",

@@ -29,6 +29,7 @@ SEEN = [
     ("loss", "train loss 7."),
     ("metric", "valid percent 100.0000"),
     ("views", "valid percent 100.0000"),  # the default view sees black only
+    ("augment", "paint: (9, 3, 8, 8) in epoch 2"),
     ("schedule", "own-stage-cycle3"),
     ("ensemble", "ensemble: the first of 3 members, 7 labels"),
     ("decision", "decision as-is, found on 7 valid predictions: score 100"),

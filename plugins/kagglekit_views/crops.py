@@ -1,4 +1,4 @@
-"""Kagglekit's own views: the part of an image that the network sees in training, prediction and augmented passes.
+"""The part of an image that the network sees in training, prediction and augmented passes.
 
 Every view works in a *frame*, the square that the plain view shows, spanning [-1, 1] on both axes. It is the largest
 centred square (``centre``), the whole image squashed (``squash``), or the whole image at its own aspect with padding
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kagglekit import Provides, Recipe, Stage, View, hookimpl, uniforms
+from kagglekit import Recipe, Stage, View, uniforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,26 +29,19 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Crop = Callable[[Keys, Floats, int], tuple[Floats, Floats]]
 
-_FITS: dict[str, CropMode] = {"centre": "short", "squash": "both", "pad": "long"}
-_ANY = ("side_on", "top_down", "random-resized-crop", "none")
-_TTA = (*_ANY, "flip", "crops")
+FRAMES: dict[str, CropMode] = {"centre": "short", "squash": "both", "pad": "long"}
+VIEWS = ("side_on", "top_down", "random-resized-crop", "none")
+TTA = (*VIEWS, "flip", "crops")
 _CROPS_ZOOM = 256 / 224  # the corner crops of Krizhevsky et al. 2012, section 4.1
 _CORNERS = ((-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0), (1.0, 1.0))
 _ROTATED = 0.75  # share of images that are rotated
 _LONGEST = np.log(4 / 3)  # largest log ratio of the sides of a random resized crop
 
 
-@hookimpl
-def kagglekit_provides() -> Provides:
-    """Return the names of the views."""
-    return Provides(views=_ANY, plain=tuple(_FITS), tta=_TTA)
-
-
-@hookimpl
-def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode) -> View | None:
+def view_of(recipe: Recipe, stage: Stage, mode: ViewMode) -> View | None:
     """Return one of these views; the frame is that of ``centre`` if `stage.plain` is another plugin's."""
     if mode == "plain":
-        return _view(stage, _whole, passes=0) if stage.plain in _FITS else None
+        return _view(stage, _whole, passes=0) if stage.plain in FRAMES else None
     name = stage.views if mode == "train" else recipe.tta_views or stage.views
     if mode == "tta" and name == "top_down":
         return _view(stage, _symmetry, passes=7)
@@ -64,12 +57,12 @@ def kagglekit_views(recipe: Recipe, stage: Stage, mode: ViewMode) -> View | None
 
 
 def _view(stage: Stage, crop: Crop, *, lit: bool = False, passes: int | None = None) -> View:
-    plain = stage.plain if stage.plain in _FITS else "centre"
+    plain = stage.plain if stage.plain in FRAMES else "centre"
     return View(
         maps=partial(_maps, plain, crop),
         colours=partial(_light, stage.max_light) if lit else None,
         border=stage.border,
-        fit=_FITS[plain],
+        fit=FRAMES[plain],
         passes=passes,
     )
 
