@@ -33,8 +33,14 @@ def read_calls(text: str) -> tuple[tuple[str, dict[str, Any]], ...]:
 def _settings(text: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f{text}", mode="eval").body
-        if isinstance(call, ast.Call) and not call.args and all(each.arg for each in call.keywords):
-            return {str(each.arg): _value(each.value) for each in call.keywords}
+        settings = {each.arg: _value(each.value) for each in call.keywords} if isinstance(call, ast.Call) else {}
+        if (
+            isinstance(call, ast.Call)
+            and not call.args
+            and None not in settings
+            and len(settings) == len(call.keywords)
+        ):
+            return {str(key): value for key, value in settings.items()}
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         pass
     raise ValueError(f"cannot read {text!r}: {EXPECTED}")

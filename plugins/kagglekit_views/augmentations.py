@@ -274,7 +274,7 @@ def _described(kind: type[Settings]) -> str:
 
 def _needs_colours(what: str, channels: int, hint: str) -> UserError:
     return UserError(
-        f"{what} in stage.N.augment: it needs red, green and blue, and the images have {channels} channels", hint
+        f"{what} in stage.N.augment: red, green and blue are needed, and the images have {channels} channels", hint
     )
 
 

