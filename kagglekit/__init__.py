@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kagglekit.api import run as run
     from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
+    from kagglekit.compute.timm_names import timm_names as timm_names
     from kagglekit.containers.opening import read_member as read_member
     from kagglekit.data.archive.cached import unpacked as unpacked
     from kagglekit.data.json_file import read_json as read_json
@@ -99,6 +100,7 @@ _HOMES = {
     "run": "api",
     "check_finite": "compute.finite",
     "round_sizes": "compute.network",
+    "timm_names": "compute.timm_names",
     "read_member": "containers.opening",
     "unpacked": "data.archive.cached",
     "read_json": "data.json_file",

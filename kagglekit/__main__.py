@@ -1,6 +1,6 @@
 """``python -m kagglekit``."""
 
-from kagglekit.cli import cli
+from kagglekit.cli import command
 
 if __name__ == "__main__":
-    cli(prog_name="kagglekit")
+    command()

@@ -39,8 +39,8 @@ def kagglekit_labels(data: Path) -> pd.DataFrame:
 
 
 @hookimpl
-def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
-    """Build the small network with random weights if the recipe names it."""
+def kagglekit_check_model(recipe: Recipe) -> bool | None:
+    """Refuse options of the small network that it does not have."""
     if recipe.arch != ARCH:
         return None
     if recipe.pretrained or recipe.weights or recipe.head != "linear":
@@ -48,6 +48,14 @@ def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
             f"{ARCH} starts from random weights and has a linear head",
             "remove weights= and set pretrained=false head=linear, or choose another --arch",
         )
+    return True
+
+
+@hookimpl
+def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
+    """Build the small network with random weights if the recipe names it."""
+    if not kagglekit_check_model(recipe):
+        return None
     from kagglekit_shapes.network import ShapesNet
 
     return ShapesNet(n_classes, recipe.drop_rate)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import torch
 from rich.console import Console
 
 from kagglekit.authoring.competition_source import ordinal_hint
@@ -33,13 +32,15 @@ from kagglekit.planning.plan import Choice, Plan
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
 from kagglekit.system.errors import PluginError, UserError, listing
+from kagglekit.system.paths import cache_in
 from kagglekit.tasks.task import Task
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.predictions import load_predictions, make_predictions
 from kagglekit.types.recipe import Recipe
-from kagglekit.workflows.dry_run import cache_in, rehearse, two_batches
-from kagglekit.workflows.setup import build_model
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # overrides for a trial
 
@@ -47,6 +48,13 @@ SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # ove
 def examine(
     competition: str, data: Path | None = None, disable: Sequence[str] = (), plugins: Sequence[str] = ()
 ) -> list[Finding]:
+    """Check a competition's plugin: see `examination`; return the findings, in order."""
+    return [each for each in examination(competition, data, disable, plugins) if isinstance(each, Finding)]
+
+
+def examination(
+    competition: str, data: Path | None = None, disable: Sequence[str] = (), plugins: Sequence[str] = ()
+) -> Iterator[Finding | str]:
     """Check a competition's plugin, without a download; leave no files behind.
 
     The data folder is the one given, else $KAGGLEKIT_DATA/NAME or ./data/NAME. Without one, labels and submission
@@ -58,13 +66,15 @@ def examine(
         disable: Shared plugins to leave out.
         plugins: Further plugin files to load.
 
-    Returns:
-        The findings, in order. If a check fails that the following ones need, those are left out.
+    Yields:
+        The findings, in order, and before each slow part what it does. If a check fails that the following ones need,
+        those are left out.
     """
     report = Report()
     loaded = report.attempt("hooks", "", "", lambda: load(competition, disable, plugins))
+    yield from report.news()
     if loaded is None:
-        return report.findings
+        return
     report.places |= _places(loaded)
     own = loaded.plugins[0].hooks
     report.add("hooks", "ok", f"{len(own)} hooks with known names and arguments: {listing(own, 30)}")
@@ -72,18 +82,26 @@ def examine(
     for line in loaded.warnings:
         report.add("hooks", "note", line)
     facts = _check_facts(report, hooks)
+    yield from report.news()
     if facts is None:
-        return report.findings
+        return
     facts_fit = not report.problems()
+    yield "loading torch and timm, building each preset's network"
     recipes_fit = _check_recipes(report, hooks, facts)
+    yield from report.news()
+    yield "reading the labels"
     folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
         read = _check_labels(report, hooks, folder) if folder else None
+        yield from report.news()
+        yield "comparing them with the sample submission and the files"
         if folder and facts_fit and recipes_fit and read:  # a recipe says how predictions become those of the CSV
             _check_submission(report, hooks, folder, *read)
         if folder and facts_fit and read:
             _check_evidence(report, folder, *read, "kagglekit_submission" in own)
+        yield from report.news()
         if facts_fit and recipes_fit and (folder is None or read):
+            yield "training two steps of each stage, twice"
             request = Request(
                 competition,
                 preset="quick",
@@ -94,7 +112,7 @@ def examine(
                 plugins=plugins,
             )
             _check_training(report, request, folder, Path(place))
-    return report.findings
+    yield from report.news()
 
 
 def _places(loaded: Plugins) -> dict[str, str]:
@@ -150,6 +168,8 @@ def _check_recipes(report: Report, hooks: Hooks, facts: Competition) -> bool:
 
 def _check_recipe(hooks: Hooks, recipe: Recipe, facts: Competition) -> bool:
     hooks.check_names(recipe, facts.model_copy(update={"metric": "log_loss"}))  # the metric was checked before
+    import torch
+
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
     try:
         with torch.device("meta"):  # shapes only: no memory, no time
@@ -266,6 +286,10 @@ def _check_training(report: Report, request: Request, data: Path | None, place: 
 
 def _small_plan(request: Request, data: Path | None, place: Path) -> Plan:
     """Plan a run with a few images, without a download."""
+    import torch
+
+    from kagglekit.workflows.dry_run import two_batches
+
     choice = choose(request)
     recipe = choice.recipe
     if data is None:
@@ -294,6 +318,9 @@ def _generated(choice: Choice, place: Path) -> tuple[pd.DataFrame, Task]:
 
 
 def _predictions(plan: Plan, place: Path) -> list[pd.DataFrame]:
+    from kagglekit.workflows.dry_run import rehearse
+    from kagglekit.workflows.setup import build_model
+
     display = Display(Console(file=io.StringIO()))
     model, recipe = build_model(plan)
     run = rehearse(replace(plan, recipe=recipe), model, place, display)

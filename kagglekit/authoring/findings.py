@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -39,6 +39,12 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
+    yielded: int = 0
+
+    def news(self) -> Iterator[Finding]:
+        """Yield the findings since the last call."""
+        first, self.yielded = self.yielded, len(self.findings)
+        yield from self.findings[first:]
 
     def add(self, check: str, status: Status, what: str, fix: str = "", hook: str = "") -> None:
         """Add a finding about a hook."""

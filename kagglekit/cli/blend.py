@@ -31,11 +31,15 @@ def blend(as_json: bool, plugin: tuple[str, ...], **options: Any) -> None:
     chosen one. A fitted ensemble is scored on images that it was not fitted on.
     """
     from kagglekit.hooks.trust import plugins_named
+    from kagglekit.planning.blends import check_blend
     from kagglekit.system.console import for_people
-    from kagglekit.workflows.blend import BlendRequest
-    from kagglekit.workflows.blend import blend as make
 
+    display = for_people(as_json)
     with plugins_named(plugin):
-        run = make(BlendRequest(**options), for_people(as_json))
+        check_blend(options["runs"], options["ensemble"], options["data"], options["out"])
+        with display.status(f"blending {len(options['runs'])} runs: loading torch"):
+            from kagglekit.workflows.blend import BlendRequest
+            from kagglekit.workflows.blend import blend as make
+        run = make(BlendRequest(**options), display)
     if as_json:
         click.echo(json.dumps({"run": str(run.folder), **run.info().to_dict()}))

@@ -40,11 +40,12 @@ def look(
     COMPETITION is a name, a plugin file (./cassava.py), or a data folder (./cassava/), whose layout is then recognised.
     The plots show targets, sizes, samples, near-duplicates, and one image as each stage sees it.
     """
-    from kagglekit.authoring.from_folder import competition_of
     from kagglekit.system.console import for_people
-    from kagglekit.workflows.look import look as show
 
     display = for_people(False)
+    with display.status(f"looking at {competition}: loading its plugin"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.workflows.look import look as show
     competition, data = competition_of(competition, data, display)
     drawn = None if no_pictures else preset
     show(competition, data, display, plugins=plugins, sample=sample, plots=pictures, preset=drawn, settings=settings)

@@ -28,19 +28,22 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
 
     The rate grows with each step until the loss diverges.
     """
-    from kagglekit.authoring.from_folder import competition_of
-    from kagglekit.planning.choose import choose
-    from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
 
     if options["stages"]:
         raise UsageError("lr-find tests one stage: --stages does not apply", "choose it with --stage N")
     display = for_people(False)
+    with display.status(f"{options['competition'] or 'lr-find'}: loading its plugin and recipe"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.planning.choose import check_request, choose, stage_to_test
+        from kagglekit.planning.request import Request
     options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
     request = Request(settings=shorthand_settings(options), **options)
-    from kagglekit.workflows.lr_find import draw, find_rates, rate_table, stage_number
-
-    stage_number(choose(request).recipe, stage)  # report usage errors before anything slow
+    check_request(request)  # here and below: errors are reported before anything slow
+    choice = choose(request)
+    stage_to_test(choice.recipe, stage)
+    with display.status(f"{choice.name}: loading torch and timm"):
+        from kagglekit.workflows.lr_find import draw, find_rates, rate_table
     found = find_rates(request, stage, display)
     display.table(*rate_table(found))
     for file in draw(found, pictures or Path("pictures") / found.name):

@@ -14,6 +14,7 @@ from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.system.errors import UsageError, UserError, unknown
 from kagglekit.system.printable import printable_lines
+from kagglekit.system.process import leave
 from kagglekit.system.signals import Stopped
 
 SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
@@ -154,3 +155,12 @@ def cli(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
+
+
+def command() -> NoReturn:
+    """Run the command line as a process of its own, and end the process."""
+    try:
+        cli(prog_name="kagglekit")
+    except SystemExit as ended:
+        leave(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
+    raise AssertionError("click always exits")

@@ -72,9 +72,13 @@ def predict(
     training images nor the internet are needed. Predictions are made in fp32: if RUN predicted in bf16 or fp16, they
     differ from its own in the last digits.
     """
+    from kagglekit.compute.accelerators import check_device
     from kagglekit.data.labels.containers import with_members
+    from kagglekit.hooks.trust import plugins_named
+    from kagglekit.prediction.ready import ready_run
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
+    from kagglekit.system.files import check_writable
 
     display = for_people(as_json)
     if submission:
@@ -83,16 +87,25 @@ def predict(
         raise UsageError("--data and --sample need --submission FILE", "to predict other images, give them as PATH")
     elif not paths:
         raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
-    found = find_run(run, out)
+    found, files = find_run(run, out), image_files(with_members(paths))
+    check_device(device)  # here and below: errors are reported before anything slow
+    for file in filter(None, (csv, submission)):
+        check_writable(file.parent, "choose another place")
+    with plugins_named(plugin):
+        display.report(f"predicting with {ready_run(found)}")
     if submission and data:
         from kagglekit.data.packed_folder import see_through
-        from kagglekit.hooks.trust import plugins_named
-        from kagglekit.prediction.test_folder import submit_test_folder
+        from kagglekit.data.sample import asked_sample
 
+        data = see_through(data, display)
+        if sample:
+            asked_sample(data, sample)
+        with display.status("loading torch and timm"):
+            from kagglekit.prediction.test_folder import submit_test_folder
         with plugins_named(plugin):
-            submit_test_folder(found, see_through(data, display), submission, device, display, sample)
+            submit_test_folder(found, data, submission, device, display, sample)
         return
-    table, said = _predicted(found, image_files(with_members(paths)), plugin, device, tta, top, display)
+    table, said = _predicted(found, files, plugin, device, tta, top, display)
     if csv:
         from kagglekit.data.submission import write_probabilities
 
@@ -109,13 +122,14 @@ def _predicted(
     found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
 ) -> tuple[pd.DataFrame, list[Answer]]:
     """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
-    from kagglekit.compute.device import choose_device
-    from kagglekit.compute.memory import memory_returned
-    from kagglekit.hooks.calls import Hooks
-    from kagglekit.hooks.manager import load_for
-    from kagglekit.hooks.trust import plugins_named
-    from kagglekit.prediction.answers import answers
-    from kagglekit.prediction.new_images import Family, predict_paths
+    with display.status("loading torch and timm"):
+        from kagglekit.compute.device import choose_device
+        from kagglekit.compute.memory import memory_returned
+        from kagglekit.hooks.calls import Hooks
+        from kagglekit.hooks.manager import load_for
+        from kagglekit.hooks.trust import plugins_named
+        from kagglekit.prediction.answers import answers
+        from kagglekit.prediction.new_images import Family, predict_paths
 
     family = Family.read(found)
     if family.ranks_images:
@@ -125,7 +139,9 @@ def _predicted(
             "with one of its folds or runs"
         )
     with plugins_named(plugins), memory_returned():
-        table = predict_paths(family, files, choose_device(device), tta=tta)
+        chosen = choose_device(device)
+        with display.status(f"predicting {len(files):,} image{'s' * (len(files) != 1)}"):
+            table = predict_paths(family, files, chosen, tta=tta)
         return table, answers(family.own, Hooks(load_for(family.own.info)), table, top)
 
 

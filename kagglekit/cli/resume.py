@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from kagglekit.cli.options import data_option, json_option, out_option, plugin_option
+from kagglekit.system.process import process_began
 
 
 @click.command()
@@ -23,13 +23,17 @@ def resume(run: str, data: Path | None, plugin: tuple[str, ...], out: Path, as_j
     RUN is a path, the name of a run folder, a unique prefix of it, or latest. A finished run is not changed.
     """
     from kagglekit.hooks.trust import plugins_named
+    from kagglekit.planning.choose import choose
+    from kagglekit.planning.identity import request_of, unfinished_info
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import for_people
 
     folder, display = find_run(run, out), for_people(as_json)
-    with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        from kagglekit.workflows import start
     with plugins_named(plugin):
-        finished = start.resume(folder, display, data)
+        if info := unfinished_info(folder, display):
+            choose(request_of(folder, info, data, fresh=False))  # reports what is missing before anything slow
+            with display.status(f"resuming {folder.name}: loading torch and timm"):
+                from kagglekit.workflows import start
+            folder = start.resume(folder, display, data, process_began())
     if as_json:
-        click.echo(json.dumps({"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}))
+        click.echo(json.dumps({"run": str(folder.folder), "estimate_s": None, **folder.info().to_dict()}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from kagglekit.cli.options import (
 )
 from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
 from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.process import process_began
 
 if TYPE_CHECKING:
     from kagglekit.planning.plan import Choice
@@ -113,29 +113,33 @@ def run(
     COMPETITION is a name that `kagglekit competitions` lists, a plugin file (./cassava.py), or a data folder
     (./cassava/), whose layout is then recognised; --full needs none.
     """
-    from kagglekit.authoring.from_folder import competition_of
-    from kagglekit.planning.choose import choose
-    from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
-    from kagglekit.workflows.full_data import full_request
 
     display = for_people(as_json)
+    if (message or yes) and not and_submit:
+        raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
+    with display.status(f"{options['competition'] or options['full'] or 'run'}: loading its plugin and recipe"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.planning.choose import check_request, choose
+        from kagglekit.planning.make import check_sample
+        from kagglekit.planning.request import Request
+        from kagglekit.workflows.full_data import full_request
     options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
     request = Request(settings=shorthand_settings(options), **options)
     request = full_request(request) if request.full else request
-    if (message or yes) and not and_submit:
-        raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
-    with display.console.status("loading torch and timm") if display.console.is_terminal else nullcontext():
-        choice = choose(request)  # reports usage errors before anything slow is loaded
-        from kagglekit.workflows.dry_run import dry_run as try_out
-        from kagglekit.workflows.start import start
+    check_request(request, resume)  # here and below: errors are reported before anything slow
+    choice = choose(request)
+    check_sample(choice, display)
     if and_submit:
         _check_submit(choice, dry_run, yes, display)
+    with display.status(f"{choice.name}: loading torch and timm"):
+        from kagglekit.workflows.dry_run import dry_run as try_out
+        from kagglekit.workflows.start import start
     if dry_run:
         try_out(request, display)
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
-        finished = start(request, display, resume)
+        finished = start(request, display, resume, process_began())
         if and_submit:
             _submit(finished, message, display)
         # a short run has no estimate

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from kagglekit.compute.accelerators import check_device, missing_device
 from kagglekit.compute.memory import give_back, keep_freed_memory
-from kagglekit.system.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
 BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
@@ -80,16 +80,12 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: This machine has no such device.
     """
+    check_device(name)
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    chosen = next(kind for kind, there in found.items() if there) if name == "auto" else name
-    try:
-        device = torch.device(chosen)
-    except RuntimeError:
-        raise UserError(f"unknown device {name!r}", "use auto, cpu, cuda, cuda:1 or mps") from None
+    device = torch.device(next(kind for kind, there in found.items() if there) if name == "auto" else name)
     there = found.get(device.type, False)
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
-        usable = ", ".join(kind for kind, is_there in found.items() if is_there)
-        raise UserError(f"no device {name!r} on this machine", f"torch {torch.__version__} finds: {usable}")
+        raise missing_device(name, ", ".join(kind for kind, is_there in found.items() if is_there))
     use_device(device)
     if device.type == "cpu":
         keep_freed_memory()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from kagglekit.compute.accelerators import check_on_cpu
 from kagglekit.compute.device import DTYPES, Compute, Format, synchronise
 from kagglekit.compute.fuse_batchnorm import copied, folded
 from kagglekit.compute.memory import give_back, is_full
@@ -98,8 +99,8 @@ def check_precision(precision: str, device: torch.device) -> None:
     """
     if precision not in ("auto", *DTYPES):
         raise UsageError(unknown("precision", precision, ("auto", *DTYPES)))
-    if precision == "fp16" and device.type == "cpu":
-        raise UserError("fp16 needs a GPU", "use --precision bf16, fp32 or auto on a CPU")
+    if device.type == "cpu":
+        check_on_cpu(precision, "auto")
     if precision != "fp32" and device.type == "mps":
         raise UserError(f"{precision} has not been tested on Apple's GPUs", "use --precision fp32 or auto")
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

@@ -87,7 +87,7 @@ def find_sample(data: Path, wanted: Wanted | None, asked: Path | None = None) ->
         UserError: Several files fit, or the file cannot be read.
     """
     if asked is not None:
-        return sample_at(_asked(data, asked))
+        return sample_at(asked_sample(data, asked))
     if usual := _usual(data):
         return sample_at(usual)
     files = _tables(data)
@@ -196,7 +196,12 @@ def _is_table(stem: str, name: str) -> bool:
     return stem.lower().endswith(".csv") or is_sample_name(name)
 
 
-def _asked(data: Path, asked: Path) -> Path:
+def asked_sample(data: Path, asked: Path) -> Path:
+    """Return the sample submission that the user named: a file, or its name in the data folder.
+
+    Raises:
+        UserError: There is no such file.
+    """
     places = [asked, data / asked, data / asked.name]
     if found := next((place for place in places if place.is_file()), None):
         return found

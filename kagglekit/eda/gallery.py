@@ -56,15 +56,17 @@ def draw_all(
         display: Shows progress and the near-duplicates.
     """
     table = target.table
-    for file, draw in target.drawings().items():
-        draw(folder / file)
-    if "group" in table and len(sizes := target.labelled["group"].value_counts()):
-        draw_numbers({"labelled images of a group": sizes.tolist()}, folder / "groups.png", y="groups")
-    if headers:
-        _draw_sizes(headers, folder / "sizes.png")
-    draw_grid([((text,), _read(hooks, path)) for text, path in target.samples()], folder / "samples.png")
+    with display.status("drawing targets, sizes and samples"):
+        for file, draw in target.drawings().items():
+            draw(folder / file)
+        if "group" in table and len(sizes := target.labelled["group"].value_counts()):
+            draw_numbers({"labelled images of a group": sizes.tolist()}, folder / "groups.png", y="groups")
+        if headers:
+            _draw_sizes(headers, folder / "sizes.png")
+        draw_grid([((text,), _read(hooks, path)) for text, path in target.samples()], folder / "samples.png")
     _draw_duplicates(target, hooks, folder, display)
-    draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
+    with display.status("drawing the views of each stage"):
+        draw_views(recipe, Path(str(table["path"].iloc[0])), hooks, folder / "views.png")
 
 
 def _draw_sizes(headers: Sequence[Header], file: Path) -> None:
@@ -87,7 +89,8 @@ def _draw_duplicates(target: Target[Any], hooks: Hooks, folder: Path, display: D
     table = target.table
     paths = [Path(str(path)) for path in table["path"]]
     found = list(display.track("comparing images", len(paths), fingerprints(paths, hooks)))
-    pairs = near_duplicates(found)
+    with display.status("comparing their fingerprints"):
+        pairs = near_duplicates(found)
     display.report(describe_duplicates(table, pairs, target.word))
     if unread := describe_unread(paths, found):
         display.warn(unread)

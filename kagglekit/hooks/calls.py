@@ -127,12 +127,18 @@ class Hooks(GuardedPlugins):
         """Return the network; its `data_config` is a `DataConfig`."""
         result: nn.Module | None = self._relay.kagglekit_model(recipe=recipe, n_classes=n_classes)
         if result is None:
-            raise UserError(
-                f"no plugin has the model {recipe.arch!r} with the head {recipe.head!r}",
-                "search the names of models: kagglekit models PATTERN",
-            )
+            raise _no_model(recipe)
         check_channels(*self._last["kagglekit_model"], result, recipe.channels or 3)
         return result
+
+    def check_model(self, recipe: Recipe) -> None:
+        """Refuse a network that no plugin can build, without loading torch, as far as all plugins know."""
+        builders, checkers = (
+            {each.plugin_name for each in hook.get_hookimpls()}
+            for hook in (self._relay.kagglekit_model, self._relay.kagglekit_check_model)
+        )
+        if builders <= checkers and self._relay.kagglekit_check_model(recipe=recipe) is None:
+            raise _no_model(recipe)
 
     def layer_groups(self, model: nn.Module, recipe: Recipe) -> list[list[str]]:
         """Return `recipe.groups` lists of parameter names, each parameter exactly once."""
@@ -302,3 +308,10 @@ class Hooks(GuardedPlugins):
         if owners:
             raise PluginError(f"plugin {owners[0]} provides the {names.KINDS[kind]} {name!r}, but {hook} returned None")
         raise UsageError(unknown(names.KINDS[kind], name, getattr(self.provides(), kind)))
+
+
+def _no_model(recipe: Recipe) -> UserError:
+    return UserError(
+        f"no plugin has the model {recipe.arch!r} with the head {recipe.head!r}",
+        "search the names of models: kagglekit models PATTERN",
+    )

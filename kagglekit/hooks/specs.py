@@ -93,6 +93,15 @@ def kagglekit_read_image(path: Path, size: int) -> NDArray[np.number] | None:
 
 
 @hookspec(firstresult=True)
+def kagglekit_check_model(recipe: Recipe) -> bool | None:
+    """Refuse a network that `kagglekit_model` could not build, with a `UserError`; return True if it could.
+
+    This is called before torch is loaded and before data are downloaded, so it must not load torch itself. None is for
+    networks of other plugins. If a plugin has `kagglekit_model` without this hook, no network is refused early.
+    """
+
+
+@hookspec(firstresult=True)
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
     """Return the network for `recipe.arch`: float images (B, C, S, S) to logits (B, n_classes).
 

@@ -178,6 +178,7 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
         f"a numpy array of numbers, (H, W) or (H, W, C) with up to {MOST_CHANNELS} channels",
         _is_image,
     ),
+    "kagglekit_check_model": ("True", lambda result: result is True),
     "kagglekit_model": ("an nn.Module with a data_config of type DataConfig", _is_model),
     "kagglekit_layer_groups": ("a list of lists of parameter names", _is_groups),
     "kagglekit_views": ("a View", _is_view),

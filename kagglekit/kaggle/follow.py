@@ -9,7 +9,7 @@ from kagglekit.kaggle.client import Kaggle, Submission
 from kagglekit.kaggle.ledger import keep_score, last_submission, run_of
 from kagglekit.kaggle.login import connect
 from kagglekit.kaggle.retry import RetryPolicy
-from kagglekit.kaggle.submit import Ask, live, submit
+from kagglekit.kaggle.submit import Ask, submit
 from kagglekit.kaggle.target import Target, check_target
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
@@ -95,7 +95,7 @@ def wait_for_score(ref: int, kaggle: Kaggle, display: Display) -> Submission:
     """
     clock, pause = kaggle.retry.clock, 1.0
     started = clock.now()
-    with deferred_stop(), live(display, f"waiting for the score of {ref}"):
+    with deferred_stop(), display.status(f"waiting for the score of {ref}"):
         while True:
             found = kaggle.submission(ref)
             stop_if_asked()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ def _send_bytes(package: Package, kaggle: Kaggle, display: Display) -> str:
     while True:
         blob, address = kaggle.start_upload(package.slug, package.file.name, facts.st_size, int(facts.st_mtime))
         try:
-            with live(display, f"uploading {amount(facts.st_size)}"):
+            with display.status(f"uploading {amount(facts.st_size)}"):
                 upload(address, package.file, retry)
         except AddressExpired as error:
             if _pause(error, retry):
@@ -173,17 +172,6 @@ def _pause(error: Exception, retry: RetryPolicy) -> Exception | None:
     except Exception as last:
         return last
     return None
-
-
-@contextmanager
-def live(display: Display, text: str) -> Iterator[None]:
-    """Show an animated line on a terminal, or one plain line elsewhere."""
-    if display.console.is_terminal:
-        with display.console.status(text):
-            yield
-    else:
-        display.report(text)
-        yield
 
 
 def _deadline(facts: Facts) -> str:

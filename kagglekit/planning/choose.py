@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from kagglekit.compute.accelerators import check_device, check_on_cpu, may_have_gpu
 from kagglekit.data.location import check_given
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.manager import load
@@ -18,6 +19,8 @@ from kagglekit.planning.zoo import with_zoo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
+from kagglekit.system.files import check_writable
+from kagglekit.system.paths import cache_folder
 from kagglekit.types.competition import Competition
 
 if TYPE_CHECKING:
@@ -25,10 +28,29 @@ if TYPE_CHECKING:
     from kagglekit.types.recipe import Recipe
 
 
+def check_request(request: Request, resume_latest: bool = False) -> None:
+    """Refuse what can be refused without the plugins: devices, folders to write to, options that exclude each other.
+
+    Args:
+        request: The user's request.
+        resume_latest: Whether it asks for the latest interrupted run.
+
+    Raises:
+        UserError: One of them cannot be used.
+    """
+    check_device(request.device)
+    if request.device == "cpu" or not may_have_gpu():
+        check_on_cpu(request.precision, request.store)
+    if resume_latest and request.repeats > 1:
+        raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
+    check_writable(request.out, "choose another place with --out DIR")
+    check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
+
+
 def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Choice:
     """Load the plugins and choose the recipe, in a fraction of a second.
 
-    Only ``--preset auto`` needs torch, to look for a GPU.
+    Only ``--preset auto`` needs torch, to look for a GPU, and only where there may be one.
 
     Args:
         request: The user's request.
@@ -37,6 +59,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     Raises:
         UserError: The request names something that does not exist, or does not fit.
     """
+    check_device(request.device)
     if not request.competition:
         raise UsageError("no competition given: `kagglekit competitions` lists them")
     plugins = load(request.competition, request.disable, request.plugins)
@@ -50,9 +73,13 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
+    if request.into:
+        find_run(request.into, request.out, name)
     check_folds(request, recipe)
     recipe = with_teacher(recipe, request, name, competition)
     _check_measured(request, recipe)
+    if not request.recipe:  # that of a run has been built, and its checkpoint may have replaced the weights
+        hooks.check_model(recipe.model_copy(update={"pretrained": False, "weights": ""}) if base else recipe)
     return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
 
 
@@ -100,7 +127,7 @@ def _check_measured(request: Request, recipe: Recipe) -> None:
 
 def auto_preset(device: str) -> str:
     """Return ``standard`` where there is a GPU to compute on, else ``quick``."""
-    if device == "cpu":
+    if device == "cpu" or not may_have_gpu():
         return "quick"
     from kagglekit.compute.device import choose_device
 
@@ -124,6 +151,21 @@ def stage_numbers(text: str, recipe: Recipe) -> tuple[int, ...]:
     if not 1 <= start <= end <= last:
         raise UsageError(f"invalid --stages {text!r}: the recipe has stages 1 to {last}")
     return tuple(range(start, end + 1))
+
+
+def stage_to_test(recipe: Recipe, requested: int | None) -> int:
+    """Return the number of the stage that a range test of learning rates tests; by default the first that has one.
+
+    Raises:
+        UsageError: There is no such stage, or it takes no gradient steps.
+    """
+    fitting = [number for number, stage in enumerate(recipe.stages, 1) if stage.by_gradient]
+    if requested is None and fitting:
+        return fitting[0]
+    if requested not in fitting:
+        reason = "finds its head by regression" if requested in range(1, len(recipe.stages) + 1) else "does not exist"
+        raise UsageError(f"stage {requested} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
+    return requested
 
 
 def check_folds(request: Request, recipe: Recipe) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kagglekit.data.packed_folder import source_of
 from kagglekit.hooks.trust import trusted_plugins
@@ -13,8 +13,13 @@ from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RecordedRequest, RunInfo
+from kagglekit.runs.lock import READ_ONLY
 from kagglekit.system.errors import UserError
+from kagglekit.system.files import check_writable
 from kagglekit.types.image_table import data_key
+
+if TYPE_CHECKING:
+    from kagglekit.system.console import Display
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,27 @@ class Identity:
 def plugin_name(competition: str) -> str:
     """Return the competition's name, or the absolute path of a plugin file."""
     return str(Path(competition).absolute()) if Path(competition).is_file() else competition
+
+
+def unfinished_info(run: Run, display: Display) -> RunInfo | None:
+    """Return the run.json of a run that can be resumed; None, with a line about it, if it is finished.
+
+    Raises:
+        UserError: It is a fold or a network of a zoo, its folder is read-only, or its run.json cannot be read.
+    """
+    info = run.info()
+    if info.status == "finished":
+        run.remove_checkpoints()  # left by a process that was killed at the very end
+        run.remove_parts()
+        display.report(f"{run.folder} is finished")
+        return None
+    if info.fold:
+        raise UserError(f"{run.folder} is one fold of a run", f"resume the run: kagglekit resume {run.folder.parent}")
+    if info.part_of:
+        whole = f"resume the run: kagglekit resume {run.folder.parent}"
+        raise UserError(f"{run.folder} is one network of the zoo {info.part_of}", whole)
+    check_writable(run.folder, READ_ONLY)
+    return info
 
 
 def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Request:

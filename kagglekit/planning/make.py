@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from kagglekit.data.location import check_given, data_place, existing_data
 from kagglekit.data.packed_folder import see_through
+from kagglekit.data.sample import asked_sample
 from kagglekit.hooks.calls import Hooks
-from kagglekit.planning.choose import choose
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.drop import check_known
-from kagglekit.planning.plan import Plan
+from kagglekit.planning.plan import Choice, Plan
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.files import check_writable
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.image_table import data_key
@@ -45,9 +45,9 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.data.sample import sample_for
     from kagglekit.images.find_form import describe_form
     from kagglekit.images.placement import check_keep
-    from kagglekit.system.paths import cache_folder
     from kagglekit.system.pixel_limit import max_pixels
 
+    check_request(request)
     choice = choose(request, display.warn)
     if choice.base and not choice.base.run.final_weights.exists():
         raise UserError(f"{choice.base.run.folder} has no final weights", "start from a run that finished training")
@@ -56,8 +56,6 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     check_keep(request.store, device)
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_compile(request.compile, device)
-    check_writable(request.out, "choose another place with --out DIR")
-    check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
     options = DownloadOptions(display, max_unpacked=request.max_unpacked)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)
     table, task, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data, choice.dropped)
@@ -67,6 +65,17 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     if line := describe_form(plan.form):
         display.report(line)
     return plan
+
+
+def check_sample(choice: Choice, display: Display) -> None:
+    """Refuse a sample submission that is not there, if the data are.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    data = choice.request.data or existing_data(choice.competition, choice.name)
+    if choice.request.sample and data:
+        asked_sample(see_through(data.absolute(), display, choice.request.max_unpacked), choice.request.sample)
 
 
 def with_form(plan: Plan) -> Plan:

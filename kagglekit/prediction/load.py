@@ -21,10 +21,10 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
+from kagglekit.prediction.ready import check_weights
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.system.errors import UserError
 from kagglekit.tasks.task import Task
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.pixel_form import RGB, PixelForm
@@ -83,12 +83,7 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
         UserError: The run has no such weights.
     """
     folder, recipe, info = loaded.run, loaded.recipe, loaded.info
-    weights = folder.snapshot(member)
-    if not weights.exists():
-        raise UserError(
-            f"{folder.folder} has no {member} weights",
-            f"predictions need a run that finished training; to finish this one: kagglekit resume {folder.folder}",
-        )
+    check_weights(folder, member)
     hooks = Hooks(load_for(info))
     bare = recipe.model_copy(update={"pretrained": False, "weights": ""})
     task = task_of(hooks, info)
@@ -100,7 +95,8 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
     set_input_size(model, stage.size)
     groups = hooks.layer_groups(model, bare)
     size = recipe.predict_size or stage.largest
-    network = load_network(model, groups, weights, size).to(memory_format=torch.channels_last).to(device)
+    network = load_network(model, groups, folder.snapshot(member), size)
+    network = network.to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
     return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, info.form)

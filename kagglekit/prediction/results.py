@@ -31,8 +31,9 @@ def finish_run(
         others: Predictions to score beside the ensemble.
         plain: The members without test-time augmentation, if the recipe has it: their ensemble is scored, too.
     """
-    ensemble = combine(results, members)
-    decision = decide(results, ensemble.valid)
+    with results.display.status(f"combining the predictions: {results.plan.recipe.ensemble}"):
+        ensemble = combine(results, members)
+        decision = decide(results, ensemble.valid)
     if results.scored:
         save_predictions(ensemble.valid, results.run.predictions("ensemble", "valid"))
     save_predictions(ensemble.test, results.run.predictions("ensemble", "test"))

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 def leave_report(run: Run, display: Display) -> None:
     """Write a finished run's report; warn if this fails, because the run itself is complete."""
     try:
-        write_report(run)
+        with display.status("writing the report"):
+            write_report(run)
     except Exception as error:  # no fault of the report may fail a finished run
         display.warn(f"cannot write the report ({type(error).__name__}: {error}); retry with kagglekit report")
         return

@@ -1,13 +1,13 @@
-"""Output for people: lines, tables, and progress bars on a terminal."""
+"""Output for people: lines, tables, and progress: bars and spinners on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO, TextIOWrapper
 from typing import TypeVar
 
@@ -15,12 +15,14 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from rich.text import Text
 
 from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable, printable_lines
 from kagglekit.system.signals import stop_for_closed_output
 
 T = TypeVar("T")
+FIRST_LINE, MOST_SILENT = 3.0, 60.0  # s; where bars cannot be seen: until the first line, between later ones at most
 
 
 class OutputConsole(Console):
@@ -38,7 +40,7 @@ class OutputConsole(Console):
 
 @dataclass(frozen=True)
 class Display:
-    """Prints to a console; long work shows a bar on a terminal, and elsewhere only its result."""
+    """Prints to a console; long work shows a bar or spinner on a terminal, and elsewhere a line now and then."""
 
     console: Console
 
@@ -68,8 +70,21 @@ class Display:
             raise output_error(error) from error
 
     @contextmanager
+    def status(self, what: str) -> Iterator[None]:
+        """Say what is being done while the block runs: with a spinner on a terminal, else in a line.
+
+        The block shows no bar and no other status: a terminal has room for one.
+        """
+        if not self.console.is_terminal:
+            self.report(what)
+            yield
+            return
+        with self.console.status(Text(printable(what))):
+            yield
+
+    @contextmanager
     def bar(self, what: str, total: int | None, unit: str = "images") -> Iterator[Bar]:
-        """Show a bar while the block runs.
+        """Show a bar while the block runs; without a terminal, a line after 3 s, after 6, 12 s, then every minute.
 
         Args:
             what: Description of the work.
@@ -86,7 +101,7 @@ class Display:
         hidden = not self.console.is_terminal
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(printable(what), total=total, note="")
-            yield Bar(progress, task, total, time.perf_counter(), unit)
+            yield Bar(progress, task, total, time.perf_counter(), unit, what, self.report if hidden else None)
 
     def track(self, what: str, total: int, work: Iterable[T], size: int = 1) -> Iterator[T]:
         """Show a bar over `work`, each item of which is `size` of `total`."""
@@ -98,16 +113,20 @@ class Display:
 
 @dataclass
 class Bar:
-    """A running progress bar, which counts in `unit`."""
+    """A running progress bar of `what`, which counts in `unit`; where it cannot be seen, it has lines reported."""
 
     progress: RichProgress
     task: TaskID
     total: int | None
     started: float
     unit: str = "images"
+    what: str = ""
+    report: Callable[[str], None] | None = None
     done: int = 0
     note: str = ""
     _first: int = 0
+    _began: float = field(default_factory=time.perf_counter)
+    _silent_until: float = FIRST_LINE
 
     @property
     def seconds(self) -> float:
@@ -125,6 +144,10 @@ class Bar:
         self.note = printable(note) or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
         self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
+        if self.report and self.done != self.total and (now := time.perf_counter() - self._began) > self._silent_until:
+            self._silent_until = now + min(now, MOST_SILENT)
+            of = f" of {amount(self.total, self.unit)}" if self.total else ""
+            self.report(f"{self.what}: {amount(self.done, self.unit)}{of}, {rate}/s")
 
 
 def output_error(error: OSError) -> UserError:

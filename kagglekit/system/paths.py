@@ -10,6 +10,8 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -121,3 +123,17 @@ def _mapped_user(root: Path) -> int | None:
             return os.fstat(file.fileno()).st_uid
     except OSError:
         return None
+
+
+@contextmanager
+def cache_in(folder: Path) -> Iterator[None]:
+    """Use another cache folder in the block."""
+    before = os.environ.get("KAGGLEKIT_CACHE")
+    os.environ["KAGGLEKIT_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["KAGGLEKIT_CACHE"]
+        else:
+            os.environ["KAGGLEKIT_CACHE"] = before

@@ -10,7 +10,6 @@ from itertools import chain, count
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import SameAgain, UserError, listing
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 SUM_TOLERANCE = 1e-4  # float32 softmax over a thousand classes stays well within
@@ -27,6 +27,8 @@ SUM_TOLERANCE = 1e-4  # float32 softmax over a thousand classes stays well withi
 
 def make_predictions(ids: Iterable[str], classes: Iterable[str], probabilities: ArrayLike) -> pd.DataFrame:
     """Make the table of predictions from ids (N), class names (C) and probabilities (N, C)."""
+    import pandas as pd
+
     index = pd.Index([str(image) for image in ids], dtype="str", name="id")
     columns = pd.Index(list(classes), dtype="str")
     return pd.DataFrame(np.asarray(probabilities, dtype=np.float32), index=index, columns=columns)
@@ -40,6 +42,8 @@ def free_name(name: str, taken: Iterable[str]) -> str:
 
 def difference(found: Iterable[str], wanted: Iterable[str]) -> str:
     """Describe how two sets of names differ: ``missing a, b; not expected: c``; empty if they do not."""
+    import pandas as pd
+
     have, want = (pd.Index(list(names), dtype="str").unique() for names in (found, wanted))
     missing, extra = want[~want.isin(have)], have[~have.isin(want)]
     parts = [f"missing {listing(list(missing))}"] if len(missing) else []
@@ -137,6 +141,8 @@ def truth_numbers(labels: pd.Series[str], predictions: pd.DataFrame) -> NDArray[
     Raises:
         UserError: An id has no label or several, or a label is no column.
     """
+    import pandas as pd
+
     names = labels_in_order(labels, predictions)
     numbers = predictions.columns.get_indexer(pd.Index(names))
     if (numbers < 0).any():
@@ -206,6 +212,8 @@ def with_missing_rows(table: pd.DataFrame, ids: Sequence[str]) -> pd.DataFrame:
     Raises:
         UserError: The table is empty, or has rows of other ids.
     """
+    import pandas as pd
+
     if list(table.index) == list(ids):
         return table
     strange = table.index[~table.index.isin(ids)]

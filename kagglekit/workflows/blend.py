@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kagglekit.hooks.manager import disabled_in
 from kagglekit.hooks.trust import record_plugins, trusted_plugins
+from kagglekit.planning.blends import check_blend
 from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
@@ -19,9 +20,9 @@ from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record, RunInfo
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.runs.lookup import RUNS, create_run, find_run
+from kagglekit.runs.lookup import RUNS, create_run
 from kagglekit.system.console import Display
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import difference, load_predictions
 from kagglekit.workflows.facts import reported_failures
@@ -52,8 +53,7 @@ def blend(request: BlendRequest, display: Display) -> Run:
     Raises:
         UserError: A run is not finished, or its images or classes are not those of the first one.
     """
-    runs = [LoadedRun.read(find_run(text, request.out)) for text in request.runs]
-    _check_runs(runs)
+    runs = check_blend(request.runs, request.ensemble, request.data, request.out)
     members = [member for finished in runs for member in members_of(finished.run, finished.info)]
     _check_same_images(members)
     plan = _plan(request, runs[0], display)
@@ -66,7 +66,9 @@ def blend(request: BlendRequest, display: Display) -> Run:
         run.write_recipe(plan.recipe)
         results = Results(plan, run, record, display, labels)
         lines = [Scored(member.name, "as predicted", member.valid, member.test) for member in members]
-        finish_run(results, members, [*lines, *candidates(results, members)])
+        with display.status("trying every ensemble"):
+            others = candidates(results, members)
+        finish_run(results, members, [*lines, *others])
         run.write_valid(runs[0].run.valid())
         record.update(status="finished")
         leave_report(run, display)
@@ -103,28 +105,6 @@ def _plan(request: BlendRequest, first: LoadedRun, display: Display) -> Plan:
         ),
         display,
     )
-
-
-def _check_runs(runs: Sequence[LoadedRun]) -> None:
-    """Check that the runs are several, finished, and of one competition with the same classes."""
-    names = [each.run.name for each in runs]
-    if len({each.run.folder.resolve() for each in runs}) < len(names) or len(names) < 2:
-        raise UserError(f"a blend needs at least two different runs, not {listing(names)}", "name each run once")
-    if len(set(names)) < len(names):
-        what = f"two of the runs have the same name: {listing(names)}"
-        raise UserError(what, "rename a folder: a blend identifies its runs by name")
-    first = runs[0]
-    for each in runs:
-        folder, info = each.run.folder, each.info
-        if info.status != "finished" or not info.members:
-            raise UserError(f"{folder} is not finished (status: {info.status})", "blend finished runs only")
-        if info.competition != first.info.competition:
-            what = f"{folder} is a run of {info.competition}, {first.run.folder} of {first.info.competition}"
-            raise UserError(what, "blend runs of one competition")
-        if (info.task, info.classes) != (first.info.task, first.info.classes):
-            how = difference(info.classes, first.info.classes) or "their order differs"
-            what = f"{folder} was trained on different classes than {first.run.folder}: {how}"
-            raise UserError(what, "blend runs with the same classes")
 
 
 def _check_same_images(members: Sequence[Member]) -> None:

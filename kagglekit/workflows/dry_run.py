@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +29,7 @@ from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display, amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
-from kagglekit.system.paths import cache_folder
+from kagglekit.system.paths import cache_folder, cache_in
 from kagglekit.workflows.folds import assigned, fold_plan, join_folds
 from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, planned, prepare
@@ -99,20 +96,6 @@ def rehearse(plan: Plan, model: nn.Module, place: Path, display: Display) -> Run
     if plan.recipe.folds:
         join_folds(plan, folder, Record(folder.info_file), [fold], display)
     return folder
-
-
-@contextmanager
-def cache_in(folder: Path) -> Iterator[None]:
-    """Use another cache folder in the block."""
-    before = os.environ.get("KAGGLEKIT_CACHE")
-    os.environ["KAGGLEKIT_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["KAGGLEKIT_CACHE"]
-        else:
-            os.environ["KAGGLEKIT_CACHE"] = before
 
 
 def two_batches(plan: Plan, batch: int = BATCH) -> Plan:

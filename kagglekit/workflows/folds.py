@@ -46,7 +46,9 @@ JOINING = 600.0  # how long to wait for a process that joins the same run's fold
 RECORDING = 10.0  # how long to wait for it to record a failure, s
 
 
-def run_folds(plan: Plan, model: nn.Module, display: Display, new: Run | None = None) -> Run:
+def run_folds(
+    plan: Plan, model: nn.Module, display: Display, new: Run | None = None, began: float | None = None
+) -> Run:
     """Train the requested folds that are not finished, then combine all that are finished.
 
     Several processes may do so at once, each with folds of its own: shared files are locked while they are written.
@@ -64,7 +66,7 @@ def run_folds(plan: Plan, model: nn.Module, display: Display, new: Run | None = 
     Raises:
         UserError: There are too few images for so many folds, or a training fails.
     """
-    started, recipe = time.perf_counter(), plan.recipe
+    started, recipe = time.perf_counter() if began is None else began, plan.recipe
     identity = Identity.of(plan)
     plan, fold_numbers = assigned(plan)
     for number in range(1, recipe.folds + 1):

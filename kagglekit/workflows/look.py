@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kagglekit.data.location import check_given
+from kagglekit.data.sample import asked_sample
 from kagglekit.data.table import read_table
 from kagglekit.eda.summary import show_summary
 from kagglekit.eda.target_of import target_of
@@ -50,19 +52,23 @@ def look(
         display.warn(line)
     hooks = Hooks(loaded, display.warn)
     facts = hooks.competition()
-    chosen = _recipe(hooks, facts, preset, settings) if preset and settings else None  # misspelt ones are refused first
+    if data is not None:
+        check_given(data, facts, loaded.competition)
+    recipe = _recipe(hooks, facts, preset, settings) if preset else None  # what is misspelt is refused first
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
-    table, task, warnings = read_table(hooks, facts, folder)
+    if sample:
+        asked_sample(folder, sample)
+    with display.status("reading the labels"):
+        table, task, warnings = read_table(hooks, facts, folder)
     display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
     target = target_of(task, table)
     headers = show_summary(target, folder, hooks, display, sample)
     for warning in warnings:
         display.warn(warning)
-    if preset is None:
+    if recipe is None:
         return
-    from kagglekit.eda.gallery import draw_all
-
-    recipe = chosen or _recipe(hooks, facts, preset, settings)
+    with display.status("loading torch for the plots"):
+        from kagglekit.eda.gallery import draw_all
     place = plots or Path("pictures") / loaded.competition
     draw_all(target, headers, hooks, recipe, place, display)
     display.report(f"plots: {place}")

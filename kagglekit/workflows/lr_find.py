@@ -11,16 +11,15 @@ from pathlib import Path
 
 from kagglekit.compute.memory import memory_returned
 from kagglekit.eda.canvas import name_in_figure, new_figure, save_figure
+from kagglekit.planning.choose import stage_to_test
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display
-from kagglekit.system.errors import UsageError, listing
 from kagglekit.training.large_networks import large_network
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep
 from kagglekit.training.stage import fit_of, set_up
-from kagglekit.types.recipe import Recipe
 from kagglekit.workflows.setup import build_model, prepare
 from kagglekit.workflows.single import timed_stage
 
@@ -59,7 +58,7 @@ def find_rates(request: Request, requested: int | None, display: Display) -> Fou
         UserError: There is no such stage, it has no learning rate, or a run would fail.
     """
     plan = make_plan(request, display)
-    number = stage_number(plan.recipe, requested)
+    number = stage_to_test(plan.recipe, requested)
     earlier = () if plan.base else tuple(range(1, number))
     labelled = plan.table[plan.table["split"] != "test"].reset_index(drop=True)
     model, recipe = build_model(replace(plan, stages=(*earlier, number)))
@@ -80,21 +79,6 @@ def find_rates(request: Request, requested: int | None, display: Display) -> Fou
         f"{number} {stage.name}: range test of {len(found.rates)} steps, up to a diverged loss or the highest rate"
     )
     return FoundRates(plan.name, number, stage.name, found, suggestions(found))
-
-
-def stage_number(recipe: Recipe, requested: int | None) -> int:
-    """Return the number of the stage to test.
-
-    Raises:
-        UsageError: There is no such stage, or it takes no gradient steps.
-    """
-    fitting = [number for number, stage in enumerate(recipe.stages, 1) if stage.by_gradient]
-    if requested is None and fitting:
-        return fitting[0]
-    if requested not in fitting:
-        reason = "finds its head by regression" if requested in range(1, len(recipe.stages) + 1) else "does not exist"
-        raise UsageError(f"stage {requested} {reason}: stages with a learning rate are {listing(fitting) or 'none'}")
-    return requested
 
 
 def rate_table(found: FoundRates) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -27,7 +27,7 @@ from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, prepare
 
 
-def run_plan(plan: Plan, model: nn.Module, display: Display) -> Run:
+def run_plan(plan: Plan, model: nn.Module, display: Display, began: float | None = None) -> Run:
     """Carry out a plan in a new folder: train each stage, predict, combine, write and check the submission.
 
     If something fails, the folder keeps everything finished so far.
@@ -39,10 +39,10 @@ def run_plan(plan: Plan, model: nn.Module, display: Display) -> Run:
         UserError: Something the user can fix.
     """
     run = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
-    return train(plan, run, display, model)
+    return train(plan, run, display, model, began)
 
 
-def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None) -> Run:
+def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None, began: float | None = None) -> Run:
     """Do one training in an existing folder, resuming from its last checkpoint if there is one.
 
     Args:
@@ -50,11 +50,12 @@ def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None
         run: The run's folder.
         display: Shows progress.
         model: The network with its weights, if it has been built; only for a training that begins.
+        began: When this process began it, by time.perf_counter, s; None for now.
 
     Raises:
         UserError: The data or the checkpoints do not allow it, another process works on the run, or see `run_plan`.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() if began is None else began
     with locked(run) as record:
         run.remove_parts()
         last = None

@@ -9,17 +9,30 @@ from kagglekit import Provides, Recipe, hookimpl
 if TYPE_CHECKING:
     from torch import nn
 
+HEADS = ("linear", "concat-pool")
+
 
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Return the names of the heads."""
-    return Provides(head=("linear", "concat-pool"))
+    return Provides(head=HEADS)
+
+
+@hookimpl
+def kagglekit_check_model(recipe: Recipe) -> bool | None:
+    """Refuse names that timm does not have, and files that are not weights."""
+    if recipe.head not in HEADS:
+        return None
+    from kagglekit_timm.known import check_recipe
+
+    check_recipe(recipe)
+    return True
 
 
 @hookimpl
 def kagglekit_model(recipe: Recipe, n_classes: int) -> nn.Module | None:
     """Build timm's network `recipe.arch` with a new head, and fetch its pretrained weights."""
-    if recipe.head not in ("linear", "concat-pool"):
+    if recipe.head not in HEADS:
         return None
     if recipe.archs:
         from kagglekit_timm.joint import build as build_joint

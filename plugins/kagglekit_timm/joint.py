@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kagglekit import DataConfig, Recipe, UserError
 from kagglekit_timm.groups import layer_groups as groups_of_one
+from kagglekit_timm.known import singles
 from kagglekit_timm.network import Classifier, LinearHead
 from kagglekit_timm.network import build as build_one
 
@@ -97,25 +98,6 @@ def build(recipe: Recipe, n_classes: int) -> JointClassifier:
         torch.manual_seed(recipe.seed)
         head = LinearHead(n_features, n_classes, recipe.drop_rate)
     return JointClassifier([Normalised(network, config) for network in networks], head, config)
-
-
-def singles(recipe: Recipe) -> list[Recipe]:
-    """Return a recipe for each network.
-
-    Raises:
-        UserError: The number of weight files is not the number of networks.
-    """
-    archs = (recipe.arch, *recipe.archs)
-    files = recipe.weights.split(",") if recipe.weights else [""] * len(archs)
-    if len(files) != len(archs):
-        raise UserError(
-            f"{len(archs)} networks ({', '.join(archs)}) need {len(archs)} files of weights, not {len(files)}",
-            "--set weights=FIRST,SECOND,... in the order of arch and archs",
-        )
-    return [
-        recipe.model_copy(update={"arch": arch, "archs": (), "weights": file})
-        for arch, file in zip(archs, files, strict=True)
-    ]
 
 
 def joined_config(configs: list[DataConfig]) -> DataConfig:

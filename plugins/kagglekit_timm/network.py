@@ -9,10 +9,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from kagglekit import DataConfig, Recipe, UserError
+from kagglekit import DataConfig, Recipe
 from kagglekit_timm import weights
 from kagglekit_timm.features import taps_of
 from kagglekit_timm.groups import numbered_layers
+from kagglekit_timm.known import check_weights
 from kagglekit_timm.spec import Plan, known_cfg, plan_network
 from kagglekit_timm.weight_files import read_weights
 
@@ -120,12 +121,8 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
 
 def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
     """Return the body, the origin of its weights, and their licence."""
+    check_weights(recipe)
     if not recipe.pretrained:
-        if recipe.weights:
-            raise UserError(
-                f"weights={recipe.weights} has no effect with pretrained=false",
-                "load them: --set pretrained=true; or start from random weights: --set weights=",
-            )
         with weights.quiet():
             return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
     if recipe.weights:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kagglekit import Recipe, UsageError, UserError, round_sizes
+from kagglekit import Recipe, UserError, round_sizes
+from kagglekit_timm.known import no_network, no_tag
 from kagglekit_timm.weights import quiet
 
 STEPS = (1, 2, 4, 8, 14, 16, 28, 32, 48, 64)  # px; candidates for the multiple that sides of images must be
@@ -62,17 +62,10 @@ def known_cfg(recipe: Recipe) -> Any:
     arch, _, tag = recipe.arch.partition(".")
     known = timm.list_models()
     if arch not in known:
-        near = near_names(arch, known)
-        raise UsageError(
-            f"timm has no network {arch!r}" + (f"; similar: {', '.join(near)}" if near else ""),
-            "search: kagglekit models PATTERN",
-        )
-    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{arch}*") if name.split(".")[0] == arch]
+        raise no_network(arch, known)
+    tags = {name.partition(".")[2] for name in timm.list_pretrained(f"{arch}*") if name.split(".")[0] == arch}
     if tag and tag not in tags:
-        raise UsageError(
-            f"timm has no weights {tag!r} of {arch}; it has {', '.join(sorted(tags)) or 'none'}",
-            "choose one of them with --arch, or omit the tag",
-        )
+        raise no_tag(arch, tag, tags)
     cfg = timm.get_pretrained_cfg(recipe.arch)
     if recipe.pretrained and not recipe.weights and (cfg is None or not cfg.hf_hub_id):
         where = f" on its hub, only at {cfg.url}" if cfg is not None and cfg.url else ""
@@ -81,11 +74,6 @@ def known_cfg(recipe: Recipe) -> Any:
             "use a file: --set weights=FILE; or random weights: --set pretrained=false",
         )
     return cfg if cfg is not None else timm.models.PretrainedCfg()
-
-
-def near_names(name: str, known: list[str], n: int = 5) -> list[str]:
-    """Return the names in `known` that are most similar to `name`."""
-    return difflib.get_close_matches(name, known, n=n, cutoff=0.6)
 
 
 def plan_network(recipe: Recipe, cfg: Any) -> Plan:

@@ -140,6 +140,12 @@ def kagglekit_augment(name, settings):
 
 
 @hookimpl
+def kagglekit_check_model(recipe):
+    print(f"checked {recipe.arch}")
+    return True
+
+
+@hookimpl
 def kagglekit_model(recipe, n_classes):
     import torch
     from torch import nn

@@ -23,6 +23,7 @@ SEEN = [
     ("recipe", "own-stage"),
     ("download", "every-hook/drawn"),
     ("read_image", "decoded 36 labelled images"),
+    ("check_model", "checked mean-colour"),
     ("model", "weights: every-weights, licence: every-licence"),
     ("layer_groups", "for 2 groups"),
     ("optimizer", "optimizer step at lr 0.125"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -105,3 +106,28 @@ def test_a_bar_over_bytes_goes_back_and_knows_no_end() -> None:
 def test_bytes_are_worded_for_people(n: float, text: str) -> None:
     assert amount(n) == text
     assert amount(1234.5, "images") == "1,234 images"
+
+
+def test_a_status_is_a_line_where_nothing_moves_and_leaves_nothing_on_a_terminal() -> None:
+    said = io.StringIO()
+    with Display(Console(file=said, width=80)).status("reading [bold]labels[/bold]"):
+        said.write("inside\n")
+    assert said.getvalue() == "reading [bold]labels[/bold]\ninside\n"
+    shown = io.StringIO()
+    display = Display(Console(file=shown, force_terminal=True, width=80))
+    with display.status("reading [bold]labels[/bold]"):
+        display.report("a line")
+    assert "reading [bold]labels[/bold]" in shown.getvalue()
+    assert "a line" in shown.getvalue()
+
+
+def test_a_bar_that_cannot_be_seen_speaks_after_three_seconds_and_then_ever_less() -> None:
+    said = io.StringIO()
+    display = Display(Console(file=said, width=80))
+    with display.bar("decoding", 1_000) as bar:
+        for seconds in (0, 2, 4, 5, 7, 9, 15, 20):
+            bar._began = time.perf_counter() - seconds
+            bar.advance(100)
+    lines = said.getvalue().splitlines()
+    assert [line.partition(" of ")[0] for line in lines] == [f"decoding: {n} images" for n in (300, 600, 800)]
+    assert all(line.partition(" of ")[2].startswith("1,000 images, ") for line in lines)
