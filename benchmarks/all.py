@@ -68,6 +68,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "views": ["views.py"],
         "containers": ["containers.py", "--records", "5000"],
         "startup": ["startup.py"],
+        "prompt": ["prompt.py"],
         "memory": ["memory.py"],
         "large": ["large.py", "--model", "vit_tiny_patch16_224"],
         "allocator": ["allocator.py", *short],
