@@ -100,9 +100,9 @@ def predict(
         data = see_through(data, display)
         if sample:
             asked_sample(data, sample)
-        with display.status("loading torch and timm"):
+        with for_people(json_output=True).status("loading torch and timm"):  # apart from the table
             from kagglekit.prediction.test_folder import submit_test_folder
-        with plugins_named(plugin):
+        with plugins_named(plugin), for_people(json_output=True).status("predicting the test images"):
             submit_test_folder(found, data, submission, device, display, sample)
         return
     table, said = _predicted(found, files, plugin, device, tta, top, display)
@@ -122,7 +122,9 @@ def _predicted(
     found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
 ) -> tuple[pd.DataFrame, list[Answer]]:
     """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
-    with display.status("loading torch and timm"):
+    from kagglekit.system.console import for_people
+
+    with for_people(json_output=True).status("loading torch and timm"):  # apart from the table
         from kagglekit.compute.device import choose_device
         from kagglekit.compute.memory import memory_returned
         from kagglekit.hooks.calls import Hooks
@@ -140,7 +142,7 @@ def _predicted(
         )
     with plugins_named(plugins), memory_returned():
         chosen = choose_device(device)
-        with display.status(f"predicting {len(files):,} image{'s' * (len(files) != 1)}"):
+        with for_people(json_output=True).status(f"predicting {len(files):,} image{'s' * (len(files) != 1)}"):
             table = predict_paths(family, files, chosen, tta=tta)
         return table, answers(family.own, Hooks(load_for(family.own.info)), table, top)
 

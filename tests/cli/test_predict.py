@@ -63,16 +63,17 @@ def test_a_folder_and_a_file_are_predicted_as_a_table(dogs):
     done = predict(dogs.run.folder, dogs.data / "test")
     assert done.exit_code == 0, done.output
     table = kagglekit.predict(dogs.run, files, device="cpu")
-    lines = done.output.splitlines()
+    said, *lines = done.stdout.splitlines()
+    assert said == f"predicting with {dogs.run.name}, a run of dog-breed (Dog Breed Identification)"
     assert lines[0].split() == ["image", "class", "probability", "next"]
     assert [line.split()[:3] for line in lines[1:]] == [
         [str(file), row.idxmax(), f"{row.max():.4f}"] for file, (_, row) in zip(files, table.iterrows(), strict=True)
     ]
     best = table.iloc[0].sort_values(ascending=False, kind="stable")
     assert lines[1].endswith(", ".join(f"{name} {p:.4f}" for name, p in best.iloc[1:5].items()))
-    only = predict(dogs.run.folder, files[0], "--top", 1).output.splitlines()
+    only = predict(dogs.run.folder, files[0], "--top", 1).stdout.splitlines()[1:]
     assert [line.split() for line in only] == [lines[0].split()[:3], lines[1].split()[:3]]
-    assert predict(dogs.run.folder, files[0]).output.splitlines()[1].split()[0] == str(files[0])
+    assert predict(dogs.run.folder, files[0]).stdout.splitlines()[2].split()[0] == str(files[0])
 
 
 def test_folders_are_searched_below_and_no_image_is_taken_twice(dogs):

@@ -181,3 +181,32 @@ def test_a_mistake_is_refused_without_torch(
 
 def test_the_mistakes_have_started_no_download(home: Path, refusals: object) -> None:
     assert not (home / "data").exists()
+
+
+FIRST = """
+import sys
+from kagglekit.authoring.check import examination
+steps = examination("shapes")
+print([f"{each.check} {each.status}" for each in (next(steps), next(steps), next(steps))])
+print(next(steps), "torch" in sys.modules)
+"""
+
+
+def test_check_yields_what_it_finds_before_torch_is_loaded(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST], cwd=home, env=surroundings(home), capture_output=True, text=True, check=True
+    )
+    first, then = done.stdout.splitlines()
+    assert first == "['hooks ok', 'facts note', 'facts ok']"
+    assert then == "loading torch and timm, building each preset's network False"
+
+
+def test_timms_names_are_those_in_the_text_of_its_modules() -> None:
+    import timm
+
+    from kagglekit import timm_names
+
+    names = timm_names()
+    assert sorted(names) == sorted(timm.list_models())
+    tagged = {name for name in timm.list_pretrained() if "." in name}
+    assert tagged <= {f"{arch}.{tag}" for arch, tags in names.items() for tag in tags}
