@@ -10,6 +10,7 @@ from pathlib import Path
 
 REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 TAGGED = re.compile(r"""['"](\w+)\.([\w.-]+)\*?['"]\s*:""")  # a key of the configurations of weights
+DECORATOR = re.compile(r"^@register_model\b", re.MULTILINE)
 LEAST = 500  # names; timm 1.0 has more than a thousand, so that fewer mean that it registers them in another way
 
 
@@ -27,4 +28,5 @@ def timm_names() -> Mapping[str, set[str]]:
     for arch, tag in (found for text in texts for found in TAGGED.findall(text)):
         if arch in names:
             names[arch].add(tag)
-    return names if len(names) >= LEAST else {}
+    understood = len(names) == sum(len(DECORATOR.findall(text)) for text in texts)
+    return names if understood and len(names) >= LEAST else {}
