@@ -89,12 +89,14 @@ def examination(
     yield "loading torch and timm, building each preset's network"
     recipes_fit = _check_recipes(report, hooks, facts)
     yield from report.news()
-    yield "reading the labels"
+    if data or existing_data(facts, loaded.competition):
+        yield "reading the labels"
     folder = _data_folder(report, hooks, loaded.competition, data)  # archives in it stay unpacked in the user's cache
     with tempfile.TemporaryDirectory(prefix="kagglekit-check-") as place, cache_in(Path(place) / "cache"):
         read = _check_labels(report, hooks, folder) if folder else None
         yield from report.news()
-        yield "comparing them with the sample submission and the files"
+        if folder and facts_fit and read:
+            yield "comparing them with the sample submission and the files"
         if folder and facts_fit and recipes_fit and read:  # a recipe says how predictions become those of the CSV
             _check_submission(report, hooks, folder, *read)
         if folder and facts_fit and read:

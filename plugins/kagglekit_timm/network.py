@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kagglekit_timm import weights
 from kagglekit_timm.features import taps_of
 from kagglekit_timm.groups import numbered_layers
 from kagglekit_timm.known import check_weights
-from kagglekit_timm.spec import Plan, known_cfg, plan_network
+from kagglekit_timm.spec import NothingToFill, Plan, known_cfg, plan_network
 from kagglekit_timm.weight_files import read_weights
 
 
@@ -123,7 +124,8 @@ def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
     """Return the body, the origin of its weights, and their licence."""
     check_weights(recipe)
     if not recipe.pretrained:
-        with weights.quiet():
+        on_meta = torch.get_default_device().type == "meta"  # shapes are all that is wanted
+        with weights.quiet(), NothingToFill() if on_meta else nullcontext():
             return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
     if recipe.weights:
         path = Path(recipe.weights).expanduser()

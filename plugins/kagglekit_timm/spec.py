@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from kagglekit import Recipe, UserError, round_sizes
 from kagglekit_timm.known import no_network, no_tag
 from kagglekit_timm.weights import quiet
 
 STEPS = (1, 2, 4, 8, 14, 16, 28, 32, 48, 64)  # px; candidates for the multiple that sides of images must be
+FILLING = {Tensor.uniform_, Tensor.normal_, Tensor.clamp_, Tensor.erfinv_, Tensor.fill_, Tensor.zero_, Tensor.copy_}
+FILLING |= {Tensor.add_, Tensor.sub_, Tensor.mul_, Tensor.div_}
 WHOLE_STEPS = (16, 14, 32, 28, 48, 64)  # for a network with a fixed size: its patches must cover the whole image
 
 
@@ -31,6 +34,16 @@ class ConcatPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool a feature map."""
         return torch.cat([x.mean(self.axes), x.amax(self.axes)], dim=1)
+
+
+class NothingToFill(TorchFunctionMode):
+    """Leave out the initialisation of weights on the meta device, which takes half of the time: shapes stay."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return the tensor that would be filled as it is; call everything else."""
+        if func in FILLING and args and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def plan_network(recipe: Recipe, cfg: Any) -> Plan:
     """
     options, channels = _options(recipe, cfg), 3 if recipe.has_rgb else recipe.channels
     sketch = _sketch(recipe.arch, options)
-    output, native = partial(_output, channels, sketch), max(cfg.input_size[-2:])
+    output, native = partial(_output, channels, recipe.arch, tuple(options.items())), max(cfg.input_size[-2:])
     multiple = _multiple(output, native, STEPS)
     fixed = False
     if multiple is None:
@@ -121,9 +134,14 @@ def _options(recipe: Recipe, cfg: Any) -> dict[str, Any]:
 
 
 def _sketch(arch: str, options: dict[str, Any]) -> nn.Module:
-    """Create a network on the meta device: shapes without memory."""
-    with torch.device("meta"), quiet():
-        model: nn.Module = timm.create_model(arch, pretrained=False, **options)
+    """Return a network on the meta device: shapes without memory. It is shared, so it must not be changed."""
+    return _created(arch, tuple(options.items()))
+
+
+@lru_cache(maxsize=8)  # creating a large network takes a second, and its options are tried more than once
+def _created(arch: str, options: tuple[tuple[str, Any], ...]) -> nn.Module:
+    with torch.device("meta"), NothingToFill(), quiet():
+        model: nn.Module = timm.create_model(arch, pretrained=False, **dict(options))
     for module in model.modules():
         if isinstance(module, _BatchNorm):  # it preserves shapes, but takes most of the time on the meta device
             module.forward = _same  # type: ignore[assignment, method-assign]
@@ -174,14 +192,15 @@ def _check_drop_path(arch: str, options: dict[str, Any]) -> None:
     raise UserError(f"{arch} has no stochastic depth", "remove it: --set drop_path=0")
 
 
-def _output(channels: int, sketch: nn.Module, size: int) -> Tensor:
+@lru_cache(maxsize=64)
+def _output(channels: int, arch: str, options: tuple[tuple[str, Any], ...], size: int) -> Tensor:
     with torch.no_grad():
-        output: Tensor = sketch(torch.empty(2, channels, size, size, device="meta"))
+        output: Tensor = _created(arch, options)(torch.empty(2, channels, size, size, device="meta"))
     return output
 
 
 def _output_of_new(channels: int, arch: str, options: dict[str, Any], size: int) -> Tensor:
-    return _output(channels, _sketch(arch, {**options, "img_size": size}), size)
+    return _output(channels, arch, tuple({**options, "img_size": size}.items()), size)
 
 
 def _multiple(output: Callable[[int], Tensor], native: int, steps: Sequence[int]) -> int | None:
