@@ -56,14 +56,15 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
     form = StackForm(stage.sizes, taps_of(context.model), linear_layer(context.head).in_features, task.n_outputs)
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
-    found = fit_stack(
-        form,
-        task,
-        loss,
-        context.recipe.seed,
-        Labelled(features[:n], truth[:n], images.groups("train")),
-        Labelled(features, truth, None),
-    )
+    with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
+        found = fit_stack(
+            form,
+            task,
+            loss,
+            context.recipe.seed,
+            Labelled(features[:n], truth[:n], images.groups("train")),
+            Labelled(features, truth, None),
+        )
     _set_head(context, found.own)
     context.display.report(f"{number} {stage.name}: {found.describe()}")
     values = _predicted(found.stack.valid_head, features, task)
@@ -118,7 +119,8 @@ def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedA
     rows, truth = context.images.rows("train"), context.images.truth("train")
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
     groups, task = context.images.groups("train"), context.task
-    found = task.fit_head(features, truth, context.recipe.seed, groups)
+    with context.display.status(f"{number} {stage.name}: fitting the head to {len(rows):,} images by regression"):
+        found = task.fit_head(features, truth, context.recipe.seed, groups)
     _set_head(context, found)
     context.display.report(f"{number} {stage.name}: {found.text}")
     train_loss = float(task.losses(truth, head_outputs(context.head, cached, rows, task.activate)).mean())
