@@ -21,6 +21,7 @@ from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder
+from kagglekit.system.pixel_limit import max_pixels
 from kagglekit.types.competition import Competition
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
         check_on_cpu(request.precision, request.store)
     if resume_latest and request.repeats > 1:
         raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
+    max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
 

@@ -45,7 +45,6 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.data.sample import sample_for
     from kagglekit.images.find_form import describe_form
     from kagglekit.images.placement import check_keep
-    from kagglekit.system.pixel_limit import max_pixels
 
     check_request(request)
     choice = choose(request, display.warn)
@@ -54,7 +53,6 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     device = choose_device(request.device)
     check_precision(request.precision, device)
     check_keep(request.store, device)
-    max_pixels()  # a variable that is no number is refused before anything is decoded
     check_compile(request.compile, device)
     options = DownloadOptions(display, max_unpacked=request.max_unpacked)
     data = find_data(choice.hooks, choice.competition, choice.name, request.data, options, downloads)

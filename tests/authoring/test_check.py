@@ -269,7 +269,7 @@ def test_the_command_prints_findings_and_exits_with_1_if_there_is_a_problem(data
     assert "Traceback" not in done.stderr
     as_json = CliRunner().invoke(cli, ["check", str(tmp_path / "leaves.py"), "--data", str(data), "--json"])
     assert as_json.exit_code == 1
-    (found,) = json.loads(as_json.output)
+    (found,) = json.loads(as_json.stdout)
     assert (found["check"], found["status"]) == ("hooks", "problem")
 
 
