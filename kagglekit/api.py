@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.authoring.from_folder import competition_of
-from kagglekit.compute.device import choose_device
-from kagglekit.compute.memory import memory_returned
 from kagglekit.hooks.trust import plugins_named
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.request import Request
-from kagglekit.prediction.new_images import Family, predict_paths
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UserError
+from kagglekit.workflows.full_data import full_request
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,9 +49,7 @@ def run(
     Raises:
         UserError: The user can fix it: the message says how.
     """
-    from kagglekit.workflows.start import start
-
-    display = display or for_people(json_output=False)
+    began, display = time.perf_counter(), display or for_people(json_output=False)
     competition, folder = competition_of(competition, Path(data) if data is not None else None, display)
     request = Request(
         competition,
@@ -62,10 +60,14 @@ def run(
         out=Path(out),
         **options,
     )
-    return start(request, display)
+    request = full_request(request) if request.full else request
+    check_request(request)  # here and below: errors are reported before anything slow
+    choose(request)
+    with display.status("loading torch and timm"):
+        from kagglekit.workflows.start import start
+    return start(request, display, began=began)
 
 
-@memory_returned()
 def predict(
     run: Run | str | Path,
     paths: Sequence[str | Path],
@@ -96,6 +98,12 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
-    family = Family.read(run if isinstance(run, Run) else find_run(str(run)))
-    with plugins_named(plugins):
-        return predict_paths(family, paths, choose_device(device), tta=tta)
+    found = run if isinstance(run, Run) else find_run(str(run))
+    from kagglekit.compute.device import choose_device
+    from kagglekit.compute.memory import memory_returned
+    from kagglekit.prediction.new_images import Family, predict_paths
+
+    with memory_returned():
+        family = Family.read(found)
+        with plugins_named(plugins):
+            return predict_paths(family, paths, choose_device(device), tta=tta)
