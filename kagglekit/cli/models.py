@@ -8,7 +8,7 @@ from dataclasses import asdict
 import click
 
 from kagglekit.cli.options import json_option
-from kagglekit.compute.pretraining import MOST_COUNTED, check_pattern, find_models
+from kagglekit.compute.pretraining import MOST_COUNTED, find_models
 from kagglekit.system.console import for_people
 
 
@@ -20,7 +20,6 @@ def models(pattern: str, as_json: bool) -> None:
 
     The pretraining data come from the tag in the model's name. The tag does not name teachers and other sources.
     """
-    check_pattern(pattern)
     with for_people(json_output=True).status("loading timm"):  # apart from the table
         listed = find_models(pattern)
     if as_json:

@@ -7,7 +7,6 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kagglekit.compute.timm_names import timm_names
 from kagglekit.system.errors import UserError
 
 MOST_COUNTED = 24  # architectures; counting parameters means building the network
@@ -124,16 +123,6 @@ def find_models(pattern: str) -> list[Listed]:
     import timm
 
     return describe(matching(pattern, timm.list_pretrained()))
-
-
-def check_pattern(pattern: str) -> None:
-    """Refuse a pattern that no name of timm's contains or matches, before timm is loaded.
-
-    Raises:
-        UserError: As in `matching`.
-    """
-    if names := [f"{arch}.{tag}" for arch, tags in timm_names().items() for tag in tags]:
-        matching(pattern, [*names, *timm_names()])
 
 
 def matching(pattern: str, names: list[str]) -> list[str]:

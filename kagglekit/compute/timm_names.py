@@ -16,10 +16,11 @@ LEAST = 500  # names; timm 1.0 has more than a thousand, so that fewer mean that
 
 @cache
 def timm_names() -> Mapping[str, set[str]]:
-    """Return timm's networks with the tags of their weights, from the text of its modules; none if it looks different.
+    """Return timm's networks with tags of their weights, from the text of its modules; none if it looks different.
 
     A network is a function under the decorator ``register_model``, whose name is the network's. Tags are the parts
-    after the point in the keys of the dictionaries beside it; some have no weights.
+    after the point in the keys of the dictionaries beside it. Some of them have no weights, and a few tags are missing:
+    those that timm puts together from parts.
     """
     timm = find_spec("timm")
     folder = Path(timm.origin).parent / "models" if timm and timm.origin else Path("nowhere")

@@ -14,28 +14,31 @@ def check_recipe(recipe: Recipe) -> None:
     """Refuse networks, weights or files of weights that do not exist.
 
     If timm is loaded, its registry is asked, which also knows the weights that are not on its hub. If not, the text of
-    its modules is searched: the registry holds nothing else, unless a plugin has added to it, and then timm is loaded.
+    its modules is searched: it has the names of all networks, unless a plugin has added one, and then timm is loaded.
+    It does not have all tags of weights, so timm is loaded for a tag that is not there.
 
     Raises:
         UserError: One of them does not exist, or a file holds something else than weights.
     """
     for each in singles(recipe):
-        if "timm.models" in sys.modules:
+        if "timm.models" in sys.modules or not _is_in_text(each.arch):
             from kagglekit_timm.spec import known_cfg
 
             known_cfg(each)
-        else:
-            _check_name(each.arch)
         check_weights(each)
 
 
-def _check_name(name: str) -> None:
+def _is_in_text(name: str) -> bool:
+    """Return whether the text of timm's modules has a network with these weights; False if only timm knows.
+
+    Raises:
+        UsageError: There is no such network.
+    """
     arch, _, tag = name.partition(".")
     known = timm_names()
     if known and arch not in known:
         raise no_network(arch, list(known))
-    if known and tag and tag not in known[arch]:
-        raise no_tag(arch, tag, known[arch])
+    return bool(known) and (not tag or tag in known[arch])
 
 
 def no_network(arch: str, known: list[str]) -> UsageError:
