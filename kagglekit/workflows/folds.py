@@ -59,6 +59,7 @@ def run_folds(
         model: The network, for its description.
         display: Shows progress.
         new: The empty folder of a new run; None to make one.
+        began: When this process began them, by time.perf_counter, s; None for now.
 
     Returns:
         The run; its status is ``partial`` as long as folds are missing.

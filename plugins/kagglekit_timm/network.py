@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from kagglekit import DataConfig, Recipe
+from kagglekit import DataConfig, Recipe, UserError
 from kagglekit_timm import weights
 from kagglekit_timm.features import taps_of
 from kagglekit_timm.groups import numbered_layers
