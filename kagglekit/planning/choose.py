@@ -81,7 +81,9 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     recipe = with_teacher(recipe, request, name, competition)
     _check_measured(request, recipe)
     if not request.recipe:  # that of a run has been built, and its checkpoint may have replaced the weights
-        hooks.check_model(recipe.model_copy(update={"pretrained": False, "weights": ""}) if base else recipe)
+        wanted = recipe.model_copy(update={"pretrained": False, "weights": ""}) if base else recipe
+        for arch in recipe.zoo or (recipe.arch,):
+            hooks.check_model(wanted.model_copy(update={"arch": arch}))
     return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
 
 
