@@ -88,8 +88,8 @@ def safe_models(plan: Plan, split: str) -> list[list[Model]]:
             seen = min((valid - model.unseen for model in models), key=len)
             folder = models[0].run.folder.parent if models[0].loaded.info.fold else models[0].run.folder
             raise UserError(
-                f"the teacher {folder} was trained on {len(seen):,} of this run's {len(valid):,} valid images: "
-                f"{listing(sorted(seen))}; their labels would reach this run, and its valid scores would be wrong",
+                f"the teacher {folder} did not hold out {len(seen):,} of this run's {len(valid):,} valid images: "
+                f"{listing(sorted(seen))}; their labels could reach this run, whose valid scores would be wrong",
                 "use a teacher that held out the same images (same seed or split_seed, valid, limit and folds), one "
                 "trained with --drop and this split's valid.csv, or learn from it with --full, without valid images",
             )
