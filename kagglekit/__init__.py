@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from kagglekit.types.download import DownloadOptions as DownloadOptions
     from kagglekit.types.ensemble import Ensemble as Ensemble
     from kagglekit.types.ensemble import Member as Member
+    from kagglekit.types.ensemble import Metadata as Metadata
     from kagglekit.types.image_table import group_numbers as group_numbers
     from kagglekit.types.metric import BUILT_IN_METRICS as BUILT_IN_METRICS
     from kagglekit.types.metric import Metric as Metric
@@ -157,6 +158,7 @@ _HOMES = {
     "DownloadOptions": "types.download",
     "Ensemble": "types.ensemble",
     "Member": "types.ensemble",
+    "Metadata": "types.ensemble",
     "group_numbers": "types.image_table",
     "BUILT_IN_METRICS": "types.metric",
     "Metric": "types.metric",

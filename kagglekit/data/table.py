@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit.data.listing import check_unicode, is_unicode
+from kagglekit.data.metadata import check_metadata
 from kagglekit.data.unused import describe_unused
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import members_of
@@ -85,6 +86,7 @@ def check_table(
             f"the image table of {data} has {what}:\n" + "\n".join(f"  - {problem}" for problem in problems),
             f"fix the data folder, or the labels hook of the competition's plugin{leave_out if unlabelled else ''}",
         )
+    check_metadata(checked, competition.metadata)
     checked = _with_rows_grouped(checked, competition)
     return checked, [*_warnings(checked, kind), *describe_unused(_by_file(checked), data)]
 

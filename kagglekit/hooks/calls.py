@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kagglekit.types.data_config import DataConfig
     from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
-    from kagglekit.types.ensemble import Ensemble, Member
+    from kagglekit.types.ensemble import Ensemble, Member, Metadata
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.recipe import Recipe, Stage
     from kagglekit.types.schedule import Schedule
@@ -247,11 +247,17 @@ class Hooks(GuardedPlugins):
         return result
 
     def ensemble(
-        self, members: list[Member], labels: pd.Series, recipe: Recipe, task: Task, groups: pd.Series | None = None
+        self,
+        members: list[Member],
+        labels: pd.Series,
+        recipe: Recipe,
+        task: Task,
+        groups: pd.Series | None = None,
+        metadata: Metadata | None = None,
     ) -> Ensemble:
         """Combine the members; `labels` and `groups` are the valid images' labels and groups by id."""
         result: Ensemble | None = self._relay.kagglekit_ensemble(
-            members=members, labels=labels, groups=groups, recipe=recipe, task=task
+            members=members, labels=labels, groups=groups, metadata=metadata, recipe=recipe, task=task
         )
         if result is None:
             self._raise_unknown("kagglekit_ensemble", "ensemble", recipe.ensemble)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kagglekit.types.data_config import DataConfig
     from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
-    from kagglekit.types.ensemble import Ensemble, Member
+    from kagglekit.types.ensemble import Ensemble, Member, Metadata
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.schedule import Schedule
     from kagglekit.types.view import Augmentation, View
@@ -174,11 +174,17 @@ def kagglekit_schedule(stage: Stage, steps_per_epoch: int, recipe: Recipe) -> Sc
 
 @hookspec(firstresult=True)
 def kagglekit_ensemble(
-    members: list[Member], labels: pd.Series, groups: pd.Series | None, recipe: Recipe, task: Task
+    members: list[Member],
+    labels: pd.Series,
+    groups: pd.Series | None,
+    metadata: Metadata | None,
+    recipe: Recipe,
+    task: Task,
 ) -> Ensemble | None:
     """Combine the members by `recipe.ensemble`; `labels` and `groups` are the valid images' labels and groups.
 
-    ``task.truth(labels, table)`` are the labels as numbers, in the order of a table of predictions.
+    ``task.truth(labels, table)`` are the labels as numbers, in the order of a table of predictions. `metadata` are the
+    columns that `Competition.metadata` names; None if it names none.
     """
 
 

@@ -106,10 +106,10 @@ def _needs(
         if not stage.precompute:
             labelled.add((copy_side(stage.size), hooks.views(recipe, stage, "train", config).fit))
     for stage in predicting_stages(stages):
-        side = copy_side(recipe.predict_size or stage.largest)
-        test.add((side, hooks.views(recipe, stage, "plain", config).fit))
-        if recipe.tta:
-            test.add((side, hooks.views(recipe, stage, "tta", config).fit))
+        for size in recipe.predicting_sizes(stage, config.multiple):
+            test.add((copy_side(size), hooks.views(recipe, stage, "plain", config).fit))
+            if recipe.tta:
+                test.add((copy_side(size), hooks.views(recipe, stage, "tta", config).fit))
     return {"labelled": labelled | test, "test": test}
 
 

@@ -89,6 +89,8 @@ def _prediction(recipe: Recipe) -> str:
     augmented = "1 augmented view" if recipe.tta == 1 else f"{at_most}{recipe.tta} augmented views"
     tta = f"plain + {augmented} ({views})" if recipe.tta else "plain view only"
     size = f" at {recipe.predict_size} px" if recipe.predict_size else ""
+    factors = ", ".join(f"{factor:g}" for factor in (1, *recipe.tta_sizes))
+    size += f", at {factors} times the size" if recipe.tta_sizes else ""
     clip = f"; probabilities clipped to {recipe.clip:g}" if recipe.clip else ""
     return f"{tta}{size}; ensemble: {recipe.ensemble}{clip}"
 

@@ -14,9 +14,10 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.drop import check_known
 from kagglekit.planning.plan import Choice, Plan
-from kagglekit.system.errors import UserError, listing
+from kagglekit.system.errors import NotForTask, UserError, listing
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
+from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import data_key
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from kagglekit.system.console import Display
     from kagglekit.tasks.task import Task
     from kagglekit.types.recipe import Recipe
+
+TRIED = ("tabular",)  # ensembles that need more than members: columns beside the images
 
 
 def make_plan(request: Request, display: Display, downloads: Path | None = None) -> Plan:
@@ -59,6 +62,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     table, task, truth, warnings = image_table(choice.hooks, choice.competition, choice.recipe, data, choice.dropped)
     sample = sample_for(table, data, task.columns, request.sample)
     plan = Plan(**vars(choice), data=data, table=table, task=task, truth=truth, warnings=warnings, device=device)
+    _try_ensemble(plan)
     plan = with_form(replace(plan, sample=sample))
     if line := describe_form(plan.form):
         display.report(line)
@@ -74,6 +78,23 @@ def check_sample(choice: Choice, display: Display) -> None:
     data = choice.request.data or existing_data(choice.competition, choice.name)
     if choice.request.sample and data:
         asked_sample(see_through(data.absolute(), display, choice.request.max_unpacked), choice.request.sample)
+
+
+def _try_ensemble(plan: Plan) -> None:
+    """Refuse an ensemble for which the competition lacks something, before hours of training.
+
+    Raises:
+        NotForTask: It does not fit the competition.
+    """
+    if plan.recipe.ensemble not in TRIED:
+        return
+    member = Member("average", plan.task.empty(), plan.task.empty(), plan.name, "none", 1)
+    try:
+        plan.hooks.ensemble([member], plan.table["label"][:0], plan.recipe, plan.task, metadata=plan.metadata)
+    except NotForTask:
+        raise
+    except UserError:  # it cannot be fitted to nothing
+        return
 
 
 def with_form(plan: Plan) -> Plan:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kagglekit.data.sample import Sample
     from kagglekit.tasks.targets import Targets
     from kagglekit.tasks.task import Task
+    from kagglekit.types.ensemble import Metadata
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,14 @@ class Plan(Choice):
     def classes(self) -> tuple[str, ...]:
         """Names of the columns of predictions in their fixed order: of one label an image, the classes."""
         return self.task.columns
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The columns beside the images that the competition names; None if it names none."""
+        from kagglekit.data.metadata import metadata_of
+
+        test = self.table["split"] == "test"
+        return metadata_of(self.table[~test], self.table[test], self.competition.metadata)
 
 
 def labels_of(plan: Plan, table: pd.DataFrame) -> pd.Series[str]:

@@ -26,6 +26,8 @@ def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
     last = context.stage(context.stages[-1])
     save_weights(context.model, context.run.final_weights)
     started = time.perf_counter()
+    if plan.fitted_on and plan.fitted_on.info.size_weights:  # there are no valid images to find them on
+        context.record.update(size_weights=plan.fitted_on.info.size_weights)
     predicted = predict_members(context, context.position.snapshots or [Snapshot("final", last, last.cycles)])
     if plan.fitted_on is None:
         record_valid(context)
@@ -62,13 +64,13 @@ def _tables(context: RunContext, predicted: Sequence[Predicted]) -> list[Scored]
     tables = []
     for each in predicted:
         tables.append(Scored(each.member.name, "plain", each.plain_valid, each.plain_test))
-        if context.recipe.tta:
+        if context.recipe.augments:
             tables.append(Scored(each.member.name, "TTA", each.member.valid, each.member.test))
     return tables
 
 
 def _plain(context: RunContext, predicted: Sequence[Predicted]) -> list[Member]:
     """Return the members without test-time augmentation; empty if the recipe has none."""
-    if not context.recipe.tta:
+    if not context.recipe.augments:
         return []
     return [replace(each.member, valid=each.plain_valid, test=each.plain_test) for each in predicted]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -22,12 +23,14 @@ from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
 from kagglekit.prediction.ready import check_weights
+from kagglekit.prediction.sizes import mean_of_sizes
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.tasks.task import Task
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.pixel_form import RGB, PixelForm
+from kagglekit.types.predictions import make_predictions
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
 from kagglekit.types.view import CropMode
@@ -46,6 +49,7 @@ class LoadedModel:
         config: What it expects of its input.
         compute: Device and format.
         form: Of the stored images.
+        size: Side of the images at prediction, px.
     """
 
     hooks: Hooks
@@ -56,11 +60,7 @@ class LoadedModel:
     config: DataConfig
     compute: Compute
     form: PixelForm = RGB
-
-    @property
-    def size(self) -> int:
-        """Side of the images at prediction, px."""
-        return self.recipe.predict_size or self.stage.largest
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,14 @@ class FilePredictions:
     values: NDArray[np.float32]
 
 
-def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> LoadedModel:
+def restore(loaded: LoadedRun, device: torch.device, member: str = "final", nth_size: int = 0) -> LoadedModel:
     """Build a run's network with its final weights, or those of one of its members.
+
+    Args:
+        loaded: The run.
+        device: Where it computes.
+        member: Its name; ``final`` for the last weights.
+        nth_size: Number of the size to predict at, 0 for its own (`Recipe.predicting_sizes`).
 
     Raises:
         UserError: The run has no such weights.
@@ -94,12 +100,41 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final") -> L
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
     groups = hooks.layer_groups(model, bare)
-    size = recipe.predict_size or stage.largest
+    size = recipe.predicting_sizes(stage, data_config(model).multiple)[nth_size]
     network = load_network(model, groups, folder.snapshot(member), size)
     network = network.to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
-    return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, info.form)
+    return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, info.form, size)
+
+
+def predict_at_sizes(
+    loaded: LoadedRun,
+    device: torch.device,
+    member: str,
+    files: Sequence[Path],
+    names: Sequence[str],
+    *,
+    tta: bool,
+    skip_bad: bool = False,
+) -> pd.DataFrame:
+    """Predict image files with a member; under test-time augmentation, at all sizes of the recipe, pooled as it was.
+
+    The arguments are those of `restore` and `predict_files`.
+
+    Returns:
+        Predictions by position in `files`, without those that could not be decoded.
+    """
+    restored, tables = restore(loaded, device, member), {}
+    sizes = loaded.recipe.predicting_sizes(restored.stage, restored.config.multiple)
+    for nth, size in enumerate(sizes if tta else sizes[:1]):
+        restored = restore(loaded, device, member, nth) if nth else restored
+        found = predict_files(restored, files, names, tta=tta, skip_bad=skip_bad)
+        tables[size] = make_predictions(map(str, found.rows), restored.task.columns, found.values)
+    if len(tables) == 1:
+        return tables[sizes[0]]
+    known = loaded.info.size_weights
+    return mean_of_sizes(tables, known.get(member) or next(reversed(known.values()), {}))
 
 
 def task_of(hooks: Hooks, info: RunInfo) -> Task:

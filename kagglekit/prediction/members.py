@@ -16,6 +16,7 @@ from kagglekit.compute.network import set_input_size
 from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
+from kagglekit.prediction.sizes import pooled
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import averaged_snapshot
@@ -58,45 +59,57 @@ def predict_member(context: RunContext, snapshot: Snapshot) -> Predicted:
     """
     if all(context.run.predictions(snapshot.name, split).exists() for split in SPLITS):
         return _predicted(context, snapshot)
-    network = _network(context, snapshot)
-    valid, test = (_predict_split(context, network, snapshot, split) for split in SPLITS)
+    valid: dict[int, Tables] = {}
+    test: dict[int, Tables] = {}
+    for size in _sizes(context, snapshot):
+        network = _network(context, snapshot, size)
+        valid[size], test[size] = (_predict_split(context, network, snapshot, split, size) for split in SPLITS)
     return _member(context, snapshot, valid, test)
 
 
 def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
     """Do what `predict_member` does, block by block of the test images: all members predict a block before the next."""
-    valid: list[Tables] = []
-    parts: list[list[Tables]] = [[] for _ in snapshots]
-    for snapshot in snapshots:
-        valid.append(_predict_split(context, _network(context, snapshot), snapshot, "valid"))
+    pairs = [(snapshot, size) for snapshot in snapshots for size in _sizes(context, snapshot)]
+    valid: list[dict[int, Tables]] = [{} for _ in snapshots]
+    parts: list[list[Tables]] = [[] for _ in pairs]
+    for snapshot, size in pairs:
+        network = _network(context, snapshot, size)
+        valid[snapshots.index(snapshot)][size] = _predict_split(context, network, snapshot, "valid", size)
     for images in context.images.test_blocks(context.compute.batch):
-        for tables, snapshot in zip(parts, snapshots, strict=True):
-            network = _network(context, snapshot)
-            tables.append(_predict_split(replace(context, images=images), network, snapshot, "test"))
+        for tables, (snapshot, size) in zip(parts, pairs, strict=True):
+            network = _network(context, snapshot, size)
+            tables.append(_predict_split(replace(context, images=images), network, snapshot, "test", size))
     if bad_ids(context.images, "test"):  # streamed images are decoded only here
         context.display.warn(describe_bad(context.images))
-    tests = [Tables(*map(pd.concat, zip(*tables, strict=True))) for tables in parts]
+    tests: list[dict[int, Tables]] = [{} for _ in snapshots]
+    for (snapshot, size), tables in zip(pairs, parts, strict=True):
+        tests[snapshots.index(snapshot)][size] = Tables(*map(pd.concat, zip(*tables, strict=True)))
     return [_member(context, *each) for each in zip(snapshots, valid, tests, strict=True)]
 
 
-def _network(context: RunContext, snapshot: Snapshot) -> nn.Module:
-    """Put a snapshot's weights into the network; return it ready to predict."""
+def _network(context: RunContext, snapshot: Snapshot, size: int) -> nn.Module:
+    """Put a snapshot's weights into the network; return it ready to predict at a size, px."""
     set_input_size(context.model, snapshot.stage.size)
     path = context.run.snapshot(snapshot.name)
-    network = load_network(context.model, context.groups, path, _size(context, snapshot))
+    network = load_network(context.model, context.groups, path, size)
     return network.to(context.compute.device).to(memory_format=context.compute.infer.memory_format)
 
 
-def _size(context: RunContext, snapshot: Snapshot) -> int:
-    return context.recipe.predict_size or snapshot.stage.largest
+def _sizes(context: RunContext, snapshot: Snapshot) -> tuple[int, ...]:
+    return context.recipe.predicting_sizes(snapshot.stage, context.config.multiple)
 
 
-def _member(context: RunContext, snapshot: Snapshot, valid: Tables, test: Tables) -> Predicted:
+def _member(context: RunContext, snapshot: Snapshot, valid: dict[int, Tables], test: dict[int, Tables]) -> Predicted:
     """Save a snapshot's predictions, the plain ones first: an interrupted run then has all of them or none."""
+    own = next(iter(valid))
+    means = valid[own].mean, test[own].mean
+    if len(valid) > 1:
+        by_size = ({size: table.mean for size, table in tables.items()} for tables in (valid, test))
+        means = pooled(context, snapshot.name, *by_size)
     for split, tables in zip(SPLITS, (valid, test), strict=True):
-        save_predictions(tables.plain, context.run.plain_predictions(snapshot.name, split))
-    for split, tables in zip(SPLITS, (valid, test), strict=True):
-        save_predictions(tables.mean, context.run.predictions(snapshot.name, split))
+        save_predictions(tables[own].plain, context.run.plain_predictions(snapshot.name, split))
+    for split, mean in zip(SPLITS, means, strict=True):
+        save_predictions(mean, context.run.predictions(snapshot.name, split))
     return _predicted(context, snapshot)
 
 
@@ -109,19 +122,19 @@ def _predicted(context: RunContext, snapshot: Snapshot) -> Predicted:
     )
 
 
-def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, split: Split) -> Tables:
+def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, split: Split, size: int) -> Tables:
     """Predict the images of a split, plain and with test-time augmentation."""
     ids = context.images.ids(split)
     if not ids:
         return Tables(context.task.empty(), context.task.empty())
-    size = _size(context, snapshot)
     kind: Kind = "test" if split == "test" else "labelled"
     views = predicting_views(context.hooks, context.recipe, snapshot.stage, context.config)
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     whose = for_split(network, valid=split == "valid")
     passed = predict_pass(whose, passes, passes.places, 0, context.compute, context.task.activate)
-    title = f"{snapshot.name}: {split}" + (f", {len(views)} views" if context.recipe.tta else "")
+    at = f" at {size} px" if context.recipe.tta_sizes else ""
+    title = f"{snapshot.name}: {split}{at}" + (f", {len(views)} views" if context.recipe.tta else "")
     results = _tracked(context, title, len(passes.places), passed).reshape(len(views), len(ids), -1)
     columns = context.task.columns
     first = make_predictions(ids, columns, results[0])

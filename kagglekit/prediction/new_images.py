@@ -14,14 +14,15 @@ from typing import Self
 import pandas as pd
 import torch
 
+from kagglekit.data.metadata import metadata_of
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
-from kagglekit.prediction.load import predict_files, restore, task_of
+from kagglekit.prediction.load import predict_at_sizes, task_of
 from kagglekit.runs.folder import Run
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError, listing
-from kagglekit.types.ensemble import Member
-from kagglekit.types.predictions import average, load_predictions, make_predictions
+from kagglekit.types.ensemble import Member, Metadata
+from kagglekit.types.predictions import average, load_predictions
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class NewImages:
         device: Where to compute.
         tta: Average in the recipe's augmented views.
         skip_bad: Leave out files that cannot be decoded.
+        table: Rows of the image table with an ``id``, for columns beside the images; None for files alone.
     """
 
     ids: Sequence[str]
@@ -43,6 +45,7 @@ class NewImages:
     device: torch.device
     tta: bool = True
     skip_bad: bool = False
+    table: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,8 @@ def predict_paths(
         stems = [file.stem for file in by_path.values()]
         images = NewImages(list(by_path), stems, list(by_path.values()), device, tta=tta)
         return predict_new_images(family, images).loc[[str(path) for path in paths]]
-    restored = restore(family.own, device)
-    found = predict_files(restored, files, [file.stem for file in files], tta=tta)
-    return make_predictions([str(path) for path in paths], restored.task.columns, found.values)
+    table = predict_at_sizes(family.own, device, "final", files, [file.stem for file in files], tta=tta)
+    return table.set_axis(pd.Index([str(path) for path in paths], dtype="str", name="id"))
 
 
 def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
@@ -122,7 +124,7 @@ def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
     """
     own, members, hooks = family.own, members_of_new_images(family, images), Hooks(load_for(family.own.info))
     task = task_of(hooks, own.info)
-    ensemble = hooks.ensemble(members, _labels(own.run), own.recipe, task)
+    ensemble = hooks.ensemble(members, _labels(own.run), own.recipe, task, metadata=_metadata(own, images))
     task.check(ensemble.test, list(members[0].test.index))
     return ensemble.test
 
@@ -173,6 +175,26 @@ def _labels(run: Run) -> pd.Series[str]:
     return pd.Series({row["id"]: row["label"] for row in rows}, dtype="str")
 
 
+def _metadata(own: LoadedRun, images: NewImages) -> Metadata | None:
+    """Return the columns beside the images that the run was fitted with; None if there were none, or for files alone.
+
+    Raises:
+        UserError: The run needs them, and the images have none.
+    """
+    labelled = pd.DataFrame(own.run.metadata())
+    names = [name for name in labelled.columns if name != "id"]
+    lacking = names if images.table is None else [name for name in names if name not in images.table]
+    if not lacking:
+        return metadata_of(labelled, images.table, names) if images.table is not None else None
+    if own.recipe.ensemble == "tabular":
+        raise UserError(
+            f"{own.run.folder} predicts from images and their columns {listing(names)}, and these images lack "
+            f"{listing(lacking)}",
+            "predict a data folder whose plugin lists them with --submission, or a run with another ensemble",
+        )
+    return None
+
+
 def _check(run: Run, trainings: Sequence[LoadedRun], names: Sequence[str]) -> None:
     needed = [training.run.snapshot(name) for training in trainings for name in names]
     missing = [path for path in (*needed, *map(run.fitted_on, names)) if not path.exists()]
@@ -183,8 +205,9 @@ def _check(run: Run, trainings: Sequence[LoadedRun], names: Sequence[str]) -> No
 
 
 def _predicted(training: LoadedRun, member: str, images: NewImages) -> pd.DataFrame:
-    restored = restore(training, images.device, member)
-    found = predict_files(restored, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad)
-    if not len(found.rows):
+    found = predict_at_sizes(
+        training, images.device, member, images.files, images.names, tta=images.tta, skip_bad=images.skip_bad
+    )
+    if not len(found):
         raise UserError(f"none of {len(images.files)} images could be read", "check the files")
-    return make_predictions([images.ids[row] for row in found.rows], restored.task.columns, found.values)
+    return found.set_axis(pd.Index([images.ids[int(row)] for row in found.index], dtype="str", name="id"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from kagglekit.data.metadata import metadata_rows
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.scores import Results, Scored, decide, describe_scores, score_row
 from kagglekit.prediction.submission_file import write_csv
@@ -17,7 +18,7 @@ from kagglekit.types.metric import TITLES, Score
 from kagglekit.types.predictions import save_predictions, with_missing_rows
 
 NEEDS_MORE = ("average", "last")  # not compared: one needs weights of its own, the other is a member
-FOR_ONE = ("temperature",)  # these may change a single member's predictions
+FOR_ONE = ("temperature", "tabular")  # these may change a single member's predictions
 
 
 def finish_run(
@@ -37,6 +38,9 @@ def finish_run(
     if results.scored:
         save_predictions(ensemble.valid, results.run.predictions("ensemble", "valid"))
     save_predictions(ensemble.test, results.run.predictions("ensemble", "test"))
+    if names := results.plan.competition.metadata:  # the run's folder then predicts without the training data
+        labelled = results.plan.table[results.plan.table["split"] != "test"]
+        results.run.write_metadata(metadata_rows(labelled, members[0].valid.index, names))
     last = Scored("ensemble", results.plan.recipe.ensemble, ensemble.valid, ensemble.test)
     tables = [*others, *_plain_ensemble(results, plain), last]
     rows = [score_row(results, each) for each in tables]
@@ -44,6 +48,8 @@ def finish_run(
     results.record.update(scores=rows, members=listed, fitted=ensemble.fitted, decision=decision)
     describe_scores(rows, results.plan, results.display)
     _warn_of_views(results, rows)
+    for doubt in ensemble.doubts:
+        results.display.warn(doubt)
     write_csv(results, ensemble, decision)
     results.record.update(answered=results.plan.hooks.answered)
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
@@ -81,12 +87,12 @@ def _warn_of_views(results: Results, rows: Sequence[dict[str, Any]]) -> None:
 def combine(results: Results, members: Sequence[Member]) -> Ensemble:
     """Combine the members with the ensemble hook; test images that cannot be decoded get the mean prediction."""
     plan = results.plan
-    ensemble = plan.hooks.ensemble(list(members), results.labels, plan.recipe, plan.task, _groups(plan))
+    ensemble = plan.hooks.ensemble(list(members), results.labels, plan.recipe, plan.task, _groups(plan), plan.metadata)
     plan.task.check(ensemble.valid, list(members[0].valid.index))
     plan.task.check(ensemble.test, list(members[0].test.index))
     ids = [str(image) for image in plan.table.loc[plan.table["split"] == "test", "id"]]
     test = ensemble.test if len(ensemble.test) == len(ids) else with_missing_rows(ensemble.test, ids)
-    return Ensemble(ensemble.valid, test, ensemble.fitted)
+    return replace(ensemble, test=test)
 
 
 def _groups(plan: Plan) -> pd.Series[str] | None:

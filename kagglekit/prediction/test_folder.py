@@ -69,12 +69,15 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
     sample, name = (found_sample.rows, found_sample.file.name) if found_sample else (None, "")
     files = find_test_images(hooks, data, None if sample is None else images_in(sample, competition, task))
     ids = list(files)
-    found = predict_new_images(family, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True))
+    table = _table(hooks, data, ids)
+    found = predict_new_images(
+        family, NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True, table=table)
+    )
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
     scorer = scorer_of(hooks, competition, recipe, task)
     decided = info.decision.found if info.decision else None
-    test = for_csv(scorer, with_missing_rows(found, ids), _table(hooks, data, ids), decided, recipe.clip)
+    test = for_csv(scorer, with_missing_rows(found, ids), table, decided, recipe.clip)
     rows = hooks.submission(competition, test, sample, task)
     check_submission(rows, sample, test, competition, task, name)
     write_submission(rows, file)

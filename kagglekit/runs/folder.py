@@ -142,6 +142,11 @@ class Run:
         """Id and class of every image that the ensemble is fitted on, if these are another run's valid images."""
         return self.folder / "fitted-on.csv"
 
+    @property
+    def metadata_file(self) -> Path:
+        """Columns beside the images that the ensemble is fitted on; only if the competition names some."""
+        return self.folder / "metadata.csv"
+
     def remove_checkpoints(self) -> None:
         """Remove what only an unfinished run needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
@@ -270,6 +275,14 @@ class Run:
     def fitted_rows(self) -> list[dict[str, str]]:
         """Read fitted-on.csv; empty if there is none."""
         return _read_csv(self.fitted_file)
+
+    def write_metadata(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write metadata.csv: ``id``, and the columns that `Competition.metadata` names."""
+        _write_csv(self.metadata_file, rows)
+
+    def metadata(self) -> list[dict[str, str]]:
+        """Read metadata.csv; empty if there is none."""
+        return _read_csv(self.metadata_file)
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

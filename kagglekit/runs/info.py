@@ -107,6 +107,8 @@ class RunInfo(BaseModel):
         full_of: Name of the run that it repeats on all labelled images.
         blend_of: Names of the runs that it blends: in its folder, if it is a zoo, else beside it.
         part_of: Name of the zoo that it is one network of.
+        blend_of: Names of the runs that it blends.
+        soup_of: Names of the runs whose weights were averaged into this one's.
         disable: Shared plugins left out of a blend; another run has them in `request`.
         plugins: Further plugin files of a blend; another run has them in `request`.
         plugin_hashes: SHA-256 of each plugin file, by its path.
@@ -146,6 +148,7 @@ class RunInfo(BaseModel):
         stage_seconds: Time of each stage.
         estimate_s: Estimated time of the whole run; None if there was none.
         members: Of the ensemble.
+        size_weights: By member, the weight of each size at which it predicts (`Recipe.tta_sizes`).
         scores: Of each member and the ensemble.
         fitted: Values that the ensemble fitted.
         decision: How predictions become labels or grades: name, what was found, and curves for the report.
@@ -170,6 +173,7 @@ class RunInfo(BaseModel):
     full_of: str | None = None
     blend_of: tuple[str, ...] = ()
     part_of: str | None = None
+    soup_of: tuple[str, ...] = ()
     disable: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
     plugin_hashes: dict[str, str] = Field(default_factory=dict)
@@ -210,6 +214,7 @@ class RunInfo(BaseModel):
     stage_seconds: dict[str, float] = Field(default_factory=dict)
     estimate_s: float | None = None
     members: tuple[MemberInfo, ...] = ()
+    size_weights: dict[str, dict[str, float]] = Field(default_factory=dict)
     scores: tuple[ScoreRow, ...] = ()
     fitted: dict[str, Any] = Field(default_factory=dict)
     decision: FoundDecision | None = None

@@ -49,6 +49,8 @@ class Competition(BaseModel):
         bounds: Of the numbers to predict, the lowest and the highest possible one; None where there is none.
         rows: With a column ``row`` in the image table, whose values are the ids of the CSV's rows: how the predictions
             of a row's images become one. ``noisy-or`` is 1 - prod(1 - p).
+        metadata: Columns of the image table that may help to predict beside the image: an age, a place. The ensemble
+            ``tabular`` uses them. Columns of numbers are numbers, all others are categories; both may be missing.
         separator: Between labels in one cell of the CSV.
         metric: The name of the metric that ranks submissions, for example ``log_loss``.
         metric_weights: How much each column counts in a weighted metric; those not named count 1.
@@ -71,6 +73,7 @@ class Competition(BaseModel):
     kinds: Mapping[str, str] = Field(default_factory=dict)
     bounds: tuple[float | None, float | None] = (None, None)
     rows: RowRule = ""
+    metadata: tuple[str, ...] = ()
     separator: str = Field(" ", min_length=1)
     metric: str = "log_loss"
     metric_weights: Mapping[str, float] = Field(default_factory=dict)
@@ -91,6 +94,8 @@ class Competition(BaseModel):
     def _fits_together(self) -> Self:
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("targets names a column twice")
+        if len(set(self.metadata)) < len(self.metadata) or set(self.metadata) & {"label", "split", *self.targets}:
+            raise ValueError("metadata names a column twice, or one that holds what is predicted")
         if self.task == "several" and (set(self.kinds) != set(self.targets) or not self.targets):
             raise ValueError("task several needs targets and kinds: the task of each column of targets")
         low, high = self.bounds

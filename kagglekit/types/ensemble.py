@@ -31,6 +31,19 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Metadata:
+    """Columns beside the images, named in `Competition.metadata`.
+
+    Attributes:
+        labelled: Their values for all labelled images, by id.
+        test: Their values for the test images, by id; an id may also be that of a labelled image.
+    """
+
+    labelled: pd.DataFrame
+    test: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """Members combined.
 
@@ -38,8 +51,10 @@ class Ensemble:
         valid: Predictions for the valid images; parameters used for a row must be fitted without that row.
         test: Predictions for the test images.
         fitted: Fitted parameters, for run.json.
+        doubts: Reasons not to choose this ensemble, a line each, for people.
     """
 
     valid: pd.DataFrame
     test: pd.DataFrame
     fitted: dict[str, Any] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()

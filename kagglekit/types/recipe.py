@@ -235,6 +235,8 @@ class Recipe(BaseModel):
         limit: Use at most this many labelled and this many test images (stratified); 0 for all.
         tta: Number of augmented views averaged with the plain one at prediction; 0 for none.
         tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
+        tta_sizes: Further sizes at which each member predicts, as multiples of its own: ``[1.17, 1.33]``. The weights
+            of the sizes are found on the valid images; without any, they are equal.
         ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
         decision: How predictions become labels or grades in the CSV: ``auto`` is what the metric needs, ``none``,
             ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or
@@ -275,6 +277,7 @@ class Recipe(BaseModel):
     limit: int = Field(0, ge=0)
     tta: int = Field(4, ge=0, le=64)
     tta_views: str = ""
+    tta_sizes: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field((), max_length=8)
     ensemble: str = "mean"
     decision: str = "auto"
     predict_size: Size | None = None
@@ -319,6 +322,24 @@ class Recipe(BaseModel):
         """All image sides of the run, ascending, px."""
         sizes = {size for stage in self.stages for size in stage.sizes}
         return tuple(sorted(sizes | ({self.predict_size} if self.predict_size else set())))
+
+    def predicting_sizes(self, stage: Stage, multiple: int) -> tuple[int, ...]:
+        """Return the sides at which a stage's weights predict, px: the own one first, then those of `tta_sizes`.
+
+        Args:
+            stage: Stage of the weights.
+            multiple: Sides must be multiples of it, px (`DataConfig.multiple`).
+        """
+        own = self.predict_size or stage.largest
+        if stage.stacks:  # it sees its own sizes, whatever it is given
+            return (own,)
+        others = (max(1, round(own * factor / multiple)) * multiple for factor in self.tta_sizes)
+        return tuple(dict.fromkeys((own, *others)))
+
+    @property
+    def augments(self) -> bool:
+        """True if more than the plain view at a member's own size predicts."""
+        return bool(self.tta or self.tta_sizes)
 
     @property
     def split_by(self) -> int:

@@ -181,7 +181,7 @@ def join_folds(plan: Plan, folder: Run, record: Record, numbers: Sequence[int], 
         for split, table in (("valid", member.valid), ("test", member.test)):
             save_predictions(table, folder.predictions(member.name, split))
     results = Results(plan, folder, record, display, labels_of(plan, members[0].valid))
-    plain = [_plain(folds, member) for member in members] if plan.recipe.tta else []
+    plain = [_plain(folds, member) for member in members] if plan.recipe.augments else []
     folder.write_valid([row for fold in folds for row in fold.valid()])
     record.update(folds=numbers)
     return finish_run(results, members, [*_lines(members, plain), *candidates(results, members)], plain)

@@ -9,28 +9,37 @@ from kagglekit import Ensemble, Member, NotForTask, Provides, Recipe, UserError,
 from kagglekit_ensembles import blocks, numbers, one_label, several_labels
 from kagglekit_ensembles.fitted import combined
 from kagglekit_ensembles.means import MEAN
+from kagglekit_ensembles.tabular import combined_with_columns
+from kagglekit_ensembles.trees import trees_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagglekit import Task
+    from kagglekit import Metadata, Task
     from kagglekit_ensembles.method import Method
 
 _METHODS = (
-    "mean", "geometric", "log-odds", "rank", "weighted", "hill-climbing", "stacking", "temperature",
+    "mean", "geometric", "log-odds", "rank", "weighted", "log-weighted", "hill-climbing", "stacking",
+    "temperature",
 )  # fmt: skip
 _MEMBERS = ("average", "last")
+_COLUMNS = "tabular"
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Return the names of the ensembles."""
-    return Provides(ensemble=(*_METHODS, *_MEMBERS))
+    return Provides(ensemble=(*_METHODS, _COLUMNS, *_MEMBERS))
 
 
 @hookimpl
 def kagglekit_ensemble(
-    members: list[Member], labels: pd.Series[str], groups: pd.Series[str] | None, recipe: Recipe, task: Task
+    members: list[Member],
+    labels: pd.Series[str],
+    groups: pd.Series[str] | None,
+    metadata: Metadata | None,
+    recipe: Recipe,
+    task: Task,
 ) -> Ensemble | None:
     """Combine the members if `recipe.ensemble` is one of these names.
 
@@ -38,12 +47,15 @@ def kagglekit_ensemble(
         NotForTask: It is for other kinds of tasks.
     """
     name = recipe.ensemble
-    if name not in (*_METHODS, *_MEMBERS):
+    if name not in (*_METHODS, _COLUMNS, *_MEMBERS):
         return None
     _check_members(members, task)
     if name in _MEMBERS:
         chosen = _averaged_weights(members) if name == "average" else members[-1]
         return Ensemble(chosen.valid, chosen.test, {"weights": {chosen.name: 1.0}})
+    trees = trees_for(task, recipe.seed) if name == _COLUMNS else None
+    if trees:
+        return combined_with_columns(members, labels, task, recipe.seed, groups, metadata, trees)
     fitting = methods_of(task)
     if name not in fitting:
         raise NotForTask(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kagglekit_ensembles.log_pools import OF_CLASSES
 from kagglekit_ensembles.means import GEOMETRIC, MEAN, RANK_SHARES
 from kagglekit_ensembles.method import SMALLEST, Method, even_weights, like, of_weights, weighted_mean
 from kagglekit_ensembles.stacking import Stack, apply_stack, fit_stack
@@ -85,6 +86,7 @@ METHODS = {
     "geometric": GEOMETRIC,
     "rank": RANK_SHARES,
     "weighted": Method(weighted_mean, lambda tables, truth: mixture_weights(_right(tables, truth)), of_weights),
+    "log-weighted": OF_CLASSES,
     "hill-climbing": Method(weighted_mean, lambda tables, truth: climbed_weights(_right(tables, truth)), of_weights),
     "stacking": Method(apply_stack, fit_stack, _exponents),
     "temperature": Method(_apply_temperature, _fit_temperature, of_temperature),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kagglekit_ensembles.log_pools import OF_LABELS
 from kagglekit_ensembles.means import LOG_ODDS, MEAN, RANKS, logits
 from kagglekit_ensembles.method import SMALLEST, Method, even_weights, like, of_weights, stacked, weighted_mean
 from kagglekit_ensembles.one_label import TEMPERATURES, of_temperature
@@ -132,6 +133,7 @@ METHODS = {
     "log-odds": LOG_ODDS,
     "rank": RANKS,
     "weighted": Method(weighted_mean, lambda tables, truth: quick_mixture_weights(_right(tables, truth)), of_weights),
+    "log-weighted": OF_LABELS,
     "hill-climbing": Method(weighted_mean, lambda tables, truth: climbed_weights(_right(tables, truth)), of_weights),
     "stacking": Method(apply_stack, fit_stack, _describe),
     "temperature": Method(_apply_temperature, _fit_temperature, of_temperature),

@@ -17,9 +17,9 @@ from kagglekit_ensembles.one_label import METHODS, best_temperature
 from kagglekit_ensembles.weights import climbed_weights, mixture_weights, quick_mixture_weights
 
 CLASSES = ["cat", "dog", "emu"]
-NAMES = ("mean", "geometric", "rank", "average", "last", "weighted", "hill-climbing", "stacking", "temperature")
+FITTED = ("weighted", "log-weighted", "hill-climbing", "stacking", "temperature")
+NAMES = ("mean", "geometric", "rank", "average", "last", *FITTED)
 OF_EQUALS = ("mean", "geometric", "weighted", "average", "last", "hill-climbing")  # is their member again
-FITTED = ("weighted", "hill-climbing", "stacking", "temperature")
 
 
 def recipe(ensemble: str, seed: int = 0) -> Recipe:
@@ -28,7 +28,7 @@ def recipe(ensemble: str, seed: int = 0) -> Recipe:
 
 def combine(ensemble: str, members: list[Member], labels: pd.Series, seed: int = 0) -> Ensemble:
     task = SingleLabel(tuple(members[0].valid.columns) if members else tuple(CLASSES))
-    answer = ensembles.kagglekit_ensemble(members, labels, None, recipe(ensemble, seed), task)
+    answer = ensembles.kagglekit_ensemble(members, labels, None, None, recipe(ensemble, seed), task)
     assert answer is not None
     return answer
 
@@ -81,10 +81,13 @@ def shuffled(member: Member, seed: int) -> Member:
 
 
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
-    assert set(ensembles.kagglekit_provides().ensemble) == {*NAMES, "log-odds"}
+    assert set(ensembles.kagglekit_provides().ensemble) == {*NAMES, "log-odds", "tabular"}
     labels = drawn_labels(6)
     task = SingleLabel(tuple(CLASSES))
-    assert ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, recipe("median"), task) is None
+    assert (
+        ensembles.kagglekit_ensemble([drawn_member("a", labels, 1, 0)], labels, None, None, recipe("median"), task)
+        is None
+    )
 
 
 def test_log_odds_of_one_label_an_image_are_those_of_the_geometric_mean_and_refused() -> None:
@@ -335,3 +338,49 @@ def test_an_ensemble_that_is_fitted_needs_valid_predictions(ensemble: str) -> No
     labels = drawn_labels(0)
     with pytest.raises(UserError, match=r"this ensemble needs valid predictions(.|\n)*ensemble .mean."):
         combine(ensemble, [drawn_member("one", labels, 1, 0)], labels)
+
+
+def of_evidence(n: int, exponents: tuple[float, ...]) -> tuple[list[Member], pd.Series]:
+    """Members and labels drawn from their product with these exponents."""
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 1.5, (len(exponents), n, 3))
+    truth = (np.tensordot(exponents, logits, 1) + rng.gumbel(size=(n, 3))).argmax(axis=1)
+    labels = pd.Series(np.array(CLASSES)[truth], index=[f"v{k}" for k in range(n)])
+    tables = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    members = [of_rows(name, table, table[:6]) for name, table in zip("abcd", tables, strict=False)]
+    return members, labels
+
+
+def test_the_logarithmic_pool_finds_the_exponents_that_labels_were_drawn_with() -> None:
+    members, labels = of_evidence(20_000, (1.2, 0.6, 0.0))
+    answer = combine("log-weighted", members, labels)
+    assert answer.fitted["exponents"] == pytest.approx({"a": 1.2, "b": 0.6, "c": 0.0}, abs=0.05)
+    powers = [answer.fitted["exponents"][each.name] * np.log(each.test) for each in members]
+    product = np.exp(sum(powers))
+    np.testing.assert_allclose(answer.test, product.div(product.sum(axis=1), axis=0), atol=1e-6)
+    for other in ("weighted", "geometric"):
+        assert log_loss(answer.valid, labels) < log_loss(combine(other, members, labels).valid, labels) - 0.05
+
+
+def test_a_member_that_excludes_the_truth_has_no_veto() -> None:
+    labels = drawn_labels(300)
+    good = drawn_member("good", labels, 1.5, 1)
+    wrong = good.valid.to_numpy().copy()
+    wrong[::20] = np.roll(np.eye(3, dtype=np.float32)[wrong[::20].argmax(axis=1)], 1, axis=1)
+    answer = combine("log-weighted", [good, dataclasses.replace(good, name="b", valid=like(good, wrong))], labels)
+    assert answer.fitted["exponents"]["b"] < 0.2
+    assert log_loss(answer.valid, labels) < log_loss(good.valid, labels) + 0.02
+
+
+def like(member: Member, values: np.ndarray) -> pd.DataFrame:
+    return make_predictions(member.valid.index, member.valid.columns, values)
+
+
+def test_exponents_of_very_many_numbers_are_fitted_to_images_taken_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    members, labels = of_evidence(8000, (1.2, 0.6))
+    monkeypatch.setattr("kagglekit_ensembles.log_pools.MOST", 6000)
+    some = combine("log-weighted", members, labels).fitted["exponents"]
+    ids = labels.index.sort_values()[::4]
+    few = [dataclasses.replace(each, valid=each.valid.loc[ids]) for each in members]
+    assert some == combine("log-weighted", few, labels).fitted["exponents"]
+    assert some == pytest.approx({"a": 1.2, "b": 0.6}, abs=0.15)

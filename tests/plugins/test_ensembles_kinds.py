@@ -33,7 +33,7 @@ from kagglekit_ensembles.weights import climbed_least_squares, least_squares_wei
 
 LABELS = MultiLabel(("rot", "rust", "scab"))
 ANY = ("mean", "average", "last")
-FITTED = ("weighted", "hill-climbing", "stacking", "temperature")
+FITTED = ("weighted", "log-weighted", "hill-climbing", "stacking", "temperature")
 OF_LABELS = (*ANY, *FITTED, "geometric", "log-odds", "rank")
 OF_NUMBERS = (*ANY, "weighted", "hill-climbing", "stacking")
 
@@ -42,7 +42,7 @@ def combine(
     ensemble: str, members: list[Member], labels: pd.Series, task: Task, groups: pd.Series | None = None
 ) -> Ensemble:
     recipe = Recipe(arch="resnet18", stages=(Stage(name="head", size=32),), ensemble=ensemble)
-    made = ensembles.kagglekit_ensemble(members, labels, groups, recipe, task)
+    made = ensembles.kagglekit_ensemble(members, labels, groups, None, recipe, task)
     assert made is not None
     return made
 
@@ -185,6 +185,19 @@ def test_stacking_of_labels_finds_weights_and_biases() -> None:
     )
 
 
+@pytest.mark.parametrize("unknown", [0.0, 0.3])
+def test_the_logarithmic_pool_of_labels_finds_the_weights_of_log_odds(unknown: float) -> None:
+    rng = np.random.default_rng(1)
+    odds = rng.normal(size=(8000, 3, 3))
+    truth = (rng.random((8000, 3)) < expit(odds @ [1.5, 0.5, 0.0])).astype(np.float32)
+    truth[rng.random(truth.shape) < unknown] = np.nan
+    members = [member(name, LABELS, expit(odds[:, :, k]), expit(odds[:5, :, k])) for k, name in enumerate("abc")]
+    answer = combine("log-weighted", members, text_of(LABELS, truth), LABELS)
+    found = answer.fitted["weights of log-odds"]
+    assert found == pytest.approx({"a": 1.5, "b": 0.5, "c": 0.0}, abs=0.07)
+    np.testing.assert_allclose(answer.test, expit(odds[:5] @ list(found.values())), atol=1e-5)
+
+
 def test_stacking_of_labels_of_which_none_is_there_is_the_mean() -> None:
     truth = np.zeros((20, 3), np.float32)
     members = drawn_members(truth, {"a": 1.0, "b": 1.0})
@@ -263,7 +276,7 @@ def test_stacking_of_numbers_mends_a_scale_and_stays_within_bounds() -> None:
     assert task.losses(truth, answer.valid.to_numpy()).mean() < 0.01 * task.losses(truth, shrunk).mean()
 
 
-@pytest.mark.parametrize("name", ["geometric", "log-odds", "rank", "temperature"])
+@pytest.mark.parametrize("name", ["geometric", "log-odds", "rank", "temperature", "log-weighted"])
 def test_what_needs_probabilities_is_refused_for_numbers(name: str) -> None:
     truth = drawn_numbers(20)
     task = numbers_task(truth)
