@@ -28,7 +28,7 @@ def check_blend(texts: Sequence[str], ensemble: str, data: Path | None, out: Pat
             ensemble, or the data folder does not exist.
     """
     runs = [LoadedRun.read(find_run(text, out)) for text in texts]
-    _check_runs(runs)
+    check_runs(runs)
     first = runs[0]
     hooks = Hooks(load_for(first.info))
     hooks.check_names(first.recipe.model_copy(update={"ensemble": ensemble}), hooks.competition())
@@ -37,7 +37,7 @@ def check_blend(texts: Sequence[str], ensemble: str, data: Path | None, out: Pat
     return runs
 
 
-def _check_runs(runs: Sequence[LoadedRun]) -> None:
+def check_runs(runs: Sequence[LoadedRun]) -> None:
     """Check that the runs are several, finished, and of one competition with the same classes."""
     names = [each.run.name for each in runs]
     if len({each.run.folder.resolve() for each in runs}) < len(names) or len(names) < 2:

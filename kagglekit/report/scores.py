@@ -93,6 +93,8 @@ def _learnt(info: RunInfo) -> str:
 def _repeats(info: RunInfo) -> str:
     if info.blend_of:
         return f"A blend of {len(info.blend_of)} runs; see their reports for the trainings."
+    if info.soup_of:
+        return f"The mean of the weights of {len(info.soup_of)} runs: {', '.join(info.soup_of)}."
     if info.full_of:
         return (
             f"{info.full_of}, retrained on all labelled images. It has no valid images to score; see that run's "

@@ -67,6 +67,8 @@ def _check(finished: LoadedRun) -> None:
         if finished.recipe.zoo:  # they are in its folder
             runs = tuple(str(finished.run.blended(name).folder) for name in runs)
         raise UserError(f"{folder} is a blend, which trains nothing", f"retrain its runs: {', '.join(runs)}")
+    if info.soup_of:
+        raise UserError(f"{folder} is a soup, which trains nothing", f"retrain its runs: {', '.join(info.soup_of)}")
     if info.full_of:
         raise UserError(
             f"{folder} was already trained on all labelled images", f"retrain the run that it repeats: {info.full_of}"
