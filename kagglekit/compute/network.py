@@ -278,6 +278,31 @@ def load_weights(model: nn.Module, path: Path) -> None:
             tensor.copy_(found[name])
 
 
+def interpolate_weights(model: nn.Module, start: Path | None, end: Path, share: float) -> None:
+    """Load the weights that are `share` of the way from one file of `save_weights` to another.
+
+    Args:
+        model: A network of the files' kind.
+        start: The weights at share 0; not read for share 1.
+        end: The weights at share 1.
+        share: From 0 to 1.
+
+    Raises:
+        UserError: A file cannot be read, or belongs to another network.
+    """
+    import torch
+
+    load_weights(model, end)
+    if start is None or share == 1.0:
+        return
+    tuned = {name: tensor.detach().clone() for name, tensor in _tensors(model).items() if tensor.is_floating_point()}
+    load_weights(model, start)
+    with torch.no_grad():
+        for name, tensor in _tensors(model).items():
+            if name in tuned:
+                tensor.lerp_(tuned[name], share)
+
+
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     """Return parameters and buffers by name, shared ones by their first name."""
     from kagglekit.compute.low_rank import merged_state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -143,10 +144,11 @@ class ImageSet:
 
     def loader(self, kind: Kind, view: View, size: int, salt: object = None) -> Loader:
         """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""
-        store = self.stores[kind, view.fit, copy_side(size)]
+        side = self._side(kind, view.fit, size)
+        store = self.stores[kind, view.fit, side]
         if store.folder not in self._resident:
-            self._make_room(size)
-            self._resident[store.folder] = self._placed(f"{kind} images at {copy_side(size)} px", store)
+            self._make_room(side)
+            self._resident[store.folder] = self._placed(f"{kind} images at {side} px", store)
         keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
@@ -188,9 +190,15 @@ class ImageSet:
             self.display.report(describe_placed(what, store, self.device, flat is not None))
         return flat
 
-    def _make_room(self, size: int) -> None:
+    def _side(self, kind: Kind, fit: CropMode, size: int) -> int:
+        """Return the side of the copies that serve a size best: `copy_side`, or the one nearest to it by ratio."""
+        wanted = copy_side(size)
+        sides = [side for of, own, side in self.stores if (of, own) == (kind, fit)]
+        return min(sides, key=lambda side: (abs(math.log(side / wanted)) + 10 * (side < size), side))
+
+    def _make_room(self, side: int) -> None:
         """Drop the copies of other sizes from the device: their stages are over."""
-        needed = {store.folder for (_, _, side), store in self.stores.items() if side == copy_side(size)}
+        needed = {store.folder for (_, _, each), store in self.stores.items() if each == side}
         for folder in set(self._resident) - needed:
             del self._resident[folder]
 

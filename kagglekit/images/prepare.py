@@ -110,6 +110,9 @@ def _needs(
             test.add((copy_side(size), hooks.views(recipe, stage, "plain", config).fit))
             if recipe.tta:
                 test.add((copy_side(size), hooks.views(recipe, stage, "tta", config).fit))
+        own = copy_side(stage.largest if stage.stacks else recipe.predict_size or stage.size)
+        largest = copy_side(max(recipe.finishing_sizes(stage, config)))
+        test |= {(max(each, largest), fit) for each, fit in test if each == own}
     return {"labelled": labelled | test, "test": test}
 
 

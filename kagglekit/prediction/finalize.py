@@ -10,6 +10,7 @@ import pandas as pd
 
 from kagglekit.compute.network import save_weights
 from kagglekit.planning.plan import Plan
+from kagglekit.prediction.finish import finish
 from kagglekit.prediction.members import Predicted, predict_members
 from kagglekit.prediction.results import finish_run
 from kagglekit.prediction.scores import Results, Scored
@@ -28,7 +29,9 @@ def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
     started = time.perf_counter()
     if plan.fitted_on and plan.fitted_on.info.size_weights:  # there are no valid images to find them on
         context.record.update(size_weights=plan.fitted_on.info.size_weights)
-    predicted = predict_members(context, context.position.snapshots or [Snapshot("final", last, last.cycles)])
+    snapshots = context.position.snapshots or [Snapshot("final", last, last.cycles)]
+    finish(context, snapshots, plan.fitted_on)
+    predicted = predict_members(context, snapshots)
     if plan.fitted_on is None:
         record_valid(context)
     streamed = sum(each.seconds for each in context.images.decoded)

@@ -22,6 +22,7 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes
 from kagglekit.images.store import ImageStore, StoreSpec, bad_images_error
 from kagglekit.images.warp import copy_side
+from kagglekit.prediction.finish import size_of
 from kagglekit.prediction.ready import check_weights
 from kagglekit.prediction.sizes import mean_of_sizes
 from kagglekit.prediction.tta import predicting_views
@@ -48,8 +49,8 @@ class LoadedModel:
         model: The network, on the device.
         config: What it expects of its input.
         compute: Device and format.
-        form: Of the stored images.
         size: Side of the images at prediction, px.
+        form: Of the stored images.
     """
 
     hooks: Hooks
@@ -59,8 +60,8 @@ class LoadedModel:
     model: nn.Module
     config: DataConfig
     compute: Compute
+    size: int
     form: PixelForm = RGB
-    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,13 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final", nth_
     stage = next((stage for stage in recipe.stages if stage.name == member.rpartition("-cycle")[0]), last)
     set_input_size(model, stage.size)
     groups = hooks.layer_groups(model, bare)
-    size = recipe.predicting_sizes(stage, data_config(model).multiple)[nth_size]
+    own = size_of(recipe, info, member, stage)
+    size = recipe.predicting_sizes(stage, data_config(model).multiple, own)[nth_size]
     network = load_network(model, groups, folder.snapshot(member), size)
     network = network.to(memory_format=torch.channels_last).to(device)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
-    return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, info.form, size)
+    return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, size, info.form)
 
 
 def predict_at_sizes(
@@ -126,7 +128,7 @@ def predict_at_sizes(
         Predictions by position in `files`, without those that could not be decoded.
     """
     restored, tables = restore(loaded, device, member), {}
-    sizes = loaded.recipe.predicting_sizes(restored.stage, restored.config.multiple)
+    sizes = loaded.recipe.predicting_sizes(restored.stage, restored.config.multiple, restored.size)
     for nth, size in enumerate(sizes if tta else sizes[:1]):
         restored = restore(loaded, device, member, nth) if nth else restored
         found = predict_files(restored, files, names, tta=tta, skip_bad=skip_bad)

@@ -16,6 +16,7 @@ from kagglekit.compute.network import set_input_size
 from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
+from kagglekit.prediction.finish import size_of
 from kagglekit.prediction.sizes import pooled
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.training.context import RunContext, Snapshot
@@ -96,7 +97,8 @@ def _network(context: RunContext, snapshot: Snapshot, size: int) -> nn.Module:
 
 
 def _sizes(context: RunContext, snapshot: Snapshot) -> tuple[int, ...]:
-    return context.recipe.predicting_sizes(snapshot.stage, context.config.multiple)
+    own = size_of(context.recipe, context.record.info, snapshot.name, snapshot.stage)
+    return context.recipe.predicting_sizes(snapshot.stage, context.config.multiple, own)
 
 
 def _member(context: RunContext, snapshot: Snapshot, valid: dict[int, Tables], test: dict[int, Tables]) -> Predicted:

@@ -80,10 +80,11 @@ class Family:
 
     @property
     def has_several(self) -> bool:
-        """True if its final weights alone do not predict what the run does: of folds, a blend or a stack of heads."""
+        """True if its final weights alone do not predict what the run does."""
+        info = self.own.info
         stacks = {stage.name for stage in self.own.recipe.stages if stage.stacks}
-        stacked = any(entry.stage in stacks for entry in self.own.info.members)
-        return bool(self.folds or self.blended) or stacked
+        stacked = any(entry.stage in stacks for entry in info.members)
+        return bool(self.folds or self.blended or info.finished) or stacked or len(info.members) > 1
 
     @property
     def ranks_images(self) -> bool:

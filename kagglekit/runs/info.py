@@ -73,6 +73,14 @@ class MemberInfo:
 
 
 @dataclass(frozen=True)
+class Finished:
+    """How a fine-tuned member predicts: side of its images, px, and its share of the way from the frozen network."""
+
+    size: int
+    share: float
+
+
+@dataclass(frozen=True)
 class FoundDecision:
     """A decision's name, what it found on valid predictions, and scores by threshold: ``{title: [(x, score)]}``."""
 
@@ -147,6 +155,7 @@ class RunInfo(BaseModel):
         seconds: Time of the whole run.
         stage_seconds: Time of each stage.
         estimate_s: Estimated time of the whole run; None if there was none.
+        finished: By member, how it predicts, where that was chosen on valid images.
         members: Of the ensemble.
         size_weights: By member, the weight of each size at which it predicts (`Recipe.tta_sizes`).
         scores: Of each member and the ensemble.
@@ -218,6 +227,7 @@ class RunInfo(BaseModel):
     scores: tuple[ScoreRow, ...] = ()
     fitted: dict[str, Any] = Field(default_factory=dict)
     decision: FoundDecision | None = None
+    finished: dict[str, Finished] = Field(default_factory=dict)
     answered: dict[str, str] = Field(default_factory=dict)
     repeats: Repeats | None = None
 

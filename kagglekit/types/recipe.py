@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from kagglekit.system.named_calls import read_calls
+from kagglekit.types.data_config import DataConfig
 
 Border = Literal["reflect", "edge", "zero"]
 Size = Annotated[int, Field(ge=8, le=4096)]
@@ -18,6 +19,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
 MOST_CHANNELS = 64
 USUAL_SIZE = 224  # px, of networks that do not say theirs
+LARGER = (7 / 6, 4 / 3, 5 / 3)  # of a stage's size: sizes at which its weights may predict
 SECOND = 9 / 7  # 288 px beside 224: heads on both had 5 to 12 % less log loss than at 224 px alone, on four sets
 AUTO = {
     "lr": "find_lr",
@@ -241,7 +243,10 @@ class Recipe(BaseModel):
         decision: How predictions become labels or grades in the CSV: ``auto`` is what the metric needs, ``none``,
             ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or
             a plugin's. It is found on valid predictions, and scored on those it was not found on.
-        predict_size: Side at which all members predict, px; None for the size of each member's stage.
+        finish: With ``auto``, the size at which fine-tuned networks predict, and how far they are from the frozen one
+            that they began as, are chosen on the valid images; ``plain`` leaves them as they were trained.
+        predict_size: Side at which all members but stacks of heads predict, px; None (``auto``) for the best of 1, 7/6,
+            4/3 and 5/3 times the size of a member's stage, or with ``finish=plain`` for that size.
         channels: Number of channels of the images; 0 for red, green and blue. A run sets it to those of its images.
         depth: Bits of stored images: ``auto`` is 8, and 16 for images with more; or ``8``, ``16``.
         pixel_range: Where images have other than 8 bits, the range of numbers from black to white: that of the
@@ -280,6 +285,7 @@ class Recipe(BaseModel):
     tta_sizes: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field((), max_length=8)
     ensemble: str = "mean"
     decision: str = "auto"
+    finish: Literal["auto", "plain"] = "auto"
     predict_size: Size | None = None
     channels: int = Field(0, ge=0, le=MOST_CHANNELS)
     depth: Literal["auto", "8", "16"] = "auto"
@@ -290,6 +296,11 @@ class Recipe(BaseModel):
     source: str = ""
     measured: str = "none"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("predict_size", mode="before")
+    @classmethod
+    def _chosen_size(cls, value: Any) -> Any:
+        return None if value == "auto" else value
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
@@ -323,16 +334,17 @@ class Recipe(BaseModel):
         sizes = {size for stage in self.stages for size in stage.sizes}
         return tuple(sorted(sizes | ({self.predict_size} if self.predict_size else set())))
 
-    def predicting_sizes(self, stage: Stage, multiple: int) -> tuple[int, ...]:
+    def predicting_sizes(self, stage: Stage, multiple: int, own: int | None = None) -> tuple[int, ...]:
         """Return the sides at which a stage's weights predict, px: the own one first, then those of `tta_sizes`.
 
         Args:
             stage: Stage of the weights.
             multiple: Sides must be multiples of it, px (`DataConfig.multiple`).
+            own: The own one, where it has been chosen.
         """
-        own = self.predict_size or stage.largest
         if stage.stacks:  # it sees its own sizes, whatever it is given
-            return (own,)
+            return (stage.largest,)
+        own = own or self.predict_size or stage.size
         others = (max(1, round(own * factor / multiple)) * multiple for factor in self.tta_sizes)
         return tuple(dict.fromkeys((own, *others)))
 
@@ -340,6 +352,18 @@ class Recipe(BaseModel):
     def augments(self) -> bool:
         """True if more than the plain view at a member's own size predicts."""
         return bool(self.tta or self.tta_sizes)
+
+    def finishes(self, stage: Stage) -> bool:
+        """Return whether the weights of a stage are finished: it trains more than the head, and the recipe asks."""
+        return self.finish == "auto" and self.ensemble != "average" and stage.freeze_to != -1
+
+    def finishing_sizes(self, stage: Stage, config: DataConfig) -> tuple[int, ...]:
+        """Return the sides at which the finish tries the weights of a stage, the own one first, px."""
+        own = self.predict_size or stage.size
+        if self.predict_size or self.tta_sizes or not self.finishes(stage) or not config.any_size:
+            return (own,)
+        step = config.multiple
+        return tuple(dict.fromkeys((own, *(max(1, round(own * ratio / step)) * step for ratio in LARGER))))
 
     @property
     def split_by(self) -> int:
