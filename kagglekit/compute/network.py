@@ -59,9 +59,7 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
     if all(size == rounded(size) for size in recipe.sizes):
         return recipe
     stages = tuple(
-        stage.model_copy(
-            update={"size": rounded(stage.size), "second_size": stage.second_size and rounded(stage.second_size)}
-        )
+        stage.model_copy(update={"size": rounded(stage.size), "stack_sizes": tuple(map(rounded, stage.stack_sizes))})
         for stage in recipe.stages
     )
     predict_size = recipe.predict_size and rounded(recipe.predict_size)
@@ -80,11 +78,12 @@ def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:
     Raises:
         UserError: The recipe names a second size, but the network must be told its size.
     """
-    if not config.any_size and any(stage.second_size for stage in recipe.stages):
+    if not config.any_size and any(len(stage.stack_sizes) > 1 for stage in recipe.stages):
         raise UserError(
-            f"{recipe.arch} sees images of one size, but the recipe has a second_size", "remove it, or set it to auto"
+            f"{recipe.arch} must be told its image size, so that its heads see one size, but stack_sizes are several",
+            "remove stack_sizes",
         )
-    if not any(stage.own_size or stage.own_second for stage in recipe.stages):
+    if not any(stage.own_size or stage.stacks for stage in recipe.stages):
         return recipe
     return recipe.model_copy(update={"stages": tuple(_with_own_size(stage, config) for stage in recipe.stages)})
 
@@ -92,10 +91,12 @@ def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:
 def _with_own_size(stage: Stage, config: DataConfig) -> Stage:
     if stage.own_size:
         stage = stage.model_copy(update={"size": config.size or stage.size, "own_size": False})
-    if not stage.own_second:
+    if not stage.stacks or stage.stack_sizes:
         return stage
-    second = round(SECOND * stage.size) if config.any_size and stage.stacks else None
-    return stage.model_copy(update={"second_size": second, "own_second": False})
+    if not config.any_size:
+        return stage.model_copy(update={"stack_sizes": (stage.size,)})
+    own = config.size or stage.size
+    return stage.model_copy(update={"stack_sizes": (own, round(SECOND * own))})
 
 
 def set_input_size(model: nn.Module, size: int) -> None:

@@ -102,7 +102,8 @@ def _needs(
     test: set[tuple[int, CropMode]] = set()
     for stage in stages:
         plain = hooks.views(recipe, stage, "plain", config).fit
-        labelled.add((copy_side(stage.largest), plain))
+        seen = {stage.size, stage.largest} if stage.size not in stage.stack_sizes else {stage.largest}
+        labelled |= {(copy_side(size), plain) for size in seen}
         if not stage.precompute:
             labelled.add((copy_side(stage.size), hooks.views(recipe, stage, "train", config).fit))
     for stage in predicting_stages(stages):

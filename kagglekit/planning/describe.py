@@ -144,7 +144,7 @@ def _stage_cells(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
 
 def _size(stage: Stage) -> str:
     first = "own" if stage.own_size else str(stage.size)
-    return f"{first}, own x 9/7" if stage.own_second else ", ".join([first, *map(str, stage.sizes[1:])])
+    return "; ".join([first, *([", ".join(map(str, stage.stack_sizes))] if stage.stack_sizes else [])])
 
 
 def _kept(stage: Stage) -> str:

@@ -19,7 +19,7 @@ from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.head_stack import Labelled, fit_stack
-from kagglekit.training.log import log_epoch, valid_scores
+from kagglekit.training.log import log_epoch, told_scores, valid_scores
 from kagglekit.types.recipe import Stage
 
 
@@ -47,14 +47,14 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
 
 
 def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
-    """Fit a stack of heads to the frozen network's features, and the network's own head; log that as an epoch."""
+    """Fit a stack of heads to the frozen network's features; it also gives the network's own head, at its own size."""
     started = time.perf_counter()
     images, task = context.images, context.task
     train, valid = images.rows("train"), images.rows("valid")
     n = len(train)
     features = _frozen_features(context, number, stage, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
-    form = StackForm(stage.sizes, taps_of(context.model), linear_layer(context.head).in_features, task.n_outputs)
+    form = StackForm(stage.stack_sizes, taps_of(context.model), linear_layer(context.head).in_features, task.n_outputs)
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
     with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
         found = fit_stack(
@@ -65,12 +65,15 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
             Labelled(features[:n], truth[:n], images.groups("train")),
             Labelled(features, truth, None),
         )
-    _set_head(context, found.own)
     context.display.report(f"{number} {stage.name}: {found.describe()}")
     values = _predicted(found.stack.valid_head, features, task)
-    train_loss = float(task.losses(truth[:n], values[:n]).mean())
     scores, seconds = valid_scores(context, values[n:]), time.perf_counter() - started
-    log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)
+    if form.sizes[0] == stage.size:
+        _set_head(context, found.own)
+        train_loss = float(task.losses(truth[:n], values[:n]).mean())
+        log_epoch(context, stage, (1, 1, 0), lr=0.0, train_loss=train_loss, scores=scores, seconds=seconds)
+    elif len(valid):
+        context.display.report(f"{number} {stage.name}: stack of heads, {told_scores(scores)}{seconds:.1f} s")
     return found.stack
 
 
@@ -80,15 +83,15 @@ def _frozen_features(context: RunContext, number: int, stage: Stage, rows: NDArr
     loader = context.images.loader("labelled", context.plain_view(stage), stage.largest)
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
-    network = FrozenFeatures(body, context.head, taps_of(context.model), stage.sizes)
-    cost, parts, began = float(sum(size**2 for size in stage.sizes)), [], time.perf_counter()
+    network = FrozenFeatures(body, context.head, taps_of(context.model), stage.stack_sizes)
+    cost, parts, began = float(sum(size**2 for size in stage.stack_sizes)), [], time.perf_counter()
     with context.display.bar(f"{stage.name}: features", len(rows)) as bar, context.recorded_batch():
         for part in predict_pass(network, loader, rows, 0, context.compute, _same):
             context.count_step(len(part) * cost, began)
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
-    sizes = " and ".join(f"{size} px" for size in stage.sizes)
+    sizes = " and ".join(f"{size} px" for size in stage.stack_sizes)
     context.display.report(
         f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes} in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"

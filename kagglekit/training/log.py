@@ -67,13 +67,18 @@ def log_epoch(
     row |= {"images_per_s": images / seconds, "waited_s": waited}
     context.log.append(row)
     context.run.write_log(context.log)
-    known = {key: value for key, value in scores.items() if not math.isnan(value)}
-    shown = "".join(f"  {key.replace('_', ' ')} {value:.4f}" for key, value in known.items())
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
     context.display.report(
-        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}{shown}  {speed}{seconds:.1f} s"
+        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {told_scores(scores)}{speed}"
+        f"{seconds:.1f} s"
     )
     context.hooks.epoch_end(context.run, stage, row)
+
+
+def told_scores(scores: dict[str, float]) -> str:
+    """Return the scores that are known as text: ``valid loss 0.1234  ``."""
+    known = {key: value for key, value in scores.items() if not math.isnan(value)}
+    return "".join(f"{key.replace('_', ' ')} {value:.4f}  " for key, value in known.items())
 
 
 def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:

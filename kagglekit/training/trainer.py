@@ -80,6 +80,8 @@ def _train_on_activations(context: RunContext, number: int, stage: Stage) -> Non
         return
     started = time.perf_counter()
     if stage.stacks:
+        if stage.size != stage.stack_sizes[0]:
+            regress_head(context, number, stage, cached_activations(context, number, stage), started)
         save_stack(context.model, fit_heads(context, number, stage), context.run.snapshot(f"{stage.name}-cycle1"))
         context.position.snapshots.append(Snapshot(f"{stage.name}-cycle1", stage, 1))
         return

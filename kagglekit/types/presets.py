@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from kagglekit.types.recipe import Recipe, Stage
 
@@ -20,7 +20,6 @@ def features_recipe(recipe: Recipe) -> Recipe:
         size=recipe.sizes[-1],
         own_size=True,
         freeze_to=-1,
-        own_second=True,
         precompute=True,
         solver="stack",
         plain=last.plain,
@@ -43,6 +42,7 @@ def progressive_stages(
     cycle_len: int = 1,
     cycle_mult: int = 2,
     schedule: str = "sgdr",
+    solver: Literal["regression", "stack"] = "stack",
     **common: Any,
 ) -> tuple[Stage, ...]:
     """Return the stages of the fast.ai lessons: head on cached activations, head with augmentation, all layers.
@@ -60,13 +60,14 @@ def progressive_stages(
         cycle_len: Epochs of the first cycle.
         cycle_mult: How many times longer each next cycle is.
         schedule: Schedule of the stages that train all layers.
+        solver: See `Stage`; of the first stage.
         **common: Further fields of every stage.
 
     Returns:
         ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, then ``all-1``, ``all-2``, ... for each size.
     """
     first, last = sizes[0], sizes[-1]
-    head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, **common)
+    head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, solver=solver, **common)
     augmented = Stage(name="head-augmented", size=head_size or first, freeze_to=-1, lr=head_lr or lr, **common)
     body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
     growing = [Stage(name=f"all-{i}", size=size, cycle_len=cycle_len, **body) for i, size in enumerate(sizes[:-1], 1)]

@@ -25,7 +25,6 @@ AUTO = {
     "lr": "find_lr",
     "batch_size": "find_batch",
     "size": "own_size",
-    "second_size": "own_second",
 }  # fields of a stage that may be "auto", with the equivalent flag
 
 
@@ -55,9 +54,8 @@ class Stage(BaseModel):
         solver: How a precomputed head is fitted: ``regression`` (L2-regularised logistic regression on
             standardised features, strength by cross-validation; lr and epochs are not used), ``stack`` (this and other
             heads on the same features, pooled; a member of its own) or ``gradient``.
-        second_size: A larger size at which a stack sees the images, too, px; None for one size, ``auto`` for 9/7 of
-            `size`.
-        own_second: Same as ``second_size="auto"``; of no meaning without a stack.
+        stack_sizes: Sizes at which a stack sees the images, ascending, px; empty for the size that the pretrained
+            weights were trained at (`size` where that is unknown) and 9/7 of it.
         batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
         lora: Rank of low-rank adapters that train in place of the body's weights, in the attention layers of the groups
             that are not frozen (Hu et al. 2021, arXiv:2106.09685); 0 for none.
@@ -110,8 +108,7 @@ class Stage(BaseModel):
     freeze_to: int = 0
     precompute: bool = False
     solver: Literal["regression", "stack", "gradient"] = "regression"
-    second_size: Size | None = None
-    own_second: bool = False
+    stack_sizes: tuple[Size, ...] = ()
     batch_norm: Literal["keep", "update"] = "update"
     lora: int = Field(0, ge=0, le=1024)
     batch_size: int = Field(64, ge=1)
@@ -165,13 +162,13 @@ class Stage(BaseModel):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Sides of the images that its network sees, the largest last, px."""
-        return (self.size, self.second_size) if self.second_size else (self.size,)
+        """Sides of the images that its network sees, ascending, px."""
+        return tuple(sorted({self.size, *self.stack_sizes}))
 
     @property
     def largest(self) -> int:
-        """Side of the images that its weights are given, px."""
-        return self.sizes[-1]
+        """Side of the images that its weights predict at unless the recipe says otherwise, px."""
+        return self.stack_sizes[-1] if self.stack_sizes else self.size
 
     @model_validator(mode="before")
     @classmethod
@@ -193,10 +190,10 @@ class Stage(BaseModel):
             raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):
             raise ValueError("precompute trains on cached activations, but mixup and cutmix need images")
-        if self.second_size and not self.stacks:
-            raise ValueError("second_size is for a stack of heads: precompute=true with solver=stack")
-        if self.second_size and self.second_size <= self.size:
-            raise ValueError(f"second_size is larger than size, but {self.second_size} is not above {self.size}")
+        if self.stack_sizes and not self.stacks:
+            raise ValueError("stack_sizes are for a stack of heads: precompute=true with solver=stack")
+        if list(self.stack_sizes) != sorted(set(self.stack_sizes)):
+            raise ValueError(f"stack_sizes ascend, but they are {', '.join(map(str, self.stack_sizes))}")
         if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
             raise ValueError(f"the last of group_lrs is the head's rate, {self.group_lrs[-1]:g}, but lr is {self.lr:g}")
         if self.group_lrs is not None and self.layer_decay is not None:

@@ -32,8 +32,8 @@ def test_the_features_preset_takes_the_networks_own_size_where_it_is_known():
 def test_a_network_that_must_be_told_its_size_sees_one_size():
     fixed = replace(of_size(224), any_size=False)
     assert with_own_sizes(features_recipe(RECIPE), fixed).sizes == (224,)
-    two = apply_overrides(features_recipe(RECIPE), ["stage.1.second_size=320"])
-    with pytest.raises(UserError, match="second_size"):
+    two = apply_overrides(features_recipe(RECIPE), ["stage.1.stack_sizes=[224,320]"])
+    with pytest.raises(UserError, match="stack_sizes"):
         with_own_sizes(two, fixed)
 
 

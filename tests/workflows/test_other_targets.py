@@ -227,7 +227,7 @@ def test_grades_begin_with_the_lowest_label_and_unknown_targets_are_counted(plac
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stack_of_heads_predicts_every_kind_of_target(place: Path, kind: str) -> None:
     write_tints(place / "d", kind)
-    stack = ("--stages", "1", "--set", "stage.1.solver=stack", "--set", "stage.1.second_size=48")
+    stack = ("--stages", "1", "--set", "stage.1.solver=stack", "--set", "stage.1.stack_sizes=[40,48]")
     made = run(write_plugin(place, kind), *stack)
     assert [entry.name for entry in made.info().members] == ["head-cycle1"]
     files = sorted((place / "d" / "test").glob("*.png"))
