@@ -108,7 +108,7 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
             best = try_all([best.size], SHARES)
             if best.share < 1.0:
                 best = try_all(sizes, [best.share])
-    gain, error = _cross_fitted(list(tried.values()), tried[own, 1.0], context.recipe.seed)
+    gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], context.recipe.seed)
     before, after = (float(tried[way].losses.mean()) for way in ((own, 1.0), (best.size, best.share)))
     if gain <= 0:
         said = f"finish: fine-tuned at {own} px: of {len(tried)} sizes and shares none is better by cross-fitting"
@@ -122,7 +122,7 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
     )
 
 
-def _cross_fitted(tried: Sequence[Tried], plain: Tried, seed: int) -> tuple[float, float]:
+def cross_fitted(tried: Sequence[Tried], plain: Tried, seed: int) -> tuple[float, float]:
     """Return the mean gain over `plain`, and its standard error, of ways that are chosen without the image."""
     table = np.stack([each.losses for each in tried])
     part = np.random.default_rng(seed).permutation(table.shape[1]) % PARTS
