@@ -13,7 +13,7 @@ import kagglekit
 from kagglekit import Run
 from kagglekit.authoring.check import examine
 from kagglekit.cli import cli
-from kagglekit.types.predictions import load_predictions
+from kagglekit.types.predictions import average, load_predictions
 
 OPTIONS = {"preset": "quick", "size": 32, "device": "cpu", "precision": "fp32", "epochs": 1}
 SETTINGS = {"arch": "test_resnet", "pretrained": False, "tta": 1, "stage.*.batch_size": 8}
@@ -57,8 +57,10 @@ def test_four_channels_in_a_file_each_are_trained_and_predicted(cells: Path) -> 
     assert info.ensemble_scores["valid_accuracy"].value == 1.0  # by the fourth channel
     images = [cells.parent / f"{n}_{{{','.join(STAINS)}}}.png" for n in range(24, 30)]
     found = kagglekit.predict(run, images, device="cpu")
-    expected = load_predictions(run.plain_predictions("all-2-cycle1", "test"))
-    assert np.allclose(found.to_numpy(), expected.loc[[str(n) for n in range(24, 30)]].to_numpy(), atol=1e-5)
+    members = [load_predictions(run.plain_predictions(entry.name, "test")) for entry in info.members]
+    assert len(members) == 2
+    expected = average(members).loc[[str(n) for n in range(24, 30)]]
+    assert np.allclose(found.to_numpy(), expected.to_numpy(), atol=1e-5)
     assert "data:image/webp" in run.report.read_text()
     looked = CliRunner().invoke(cli, ["look", str(cells), "--data", str(cells.parent), "--pictures", str(run.folder)])
     assert looked.exit_code == 0, looked.output
