@@ -16,7 +16,7 @@ from kagglekit.cli import cli
 from kagglekit.types.predictions import average, load_predictions
 
 OPTIONS = {"preset": "quick", "size": 32, "device": "cpu", "precision": "fp32", "epochs": 1}
-SETTINGS = {"arch": "test_resnet", "pretrained": False, "tta": 1, "stage.*.batch_size": 8}
+SETTINGS = {"arch": "test_resnet", "pretrained": False, "tta": 1, "stage.*.batch_size": 8, "ensemble": "mean"}
 STAINS = ("red", "green", "blue", "yellow")
 PLUGIN = """import pandas as pd
 from kagglekit import Competition, hookimpl

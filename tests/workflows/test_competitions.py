@@ -78,8 +78,12 @@ def test_snapshots_differ_from_one_another(name, runs):
 def test_scores_stand_beside_their_standard_errors(name, runs):
     run, said, _ = runs[name]
     rows = run.info().scores
-    last = run.recipe().stages[-1]
-    assert [row["views"] for row in rows] == ["plain", "TTA"] * last.cycles + ["mean, plain", "mean"]
+    members = [(row["member"], row["views"]) for row in rows if row["member"] not in ("candidate", "ensemble")]
+    named = [entry.name for entry in run.info().members]
+    assert members == [(name, views) for name in named for views in ("plain", "TTA")]
+    assert named[0] == "head-cycle1"
+    assert len(named) == 1 + run.recipe().stages[-1].cycles
+    assert [row["views"] for row in rows[-2:]] == ["mean, plain", "mean"]
     known = name in ("pets", "flowers-102")
     for row in rows:
         assert len(row["valid_log_loss"]) == len(row["valid_accuracy"]) == 2
@@ -89,9 +93,8 @@ def test_scores_stand_beside_their_standard_errors(name, runs):
 
 def test_the_ensemble_of_plain_predictions_is_scored_beside_the_submissions(runs):
     run, _, _ = runs["pets"]
-    last = run.recipe().stages[-1]
-    names = [f"{last.name}-cycle{i}" for i in range(1, last.cycles + 1)]
-    assert len(names) >= 2
+    names = [entry.name for entry in run.info().members]
+    assert len(names) >= 3
     mean = average([load_predictions(run.plain_predictions(name, "valid")) for name in names])
     loss = np.mean([-np.log(mean.loc[row["id"], row["label"]]) for row in run.valid()])
     rows = run.info().scores
@@ -145,9 +148,8 @@ def test_a_finished_run_predicts_without_its_data(runs, tmp_path):
         paths = [data / "images" / f"{name}.jpg" for name in ids]
         table = kagglekit.predict(moved, paths, device="cpu")
         assert tuple(table.columns) == Run(moved).info().classes
-        last = Run(moved).recipe().stages[-1]
-        member = load_predictions(Run(moved).predictions(f"{last.name}-cycle{last.cycles}", "test"))
-        assert abs(kagglekit.predict(moved, paths, tta=True, device="cpu").to_numpy() - member.to_numpy()).max() < 1e-5
+        made = load_predictions(Run(moved).predictions("ensemble", "test"))
+        assert abs(kagglekit.predict(moved, paths, tta=True, device="cpu").to_numpy() - made.to_numpy()).max() < 1e-5
     finally:
         moved.rename(run.folder)
 
