@@ -17,7 +17,7 @@ from kagglekit.types.ensemble import Ensemble, Member
 from kagglekit.types.metric import TITLES, Score
 from kagglekit.types.predictions import save_predictions, with_missing_rows
 
-NEEDS_MORE = ("average", "last")  # not compared: one needs weights of its own, the other is a member
+NOT_COMPARED = ("average", "last", "auto")  # one needs weights of its own, one is a member, one is another by its name
 FOR_ONE = ("temperature", "tabular")  # these may change a single member's predictions
 
 
@@ -47,12 +47,23 @@ def finish_run(
     listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
     results.record.update(scores=rows, members=listed, fitted=ensemble.fitted, decision=decision)
     describe_scores(rows, results.plan, results.display)
+    if len(members) > 1 and (said := _chosen(ensemble)):
+        results.display.report(said)
     _warn_of_views(results, rows)
     for doubt in ensemble.doubts:
         results.display.warn(doubt)
     write_csv(results, ensemble, decision)
     results.record.update(answered=results.plan.hooks.answered)
     return {key: Score(*value) for key, value in rows[-1].items() if isinstance(value, list)}
+
+
+def _chosen(ensemble: Ensemble) -> str:
+    """Return the line that says which ensemble was chosen by valid loss, and those it was chosen from."""
+    losses = ensemble.fitted.get("valid losses")
+    if not losses:
+        return ""
+    listed = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
+    return f"ensemble auto: {ensemble.fitted['chosen']}, by valid loss: {listed}"
 
 
 def _plain_ensemble(results: Results, plain: Sequence[Member]) -> list[Scored]:
@@ -110,7 +121,7 @@ def candidates(results: Results, members: Sequence[Member]) -> list[Scored]:
     slightly optimistic.
     """
     plan = results.plan
-    names = [name for name in plan.hooks.provides().ensemble if name not in (*NEEDS_MORE, plan.recipe.ensemble)]
+    names = [name for name in plan.hooks.provides().ensemble if name not in (*NOT_COMPARED, plan.recipe.ensemble)]
     if len(members) == 1:
         names = [name for name in names if name in FOR_ONE]
     lines = []

@@ -236,7 +236,8 @@ class Recipe(BaseModel):
         tta_views: Augmented views of prediction: empty for the stage's `views`, ``flip``, ``crops`` or a plugin's.
         tta_sizes: Further sizes at which each member predicts, as multiples of its own: ``[1.17, 1.33]``. The weights
             of the sizes are found on the valid images; without any, they are equal.
-        ensemble: How snapshots are combined: ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
+        ensemble: How members are combined: ``auto`` (the best of each alone, their mean, and their weighted pool, by
+            valid loss), ``mean``, ``geometric``, ``weighted``, ``average``, ``last``, ...
         decision: How predictions become labels or grades in the CSV: ``auto`` is what the metric needs, ``none``,
             ``thresholds``, ``threshold`` (one for all labels), ``cuts``, ``count``, ``new-class``, ``prior-shift``, or
             a plugin's. It is found on valid predictions, and scored on those it was not found on.
@@ -280,7 +281,7 @@ class Recipe(BaseModel):
     tta: int = Field(4, ge=0, le=64)
     tta_views: str = ""
     tta_sizes: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field((), max_length=8)
-    ensemble: str = "mean"
+    ensemble: str = "auto"
     decision: str = "auto"
     finish: Literal["auto", "plain"] = "auto"
     predict_size: Size | None = None

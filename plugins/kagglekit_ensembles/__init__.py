@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit import Ensemble, Member, NotForTask, Provides, Recipe, UserError, hookimpl
 from kagglekit_ensembles import blocks, numbers, one_label, several_labels
+from kagglekit_ensembles.automatic import automatic
 from kagglekit_ensembles.fitted import combined
 from kagglekit_ensembles.means import MEAN
 from kagglekit_ensembles.tabular import combined_with_columns
@@ -24,12 +25,13 @@ _METHODS = (
 )  # fmt: skip
 _MEMBERS = ("average", "last")
 _COLUMNS = "tabular"
+_CHOSEN = "auto"
 
 
 @hookimpl
 def kagglekit_provides() -> Provides:
     """Return the names of the ensembles."""
-    return Provides(ensemble=(*_METHODS, _COLUMNS, *_MEMBERS))
+    return Provides(ensemble=(_CHOSEN, *_METHODS, _COLUMNS, *_MEMBERS))
 
 
 @hookimpl
@@ -47,7 +49,7 @@ def kagglekit_ensemble(
         NotForTask: It is for other kinds of tasks.
     """
     name = recipe.ensemble
-    if name not in (*_METHODS, _COLUMNS, *_MEMBERS):
+    if name not in (_CHOSEN, *_METHODS, _COLUMNS, *_MEMBERS):
         return None
     _check_members(members, task)
     if name in _MEMBERS:
@@ -57,6 +59,8 @@ def kagglekit_ensemble(
     if trees:
         return combined_with_columns(members, labels, task, recipe.seed, groups, metadata, trees)
     fitting = methods_of(task)
+    if name == _CHOSEN:
+        return automatic(fitting, members, labels, task, recipe.seed, groups)
     if name not in fitting:
         raise NotForTask(
             f"the ensemble {name!r} does not exist for {task.kind} tasks", f"choose from {', '.join(fitting)}"

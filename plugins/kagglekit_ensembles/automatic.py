@@ -29,8 +29,7 @@ def automatic(
 ) -> Ensemble:
     """Combine the members in the way that has the least valid loss; of equal ones, the first.
 
-    The loss of a pool is cross-fitted, so that its weights do not flatter it. So no ensemble is below its best member by
-    more than the choice among so few flatters. Without valid predictions it is the mean.
+    The loss of a pool is cross-fitted, so that its weights do not flatter it. Without valid predictions it is the mean.
     """
     alone = {member.name: Ensemble(member.valid, member.test, {"weights": {member.name: 1.0}}) for member in members}
     if len(members) == 1:

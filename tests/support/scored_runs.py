@@ -13,7 +13,13 @@ from kagglekit import Run
 from kagglekit.system.console import Display
 from kagglekit.types.predictions import load_predictions
 
-TINY = {"arch": "test_efficientnet.r160_in1k", "pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8}
+TINY = {
+    "arch": "test_efficientnet.r160_in1k",
+    "pretrained": "false",
+    "stage.*.size": 32,
+    "stage.*.batch_size": 8,
+    "ensemble": "mean",
+}
 
 
 SNAPSHOTS = {"stage.3.size": 32, "stage.4.size": 32, "tta": 0, "stage.4.cycle_mult": 1}

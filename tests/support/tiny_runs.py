@@ -18,6 +18,7 @@ TINY = {
     "stage.*.size": 32,
     "stage.4.size": 48,
     "tta": 2,
+    "ensemble": "mean",
 }
 
 
