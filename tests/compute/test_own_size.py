@@ -37,11 +37,14 @@ def test_a_network_that_must_be_told_its_size_sees_one_size():
         with_own_sizes(two, fixed)
 
 
-@pytest.mark.parametrize("settings", [["stage.1.size=96"], None])
-def test_a_size_that_is_asked_for_counts(settings):
+def test_a_size_that_is_asked_for_counts():
     features = features_recipe(RECIPE)
-    asked = apply_overrides(features, settings or size_settings(features, 96))
+    asked = apply_overrides(features, size_settings(features, 96))
     assert with_own_sizes(asked, of_size(224)).sizes == (96, 123)
+    asked = apply_overrides(features, ["stage.1.stack_sizes=[96]"])
+    assert with_own_sizes(asked, of_size(224)).stages[0].stack_sizes == (96,)
+    asked = apply_overrides(features, ["stage.1.size=96", "stage.1.solver=regression"])
+    assert with_own_sizes(asked, of_size(224)).sizes == (96,)
 
 
 def test_size_auto_is_the_networks_own():

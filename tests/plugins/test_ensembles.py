@@ -81,7 +81,7 @@ def shuffled(member: Member, seed: int) -> Member:
 
 
 def test_the_plugin_names_what_it_answers_and_nothing_else() -> None:
-    assert set(ensembles.kagglekit_provides().ensemble) == {*NAMES, "log-odds", "tabular"}
+    assert set(ensembles.kagglekit_provides().ensemble) == {*NAMES, "auto", "log-odds", "tabular"}
     labels = drawn_labels(6)
     task = SingleLabel(tuple(CLASSES))
     assert (

@@ -65,6 +65,9 @@ def test_sizes_are_multiples_of_a_members_own_that_the_network_accepts() -> None
     assert Recipe(arch="x", stages=(stage,)).predicting_sizes(stage, 32) == (160,)
 
 
+SIZES = ("--set", "tta_sizes=[1.5]", "--set", "stage.1.solver=regression")
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -73,7 +76,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(place: Path, *more: object) -> Run:
-    done = ask("run", write_plugin(place), "--data", "d", *TINY, "--set", "tta_sizes=[1.5]", *more)
+    done = ask("run", write_plugin(place), "--data", "d", *TINY, *SIZES, *more)
     assert done.exit_code == 0, done.output
     assert "; together they " in done.output
     return Run(max(Path("submissions/tiny").iterdir(), key=lambda folder: folder.stat().st_mtime_ns))
