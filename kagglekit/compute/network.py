@@ -69,20 +69,12 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
 def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:
     """Return the recipe with the size of its network in the stages that ask for it.
 
-    A network that must be told its size gets no second one.
+    The stack of a network that must be told its size sees the stage's alone.
 
     Args:
         recipe: With sizes in px.
         config: The network's input.
-
-    Raises:
-        UserError: The recipe names a second size, but the network must be told its size.
     """
-    if not config.any_size and any(len(stage.stack_sizes) > 1 for stage in recipe.stages):
-        raise UserError(
-            f"{recipe.arch} must be told its image size, so that its heads see one size, but stack_sizes are several",
-            "remove stack_sizes",
-        )
     if not any(stage.own_size or stage.stacks for stage in recipe.stages):
         return recipe
     return recipe.model_copy(update={"stages": tuple(_with_own_size(stage, config) for stage in recipe.stages)})
@@ -91,10 +83,12 @@ def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:
 def _with_own_size(stage: Stage, config: DataConfig) -> Stage:
     if stage.own_size:
         stage = stage.model_copy(update={"size": config.size or stage.size, "own_size": False})
-    if not stage.stacks or stage.stack_sizes:
+    if not stage.stacks:
         return stage
     if not config.any_size:
         return stage.model_copy(update={"stack_sizes": (stage.size,)})
+    if stage.stack_sizes:
+        return stage
     own = config.size or stage.size
     return stage.model_copy(update={"stack_sizes": (own, round(SECOND * own))})
 

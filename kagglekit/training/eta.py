@@ -35,7 +35,9 @@ def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> f
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
     """Return the work of predicting `n_images` with every snapshot and pass."""
     taken = [(stage, stage.cycles) for stage in stages if stage.keeps] or [(stages[-1], 1)]
-    sizes = [(cycles, stage.stack_sizes or recipe.predicting_sizes(stage, 1)) for stage, cycles in taken]
+    sizes = [
+        (cycles, stage.stack_sizes if stage.stacks else recipe.predicting_sizes(stage, 1)) for stage, cycles in taken
+    ]
     return float(passes * n_images * sum(cycles * size**2 for cycles, each in sizes for size in each))
 
 

@@ -55,7 +55,7 @@ class Stage(BaseModel):
             standardised features, strength by cross-validation; lr and epochs are not used), ``stack`` (this and other
             heads on the same features, pooled; a member of its own) or ``gradient``.
         stack_sizes: Sizes at which a stack sees the images, ascending, px; empty for the size that the pretrained
-            weights were trained at (`size` where that is unknown) and 9/7 of it.
+            weights were trained at (`size` where that is unknown) and 9/7 of it. Of no meaning for other solvers.
         batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
         lora: Rank of low-rank adapters that train in place of the body's weights, in the attention layers of the groups
             that are not frozen (Hu et al. 2021, arXiv:2106.09685); 0 for none.
@@ -163,12 +163,12 @@ class Stage(BaseModel):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Sides of the images that its network sees, ascending, px."""
-        return tuple(sorted({self.size, *self.stack_sizes}))
+        return tuple(sorted({self.size, *(self.stack_sizes if self.stacks else ())}))
 
     @property
     def largest(self) -> int:
         """Side of the images that its weights predict at unless the recipe says otherwise, px."""
-        return self.stack_sizes[-1] if self.stack_sizes else self.size
+        return self.stack_sizes[-1] if self.stacks and self.stack_sizes else self.size
 
     @model_validator(mode="before")
     @classmethod
@@ -190,8 +190,6 @@ class Stage(BaseModel):
             raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):
             raise ValueError("precompute trains on cached activations, but mixup and cutmix need images")
-        if self.stack_sizes and not self.stacks:
-            raise ValueError("stack_sizes are for a stack of heads: precompute=true with solver=stack")
         if list(self.stack_sizes) != sorted(set(self.stack_sizes)):
             raise ValueError(f"stack_sizes ascend, but they are {', '.join(map(str, self.stack_sizes))}")
         if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
