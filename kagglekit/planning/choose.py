@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.compute.accelerators import check_device, check_on_cpu, may_have_gpu
@@ -71,7 +72,7 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     competition = hooks.competition()
     if request.data is not None:
         check_given(request.data, competition, name)  # before torch is loaded, which takes seconds
-    dropped = read_dropped(request.drop) if request.drop else ()
+    dropped = read_dropped(Path(request.drop)) if request.drop else ()
     base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
