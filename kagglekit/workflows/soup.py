@@ -179,9 +179,9 @@ def _check_ingredient(each: LoadedRun, first: LoadedRun) -> None:
 
 
 def _recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe by which the soup predicts; there are no snapshots to average."""
+    """Return the recipe by which the soup predicts: no snapshots to average, and no teacher to learn from."""
     ensemble = "mean" if recipe.ensemble == "average" else recipe.ensemble
-    return recipe.model_copy(update={"measured": "none", "ensemble": ensemble})
+    return recipe.model_copy(update={"measured": "none", "ensemble": ensemble, "targets": "labels", "teacher": ""})
 
 
 def _network(recipe: Recipe) -> tuple[object, ...]:
