@@ -98,8 +98,8 @@ def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     tests = [load_predictions(each.predictions("ensemble", "test")) for each in (run, *unlike)]
     assert tests[0].equals(tests[1])
     assert not tests[0].equals(tests[2])
-    refused = ask("run", place / "tiny.py", "--data", place / "data", "--out", place / "folds", *TINY, *PLAIN, "--folds", 2,
-                  "--into", run.folder)  # fmt: skip
+    refused = ask("run", place / "tiny.py", "--data", place / "data", "--out", place / "folds", *TINY, *PLAIN,
+                  "--folds", 2, "--into", run.folder)  # fmt: skip
     assert refused.exit_code == 1
     assert "were trained with other images dropped" in " ".join(refused.output.split())
 
