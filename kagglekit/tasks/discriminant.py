@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 SHRINKAGE = 0.3  # of the covariance towards a multiple of the identity
+LEAST = 0.01  # mean variance within classes, of standardised features
 
 
 def fit_discriminant(
@@ -59,7 +60,8 @@ def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], n_classes:
     within = features - means.astype(np.float32)[labels]
     covariance = (within.T @ within).astype(np.float64) / max(1, len(labels) - int(there.sum()))
     d = len(covariance)
-    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / d * np.eye(d)
+    width = max(float(np.trace(covariance)) / d, LEAST)  # one image a class leaves nothing within classes
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * width * np.eye(d)
     weight = np.zeros_like(means)
     weight[there] = cho_solve(cho_factor(shrunk, overwrite_a=True), means[there].T).T
     bias = -0.5 * (weight * means).sum(axis=1)

@@ -117,3 +117,10 @@ def test_a_class_without_images_is_never_predicted_by_discriminant_analysis() ->
     features, labels = clouds(80, 0)
     found = fit_discriminant(features, labels, CLASSES + 1, [])
     assert (features @ found.weight.T + found.bias).argmax(1).max() < CLASSES
+
+
+def test_one_image_a_class_leaves_discriminant_analysis_without_a_spread_but_with_an_answer() -> None:
+    features, _ = clouds(CLASSES, 0)
+    found = fit_discriminant(features, np.arange(CLASSES), CLASSES, [])
+    assert np.isfinite(found.weight).all()
+    assert ((features @ found.weight.T + found.bias).argmax(1) == np.arange(CLASSES)).all()
