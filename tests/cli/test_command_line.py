@@ -78,7 +78,7 @@ def refused(result: Result, code: int) -> str:
     """Check that a command failed with one message and no traceback; return it."""
     assert result.exit_code == code, result.output
     assert isinstance(result.exception, SystemExit)
-    assert re.fullmatch(r"(.+: loading (its plugin and recipe|torch and timm)\n)*", result.stdout)
+    assert re.fullmatch(r"(.+: loading (its plugin|its plugin and recipe|torch and timm)\n)*", result.stdout)
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("error:") == 1
     assert "Traceback" not in result.stderr
@@ -113,7 +113,7 @@ def test_the_help_text_of_run_groups_its_options() -> None:
     assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle"]
     names = [name for options in found.values() for name in options]
     assert len(names) == len(set(names)) == len(run.params)  # the argument is no option, --help is no parameter
-    expected = "--data --limit --group-duplicates --sample --max-unpacked --skip-bad-images"
+    expected = "--data --limit --group-duplicates --sample --max-unpacked --drop --skip-bad-images"
     assert found["Data"] == expected.split()
     assert {"--folds", "--only-fold", "--into", "--resume"} < set(found["Folds and resuming"])
 
@@ -237,7 +237,8 @@ def test_unavailable_weights_are_reported_within_twenty_seconds(here: Path, tmp_
     started = time.perf_counter()
     done = kagglekit("run", "dog-breed", "--data", here / "dogs", "--arch", "mobilenetv2_100", cwd=tmp_path)
     assert time.perf_counter() - started < 20
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
+    assert "decoded" not in done.stdout
     assert re.match(r"error: cannot get the pretrained weights of mobilenetv2_100: ", done.stderr)
     assert "--set weights=FILE" in done.stderr
     assert "Traceback" not in done.stderr
@@ -258,7 +259,7 @@ def test_tables_are_not_cut(finished: tuple[Run, str]) -> None:
     run, said = finished
     assert "…" not in said
     for number, stage in enumerate(run.recipe().stages, 1):
-        assert re.search(rf"^{number}  {stage.name} +{stage.size} ", said, re.M)
+        assert re.search(rf"^{number}  {stage.name} +{stage.size}[ ;]", said, re.M)
     rows = run.info().scores
     cells = r"  ".join([r"\d\.\d{4} ± \d\.\d{4}"] * (len(rows[0]) - 2))
     for row in rows:
@@ -274,7 +275,7 @@ def test_before_it_starts_a_run_says_what_it_will_do_and_where(finished: tuple[R
         "device: cpu (",
         "preset: quick",
         f"recipe: {ARCH}, random weights, linear head, 3 layer groups, seed 0",
-        "prediction: plain + 1 augmented view (the stage's own); ensemble: mean",
+        "prediction: plain + 1 augmented view (the stage's own); ensemble: auto",
         f"results: {Path('submissions') / 'dog-breed' / run.name}",
     ):
         assert f"\n{line}" in f"\n{head}"
@@ -453,7 +454,7 @@ def test_a_recipe_as_json_is_the_recipe_with_every_override() -> None:
     settings = ("--set", "stage.2.lr=0.5", "--set", "stage.*.views=none", "--seed", "7", "--size", "64", "--limit", "9")
     recipe = Recipe.model_validate_json(ask("recipe", "pets", "--preset", "quick", "--json").stdout)
     changed = Recipe.model_validate_json(ask("recipe", "pets", "--preset", "quick", "--json", *settings).stdout)
-    assert (changed.seed, changed.limit, changed.stages[1].lr, changed.sizes[-1]) == (7, 9, 0.5, 64)
+    assert (changed.seed, changed.limit, changed.stages[1].lr, changed.stages[-1].size) == (7, 9, 0.5, 64)
     assert {stage.views for stage in changed.stages} == {"none"}
     assert changed.arch == recipe.arch
 
