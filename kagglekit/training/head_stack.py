@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 SHARPNESS = 20.0  # of the neighbours' kernel
 MOST_NEIGHBOURS = 20_000  # images: with more, comparing an image with all of them costs more than its features
-MOST_CELLS = 4e8  # features x images: with more, the heads that need further features are left out
+MOST_CELLS = 4e8  # numbers of a table of features, 1.6 GB: with more, taps are left out, then the second size
 LEAST = 0.01  # weight of a head whose outputs are scaled to its own best: a smaller one is left out
 
 
@@ -87,6 +87,14 @@ class FittedStack:
         return f"stack of heads, weight (loss alone on held-out training images): {listed}; pooled {self.loss:.4f}"
 
 
+def form_for(n_images: int, full: StackForm) -> StackForm:
+    """Return a form whose table of features fits the memory: without taps, then without all sizes but the first."""
+    for form in (full, replace(full, taps=())):
+        if n_images * form.columns.width <= MOST_CELLS:
+            return form
+    return replace(full, taps=(), sizes=full.sizes[:1])
+
+
 def fit_stack(
     form: StackForm,
     task: Task,
@@ -131,9 +139,8 @@ def _regressions(columns: Columns, task: Task, seed: int, images: Labelled, *, a
     """Fit the regressions; `alone`, only the one on the network's last features."""
     kinds: dict[str, list[int] | None] = {"last": columns.own, "unit length": None}
     if len(columns.slices["last"]) > 1:
-        kinds["last of both sizes"] = columns.of("last")
-    if len(images.features) * columns.width <= MOST_CELLS:
-        kinds |= {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
+        kinds["last of all sizes"] = columns.of("last")
+    kinds |= {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
     heads = []
     for name, chosen in list(kinds.items())[: 1 if alone else None]:
         fitted = task.fit_head(_read(images.features, chosen, columns), images.truth, seed, images.groups)

@@ -18,7 +18,7 @@ from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_stack import Labelled, fit_stack
+from kagglekit.training.head_stack import Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
 from kagglekit.types.recipe import Stage
 
@@ -52,9 +52,11 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     images, task = context.images, context.task
     train, valid = images.rows("train"), images.rows("valid")
     n = len(train)
-    features = _frozen_features(context, number, stage, np.concatenate([train, valid]))
+    n_last = linear_layer(context.head).in_features
+    full = StackForm(stage.stack_sizes, taps_of(context.model), n_last, task.n_outputs)
+    form = form_for(n + len(valid), full)
+    features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
-    form = StackForm(stage.stack_sizes, taps_of(context.model), linear_layer(context.head).in_features, task.n_outputs)
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
     with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
         found = fit_stack(
@@ -77,21 +79,23 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     return found.stack
 
 
-def _frozen_features(context: RunContext, number: int, stage: Stage, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def _frozen_features(
+    context: RunContext, number: int, stage: Stage, form: StackForm, rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Return the features (N, D) of images in the plain view."""
     started = time.perf_counter()
     loader = context.images.loader("labelled", context.plain_view(stage), stage.largest)
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
-    network = FrozenFeatures(body, context.head, taps_of(context.model), stage.stack_sizes)
-    cost, parts, began = float(sum(size**2 for size in stage.stack_sizes)), [], time.perf_counter()
+    network = FrozenFeatures(body, context.head, form.taps, form.sizes)
+    cost, parts, began = float(sum(size**2 for size in form.sizes)), [], time.perf_counter()
     with context.display.bar(f"{stage.name}: features", len(rows)) as bar, context.recorded_batch():
         for part in predict_pass(network, loader, rows, 0, context.compute, _same):
             context.count_step(len(part) * cost, began)
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
-    sizes = " and ".join(f"{size} px" for size in stage.stack_sizes)
+    sizes = " and ".join(f"{size} px" for size in form.sizes)
     context.display.report(
         f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes} in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"

@@ -11,7 +11,7 @@ from kagglekit import MultiLabel, Regression, SingleLabel, Tap
 from kagglekit.compute.stacked_head import StackForm
 from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.task import Task
-from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack
+from kagglekit.training.head_stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
 
 TAPS = (Tap("a", 6, "earlier"), Tap("b", 8, "max"))
 CLASSES = 4
@@ -41,7 +41,7 @@ def loss_of(head: torch.nn.Module, features: np.ndarray, labels: np.ndarray) -> 
 def test_the_pool_is_no_worse_than_its_best_head_and_about_as_good_on_new_images() -> None:
     found = fitted()
     assert [head.name for head in found.heads] == [
-        "last", "unit length", "last of both sizes", "last + earlier", "last + max", "discriminant", "neighbours",
+        "last", "unit length", "last of all sizes", "last + earlier", "last + max", "discriminant", "neighbours",
     ]  # fmt: skip
     assert found.loss <= min(head.loss for head in found.heads) + 1e-3
     assert found.loss < 0.6 * np.log(CLASSES)
@@ -124,3 +124,11 @@ def test_one_image_a_class_leaves_discriminant_analysis_without_a_spread_but_wit
     found = fit_discriminant(features, np.arange(CLASSES), CLASSES, [])
     assert np.isfinite(found.weight).all()
     assert ((features @ found.weight.T + found.bias).argmax(1) == np.arange(CLASSES)).all()
+
+
+def test_features_that_would_not_fit_the_memory_are_left_out() -> None:
+    full = StackForm((16, 24), TAPS, 8, CLASSES)
+    assert form_for(300, full) == full
+    n = int(MOST_CELLS / 20)
+    assert form_for(n, full) == StackForm((16, 24), (), 8, CLASSES)
+    assert form_for(2 * n, full) == StackForm((16,), (), 8, CLASSES)
