@@ -52,6 +52,8 @@ RECIPES = {
         stages=progressive_stages(
             (128, 160), head_size=160, lr=5e-5, body_factor=10, cycle_len=2, batch_norm="keep"
         ),
+        tta=1,
+        tta_views="flip",
     ),
     # A convnet, as 299 px is not a multiple of a transformer's patch. 32 images of that size a step fit in 16 GB.
     "standard": with_apache(

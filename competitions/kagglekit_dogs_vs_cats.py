@@ -76,6 +76,8 @@ RECIPES = {
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages((128, 160), body_factor=10, batch_norm="keep"),
+        tta=1,
+        tta_views="flip",
     ),
     # Two classes of its pretraining: a small convnet is enough.
     "standard": with_apache(
