@@ -45,6 +45,7 @@ RECIPES = {
         zoo=ZOO,
         stages=progressive_stages((128, 224), lr=1e-4, batch_size=32, weight_decay=0.05),
         exposure=UNKNOWN,
+        licence="Apache-2.0",
     ),
     # Self-supervised, so its features depend on no set of classes; sizes are multiples of its 14 px patch.
     "best": Recipe(
