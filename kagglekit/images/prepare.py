@@ -18,7 +18,7 @@ from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.pixel_form import RGB, PixelForm
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe, Stage, predicting_stages
 from kagglekit.types.view import CropMode
 
 if TYPE_CHECKING:
@@ -115,11 +115,6 @@ def _needs(
         largest = copy_side(max(recipe.finishing_sizes(stage, config)))
         test |= {(max(each, largest), fit) for each, fit in test if each == own}
     return {"labelled": labelled | test, "test": test}
-
-
-def predicting_stages(stages: list[Stage]) -> list[Stage]:
-    """Return the stages whose weights predict: those with snapshots, else the last one."""
-    return [stage for stage in stages if stage.keeps] or stages[-1:]
 
 
 def _specs(

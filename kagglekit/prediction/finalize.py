@@ -29,7 +29,9 @@ def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
     started = time.perf_counter()
     if plan.fitted_on and plan.fitted_on.info.size_weights:  # there are no valid images to find them on
         context.record.update(size_weights=plan.fitted_on.info.size_weights)
-    snapshots = context.position.snapshots or [Snapshot("final", last, last.cycles)]
+    snapshots = list(context.position.snapshots)
+    if not last.stacks and all(each.stage.stacks for each in snapshots):
+        snapshots.append(Snapshot("final", last, last.cycles))
     finish(context, snapshots, plan.fitted_on)
     predicted = predict_members(context, snapshots)
     if plan.fitted_on is None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from kagglekit.training.state import batch_of, steps_per_epoch
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe, Stage, predicting_stages
 
 FIRST_STEPS = 10  # after which the estimate is made
 
@@ -34,7 +34,7 @@ def stage_cost(stage: Stage, n_train: int, n_valid: int, train_cost: float) -> f
 
 def prediction_cost(recipe: Recipe, stages: tuple[Stage, ...], n_images: int, passes: int) -> float:
     """Return the work of predicting `n_images` with every snapshot and pass."""
-    taken = [(stage, stage.cycles) for stage in stages if stage.keeps] or [(stages[-1], 1)]
+    taken = [(stage, stage.cycles if stage.snapshots else 1) for stage in predicting_stages(stages)]
     sizes = [
         (cycles, stage.stack_sizes if stage.stacks else recipe.predicting_sizes(stage, 1)) for stage, cycles in taken
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -156,11 +156,6 @@ class Stage(BaseModel):
         return self.precompute and self.solver == "stack"
 
     @property
-    def keeps(self) -> bool:
-        """True if weights of the stage are kept as members."""
-        return self.snapshots or self.stacks
-
-    @property
     def sizes(self) -> tuple[int, ...]:
         """Sides of the images that its network sees, ascending, px."""
         return tuple(sorted({self.size, *(self.stack_sizes if self.stacks else ())}))
@@ -201,6 +196,12 @@ class Stage(BaseModel):
         if self.snapshots and not self.by_gradient and self.cycles > 1:
             raise ValueError("a head fitted by regression has no cycles, so no snapshots")
         return self
+
+
+def predicting_stages(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages of a run whose weights predict: stacks, those with snapshots, and else the last one."""
+    last = [] if any(stage.snapshots for stage in stages) else stages[-1:]
+    return [stage for stage in stages if stage.stacks or stage.snapshots or stage in last]
 
 
 class Recipe(BaseModel):
@@ -375,7 +376,7 @@ class Recipe(BaseModel):
             numbers: Numbers of the stages that run, from 1.
         """
         ran = [self.stages[number - 1] for number in numbers]
-        last = max((place for place, stage in enumerate(ran) if stage.keeps), default=len(ran))
+        last = max((place for place, stage in enumerate(ran) if stage.snapshots), default=len(ran))
         return [each.name for each in ran[:last] if each.keep == "best" and each.by_gradient and each.epochs > 1]
 
     def to_json(self) -> str:

@@ -28,8 +28,8 @@ def test_a_score_that_is_worse_by_more_than_its_error_is_reported(metric, plain,
     plan = SimpleNamespace(competition=facts, recipe=recipe, task=task, hooks=hooks)
     rows = [
         {"member": "m", "views": "TTA", f"valid_{metric}": [9.0, 0.0]},
-        {"member": "ensemble", "views": "mean, plain", f"valid_{metric}": list(plain)},
-        {"member": "ensemble", "views": "mean", f"valid_{metric}": list(augmented)},
+        {"member": "ensemble", "views": "auto, plain", f"valid_{metric}": list(plain)},
+        {"member": "ensemble", "views": "auto", f"valid_{metric}": list(augmented)},
     ]
     _warn_of_views(SimpleNamespace(plan=plan, display=SimpleNamespace(warn=lines.append)), rows)  # type: ignore[arg-type]
     assert bool(lines) == warned
