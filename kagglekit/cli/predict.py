@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.prediction.answers import Answer
-    from kagglekit.runs.folder import Run
+    from kagglekit.runs.loaded import LoadedRun
     from kagglekit.system.console import Display
 
 
@@ -92,7 +92,8 @@ def predict(
     for file in filter(None, (csv, submission)):
         check_writable(file.parent, "choose another place")
     with plugins_named(plugin):
-        display.report(f"predicting with {ready_run(found)}")
+        loaded, named = ready_run(found)
+        display.report(f"predicting with {named}")
     if submission and data:
         from kagglekit.data.packed_folder import see_through
         from kagglekit.data.sample import asked_sample
@@ -105,7 +106,7 @@ def predict(
         with plugins_named(plugin), for_people(json_output=True).status("predicting the test images"):
             submit_test_folder(found, data, submission, device, display, sample)
         return
-    table, said = _predicted(found, files, plugin, device, tta, top, display)
+    table, said = _predicted(loaded, files, plugin, device, tta, top, display)
     if csv:
         from kagglekit.data.submission import write_probabilities
 
@@ -119,7 +120,7 @@ def predict(
 
 
 def _predicted(
-    found: Run, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
+    loaded: LoadedRun, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
 ) -> tuple[pd.DataFrame, list[Answer]]:
     """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
     from kagglekit.system.console import for_people
@@ -133,7 +134,7 @@ def _predicted(
         from kagglekit.prediction.answers import answers
         from kagglekit.prediction.new_images import Family, predict_paths
 
-    family = Family.read(found)
+    found, family = loaded.run, Family.read(loaded.run, loaded)
     if family.ranks_images:
         display.warn(
             f"{found.name} combines its members by rank, so these numbers are ranks among the given images, not "

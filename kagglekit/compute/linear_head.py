@@ -16,7 +16,7 @@ def linear_layer(head: nn.Module) -> nn.Linear:
     layers = [module for module in head.modules() if list(module.parameters(recurse=False))]
     if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
         raise UserError(
-            "solver=regression fits a single linear layer, but this head has more",
+            "solver=regression and solver=stack fit a single linear layer, but this head has more",
             "use gradient steps: --set 'stage.*.solver=gradient'",
         )
     return layers[0]

@@ -18,7 +18,7 @@ from kagglekit.types.recipe import SECOND, Recipe, Stage
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-STACK = "stack."  # names in a file of weights that are not the network's own: see `kagglekit.compute.stacked_head`
+STACK = "kagglekit:stack/"  # names in a file of weights that are not the network's: see `stacked_head`
 
 
 def data_config(model: nn.Module) -> DataConfig:
@@ -59,11 +59,13 @@ def round_sizes(recipe: Recipe, multiple: int) -> Recipe:
     if all(size == rounded(size) for size in recipe.sizes):
         return recipe
     stages = tuple(
-        stage.model_copy(update={"size": rounded(stage.size), "stack_sizes": tuple(map(rounded, stage.stack_sizes))})
+        stage.model_copy(
+            update={"size": rounded(stage.size), "stack_sizes": tuple(dict.fromkeys(map(rounded, stage.stack_sizes)))}
+        )
         for stage in recipe.stages
     )
     predict_size = recipe.predict_size and rounded(recipe.predict_size)
-    return recipe.model_copy(update={"stages": stages, "predict_size": predict_size})
+    return recipe.model_copy(update={"stages": tuple(stages), "predict_size": predict_size})
 
 
 def with_own_sizes(recipe: Recipe, config: DataConfig) -> Recipe:

@@ -124,7 +124,7 @@ def neighbours_mean(unit: Tensor, bank: Tensor, targets: Tensor, sharpness: Tens
 
 
 def linked(mean: Tensor, link: Link) -> Tensor:
-    """Return the outputs (B, C) whose predictions are `mean`."""
+    """Return the outputs (B, C) whose predictions are `mean`, of labels that exclude each other nearly so."""
     if link == "log":
         return mean.clamp(min=SMALLEST).log()
     return mean.clamp(SMALLEST**0.5, 1 - SMALLEST**0.5).logit() if link == "logit" else mean

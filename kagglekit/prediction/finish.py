@@ -73,12 +73,13 @@ def size_of(recipe: Recipe, info: RunInfo, member: str, stage: Stage) -> int:
 def _repeated(other: LoadedRun, last: Snapshot) -> tuple[Finished | None, str]:
     """Return the choice of another run; of folds, the median share and size."""
     runs = [other.run.fold(number).info() for number in other.info.folds] or [other.info]
-    found = [way for info in runs if (way := info.finished.get(last.name))]
-    if not found:
-        return None, ""
-    share = float(np.median([way.share for way in found]))
+    plain = Finished(other.recipe.predict_size or last.stage.size, 1.0)
+    found = [info.finished.get(last.name, plain) for info in runs]
     sizes = sorted(way.size for way in found)
-    return Finished(sizes[len(sizes) // 2], share), ""
+    way = Finished(sizes[len(sizes) // 2], float(np.median([way.share for way in found])))
+    if way == plain:
+        return None, ""
+    return way, f"finish: as {other.run.name} has chosen, {_told(way)}"
 
 
 def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
@@ -108,26 +109,39 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
             best = try_all([best.size], SHARES)
             if best.share < 1.0:
                 best = try_all(sizes, [best.share])
-    gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], context.recipe.seed)
+    groups = context.images.groups("valid")
+    units = np.arange(len(rows)) if groups is None else groups[np.searchsorted(context.images.rows("valid"), rows)]
+    gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], context.recipe.seed, units)
     before, after = (float(tried[way].losses.mean()) for way in ((own, 1.0), (best.size, best.share)))
     if gain <= 0:
         said = f"finish: fine-tuned at {own} px: of {len(tried)} sizes and shares none is better by cross-fitting"
         return None, f"{said} ({gain:+.4f} ± {error:.4f})"
-    which = (
-        "fine-tuned" if best.share == 1.0 else f"{best.share:.2f} of the way from the head to the fine-tuned network"
-    )
     return best, (
-        f"finish: {which}, at {best.size} px: valid loss {before:.4f} -> {after:.4f}, gain by cross-fitting "
-        f"{gain:.4f} ± {error:.4f}"
+        f"finish: {_told(best)}: valid loss {before:.4f} -> {after:.4f}, gain by cross-fitting {gain:.4f} ± {error:.4f}"
     )
 
 
-def cross_fitted(tried: Sequence[Tried], plain: Tried, seed: int) -> tuple[float, float]:
-    """Return the mean gain over `plain`, and its standard error, of ways that are chosen without the image."""
+def _told(way: Finished) -> str:
+    share = f"{way.share:.2f} of the way from the frozen network to the fine-tuned one"
+    return f"{'fine-tuned' if way.share == 1.0 else share}, at {way.size} px"
+
+
+def cross_fitted(
+    tried: Sequence[Tried], plain: Tried, seed: int, units: NDArray[np.int64] | None = None
+) -> tuple[float, float]:
+    """Return the mean gain over `plain`, and its standard error, of ways that are chosen without the image.
+
+    Args:
+        tried: The ways.
+        plain: One of them.
+        seed: Seed of the parts.
+        units: (N,) numbers of groups, which stay whole; None if each image is one.
+    """
     table = np.stack([each.losses for each in tried])
-    part = np.random.default_rng(seed).permutation(table.shape[1]) % PARTS
+    number_of = np.unique(np.arange(table.shape[1]) if units is None else units, return_inverse=True)[1]
+    part = (np.random.default_rng(seed).permutation(int(number_of.max()) + 1) % PARTS)[number_of]
     gains = np.zeros(table.shape[1])
-    for number in range(PARTS):
+    for number in np.unique(part) if len(np.unique(part)) > 1 else ():
         best = int(table[:, part != number].mean(axis=1).argmin())
         gains[part == number] = (plain.losses - table[best])[part == number]
     return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))

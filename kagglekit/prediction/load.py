@@ -15,7 +15,7 @@ from torch import nn
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.network import data_config, set_input_size, set_normalisation
-from kagglekit.compute.stacked_head import load_network
+from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store
@@ -77,13 +77,16 @@ class FilePredictions:
     values: NDArray[np.float32]
 
 
-def restore(loaded: LoadedRun, device: torch.device, member: str = "final", nth_size: int = 0) -> LoadedModel:
+def restore(
+    loaded: LoadedRun, device: torch.device, member: str = "final", nth_size: int = 0, *, valid: bool = False
+) -> LoadedModel:
     """Build a run's network with its final weights, or those of one of its members.
 
     Args:
         loaded: The run.
         device: Where it computes.
         member: Its name; ``final`` for the last weights.
+        valid: Predict as valid images are predicted: by heads that have not seen those of the run.
         nth_size: Number of the size to predict at, 0 for its own (`Recipe.predicting_sizes`).
 
     Raises:
@@ -104,7 +107,7 @@ def restore(loaded: LoadedRun, device: torch.device, member: str = "final", nth_
     own = size_of(recipe, info, member, stage)
     size = recipe.predicting_sizes(stage, data_config(model).multiple, own)[nth_size]
     network = load_network(model, groups, folder.snapshot(member), size)
-    network = network.to(memory_format=torch.channels_last).to(device)
+    network = for_split(network.to(memory_format=torch.channels_last).to(device), valid=valid)
     fp32 = Format("fp32", channels_last=True)
     compute = Compute(device, fp32, fp32, "as the weights are saved")
     return LoadedModel(hooks, recipe, stage, task, network, data_config(model), compute, size, info.form)

@@ -63,13 +63,13 @@ class Family:
     blended: tuple[Family, ...] = ()
 
     @classmethod
-    def read(cls, run: Run) -> Self:
-        """Read the run.json and recipe of all of them, once.
+    def read(cls, run: Run, own: LoadedRun | None = None) -> Self:
+        """Read the run.json and recipe of all of them, once; `own` has been read.
 
         Raises:
             UserError: One of them cannot be read, or a blended run is no longer beside its blend.
         """
-        own = LoadedRun.read(run)
+        own = own or LoadedRun.read(run)
         folds = tuple(LoadedRun.read(run.fold(number)) for number in own.info.folds)
         return cls(own, folds, tuple(cls.read(_beside(run, name)) for name in own.info.blend_of))
 
@@ -124,8 +124,12 @@ def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
         UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
     own, members, hooks = family.own, members_of_new_images(family, images), Hooks(load_for(family.own.info))
-    task = task_of(hooks, own.info)
-    ensemble = hooks.ensemble(members, _labels(own.run), own.recipe, task, metadata=_metadata(own, images))
+    task, recipe = task_of(hooks, own.info), own.recipe
+    if chosen := own.info.fitted.get("chosen"):  # once, while the run combined its predictions
+        if alone := [member for member in members if member.name == chosen]:
+            return alone[0].test
+        recipe = recipe.model_copy(update={"ensemble": chosen})
+    ensemble = hooks.ensemble(members, _labels(own.run), recipe, task, metadata=_metadata(own, images))
     task.check(ensemble.test, list(members[0].test.index))
     return ensemble.test
 

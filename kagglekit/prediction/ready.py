@@ -9,8 +9,8 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 
 
-def ready_run(run: Run) -> str:
-    """Return a run's name and competition, for the first line.
+def ready_run(run: Run) -> tuple[LoadedRun, str]:
+    """Return a run that can predict, and its name and competition for the first line.
 
     Raises:
         UserError: Its files cannot be read, its plugins cannot be loaded, or it has not finished training.
@@ -19,7 +19,7 @@ def ready_run(run: Run) -> str:
     title = Hooks(load_for(loaded.info)).competition().title
     if not loaded.info.folds and not loaded.info.blend_of:
         check_weights(run)
-    return f"{run.name}, a run of {loaded.info.competition} ({title})"
+    return loaded, f"{run.name}, a run of {loaded.info.competition} ({title})"
 
 
 def check_weights(run: Run, member: str = "final") -> None:

@@ -49,11 +49,17 @@ class Model:
         """Return its predictions of ``valid`` or ``test``."""
         return average([load_predictions(self.run.predictions(each.name, split)) for each in self.loaded.info.members])
 
+    @property
+    def stacks(self) -> bool:
+        """True if heads of it, which predicted the test images, were fitted to its valid images, too."""
+        names = {stage.name for stage in self.loaded.recipe.stages if stage.stacks}
+        return any(member.stage in names for member in self.loaded.info.members)
+
     def predict(self, ids: Sequence[str], files: Sequence[Path], device: torch.device) -> pd.DataFrame:
         """Predict images in the plain view; those that cannot be decoded are left out."""
         tables = []
         for member in self.loaded.info.members:
-            restored = restore(self.loaded, device, member.name)
+            restored = restore(self.loaded, device, member.name, valid=True)
             found = predict_files(restored, files, ids, tta=False, skip_bad=True)
             tables.append(make_predictions([ids[row] for row in found.rows], restored.task.columns, found.values))
         return average(tables)
@@ -111,8 +117,19 @@ def teacher_of(plan: Plan, split: str, display: Display | None = None) -> Teache
     """
     runs, table = safe_models(plan, split), plan.table
     train = table[table["split"] == "train"]
-    tests = [average([model.stored("test") for model in models]) for models in runs]
-    shared = [str(image) for image in table.loc[table["split"] == "test", "id"] if all(image in t.index for t in tests)]
+    test = table[table["split"] == "test"]
+
+    def of_test(model: Model) -> pd.DataFrame:
+        if not model.stacks:
+            return model.stored("test")
+        ids, files = [str(image) for image in test["id"]], [Path(path) for path in test["path"]]
+        if display is None:
+            return make_predictions(ids, plan.task.columns, plan.task.placeholder(len(ids)))
+        with display.status(f"teacher: predictions of {len(ids):,} test images by heads of its training images"):
+            return model.predict(ids, files, plan.device)
+
+    tests = [average([of_test(model) for model in models]) for models in runs]
+    shared = [str(image) for image in test["id"] if all(image in each.index for each in tests)]
     models = [model for kept in runs for model in kept]
     held = pd.concat([_of(model.stored("valid"), train["id"]) for model in models])
     held_out = held.groupby(level=0, sort=False).mean().astype("float32").rename_axis("id")

@@ -125,7 +125,7 @@ def fit_stack(
     tried = _regressions(columns, task, seed, train, alone=not splits)
     if splits:
         tried += _others(columns, task, train, splits)
-    heads, best = _pooled(tried, task, loss, train.truth) if splits else ([replace(tried[0], weight=1.0)], math.nan)
+    heads, best = _pooled(tried, task, loss, train.truth) or ([replace(tried[0], weight=1.0)], math.nan)
     kept = [head for head in heads if head.weight >= LEAST]
     valid_head = _assembled(form, task, kept, [head.fitted for head in kept], train)
     again = [_refitted(head, columns, task, seed, labelled) for head in kept]
@@ -166,10 +166,15 @@ def _others(columns: Columns, task: Task, images: Labelled, splits: Sequence[Spl
 
 def _pooled(
     tried: Sequence[Head], task: Task, loss: Callable[[Tensor, Tensor], Tensor], truth: NDArray[Any]
-) -> tuple[list[Head], float]:
-    """Return the heads with their scales, losses and weights, and the pool's loss."""
-    outputs = torch.from_numpy(np.stack([head.held_out for head in tried if head.held_out is not None])).double()
+) -> tuple[list[Head], float] | None:
+    """Return the heads with their scales, losses and weights, and the pool's loss; None if nothing is held out."""
+    held_out = [head.held_out for head in tried if head.held_out is not None]
+    if len(held_out) < len(tried):  # too few images for one of the regressions, so for all
+        return None
+    outputs = torch.from_numpy(np.stack(held_out)).double()
     rows = torch.isfinite(outputs).all(dim=2).all(dim=0)  # not those of which a part is unknown
+    if not rows.any():
+        return None
     outputs, targets = outputs[:, rows], _targets(task, truth)[rows].double()
 
     def of(pool: Tensor) -> Tensor:

@@ -58,6 +58,7 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
+    used = np.concatenate([np.full(n, True), ~np.isin(images.ids("valid"), context.run.dropped())])
     with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
         found = fit_stack(
             form,
@@ -65,7 +66,7 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
             loss,
             context.recipe.seed,
             Labelled(features[:n], truth[:n], images.groups("train")),
-            Labelled(features, truth, None),
+            Labelled(features[used], truth[used], None),
         )
     context.display.report(f"{number} {stage.name}: {found.describe()}")
     values = _predicted(found.stack.valid_head, features, task)

@@ -68,7 +68,9 @@ def _train(context: RunContext, number: int, stage: Stage) -> None:
 
 def _train_on_images(context: RunContext, number: int, stage: Stage) -> None:
     frozen = context.run.snapshot("frozen")
-    if context.recipe.finishes(stage) and context.position.done and not frozen.exists():
+    before = [context.stage(each) for each in context.stages[: context.position.done]]
+    begins = bool(before) and not any(map(context.recipe.finishes, before))
+    if context.recipe.finishes(stage) and begins and not frozen.exists():
         save_weights(context.model, frozen)  # what the finish compares with
     _follow(context, *fit_of(context, number, stage))
 

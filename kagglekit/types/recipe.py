@@ -308,6 +308,8 @@ class Recipe(BaseModel):
         twice = [name for name, n in Counter(stage.name for stage in self.stages).items() if n > 1]
         if twice:
             raise ValueError(f"two stages are named {twice[0]!r}: names must be unique")
+        if self.ensemble == "average" and self.stages[-1].stacks and not any(stage.snapshots for stage in self.stages):
+            raise ValueError("ensemble=average needs weights to average, but a stack of heads alone predicts")
         for stage in self.stages:
             if not -1 <= stage.freeze_to < self.groups - 1:
                 raise ValueError(

@@ -109,6 +109,7 @@ def joined_config(configs: list[DataConfig]) -> DataConfig:
         "; ".join(dict.fromkeys(config.licence for config in configs if config.licence)),
         ", ".join(config.weights for config in configs),
         max(config.size for config in configs),
+        all(config.any_size for config in configs),
     )
 
 

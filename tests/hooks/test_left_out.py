@@ -65,8 +65,8 @@ def test_new_images_are_read_as_the_run_read_its_own(dogs, tmp_path):
     files = sorted((dogs.data / "test").glob("*.jpg"))[:3]
     own = pd.read_csv(dogs.run.submission, index_col=0)
     left_out, used = copied(dogs.run, tmp_path / "a", "blind"), copied(dogs.run, tmp_path / "b")
-    black = kagglekit.predict(used, files, device="cpu")
-    assert (black.to_numpy() == black.to_numpy()[0]).all()  # the plugin is there, and asked
+    with pytest.raises(UserError, match="the blind one combines nothing"):  # the plugin is there, and asked
+        kagglekit.predict(used, files, device="cpu")
     seen = kagglekit.predict(left_out, files, device="cpu")
     assert not (seen.to_numpy() == seen.to_numpy()[0]).all()
     submit_test_folder(left_out, dogs.data, tmp_path / "s.csv", "cpu", quiet())
