@@ -112,6 +112,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 def run_words(options: argparse.Namespace, name: str, folder: str, preset: str) -> list[str]:
     words = ["run", name, "--data", folder, "--preset", preset, "--folds", str(options.folds), "--out", options.out]
+    words += ["--set", "stage.1.solver=regression", "--set", "finish=plain", "--set", "ensemble=mean"]
     words += ["--arch", options.arch] if options.arch else []
     words += ["--limit", str(options.limit)] if options.limit else []
     for setting in [*options.settings, *(options.stage_set if preset != "features" else [])]:

@@ -76,9 +76,9 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     base = LoadedRun.read(find_run(request.from_run, request.out, name)) if request.from_run else None
     preset, recipe = choose_recipe(hooks, competition, request, base)
     stages = stage_numbers(request.stages, recipe)
+    check_folds(request, recipe)
     if request.into:
         find_run(request.into, request.out, name)
-    check_folds(request, recipe)
     recipe = with_teacher(recipe, request, name, competition)
     _check_measured(request, recipe)
     if not request.recipe:  # that of a run has been built, and its checkpoint may have replaced the weights

@@ -34,7 +34,7 @@ def test_a_name_in_the_data_is_refused_by_run_and_look(tmp_path: Path, plugin: s
     for command in (("run", plugin, *TINY), ("look", plugin, "--no-pictures")):
         done = ask(*command, "--data", data)
         assert done.exit_code == 1
-        assert done.output.startswith("error: " + REFUSED)
+        assert done.stderr.startswith("error: " + REFUSED)
         assert "caf\\udce9" in done.output
         assert "hint: rename the files" in done.output
         assert is_unicode(done.output)
