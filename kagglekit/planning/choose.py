@@ -16,7 +16,7 @@ from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
 from kagglekit.planning.plan import Choice
 from kagglekit.planning.teacher import with_teacher
-from kagglekit.planning.zoo import with_zoo
+from kagglekit.planning.zoo import named, with_zoo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
@@ -83,8 +83,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     _check_measured(request, recipe)
     if not request.recipe:  # that of a run has been built, and its checkpoint may have replaced the weights
         wanted = recipe.model_copy(update={"pretrained": False, "weights": ""}) if base else recipe
-        for arch in recipe.zoo or (recipe.arch,):
-            hooks.check_model(wanted.model_copy(update={"arch": arch}))
+        for arch, weights in named(wanted):
+            hooks.check_model(wanted.model_copy(update={"arch": arch, "weights": weights}))
     return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
 
 

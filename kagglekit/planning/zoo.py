@@ -67,13 +67,24 @@ def networks(plan: Plan) -> list[Plan]:
     recipe = plan.recipe
     if not recipe.zoo:
         return [plan]
+    return [_alone(plan, arch, file) for arch, file in named(recipe)]
+
+
+def named(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return the name of each network of a recipe, and its file of weights, empty for none.
+
+    Raises:
+        UserError: The number of weight files is not the number of networks.
+    """
+    if not recipe.zoo:
+        return [(recipe.arch, recipe.weights)]
     files = recipe.weights.split(",") if recipe.weights else [""] * len(recipe.zoo)
     if len(files) != len(recipe.zoo):
         raise UserError(
             f"{len(recipe.zoo)} networks ({', '.join(recipe.zoo)}) need as many files of weights, not {len(files)}",
             "--set weights=FIRST,SECOND,... in the order of zoo",
         )
-    return [_alone(plan, arch, file) for arch, file in zip(recipe.zoo, files, strict=True)]
+    return list(zip(recipe.zoo, files, strict=True))
 
 
 def _alone(plan: Plan, arch: str, weights: str) -> Plan:

@@ -109,6 +109,9 @@ def predict_paths(
         by_path = {str(path): file for path, file in zip(paths, files, strict=True)}
         stems = [file.stem for file in by_path.values()]
         images = NewImages(list(by_path), stems, list(by_path.values()), device, tta=tta)
+        if family.own.recipe.ensemble == "tabular" and not (family.folds or family.blended):
+            mean = family.own.recipe.model_copy(update={"ensemble": "mean"})  # files have no columns beside them
+            family = replace(family, own=replace(family.own, recipe=mean))
         return predict_new_images(family, images).loc[[str(path) for path in paths]]
     table = predict_at_sizes(family.own, device, "final", files, [file.stem for file in files], tta=tta)
     return table.set_axis(pd.Index([str(path) for path in paths], dtype="str", name="id"))

@@ -90,7 +90,7 @@ def test_members_that_have_predicted_are_not_predicted_again(
         start(data, tmp_path)
     said = go_on(only(tmp_path))
     assert "from the last checkpoint: all training is done" in said
-    assert len(asked) == 4 + 2
+    assert len(asked) == 4 + 2 + 2  # the second member again, and the third one
     assert outcome(only(tmp_path)) == outcome(whole)
     assert only(tmp_path).info().scores == whole.info().scores
 
@@ -260,7 +260,8 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
 ) -> None:
     monkeypatch.setattr(kagglekit.runs.checkpoint_file, "SHARE", 1e9)
     plugin = Site(tmp_path).write("breeds.py", BREEDS + BAD_LOSS.format(bad=(10,)))
-    run, said = start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant", stage__4__snapshots="true")
+    settings = {"stage__4__schedule": "constant", "stage__4__snapshots": "true", "stage__1__solver": "regression"}
+    run, said = start(data, tmp_path / "out", plugin=plugin, **settings)
     assert re.search(
         r"warning: the loss is no longer finite: stage 4 \(all-2\), epoch 2, step 4, learning rate [\d.e-]+; "
         r"resuming from the last checkpoint with half the learning rate",
@@ -290,7 +291,7 @@ def test_a_second_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint
     with pytest.raises(
         UserError, match=r"the loss is no longer finite: stage 4 .*\ntry a smaller rate, --set stage\.4"
     ):
-        start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant")
+        start(data, tmp_path / "out", plugin=plugin, stage__4__schedule="constant", stage__1__solver="regression")
     (folder,) = (tmp_path / "out" / "breeds").iterdir()
     assert Run(folder).info().status == "failed"
     assert list(Run(folder).checkpoints.glob("*.checkpoint"))

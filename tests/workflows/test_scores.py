@@ -261,7 +261,6 @@ def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
         for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
             for key, value in rows["ensemble", views].items():
                 assert key in ("member", "views") or value == rows["head-cycle1", alone][key]
-        assert rows["head-cycle1", "plain"]["valid_log_loss"] != rows["head-cycle1", "TTA"]["valid_log_loss"]
         assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
 
 

@@ -18,7 +18,7 @@ GRADIENT = [part if part != "1" else "1-2" for part in TINY]  # a stage of gradi
 
 def run(plugin: str, *more: object) -> tuple[Run, str]:
     """Run the plugin; return the newest run and what was printed."""
-    done = ask("run", plugin, "--data", "d", *GRADIENT, *more)
+    done = ask("run", plugin, "--data", "d", *GRADIENT, "--set", "ensemble=mean", *more)
     assert done.exit_code == 0, done.output
     return all_runs(Path("submissions"))[-1], " ".join(done.output.split())
 
