@@ -275,7 +275,7 @@ def test_before_it_starts_a_run_says_what_it_will_do_and_where(finished: tuple[R
         "device: cpu (",
         "preset: quick",
         f"recipe: {ARCH}, random weights, linear head, 3 layer groups, seed 0",
-        "prediction: plain + 1 augmented view (the stage's own); ensemble: auto",
+        "prediction: plain + 1 augmented view (flip); ensemble: auto",
         f"results: {Path('submissions') / 'dog-breed' / run.name}",
     ):
         assert f"\n{line}" in f"\n{head}"
