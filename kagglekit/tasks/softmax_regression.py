@@ -62,9 +62,9 @@ def fit_linear_head(
     std = features.std(0, dtype=np.float64) + 1e-6
     standard = ((features - mean) / std).astype(np.float32)
     turn = None
-    if 2 * len(standard) < standard.shape[1]:
-        standard, turn = _turned(standard)
     with threadpool_limits(1, "blas"), _quiet():  # the folds run in parallel; more threads in each only wait
+        if 2 * len(standard) < standard.shape[1]:
+            standard, turn = _turned(standard)
         log_loss, held_out = float("nan"), None
         if strength is None:
             splits = class_folds(labels, groups, seed)
@@ -181,10 +181,11 @@ def _turned(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
     features, the regression is the same, and its cost that of N features. The symmetric root of the images' products
     spreads the features over all axes, so that a fit ends as early as on the features themselves.
     """
-    squares, axes = np.linalg.eigh((features @ features.T).astype(np.float64))
-    there = squares > squares[-1] * 1e-7
+    exact = features.astype(np.float64)  # in float32, rounding would decide which small squares count
+    squares, axes = np.linalg.eigh(exact @ exact.T)
+    there = squares > squares[-1] * 1e-10
     lengths, axes = np.sqrt(squares[there]), axes[:, there]
-    return ((axes * lengths) @ axes.T).astype(np.float32), (axes / lengths) @ axes.T @ features
+    return ((axes * lengths) @ axes.T).astype(np.float32), (axes / lengths) @ axes.T @ exact
 
 
 def _fitted(features: NDArray[np.float32], labels: NDArray[np.int64], strength: float) -> Any:
