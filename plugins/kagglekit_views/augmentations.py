@@ -6,6 +6,7 @@ themselves are changed in `kagglekit_views.pixels`, which imports torch and is i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -26,18 +27,18 @@ _TORCHVISION = "torchvision."
 _SEEDS = 2**24  # whole numbers that float32 holds exactly
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, ABC):
     """The settings of an augmentation, and the augmentation itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @abstractmethod
     def made(self, channels: int) -> Augmentation:
         """Return the augmentation for images of so many channels.
 
         Raises:
             UserError: It does not work for them.
         """
-        raise NotImplementedError
 
 
 class Sometimes(Settings):
