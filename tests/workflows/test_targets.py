@@ -115,6 +115,17 @@ def test_neither_a_valid_images_label_nor_a_test_answer_reaches_a_student(leak, 
         assert scores[0][key] != scores[1][key]  # the change is one that scores see
 
 
+def test_heads_of_a_teacher_that_have_seen_valid_images_teach_nothing(place, tmp_path):
+    stack, tables = ("--set", "stage.1.solver=stack"), []
+    for where in (place, place_of(tmp_path, VALID)):
+        other, _ = run_in(where, "stacked", *stack)
+        assert other.info().members[0].name == "head-cycle1"
+        runs = [run_in(where, f"{name}-of-heads", *taught(name, other, **options))[0] for name, options in TWO]
+        tables.append([table(other), *(table(run, split) for run in runs for split in ("valid", "test"))])
+    same = [one.equals(changed) for one, changed in zip(*tables, strict=True)]
+    assert same == [False, True, True, True, True]  # only the teacher's own test predictions know those labels
+
+
 def test_a_training_images_label_does_reach_a_student(students, tmp_path):
     changed = place_of(tmp_path, ("im0_3",))
     other, _ = run_in(changed, "teacher")
