@@ -18,7 +18,7 @@ from kagglekit import DataConfig, Recipe, Run, Stage
 from kagglekit.compute.network import interpolate_weights, save_weights
 from kagglekit.prediction import finish as finishing
 from kagglekit.prediction.finish import Tried, cross_fitted, size_of
-from kagglekit.runs.info import Finished, RunInfo
+from kagglekit.runs.info import Finished, Record, RunInfo
 
 CONFIG = DataConfig((0.5,) * 3, (0.5,) * 3, multiple=32)
 TUNED = {"stage.*.batch_size": 8, "stage.*.cycle_len": 1, "stage.*.lr": 1e-3, "tta": 0}
@@ -124,3 +124,14 @@ def test_plain_leaves_the_weights_as_they_were_trained(data: Path, out: Path) ->
     assert not run.info().finished
     assert not run.snapshot("frozen").exists()
     assert "finish:" not in said
+
+
+def test_new_images_are_combined_as_the_run_chose_and_not_chosen_again(data: Path, out: Path) -> None:
+    run, _ = tiny_run(data, out, {**TUNED, "ensemble": "auto", "finish": "plain"}, preset="quick", name="auto")
+    names = list(table(run, split="test").index[:4])
+    files = [data / "images" / f"{name}.jpg" for name in names]
+    members = {entry.name: table(run, entry.name, "test").loc[names].to_numpy() for entry in run.info().members}
+    wanted = {**members, "mean": np.mean(list(members.values()), axis=0)}
+    for chosen, values in wanted.items():
+        Record.of(run.info_file).update(fitted={**run.info().fitted, "chosen": chosen})
+        np.testing.assert_allclose(kagglekit.predict(run, files, device="cpu").to_numpy(), values, atol=1e-3)
