@@ -135,6 +135,15 @@ class ImageSet:
         numbers = group_numbers(self.tables["test" if split == "test" else "labelled"], rows)
         return None if numbers is None or len(np.unique(numbers)) == len(rows) else numbers
 
+    def group_names(self, split: Split) -> pd.Series[str] | None:
+        """Return `groups` as names by id, as ensembles and `assign_parts` take them."""
+        import pandas as pd
+
+        numbers = self.groups(split)
+        if numbers is None:
+            return None
+        return pd.Series([f"group {number}" for number in numbers], index=self.ids(split), dtype="str")
+
     def valid_labels(self) -> pd.Series[str]:
         """Return the valid images' labels by id."""
         import pandas as pd

@@ -13,6 +13,7 @@ from torch import nn
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import interpolate_weights, save_weights, set_input_size
+from kagglekit.data.parts import assign_parts
 from kagglekit.runs.info import Finished, RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.training.context import RunContext, Snapshot
@@ -21,7 +22,6 @@ from kagglekit.types.recipe import Recipe, Stage
 SHARES = (0.75, 0.5, 0.25, 0.0)  # of the way from the frozen network to the fine-tuned one
 LEAST_VALID = 40  # images: fewer cannot tell
 MOST_VALID = 2_000  # images that choose
-PARTS = 5  # of the valid images, for the cross-fitted gain
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,11 @@ def _repeated(other: LoadedRun, last: Snapshot) -> tuple[Finished | None, str]:
 
 def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
     """Return the best way to finish, and the line that reports it; None if the fine-tuned network is as good."""
-    rows = context.images.rows("valid")
-    if len(rows) < LEAST_VALID:
+    images, seed = context.images, context.recipe.seed
+    if len(images.rows("valid")) < LEAST_VALID:
         return None, ""
-    draw = np.random.default_rng(context.recipe.seed)
-    rows = np.sort(draw.permutation(rows)[:MOST_VALID])
-    truth = context.images.truth("valid")[np.searchsorted(context.images.rows("valid"), rows)]
+    places = np.sort(np.random.default_rng(seed).permutation(len(images.rows("valid")))[:MOST_VALID])
+    rows, truth = images.rows("valid")[places], images.truth("valid")[places]
     own = context.recipe.predict_size or last.stage.size
     tried: dict[tuple[int, float], Tried] = {}
 
@@ -109,9 +108,9 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
             best = try_all([best.size], SHARES)
             if best.share < 1.0:
                 best = try_all(sizes, [best.share])
-    groups = context.images.groups("valid")
-    units = np.arange(len(rows)) if groups is None else groups[np.searchsorted(context.images.rows("valid"), rows)]
-    gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], context.recipe.seed, units)
+    ids = np.array(images.ids("valid"), dtype=object)[places]
+    parts = assign_parts(list(ids), context.task.strata(truth), seed, images.group_names("valid"))
+    gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], parts)
     before, after = (float(tried[way].losses.mean()) for way in ((own, 1.0), (best.size, best.share)))
     if gain <= 0:
         said = f"finish: fine-tuned at {own} px: of {len(tried)} sizes and shares none is better by cross-fitting"
@@ -126,24 +125,19 @@ def _told(way: Finished) -> str:
     return f"{'fine-tuned' if way.share == 1.0 else share}, at {way.size} px"
 
 
-def cross_fitted(
-    tried: Sequence[Tried], plain: Tried, seed: int, units: NDArray[np.int64] | None = None
-) -> tuple[float, float]:
+def cross_fitted(tried: Sequence[Tried], plain: Tried, parts: NDArray[np.int64]) -> tuple[float, float]:
     """Return the mean gain over `plain`, and its standard error, of ways that are chosen without the image.
 
     Args:
         tried: The ways.
         plain: One of them.
-        seed: Seed of the parts.
-        units: (N,) numbers of groups, which stay whole; None if each image is one.
+        parts: (N,) the part of each image, from `assign_parts`.
     """
     table = np.stack([each.losses for each in tried])
-    number_of = np.unique(np.arange(table.shape[1]) if units is None else units, return_inverse=True)[1]
-    part = (np.random.default_rng(seed).permutation(int(number_of.max()) + 1) % PARTS)[number_of]
     gains = np.zeros(table.shape[1])
-    for number in np.unique(part) if len(np.unique(part)) > 1 else ():
-        best = int(table[:, part != number].mean(axis=1).argmin())
-        gains[part == number] = (plain.losses - table[best])[part == number]
+    for part in np.unique(parts) if len(np.unique(parts)) > 1 else ():  # of one group there is nothing to choose on
+        best = int(table[:, parts != part].mean(axis=1).argmin())
+        gains[parts == part] = (plain.losses - table[best])[parts == part]
     return float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
 
 

@@ -87,8 +87,7 @@ def pooled(
     weights = context.record.info.size_weights.get(name, {})
     if not len(tables[0]):
         return mean_of_sizes(valid, weights), mean_of_sizes(test, weights)
-    truth, numbers = images.truth("valid"), images.groups("valid")
-    groups = None if numbers is None else pd.Series([f"group {each}" for each in numbers], index=tables[0].index)
+    truth, groups = images.truth("valid"), images.group_names("valid")
     found = fit_size_weights(task, tables, truth)
     weights = {str(size): round(weight, 6) for size, weight in zip(valid, found, strict=True)}
     mean = cross_fitted_mean(task, tables, truth, context.recipe.seed, groups)
