@@ -41,9 +41,10 @@ def automatic(
     made = {**alone, "mean": mean}
     made |= {name: combined(methods[name], members, labels, task, seed, groups) for name in pools}
     truth = task.truth(labels, mean.valid)
-    losses = {
-        name: float(task.losses(truth, each.valid.loc[mean.valid.index].to_numpy()).mean())
-        for name, each in made.items()
-    }
-    chosen = min(losses, key=losses.__getitem__)
-    return replace(made[chosen], fitted={"chosen": chosen, "valid losses": losses, **made[chosen].fitted})
+    losses = {name: task.losses(truth, each.valid.loc[mean.valid.index].to_numpy()) for name, each in made.items()}
+    means = {name: float(of_images.mean()) for name, of_images in losses.items()}
+    chosen, best = min(means, key=means.__getitem__), min(alone, key=means.__getitem__)
+    gain = losses[best] - losses[chosen]
+    over = {"member": best, "gain": float(gain.mean()), "error": float(gain.std() / max(1, len(gain) - 1) ** 0.5)}
+    found = {"chosen": chosen, "valid losses": means, "over the best member": over}
+    return replace(made[chosen], fitted={**found, **made[chosen].fitted})

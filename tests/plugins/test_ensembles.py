@@ -384,3 +384,49 @@ def test_exponents_of_very_many_numbers_are_fitted_to_images_taken_evenly(monkey
     few = [dataclasses.replace(each, valid=each.valid.loc[ids]) for each in members]
     assert some == combine("log-weighted", few, labels).fitted["exponents"]
     assert some == pytest.approx({"a": 1.2, "b": 0.6}, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("skills", "chosen"),
+    [
+        ((3.0, 3.0, 3.0), "log-weighted"),  # independent members: their product is surer than each, and right
+        ((4.0, 0.0, 0.0), ("a", "log-weighted")),  # two of noise add nothing
+    ],
+)
+def test_auto_is_the_way_of_the_least_valid_loss(skills, chosen):
+    labels = drawn_labels(300)
+    members = [
+        drawn_member(name, labels, skill, seed) for seed, (name, skill) in enumerate(zip("abc", skills, strict=True))
+    ]
+    made = combine("auto", members, labels)
+    losses = {each.name: log_loss(each.valid, labels) for each in members}
+    losses |= {name: log_loss(combine(name, members, labels).valid, labels) for name in ("mean", "log-weighted")}
+    assert made.fitted["valid losses"] == pytest.approx(losses, abs=1e-6)
+    assert made.fitted["chosen"] == min(losses, key=losses.__getitem__)
+    assert made.fitted["chosen"] in chosen
+    assert log_loss(made.valid, labels) == pytest.approx(min(losses.values()), abs=1e-6)
+    over = made.fitted["over the best member"]
+    assert over["member"] == "a" or skills[0] == 3.0
+    assert over["gain"] == pytest.approx(losses[over["member"]] - min(losses.values()), abs=1e-6)
+    assert (over["error"] > 0) == (over["gain"] != 0)
+
+
+def test_auto_is_not_below_its_best_member():
+    labels = drawn_labels(90)
+    good = drawn_member("good", labels, 5.0, 0)
+    even = good.valid * 0 + 1 / 3
+    other = Member("even", even.astype("float32"), good.test, "run", "all", 1)
+    sure = dataclasses.replace(good, name="sure", valid=(0.999 * good.valid + 0.001 / 3).astype("float32"))
+    made = combine("auto", [other, good, sure], labels)
+    assert log_loss(made.valid, labels) <= log_loss(good.valid, labels) + 1e-6
+
+
+def test_auto_of_one_member_is_itself_and_without_valid_images_it_is_the_mean():
+    labels = drawn_labels(30)
+    first, second = (drawn_member(name, labels, 2.0, seed) for seed, name in enumerate("ab"))
+    alone = combine("auto", [first], labels)
+    assert alone.valid is first.valid
+    assert alone.fitted == {"weights": {"a": 1.0}}
+    bare = [dataclasses.replace(each, valid=each.valid[:0]) for each in (first, second)]
+    made = combine("auto", bare, labels[:0])
+    np.testing.assert_allclose(made.test, (first.test + second.test) / 2, atol=1e-6)
