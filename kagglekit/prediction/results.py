@@ -63,9 +63,9 @@ def _chosen(ensemble: Ensemble) -> str:
     if not losses:
         return ""
     listed = ", ".join(f"{name} {loss:.4f}" for name, loss in losses.items())
-    over = ensemble.fitted["over the best member"]
-    gain = f"; {over['gain']:.4f} ± {over['error']:.4f} below the best member" if over["gain"] else ""
-    return f"ensemble auto: {ensemble.fitted['chosen']}, by valid loss: {listed}{gain}"
+    gain, error = (ensemble.fitted[key] for key in ("gain over the best member", "standard error of the gain"))
+    over = f"; {gain:.4f} ± {error:.4f} below the best member" if gain else ""
+    return f"ensemble auto: {ensemble.fitted['chosen']}, by valid loss: {listed}{over}"
 
 
 def _plain_ensemble(results: Results, plain: Sequence[Member]) -> list[Scored]:

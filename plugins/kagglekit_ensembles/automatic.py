@@ -45,6 +45,10 @@ def automatic(
     means = {name: float(of_images.mean()) for name, of_images in losses.items()}
     chosen, best = min(means, key=means.__getitem__), min(alone, key=means.__getitem__)
     gain = losses[best] - losses[chosen]
-    over = {"member": best, "gain": float(gain.mean()), "error": float(gain.std() / max(1, len(gain) - 1) ** 0.5)}
-    found = {"chosen": chosen, "valid losses": means, "over the best member": over}
+    found = {
+        "chosen": chosen,
+        "valid losses": means,
+        "gain over the best member": float(gain.mean()),
+        "standard error of the gain": float(gain.std() / max(1, len(gain) - 1) ** 0.5),
+    }
     return replace(made[chosen], fitted={**found, **made[chosen].fitted})
