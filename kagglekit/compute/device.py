@@ -24,6 +24,8 @@ from kagglekit.compute.memory import give_back, keep_freed_memory
 
 Precision = Literal["fp32", "bf16", "fp16"]
 BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
+LEAST = 16  # of them on a CPU, however large they are
+PIXELS = BATCH * 224**2  # of a forward pass on a CPU
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -69,6 +71,17 @@ class Compute:
     why: str
     train_cost: float | None = 3.0  # forward, and backward twice as long
     batch: int = BATCH
+
+    def batch_at(self, size: int) -> int:
+        """Return how many images of a side, px, a forward pass without gradients takes.
+
+        On a CPU larger images come in smaller batches, so that predictions at a large size need less memory than
+        training at a small one.
+        """
+        if self.device.type != "cpu":
+            return self.batch
+        fitting = 1 << max(LEAST.bit_length(), (PIXELS // max(size, 1) ** 2).bit_length()) - 1
+        return min(self.batch, fitting)
 
 
 def choose_device(name: str) -> torch.device:

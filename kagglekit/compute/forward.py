@@ -18,7 +18,14 @@ FILLED = 16  # images: on a CPU, batches of a multiple of this are as fast per i
 
 
 class Batches(Protocol):
-    """A source of a network's inputs: images under a view, or cached activations."""
+    """A source of a network's inputs: images under a view, or cached activations.
+
+    Attributes:
+        size: Side of the images, px; 0 for activations.
+    """
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
     def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
         """Yield the inputs for each array of rows; `pass_number` is the epoch (from 0) or the pass of a prediction."""
@@ -85,7 +92,7 @@ def batches_of(
     as much as any other, so batches are a multiple of `FILLED`. On all CPUs tested, the bytes equal those of full
     batches.
     """
-    batch = compute.batch
+    batch = compute.batch_at(images.size)
     filled = min(batch, FILLED) if compute.device.type == "cpu" else batch
     chunks = [rows[i : i + batch] for i in range(0, len(rows), batch)]
     padded = [np.resize(chunk, -(-len(chunk) // filled) * filled) for chunk in chunks]

@@ -141,6 +141,11 @@ class Passes:
     rows: NDArray[np.int64]
 
     @property
+    def size(self) -> int:
+        """Side of the images, px."""
+        return self.passes[0][0].size
+
+    @property
     def places(self) -> NDArray[np.int64]:
         """(P N,) all places: place p is row ``rows[p % N]`` in pass ``p // N``."""
         return np.arange(len(self.passes) * len(self.rows))

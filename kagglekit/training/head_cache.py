@@ -27,6 +27,7 @@ class CachedActivations:
 
     features: Tensor
     where: NDArray[np.int64]
+    size: int = 0  # these are no images
 
     def batches(self, rows: Sequence[NDArray[np.int64]], pass_number: int) -> Iterator[Tensor]:
         """Yield the activations of each array of rows; without augmentation, `pass_number` is ignored."""

@@ -13,10 +13,12 @@ from torch import nn
 
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.memory import explain_memory_errors
+from kagglekit.compute.memory import explain_memory_errors, give_back
 from kagglekit.compute.network import kept_modes, save_weights
 from kagglekit.compute.stacked_head import save_stack
+from kagglekit.compute.step_memory import parts_for, step_bytes
 from kagglekit.system.errors import NotFinite
+from kagglekit.system.limits import private_memory, usable_memory
 from kagglekit.system.signals import Stopped, stop_anywhere, stop_if_asked, stop_only_when_asked
 from kagglekit.training.checkpoint import save, step_back, take_state
 from kagglekit.training.context import RunContext, Snapshot
@@ -52,6 +54,7 @@ def run_stage(context: RunContext, number: int, stage: Stage) -> None:
             raise
         context.display.warn(f"{error.what}; resuming from the last checkpoint with half the learning rate")
         _train(context, number, stage)
+    give_back()  # the next stage needs blocks of other sizes: the process would have those of all stages in the end
     context.hooks.stage_end(context.run, stage)
 
 
@@ -97,7 +100,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
     fit = with_found_rate(context, fit)
     stage, state = fit.stage, begin(fit)
     take_state(context, state)
-    state.parts = max(state.parts, context.record.info.parts.get(stage.name, 1))
+    state.parts = _parts(context, fit, state.parts) if loader else state.parts
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost, compiling = batch * step_cost(stage, context.compute.train_cost), compiler(context, stage)
     with context.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar, stop_only_when_asked():
@@ -156,6 +159,27 @@ def _saved_if_interrupted(context: RunContext, state: TrainState) -> Iterator[No
     except Stopped:
         save(context, state)
         raise
+
+
+def _parts(context: RunContext, fit: StageFit, least: int) -> int:
+    """Return over how many parts gradients are accumulated: as recorded, or else so that a CPU's memory suffices."""
+    stage, device = fit.stage, context.compute.device
+    known = context.record.info.parts.get(stage.name)
+    if known or device.type != "cpu":
+        return max(least, known or 1)
+    batch = batch_of(stage, len(fit.rows))
+    needed = step_bytes(fit.model, stage.size, -(-batch // least), fit.format)
+    allowed = max(usable_memory() / 2 - private_memory(), usable_memory() / 8)
+    if needed is None or needed <= allowed:
+        return least
+    parts = least * parts_for(needed, allowed, batch // least)
+    context.display.report(
+        f"{fit.number} {stage.name}: a step of {batch} images at {stage.size} px needs {needed / 1e9:.1f} GB, but "
+        f"half of this machine's memory leaves {allowed / 1e9:.1f} GB: accumulating gradients over {parts} parts of "
+        f"{batch // parts}. BatchNorm statistics are those of a part"
+    )
+    context.record.update(parts={**context.record.info.parts, stage.name: parts})
+    return parts
 
 
 def _report_parts(context: RunContext, fit: StageFit, parts: int) -> int:

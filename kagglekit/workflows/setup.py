@@ -11,6 +11,7 @@ from torch import nn
 
 from kagglekit.compute.device import Compute
 from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import (
     data_config,
     grad_checkpointing,
@@ -220,6 +221,7 @@ def _formats(plan: Plan, model: nn.Module, display: Display) -> Compute:
     part = -(-last.batch_size // last.grad_accum_steps)  # the most images in memory at once
     with grad_checkpointing(model, last.grad_checkpointing):
         compute = choose_formats(model, plan.device, precision, last.size, part, about, memory)
+    give_back()
     display.report(f"precision: training {compute.train}, inference {compute.infer} ({compute.why})")
     return compute
 

@@ -26,6 +26,7 @@ class Memory:
 
     def __init__(self, images: torch.Tensor) -> None:
         self.images = images
+        self.size = images.shape[-1]
 
     def batches(self, rows, pass_number):
         for picked in rows:

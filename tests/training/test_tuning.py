@@ -27,7 +27,7 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
 from kagglekit.system.signals import Stopped
-from kagglekit.training import batch_size, tuning
+from kagglekit.training import batch_size, trainer, tuning
 from kagglekit.training.batch_size import doubled, for_rows, largest_batch, predict_batch, train_batch
 from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.tuning import compiled
@@ -157,6 +157,26 @@ def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_continues(d
     assert int(finished.log()[-1]["step"]) > 11
     assert finished.info().status == "finished"
     assert not (tmp_path / "cache" / "formats.json").exists()
+
+
+def test_a_step_that_needs_more_than_half_of_the_memory_is_taken_in_parts_also_when_resumed(
+    data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trainer, "private_memory", lambda: 4e6)
+    monkeypatch.setattr(trainer, "usable_memory", lambda: 1.2e7)
+    whole, said = run(request(data, tmp_path / "whole", stages="4"))
+    (parts,) = whole.info().parts.values()
+    assert parts in (2, 4)
+    assert "4 all-2: a step of 8 images at 32 px needs 0.0 GB, but half of this machine's memory" in said
+    assert f"accumulating gradients over {parts} parts of {8 // parts}" in said
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, 2)
+        with pytest.raises(Stopped):
+            run(request(data, tmp_path / "out", stages="4"))
+    monkeypatch.setattr(trainer, "usable_memory", lambda: 1e12)  # a larger machine
+    (folder,) = (tmp_path / "out" / "dog-breed").iterdir()
+    start.resume(Run(folder), display(io.StringIO()))
+    assert outcome(Run(folder)) == outcome(whole)
 
 
 def test_a_deterministic_run_measures_nothing(data, tmp_path, monkeypatch):
