@@ -11,9 +11,12 @@ from typing import Any
 import layouts
 import pytest
 import torch
-from stopping import go_on, outcome, start, stopped
+from click.testing import CliRunner
+from stopping import go_on, only, outcome, start, stopped
 
+from kagglekit.cli import cli
 from kagglekit.compute.threads import ThreadChoice
+from kagglekit.planning.identity import request_of
 from kagglekit.runs.info import Record, RunInfo
 from kagglekit.training import thread_watch
 from kagglekit.training.thread_watch import ThreadWatch, threads_after, turns_of
@@ -206,3 +209,19 @@ def test_a_run_interrupted_between_changes_ends_with_the_same_bytes(data: Path, 
         assert outcome(run) == outcome(whole), call
         assert run.info().thread_changes == info.thread_changes
     assert torch.get_num_threads() == 2
+
+
+def test_a_number_on_the_command_line_is_that_of_each_fold_and_of_resume(data: Path, tmp_path: Path) -> None:
+    words = ["run", "dog-breed", "--data", str(data), "--out", str(tmp_path), "--preset", "features", "--folds", "2"]
+    words += ["--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=0"]
+    done = CliRunner().invoke(cli, [*words, "--precision", "fp32", "--threads", "2"])
+    assert done.exit_code == 0, done.output
+    run = only(tmp_path)
+    for info in (run.info(), *(run.fold(number).info() for number in (1, 2))):
+        assert (info.threads, info.thread_changes) == (2, ())
+        assert info.request
+        assert info.request.threads == 2
+    assert run.fold(1).info().device == "cpu (2 threads)"
+    assert request_of(run, run.info(), None, fresh=False).threads == 2
+    wrong = CliRunner().invoke(cli, [*words, "--threads", "0"])
+    assert (wrong.exit_code, "'0' is neither auto nor a number from 1" in wrong.output) == (2, True)
