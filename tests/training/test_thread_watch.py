@@ -20,6 +20,7 @@ from kagglekit.training.thread_watch import ThreadWatch, threads_after, turns_of
 from kagglekit.workflows import setup
 
 STEPS, EPOCH = 400, 20
+SHORT = {"stages": "3"}  # all-1 alone
 
 
 @pytest.fixture(autouse=True)
@@ -194,14 +195,14 @@ def test_an_interrupted_run_with_the_recorded_changes_ends_with_the_same_bytes(
     torch.set_num_threads(2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ThreadWatch, "after_step", changing)
-        whole, said = start(data, tmp_path / "whole")
+        whole, said = start(data, tmp_path / "whole", asked=SHORT, tta=0)
     info, taken = whole.info(), [*used]
     assert "threads: 1 (as the test says)" in said
     assert (info.threads, info.device) == (1, "cpu (1 thread)")
     assert info.thread_changes == (("all-1", 1, 2), ("all-1", 2, 1))
     assert taken.count(2) == 1
     used.clear()
-    run, _ = stopped(data, tmp_path / "stopped", taken.index(2))  # before the first change
+    run, _ = stopped(data, tmp_path / "stopped", taken.index(2), asked=SHORT, tta=0)  # before the change
     Record.of(run.info_file).update(thread_changes=info.thread_changes)
     go_on(run)
     assert used == taken
