@@ -66,6 +66,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "steps": ["steps.py", *short],
         "stores": ["stores.py"],
         "views": ["views.py"],
+        "busy": ["busy.py"],
         "containers": ["containers.py", "--records", "5000"],
         "startup": ["startup.py"],
         "prompt": ["prompt.py"],

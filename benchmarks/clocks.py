@@ -38,6 +38,7 @@ WATCHED = {
     "kagglekit.prediction.members._network": "network",
     "kagglekit.workflows.setup.prepare_images": "decode",
     "kagglekit.workflows.setup.choose_formats": "probe",
+    "kagglekit.workflows.setup.choose_threads": "probe",
     "kagglekit.images.loader.Loader._delivered": "copy",
     "kagglekit.training.loop.take_step": "compute",
     "kagglekit.training.state.LossWatch.read": "compute",

@@ -97,15 +97,15 @@ class _count_steps:
         self.counts: dict[tuple[str, str], int] = {}
 
     def __enter__(self) -> None:
-        from kagglekit.compute import device
+        from kagglekit.compute import precision
 
-        self.plain = device._train_step, device._infer_step
-        device._train_step, device._infer_step = (partial(self._counted, step) for step in self.plain)
+        self.plain = precision.train_step, precision._infer_step
+        precision.train_step, precision._infer_step = (partial(self._counted, step) for step in self.plain)
 
     def __exit__(self, *_: object) -> None:
-        from kagglekit.compute import device
+        from kagglekit.compute import precision
 
-        device._train_step, device._infer_step = self.plain
+        precision.train_step, precision._infer_step = self.plain
 
     def _counted(self, step: Any, model: Any, images: Any, chosen: Any) -> None:
         key = step.__name__, str(chosen)

@@ -16,6 +16,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UserError
+from kagglekit.system.limits import Threads, check_threads, wait_passively
 from kagglekit.workflows.full_data import full_request
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def run(
 ) -> Run:
     """Train on a competition's images and write a checked submission: ``kagglekit run`` from Python.
 
-    On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`).
+    On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`). Threads wait
+    for one another asleep, if torch has not been loaded before (`wait_passively`).
 
     Args:
         competition: A competition's name, a plugin file, or a data folder, whose layout is then recognised.
@@ -49,6 +51,7 @@ def run(
     Raises:
         UserError: The user can fix it: the message says how.
     """
+    wait_passively()
     began, display = time.perf_counter(), display or for_people(json_output=False)
     competition, folder = competition_of(competition, Path(data) if data is not None else None, display)
     request = Request(
@@ -74,6 +77,7 @@ def predict(
     *,
     tta: bool = False,
     device: str = "auto",
+    threads: Threads = "auto",
     plugins: Sequence[str | Path] = (),
 ) -> pd.DataFrame:
     """Predict image files with a finished run's final weights.
@@ -87,6 +91,7 @@ def predict(
         paths: Image files.
         tta: Average the plain view with the recipe's augmented ones.
         device: Device to compute on.
+        threads: How many threads compute on the CPU; ``auto`` for one for each core that is free now.
         plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
 
     Returns:
@@ -96,14 +101,18 @@ def predict(
     Raises:
         UserError: The run has not finished, or a file cannot be decoded.
     """
+    check_threads(threads)
     if not paths:
         raise UserError("no images to predict", "name at least one file")
     found = run if isinstance(run, Run) else find_run(str(run))
+    wait_passively()
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.memory import memory_returned
+    from kagglekit.compute.threads import free_threads
     from kagglekit.prediction.new_images import Family, predict_paths
 
     with memory_returned():
         family = Family.read(found)
-        with plugins_named(plugins):
-            return predict_paths(family, paths, choose_device(device), tta=tta)
+        chosen = choose_device(device)
+        with plugins_named(plugins), free_threads(threads, chosen):
+            return predict_paths(family, paths, chosen, tta=tta)

@@ -17,7 +17,7 @@ import forks
 import pytest
 from places import DISTRIBUTIONS
 
-from kagglekit.system.limits import cores
+from kagglekit.system.limits import cores, wait_passively
 
 if TYPE_CHECKING:
     from file_host import Host
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Before torch and NumPy are imported: their threads wait for one another by spinning, which takes minutes where two
 # processes share two cores. So nothing above may import them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+wait_passively()  # tests that compute with two threads
 MOST_WORKERS = 4  # each may take two GB, and imports everything
 PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))
 

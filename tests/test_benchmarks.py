@@ -373,3 +373,19 @@ def _forgotten() -> Iterator[None]:
     for name in set(sys.modules) - before:
         if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
             del sys.modules[name]
+
+
+def test_the_choice_of_threads_is_compared_with_the_best_fixed_one_and_what_has_finished_is_kept(tmp_path):
+    import busy
+
+    kept = busy.Kept(SimpleNamespace(json=tmp_path / "busy.json"))
+    for key, seconds in (("1 thread", 2.0), ("2 threads, asleep", 1.0), ("auto", 1.1), ("auto", 1.3)):
+        kept.add(f"steps/1 hog/{key}", seconds)
+    for key, seconds in (("one after the other", 60.0), ("side by side", 50.0)):
+        kept.add(f"pair/nothing/{key}", seconds)
+    again = busy.Kept(SimpleNamespace(json=tmp_path / "busy.json"))
+    assert [again.lacks("steps/1 hog/auto", runs) for runs in (2, 3)] == [False, True]
+    (row,) = busy.rows("steps", again.found)
+    assert (row["beside"], row["auto"], row["auto, of the best"]) == ("1 hog", 1.2, 1.2)
+    (pair,) = busy.rows("pair", again.found)
+    assert pair["share"] == 1.2

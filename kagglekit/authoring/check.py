@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.hooks.plugin import Plugins
 from kagglekit.planning.choose import choose
 from kagglekit.planning.make import find_data, image_table, with_form
+from kagglekit.planning.overrides import apply_overrides, size_settings
 from kagglekit.planning.plan import Choice, Plan
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
@@ -42,6 +44,7 @@ from kagglekit.types.recipe import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
+SIDE = 64  # px, of a trial's largest images: hooks do not see it, and 224 px are twelve times as many pixels
 SMALL = ("pretrained=false", "weights=", "stage.*.batch_size=8", "tta=1")  # overrides for a trial
 
 
@@ -267,8 +270,13 @@ def _check_training(report: Report, request: Request, data: Path | None, place: 
     if plan is None:
         return
     tables = []
-    for number in (1, 2):
-        found = report.attempt("training", hook, "", lambda n=number: _predictions(plan, place / str(n)))  # type: ignore[misc]
+    if plan.recipe.sizes[-1] > SIDE:
+        small = replace(plan, recipe=apply_overrides(plan.recipe, size_settings(plan.recipe, SIDE)))
+        with suppress(Exception):  # a network may be made for its own size alone
+            tables.append(_predictions(small, place / "small"))
+            plan = small
+    while len(tables) < 2:
+        found = report.attempt("training", hook, "", lambda: _predictions(plan, place / str(len(tables))))
         if found is None:
             return
         tables.append(found)

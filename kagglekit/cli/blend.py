@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kagglekit.cli.options import data_option, json_option, name_option, out_option, plugin_option
+from kagglekit.cli.options import data_option, json_option, name_option, out_option, plugin_option, threads_option
 from kagglekit.system.errors import UsageError
 
 
@@ -28,6 +28,7 @@ from kagglekit.system.errors import UsageError
 )
 @data_option("Data folder; default that of the first run.")
 @plugin_option()
+@threads_option()
 @out_option()
 @name_option("Suffix of the new run folder's name.", default="blend")
 @json_option()

@@ -94,6 +94,19 @@ def device_option() -> Decorator:
     return option(MACHINE, "--device", default="auto", show_default=True, metavar="NAME", help=text)
 
 
+def _number_or_auto(context: click.Context, parameter: click.Parameter, text: str) -> int | str:
+    if text == "auto" or (text.isdecimal() and int(text)):
+        return text if text == "auto" else int(text)
+    raise click.BadParameter(f"{text!r} is neither auto nor a number from 1", context, parameter)
+
+
+def threads_option() -> Decorator:
+    """Add ``--threads auto|N``."""
+    text = "Threads that compute on the CPU: a number, or auto for the fastest beside what else runs."
+    how: dict[str, Any] = {"default": "auto", "show_default": True, "metavar": "N", "help": text}
+    return option(MACHINE, "--threads", callback=_number_or_auto, **how)
+
+
 def out_option() -> Decorator:
     """Add ``--out DIR``."""
     folder = click.Path(path_type=Path, file_okay=False)
@@ -159,6 +172,7 @@ _RECIPE_OPTIONS = (
     further_plugins_option(),
     disable_option(),
     device_option(),
+    threads_option(),
     option(FOLDS, "--folds", type=click.IntRange(2), metavar="K", help="K-fold cross-validation."),
     out_option(),
 )

@@ -15,6 +15,7 @@ from kagglekit.cli.options import (
     out_option,
     plugin_option,
     sample_option,
+    threads_option,
     top_option,
 )
 from kagglekit.data.listing import image_files
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kagglekit.prediction.answers import Answer
     from kagglekit.runs.loaded import LoadedRun
     from kagglekit.system.console import Display
+    from kagglekit.system.limits import Threads
 
 
 @click.command()
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 @sample_option()
 @plugin_option()
 @device_option()
+@threads_option()
 @out_option()
 def predict(
     run: str,
@@ -62,6 +65,7 @@ def predict(
     sample: Path | None,
     plugin: tuple[str, ...],
     device: str,
+    threads: Threads,
     out: Path,
 ) -> None:
     """Predict images with RUN's final weights. A PATH is an image, or a folder of images.
@@ -102,11 +106,14 @@ def predict(
         if sample:
             asked_sample(data, sample)
         with for_people(json_output=True).status("loading torch and timm"):  # apart from the table
+            from kagglekit.compute.device import choose_device
+            from kagglekit.compute.threads import free_threads
             from kagglekit.prediction.test_folder import submit_test_folder
-        with plugins_named(plugin), for_people(json_output=True).status("predicting the test images"):
+        status = for_people(json_output=True).status("predicting the test images")
+        with plugins_named(plugin), free_threads(threads, choose_device(device)), status:
             submit_test_folder(found, data, submission, device, display, sample)
         return
-    table, said = _predicted(loaded, files, plugin, device, tta, top, display)
+    table, said = _predicted(loaded, files, plugin, (device, threads), tta, top, display)
     if csv:
         from kagglekit.data.submission import write_probabilities
 
@@ -120,7 +127,13 @@ def predict(
 
 
 def _predicted(
-    loaded: LoadedRun, files: Sequence[Path], plugins: Sequence[str], device: str, tta: bool, top: int, display: Display
+    loaded: LoadedRun,
+    files: Sequence[Path],
+    plugins: Sequence[str],
+    on: tuple[str, Threads],
+    tta: bool,
+    top: int,
+    display: Display,
 ) -> tuple[pd.DataFrame, list[Answer]]:
     """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
     from kagglekit.system.console import for_people
@@ -128,6 +141,7 @@ def _predicted(
     with for_people(json_output=True).status("loading torch and timm"):  # apart from the table
         from kagglekit.compute.device import choose_device
         from kagglekit.compute.memory import memory_returned
+        from kagglekit.compute.threads import free_threads
         from kagglekit.hooks.calls import Hooks
         from kagglekit.hooks.manager import load_for
         from kagglekit.hooks.trust import plugins_named
@@ -141,8 +155,8 @@ def _predicted(
             "probabilities, and a single image gets equal numbers for all classes; give all images at once, or predict "
             "with one of its folds or runs"
         )
-    with plugins_named(plugins), memory_returned():
-        chosen = choose_device(device)
+    device, threads = on
+    with plugins_named(plugins), memory_returned(), free_threads(threads, chosen := choose_device(device)):
         with for_people(json_output=True).status(f"predicting {len(files):,} image{'s' * (len(files) != 1)}"):
             table = predict_paths(family, files, chosen, tta=tta)
         return table, answers(family.own, Hooks(load_for(family.own.info)), table, top)

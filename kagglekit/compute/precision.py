@@ -62,7 +62,7 @@ def choose_formats(
         return Compute(device, plain, plain, "not probed: the network cannot be copied")
     set_input_size(probe.to(device), size)
     images = torch.rand(batch, in_channels(model), size, size, device=device)
-    train, train_s = _fastest(candidates(device), lambda f: _train_step(probe, images, f))
+    train, train_s = _fastest(candidates(device), lambda f: train_step(probe, images, f))
     quick = folded(probe.eval())
     infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))
     if train_s is None or infer_s is None:
@@ -146,7 +146,14 @@ def _seconds(step: Callable[[Format], None], candidate: Format) -> Iterator[floa
         yield time.perf_counter() - start
 
 
-def _train_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
+def train_step(model: nn.Module, images: Tensor, chosen: Format) -> None:
+    """Take a training step without an optimizer.
+
+    Args:
+        model: On the device; its BatchNorm statistics change.
+        images: (B, C, S, S) float32, on the device.
+        chosen: Precision and layout.
+    """
     model.train().to(memory_format=chosen.memory_format)
     with chosen.autocast(images.device):
         logits = model(images.contiguous(memory_format=chosen.memory_format))

@@ -21,6 +21,7 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.errors import UsageError, listing, unknown
 from kagglekit.system.files import check_writable
+from kagglekit.system.limits import check_threads
 from kagglekit.system.paths import cache_folder
 from kagglekit.system.pixel_limit import max_pixels
 from kagglekit.types.competition import Competition
@@ -41,6 +42,7 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
         UserError: One of them cannot be used.
     """
     check_device(request.device)
+    check_threads(request.threads)
     if request.device == "cpu" or not may_have_gpu():
         check_on_cpu(request.precision, request.store)
     if resume_latest and request.repeats > 1:

@@ -34,7 +34,8 @@ def describe_plan(plan: Plan, model: nn.Module, folder: Run | None, display: Dis
         display.report("test labels are known: they score the finished test predictions, and training never sees them")
     for warning in plan.warnings:
         display.warn(warning)
-    display.report(f"device: {device_title(plan.device)}")
+    chosen = plan.threads is None or plan.threads.number is not None  # else steps are timed after the decoding
+    display.report(f"device: {device_title(plan.device) if chosen else plan.device}")
     describe_choice(plan, display)
     weights, licence = weights_and_licence(plan, model)
     if recipe.pretrained:

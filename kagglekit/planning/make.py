@@ -45,6 +45,7 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     from kagglekit.compute.compile import check_compile
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.precision import check_precision
+    from kagglekit.compute.threads import threads_for
     from kagglekit.data.sample import sample_for
     from kagglekit.images.find_form import describe_form
     from kagglekit.images.placement import check_keep
@@ -63,7 +64,8 @@ def make_plan(request: Request, display: Display, downloads: Path | None = None)
     sample = sample_for(table, data, task.columns, request.sample)
     plan = Plan(**vars(choice), data=data, table=table, task=task, truth=truth, warnings=warnings, device=device)
     _try_ensemble(plan)
-    plan = with_form(replace(plan, sample=sample))
+    threads = threads_for(request.threads, device, request.deterministic)
+    plan = with_form(replace(plan, sample=sample, threads=threads))
     if line := describe_form(plan.form):
         display.report(line)
     return plan

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import torch
 
+    from kagglekit.compute.threads import ThreadChoice
     from kagglekit.data.sample import Sample
     from kagglekit.tasks.targets import Targets
     from kagglekit.tasks.task import Task
@@ -67,6 +68,7 @@ class Plan(Choice):
         truth: Known test labels by id, only ever used to score finished predictions; None if unknown.
         warnings: Anomalies of the data that do not prevent a run.
         device: Where to compute.
+        threads: How many threads compute on the CPU; shared with the plans made from this one. None for torch's number.
         form: Of the stored images.
         sample: The sample submission; None if there is none, or no test images.
         fitted_on: The finished run whose valid images this one trains on: the ensemble is fitted to that run's valid
@@ -80,6 +82,7 @@ class Plan(Choice):
     truth: pd.Series[str] | None
     warnings: tuple[str, ...]
     device: torch.device
+    threads: ThreadChoice | None = None
     form: PixelForm = RGB
     sample: Sample | None = None
     fitted_on: LoadedRun | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.runs.lookup import RUNS
+from kagglekit.system.limits import Threads
 from kagglekit.types.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Request:
         zoo: How many networks to train and pool: the first ones of the recipe's `zoo`, or else of the preset ``zoo``;
             None for all that the recipe names.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        threads: How many threads compute on the CPU; ``auto`` for the fastest number beside what else runs there.
         precision: ``auto``, ``fp32``, ``bf16``, ``fp16``.
         store: Where decoded images are kept: ``auto``, ``device``, ``ram``, ``map``; ``stream`` decodes the test images
             block by block.
@@ -62,6 +64,7 @@ class Request:
     size: int | None = None
     zoo: int | None = None
     device: str = "auto"
+    threads: Threads = "auto"
     precision: str = "auto"
     store: Keep = "auto"
     compile: Compile = "auto"

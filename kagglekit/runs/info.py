@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kagglekit.system.files import write_text
+from kagglekit.system.limits import Threads
 from kagglekit.system.typed_json import first_fault, read_object, unreadable
 from kagglekit.types.decoded import Decoded
 from kagglekit.types.metric import Score
@@ -42,6 +43,7 @@ class RecordedRequest(BaseModel):
     competition: str
     data: str
     device: str
+    threads: Threads = "auto"
     sample: str = ""
     preset: str = "auto"
     precision: str = "auto"
@@ -125,6 +127,8 @@ class RunInfo(BaseModel):
         started: When it began, ISO 8601.
         versions: Of Python and the packages that matter.
         device: Name of the device.
+        threads: Number of threads that it began to compute with on the CPU.
+        thread_changes: The changes of that number since: the stage, its finished steps at the change, the new number.
         cpu: Name of the CPU.
         seed: The recipe's seed.
         task: What is predicted, `Competition.task`.
@@ -191,6 +195,8 @@ class RunInfo(BaseModel):
     started: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
+    threads: int | None = None
+    thread_changes: tuple[tuple[str, int, int], ...] = ()
     cpu: str = ""
     seed: int | None = None
     task: str = "single-label"
@@ -245,6 +251,11 @@ class RunInfo(BaseModel):
     def sample_file(self) -> Path | None:
         """The sample submission that the request named; None if it named none."""
         return Path(self.request.sample) if self.request and self.request.sample else None
+
+    @property
+    def last_threads(self) -> int | None:
+        """The number of threads that it computed with last; None if it is unknown."""
+        return self.thread_changes[-1][2] if self.thread_changes else self.threads
 
     @property
     def data_folder(self) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -15,6 +16,7 @@ from kagglekit.runs.info import RunInfo
 from kagglekit.training.context import Position, RunContext, Snapshot
 from kagglekit.training.large_networks import adapt
 from kagglekit.training.state import TrainState
+from kagglekit.training.thread_watch import threads_after
 
 
 def save(context: RunContext, state: TrainState | None = None) -> None:
@@ -44,6 +46,7 @@ def _facts(context: RunContext) -> dict[str, Any]:
         "seconds": position.seconds + time.perf_counter() - context.estimate.started,
         "frozen": sorted(frozen_names(context.model)),
         "log": context.log,
+        "threads": context.record.info.thread_changes,
         "compute": [astuple(context.compute.train), astuple(context.compute.infer), context.compute.train_cost],
     }
 
@@ -51,7 +54,8 @@ def _facts(context: RunContext) -> dict[str, Any]:
 def restore(context: RunContext, checkpoint: Checkpoint) -> None:
     """Restore a run from a checkpoint: weights, log and snapshots; `take_state` restores the loop of its stage.
 
-    Existing predictions are removed, unless all training was done.
+    Existing predictions are removed, unless all training was done. Where run.json has lost changes of the number of
+    threads that the checkpoint has, they are put back.
     """
     facts, stages = checkpoint.facts, context.recipe.stages
     if facts["size"] is not None:
@@ -74,10 +78,21 @@ def restore(context: RunContext, checkpoint: Checkpoint) -> None:
             )
         )
     )
+    _restore_threads(context, facts.get("threads", ()))
     context.log[:] = facts["log"]
     context.run.write_log(context.log)
     if context.position.done < len(context.stages):
         context.run.remove_predictions()
+
+
+def _restore_threads(context: RunContext, saved: Sequence[Sequence[Any]]) -> None:
+    """Compute with as many threads as after the last finished stage; the watch of the next one does the rest."""
+    record = context.record
+    if len(saved) > len(record.info.thread_changes):
+        record.update(thread_changes=saved)
+    done = [context.stage(number).name for number in context.stages[: context.position.done]]
+    if context.threads and (number := threads_after(record.info, done)):
+        context.threads.use(number)
 
 
 def take_state(context: RunContext, state: TrainState) -> None:

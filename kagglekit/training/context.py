@@ -15,6 +15,7 @@ from torch import nn
 from kagglekit.compute.compile import Compile
 from kagglekit.compute.device import Compute, synchronise
 from kagglekit.compute.network import data_config, frozen_names, head_module, set_modes
+from kagglekit.compute.threads import ThreadChoice
 from kagglekit.data.scoring import Scorer
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.dataset import ImageSet
@@ -67,6 +68,7 @@ class RunContext:
         estimate: Estimate of the run's total time.
         saver: Writes checkpoints.
         targets: What training images are learnt as beside their labels.
+        threads: How many threads compute on the CPU; None for torch's number.
         log: The rows of log.csv so far.
         position: How far training has got.
     """
@@ -89,6 +91,7 @@ class RunContext:
     estimate: Estimate
     saver: Saver
     targets: Targets | None = None
+    threads: ThreadChoice | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     position: Position = field(default_factory=lambda: Position())
 

@@ -30,6 +30,7 @@ from kagglekit.training.log import last_score, log_epoch, log_steps, score_key, 
 from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.stage import fit_of, set_up
 from kagglekit.training.state import Progress, StageFit, TrainState, batch_of, steps_per_epoch
+from kagglekit.training.thread_watch import thread_watch
 from kagglekit.training.tuning import compiler, with_found_rate
 from kagglekit.types.recipe import Stage
 
@@ -100,6 +101,8 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
     fit = with_found_rate(context, fit)
     stage, state = fit.stage, begin(fit)
     take_state(context, state)
+    watch = thread_watch(context, fit, on_images=loader is not None)
+    watch.begin(state.step, state.again)
     state.parts = _parts(context, fit, state.parts) if loader else state.parts
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost, compiling = batch * step_cost(stage, context.compute.train_cost), compiler(context, stage)
@@ -118,6 +121,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
             compiling.after_step(fit, state, took)
             with _saved_if_interrupted(context, state):
                 _after_step(context, fit, state, at, loader)
+            watch.after_step(at.step, took, at.epoch_ends)
             began = time.perf_counter()
     if state.best:
         fit.model.load_state_dict(state.best[1])

@@ -23,6 +23,7 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import RUNS, create_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
+from kagglekit.system.limits import Threads
 from kagglekit.types.ensemble import Member
 from kagglekit.types.predictions import difference, load_predictions
 from kagglekit.workflows.facts import reported_failures
@@ -38,6 +39,7 @@ class BlendRequest:
         data: The data folder; None for the first run's.
         out: Folder of all runs.
         name: Label of the new run's folder.
+        threads: How many threads compute on the CPU, where a soup predicts.
     """
 
     runs: Sequence[str]
@@ -45,6 +47,7 @@ class BlendRequest:
     data: Path | None = None
     out: Path = RUNS
     name: str = "blend"
+    threads: Threads = "auto"
 
 
 def blend(request: BlendRequest, display: Display) -> Run:

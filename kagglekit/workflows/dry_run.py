@@ -14,6 +14,7 @@ from torch import nn
 
 from kagglekit.compute.device import BATCH
 from kagglekit.compute.memory import memory_returned
+from kagglekit.compute.threads import free_threads
 from kagglekit.data.table import strata_of
 from kagglekit.images.warp import copy_side
 from kagglekit.planning.describe import describe_plan
@@ -57,12 +58,19 @@ def dry_run(request: Request, display: Display) -> None:
         plan = planned(request, display, downloads=Path(place) / "data")
         check_disk(plan, cache)
         plan = _one_fold(plan, display) if plan.recipe.folds else plan
-        plan = replace(plan, table=without_dropped(plan), dropped=())
-        parts = [_try(one, Path(place), display) for one in networks(plan)]
-        if plan.recipe.zoo:
-            folder = create_run(Path(place), plan.name, "dry-run-zoo", datetime.now())
-            pool(two_batches(plan), folder, Record(folder.info_file), parts, display)
+        plan = replace(plan, table=without_dropped(plan), dropped=(), threads=None, request=_unprobed(plan))
+        with free_threads(request.threads, plan.device):
+            parts = [_try(one, Path(place), display) for one in networks(plan)]
+            if plan.recipe.zoo:
+                folder = create_run(Path(place), plan.name, "dry-run-zoo", datetime.now())
+                pool(two_batches(plan), folder, Record(folder.info_file), parts, display)
     display.report("dry run passed (scores are meaningless; temporary files removed)")
+
+
+def _unprobed(plan: Plan) -> Request:
+    """Return the request in fp32 where a CPU would benchmark formats, which takes longer than the steps themselves."""
+    probed = plan.device.type == "cpu" and plan.request.precision == "auto"
+    return replace(plan.request, precision="fp32") if probed else plan.request
 
 
 def _try(plan: Plan, place: Path, display: Display) -> Run:

@@ -91,7 +91,8 @@ def run_folds(
             scores = join_folds(plan, folder, record, finished, display)
             missing = [number for number in numbers if number not in finished]
             seconds = round(time.perf_counter() - started, 1)
-            record.update(status="partial" if missing else "finished", seconds=seconds)
+            threads = plan.threads.number if plan.threads else None
+            record.update(status="partial" if missing else "finished", seconds=seconds, threads=threads)
             leave_report(folder, display)
         plan.hooks.run_end(folder, scores)
     if not missing:
@@ -163,6 +164,8 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
     fold = folder.fold(number)
     if is_finished(fold):
         fold.remove_checkpoints()  # left by a process that was killed at the very end
+        if plan.threads:
+            plan.threads.take_over(fold.info().last_threads)
         display.report(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
     own = fold_plan(plan, fold_numbers, number)

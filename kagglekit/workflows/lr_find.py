@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.compute.memory import memory_returned
+from kagglekit.compute.threads import threads_restored
 from kagglekit.eda.canvas import name_in_figure, new_figure, save_figure
 from kagglekit.planning.choose import stage_to_test
 from kagglekit.planning.make import make_plan
@@ -63,7 +64,7 @@ def find_rates(request: Request, requested: int | None, display: Display) -> Fou
     labelled = plan.table[plan.table["split"] != "test"].reset_index(drop=True)
     model, recipe = build_model(replace(plan, stages=(*earlier, number)))
     plan = replace(plan, stages=(*earlier, number), table=labelled, recipe=recipe)
-    with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place:
+    with tempfile.TemporaryDirectory(prefix="kagglekit-lr-find-") as place, threads_restored(request.threads):
         folder = create_run(Path(place), plan.name, "lr-find", datetime.now())
         folder.write_recipe(recipe)
         context = prepare(plan, model, folder, Record(folder.info_file), display, time.perf_counter())

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kagglekit.compute.device import Compute
+from kagglekit.compute.device import Compute, device_title
 from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import (
@@ -23,6 +23,7 @@ from kagglekit.compute.network import (
     with_own_sizes,
 )
 from kagglekit.compute.precision import choose_formats
+from kagglekit.compute.threads import choose_threads
 from kagglekit.data.scoring import scorer_of
 from kagglekit.images.dataset import ImageSet, describe_bad
 from kagglekit.images.find_form import measured
@@ -132,6 +133,7 @@ def prepare(
     check_stages(model, groups, plan.run_stages)
     images = _images(plan, model, record, display)
     model.to(plan.device)
+    _set_threads(plan, model, record, display)  # before formats are tried: the number decides which one is fastest
     compute = _compute(plan, model, images, record, display, last)
     return RunContext(
         run=run,
@@ -152,6 +154,7 @@ def prepare(
         estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
         targets=plan.targets,
         saver=Saver(run.checkpoints, 60 * plan.request.save_every),
+        threads=plan.threads,
     )
 
 
@@ -189,6 +192,22 @@ def _normalised(images: ImageSet, model: nn.Module, record: Record) -> ImageSet:
     mean, std = measured(images.stores["labelled", fit, side], images.rows("train"))
     record.update(mean=mean, std=std)
     return replace(images, config=set_normalisation(model, mean, std))
+
+
+def _set_threads(plan: Plan, model: nn.Module, record: Record, display: Display) -> None:
+    """Compute with the run's number of threads: a resumed run's own, the plan's, or one that timed steps choose."""
+    if plan.threads is None:
+        return
+    if number := record.info.threads or plan.threads.number:
+        plan.threads.use(number)
+    else:
+        last, precision = plan.run_stages[-1], plan.request.precision
+        batch = -(-last.batch_size // last.grad_accum_steps)
+        with grad_checkpointing(model, last.grad_checkpointing):
+            why = choose_threads(plan.threads, model, last.size, batch, precision)
+        if plan.threads.most > 1:
+            display.report(f"threads: {plan.threads.number} ({why})")
+    record.update(threads=plan.threads.number, device=device_title(plan.device))
 
 
 def _compute(

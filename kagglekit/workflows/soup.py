@@ -13,6 +13,7 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.memory import memory_returned
 from kagglekit.compute.network import save_weights, set_input_size
+from kagglekit.compute.threads import threads_restored
 from kagglekit.hooks.manager import disabled_in
 from kagglekit.hooks.trust import trusted_plugins
 from kagglekit.planning.blends import check_runs
@@ -56,7 +57,7 @@ def make_soup(request: BlendRequest, display: Display) -> Run:
     model, plan = settled(_plan(request, runs[0], display))
     run = create_run(request.out, plan.name, request.name, datetime.now())
     record = Record(run.info_file)
-    with reported_failures(plan, run, record, display):
+    with reported_failures(plan, run, record, display), threads_restored(request.threads):
         record_start(plan, model, record)
         record.update(request=None)  # it trains nothing, so there is nothing to resume
         run.write_recipe(plan.recipe)
@@ -124,6 +125,7 @@ def _plan(request: BlendRequest, first: LoadedRun, display: Display) -> Plan:
             recipe=_recipe(first.recipe),
             stages=f"{info.stages[0]}-{info.stages[-1]}",
             out=request.out,
+            threads=request.threads,
             skip_bad_images=bool(info.request and info.request.skip_bad_images),
             disable=disabled_in(info),
             plugins=files,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kagglekit.compute.device import chosen_algorithms
 from kagglekit.compute.memory import memory_returned
+from kagglekit.compute.threads import threads_restored
 from kagglekit.data.expected import check_tests
 from kagglekit.planning.choose import check_request
 from kagglekit.planning.identity import check_same_data, request_of, unfinished_info
@@ -92,8 +93,9 @@ def resume(folder: Run, display: Display, data: Path | None = None, began: float
 
 @contextmanager
 def _computing(request: Request) -> Iterator[None]:
-    """Compute in the block: it can be interrupted, and its memory is freed at the end."""
-    with memory_returned(), stoppable(), chosen_algorithms(request.deterministic):
+    """Compute in the block: it can be interrupted; at its end, memory and torch's number of threads are as before."""
+    computing = threads_restored(request.threads)
+    with memory_returned(), stoppable(), computing, chosen_algorithms(request.deterministic):
         yield
 
 

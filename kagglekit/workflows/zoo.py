@@ -63,7 +63,7 @@ def run_zoo(plan: Plan, display: Display, folder: Run | None = None) -> Run:
                 give_back()
             scores = pool(plan, folder, record, parts, display)
             seconds = sum(part.info().seconds or 0.0 for part in parts)
-            record.update(status="finished", seconds=round(seconds, 1))
+            record.update(status="finished", seconds=round(seconds, 1), threads=parts[-1].info().last_threads)
             leave_report(folder, display)
             plan.hooks.run_end(folder, scores)
     folder.remove_checkpoints()  # only the lock is left
@@ -103,6 +103,8 @@ def network_run(folder: Run, number: int, arch: str) -> Run:
 def train_network(plan: Plan, part: Run, zoo: Run, display: Display) -> None:
     """Train one network, or what is left of it, unless it is finished."""
     if part.info().status == "finished":
+        if plan.threads:
+            plan.threads.take_over(part.info().last_threads)
         part.remove_checkpoints()  # left by a process that was killed at the very end
         display.report(f"it is finished: {part.folder}")
         return

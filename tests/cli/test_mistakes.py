@@ -79,6 +79,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*RUN, "--dry-run", "--submit"], "--submit cannot be combined with --dry-run"),
     ([*RUN, "--yes"], "--message and --yes need --submit"),
     ([*RUN, "--deterministic", "--set", "stage.1.batch_size=auto"], "--deterministic cannot be combined"),
+    ([*RUN, "--threads", "0"], "invalid value for '--threads': '0' is neither auto nor a number from 1"),
     (["recipe", "dog-breed", "--arch", "resnet18x"], "timm has no network 'resnet18x'"),
     (["recipe", "dog-breed", "--device", "tpu"], "unknown device 'tpu'"),
     (["lr-find", "dog-breed", "--stage", "9"], "stage 9 does not exist"),

@@ -10,6 +10,7 @@ from PIL import Image
 from tiny_competitions import TINY, ask, write_plugin, write_table
 
 from kagglekit import Run
+from kagglekit.planning.identity import request_of
 from kagglekit.runs.lookup import all_runs
 from kagglekit.types.predictions import load_predictions
 
@@ -85,7 +86,9 @@ def test_a_valid_image_stays_valid(place, plain):
 def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     drop = place / "folds.csv"
     drop.write_text("id\nim0_1\nim1_2\n")
-    run, said = started(place, "folds", "--drop", drop, "--folds", 2)
+    run, said = started(place, "folds", "--drop", drop, "--folds", 2, "--threads", 2)
+    assert [run.fold(number).info().device for number in (1, 2)] == ["cpu (2 threads)"] * 2
+    assert (request_of(run, run.info(), None, fresh=False).threads, run.fold(2).info().threads) == (2, 2)
     assert "dropped 1 of" in said or "dropped 2 of" in said
     assert json.loads(run.info_file.read_text())["dropped"] == 2
     assert len(load_predictions(run.predictions("ensemble", "valid"))) == 20
@@ -94,7 +97,8 @@ def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     write_plugin(other, call=HELD_OUT)
     for name in ("im0_1", "im1_2"):
         Image.new("RGB", (40, 36), "white").save(other / "data" / "train" / f"{name}.jpg")
-    unlike = [started(other, f"folds-{len(more)}", *more, "--folds", 2)[0] for more in (("--drop", drop), ())]
+    options = ("--folds", 2, "--threads", 2)
+    unlike = [started(other, f"folds-{len(more)}", *more, *options)[0] for more in (("--drop", drop), ())]
     tests = [load_predictions(each.predictions("ensemble", "test")) for each in (run, *unlike)]
     assert tests[0].equals(tests[1])
     assert not tests[0].equals(tests[2])
