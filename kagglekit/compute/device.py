@@ -136,6 +136,20 @@ def chosen_algorithms(deterministic: bool) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
+@contextmanager
+def without_search() -> Iterator[None]:
+    """Let cuDNN choose its kernels by rules in the block, as a probe of shapes that are not used later should.
+
+    Its search runs every kernel of every layer once for each new shape.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 def device_title(device: torch.device) -> str:
     """Return the name of the hardware, for messages and run.json."""
     if device.type == "cuda":
