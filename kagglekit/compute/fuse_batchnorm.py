@@ -23,11 +23,11 @@ _twins: WeakKeyDictionary[nn.Module, _Twin] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class _Twin:
-    """A folded copy, with the pairs that were folded and the names of the network's tensors at that time."""
+    """A folded copy, with the pairs that were folded, and name and strides of the network's tensors at that time."""
 
     network: nn.Module
     pairs: list[Pair]
-    names: list[str]
+    layout: list[tuple[str, tuple[int, ...]]]
 
 
 def folded(model: nn.Module, shared: nn.Module | None = None) -> nn.Module:
@@ -63,12 +63,13 @@ def refolded(model: nn.Module) -> nn.Module:
     """
     kept, pairs = _twins.get(model), _pairs_to_fold(model)
     tensors = _tensors(model)
-    if kept and kept.pairs == pairs and kept.names == list(tensors):
+    layout = [(name, tensor.stride()) for name, tensor in tensors.items()]
+    if kept and kept.pairs == pairs and kept.layout == layout:
         _refold(kept, model, tensors)
         return kept.network
     twin = folded(model)
     if twin is not model:
-        _twins[model] = _Twin(twin, pairs, list(tensors))
+        _twins[model] = _Twin(twin, pairs, layout)
     return twin
 
 

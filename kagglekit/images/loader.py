@@ -188,7 +188,7 @@ def placed(store: ImageStore, device: torch.device) -> Tensor:
             copied[number - 2].synchronize()
         piece = pieces[number % 2][: n - start]
         np.copyto(piece.numpy(), store.pixels[start : start + _CHUNK])
-        flat[start : start + _CHUNK].copy_(piece, non_blocking=gpu)
+        flat[start : start + len(piece)].copy_(piece, non_blocking=gpu)
         if gpu:
             copied.append(torch.cuda.current_stream(device).record_event())
     return flat
