@@ -33,7 +33,7 @@ UNUSED = ("kaggle", "six")  # only for talking to Kaggle
 
 @dataclass(frozen=True)
 class Part:
-    """A process: its name, its command, the longest time it may take, s, and what reads its result from its file."""
+    """A process: its name, its command, its longest time, s, of eight minutes, and what reads its result."""
 
     name: str
     command: list[str]
@@ -53,9 +53,13 @@ def main() -> None:
     if missing:
         print(f"missing packages: {' '.join(missing)}\nhint: bring them along as wheels: --wheels DIR", file=sys.stderr)
     parts = [] if missing else list(parts_of(asked))
-    done = [carried_out(part, asked, surroundings, began) for part in parts]
-    result |= {"parts": done, "seconds": round(time.monotonic() - began, 1)}
-    (asked.out / "gpu.json").write_text(json.dumps(result, indent=1) + "\n")
+    done: list[dict[str, Any]] = []
+    result["parts"] = done
+    for part in [*parts, None]:
+        result["seconds"] = round(time.monotonic() - began, 1)
+        (asked.out / "gpu.json").write_text(json.dumps(result, indent=1) + "\n")
+        if part:
+            done.append(carried_out(part, asked, surroundings, began))
     print(f"{asked.out / 'gpu.json'}: {result['seconds']:.0f} s")
     sys.exit(1 if missing or any(part["status"] in ("failed", "timeout") for part in done) else 0)
 
@@ -211,7 +215,7 @@ def carried_out(part: Part, asked: argparse.Namespace, surroundings: dict[str, s
             part.command, cwd=ROOT, env=surroundings, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            code = process.wait(timeout=min(part.limit, left))
+            code = process.wait(timeout=min(part.limit * asked.minutes / 8, left))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # its workers, too
             process.wait()
@@ -255,8 +259,8 @@ def _rows(file: Path) -> dict[str, Any]:
 
 def _run(log: Path) -> dict[str, Any]:
     """Return what run.json says of the run whose command printed a line of JSON."""
-    line = next(line for line in reversed(log.read_text().splitlines()) if line.startswith("{"))
-    info = json.loads((Path(json.loads(line)["run"]) / "run.json").read_text())
+    lines = [line for line in log.read_text().splitlines() if line.startswith("{")]
+    info = json.loads((Path(json.loads(lines[-1])["run"]) / "run.json").read_text())
     keys = ("status", "seconds", "device", "train_format", "infer_format", "formats", "predict_batch", "compiled")
     return {key: info.get(key) for key in (*keys, "stage_seconds", "decode_seconds", "scores")}
 
