@@ -61,6 +61,7 @@ def commands(asked: argparse.Namespace, work: Path) -> dict[str, list[str]]:
         "network": ["network.py"],
         "limit": ["limit.py", *short],
         "stages": ["stages.py", *short],
+        "launches": ["launches.py", *short],
         "vs_fastai": ["vs_fastai.py"],
         "vs_timm": ["vs_timm.py"],
         "steps": ["steps.py", *short],

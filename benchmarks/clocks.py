@@ -34,7 +34,7 @@ WATCHED = {
     "kagglekit.workflows.start.planned": "plan",
     "kagglekit.workflows.start.settled": "network",
     "kagglekit.training.stage.folded": "network",
-    "kagglekit.training.trainer.folded": "network",
+    "kagglekit.training.trainer.refolded": "network",
     "kagglekit.prediction.members._network": "network",
     "kagglekit.workflows.setup.prepare_images": "decode",
     "kagglekit.workflows.setup.choose_formats": "probe",

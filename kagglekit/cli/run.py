@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="WHEN",
-    help="Compile training steps: auto (on a CUDA GPU, in stages that take minutes), off or on.",
+    help="Compile training steps: auto (on a CUDA GPU, or recorded as graphs, by the time left), off or on.",
 )
 @option(MACHINE, "--deterministic", is_flag=True, help="Use deterministic algorithms only, and fp32 unless set.")
 @option(FOLDS, "--only-fold", type=click.IntRange(1), metavar="I", help="Train only fold I of --folds K.")

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +27,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
 LEAST = 16  # of them on a CPU, however large they are
 PIXELS = BATCH * 224**2  # of a forward pass on a CPU
+quiet_loader = threading.Lock()  # held while a batch is made: who holds it is alone with the device
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -44,11 +46,11 @@ class Format:
         """The layout in torch's terms."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
-    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Return the context in which a forward pass runs."""
+    def autocast(self, device: torch.device, cached: bool = True) -> AbstractContextManager[Any]:
+        """Return the context in which a forward pass runs; `cached` weights are converted once in it."""
         if self.precision == "fp32":
             return nullcontext()
-        return torch.autocast(device.type, dtype=DTYPES[self.precision])
+        return torch.autocast(device.type, dtype=DTYPES[self.precision], cache_enabled=cached)
 
 
 @dataclass
@@ -115,19 +117,37 @@ def use_device(device: torch.device) -> None:
 def chosen_algorithms(deterministic: bool) -> Iterator[None]:
     """Let torch use only deterministic algorithms in the block, if `deterministic`.
 
-    Otherwise cuDNN benchmarks its convolutions once for each shape; all batches of a stage have one shape. cuBLAS reads
-    its setting when a process first uses it.
+    Otherwise cuDNN benchmarks its convolutions once for each shape; all batches of a stage have one shape. And cuBLAS
+    rounds the factors of float32 products to TF32, as cuDNN does by default; a CPU's products do not change. cuBLAS
+    reads its setting when a process first uses it.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    tf32 = torch.backends.cuda.matmul.allow_tf32
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cuda.matmul.allow_tf32 = not deterministic
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+@contextmanager
+def without_search() -> Iterator[None]:
+    """Let cuDNN choose its kernels by rules in the block, as a probe of shapes that are not used later should.
+
+    Its search runs every kernel of every layer once for each new shape.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def device_title(device: torch.device) -> str:
@@ -178,3 +198,17 @@ def to_device(array: NDArray[np.generic], device: torch.device) -> Tensor:
     """Copy an array to a device without waiting for the copy to finish."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def all_to_device(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """Copy arrays to a device in one transfer, without waiting for it; return tensors of their types and shapes."""
+    kept = [np.ascontiguousarray(array) for array in arrays]
+    ends = np.cumsum([-(-array.nbytes // 16) * 16 for array in kept])  # aligned for any type
+    sent = torch.empty(int(ends[-1]) if kept else 0, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    packed = sent.numpy()
+    places = [slice(start, start + array.nbytes) for start, array in zip((0, *ends), kept, strict=False)]
+    for place, array in zip(places, kept, strict=True):
+        packed[place] = array.reshape(-1).view(np.uint8)
+    there = sent.to(device, non_blocking=True)
+    types = [torch.from_numpy(array[:0]).dtype for array in kept]
+    return [there[place].view(dtype).view(array.shape) for place, dtype, array in zip(places, types, kept, strict=True)]

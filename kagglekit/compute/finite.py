@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,17 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
             f"the weights {path} are not finite: NaN or infinity in {what} tensors: {listing(bad, 3)}",
             "the training that wrote them has diverged: use an earlier file of it, or other weights",
         )
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Return whether no floating-point tensor contains NaN or infinity; a GPU is waited for once."""
+    import torch
+
+    floating = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    if not floating or floating[0].device.type == "cpu":  # nothing to wait for, and no function for many at once
+        return all(bool(torch.isfinite(tensor).all()) for tensor in floating)
+    largest = torch._foreach_norm(floating, math.inf)
+    return bool(torch.isfinite(torch.stack([each.float() for each in largest])).all())
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:

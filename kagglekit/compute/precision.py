@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kagglekit.compute.accelerators import check_on_cpu
-from kagglekit.compute.device import DTYPES, Compute, Format, synchronise
+from kagglekit.compute.device import DTYPES, Compute, Format, synchronise, without_search
 from kagglekit.compute.fuse_batchnorm import copied, folded
 from kagglekit.compute.memory import give_back, is_full
 from kagglekit.compute.network import in_channels, set_input_size
@@ -62,9 +62,10 @@ def choose_formats(
         return Compute(device, plain, plain, "not probed: the network cannot be copied")
     set_input_size(probe.to(device), size)
     images = torch.rand(batch, in_channels(model), size, size, device=device)
-    train, train_s = _fastest(candidates(device), lambda f: train_step(probe, images, f))
-    quick = folded(probe.eval())
-    infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))
+    with without_search():
+        train, train_s = _fastest(candidates(device), lambda f: train_step(probe, images, f))
+        quick = folded(probe.eval())
+        infer, infer_s = _fastest(candidates(device), lambda f: _infer_step(quick, images, f))
     if train_s is None or infer_s is None:
         return Compute(
             device, train, infer, f"not probed: out of memory on {device} with {batch} images at {size} px", None

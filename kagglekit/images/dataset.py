@@ -106,11 +106,15 @@ class ImageSet:
     display: Display | None = None
     _resident: dict[Path, Tensor | None] = field(default_factory=dict)
     _truth: dict[Split, NDArray[Any]] = field(default_factory=dict)
+    _splits: dict[Split, NDArray[np.bool_]] = field(default_factory=dict)
+    _keys: dict[tuple[Kind, str], NDArray[np.uint64]] = field(default_factory=dict)
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Return the store rows of a split's usable images."""
         kind: Kind = "test" if split == "test" else "labelled"
-        return np.flatnonzero((self.tables[kind]["split"] == split).to_numpy() & self.usable[kind])
+        if split not in self._splits:  # asked for after each epoch, as are the keys of all images
+            self._splits[split] = (self.tables[kind]["split"] == split).to_numpy()
+        return np.flatnonzero(self._splits[split] & self.usable[kind])
 
     def ids(self, split: Split) -> list[str]:
         """Return the ids of `rows`."""
@@ -158,8 +162,14 @@ class ImageSet:
         if store.folder not in self._resident:
             self._make_room(side)
             self._resident[store.folder] = self._placed(f"{kind} images at {side} px", store)
-        keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
+        keys = self._image_keys(kind, salt)
         return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
+
+    def _image_keys(self, kind: Kind, salt: object) -> NDArray[np.uint64]:
+        if (kind, repr(salt)) not in self._keys:
+            keys = image_keys([str(image) for image in self.tables[kind]["id"]], self.seed, salt)
+            self._keys[kind, repr(salt)] = keys
+        return self._keys[kind, repr(salt)]
 
     def test_blocks(self, batch: int) -> Iterator[ImageSet]:
         """Yield this set once or, if the test images are streamed, once for each block of them.
@@ -186,7 +196,8 @@ class ImageSet:
         self.usable["test"][rows] = usable_rows("test", len(table), stores)
         usable = {**self.usable, "test": self.usable["test"][rows]}
         tables: dict[Kind, pd.DataFrame] = {**self.tables, "test": table}
-        return replace(self, tables=tables, stores=stores, usable=usable, stream=None, display=None)
+        own: dict[str, Any] = {"tables": tables, "stores": stores, "usable": usable, "_splits": {}, "_keys": {}}
+        return replace(self, **own, stream=None, display=None)
 
     def _placed(self, what: str, store: ImageStore) -> Tensor | None:
         if not may_place(self.keep, self.device):

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
-from kagglekit.compute.device import to_device, use_device
+from kagglekit.compute.device import quiet_loader, to_device, use_device
+from kagglekit.images.device_warp import gather, slack
 from kagglekit.images.placement import fits_device
-from kagglekit.images.warp import gather, normalise, normalise_on_device, warp
+from kagglekit.images.warp import colour_map, normalise, normalise_on_device, warp
 from kagglekit.system.errors import UserError
 from kagglekit.types.randomness import channel_keys
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from kagglekit.types.view import View
 
 Made = TypeVar("Made")
-_CHUNK = 1 << 28  # bytes of the store copied to the device at a time
+_CHUNK = 1 << 26  # bytes of the store copied to the device at a time
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Loader:
         config: Mean and std of the network's input.
         keys: (N,) from `kagglekit.types.randomness.image_keys`, one for each row of the store.
         device: Device of the batches.
-        resident: (bytes,) uint8: the store's pixels on `device` (see `place`); None to warp on the CPU.
+        resident: (bytes,) uint8: the store's pixels on `device` and slack (see `place`); None to warp on the CPU.
         waits: Seconds the consumer of `batches` waited for each batch.
     """
 
@@ -110,8 +112,8 @@ class Loader:
         store, aspects, border = self.store, self.store.aspects[rows], self.view.border
         if self.resident is not None:
             places = store.offsets[rows], store.heights[rows], store.widths[rows]
-            pixels = gather(self.resident, *places, maps, aspects, self.size, border, store.form)
-            return normalise_on_device(pixels, colours, self.config, store.form.white)
+            finish = colour_map(colours, self.config, store.form.white)
+            return gather(self.resident, *places, maps, aspects, self.size, border, store.form, finish)
         warped = warp([store.image(int(row)) for row in rows], maps, aspects, self.size, border)
         if self.device.type != "cuda" or store.form.depth == 16:
             return normalise(warped, colours, self.config)
@@ -168,12 +170,27 @@ class Passes:
 
 def place(store: ImageStore, device: torch.device) -> Tensor | None:
     """Copy the store's pixels to `device` if it is a GPU with twice that memory free, else return None."""
-    if not fits_device(len(store.pixels), device):
-        return None
-    flat = torch.empty(len(store.pixels), dtype=torch.uint8, device=device)
-    for start in range(0, len(flat), _CHUNK):
-        part = np.array(store.pixels[start : start + _CHUNK])
-        flat[start : start + _CHUNK] = torch.from_numpy(part).to(device)
+    return placed(store, device) if fits_device(len(store.pixels), device) else None
+
+
+def placed(store: ImageStore, device: torch.device) -> Tensor:
+    """Copy the store's pixels to `device`, with the slack that `gather` needs behind them.
+
+    While one piece is being copied to a GPU, the next one is read.
+    """
+    n, gpu = len(store.pixels), device.type == "cuda"
+    flat = torch.empty(n + slack(store.widths, store.form), dtype=torch.uint8, device=device)
+    flat[n:] = 0
+    pieces = [torch.empty(min(n, _CHUNK), dtype=torch.uint8, pin_memory=gpu) for _ in range(2)]
+    copied: list[torch.cuda.Event] = []
+    for number, start in enumerate(range(0, n, _CHUNK)):
+        if number > 1 and gpu:
+            copied[number - 2].synchronize()
+        piece = pieces[number % 2][: n - start]
+        np.copyto(piece.numpy(), store.pixels[start : start + _CHUNK])
+        flat[start : start + len(piece)].copy_(piece, non_blocking=gpu)
+        if gpu:
+            copied.append(torch.cuda.current_stream(device).record_event())
     return flat
 
 
@@ -187,9 +204,13 @@ def _ahead(
 
     An error in `make` is raised where its result is due. Leaving the loop early ends the thread. On a GPU, the thread
     uses the default stream, as the consumer does: work runs in the order of submission, and each may reuse the memory
-    of tensors that the other has freed.
+    of tensors that the other has freed. It pauses while the consumer records graphs (`quiet_loader`).
     """
     made: deque[Future[Made]] = deque()
+
+    def quiet(item: NDArray[np.int64]) -> Made:
+        with quiet_loader if device.type == "cuda" else nullcontext():
+            return make(item)
 
     def due() -> Made:
         start = time.perf_counter()
@@ -201,7 +222,7 @@ def _ahead(
     with ThreadPoolExecutor(1, "loader", initializer=use_device, initargs=(device,)) as worker:
         try:
             for item in items:
-                made.append(worker.submit(make, item))
+                made.append(worker.submit(quiet, item))
                 if len(made) > 2:
                     yield due()
             while made:

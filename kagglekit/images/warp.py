@@ -1,20 +1,19 @@
 """Turn stored images into a batch: one affine warp, one colour map, one normalisation.
 
-`warp` and `normalise` work on the CPU (OpenCV), `gather` and `normalise_on_device` on the device that holds the
-store's pixels; both pairs give the same batch up to rounding.
+`warp` and `normalise` work on the CPU (OpenCV); `kagglekit.images.device_warp` and `normalise_on_device` on the device
+that holds the store's pixels. Both give the same batch up to rounding.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
 import torch
 
-from kagglekit.compute.device import to_device
-from kagglekit.types.pixel_form import RGB, PixelForm
+from kagglekit.compute.device import all_to_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 # One image is too small to be split: on 2 cores a second thread gained nothing, and the training step needs the core.
 cv2.setNumThreads(1)
 
+# (scale, bias, low, high) of `colour_map`
+ColourMap: TypeAlias = "tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]"
 _BILINEAR = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
 _BORDERS = {"reflect": cv2.BORDER_REFLECT_101, "edge": cv2.BORDER_REPLICATE, "zero": cv2.BORDER_CONSTANT}
 
@@ -113,69 +114,6 @@ def warp(
     return result
 
 
-def gather(
-    flat: Tensor,
-    offsets: NDArray[np.int64],
-    heights: NDArray[np.int32],
-    widths: NDArray[np.int32],
-    maps: NDArray[np.float32],
-    aspects: NDArray[np.float32],
-    size: int,
-    border: Border,
-    form: PixelForm = RGB,
-) -> Tensor:
-    """Do the work of `warp` on the device that holds the store's pixels; only the maps are copied to it.
-
-    Args:
-        flat: (bytes,) uint8: all images, each (h, w, C) in rows, one after the other.
-        offsets: (B,) the start of each image in `flat`, bytes, multiples of a pixel's length.
-        heights: (B,) of the stored copies, px.
-        widths: (B,) of the stored copies, px.
-        maps: (B, 2, 3), output to image coordinates (see `kagglekit.types.view`).
-        aspects: (B,) width / height of the original images.
-        size: Side of the output, px.
-        border: How points outside of an image are filled.
-        form: Of the stored pixels.
-
-    Returns:
-        (B, C, size, size) float32 in [0, white], channels last, not rounded to whole numbers.
-    """
-    matrices = pixel_maps(maps, heights, widths, aspects, size).astype(np.float32)
-    m = to_device(matrices, flat.device)[:, :, :, None, None]
-    places = np.stack([offsets // form.pixel_bytes, heights, widths]).astype(np.int64)
-    first, height, width = to_device(places, flat.device)[:, :, None, None]
-    at = torch.arange(size, device=flat.device, dtype=torch.float32)
-    rows = _taps(m[:, 1, 0] * at + m[:, 1, 1] * at[:, None] + m[:, 1, 2], height, border)
-    columns = _taps(m[:, 0, 0] * at + m[:, 0, 1] * at[:, None] + m[:, 0, 2], width, border)
-    deep = form.depth == 16  # torch has few functions for uint16; as int16 the upper half is negative
-    pixels = (flat.view(torch.int16) if deep else flat).view(-1, form.channels)
-    result = torch.zeros((len(maps), size, size, form.channels), device=flat.device)
-    for row, row_weight in rows:
-        start = first + row * width
-        for column, column_weight in columns:
-            taken = pixels[start + column]
-            numbers = (taken.int() & 0xFFFF).float() if deep else taken.float()
-            result.addcmul_(numbers, (row_weight * column_weight)[..., None])
-    return result.permute(0, 3, 1, 2)
-
-
-def _taps(at: Tensor, n: Tensor, border: Border) -> list[tuple[Tensor, Tensor]]:
-    """Return the two pixel numbers around each point of an axis of `n` pixels, and their weights."""
-    low = at.floor()
-    share = at - low
-    taps = []
-    for number, weight in ((low.long(), 1.0 - share), (low.long() + 1, share)):
-        inside = torch.minimum(number.clamp_min(0), n - 1)
-        if border == "zero":
-            weight = weight * (number == inside)
-        elif border == "reflect":
-            period = (2 * (n - 1)).clamp_min(1)
-            folded = torch.remainder(number, period)
-            inside = torch.minimum(folded, period - folded)
-        taps.append((inside, weight))
-    return taps
-
-
 def normalise(pixels: NDArray[Any], colours: NDArray[np.float32] | None, config: DataConfig) -> Tensor:
     """Apply the colour map and the normalisation, on the CPU: one table for each image, one pass over the pixels.
 
@@ -188,11 +126,11 @@ def normalise(pixels: NDArray[Any], colours: NDArray[np.float32] | None, config:
         (B, C, S, S) float32, channels last.
     """
     if pixels.dtype == np.uint16:
-        scale, bias, low, high = (part[:, None, None] for part in _colour_map(colours, config, 65535))
+        scale, bias, low, high = (part[:, None, None] for part in colour_map(colours, config, 65535))
         deep = np.clip(pixels * scale + bias, low, high, dtype=np.float32)
         return torch.from_numpy(deep).permute(0, 3, 1, 2)
     values = np.arange(256, dtype=np.float32)[None, :, None]
-    scale, bias, low, high = _colour_map(colours, config, 255)
+    scale, bias, low, high = colour_map(colours, config, 255)
     tables = np.clip(values * scale[:, None] + bias[:, None], low, high)
     result = np.empty(pixels.shape, np.float32)
     if len(tables) == 1:
@@ -218,15 +156,22 @@ def normalise_on_device(
     Returns:
         (B, C, S, S) float32, in the memory format of `pixels`, on their device.
     """
-    parts = _colour_map(colours, config, white)
-    scale, bias, low, high = (to_device(part, pixels.device)[:, :, None, None] for part in parts)
+    parts = all_to_device(colour_map(colours, config, white), pixels.device)
+    scale, bias, low, high = (part[:, :, None, None] for part in parts)
     return torch.addcmul(bias, pixels.float(), scale).clamp_(low, high)
 
 
-def _colour_map(colours: NDArray[np.float32] | None, config: DataConfig, white: int) -> tuple[NDArray[np.float32], ...]:
-    """Return the parts, (B or 1, C) or (1, C), of ``clip(x * scale + bias, low, high)`` for x in [0, white]."""
+def colour_map(colours: NDArray[np.float32] | None, config: DataConfig, white: int) -> ColourMap:
+    """Return the parts, (B or 1, C) and (1, C), of ``clip(x * scale + bias, low, high)`` for x in [0, white].
+
+    Args:
+        colours: As in `normalise`.
+        config: The network's mean and std.
+        white: The largest number.
+    """
     mean, std = np.array([config.mean]), np.array([config.std])
     each = np.array([[[1.0], [0.0]]]) if colours is None else colours.reshape(len(colours), 2, -1)
     gain, offset = each[:, 0], each[:, 1]
     parts = gain / (float(white) * std), (offset - mean) / std, -mean / std, (1.0 - mean) / std
-    return tuple(part.astype(np.float32) for part in parts)
+    scale, bias, low, high = (part.astype(np.float32) for part in parts)
+    return scale, bias, low, high

@@ -5,12 +5,15 @@ The last two are kept. A file is read only if its checksum matches. It is no pic
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kagglekit.runs.tensor_copy import Copied
 from kagglekit.runs.tensor_tree import BadTree, read_tree, write_tree
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import replacing
@@ -19,6 +22,7 @@ FORM = "kagglekit checkpoint 3"
 PICKLED = b"kagglekit checkpoint "  # how files of forms 1 and 2 begin
 DEPTH = 2  # how many are kept
 WITHIN = 3  # times the time of one between stages, for one in a stage: AdamW has two tensors beside each weight
+BEHIND = 0.5  # the largest share of the time in which a thread may write them
 SHARE = 0.05  # the largest share of the time that checkpoints in the middle of a stage may take
 
 
@@ -39,31 +43,78 @@ class Checkpoint:
 class Saver:
     """Writes a run's checkpoints, and knows when the next one in the middle of a stage is due.
 
+    In the background, a thread writes a copy while the training continues. A checkpoint is complete or not there in
+    any case: it gets its name when all of it is on the disk.
+
     Attributes:
         folder: Their folder.
         every: Time between two of them in the middle of an epoch, s.
+        in_background: Whether those that nobody waits for are written by a thread: where a GPU trains meanwhile. On a
+            CPU it would take the training's time, and a copy its memory.
     """
 
     folder: Path
     every: float
+    in_background: bool = False
     _saved: float = field(default_factory=time.monotonic)
-    _took: float = 0.0  # what the next one in the middle of a stage is expected to take, s
+    _took: float = 0.0  # what the next one in the middle of a stage is expected to take of the training's time, s
+    _writing: Future[float] | None = None
 
     def due(self, epoch_ends: bool) -> bool:
-        """Return whether to save now: at an epoch's end or after `every` s, unless saving takes too long."""
+        """Return whether to save now: at an epoch's end or after `every` s, unless saving takes too long.
+
+        Raises:
+            UserError: One that was written in the background could not be written.
+        """
+        if self._writing and not self._writing.done():
+            return False
+        self.wait()
         passed = time.monotonic() - self._saved
         return (epoch_ends or passed >= self.every) and self._took <= SHARE * passed
 
-    def save(self, checkpoint: Checkpoint) -> None:
+    def save(self, checkpoint: Checkpoint, wait: bool = True) -> None:
         """Write a checkpoint, then remove all but the last two.
 
+        Args:
+            checkpoint: Its content; the training may change the tensors after the call.
+            wait: Return when it is written, even with `in_background`.
+
         Raises:
-            UserError: It cannot be written; earlier ones are not changed.
+            UserError: It, or the one before it, cannot be written; earlier ones are not changed.
         """
+        self.wait()
         began = time.monotonic()
+        if self.in_background and not wait:
+            self._write_behind(checkpoint)
+            self._saved = time.monotonic()
+            self._took = self._saved - began
+            return
         write_checkpoint(self.folder, checkpoint)
         self._saved = time.monotonic()
         self._took = (self._saved - began) * (1 if checkpoint.tensors.get("state") else WITHIN)
+        self._took *= SHARE / BEHIND if self.in_background else 1
+
+    def wait(self) -> None:
+        """Wait until the thread has written its checkpoint.
+
+        Raises:
+            UserError: It cannot be written.
+        """
+        if self._writing:
+            writing, self._writing = self._writing, None
+            self._took = max(self._took, writing.result() * SHARE / BEHIND)
+
+    def _write_behind(self, checkpoint: Checkpoint) -> None:
+        copied = Copied({"facts": copy.deepcopy(checkpoint.facts), "tensors": checkpoint.tensors})
+
+        def write() -> float:
+            began = time.monotonic()
+            write_checkpoint(self.folder, Checkpoint(**copied.tree()))
+            return time.monotonic() - began
+
+        with_one = ThreadPoolExecutor(1, "checkpoint")
+        self._writing = with_one.submit(write)
+        with_one.shutdown(wait=False)  # the thread ends when it has written
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

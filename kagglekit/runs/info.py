@@ -149,7 +149,7 @@ class RunInfo(BaseModel):
         found_batches: Batch sizes that a search found, by stage.
         found_lrs: Learning rates that a search found, by stage.
         parts: Number of parts that gradients are accumulated over, by stage.
-        compiled: Time that compiling a stage's steps took, s, by stage.
+        compiled: Time that compiling a stage's steps, or recording them, took, s, by stage.
         form: Of the stored images: channels, bits, range of the numbers, channels shown.
         mean: Mean of each channel over the training images; empty where the network's own normalisation is used.
         std: Standard deviation of each channel, likewise.

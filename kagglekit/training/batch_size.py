@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kagglekit.compute.device import BATCH, Compute, synchronise
+from kagglekit.compute.device import BATCH, Compute, synchronise, without_search
 from kagglekit.compute.fuse_batchnorm import copied, folded
 from kagglekit.compute.memory import give_back, is_full
 from kagglekit.compute.network import in_channels, set_input_size
@@ -113,7 +113,8 @@ def predict_batch(model: nn.Module, compute: Compute, size: int, arch: str, reme
         return "not probed: this network cannot be copied"
     set_input_size(probe, size)
     quick = folded(probe.eval()).to(memory_format=compute.infer.memory_format)
-    compute.batch, speeds = doubled(lambda n: _predict_speed(quick, compute, size, n), BATCH, MOST)
+    with without_search():
+        compute.batch, speeds = doubled(lambda n: _predict_speed(quick, compute, size, n), BATCH, MOST)
     remember(remembered, key, {"batch": compute.batch})
     return f"probed at {size} px: {_describe_speeds(speeds, compute)}"
 

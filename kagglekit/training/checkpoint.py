@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from kagglekit.compute.device import BATCH, Compute, Format
+from kagglekit.compute.finite import all_finite
 from kagglekit.compute.network import frozen_names, set_input_size
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from kagglekit.runs.info import RunInfo
@@ -19,10 +20,15 @@ from kagglekit.training.state import TrainState
 from kagglekit.training.thread_watch import threads_after
 
 
-def save(context: RunContext, state: TrainState | None = None) -> None:
+def save(context: RunContext, state: TrainState | None = None, wait: bool = True) -> None:
     """Write a checkpoint between two stages, or in the middle of one with the state of its loop.
 
     Weights that are not finite are not saved: the next loss will not be finite either.
+
+    Args:
+        context: The run.
+        state: Of the loop, in the middle of a stage.
+        wait: Return when it is written; else a GPU trains on meanwhile, see `kagglekit.runs.checkpoint_file.Saver`.
 
     Raises:
         UserError: It cannot be written.
@@ -30,8 +36,9 @@ def save(context: RunContext, state: TrainState | None = None) -> None:
     """
     facts, tensors = state.to_checkpoint() if state else ({}, {})
     model = context.model.state_dict()
-    if all(bool(torch.isfinite(value).all()) for value in model.values() if value.is_floating_point()):
-        context.saver.save(Checkpoint({**_facts(context), "state": facts}, {"model": model, "state": tensors}))
+    if all_finite(model.values()):
+        checkpoint = Checkpoint({**_facts(context), "state": facts}, {"model": model, "state": tensors})
+        context.saver.save(checkpoint, wait)
 
 
 def _facts(context: RunContext) -> dict[str, Any]:

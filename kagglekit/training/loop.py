@@ -54,7 +54,7 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
             set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
             state.watch.add(take_step(fit, inputs, fit.truth[chosen], state), state.step)
             if state.ema:
-                state.ema.update(fit.model)
+                state.ema.update()
             state.step += 1
             yield _progress(fit, state)
     if state.ema:

@@ -99,16 +99,40 @@ class MovingAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.weights = copy.deepcopy(model)
         self.decay = decay
+        pairs = list(zip(_places(self.weights), _places(model), strict=True))
+        self._floating = [pair for pair in pairs if _tensor(pair[0]).is_floating_point()]
+        self._counts = [pair for pair in pairs if not _tensor(pair[0]).is_floating_point()]
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move the average towards the model."""
-        pairs = list(zip(self.weights.state_dict().values(), model.state_dict().values(), strict=True))
-        floating = [(mean, now) for mean, now in pairs if mean.is_floating_point()]
-        counts = [(mean, now) for mean, now in pairs if not mean.is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in floating], [now for _, now in floating], 1 - self.decay)
-        if counts:  # of BatchNorm layers: one call for all
-            torch._foreach_copy_([mean for mean, _ in counts], [now for _, now in counts])
+    def update(self) -> None:
+        """Move the average towards the model: two calls for all tensors."""
+        means = [_tensor(mean) for mean, _ in self._floating]
+        torch._foreach_lerp_(means, [_tensor(now) for _, now in self._floating], 1 - self.decay)
+        if self._counts:  # of BatchNorm layers
+            counts = [_tensor(mean) for mean, _ in self._counts]
+            torch._foreach_copy_(counts, [_tensor(now) for _, now in self._counts])
+
+
+Place = tuple[dict[str, Tensor | None], str]  # where a module keeps a tensor, which may be replaced there
+
+
+def _tensor(place: Place) -> Tensor:
+    kept, name = place
+    tensor = kept[name]
+    assert tensor is not None
+    return tensor
+
+
+def _places(model: nn.Module) -> list[Place]:
+    """Return where modules keep the tensors of the state dict, each once; making that dict takes milliseconds."""
+    places: dict[int, Place] = {}
+    for module in model.modules():
+        buffers = [name for name in module._buffers if name not in module._non_persistent_buffers_set]
+        for kept, names in ((module._parameters, list(module._parameters)), (module._buffers, buffers)):
+            for name in names:
+                if kept[name] is not None:
+                    places.setdefault(id(kept[name]), (kept, name))  # type: ignore[arg-type]
+    return list(places.values())
 
 
 NEVER = 2**31 - 1  # the number of a step that is never reached

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kagglekit.compute.forward import predict_pass
-from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.fuse_batchnorm import forget_folded, refolded
 from kagglekit.compute.memory import explain_memory_errors, give_back
 from kagglekit.compute.network import kept_modes, save_weights
 from kagglekit.compute.stacked_head import save_stack
@@ -31,7 +31,7 @@ from kagglekit.training.loop import begin, train_stage
 from kagglekit.training.stage import fit_of, set_up
 from kagglekit.training.state import Progress, StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.training.thread_watch import thread_watch
-from kagglekit.training.tuning import compiler, with_found_rate
+from kagglekit.training.tuning import Compiler, compiler, with_found_rate
 from kagglekit.types.recipe import Stage
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
     state.parts = _parts(context, fit, state.parts) if loader else state.parts
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost, compiling = batch * step_cost(stage, context.compute.train_cost), compiler(context, stage)
-    with context.display.bar(f"{fit.number} {stage.name}", steps * batch) as bar, stop_only_when_asked():
+    bars = context.display.bar(f"{fit.number} {stage.name}", steps * batch)
+    with bars as bar, _tidied(context, fit, state, compiling), stop_only_when_asked():
         bar.advance(state.step * batch)
         compiling.begin(fit, state)
         began, parts = time.perf_counter(), state.parts
@@ -127,6 +128,17 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
         fit.model.load_state_dict(state.best[1])
 
 
+@contextmanager
+def _tidied(context: RunContext, fit: StageFit, state: TrainState, compiling: Compiler) -> Iterator[None]:
+    """After the block, wait for the checkpoint that is being written, and free what only its steps needed."""
+    try:
+        yield
+    finally:
+        compiling.end(fit, state)
+        forget_folded(fit.model)
+        context.saver.wait()
+
+
 def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progress, loader: Loader | None) -> None:
     """Do what is due after a step; if interrupted before an epoch's end is logged, do it again after resuming."""
     state.again = at.epoch_ends
@@ -140,7 +152,7 @@ def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progr
         _keep(context, fit.stage, at.cycle_ends, fit.model, at.weights)
     state.again = False
     if at.step < len(fit.schedule.lr) and context.saver.due(at.epoch_ends):
-        save(context, state)
+        save(context, state, wait=False)
     stop_if_asked()
 
 
@@ -230,7 +242,7 @@ def _valid_predictions(context: RunContext, fit: StageFit, weights: nn.Module) -
     if isinstance(fit.inputs, CachedActivations):
         return head_outputs(weights, fit.inputs, rows, activate)
     with context.recorded_batch():
-        passed = predict_pass(folded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute, activate)
+        passed = predict_pass(refolded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute, activate)
         return np.concatenate([part.numpy() for part in passed])
 
 

@@ -1,16 +1,18 @@
-"""Tune a stage at its start: search its batch size and learning rate; decide whether compiling its steps pays off."""
+"""Tune a stage at its start: search its batch size and learning rate; decide whether its steps are compiled."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kagglekit.compute.compile import WARM_UP, Compile, explain_compile_errors
-from kagglekit.compute.device import synchronise
+from kagglekit.compute.device import quiet_loader, synchronise
+from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import in_channels
 from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
@@ -23,6 +25,8 @@ from kagglekit.types.recipe import Stage
 
 SETTLED, TIMED = 5, 15  # a stage's speed is measured between these steps: earlier ones set up kernels
 PAYS = 150.0  # s of remaining steps from which compiling them pays off: it takes a minute or two itself
+GRAPHS_PAY = 5.0  # s of remaining steps from which recording them as CUDA graphs pays off: it takes a second or two
+Make = Callable[[StageFit, int], tuple[Callable[[Tensor], Tensor], float]]
 
 
 def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
@@ -68,14 +72,15 @@ def _tuned(context: RunContext, fit: StageFit, stage: Stage) -> StageFit:
 
 @dataclass
 class Compiler:
-    """Compiles a stage's steps if requested, or if enough of them remain.
+    """Compiles a stage's steps if requested, or if enough of them remain; records them as graphs if fewer remain.
 
     Attributes:
         context: The run.
-        choice: ``off``; ``on``, from the first step; ``auto``, once the first steps show how long the stage takes.
+        choice: ``off``; ``on``, compiled from the first step; ``auto``, once the first steps show how long the stage
+            takes.
         steps: Steps seen so far.
         spent: Time of the timed ones, s.
-        compiled: Whether the steps are compiled now.
+        compiled: Whether the steps are compiled, or recorded, now.
     """
 
     context: RunContext
@@ -88,7 +93,7 @@ class Compiler:
         """Compile before the first step, if requested; report it if too few steps remain to decide."""
         left = len(fit.schedule.lr) - state.step
         if self.choice == "on":
-            self._compile(fit, state, "as requested")
+            self._compile(fit, state, "as requested", compiled, "compiled")
         elif self.choice == "auto" and left < TIMED:
             why = f"{left} remain, too few to measure whether it pays off"
             self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
@@ -111,38 +116,50 @@ class Compiler:
         if self.steps == TIMED:
             self._decide(fit, state)
 
+    def end(self, fit: StageFit, state: TrainState) -> None:
+        """Return to plain steps, and give back the memory of graphs: predictions need it."""
+        if self.compiled:
+            self.compiled, state.forward = False, fit.model
+            torch.compiler.reset()
+            give_back()
+
     def _decide(self, fit: StageFit, state: TrainState) -> None:
         left = self.spent / (TIMED - SETTLED) * (len(fit.schedule.lr) - state.step)
         self.steps += 1
         why = f"about {duration(left)} of steps remain, and compiling pays off from {duration(PAYS)} on"
-        if left < PAYS:
-            self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
+        if left >= PAYS:
+            self._compile(fit, state, why, compiled, "compiled")
+        elif left >= GRAPHS_PAY and fit.compute.device.type == "cuda" and records(fit):
+            self._compile(fit, state, why, recorded, "recorded")
         else:
-            self._compile(fit, state, why)
+            self.context.display.report(f"{fit.number} {fit.stage.name}: steps are not compiled: {why}")
 
-    def _compile(self, fit: StageFit, state: TrainState, why: str) -> None:
-        """Compile, and report it; unless it was requested, a failure is only a warning.
+    def _compile(self, fit: StageFit, state: TrainState, why: str, make: Make, done: str) -> None:
+        """Compile or record, and report it; unless it was requested, a failure is only a warning.
 
-        `compiled` restores what it changed, and each step seeds its own generators. A device that the failure has left
+        `make` restores what it changed, and each step seeds its own generators. A device that the failure has left
         unusable raises in `synchronise`: then the run cannot continue.
         """
         report, stage = self.context.display.report, f"{fit.number} {fit.stage.name}"
         if state.parts > 1:
-            report(f"{stage}: steps are not compiled: their gradients are accumulated over parts")
+            report(f"{stage}: steps are not {done}: their gradients are accumulated over parts")
             return
         try:
-            state.forward, seconds = compiled(fit, batch_of(fit.stage, len(fit.rows)))
+            with quiet_loader:
+                state.forward, seconds = make(fit, batch_of(fit.stage, len(fit.rows)))
         except Exception as error:
             if self.choice == "on" and not isinstance(error, torch.OutOfMemoryError):
                 raise
             synchronise(fit.compute.device)
             torch.compiler.reset()
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            self.context.display.warn(f"{stage}: steps are not compiled: {reason}")
+            self.context.display.warn(f"{stage}: steps are not {done}: {reason}")
             return
         self.compiled = True
-        graphs = " with CUDA graphs" if fit.compute.device.type == "cuda" else ""
-        report(f"{stage}: steps are compiled{graphs}, in {duration(seconds)}: {why}")
+        graphs = {"cpu": ""}.get(
+            fit.compute.device.type, " as CUDA graphs" if done == "recorded" else " with CUDA graphs"
+        )
+        report(f"{stage}: steps are {done}{graphs}, in {duration(seconds)}: {why}")
         self.context.record.update(compiled={**self.context.record.info.compiled, fit.stage.name: round(seconds, 1)})
 
 
@@ -177,20 +194,73 @@ def compiled(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], flo
     torch.compiler.reset()  # earlier stages' code, and the memory of its graphs
     graphs = device.type == "cuda"
     forward = torch.compile(fit.model, dynamic=False, mode="reduce-overhead" if graphs else None)
-    before = {name: buffer.clone() for name, buffer in fit.model.named_buffers()}  # BatchNorm's statistics
-    images = torch.zeros(batch, in_channels(fit.model), fit.stage.size, fit.stage.size, device=device)
-    images = images.contiguous(memory_format=fit.format.memory_format)
+    images = _black(fit, batch)
+    with _restored(fit), explain_compile_errors():
+        for _ in range(WARM_UP if graphs else 1):
+            with fit.format.autocast(device):
+                logits = forward(images)
+            logits.float().logsumexp(1).mean().backward()
+            fit.optimizer.zero_grad(set_to_none=True)
+    synchronise(device)
+    return forward, time.perf_counter() - began
+
+
+def records(fit: StageFit) -> bool:
+    """Return whether a stage's steps may be recorded: what Python does in hooks or checkpointing is not repeated."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    hooked = any(getattr(module, name) for module in fit.model.modules() for name in hooks)
+    return not fit.stage.grad_checkpointing and not hooked
+
+
+def recorded(fit: StageFit, batch: int) -> tuple[Callable[[Tensor], Tensor], float]:
+    """Record the forward and the backward pass of a stage's steps as CUDA graphs, of the kernels that they run anyway.
+
+    Replaying a graph takes one call, where the kernels of a pass take hundreds. Nothing is compiled.
+
+    Args:
+        fit: What the stage trains with, its modules in their modes, on a CUDA GPU.
+        batch: Images a step.
+
+    Returns:
+        What to call in the model's place, and the time it took to record, s.
+
+    Raises:
+        RuntimeError: The passes cannot be recorded, for example because they wait for the device.
+        torch.OutOfMemoryError: The graphs do not fit into memory beside what a step keeps.
+    """
+    began = time.perf_counter()
+    with _restored(fit):
+        one = torch.cuda.make_graphed_callables(_Pass(fit), (_black(fit, batch),), allow_unused_input=True)
+    synchronise(fit.compute.device)
+    return one, time.perf_counter() - began  # type: ignore[return-value]
+
+
+class _Pass(nn.Module):
+    """The forward pass as it is recorded; the model's own methods are not replaced, so that it validates as before."""
+
+    def __init__(self, fit: StageFit) -> None:
+        super().__init__()
+        self.model, self._fit = fit.model, fit
+
+    def forward(self, images: Tensor) -> Tensor:
+        with self._fit.format.autocast(images.device, cached=False):  # graphs keep no cache of converted weights
+            logits: Tensor = self.model(images)
+        return logits
+
+
+def _black(fit: StageFit, batch: int) -> Tensor:
+    size = (batch, in_channels(fit.model), fit.stage.size, fit.stage.size)
+    return torch.zeros(size, device=fit.compute.device).contiguous(memory_format=fit.format.memory_format)
+
+
+@contextmanager
+def _restored(fit: StageFit) -> Iterator[None]:
+    """Give the model its buffers back after the block, BatchNorm's statistics, and no gradients."""
+    before = {name: buffer.clone() for name, buffer in fit.model.named_buffers()}
     try:
-        with explain_compile_errors():
-            for _ in range(WARM_UP if graphs else 1):  # now, while the loader's thread is idle
-                with fit.format.autocast(device):
-                    logits = forward(images)
-                logits.float().logsumexp(1).mean().backward()
-                fit.optimizer.zero_grad(set_to_none=True)
+        yield
     finally:
         fit.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             for name, buffer in fit.model.named_buffers():
                 buffer.copy_(before[name])
-    synchronise(device)
-    return forward, time.perf_counter() - began

@@ -153,7 +153,7 @@ def prepare(
         scorer=scorer_of(hooks, plan.competition, recipe, plan.task),
         estimate=Estimate(_total_cost(plan, images, compute.train_cost), started),
         targets=plan.targets,
-        saver=Saver(run.checkpoints, 60 * plan.request.save_every),
+        saver=Saver(run.checkpoints, 60 * plan.request.save_every, in_background=plan.device.type == "cuda"),
         threads=plan.threads,
     )
 

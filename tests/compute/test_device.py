@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 import timm
 import torch
 
 from kagglekit.compute import precision
-from kagglekit.compute.device import choose_device, chosen_algorithms
+from kagglekit.compute.device import all_to_device, choose_device, chosen_algorithms
 from kagglekit.compute.memory import give_back, is_full, keep_freed_memory
 from kagglekit.compute.precision import choose_formats
 from kagglekit.system.errors import UserError
@@ -92,7 +93,25 @@ def test_deterministic_algorithms_are_chosen_for_a_while_if_asked():
     for asked in (True, False):
         with chosen_algorithms(asked):
             assert torch.are_deterministic_algorithms_enabled() == asked
+            assert torch.backends.cuda.matmul.allow_tf32 != asked
         assert not torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_arrays_are_sent_in_one_transfer_and_keep_their_types_and_shapes():
+    arrays = [
+        np.arange(5, dtype=np.int64),
+        np.zeros((0, 3), np.float32),
+        np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        np.array([True, False]),
+        np.arange(7, dtype=np.uint16)[::2],
+    ]
+    sent = all_to_device(arrays, CPU)
+    assert len({each.untyped_storage().data_ptr() for each in sent}) == 1
+    for array, tensor in zip(arrays, sent, strict=True):
+        assert np.array_equal(tensor.numpy(), array)
+        assert tensor.numpy().dtype == array.dtype
+    assert all_to_device([], CPU) == []
 
 
 def test_a_full_device_is_recognised_by_what_torch_really_says_on_a_cpu():

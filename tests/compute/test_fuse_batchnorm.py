@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import kagglekit.compute.fuse_batchnorm
-from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.fuse_batchnorm import folded, forget_folded, refolded
 
 
 def lived_in(model: nn.Module) -> nn.Module:
@@ -62,6 +62,27 @@ def test_timms_networks_give_the_same_logits_without_their_batch_norms(arch, lef
 def test_where_there_is_no_batch_norm_the_network_itself_is_used(arch):
     model = timm.create_model(arch, num_classes=5).eval()
     assert folded(model) is model
+
+
+@torch.no_grad()
+def test_a_network_that_has_trained_is_folded_again_in_the_same_copy(monkeypatch):
+    torch.manual_seed(0)
+    model = lived_in(timm.create_model("test_efficientnet.r160_in1k", num_classes=5))
+    twin = refolded(model)
+    monkeypatch.setattr(copy, "deepcopy", None)  # copying is what takes long
+    lived_in(model)
+    for parameter in model.parameters():
+        parameter.mul_(1.1)
+    model.conv_stem.scale = 0.5  # what a plugin's layer may change while it trains
+    again = refolded(model)
+    monkeypatch.undo()
+    assert again is twin
+    assert again.conv_stem.scale == 0.5
+    torch.testing.assert_close(dict(again.state_dict()), dict(folded(model).state_dict()), rtol=0, atol=0)
+    assert torch.equal(again(images()), folded(model)(images()))
+    assert refolded(model.to(memory_format=torch.channels_last)) is not twin
+    forget_folded(model)
+    assert model not in kagglekit.compute.fuse_batchnorm._twins
 
 
 class Net(nn.Module):

@@ -132,13 +132,15 @@ def plain_batch(store: Any, config: DataConfig) -> Any:
     import torch
 
     from kagglekit import View
-    from kagglekit.images.warp import gather, normalise_on_device
+    from kagglekit.images.device_warp import gather
+    from kagglekit.images.loader import placed
+    from kagglekit.images.warp import normalise_on_device
 
     identity = np.eye(2, 3, dtype=np.float32)[None]
     view = View(maps=lambda keys, aspects, n: np.repeat(identity, len(keys), axis=0))
     loader = Loader(store, view, 40, config, np.zeros(3, np.uint64), torch.device("cpu"))
     batch = loader.batch(np.arange(3), 0)
-    flat = torch.from_numpy(np.array(store.pixels))  # what a GPU does
+    flat = placed(store, torch.device("cpu"))  # what a GPU does
     places = store.offsets, store.heights, store.widths
     maps = np.repeat(identity, 3, axis=0)
     same = gather(flat, *places, maps, store.aspects, 40, "reflect", store.form)

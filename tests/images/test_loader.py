@@ -14,7 +14,7 @@ from PIL import Image
 
 from kagglekit import DataConfig, UserError, View, uniforms
 from kagglekit.images.build import build
-from kagglekit.images.loader import Loader, Passes, place
+from kagglekit.images.loader import Loader, Passes, place, placed
 from kagglekit.images.store import ImageStore, StoreSpec, open_store
 from kagglekit.types.randomness import image_keys
 
@@ -76,7 +76,7 @@ def chunks(n: int, size: int) -> list[NDArray[np.int64]]:
 def test_neither_batch_size_nor_order_change_an_image(resident: bool):
     loader = loader_of(24)
     if resident:
-        loader = replace(loader, resident=torch.from_numpy(loader.store.pixels.copy()))
+        loader = replace(loader, resident=placed(loader.store, CPU))
     whole = loader.batch(np.arange(24), 3)
     assert whole.shape == (24, 3, SIZE, SIZE)
     assert whole.dtype == torch.float32
@@ -109,7 +109,7 @@ def test_each_turn_shows_another_crop():
 @pytest.mark.parametrize("border", ["reflect", "edge", "zero"])
 def test_a_resident_store_gives_the_same_batches(border: str):
     loader = loader_of(32, replace(VIEW, border=border))
-    on_device = replace(loader, resident=torch.from_numpy(loader.store.pixels.copy()))
+    on_device = replace(loader, resident=placed(loader.store, CPU))
     rows = np.arange(32)[::-1].copy()
     difference = (loader.batch(rows, 0) - on_device.batch(rows, 0)).abs().mean()
     assert difference <= 2 / 255 / 0.22
@@ -200,18 +200,3 @@ def test_a_consumer_that_computes_does_not_wait():
 
 def test_a_store_is_not_copied_to_the_cpu():
     assert place(store_of(2), CPU) is None
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_gpu_gives_the_batches_of_the_cpu():
-    gpu = torch.device("cuda")
-    loader = loader_of(32)
-    flat = place(loader.store, gpu)
-    assert flat is not None
-    assert np.array_equal(flat.cpu().numpy(), loader.store.pixels)
-    expected = loader.batch(np.arange(32), 0)
-    for resident in (flat, None):
-        batches = replace(loader, device=gpu, resident=resident).batches(chunks(32, 8), 0)
-        batch = torch.cat(list(batches))
-        assert batch.device.type == "cuda"
-        assert (batch.cpu() - expected).abs().mean() <= 2 / 255 / 0.22

@@ -251,9 +251,13 @@ def test_a_streamed_image_that_cannot_be_decoded_gets_the_mean_prediction(tmp_pa
     assert np.allclose(values[bad.stem], others, atol=1e-5)
 
 
-def test_images_kept_in_memory_give_the_same_submission(tmp_path):
+def test_images_kept_in_memory_give_the_same_submission_and_ids_are_hashed_once(tmp_path, monkeypatch):
     write_dog_breed(tmp_path / "data", test=10)
+    hashed: list[object] = []
+    keys = dataset.image_keys
+    monkeypatch.setattr(dataset, "image_keys", lambda ids, *salt: hashed.append((*ids, salt)) or keys(ids, *salt))
     mapped, _ = tiny_run(tmp_path, "mapped")
+    assert len(hashed) == len(set(hashed)) > 1
     held, said = tiny_run(tmp_path, "ram", store="ram")
     assert "MB, in memory" in said
     assert held.submission.read_bytes() == mapped.submission.read_bytes()

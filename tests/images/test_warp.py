@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from kagglekit import DataConfig
-from kagglekit.images.warp import gather, normalise, normalise_on_device, warp
+from kagglekit.images.device_warp import gather, slack
+from kagglekit.images.warp import normalise, normalise_on_device, warp
+from kagglekit.types.pixel_form import RGB
 from kagglekit.types.recipe import Border
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ def gathered(
 ) -> torch.Tensor:
     lengths = np.array([picture.size for picture in pictures])
     heights, widths = np.array([picture.shape[:2] for picture in pictures], np.int32).T
-    flat = torch.from_numpy(np.concatenate([picture.reshape(-1) for picture in pictures]))
+    behind = np.full(slack(widths, RGB), 255, np.uint8)
+    flat = torch.from_numpy(np.concatenate([*(picture.reshape(-1) for picture in pictures), behind]))
     return gather(flat, np.cumsum(lengths) - lengths, heights, widths, maps, aspects, size, border)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
+from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from fits import fit
 
+from kagglekit.runs import checkpoint_file
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver, newest_checkpoint, read_checkpoint, write_checkpoint
 from kagglekit.system.errors import NotFinite, UserError
 from kagglekit.training.loop import begin, train_stage
@@ -154,6 +157,50 @@ def test_a_checkpoint_between_stages_which_has_no_optimizers_state_is_not_taken_
     assert saver._took > 1e3
     saver.save(Checkpoint({}, {"model": {}, "state": {"optimizer": {}}}))
     assert saver._took < 1e3
+
+
+def test_a_checkpoint_written_behind_the_training_holds_what_was_there_when_it_was_asked_for(tmp_path, monkeypatch):
+    writing, go_on, real = threading.Event(), threading.Event(), checkpoint_file.write_checkpoint
+
+    def slowly(*given):
+        writing.set()
+        go_on.wait(10)
+        real(*given)
+
+    monkeypatch.setattr(checkpoint_file, "write_checkpoint", slowly)
+    saver = Saver(tmp_path, every=0, in_background=True)
+    weights = torch.randn(2, 3, 4, 4).to(memory_format=torch.channels_last)
+    ordered = OrderedDict(weight=weights, again=weights.detach())
+    ordered._metadata = {"": {"version": 2}}
+    facts, before = {"run": "mine", "log": [1]}, weights.clone()
+    saver.save(Checkpoint(facts, {"model": ordered, "state": {"lr": (0.1, None)}}), wait=False)
+    writing.wait(10)
+    assert not files(tmp_path)
+    assert not saver.due(epoch_ends=True)
+    weights.zero_()  # the next step
+    facts["log"].append(2)
+    go_on.set()
+    saver.wait()
+    found = read_checkpoint(files(tmp_path)[0])
+    assert found.facts == {"run": "mine", "log": [1]}
+    assert torch.equal(found.tensors["model"]["weight"], before)
+    assert found.tensors["model"]["weight"].stride() == before.stride()
+    assert found.tensors["model"]._metadata == ordered._metadata
+    assert found.tensors["state"] == {"lr": (0.1, None)}
+    saver._took = 0.0
+    assert saver.due(epoch_ends=True)
+    ordered.update(weight=before, again=before.detach())
+    real(tmp_path / "other", Checkpoint(found.facts, {"model": ordered, "state": {"lr": (0.1, None)}}))
+    assert files(tmp_path / "other")[0].read_bytes() == files(tmp_path)[0].read_bytes()
+
+
+def test_one_that_cannot_be_written_behind_the_training_is_reported_soon(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    saver = Saver(tmp_path / "file", every=0, in_background=True)
+    saver.save(checkpoint(1), wait=False)
+    with pytest.raises(UserError, match="cannot write"):
+        saver.save(checkpoint(2))
+    saver.wait()
 
 
 MIXED = {

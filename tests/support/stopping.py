@@ -49,8 +49,9 @@ def start(
     said = io.StringIO()
     wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
     display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
-    given = {"preset": "quick", "settings": tuple(f"{key}={value}" for key, value in wanted.items()), **asked}
-    request = Request(plugin, data=data, out=out, precision="fp32", device="cpu", save_every=0, **given)
+    given = {"settings": tuple(f"{key}={value}" for key, value in wanted.items()), **asked}
+    given = {"preset": "quick", "precision": "fp32", "device": "cpu", **given}
+    request = Request(plugin, data=data, out=out, save_every=0, **given)
     try:
         return starting.start(request, display, go_on), said.getvalue()
     except BaseException as error:

@@ -12,7 +12,7 @@ from kagglekit import SingleLabel, Stage
 from kagglekit.compute.device import Format
 from kagglekit.system.errors import UserError
 from kagglekit.training.loop import begin, epoch_order, mix, train_stage
-from kagglekit.training.state import StageFit
+from kagglekit.training.state import MovingAverage, StageFit
 
 
 def losses(one: StageFit) -> list[float]:
@@ -67,6 +67,24 @@ def test_a_loss_that_is_not_finite_stops_with_its_place():
     images[epoch_order(one, 0)[1][0]] = float("nan")
     with pytest.raises(UserError, match=r"stage 1 \(s\), epoch 1, step 2, learning rate 0.02"):
         losses(one)
+
+
+def test_a_moving_average_follows_each_tensor_of_the_state_dict_even_if_a_module_replaces_it():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 4, bias=False), nn.Linear(4, 4))
+    model[3].weight = model[2].weight  # two names of one tensor
+    model[1].register_buffer("aside", torch.zeros(2), persistent=False)
+    average, expected = MovingAverage(model, 0.75), {k: v.clone() for k, v in model.state_dict().items()}
+    for _ in range(2):
+        with torch.no_grad():
+            model[1].running_mean = torch.randn(4)  # a new tensor
+            model[1].num_batches_tracked += 3
+            for parameter in model.parameters():
+                parameter.add_(1.0)
+        average.update()
+        for name, now in model.state_dict().items():
+            mean = expected[name].lerp(now, 0.25) if now.is_floating_point() else now
+            expected[name] = mean.clone()
+    torch.testing.assert_close(dict(average.weights.state_dict()), expected, rtol=0, atol=0)
 
 
 def test_a_moving_average_becomes_the_weights_at_the_end():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterator
@@ -420,6 +421,40 @@ def test_if_compiling_fails_unrequested_the_stage_continues_without(data, tmp_pa
     monkeypatch.undo()
     plain, _ = run(request(data, tmp_path / "plain", small, **asked))
     assert outcome(failed) == outcome(plain)
+
+
+@pytest.mark.parametrize(("pays", "done"), [(1e6, False), (0.0, True)])
+def test_steps_that_are_too_few_to_compile_are_recorded_on_a_gpu(data, tmp_path, monkeypatch, pays, done):
+    """The graphs themselves are tested on a GPU (tests/cuda): here the plain forward pass stands for them."""
+
+    class Told(tuning.Compiler):
+        def _decide(self, fit, state):
+            gpu = dataclasses.replace(fit.compute, device=torch.device("cuda"))
+            monkeypatch.setattr(tuning, "recorded", lambda *_: (lambda images: fit.model(images), 0.5))
+            super()._decide(dataclasses.replace(fit, compute=gpu), state)
+
+        def end(self, fit, state):
+            seen.append(self.compiled)
+            super().end(fit, state)
+            seen.append(state.forward is fit.model)
+
+    seen: list[bool] = []
+    monkeypatch.setattr(tuning, "GRAPHS_PAY", pays)
+    monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: Told(work, "auto"))
+    small = Site(tmp_path).write("small.py", BREEDS + SMALL)
+    finished, said = run(request(data, tmp_path, small, stages="4", settings={"stage.4.cycle_len": 8}))
+    assert ("4 all-2: steps are recorded as CUDA graphs, in 0 s: about " in said) == done
+    assert ("4 all-2: steps are not compiled: about " in said) == (not done)
+    assert ("all-2" in finished.info().compiled) == done
+    assert seen == [done, True]
+
+
+def test_steps_with_hooks_or_checkpointing_are_not_recorded():
+    assert tuning.records(fit())
+    assert not tuning.records(fit(grad_checkpointing=True))
+    hooked = fit()
+    hooked.model[0].register_forward_hook(lambda module, given, result: None)
+    assert not tuning.records(hooked)
 
 
 BLACK = """
