@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import name_of, path_of, request_of
 from kagglekit.notebook.run import Run
 from kagglekit.runs.folder import Run as RunFolder
 from kagglekit.runs.lookup import RUNS, find_run
@@ -18,8 +17,6 @@ from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from kagglekit.planning.request import Request
 
 
 @for_notebooks
@@ -128,7 +125,7 @@ def run(
         from kagglekit.planning.choose import check_request, choose
         from kagglekit.planning.make import check_sample
         from kagglekit.workflows.full_data import full_request
-    given["competition"], given["data"] = competition_of(str(competition), _path(data), display)
+    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
     request = request_of(given)
     request = full_request(request) if request.full else request
     check_request(request, resume)  # here and below: errors are reported before anything slow
@@ -150,37 +147,6 @@ def run(
 
         submit_run(finished, message, lambda _: True, display)
     return Run.of(finished)
-
-
-def request_of(given: Mapping[str, Any]) -> Request:
-    """Return the request that the keywords of `run` or `lr_find` are; its shorthands precede the settings."""
-    from kagglekit.planning.request import Request
-
-    short = [f"{key}={given[key]}" for key in ("arch", "limit", "seed", "folds") if given[key] is not None]
-    short += ["group_duplicates=true"] if given["group_duplicates"] else []
-    changed = {
-        "settings": (*short, *settings_of(given["settings"])),
-        **{key: _path(given[key]) for key in ("data", "sample", "drop") if key in given},
-        **{key: _name(given[key]) for key in ("from_run", "into", "full") if key in given},
-        "plugins": tuple(map(str, given["plugins"])),
-        "out": Path(given["out"]),
-    }
-    names = {field.name for field in fields(Request)} - {"recipe"}
-    return Request(**{**{key: value for key, value in given.items() if key in names}, **changed})
-
-
-def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:
-    """Return settings as ``KEY=VALUE``."""
-    pairs = (settings or {}).items()
-    return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in pairs)
-
-
-def _path(place: str | Path | None) -> Path | None:
-    return None if place is None else Path(place)
-
-
-def _name(found: RunFolder | str | Path) -> str:
-    return str(found.folder if isinstance(found, RunFolder) else found)
 
 
 @for_notebooks
@@ -214,7 +180,7 @@ def resume(
         from kagglekit.hooks.trust import plugins_named
         from kagglekit.workflows.start import resume as go_on
     with plugins_named(plugins):
-        return Run.of(go_on(folder, display, _path(data), began))
+        return Run.of(go_on(folder, display, path_of(data), began))
 
 
 @for_notebooks
@@ -246,14 +212,14 @@ def blend(
     Raises:
         UserError: A run is not finished, or the runs do not fit together.
     """
-    display, names = display or for_people(json_output=False), [_name(each) for each in runs]
+    display, names = display or for_people(json_output=False), [name_of(each) for each in runs]
     with display.status(f"blending {len(runs)} runs: loading torch"):
         from kagglekit.hooks.trust import plugins_named
         from kagglekit.planning.blends import check_blend
         from kagglekit.workflows.blend import BlendRequest
         from kagglekit.workflows.blend import blend as make
         from kagglekit.workflows.soup import make_soup
-    request = BlendRequest(names, ensemble, _path(data), Path(out), name or ("soup" if soup else "blend"))
+    request = BlendRequest(names, ensemble, path_of(data), Path(out), name or ("soup" if soup else "blend"))
     with plugins_named(plugins):
         check_blend(names, ensemble, request.data, request.out)
         return Run.of((make_soup if soup else make)(request, display))

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.api import request_of, settings_of
 from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import path_of, request_of, settings_of
 from kagglekit.notebook.run import Run
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.console import Display, for_people
@@ -58,14 +58,14 @@ def look(
     with display.status(f"looking at {competition}: loading its plugin"):
         from kagglekit.authoring.from_folder import competition_of
         from kagglekit.workflows.look import look as summarize
-    named, folder = competition_of(str(competition), None if data is None else Path(data), display)
+    named, folder = competition_of(str(competition), path_of(data), display)
     with _drawn(pictures) as place:
         summarize(
             named,
             folder,
             display,
             plugins=tuple(map(str, plugins)),
-            sample=None if sample is None else Path(sample),
+            sample=path_of(sample),
             plots=place,
             preset=None if no_pictures else preset,
             settings=settings_of(settings),
@@ -134,9 +134,7 @@ def lr_find(
     with display.status(f"{competition or 'lr_find'}: loading its plugin and recipe"):
         from kagglekit.authoring.from_folder import competition_of
         from kagglekit.planning.choose import check_request, choose, stage_to_test
-    given["competition"], given["data"] = competition_of(
-        str(competition), None if data is None else Path(data), display
-    )
+    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
     request = request_of(given)
     check_request(request)  # here and below: errors are reported before anything slow
     choice = choose(request)
@@ -184,7 +182,7 @@ def report(
         from kagglekit.report.page import write_report
 
         with plugins_named(plugins):
-            write_report(found, None if data is None else Path(data))
+            write_report(found, path_of(data))
     display.report(f"report: {found.report}")
     return found
 
@@ -232,7 +230,7 @@ def history(competition: str = "", *, sort: str = "date", out: str | Path = RUNS
 def _drawn(folder: str | Path | None, pattern: str = "*.png") -> Iterator[Path | None]:
     """Yield the folder for plots, in a notebook a temporary one; then show them below the cell."""
     if not kernel():
-        yield None if folder is None else Path(folder)
+        yield path_of(folder)
         return
     with tempfile.TemporaryDirectory(prefix="kagglekit-plots-") as temporary:
         place = Path(temporary if folder is None else folder)

@@ -13,6 +13,7 @@ from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, chart
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.types.metric import TITLES
+from kagglekit.types.metric import title_of as title
 from kagglekit.types.recipe import Stage
 
 if TYPE_CHECKING:
@@ -108,12 +109,6 @@ def charts(
         for name, some in drawn
         if any(len(curve.line.xs) >= least for curve in some)
     ]
-
-
-def title(key: str) -> str:
-    """Return the title of a score: ``valid log loss`` for ``valid_log_loss``."""
-    split, _, metric = key.partition("_")
-    return f"{split} {TITLES.get(metric, metric)}"
 
 
 def _losses(found: Curves, alone: bool) -> list[Curve]:
