@@ -129,7 +129,7 @@ def test_a_real_run_is_listed_with_the_facts_of_its_folder(
 
 def test_the_newest_run_comes_first_and_empty_columns_are_left_out(root: Path) -> None:
     runs = [make(root, day, (0.5, 0.01)) for day in (3, 5, 4)]
-    head, *rows = shown(ask())
+    head, *rows = shown(ask("--wide"))
     assert [row[0] for row in rows] == [runs[1].name, runs[2].name, runs[0].name]
     assert {"test", "public", "private", "best", "gap", "limit"}.isdisjoint(head)
     row = dict(zip(head, rows[0], strict=True))
@@ -193,7 +193,7 @@ def test_scores_of_kaggle_are_those_of_the_last_submission_that_got_any(root: Pa
     (row,) = listed()
     assert (row["public"], row["private"], row["best"]) == (0.58, 0.57, 0.55)
     assert row["gap"] == pytest.approx(-0.08)
-    head, cells = shown(ask())
+    head, cells = shown(ask("--wide"))
     table = dict(zip(head, cells, strict=True))
     assert (table["public"], table["best"], table["gap"]) == ("0.58000", "0.55000", "-0.0800")
 
