@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
 from kagglekit.notebook.request import name_of, path_of, request_of
-from kagglekit.notebook.run import Run
-from kagglekit.runs.folder import Run as RunFolder
+from kagglekit.notebook.run import Run as ShownRun
+from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError, UserError
@@ -38,7 +39,7 @@ def run(
     stages: str = "",
     settings: Mapping[str, object] | None = None,
     seed: int | None = None,
-    from_run: RunFolder | str | Path = "",
+    from_run: Run | str | Path = "",
     plugins: Sequence[str | Path] = (),
     disable: Sequence[str] = (),
     device: str = "auto",
@@ -48,9 +49,9 @@ def run(
     deterministic: bool = False,
     folds: int | None = None,
     only_fold: int | None = None,
-    into: RunFolder | str | Path = "",
+    into: Run | str | Path = "",
     repeats: int = 1,
-    full: RunFolder | str | Path = "",
+    full: Run | str | Path = "",
     resume: bool = False,
     save_every: float = 10.0,
     out: str | Path = RUNS,
@@ -61,7 +62,7 @@ def run(
     message: str = "",
     yes: bool = False,
     display: Display | None = None,
-) -> Run:
+) -> ShownRun:
     """Train on a competition's images and write a checked submission: ``kagglekit run`` from Python.
 
     Every option of the command line is a keyword of the same name. On a CPU the process keeps freed memory during the
@@ -140,24 +141,24 @@ def run(
         from kagglekit.workflows.start import start
     if dry_run:
         try_out(request, display)
-        return cast("Run", None)  # nothing is left of it
+        return cast("ShownRun", None)  # nothing is left of it
     finished = start(request, display, resume, began)
     if submit:
         from kagglekit.workflows.submitting import submit_run
 
         submit_run(finished, message, lambda _: True, display)
-    return Run.of(finished)
+    return ShownRun.of(finished)
 
 
 @for_notebooks
 def resume(
-    run: RunFolder | str | Path = "latest",
+    run: Run | str | Path = "latest",
     *,
     data: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
     out: str | Path = RUNS,
     display: Display | None = None,
-) -> Run:
+) -> ShownRun:
     """Resume a run that was interrupted or failed, from its last checkpoint; a finished run is not changed.
 
     Args:
@@ -175,17 +176,16 @@ def resume(
         KeyboardInterrupt: The user interrupted it again.
     """
     began, display = time.perf_counter(), display or for_people(json_output=False)
-    folder = Run.of(run, out)
+    folder = ShownRun.of(run, out)
     with display.status(f"resuming {folder.name}: loading torch and timm"):
-        from kagglekit.hooks.trust import plugins_named
         from kagglekit.workflows.start import resume as go_on
     with plugins_named(plugins):
-        return Run.of(go_on(folder, display, path_of(data), began))
+        return ShownRun.of(go_on(folder, display, path_of(data), began))
 
 
 @for_notebooks
 def blend(
-    *runs: RunFolder | str | Path,
+    *runs: Run | str | Path,
     ensemble: str = "hill-climbing",
     soup: bool = False,
     data: str | Path | None = None,
@@ -193,7 +193,7 @@ def blend(
     out: str | Path = RUNS,
     name: str = "",
     display: Display | None = None,
-) -> Run:
+) -> ShownRun:
     """Combine the members of finished runs into a new run with its own submission.
 
     Args:
@@ -214,7 +214,6 @@ def blend(
     """
     display, names = display or for_people(json_output=False), [name_of(each) for each in runs]
     with display.status(f"blending {len(runs)} runs: loading torch"):
-        from kagglekit.hooks.trust import plugins_named
         from kagglekit.planning.blends import check_blend
         from kagglekit.workflows.blend import BlendRequest
         from kagglekit.workflows.blend import blend as make
@@ -222,11 +221,11 @@ def blend(
     request = BlendRequest(names, ensemble, path_of(data), Path(out), name or ("soup" if soup else "blend"))
     with plugins_named(plugins):
         check_blend(names, ensemble, request.data, request.out)
-        return Run.of((make_soup if soup else make)(request, display))
+        return ShownRun.of((make_soup if soup else make)(request, display))
 
 
 def predict(
-    run: RunFolder | str | Path,
+    run: Run | str | Path,
     paths: Sequence[str | Path],
     *,
     tta: bool = False,
@@ -255,10 +254,9 @@ def predict(
     """
     if not paths:
         raise UserError("no images to predict", "name at least one file")
-    found = run if isinstance(run, RunFolder) else find_run(str(run))
+    found = run if isinstance(run, Run) else find_run(str(run))
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.memory import memory_returned
-    from kagglekit.hooks.trust import plugins_named
     from kagglekit.prediction.new_images import Family, predict_paths
 
     with memory_returned():

@@ -44,7 +44,7 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
         except Stopped as stopped:
             raise Interrupted(str(stopped).replace("interrupted by Ctrl-C", "interrupted")) from None
         except KeyboardInterrupt:
-            raise Interrupted("interrupted before a checkpoint was needed: run the cell again") from None
+            raise Interrupted("interrupted") from None
 
     return called
 

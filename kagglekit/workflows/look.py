@@ -15,6 +15,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.planning.choose import auto_preset
 from kagglekit.planning.make import find_data
 from kagglekit.planning.overrides import apply_overrides
+from kagglekit.planning.wrong_folder import pointing_elsewhere
 from kagglekit.system.console import Display
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
@@ -58,7 +59,7 @@ def look(
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
     if sample:
         asked_sample(folder, sample)
-    with display.status("reading the labels"):
+    with display.status("reading the labels"), pointing_elsewhere(hooks, folder):
         table, task, warnings = read_table(hooks, facts, folder)
     display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
     target = target_of(task, table)

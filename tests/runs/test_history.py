@@ -137,6 +137,17 @@ def test_the_newest_run_comes_first_and_empty_columns_are_left_out(root: Path) -
     assert (row["px"], row["stages"], row["epochs"]) == ("64", "2", "1")  # of two stages of four, the first solved
 
 
+def test_the_short_table_has_run_score_public_time_and_state_and_fits_80_columns(root: Path) -> None:
+    make(root, 1, (0.5, 0.01)).write_submissions([upload(public=0.6)])
+    make(root, 2, status="failed")
+    lines = ask().stdout.splitlines()
+    assert lines[0] == "dog-breed, metric log loss"
+    assert re.split(r" {2,}", lines[1]) == ["run", "valid score", "public", "time", "state"]
+    assert max(map(len, lines)) <= 80
+    make(root, 3, (0.5, 0.01), metric="accuracy", competition="pets")
+    assert re.split(r" {2,}", ask().stdout.splitlines()[0])[:3] == ["run", "competition", "metric"]
+
+
 @pytest.mark.parametrize(("metric", "order"), [("log_loss", [4, 3, 5]), ("accuracy", [5, 3, 4])])
 def test_sorted_by_a_score_the_best_comes_first_and_none_last(root: Path, metric: str, order: list[int]) -> None:
     for day, value in ((3, 0.5), (4, 0.25), (5, 0.75)):

@@ -101,6 +101,7 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
     for part in parts:
         assert out_of_fold.loc[table(part).index].equals(table(part))
     assert said.count("decoded 24 labelled images") <= 1  # none if another test has decoded the same images
+    assert (said.count("\nrecipe: "), said.count("\nprediction: ")) == (1, 1)  # not once for each fold
 
 
 def test_test_predictions_are_averaged_over_folds(folds):
