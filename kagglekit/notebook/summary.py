@@ -12,11 +12,11 @@ from markupsafe import Markup, escape
 from kagglekit.report import panels
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.thumbnails import thumbnails
-from kagglekit.report.trainings import charts, title, trainings
+from kagglekit.report.trainings import charts, trainings
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.console import duration
 from kagglekit.tasks.single_label import SingleLabel
-from kagglekit.types.metric import TITLES
+from kagglekit.types.metric import TITLES, title_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ def _scores(loaded: LoadedRun) -> Iterator[Markup]:
 
 
 def _table(keys: list[str], rows: object) -> Markup:
-    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("", "", *map(title, keys)))
+    head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("", "", *map(title_of, keys)))
     lines = []
     for row in cast("list[dict[str, tuple[float, float]]]", rows):
         cells = [row["member"], row["views"], *("{:.4f} ± {:.4f}".format(*row[k]) if k in row else "" for k in keys)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -81,7 +82,8 @@ def _fitting(line: str, speed: str, took: str, width: int) -> str:
         return whole
     if len(whole := f"{line}{took}") <= width:
         return whole
-    return f"{line.replace('train loss', 'train').replace('valid loss', 'valid').replace('  valid ', '  ')}{took}"
+    short = re.sub(r"  valid (?!loss )", "  ", line).replace("train loss", "train").replace("valid loss", "valid")
+    return f"{short}{took}"
 
 
 def told_scores(scores: dict[str, float]) -> str:
