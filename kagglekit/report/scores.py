@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kagglekit.report.trainings import Training
+from kagglekit.report.trainings import Training, title
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.types.metric import title_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ def score_table(scores: Sequence[Mapping[str, Any]], first: str = "") -> Table:
         first: Heading of the first column; empty for none.
     """
     keys = list(dict.fromkeys(key for row in scores for key in row if key not in ("of", "member", "views")))
-    heads = [*([first] if first else []), "member", "views", *(title_of(key) for key in keys)]
+    heads = [*([first] if first else []), "member", "views", *(title(key) for key in keys)]
     cells = ("of", "member", "views") if first else ("member", "views")
     rows = [
         [*(row[key] for key in cells), *("{:.4f} ± {:.4f}".format(*row[key]) if key in row else "" for key in keys)]
@@ -66,7 +65,7 @@ def seeds_table(info: RunInfo) -> Table | None:
         return None
     heads = ["over seeds", "mean", "deviation", "error over images, paired", "smallest significant difference"]
     keys = ("mean", "deviation", "paired_error", "smallest")
-    names = [title_of(f"valid_{each.name}") for each in spread.scores]
+    names = [title(f"valid_{each.name}") for each in spread.scores]
     values = [[f"{getattr(each, key):.4f}" for key in keys] for each in spread.scores]
     return Table(heads, [[name, *cells] for name, cells in zip(names, values, strict=True)])
 

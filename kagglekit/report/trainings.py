@@ -12,7 +12,7 @@ from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, chart
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.types.metric import TITLES, title_of
+from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Stage
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def charts(
         drawn = [("Loss, nats", [curve for each in losses for curve in each])]
     for key in longest.epochs:
         if key != "valid_loss":
-            drawn.append((title_of(key).capitalize(), [Curve("", _of(each, key), "c2", dots=True) for each in found]))
+            drawn.append((title(key).capitalize(), [Curve("", _of(each, key), "c2", dots=True) for each in found]))
     for name, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
         drawn.append((name, [Curve("", logs.thinned(line, POINTS), "c1")]))
     drawn = [(name, _named_once([curve for curve in some if curve.line.xs])) for name, some in drawn]
@@ -108,6 +108,12 @@ def charts(
         for name, some in drawn
         if any(len(curve.line.xs) >= least for curve in some)
     ]
+
+
+def title(key: str) -> str:
+    """Return the title of a score: ``valid log loss`` for ``valid_log_loss``."""
+    split, _, metric = key.partition("_")
+    return f"{split} {TITLES.get(metric, metric)}"
 
 
 def _losses(found: Curves, alone: bool) -> list[Curve]:
