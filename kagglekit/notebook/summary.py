@@ -39,6 +39,7 @@ STYLE = """
 .kagglekit figure { width: 104px; margin: 0; font-size: .75em; overflow-wrap: anywhere; }
 .kagglekit figure img { width: 100px; height: 88px; object-fit: contain; display: block; margin: 0; }
 .kagglekit svg { display: block; max-width: 100%; height: auto; color: inherit; }
+.kagglekit .for-narrow { display: none; }
 .kagglekit svg text { font: 13px system-ui, sans-serif; fill: currentColor; }
 .kagglekit svg .mid { text-anchor: middle; } .kagglekit svg .end { text-anchor: end; }
 .kagglekit svg polyline { fill: none; stroke-width: 2; }
