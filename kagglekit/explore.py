@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import io
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.runs.folder import Run as RunFolder
+
+LARGE = 300_000  # bytes of a plot that a notebook shows as JPEG
+COARSE = 2.0  # s by which the time of a file may be off
 
 
 @for_notebooks
@@ -45,7 +48,7 @@ def look(
         data: The data folder, packed or not.
         sample: The sample submission, if the data have several or none.
         plugins: Plugin files to load besides the competition's.
-        pictures: Folder for the plots; None for ``pictures/COMPETITION``, in a notebook for none.
+        pictures: Folder for the plots; None for ``pictures/COMPETITION``.
         no_pictures: Show text only: no plots, no search for near-duplicates.
         preset: The preset whose stages are drawn.
         settings: Changes of its recipe.
@@ -59,17 +62,19 @@ def look(
         from kagglekit.authoring.from_folder import competition_of
         from kagglekit.workflows.look import look as summarize
     named, folder = competition_of(str(competition), path_of(data), display)
-    with _drawn(pictures) as place:
-        summarize(
-            named,
-            folder,
-            display,
-            plugins=tuple(map(str, plugins)),
-            sample=path_of(sample),
-            plots=place,
-            preset=None if no_pictures else preset,
-            settings=settings_of(settings),
-        )
+    began = time.time()
+    place = summarize(
+        named,
+        folder,
+        display,
+        plugins=tuple(map(str, plugins)),
+        sample=path_of(sample),
+        plots=path_of(pictures),
+        preset=None if no_pictures else preset,
+        settings=settings_of(settings),
+    )
+    if place:
+        _show_plots(file for file in sorted(place.glob("*.png")) if file.stat().st_mtime >= began - COARSE)
 
 
 @for_notebooks
@@ -119,7 +124,7 @@ def lr_find(
         disable: Names of shared plugins to leave out.
         device: Device to compute on.
         folds: Number of folds of the recipe.
-        pictures: Folder for the plots; None for ``pictures/COMPETITION``, in a notebook for none.
+        pictures: Folder for the plots; None for ``pictures/COMPETITION``.
         out: Folder of all runs.
         display: Where to report progress; None for the notebook's cell or standard output.
 
@@ -143,8 +148,8 @@ def lr_find(
         from kagglekit.workflows.lr_find import draw, find_rates, rate_table
     found = find_rates(request, stage, display)
     display.table(*rate_table(found))
-    with _drawn(pictures, "*-loss.png") as place:
-        draw(found, place or Path("pictures") / found.name)
+    loss, _ = draw(found, path_of(pictures) or Path("pictures") / found.name)
+    _show_plots([loss])
     rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
     display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
     return dict(found.rates)
@@ -226,14 +231,20 @@ def history(competition: str = "", *, sort: str = "date", out: str | Path = RUNS
     return table.astype(dict.fromkeys(numbers, "float64"))
 
 
-@contextmanager
-def _drawn(folder: str | Path | None, pattern: str = "*.png") -> Iterator[Path | None]:
-    """Yield the folder for plots, in a notebook a temporary one; then show them below the cell."""
+def _show_plots(files: Iterable[Path]) -> None:
+    """Show plots below the output of a notebook's cell; large ones as JPEG, since the notebook keeps them."""
     if not kernel():
-        yield path_of(folder)
         return
-    with tempfile.TemporaryDirectory(prefix="kagglekit-plots-") as temporary:
-        place = Path(temporary if folder is None else folder)
-        yield place
-        for file in sorted(place.glob(pattern)):
-            show({"image/png": file.read_bytes(), "text/plain": file.stem})
+    for file in files:
+        kind, content = "image/png", file.read_bytes()
+        if len(content) > LARGE:
+            kind, content = "image/jpeg", _as_jpeg(content)
+        show({kind: content, "text/plain": file.stem})
+
+
+def _as_jpeg(content: bytes) -> bytes:
+    from PIL import Image
+
+    smaller = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").save(smaller, "JPEG", quality=80)
+    return smaller.getvalue()

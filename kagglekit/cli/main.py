@@ -143,7 +143,8 @@ def _usage_message(error: click.ClickException) -> str:
     hint = ""
     if isinstance(error, click.NoSuchOption) and error.ctx:
         there = {name for parameter in error.ctx.command.params for name in parameter.opts}
-        hint = option_hint(error.option_name, there)
+        if hint := option_hint(error.option_name, there):
+            text = f"no such option {error.option_name}"  # click's own guess would mislead
     return described(f"{text[:1].lower()}{text[1:]}", hint or f"see {command} --help")
 
 

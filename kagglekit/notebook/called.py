@@ -50,6 +50,5 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _unknown(name: str, word: str, keywords: list[str]) -> UsageError:
-    hint = keyword_hint(word, keywords) or nearest(word, keywords).strip()
-    more = f"{name} has the keywords {', '.join(keywords)}"
-    return UsageError(f"{name}() has no keyword {word!r}", "\n".join(filter(None, [hint, more])))
+    hint = keyword_hint(word, keywords) or nearest(word, keywords).strip() or f"its keywords: {', '.join(keywords)}"
+    return UsageError(f"{name}() has no keyword {word!r}", hint)

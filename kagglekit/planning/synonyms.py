@@ -25,8 +25,8 @@ WORDS = {  # what it is here, with a value as an example: an option, a stage's f
     "stage.*.schedule=sgdr": "schedule scheduler lr_scheduler sched lr_schedule",
     "stage.*.augment=trivial-augment": "augment augmentation augmentations aug transforms tfms aug_transforms",
     "stage.*.views=random-resized-crop": "views crop",
-    "stage.*.mixup=0.2": "mixup mix_up mixup_alpha",
-    "stage.*.cutmix=1.0": "cutmix cutmix_alpha",
+    "stage.4.mixup=0.2": "mixup mix_up mixup_alpha",
+    "stage.4.cutmix=1.0": "cutmix cutmix_alpha",
     "stage.*.label_smoothing=0.1": "label_smoothing smoothing",
     "stage.*.grad_accum_steps=2": "grad_accum accum accumulate accum_steps gradient_accumulation_steps",
     "stage.*.clip_norm=1": "clip_norm clip_grad grad_clip max_grad_norm gradient_clip_val",
@@ -34,7 +34,7 @@ WORDS = {  # what it is here, with a value as an example: an option, a stage's f
     "drop_rate=0.2": "dropout drop p_drop",
     "drop_path=0.1": "droppath stochastic_depth drop_path_rate",
     "valid=0.2": "valid_pct val_split valid_split validation_split test_size val_size valid_size",
-    "tta=8": "n_tta tta_steps num_tta",
+    "tta=8": "tta n_tta tta_steps num_tta",
     "loss=focal": "loss_fn loss_func criterion",
     "weights=FILE": "checkpoint checkpoint_path pretrained_path weights_file ckpt",
 }
@@ -93,7 +93,7 @@ def key_hint(key: str, value: str, in_stage: bool) -> str:
         option = meaning.partition(" ")[0]
         return f"this is the option {option} {value}" if meaning.partition(" ")[2] else f"this is the option {option}"
     known = meaning.partition("=")[0]
-    if in_stage and "*" in known:
+    if in_stage and known.startswith("stage."):
         return f"it is called {known.rpartition('.')[2]} here"
     return f"write --set {_quoted(f'{known}={value}')}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -81,12 +82,17 @@ class Display:
             keys: How many columns are repeated.
             together: For each further column, the number of its group: a group is not torn apart if a line has room.
         """
-        lines = [[printable(str(cell)) for cell in line] for line in (columns, *rows)]
-        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+        heads = [[printable(title) for title in columns]]
+        lines = [[printable(str(cell)) for cell in line] for line in rows]
+        widths = _widths([*heads, *lines])
+        if sum(widths) + 2 * len(widths) - 2 > self.width and lines:
+            heads = _narrow(heads[0], _widths(lines))
+            widths = _widths([*heads, *lines])
         for block in _blocks(widths, keys, self.width, together):
-            for number, line in enumerate(lines):
+            for number, line in enumerate([*heads, *lines]):
                 text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
-                self._print(text, style=None if number else "bold", wrap=False)
+                if text or number >= len(heads):
+                    self._print(text, style="bold" if number < len(heads) else None, wrap=False)
 
     def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
         shown = wrapped(text, self.width) if wrap else text
@@ -283,6 +289,18 @@ def duration(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+
+
+def _narrow(titles: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Return the titles of columns in as many lines as it takes to be no wider than the cells, if words allow it."""
+    parts = [textwrap.wrap(title, max(width, 8), break_long_words=False, break_on_hyphens=False) or [""]
+             for title, width in zip(titles, widths, strict=True)]  # fmt: skip
+    most = max(map(len, parts))
+    return [[part[row] if row < len(part) else "" for part in parts] for row in range(most)]
 
 
 def _blocks(widths: Sequence[int], keys: int, room: int, together: Sequence[int] | None) -> Iterator[list[int]]:

@@ -79,8 +79,8 @@ class NotebookOutput:
     @contextmanager
     def lasting(self, text: str) -> Iterator[None]:
         """Show a line of progress while the block runs."""
-        self.progress(text)
         try:
+            self.progress(text)
             yield
         finally:
             self.progress("")
