@@ -30,11 +30,11 @@ PAIRS, WORST = 5, 8
 LEAST_POINTS = 2  # of a curve that is drawn
 HIDDEN = ("Learning rate of the head", "Momentum")  # charts of the report that say little at a glance
 STYLE = """
-.kagglekit { max-width: 900px; line-height: 1.4; }
+.kagglekit { max-width: 900px; overflow-x: auto; line-height: 1.4; }
 .kagglekit .big { font-size: 1.8em; font-weight: 600; }
 .kagglekit .soft, .kagglekit figcaption { opacity: .7; }
 .kagglekit table { border-collapse: collapse; margin: .4em 0; }
-.kagglekit td, .kagglekit th { text-align: left; padding: .15em 1em .15em 0; font-variant-numeric: tabular-nums; }
+.kagglekit td, .kagglekit th { text-align: left; white-space: nowrap; padding: .15em 1em .15em 0; }
 .kagglekit .cards { display: flex; flex-wrap: wrap; gap: .5em; }
 .kagglekit figure { width: 104px; margin: 0; font-size: .75em; overflow-wrap: anywhere; }
 .kagglekit figure img { width: 100px; height: 88px; object-fit: contain; display: block; margin: 0; }
@@ -88,18 +88,30 @@ def _scores(loaded: LoadedRun) -> Iterator[Markup]:
     keys = list(dict.fromkeys(key for row in rows for key in row if key not in ("member", "views")))
     if not keys:
         return
-    last = [row for row in rows if row.get("member") == "ensemble"][-1:] or list(rows[-1:])
-    yield _table(keys, last)
+    metrics = list(dict.fromkeys(key.partition("_")[2] for key in keys))
+    cells = [[_shown(rows[-1].get(f"{split}_{metric}")) for split in ("valid", "test")] for metric in metrics]
+    lines = [
+        Markup("<tr><td>{}</td><td>{}</td><td>{}</td></tr>").format(TITLES.get(metric, metric), *pair)
+        for metric, pair in zip(metrics, cells, strict=True)
+    ]
+    heads = Markup("<tr><th>{}</th><th>{}</th><th>{}</th></tr>").format(
+        "", *(split if any(pair[place] for pair in cells) else "" for place, split in enumerate(("valid", "test")))
+    )
+    yield Markup("<table>{}{}</table>").format(heads, Markup("").join(lines))
     if len(rows) > 1:
         members = Markup("<details><summary>all {} rows</summary>{}</details>")
         yield members.format(len(rows), _table(keys, rows))
+
+
+def _shown(score: object) -> str:
+    return "{:.4f} ± {:.4f}".format(*score) if isinstance(score, tuple) else ""
 
 
 def _table(keys: list[str], rows: object) -> Markup:
     head = Markup("").join(Markup("<th>{}</th>").format(name) for name in ("", "", *map(title_of, keys)))
     lines = []
     for row in cast("list[dict[str, tuple[float, float]]]", rows):
-        cells = [row["member"], row["views"], *("{:.4f} ± {:.4f}".format(*row[k]) if k in row else "" for k in keys)]
+        cells = [row["member"], row["views"], *(_shown(row.get(key)) for key in keys)]
         lines.append(Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(c) for c in cells)))
     return Markup("<table><tr>{}</tr>{}</table>").format(head, Markup("").join(lines))
 

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from few_shapes import draw_few
 from notebook_kernel import Cell, Kernel, kernel
 
 from kagglekit.runs.lookup import find_run
 
-LIMITED = 'limit=60, device="cpu", precision="fp32", settings={"tta": 1}'
-LONG = 'limit=100, epochs=400, stages="4", device="cpu", precision="fp32", settings={"tta": 0}'
+SHORT = 'epochs=1, device="cpu", precision="fp32", settings={"tta": 1, "stage.3.cycle_len": 2}'
+LONG = 'epochs=400, stages="4", device="cpu", precision="fp32", settings={"tta": 0}'
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("notebook")
+    folder = tmp_path_factory.mktemp("notebook")
+    draw_few(folder / "data" / "shapes")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,7 @@ def notebook(folder: Path) -> Iterator[Kernel]:
 @pytest.fixture(scope="module")
 def trained(notebook: Kernel) -> Cell:
     """The first cell of a notebook."""
-    return notebook.run(f'import kagglekit\nrun = kagglekit.run("shapes", epochs=1, {LIMITED})')
+    return notebook.run(f'import kagglekit\nrun = kagglekit.run("shapes", {SHORT})')
 
 
 def test_a_run_shows_its_progress_in_one_place_from_the_first_second_on(trained: Cell) -> None:
@@ -55,7 +58,7 @@ def test_a_run_shows_scores_curves_and_worst_images(notebook: Kernel, trained: C
 
 
 def test_the_other_functions_show_tables_and_plots(notebook: Kernel, trained: Cell) -> None:
-    found = notebook.run(f'rates = kagglekit.lr_find("shapes", {LIMITED}, stage=4)\nrates["valley"]')
+    found = notebook.run('rates = kagglekit.lr_find("shapes", stage=4, device="cpu")\nrates["valley"]')
     assert (found.error, float(found.value["text/plain"]) > 0) == ("", True)
     assert [content for content in found.all("display_data") if "image/png" in content["data"]]
     looked = notebook.run('kagglekit.look("shapes")')
