@@ -3,9 +3,9 @@
 Nothing here imports IPython: in a notebook's kernel it is loaded already, and elsewhere nothing of it is needed.
 A display that is updated needs no further package, and the saved notebook holds its last state alone.
 
-The alternatives were tried in a kernel of ipykernel 7.4 without ipywidgets, and by nbclient 0.11. rich 15 shows a warning
-and no bar. tqdm.auto 4.70 shows a warning and a bar on standard error. Of it, and of lines with carriage returns, the
-saved notebook keeps each state.
+The alternatives were tried in a kernel of ipykernel 7.4 without ipywidgets, and by nbclient 0.11. rich 15 shows a
+warning and no bar. tqdm.auto 4.70 shows a warning and a bar on standard error. Of it, and of lines with carriage
+returns, the saved notebook keeps each state.
 """
 
 from __future__ import annotations

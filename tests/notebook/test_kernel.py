@@ -12,7 +12,7 @@ from notebook_kernel import Cell, Kernel, kernel
 
 from kagglekit.runs.lookup import find_run
 
-SHORT = 'epochs=1, device="cpu", precision="fp32", settings={"tta": 1, "stage.3.cycle_len": 2}'
+SHORT = 'epochs=3, stages="4", device="cpu", precision="fp32", settings={"tta": 1}'
 LONG = 'epochs=400, stages="4", device="cpu", precision="fp32", settings={"tta": 0}'
 
 
@@ -37,7 +37,9 @@ def trained(notebook: Kernel) -> Cell:
 
 def test_a_run_shows_its_progress_in_one_place_from_the_first_second_on(trained: Cell) -> None:
     assert trained.error == ""
-    assert trained.first < 3  # measured: 0.4 to 0.7 s on an idle core
+    first = trained.all("display_data")[0]["data"]["text/plain"]
+    assert first == "shapes: loading its plugin and recipe ..."  # before torch, which takes seconds
+    assert trained.first < trained.seconds / 2
     assert len(trained.all("update_display_data")) > 10
     assert len(trained.all("display_data")) <= 2
     assert trained.all("stream") == []
@@ -87,7 +89,7 @@ def test_a_mistake_is_a_message_without_a_traceback(notebook: Kernel, trained: C
 
 def test_an_interrupt_ends_the_cell_and_the_next_one_resumes(notebook: Kernel, trained: Cell, folder: Path) -> None:
     stopped = notebook.run(f'kagglekit.run("shapes", {LONG})', interrupt_at="4 all-2  █")
-    assert stopped.seconds < 4  # measured: 0.1 s
+    assert stopped.seconds < 4  # 0.1 s on a busy machine
     assert stopped.error == "interrupted"
     assert 'kagglekit.resume("submissions/shapes/' in stopped.text
     resumed = notebook.run('kagglekit.resume("latest")', interrupt_at="resuming from the last checkpoint: stage 4")
