@@ -234,7 +234,7 @@ def _epochs(asked: argparse.Namespace, data: Path) -> dict[str, tuple[float, flo
             out=folder / "runs",
             display=for_people(json_output=True),
         )
-        seconds = {row["stage"]: float(row["seconds"]) for row in run.log()}
+        seconds = {row["stage"]: float(row["seconds"]) for row in run.log_rows()}
     return {stage: (seconds[stage], sum(steps[-(len(steps) // EPOCHS) :])) for stage, steps in used.items()}
 
 

@@ -7,12 +7,16 @@ Plugins and notebooks import everything from here. A name is loaded at its first
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from kagglekit._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from kagglekit.api import blend as blend
     from kagglekit.api import predict as predict
+    from kagglekit.api import resume as resume
     from kagglekit.api import run as run
     from kagglekit.compute.finite import check_finite as check_finite
     from kagglekit.compute.network import round_sizes as round_sizes
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
     from kagglekit.data.long_form import split_ids as split_ids
     from kagglekit.data.parts import assign_parts as assign_parts
     from kagglekit.data.splits import split_off as split_off
+    from kagglekit.explore import history as history
+    from kagglekit.explore import look as look
+    from kagglekit.explore import lr_find as lr_find
+    from kagglekit.explore import report as report
     from kagglekit.hooks.specs import ViewMode as ViewMode
     from kagglekit.hooks.specs import hookimpl as hookimpl
     from kagglekit.images.opening import UnreadableImage as UnreadableImage
@@ -41,7 +49,7 @@ if TYPE_CHECKING:
     from kagglekit.images.opening import reading_image as reading_image
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
-    from kagglekit.runs.folder import Run as Run
+    from kagglekit.notebook.run import Run as Run
     from kagglekit.system.errors import NotForTask as NotForTask
     from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
@@ -97,8 +105,14 @@ if TYPE_CHECKING:
     from kagglekit.types.view import View as View
 
 _HOMES = {
+    "blend": "api",
     "predict": "api",
+    "resume": "api",
     "run": "api",
+    "history": "explore",
+    "look": "explore",
+    "lr_find": "explore",
+    "report": "explore",
     "check_finite": "compute.finite",
     "round_sizes": "compute.network",
     "timm_names": "compute.timm_names",
@@ -130,7 +144,7 @@ _HOMES = {
     "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
-    "Run": "runs.folder",
+    "Run": "notebook.run",
     "NotForTask": "system.errors",
     "UsageError": "system.errors",
     "UserError": "system.errors",
@@ -183,6 +197,7 @@ _HOMES = {
 }
 _HEAVY = (
     "api",
+    "explore",
     "compute.network",
     "kaggle.data_folder",
     "types.predictions",
@@ -195,3 +210,19 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return sorted([*_HOMES, "__version__", "__doc__"])
+
+
+class _FrontDoor(ModuleType):
+    """This module: `report` is the function, also after the package of that name was imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _FrontDoor

@@ -2,73 +2,236 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, cast
 
-from kagglekit.authoring.from_folder import competition_of
 from kagglekit.hooks.trust import plugins_named
-from kagglekit.planning.choose import check_request, choose
-from kagglekit.planning.request import Request
+from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import name_of, path_of, request_of
+from kagglekit.notebook.run import Run as ShownRun
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.limits import Threads, check_threads, wait_passively
-from kagglekit.workflows.full_data import full_request
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@for_notebooks
 def run(
-    competition: str,
+    competition: str | Path = "",
     *,
     data: str | Path | None = None,
+    sample: str | Path | None = None,
+    limit: int | None = None,
+    group_duplicates: bool = False,
+    drop: str | Path | None = None,
+    skip_bad_images: bool = False,
+    max_unpacked: int | None = None,
+    preset: str = "auto",
+    arch: str | None = None,
+    zoo: int | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    stages: str = "",
     settings: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    from_run: Run | str | Path = "",
+    plugins: Sequence[str | Path] = (),
+    disable: Sequence[str] = (),
+    device: str = "auto",
+    threads: Threads = "auto",
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    store: Literal["auto", "device", "ram", "map", "stream"] = "auto",
+    compile: Literal["auto", "off", "on"] = "auto",  # noqa: A002 - the option's name
+    deterministic: bool = False,
+    folds: int | None = None,
+    only_fold: int | None = None,
+    into: Run | str | Path = "",
+    repeats: int = 1,
+    full: Run | str | Path = "",
+    resume: bool = False,
+    save_every: float = 10.0,
     out: str | Path = RUNS,
+    name: str = "",
+    no_submission: bool = False,
+    dry_run: bool = False,
+    submit: bool = False,
+    message: str = "",
+    yes: bool = False,
     display: Display | None = None,
-    **options: Any,
-) -> Run:
+) -> ShownRun:
     """Train on a competition's images and write a checked submission: ``kagglekit run`` from Python.
 
-    On a CPU the process keeps freed memory during the run, and returns it at the end (`memory_returned`). Threads wait
-    for one another asleep, if torch has not been loaded before (`wait_passively`).
+    Every option of the command line is a keyword of the same name. On a CPU the process keeps freed memory during the
+    run, and returns it at the end (`memory_returned`). Threads wait for one another asleep, if torch has not been
+    loaded before (`wait_passively`). An interrupted run is resumed by the same call with ``resume=True``, or by
+    `resume`.
 
     Args:
         competition: A competition's name, a plugin file, or a data folder, whose layout is then recognised.
-        data: The unpacked data; None for the default folders, then a download.
-        settings: Recipe fields to set, for example ``{"arch": "resnet34", "stage.2.size": 224}``.
+        data: The data folder, packed or not; None for the default folders, then a download.
+        sample: The sample submission, if the data have several or none.
+        limit: Use at most so many labelled and so many test images, stratified.
+        group_duplicates: Keep near-duplicates together: in train or in valid, and in one fold.
+        drop: CSV with a column ``id`` of images to leave out of training, such as a run's ``label-errors.csv``.
+        skip_bad_images: Skip images that cannot be decoded instead of failing.
+        max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
+        preset: ``auto``, ``features``, ``quick``, ``standard``, ``best``, ``zoo`` or ``lesson``.
+        arch: Name of a timm model.
+        zoo: Train and pool the first so many of several networks.
+        size: Largest image side, px; scales the others.
+        epochs: One cycle of so many epochs in the last stage.
+        stages: Run only these stages: ``3``, ``2-3`` or ``3-``.
+        settings: Recipe fields to set: ``{"tta": 2, "stage.2.size": 224}``; ``--set`` of the command line.
+        seed: Seed of the split and of all randomness.
+        from_run: A run whose recipe and weights to start from; ``--from`` of the command line.
+        plugins: Plugin files to load besides the competition's.
+        disable: Names of shared plugins to leave out.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        threads: How many threads compute on the CPU; ``auto`` for the fastest number beside what else runs there.
+        precision: Number format; ``auto`` benchmarks a few steps of each.
+        store: Where decoded images are kept; ``stream`` decodes the test images block by block.
+        compile: When to compile training steps; ``auto`` on a CUDA GPU, in stages that take minutes.
+        deterministic: Use deterministic algorithms only, and fp32 unless set.
+        folds: Number of folds of cross-validation.
+        only_fold: Train this fold alone, from 1.
+        into: A run whose remaining folds to add.
+        repeats: Train with so many seeds and report how much the scores vary.
+        full: A run to retrain on all labelled images; needs no competition.
+        resume: Resume the latest interrupted run with this recipe and data, if there is one.
+        save_every: Minutes between checkpoints within an epoch.
         out: Folder of all runs.
-        display: Where to report progress; None for standard output.
-        **options: Further fields of `kagglekit.planning.request.Request`, for example ``preset`` or ``device``.
+        name: Suffix of the run folder's name; empty for the model's name.
+        no_submission: Train and score even if the data lack test images.
+        dry_run: Try everything on two batches and leave nothing behind.
+        submit: Upload the submission at the end; limits are checked first.
+        message: With `submit`: the description of the submission.
+        yes: With `submit`: upload even the day's last submission.
+        display: Where to report progress; None for the notebook's cell or standard output.
 
     Returns:
-        The finished run's folder.
+        The finished run; of repeats the last one; of a dry run None.
 
     Raises:
-        UserError: The user can fix it: the message says how.
+        UserError: The user can fix it: the message says how. Wrong keywords are a `UsageError`.
+        KeyboardInterrupt: The user interrupted the run; it can be resumed.
+    """
+    given = dict(locals())
+    wait_passively()
+    began, display = time.perf_counter(), display or for_people(json_output=False)
+    if (message or yes) and not submit:
+        raise UsageError("message and yes need submit=True", "add submit=True, or omit them")
+    with display.status(f"{competition or full or 'run'}: loading its plugin and recipe"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.planning.choose import check_request, choose
+        from kagglekit.planning.make import check_sample
+        from kagglekit.workflows.full_data import full_request
+    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
+    request = request_of(given)
+    request = full_request(request) if request.full else request
+    check_request(request, resume)  # here and below: errors are reported before anything slow
+    choice = choose(request)
+    check_sample(choice, display)
+    if submit:
+        from kagglekit.workflows.submitting import check_submit
+
+        check_submit(choice, dry_run, (lambda _: True) if yes else None, display)
+    with display.status("loading torch and timm"):
+        from kagglekit.workflows.dry_run import dry_run as try_out
+        from kagglekit.workflows.start import start
+    if dry_run:
+        try_out(request, display)
+        return cast("ShownRun", None)  # nothing is left of it
+    finished = start(request, display, resume, began)
+    if submit:
+        from kagglekit.workflows.submitting import submit_run
+
+        submit_run(finished, message, lambda _: True, display)
+    return ShownRun.of(finished)
+
+
+@for_notebooks
+def resume(
+    run: Run | str | Path = "latest",
+    *,
+    data: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    out: str | Path = RUNS,
+    display: Display | None = None,
+) -> ShownRun:
+    """Resume a run that was interrupted or failed, from its last checkpoint; a finished run is not changed.
+
+    Args:
+        run: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``.
+        data: Its data folder, if that was moved.
+        plugins: Plugin files to use, if its own were edited or come from elsewhere.
+        out: Folder of all runs.
+        display: Where to report progress; None for the notebook's cell or standard output.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: There is no such run, or its data, plugins or checkpoints do not allow it.
+        KeyboardInterrupt: The user interrupted it again.
     """
     wait_passively()
     began, display = time.perf_counter(), display or for_people(json_output=False)
-    competition, folder = competition_of(competition, Path(data) if data is not None else None, display)
-    request = Request(
-        competition,
-        data=folder,
-        settings=tuple(
-            f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in (settings or {}).items()
-        ),
-        out=Path(out),
-        **options,
-    )
-    request = full_request(request) if request.full else request
-    check_request(request)  # here and below: errors are reported before anything slow
-    choose(request)
-    with display.status("loading torch and timm"):
-        from kagglekit.workflows.start import start
-    return start(request, display, began=began)
+    folder = ShownRun.of(run, out)
+    with display.status(f"resuming {folder.name}: loading torch and timm"):
+        from kagglekit.workflows.start import resume as go_on
+    with plugins_named(plugins):
+        return ShownRun.of(go_on(folder, display, path_of(data), began))
+
+
+@for_notebooks
+def blend(
+    *runs: Run | str | Path,
+    ensemble: str = "hill-climbing",
+    soup: bool = False,
+    data: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    threads: Threads = "auto",
+    out: str | Path = RUNS,
+    name: str = "",
+    display: Display | None = None,
+) -> ShownRun:
+    """Combine the members of finished runs into a new run with its own submission.
+
+    Args:
+        *runs: Two runs or more that held out the same images: runs, their folders, or their names in `out`.
+        ensemble: How to combine the members: any `ensemble` of a recipe.
+        soup: Average the weights of runs of one network instead, best run first, as long as the valid loss falls.
+        data: The data folder; None for the first run's.
+        plugins: Plugin files to use, if those of the runs were edited or come from elsewhere.
+        threads: How many threads compute on the CPU, where a soup predicts.
+        out: Folder of all runs.
+        name: Suffix of the new run folder's name; empty for ``blend`` or ``soup``.
+        display: Where to report progress; None for the notebook's cell or standard output.
+
+    Returns:
+        The new run.
+
+    Raises:
+        UserError: A run is not finished, or the runs do not fit together.
+    """
+    check_threads(threads)
+    wait_passively()
+    display, names = display or for_people(json_output=False), [name_of(each) for each in runs]
+    with display.status(f"blending {len(runs)} runs: loading torch"):
+        from kagglekit.planning.blends import check_blend
+        from kagglekit.workflows.blend import BlendRequest
+        from kagglekit.workflows.blend import blend as make
+        from kagglekit.workflows.soup import make_soup
+    request = BlendRequest(names, ensemble, path_of(data), Path(out), name or ("soup" if soup else "blend"), threads)
+    with plugins_named(plugins):
+        check_blend(names, ensemble, request.data, request.out)
+        return ShownRun.of((make_soup if soup else make)(request, display))
 
 
 def predict(

@@ -99,7 +99,7 @@ def kagglekit_run_end(run: Run, scores: dict[str, Score]) -> None:
 
 def _ends(run: Run) -> dict[str, int]:
     """Return the number of the last logged step of each stage, in the stage."""
-    return {row["stage"]: int(row["step"]) for row in run.log()}
+    return {row["stage"]: int(row["step"]) for row in run.log_rows()}
 
 
 @hookimpl

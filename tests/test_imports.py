@@ -19,10 +19,10 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 # Highest first: a package imports from lower lines only. Packages on one line do not know each other.
 ORDER = """
     cli testing
-    api
+    api explore
     authoring
     workflows
-    prediction doctor
+    prediction doctor notebook
     training planning kaggle eda
     data images report
     hooks
@@ -99,10 +99,11 @@ def test_only_one_module_imports_kaggle():
     [
         "from kagglekit import hookimpl, Competition, Recipe, Stage, Schedule, View, progressive_stages",
         "from kagglekit.cli import cli",
+        "import kagglekit; dir(kagglekit); kagglekit.run, kagglekit.look, kagglekit.Run",
     ],
 )
 def test_plugins_and_help_load_nothing_heavy(statement):
-    heavy = "{'torch', 'torchvision', 'timm', 'pandas', 'sklearn', 'cv2', 'kaggle', 'scipy'}"
+    heavy = "{'torch', 'torchvision', 'timm', 'pandas', 'sklearn', 'cv2', 'kaggle', 'scipy', 'IPython', 'ipykernel'}"
     code = f"{statement}\nimport sys\nprint(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

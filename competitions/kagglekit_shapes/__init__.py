@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from kagglekit import DownloadOptions
+
 ARCH = "shapes-net"
 
 
@@ -23,11 +25,12 @@ def kagglekit_competition() -> Competition:
 
 
 @hookimpl
-def kagglekit_download(competition: Competition, folder: Path) -> Path:
+def kagglekit_download(competition: Competition, folder: Path, options: DownloadOptions) -> Path:
     """Draw the images: 1,000 labelled ones and 500 test images."""
     from kagglekit_shapes.drawing import draw_all
 
-    draw_all(folder)
+    with options.display.status("drawing 1,500 images"):
+        draw_all(folder)
     return folder
 
 

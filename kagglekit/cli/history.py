@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kagglekit.runs.history import Difference
     from kagglekit.system.console import Display
 
+SHORT = ("run", "competition", "metric", "valid", "test", "public", "time", "status")  # fit 80 columns, mostly
 ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "preset", "status", "metric", "valid", "time")
 
 
@@ -30,14 +31,15 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
 @click.option(
     "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Column to sort by; default date, newest first."
 )
+@click.option("--wide", is_flag=True, help="Show all columns: network, sizes, epochs, all scores on Kaggle.")
 @json_option("Print everything as JSON.")
 @out_option()
-def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) -> None:
+def history(which: tuple[str, ...], sort: str | None, wide: bool, as_json: bool, out: Path) -> None:
     """List all runs, or those of COMPETITION, newest first; or compare two runs.
 
-    valid and test are the ensemble's scores with standard errors. public and private are the scores of the last scored
-    submission, best is the best public score of several, gap is valid - public. Columns that are empty in all runs are
-    left out. If sorted by a score, each competition's best run comes first.
+    valid and test are the ensemble's scores with standard errors. public is the score of the last scored submission.
+    With --wide, so is private, best is the best public score of several, and gap is valid - public. Columns that are
+    empty in all runs are left out. If sorted by a score, each competition's best run comes first.
     """
     from kagglekit.system.console import for_people
 
@@ -49,7 +51,7 @@ def history(which: tuple[str, ...], sort: str | None, as_json: bool, out: Path) 
             raise UsageError("--sort does not apply to the comparison of two runs")
         _compare(find_run(which[0], out), find_run(which[1], out), as_json, display)
         return
-    _list(_listed(which[0] if which else "", out, display), sort or "date", as_json, out, display)
+    _list(_listed(which[0] if which else "", out, display), sort or "date", wide, as_json, out, display)
 
 
 def _listed(which: str, out: Path, display: Display) -> list[Entry]:
@@ -76,7 +78,7 @@ def _listed(which: str, out: Path, display: Display) -> list[Entry]:
         ) from None
 
 
-def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display: Display) -> None:
+def _list(entries: Sequence[Entry], sort: str, wide: bool, as_json: bool, out: Path, display: Display) -> None:
     from kagglekit.runs.history import sort_entries
     from kagglekit.types.metric import greater_is_better
 
@@ -86,8 +88,10 @@ def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display
     ordered = sort_entries(entries, sort)
     if as_json:
         click.echo(json.dumps([_plain(entry) for entry in ordered], indent=1))
-    elif ordered:
+    elif ordered and wide:
         _show(ordered, display)
+    elif ordered:
+        _show_short(ordered, display)
     else:
         display.report(f"no runs in {out.resolve()}\nhint: start one with kagglekit run COMPETITION")
 
@@ -95,6 +99,23 @@ def _list(entries: Sequence[Entry], sort: str, as_json: bool, out: Path, display
 def _show(entries: Sequence[Entry], display: Display) -> None:
     columns = [name for name in COLUMNS if name in ALWAYS or any(getattr(entry, name) is not None for entry in entries)]
     display.table(columns, [[_cell(name, getattr(entry, name)) for name in columns] for entry in entries])
+
+
+def _show_short(entries: Sequence[Entry], display: Display) -> None:
+    """Show run, score, public score, time and state; what is the same in all runs once, above the table."""
+    from kagglekit.types.metric import title_of
+
+    same = {name for name in ("competition", "metric") if len({getattr(entry, name) for entry in entries}) == 1}
+    if "competition" in same:
+        display.report(
+            f"{entries[0].competition}, metric {title_of(entries[0].metric)}"
+            if same > {"competition"}
+            else entries[0].competition
+        )
+    there = [name for name in SHORT if name not in same and any(getattr(one, name) is not None for one in entries)]
+    titles = [{"status": "state", "valid": "valid score", "test": "test score"}.get(name, name) for name in there]
+    rows = [[_cell(name, getattr(one, name)) for name in there] for one in entries]
+    display.table(titles, rows)
 
 
 def _cell(column: str, value: Any) -> str:
@@ -108,6 +129,10 @@ def _cell(column: str, value: Any) -> str:
         return duration(value)
     if column == "gap":
         return f"{value:+.4f}"
+    if column == "metric":
+        from kagglekit.types.metric import title_of
+
+        return title_of(value)
     return f"{value:.5f}" if isinstance(value, float) else str(value)
 
 
@@ -153,12 +178,14 @@ def _show_differing(what: str, differing: Mapping[str, tuple[str, str]], display
 
 
 def _show_scores(scores: Mapping[str, Difference], display: Display) -> None:
+    from kagglekit.types.metric import title_of
+
     display.report("")
     rows = []
     for name, score in scores.items():
         error = "" if score.error is None else f" ± {score.error:.4f}"
         cells = (_cell("", score.a), _cell("", score.b), f"{score.change:+.4f}{error}", _verdict(name, score))
-        rows.append((name.replace("_", " "), *cells))
+        rows.append((title_of(name), *cells))
     display.table(("score", "first", "second", "difference", ""), rows)
     display.report(
         "clear: more than 2 standard errors of the difference, if the scores were independent; on the same images they "

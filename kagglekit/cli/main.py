@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import shutil
 import sys
 import traceback
 import warnings
@@ -12,7 +14,8 @@ import click
 
 from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
-from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.planning.synonyms import option_hint
+from kagglekit.system.errors import UsageError, UserError, described, unknown
 from kagglekit.system.limits import wait_passively
 from kagglekit.system.printable import printable_lines
 from kagglekit.system.process import leave
@@ -93,7 +96,7 @@ class _Commands(click.Group):
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
-            _fail(_message(error.what, error.hint), error.exit_code)
+            _fail(described(error.what, error.hint), error.exit_code)
         except click.ClickException as error:
             _fail(_usage_message(error), error.exit_code)
         except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
@@ -105,7 +108,7 @@ class _Commands(click.Group):
                 from kagglekit.system.console import output_error
 
                 full = output_error(error)
-                _fail(_message(full.what, full.hint), full.exit_code)
+                _fail(described(full.what, full.hint), full.exit_code)
             _fail(traceback.format_exc(), 1)  # a bug
         sys.exit(code)
 
@@ -122,21 +125,28 @@ def _fail(message: str, code: int) -> NoReturn:
     """Print a message without the secrets in it, and exit."""
     from kagglekit.kaggle.credentials import masked
 
-    click.echo(printable_lines(masked(message)), err=True)
+    text = printable_lines(masked(message))
+    if sys.stderr is not None and sys.stderr.isatty():
+        from kagglekit.system.console import wrapped
+
+        text = wrapped(text, shutil.get_terminal_size().columns)
+        if text.startswith("error:") and not os.environ.get("NO_COLOR"):
+            first, *more = text.splitlines()
+            text = "\n".join([click.style(first, fg="red"), *more])
+    click.echo(text, err=True)
     sys.exit(code)
 
 
-def _message(what: str, hint: str) -> str:
-    """Return the lines that report an error: what happened, then what to do about it."""
-    first, *more = hint.splitlines() or [""]
-    return "\n".join([f"error: {what}", *([f"hint: {first}"] if hint else []), *(f"      {line}" for line in more)])
-
-
 def _usage_message(error: click.ClickException) -> str:
-    """Return click's own message in the form of all others."""
+    """Return click's own message in the form of all others; an option known by another name has its own in the hint."""
     text = error.format_message().rstrip(".")
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
-    return _message(f"{text[:1].lower()}{text[1:]}", f"see {command} --help")
+    hint = ""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        there = {name for parameter in error.ctx.command.params for name in parameter.opts}
+        if hint := option_hint(error.option_name, there):
+            text = f"no such option {error.option_name}"  # click's own guess would mislead
+    return described(f"{text[:1].lower()}{text[1:]}", hint or f"see {command} --help")
 
 
 @click.command(

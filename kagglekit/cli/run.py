@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -21,13 +21,8 @@ from kagglekit.cli.options import (
     yes_option,
 )
 from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.errors import UsageError
 from kagglekit.system.process import process_began
-
-if TYPE_CHECKING:
-    from kagglekit.planning.plan import Choice
-    from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
 
 
 @click.command(cls=SectionCommand)
@@ -96,14 +91,14 @@ if TYPE_CHECKING:
 @option(OUTPUT, "--no-submission", is_flag=True, help="Train and score even if the data lack test images.")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
 @json_option()
-@option(KAGGLE, "--submit", "and_submit", is_flag=True, help="Upload the submission at the end; checks limits first.")
+@option(KAGGLE, "--submit", is_flag=True, help="Upload the submission at the end; checks limits first.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before the day's last submission.")
 def run(
     as_json: bool,
     dry_run: bool,
     resume: bool,
-    and_submit: bool,
+    submit: bool,
     message: str,
     yes: bool,
     **options: Any,
@@ -116,7 +111,7 @@ def run(
     from kagglekit.system.console import for_people
 
     display = for_people(as_json)
-    if (message or yes) and not and_submit:
+    if (message or yes) and not submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
     with display.status(f"{options['competition'] or options['full'] or 'run'}: loading its plugin and recipe"):
         from kagglekit.authoring.from_folder import competition_of
@@ -130,8 +125,11 @@ def run(
     check_request(request, resume)  # here and below: errors are reported before anything slow
     choice = choose(request)
     check_sample(choice, display)
-    if and_submit:
-        _check_submit(choice, dry_run, yes, display)
+    if submit:
+        from kagglekit.cli.submit import confirmation
+        from kagglekit.workflows.submitting import check_submit
+
+        check_submit(choice, dry_run, confirmation(yes), display)
     with display.status(f"{choice.name}: loading torch and timm"):
         from kagglekit.workflows.dry_run import dry_run as try_out
         from kagglekit.workflows.start import start
@@ -140,44 +138,11 @@ def run(
         result: dict[str, Any] = {"dry_run": "ok"}
     else:
         finished = start(request, display, resume, process_began())
-        if and_submit:
-            _submit(finished, message, display)
+        if submit:
+            from kagglekit.workflows.submitting import submit_run
+
+            submit_run(finished, message, confirmation(yes=True), display)
         # a short run has no estimate
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:
         click.echo(json.dumps(result))
-
-
-def _check_submit(choice: Choice, dry_run: bool, yes: bool, display: Display) -> None:
-    """Check that Kaggle would accept a submission, before hours of training."""
-    from kagglekit.cli.submit import confirmation
-
-    if dry_run or choice.recipe.limit:
-        what = "--dry-run" if dry_run else "--limit"
-        raise UsageError(
-            f"--submit cannot be combined with {what}", "a submission needs predictions for all test images"
-        )
-    if not choice.competition.slug and not choice.competition.known_test_labels:
-        from kagglekit.kaggle.follow import NO_SLUG
-
-        raise UsageError(f"--submit: {choice.competition.title} is not on Kaggle, as its plugin has no slug", NO_SLUG)
-    if choice.competition.slug:
-        from kagglekit.kaggle.follow import TIMEOUT, connected
-        from kagglekit.kaggle.submit import check_open, confirm
-
-        limits = check_open(connected(TIMEOUT, display), choice.competition.slug, display)
-        confirm(None, limits, confirmation(yes))
-
-
-def _submit(finished: Run, message: str, display: Display) -> None:
-    """Submit a run that has just finished; `_check_submit` asked all questions before it started."""
-    from kagglekit.cli.submit import confirmation
-    from kagglekit.kaggle.follow import TIMEOUT, submit_target
-    from kagglekit.kaggle.target import target_of
-
-    try:
-        submit_target(target_of(finished), None, message, True, confirmation(yes=True), TIMEOUT, display)
-    except UserError as error:
-        raise UserError(
-            error.what, f"{error.hint}\nthe run has finished; submit it with: kagglekit submit {finished.folder}"
-        ) from error

@@ -175,7 +175,10 @@ def _module_name(path: Path) -> str:
 def _find_file(competition: str) -> Path:
     path = Path(competition).expanduser()
     if not path.is_file():
-        what = "is a folder, not a plugin file" if path.is_dir() else "does not exist"
+        if path.is_dir():
+            files = [file for file in sorted(path.glob("*.py")) if "hookimpl" in file.read_text(errors="replace")]
+            hint = f"name the file: {files[0]}" if files else "a folder of images is named by --data DIR"
+            raise UserError(f"{competition} is a folder, not a plugin file", hint)
         names = ", ".join(competition_names()) or "none is installed"
         if "kaggle.com/" in competition:
             hint = (
@@ -184,7 +187,7 @@ def _find_file(competition: str) -> Path:
             raise UserError(f"{competition} is an address, not the name of a competition's plugin", hint)
         if not path.suffix and not path.exists():
             raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", "check the path")
-        raise UserError(f"the plugin file {competition} {what}", f"installed competitions: {names}")
+        raise UserError(f"the plugin file {competition} does not exist", f"installed competitions: {names}")
     if path.suffix != ".py":
         hint = "give the folder of the data, or a plugin file, whose name ends in .py"
         raise UserError(f"{competition} is not a plugin file", hint)

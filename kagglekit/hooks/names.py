@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.system.errors import UsageError, unknown
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from kagglekit.types.recipe import Recipe
 
+MOST_FILES, LARGEST_FILE = 50, 200_000  # files of the working folder that are read, and their bytes
 KINDS = {
     "views": "views",
     "augment": "augmentation",
@@ -57,9 +59,27 @@ def check_names(provides: Provides, recipe: Recipe, competition: Competition) ->
         f"{', '.join(fields)}: {unknown(KINDS[kind], name, getattr(provides, kind))}"
         for (kind, name), fields in uses.items()
     ]
+    hints = [hint for _, name in uses if (hint := beside(name))]
     problems += [text for key, value in recipe.options.items() if (text := _option(provides, key, value))]
+    hints += [hint for key in recipe.options if key not in provides.options and (hint := beside(key))]
     if problems:
-        raise UsageError("the recipe does not match the plugins:\n" + "\n".join(f"  {line}" for line in problems))
+        what = "the recipe does not match the plugins:\n" + "\n".join(f"  {line}" for line in problems)
+        raise UsageError(what, "\n".join(dict.fromkeys(hints)))
+
+
+def beside(name: str) -> str:
+    """Return the hint for a name that a plugin file in the working folder seems to provide; empty if none does.
+
+    The file is read, not run.
+    """
+    for file in sorted(Path().glob("*.py"))[:MOST_FILES]:
+        try:
+            text = file.read_text(encoding="utf-8") if file.stat().st_size < LARGEST_FILE else ""
+        except (OSError, UnicodeDecodeError):
+            continue
+        if "hookimpl" in text and (f'"{name}"' in text or f"'{name}'" in text):
+            return f"./{file} seems to provide {name!r}: add --plugin ./{file}"
+    return ""
 
 
 def is_provided(name: str, provided: Iterable[str]) -> bool:

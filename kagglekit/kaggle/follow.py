@@ -18,6 +18,7 @@ from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable
 from kagglekit.system.signals import deferred_stop, stop_if_asked
+from kagglekit.types.metric import title_of
 
 TIMEOUT = 300.0  # s without a response
 NO_SLUG = "give its name in Kaggle's addresses as slug= in the plugin, or write one: kagglekit new NAME --slug SLUG"
@@ -158,7 +159,9 @@ def _show(found: Submission, info: RunInfo, display: Display) -> None:
     valid = info.ensemble_scores.get(f"valid_{info.metric}")
     if valid and found.public is not None:
         gap = found.public - valid.value
-        display.report(f"valid {info.metric} {valid.value:.5f} ± {valid.error:.5f}; public - valid {gap:+.5f}")
+        display.report(
+            f"{title_of(f'valid_{info.metric}')} {valid.value:.5f} ± {valid.error:.5f}; public - valid {gap:+.5f}"
+        )
 
 
 def _status_command(run: Run | None, ref: int) -> str:
@@ -172,8 +175,8 @@ def _report_local_score(target: Target, display: Display) -> None:
         UserError: There is none either: nothing was done.
     """
     scores = target.info.ensemble_scores if target.run else {}
-    tests = [f"{key.removeprefix('test_')} {score}" for key, score in scores.items() if key.startswith("test_")]
+    tests = [f"{title_of(key)} {score}" for key, score in scores.items() if key.startswith("test_")]
     if target.run is None or not tests:
         raise UserError(f"{printable(target.title)} is not on Kaggle: nothing was uploaded", NO_SLUG)
     display.report(f"{printable(target.title)} is not on Kaggle: nothing to upload")
-    display.report(f"local score of {target.run.name}: test {', '.join(tests)}")
+    display.report(f"local score of {target.run.name}: {', '.join(tests)}")

@@ -18,6 +18,7 @@ from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import all_runs, find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
+from kagglekit.types.metric import title_of
 
 if TYPE_CHECKING:
     from kagglekit.data.sample import Wanted
@@ -234,4 +235,4 @@ def _describe(target: Target) -> str:
         return target.file.name
     info = target.info
     valid = info.ensemble_scores.get(f"valid_{info.metric}")
-    return f"{target.run.name}, valid {info.metric} {valid.value:.4f}" if valid else target.run.name
+    return f"{target.run.name}, {title_of(f'valid_{info.metric}')} {valid.value:.4f}" if valid else target.run.name

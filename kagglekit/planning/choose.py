@@ -11,6 +11,7 @@ from kagglekit.compute.accelerators import check_device, check_on_cpu, may_have_
 from kagglekit.data.location import check_given
 from kagglekit.hooks.calls import PRESETS, Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.hooks.names import beside
 from kagglekit.planning.drop import read_dropped
 from kagglekit.planning.lineage import check_split
 from kagglekit.planning.overrides import apply_overrides, epochs_setting, size_settings
@@ -19,7 +20,7 @@ from kagglekit.planning.teacher import with_teacher
 from kagglekit.planning.zoo import named, with_zoo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
-from kagglekit.system.errors import UsageError, listing, unknown
+from kagglekit.system.errors import UsageError, UserError, listing, unknown
 from kagglekit.system.files import check_writable
 from kagglekit.system.limits import check_threads
 from kagglekit.system.paths import cache_folder
@@ -86,8 +87,16 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     if not request.recipe:  # that of a run has been built, and its checkpoint may have replaced the weights
         wanted = recipe.model_copy(update={"pretrained": False, "weights": ""}) if base else recipe
         for arch, weights in named(wanted):
-            hooks.check_model(wanted.model_copy(update={"arch": arch, "weights": weights}))
+            _check_model(hooks, wanted.model_copy(update={"arch": arch, "weights": weights}))
     return Choice(request, name, hooks, competition, base, preset, recipe, stages, dropped)
+
+
+def _check_model(hooks: Hooks, recipe: Recipe) -> None:
+    """Refuse a network that no plugin can build; point at a plugin file in the working folder that seems to."""
+    try:
+        hooks.check_model(recipe)
+    except UserError as error:
+        raise type(error)(error.what, beside(recipe.arch) or error.hint) from error
 
 
 def choose_recipe(

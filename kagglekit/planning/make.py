@@ -14,6 +14,7 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.drop import check_known
 from kagglekit.planning.plan import Choice, Plan
+from kagglekit.planning.wrong_folder import pointing_elsewhere
 from kagglekit.system.errors import NotForTask, UserError, listing
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
@@ -167,7 +168,8 @@ def image_table(
     from kagglekit.data.splits import limit_images, split_valid
     from kagglekit.data.table import read_table, strata_of
 
-    table, task, warnings = read_table(hooks, competition, data)
+    with pointing_elsewhere(hooks, data):
+        table, task, warnings = read_table(hooks, competition, data)
     check_known(table, dropped, data)
     task = task.for_loss(recipe.loss)
     test = table["split"] == "test"

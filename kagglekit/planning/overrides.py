@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from kagglekit.planning.synonyms import key_hint
 from kagglekit.system.errors import UsageError, nearest, unknown
 from kagglekit.system.typed_json import described
 from kagglekit.types.recipe import AUTO, SECOND, Recipe, Stage
@@ -133,6 +134,11 @@ def _stage_numbers(recipe: Recipe, which: str, setting: str) -> list[int]:
 def _typed(model: type[Recipe] | type[Stage], field: str, text: str, setting: str) -> Any:
     fields = model.model_fields
     if field not in fields:
+        if hint := key_hint(field, text, model is Stage):
+            raise UsageError(f"{_shown(setting)}: unknown key {field!r}: {hint}")
+        if model is Recipe and field in Stage.model_fields:
+            meant = f"--set 'stage.*.{field}={text}'"
+            raise UsageError(f"{_shown(setting)}: {field} is a stage's: for all stages, write {meant}")
         choices = [*fields, "epochs"] if model is Stage else [*fields, "stage.N.FIELD"]
         raise UsageError(f"{_shown(setting)}: {unknown('key', field, choices)}")
     annotation = fields[field].rebuild_annotation()

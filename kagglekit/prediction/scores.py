@@ -19,7 +19,7 @@ from kagglekit.runs.info import FoundDecision, Record
 from kagglekit.system.console import Display
 from kagglekit.system.damage import reason
 from kagglekit.system.errors import UserError
-from kagglekit.types.metric import TITLES, Metric, Score
+from kagglekit.types.metric import Metric, Score, title_of
 
 MOST_SHOWN = 8  # parameters of a decision
 
@@ -183,19 +183,19 @@ def check_scorable(plan: Plan, rows: pd.DataFrame, whose: str) -> None:
 
 
 def describe_scores(rows: Sequence[dict[str, Any]], plan: Plan, display: Display) -> None:
-    """Print every member's and the ensemble's scores with their standard errors."""
-    keys = [key for key in rows[-1] if key not in ("member", "views")]
-    columns = ["member", "views", *(_title(key) for key in keys)]
-    display.table(
-        columns, [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows], keys=2
-    )
+    """Print every member's and the ensemble's scores with their standard errors; nothing if there are none.
+
+    A metric's valid and test score stay side by side.
+    """
+    metrics = list(dict.fromkeys(key.partition("_")[2] for key in rows[-1] if key not in ("member", "views")))
+    keys = [key for metric in metrics for key in (f"valid_{metric}", f"test_{metric}") if key in rows[-1]]
+    if not keys:
+        return
+    columns = ["member", "views", *map(title_of, keys)]
+    cells = [[row["member"], row["views"], *(_cell(row.get(key)) for key in keys)] for row in rows]
+    display.table(columns, cells, keys=2, together=[metrics.index(key.partition("_")[2]) for key in keys])
     if plan.truth is not None and any(key.startswith("test_") for key in keys):
         display.report("test scores use known labels, which training never sees")
-
-
-def _title(key: str) -> str:
-    split, _, metric = key.partition("_")
-    return f"{split} {TITLES.get(metric, metric)}"
 
 
 def _cell(score: list[float] | None) -> str:

@@ -26,7 +26,7 @@ def log(loaded: LoadedRun) -> Rows:
         UserError: A row cannot be read.
     """
     stages, run = {stage.name: stage for stage in loaded.recipe.stages}, loaded.run
-    return _checked(run.log_file, run.log(), {"stage": stages.__getitem__, **LOG})
+    return _checked(run.log_file, run.log_rows(), {"stage": stages.__getitem__, **LOG})
 
 
 def steps(run: Run) -> Rows:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,9 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.system.typed_json import read_model, read_object
 from kagglekit.types.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DAMAGED_RECIPE = "it is damaged, or another version of kagglekit wrote it: use that version, or run again"
 
@@ -228,8 +231,28 @@ class Run:
         """Write the whole log.csv."""
         _write_csv(self.log_file, list(rows))
 
-    def log(self) -> list[dict[str, str]]:
-        """Read log.csv; empty if there is none yet."""
+    def log(self) -> pd.DataFrame:
+        """Read log.csv: a row an epoch, with stage, size (px), cycle, epoch, step, rates, losses and scores as numbers.
+
+        A run in folds has the rows of all its folds, with their number in the column ``fold``. Empty if there is none
+        yet.
+
+        Raises:
+            UserError: The file is damaged.
+        """
+        import pandas as pd
+
+        folds = sorted(self.folder.glob(f"fold-*/{self.log_file.name}"), key=lambda file: int(file.parent.name[5:]))
+        rows = [{"fold": file.parent.name[5:], **row} for file in folds for row in _read_csv(file)] or self.log_rows()
+        table = pd.DataFrame(rows)
+        try:
+            numbers = {name: pd.to_numeric(table[name]) for name in table.columns if name != "stage"}
+        except ValueError as error:
+            raise UserError(f"{self.log_file} is damaged: {error}", "restore it, or remove it") from error
+        return table.assign(**numbers)
+
+    def log_rows(self) -> list[dict[str, str]]:
+        """Read log.csv as text; empty if there is none yet."""
         return _read_csv(self.log_file)
 
     def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,9 +1,11 @@
-"""Output for people: lines, tables, and progress: bars and spinners on a terminal, lines elsewhere."""
+"""Output for people: lines, tables, and progress: bars and spinners on a terminal and in notebooks, else lines."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,11 +20,13 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable, printable_lines
+from kagglekit.system.notebook import WIDTH, NotebookOutput, kernel
+from kagglekit.system.printable import printable, printable_lines, shortened
 from kagglekit.system.signals import stop_for_closed_output
 
 T = TypeVar("T")
 FIRST_LINE, MOST_SILENT = 3.0, 60.0  # s; where bars cannot be seen: until the first line, between later ones at most
+BAR_WIDTH = 20  # characters of a bar in a notebook
 
 
 class OutputConsole(Console):
@@ -44,6 +48,15 @@ class Display:
 
     console: Console
 
+    @property
+    def width(self) -> int:
+        """The columns of the terminal; a file has as many as a line needs."""
+        return self.console.width if self.console.is_terminal else sys.maxsize
+
+    def command(self, name: str, argument: object) -> str:
+        """Return what the user may type: ``kagglekit resume RUN``."""
+        return f"kagglekit {name} {argument}"
+
     def report(self, text: str) -> None:
         """Print a line."""
         self._print(printable_lines(text))
@@ -54,18 +67,37 @@ class Display:
         """Print a warning."""
         self._print(f"warning: {printable_lines(text)}", style="yellow")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], keys: int = 1) -> None:
-        """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated."""
-        lines = [[printable(str(cell)) for cell in line] for line in (columns, *rows)]
-        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-        for block in _blocks(widths, keys, self.console.width if self.console.is_terminal else sys.maxsize):
-            for number, line in enumerate(lines):
-                text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
-                self._print(text, style=None if number else "bold", soft_wrap=True)
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        keys: int = 1,
+        together: Sequence[int] | None = None,
+    ) -> None:
+        """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated.
 
-    def _print(self, text: str, style: str | None = None, soft_wrap: bool | None = None) -> None:
+        Args:
+            columns: Their titles.
+            rows: Their cells.
+            keys: How many columns are repeated.
+            together: For each further column, the number of its group: a group is not torn apart if a line has room.
+        """
+        heads = [[printable(title) for title in columns]]
+        lines = [[printable(str(cell)) for cell in line] for line in rows]
+        widths = _widths([*heads, *lines])
+        if sum(widths) + 2 * len(widths) - 2 > self.width and lines:
+            heads = _narrow(heads[0], _widths(lines))
+            widths = _widths([*heads, *lines])
+        for block in _blocks(widths, keys, self.width, together):
+            for number, line in enumerate([*heads, *lines]):
+                text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
+                if text or number >= len(heads):
+                    self._print(text, style="bold" if number < len(heads) else None, wrap=False)
+
+    def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
+        shown = wrapped(text, self.width) if wrap else text
         try:
-            self.console.print(text, style=style, markup=False, soft_wrap=soft_wrap)
+            self.console.print(shown, style=style, markup=False, soft_wrap=True)
         except OSError as error:
             raise output_error(error) from error
 
@@ -111,6 +143,39 @@ class Display:
                 bar.advance(size)
 
 
+@dataclass(frozen=True)
+class NotebookDisplay(Display):
+    """Shows lines and progress in the cell of a notebook that is being executed."""
+
+    output: NotebookOutput
+
+    @property
+    def width(self) -> int:
+        """The columns of tables and bars."""
+        return WIDTH
+
+    def command(self, name: str, argument: object) -> str:
+        """Return what the user may write in the next cell: ``kagglekit.resume("RUN")``."""
+        return f'kagglekit.{name}("{argument}")'
+
+    def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
+        self.output.line(text, style, wrapped(text, self.width) if wrap else text)
+
+    @contextmanager
+    def status(self, what: str) -> Iterator[None]:
+        """Say what is being done while the block runs."""
+        with self.output.lasting(f"{printable(what)} ..."):
+            yield
+
+    @contextmanager
+    def bar(self, what: str, total: int | None, unit: str = "images") -> Iterator[Bar]:
+        """Show a bar while the block runs; see `Display.bar`."""
+        name = printable(what)
+        with RichProgress(console=self.console, disable=True) as hidden, self.output.lasting(f"{name} ..."):
+            task = hidden.add_task(name, total=total)
+            yield Bar(hidden, task, total, time.perf_counter(), unit, name, live=self.output.progress)
+
+
 @dataclass
 class Bar:
     """A running progress bar of `what`, which counts in `unit`; where it cannot be seen, it has lines reported."""
@@ -124,6 +189,7 @@ class Bar:
     report: Callable[[str], None] | None = None
     done: int = 0
     note: str = ""
+    live: Callable[[str], None] | None = None
     _first: int = 0
     _began: float = field(default_factory=time.perf_counter)
     _silent_until: float = FIRST_LINE
@@ -144,10 +210,46 @@ class Bar:
         self.note = printable(note) or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
         self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
+        if self.live:
+            self.live(self._line(rate))
         if self.report and self.done != self.total and (now := time.perf_counter() - self._began) > self._silent_until:
             self._silent_until = now + min(now, MOST_SILENT)
             of = f" of {amount(self.total, self.unit)}" if self.total else ""
             self.report(f"{self.what}: {amount(self.done, self.unit)}{of}, {rate}/s")
+
+    def _line(self, rate: str) -> str:
+        """Return the bar as a line of text, without what a line has no room for."""
+        if not self.total:
+            return f"{self.what}  {amount(self.done, self.unit)}  {rate}/s  {self.note}".rstrip()
+        full = round(BAR_WIDTH * self.done / self.total)
+        left = self.seconds * (self.total - self.done) / max(1, self.done - self._first)
+        line = f"{shortened(self.what, 24)}  {'█' * full}{'░' * (BAR_WIDTH - full)}  {100 * self.done // self.total} %"
+        for part in (f"{duration(left)} left" if self.done > self._first else "", self.note, f"{rate}/s"):
+            if part and cell_len(line) + 2 + cell_len(part) <= WIDTH:
+                line += f"  {part}"
+        return line
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break lines between words; a command at a line's end stays whole, and so does a word longer than a line."""
+    return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
+
+
+def _parts(line: str, width: int) -> Iterator[str]:
+    if cell_len(line) <= width:
+        yield line
+        return
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    command = re.search(r"\bkagglekit [a-z].*$", line)
+    words = (line[: command.start()] if command else line).rstrip().split(" ") + ([command[0]] if command else [])
+    row = words[0]
+    for word in words[1:]:
+        if row.strip() and cell_len(row) + 1 + cell_len(word) > width:
+            yield row.rstrip()
+            row = indent + word
+        else:
+            row += f" {word}"
+    yield row
 
 
 def output_error(error: OSError) -> UserError:
@@ -157,7 +259,12 @@ def output_error(error: OSError) -> UserError:
 
 
 def for_people(json_output: bool) -> Display:
-    """Return a display on standard output, or on standard error where standard output carries JSON."""
+    """Return a display on standard output, or on standard error where standard output carries JSON.
+
+    In the kernel of a notebook it shows its lines in the cell that is being executed.
+    """
+    if shell := kernel():
+        return NotebookDisplay(Console(file=StringIO(), width=WIDTH), NotebookOutput(shell))
     stream = (sys.stderr if json_output else sys.stdout) or StringIO()  # None: the caller has closed it
     if isinstance(stream, TextIOWrapper):  # no run may fail because a terminal cannot show a character
         stream.reconfigure(errors="replace")
@@ -184,13 +291,35 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def _blocks(widths: Sequence[int], keys: int, room: int) -> Iterator[list[int]]:
-    """Distribute columns over tables no wider than `room`, with the first `keys` columns in each."""
-    block = first = list(range(keys))
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+
+
+def _narrow(titles: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
+    """Return the titles of columns in as many lines as it takes to be no wider than the cells, if words allow it."""
+    parts = [textwrap.wrap(title, max(width, 8), break_long_words=False, break_on_hyphens=False) or [""]
+             for title, width in zip(titles, widths, strict=True)]  # fmt: skip
+    most = max(map(len, parts))
+    return [[part[row] if row < len(part) else "" for part in parts] for row in range(most)]
+
+
+def _blocks(widths: Sequence[int], keys: int, room: int, together: Sequence[int] | None) -> Iterator[list[int]]:
+    """Distribute columns over tables no wider than `room`, with the first `keys` columns in each.
+
+    Columns of one group stay in one table, unless the group alone is too wide.
+    """
+    groups: dict[int, list[int]] = {}
     for column in range(keys, len(widths)):
-        wider = [*block, column]
-        if len(block) > keys and sum(widths[i] + 2 for i in wider) - 2 > room:
-            yield block
-            wider = [*first, column]
-        block = wider
+        groups.setdefault(together[column - keys] if together else column, []).append(column)
+    block = first = list(range(keys))
+
+    def fits(columns: Sequence[int]) -> bool:
+        return sum(widths[i] + 2 for i in columns) - 2 <= room
+
+    for group in groups.values():
+        for part in [group] if fits([*first, *group]) else [[column] for column in group]:
+            if len(block) > keys and not fits([*block, *part]):
+                yield block
+                block = first
+            block = [*block, *part]
     yield block

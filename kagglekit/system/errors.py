@@ -23,6 +23,11 @@ class UserError(Exception):
         self.what = what
         self.hint = hint
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython and notebooks show instead of a traceback: the message."""
+        lines = described(self.what, self.hint).splitlines()
+        return [f"\x1b[31merror:\x1b[0m{lines[0].removeprefix('error:')}", *lines[1:]]
+
 
 class UsageError(UserError):
     """An invalid command (unknown name, wrong type, missing value)."""
@@ -44,6 +49,12 @@ class NotFinite(SameAgain):
 
 class PluginError(UserError):
     """A plugin failed or is invalid; the message names it."""
+
+
+def described(what: str, hint: str) -> str:
+    """Return the lines that report an error: what happened, then what to do about it."""
+    first, *more = hint.splitlines() or [""]
+    return "\n".join([f"error: {what}", *([f"hint: {first}"] if hint else []), *(f"      {line}" for line in more)])
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

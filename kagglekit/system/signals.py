@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
+from kagglekit.system.notebook import kernel
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -79,6 +81,8 @@ def stoppable() -> Iterator[None]:
 def _ask(number: int, frame: FrameType | None) -> None:
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)  # the next one ends the process immediately
+    if kernel():  # of a notebook: the next one ends the cell, and the kernel keeps its variables
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _asked.deferred:
         raise Stopped(number)
     _asked.number = number

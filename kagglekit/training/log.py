@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from kagglekit.images.dataset import ImageSet
 from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
+from kagglekit.types.metric import title_of
 from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
 
@@ -67,18 +69,27 @@ def log_epoch(
     row |= {"images_per_s": images / seconds, "waited_s": waited}
     context.log.append(row)
     context.run.write_log(context.log)
+    width = max(len(each.name) for each in context.recipe.stages)
+    line = f"{stage.name:{width}} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {told_scores(scores)}"
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
-    context.display.report(
-        f"{stage.name:16} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {told_scores(scores)}{speed}"
-        f"{seconds:.1f} s"
-    )
+    context.display.report(_fitting(line, speed, f"{seconds:.1f} s", context.display.width))
     context.hooks.epoch_end(context.run, stage, row)
+
+
+def _fitting(line: str, speed: str, took: str, width: int) -> str:
+    """Return the line of an epoch, without its speed, then without words, where the terminal is narrow."""
+    if len(whole := f"{line}{speed}{took}") <= width:
+        return whole
+    if len(whole := f"{line}{took}") <= width:
+        return whole
+    short = re.sub(r"  valid (?!loss )", "  ", line).replace("train loss", "train").replace("valid loss", "valid")
+    return f"{short}{took}"
 
 
 def told_scores(scores: dict[str, float]) -> str:
     """Return the scores that are known as text: ``valid loss 0.1234  ``."""
     known = {key: value for key, value in scores.items() if not math.isnan(value)}
-    return "".join(f"{key.replace('_', ' ')} {value:.4f}  " for key, value in known.items())
+    return "".join(f"{title_of(key)} {value:.4f}  " for key, value in known.items())
 
 
 def log_steps(context: RunContext, stage: Stage, schedule: Schedule, last: int, losses: NDArray[np.float32]) -> None:
@@ -124,4 +135,4 @@ def record_decoding(record: Record, images: ImageSet) -> None:
 def last_score(context: RunContext) -> str:
     """Return the last epoch's score as text for the progress bar; empty before there is one."""
     key = score_key(context)
-    return f"{key.replace('_', ' ')} {context.log[-1][key]:.3f}" if context.log else ""
+    return f"{title_of(key)} {context.log[-1][key]:.3f}" if context.log else ""

@@ -106,6 +106,12 @@ BUILT_IN_METRICS = {
 TITLES = {name: facts.title for name, facts in BUILT_IN_METRICS.items()}
 
 
+def title_of(key: str) -> str:
+    """Return a score's title: ``valid log loss`` for ``valid_log_loss``; a metric alone has its own."""
+    split, _, metric = key.partition("_")
+    return f"{split} {TITLES.get(metric, metric)}" if split in ("valid", "test") and metric else TITLES.get(key, key)
+
+
 @dataclass(frozen=True)
 class Score:
     """A figure and its standard error over images."""

@@ -14,6 +14,7 @@ from kagglekit.planning.identity import plugin_name
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.plan import Plan, labels_of
 from kagglekit.planning.request import Request
+from kagglekit.prediction.alternatives import report_alternatives
 from kagglekit.prediction.results import candidates, finish_run
 from kagglekit.prediction.scores import Results, Scored
 from kagglekit.report.page import leave_report
@@ -72,6 +73,8 @@ def blend(request: BlendRequest, display: Display) -> Run:
         with display.status("trying every ensemble"):
             others = candidates(results, members)
         finish_run(results, members, [*lines, *others])
+        named = " ".join(str(each.run.folder) for each in runs)
+        report_alternatives(results, others, f"kagglekit blend {named}")
         run.write_valid(runs[0].run.valid())
         record.update(status="finished")
         leave_report(run, display)

@@ -104,5 +104,5 @@ def reported_failures(
         display.report(f"{status}; everything finished so far is kept in {run.folder}")
         part = record.info.fold is not None or record.info.part_of is not None
         if not part and not isinstance(error, SameAgain):  # the whole run reports it
-            display.report(f"hint: to resume: kagglekit resume {run.folder}")
+            display.report(f"hint: to resume: {display.command('resume', run.folder)}")
         raise

@@ -16,6 +16,7 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
+from kagglekit.types.metric import title_of
 from kagglekit.types.recipe import Recipe
 
 
@@ -127,7 +128,7 @@ def describe_full(plan: Plan, finished: LoadedRun) -> str:
     before = info.images.get("train", 0)
     key = f"valid_{plan.competition.metric}"
     score = info.ensemble_scores.get(key)
-    scored = f" ({run.name}: {key.replace('_', ' ')} {score})" if score else ""
+    scored = f" ({run.name}: {title_of(key)} {score})" if score else ""
     more = f" instead of {before:,}" if before and not finished.recipe.folds else ""
     n = int((plan.table["split"] == "train").sum())
     return (

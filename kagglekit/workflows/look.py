@@ -15,6 +15,7 @@ from kagglekit.hooks.manager import load
 from kagglekit.planning.choose import auto_preset
 from kagglekit.planning.make import find_data
 from kagglekit.planning.overrides import apply_overrides
+from kagglekit.planning.wrong_folder import pointing_elsewhere
 from kagglekit.system.console import Display
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
@@ -31,7 +32,7 @@ def look(
     plots: Path | None = None,
     preset: str | None = "auto",
     settings: Sequence[str] = (),
-) -> None:
+) -> Path | None:
     """Show the targets, counts, sizes, near-duplicates and anomalies of a competition's images.
 
     Args:
@@ -43,6 +44,9 @@ def look(
         plots: The folder for plots; None for ``pictures/NAME``.
         preset: The preset whose stages are drawn; None for text alone, which does not look for near-duplicates.
         settings: Changes of its recipe, ``KEY=VALUE``.
+
+    Returns:
+        The folder of the plots; None without plots.
 
     Raises:
         UserError: There are no data, the plugin's image table is invalid, or a setting does not fit.
@@ -58,7 +62,7 @@ def look(
     folder = find_data(hooks, facts, loaded.competition, data, DownloadOptions(display))
     if sample:
         asked_sample(folder, sample)
-    with display.status("reading the labels"):
+    with display.status("reading the labels"), pointing_elsewhere(hooks, folder):
         table, task, warnings = read_table(hooks, facts, folder)
     display.report(f"{facts.title}: {len(table):,} images of {task.describe()} in {folder}")
     target = target_of(task, table)
@@ -66,12 +70,13 @@ def look(
     for warning in warnings:
         display.warn(warning)
     if recipe is None:
-        return
+        return None
     with display.status("loading torch for the plots"):
         from kagglekit.eda.gallery import draw_all
     place = plots or Path("pictures") / loaded.competition
     draw_all(target, headers, hooks, recipe, place, display)
     display.report(f"plots: {place}")
+    return place
 
 
 def _recipe(hooks: Hooks, facts: Competition, preset: str, settings: Sequence[str]) -> Recipe:

@@ -28,7 +28,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record, Repeats
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
-from kagglekit.types.metric import Metric
+from kagglekit.types.metric import Metric, title_of
 from kagglekit.types.predictions import load_predictions
 from kagglekit.types.spread import Spread
 
@@ -180,7 +180,7 @@ def record_spread(plan: Plan, runs: Sequence[Run], display: Display) -> None:
     """Print mean and deviation over the seeds, with verdicts; record them in each run's run.json and report."""
     found = spreads(plan, runs)
     columns = ("over seeds", "mean", "deviation", "error over images, paired", "smallest significant difference")
-    rows = [(s.name, *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
+    rows = [(title_of(s.name), *(f"{v:.4f}" for v in (s.mean, s.deviation, s.paired_error, s.smallest))) for s in found]
     display.table(columns, rows)
     n = len(load_predictions(runs[0].predictions("ensemble", "valid")))
     for line in verdicts(found, n, len(runs)):

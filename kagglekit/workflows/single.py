@@ -81,7 +81,8 @@ def _carry_out(
         if plan.targets:
             record.update(targets=plan.targets.text)
         run.write_recipe(plan.recipe)
-        describe_plan(plan, model, run, display)
+        if record.info.fold is None:  # of folds, the whole run is described once
+            describe_plan(plan, model, run, display)
     record.update(status="running", error=None)
     plan.hooks.run_start(run, plan.recipe)
     context = prepare(plan, model, run, record, display, started, last)

@@ -106,7 +106,7 @@ def _run(plan: Plan, display: Display, resume_latest: bool, began: float | None)
         return resume(interrupted, display, plan.data, began)
     if interrupted:
         display.report(f"found an interrupted run with this recipe and data: {interrupted.folder}")
-        display.report(f"hint: to resume it: kagglekit resume {interrupted.folder}")
+        display.report(f"hint: to resume it: {display.command('resume', interrupted.folder)}")
     if model is None:
         return run_zoo(plan, display)
     return (run_folds if plan.recipe.folds else run_plan)(plan, model, display, began=began)

@@ -251,7 +251,7 @@ def test_away_from_a_terminal_a_run_prints_plain_lines_one_an_epoch(finished: tu
     epochs = re.findall(
         r"^([a-z0-9-]+) +epoch (\d+)/\d+  train loss [\d.]+  valid loss [\d.]+  .*[\d.]+ s$", said, re.M
     )
-    assert epochs == [(row["stage"], row["epoch"]) for row in run.log()]
+    assert epochs == [(row["stage"], row["epoch"]) for row in run.log_rows()]
     assert len(re.findall("^estimated time of the whole run: ", said, re.M)) == 1
 
 
@@ -330,7 +330,7 @@ def test_ctrl_c_exits_with_130_and_says_where_everything_lies(here: Path, tmp_pa
         f"hint: to resume: kagglekit resume {folder.relative_to(tmp_path)}",
     ]
     assert Run(folder).info().status == "interrupted"
-    assert Run(folder).log()[0]["stage"] == "head"
+    assert Run(folder).log_rows()[0]["stage"] == "head"
 
 
 def test_a_dry_run_goes_through_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

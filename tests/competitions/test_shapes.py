@@ -14,18 +14,20 @@ from single_labels import classes_of
 import kagglekit
 import kagglekit_shapes as shapes
 import kagglekit_shapes.drawing as pictures
-from kagglekit import UserError
+from kagglekit import DownloadOptions, UserError
 from kagglekit.compute.network import head_module, input_of
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.system.console import for_people
 from kagglekit_shapes.network import ShapesNet, layer_groups
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shapes") / "drawn"
-    return shapes.kagglekit_download(shapes.kagglekit_competition(), folder)
+    options = DownloadOptions(for_people(json_output=True))
+    return shapes.kagglekit_download(shapes.kagglekit_competition(), folder, options)
 
 
 @pytest.fixture(scope="module")

@@ -58,10 +58,11 @@ def kaggle(shared: Path) -> Iterator[KaggleServer]:
 
 @pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
 def test_its_blocks_work_in_order(
-    page: str, shared: Path, kaggle: KaggleServer, plugin_site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, shared: Path, kaggle: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Do what a page says, in order, in a fresh folder: no plugin is installed, and the files are those it shows."""
     become_customer(monkeypatch, kaggle, tmp_path)
-    monkeypatch.syspath_prepend(str(plugin_site))
+    monkeypatch.syspath_prepend(str(tmp_path))  # as for `python` in that folder
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(shared / "cache"))
     (tmp_path / "data").mkdir()

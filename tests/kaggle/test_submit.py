@@ -27,7 +27,7 @@ def test_the_latest_run_is_checked_uploaded_and_scored(server, run, tmp_path):
     assert "Dog Breed Identification: deadline 2018-02-27 23:59 UTC, passed" in done.stdout
     assert re.search("submissions left today: 5 of 5; the day ends at midnight UTC, in .* h", done.stdout)
     assert f"public score {SCORE}, private score {SCORE}" in done.stdout
-    assert "valid log_loss 0.25000 ± 0.01000; public - valid +0.03768" in done.stdout
+    assert "valid log loss 0.25000 ± 0.01000; public - valid +0.03768" in done.stdout
     (made,) = server.submissions[SLUG]
     (entry,) = entries(run)
     assert made.content == run.submission.read_bytes()

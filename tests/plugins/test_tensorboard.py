@@ -56,7 +56,7 @@ def test_a_run_that_asks_for_it_leaves_its_curves(dogs, tmp_path):
     scalars = json.loads(read.stdout)
     assert [step for step, _ in scalars["step/loss"]] == [int(row["step"]) for row in run.steps()]
     assert [value for _, value in scalars["step/lr"]] == pytest.approx([float(row["lr"]) for row in run.steps()])
-    losses = [float(row["valid_loss"]) for row in run.log()]
+    losses = [float(row["valid_loss"]) for row in run.log_rows()]
     assert [value for _, value in scalars["epoch/valid_loss"]] == pytest.approx(losses, rel=1e-4)
     assert scalars["final/valid_log_loss"][0][1] == pytest.approx(run.info().scores[-1]["valid_log_loss"][0], rel=1e-4)
 

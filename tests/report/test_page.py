@@ -89,7 +89,7 @@ def test_the_report_has_every_panel(finished):
 
 
 def test_every_step_is_recorded_with_rate_momentum_and_loss(finished):
-    steps, log = finished.steps(), finished.log()
+    steps, log = finished.steps(), finished.log_rows()
     last = {row["stage"]: int(row["step"]) for row in log}
     for stage in finished.recipe().stages:
         rows = [row for row in steps if row["stage"] == stage.name]

@@ -61,7 +61,7 @@ def test_a_file_in_the_way_of_runs_is_one_message(tmp_path):
 def test_log_and_facts_are_read_back(tmp_path):
     run = make(tmp_path)
     run.write_log([{"stage": "head", "loss": 0.25}, {"stage": "all", "loss": 1 / 3}])
-    assert run.log() == [{"stage": "head", "loss": "0.25"}, {"stage": "all", "loss": "0.333333"}]
+    assert run.log_rows() == [{"stage": "head", "loss": "0.25"}, {"stage": "all", "loss": "0.333333"}]
     Record.of(run.info_file).update(status="running", competition="pets", plugin="pets")
     Record.of(run.info_file).update(stages=[2])
     facts = {"status": "running", "competition": "pets", "plugin": "pets", "stages": [2], "schema": 1}

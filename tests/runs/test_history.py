@@ -129,12 +129,23 @@ def test_a_real_run_is_listed_with_the_facts_of_its_folder(
 
 def test_the_newest_run_comes_first_and_empty_columns_are_left_out(root: Path) -> None:
     runs = [make(root, day, (0.5, 0.01)) for day in (3, 5, 4)]
-    head, *rows = shown(ask())
+    head, *rows = shown(ask("--wide"))
     assert [row[0] for row in rows] == [runs[1].name, runs[2].name, runs[0].name]
     assert {"test", "public", "private", "best", "gap", "limit"}.isdisjoint(head)
     row = dict(zip(head, rows[0], strict=True))
     assert (row["valid"], row["date"], row["time"]) == ("0.5000 ± 0.0100", "2026-11-05 14:10", "75 s")
     assert (row["px"], row["stages"], row["epochs"]) == ("64", "2", "1")  # of two stages of four, the first solved
+
+
+def test_the_short_table_has_run_score_public_time_and_state_and_fits_80_columns(root: Path) -> None:
+    make(root, 1, (0.5, 0.01)).write_submissions([upload(public=0.6)])
+    make(root, 2, status="failed")
+    lines = ask().stdout.splitlines()
+    assert lines[0] == "dog-breed, metric log loss"
+    assert re.split(r" {2,}", lines[1]) == ["run", "valid score", "public", "time", "state"]
+    assert max(map(len, lines)) <= 80
+    make(root, 3, (0.5, 0.01), metric="accuracy", competition="pets")
+    assert re.split(r" {2,}", ask().stdout.splitlines()[0])[:3] == ["run", "competition", "metric"]
 
 
 @pytest.mark.parametrize(("metric", "order"), [("log_loss", [4, 3, 5]), ("accuracy", [5, 3, 4])])
@@ -193,7 +204,7 @@ def test_scores_of_kaggle_are_those_of_the_last_submission_that_got_any(root: Pa
     (row,) = listed()
     assert (row["public"], row["private"], row["best"]) == (0.58, 0.57, 0.55)
     assert row["gap"] == pytest.approx(-0.08)
-    head, cells = shown(ask())
+    head, cells = shown(ask("--wide"))
     table = dict(zip(head, cells, strict=True))
     assert (table["public"], table["best"], table["gap"]) == ("0.58000", "0.55000", "-0.0800")
 

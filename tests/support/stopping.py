@@ -73,7 +73,9 @@ def only(out: Path) -> Run:
 
 def outcome(run: Run) -> list[object]:
     """Return what must not depend on interruptions: submission, weights, steps, log without times; of folds too."""
-    log = [{key: row[key] for key in row if key not in ("seconds", "images_per_s", "waited_s")} for row in run.log()]
+    log = [
+        {key: row[key] for key in row if key not in ("seconds", "images_per_s", "waited_s")} for row in run.log_rows()
+    ]
     files = [file.read_bytes() for file in (run.submission, run.final_weights, run.steps_file) if file.exists()]
     folds = [outcome(Run(folder)) for folder in sorted(run.folder.glob("fold-*"))]
     return [*files, log, *folds]

@@ -38,6 +38,16 @@ def test_columns_beyond_the_terminal_go_on_below_with_the_first_one_repeated() -
     ]
 
 
+def test_columns_of_one_group_stay_in_one_table() -> None:
+    said = io.StringIO()
+    display = Display(Console(file=said, force_terminal=True, color_system=None, width=44))
+    display.table(COLUMNS, ROWS, together=(0, 1, 1))
+    assert [line for line in said.getvalue().splitlines() if line.startswith("name")] == [
+        "name       first",
+        "name       second      third",
+    ]
+
+
 def test_a_column_wider_than_the_terminal_is_still_not_cut() -> None:
     assert table(5)[1::3] == ["a          1111111111", "a          2222222222", "a          3333333333"]
 

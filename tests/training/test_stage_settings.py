@@ -49,7 +49,7 @@ def run(data: Path, place: Path, code: str = "", precision: str = "fp32", stages
 
 
 def losses(run: Run, stage: str, column: str = "valid_loss") -> list[float]:
-    return [float(row[column]) for row in run.log() if row["stage"] == stage]
+    return [float(row[column]) for row in run.log_rows() if row["stage"] == stage]
 
 
 DROPPED = """

@@ -155,7 +155,7 @@ def test_a_batch_that_no_format_holds_leaves_no_estimate_and_the_run_continues(d
     assert "(not probed: out of memory on cpu with 8 images at 32 px)" in said
     assert "estimated time" not in said
     assert finished.info().parts == {"all-2": 4}
-    assert int(finished.log()[-1]["step"]) > 11
+    assert int(finished.log_rows()[-1]["step"]) > 11
     assert finished.info().status == "finished"
     assert not (tmp_path / "cache" / "formats.json").exists()
 
@@ -242,7 +242,7 @@ def test_a_run_searches_its_batches_and_continues_with_them(data, tmp_path, monk
     found = {"head-augmented": 16, "all-1": 16, "all-2": 16}
     assert whole.info().found_batches == found
     n = whole.info().images["train"]
-    assert [int(row["step"]) for row in whole.log() if row["stage"] == "all-1"] == [n // 16, 2 * (n // 16)]
+    assert [int(row["step"]) for row in whole.log_rows() if row["stage"] == "all-1"] == [n // 16, 2 * (n // 16)]
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 4)  # within the last stage
         with pytest.raises(Stopped):
@@ -261,7 +261,7 @@ def test_a_searched_rate_in_a_stage_with_snapshots_survives_a_stop_and_is_taken_
     asked = {"settings": {"stage.4.lr": "auto", "stage.4.cycles": 2, "stage.4.cycle_mult": 1}, "stages": "4"}
     whole, _ = run(request(data, tmp_path / "whole", **asked))
     rate = whole.info().found_lrs["all-2"]
-    steps = int(whole.log()[0]["step"])
+    steps = int(whole.log_rows()[0]["step"])
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, steps + 1)  # the first snapshot is written
         with pytest.raises(Stopped):
@@ -327,7 +327,7 @@ def test_a_searched_rate_is_halved_too_after_a_loss_that_is_not_finite(data, tmp
     settings = {"stage.4.lr": "auto", "stage.4.cycle_len": 2, "stage.4.schedule": "constant"}
     finished, said = run(request(data, tmp_path / "out", plugin, stages="4", settings=settings))
     assert "with half the learning rate" in said
-    first, second = (float(row["lr"]) for row in finished.log())
+    first, second = (float(row["lr"]) for row in finished.log_rows())
     assert second == pytest.approx(first / 2)
 
 
@@ -380,7 +380,7 @@ def test_a_compiled_run_is_interrupted_resumed_and_read_like_any_other(data, tmp
     whole = Run(folder)
     assert list(whole.info().compiled) == ["all-2"]
     with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, int(whole.log()[0]["step"]) + 1)
+        stop_at(patch, int(whole.log_rows()[0]["step"]) + 1)
         assert command(data, tmp_path / "out", *options, "on", competition=small)[0] == 130
     (folder,) = (tmp_path / "out" / "small").iterdir()
     again = io.StringIO()
@@ -391,7 +391,7 @@ def test_a_compiled_run_is_interrupted_resumed_and_read_like_any_other(data, tmp
     assert code == 0, said
     assert "steps are" not in said
     (folder,) = (tmp_path / "plain" / "small").iterdir()
-    for row, same in zip(whole.log(), Run(folder).log(), strict=True):
+    for row, same in zip(whole.log_rows(), Run(folder).log_rows(), strict=True):
         assert float(row["train_loss"]) == pytest.approx(float(same["train_loss"]), rel=1e-3)
     table = kagglekit.predict(whole, sorted((data / "test").iterdir())[:3], device="cpu")
     assert table.shape == (3, len(whole.info().classes))

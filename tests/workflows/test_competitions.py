@@ -59,7 +59,7 @@ def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
 def test_the_log_follows_the_recipe_epoch_by_epoch(name, runs):
     run = runs[name][0]
     expected = [(stage.name, epoch) for stage in run.recipe().stages for epoch in range(1, stage.epochs + 1)]
-    assert [(row["stage"], int(row["epoch"])) for row in run.log()] == expected
+    assert [(row["stage"], int(row["epoch"])) for row in run.log_rows()] == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,9 +161,9 @@ def test_one_more_cycle_starts_from_a_finished_run(runs, tmp_path):
     more = kagglekit.run(
         "dog-breed", data=data, out=tmp_path, display=display, precision="fp32", from_run=str(run.folder), stages="4-"
     )
-    assert {row["stage"] for row in more.log()} == {"all-2"}
+    assert {row["stage"] for row in more.log_rows()} == {"all-2"}
     assert more.info().from_run == run.name
-    assert float(more.log()[0]["valid_loss"]) < 1.5 * float(run.log()[-1]["valid_loss"])
+    assert float(more.log_rows()[0]["valid_loss"]) < 1.5 * float(run.log_rows()[-1]["valid_loss"])
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_failed_run_keeps_what_it_had_and_says_where(runs, tmp_path):
         tiny_run("pets", data, tmp_path, stage__3__lr=1e30, stage__3__optimizer="sgd", stage__3__clip_norm=0)
     (folder,) = (tmp_path / "pets").iterdir()
     assert Run(folder).info().status == "failed"
-    assert [row["stage"] for row in Run(folder).log()][:2] == ["head", "head-augmented"]
+    assert [row["stage"] for row in Run(folder).log_rows()][:2] == ["head", "head-augmented"]
 
 
 def test_without_test_images_a_run_is_refused_unless_no_submission_is_wanted(tmp_path):

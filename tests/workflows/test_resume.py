@@ -68,9 +68,9 @@ def test_a_run_interrupted_while_an_epoch_is_validated_loses_no_step(
     with pytest.raises(Stopped):
         start(data, tmp_path)
     monkeypatch.undo()
-    run, before = only(tmp_path), len(only(tmp_path).log())
+    run, before = only(tmp_path), len(only(tmp_path).log_rows())
     assert "stage 4 (all-2), 4 of its steps are done" in go_on(run)
-    assert len(run.log()) == before + 1
+    assert len(run.log_rows()) == before + 1
     assert outcome(run) == outcome(whole)
 
 
@@ -224,7 +224,7 @@ def test_a_full_device_halves_the_batch_and_the_run_remembers_it(data: Path, tmp
         r"BatchNorm statistics are those of a part",
         said,
     )
-    assert [int(row["step"]) for row in run.log() if row["stage"] == "all-2"] == [2, 4]
+    assert [int(row["step"]) for row in run.log_rows() if row["stage"] == "all-2"] == [2, 4]
 
 
 def test_a_device_too_small_for_two_images_is_reported(data: Path, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_loss_that_is_not_finite_goes_back_once_with_half_the_rate(
         r"resuming from the last checkpoint with half the learning rate",
         said,
     )
-    first, second = [float(row["lr"]) for row in run.log() if row["stage"] == "all-2"]
+    first, second = [float(row["lr"]) for row in run.log_rows() if row["stage"] == "all-2"]
     assert second == pytest.approx(first / 2)
     assert run.info().status == "finished"
 
@@ -322,7 +322,7 @@ def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None
     run, said = start(data, tmp_path / "out", plugin=plugin, asked={"stages": "4"}, **settings)
     assert "resuming from the last checkpoint with half the learning rate" in said
     found = run.info().found_lrs["all-2"]
-    assert [float(row["lr"]) for row in run.log()][-1] == pytest.approx(found / 2)
+    assert [float(row["lr"]) for row in run.log_rows()][-1] == pytest.approx(found / 2)
 
 
 def command(data: Path, out: Path, *more: str) -> list[str]:

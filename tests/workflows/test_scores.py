@@ -101,6 +101,7 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
     for part in parts:
         assert out_of_fold.loc[table(part).index].equals(table(part))
     assert said.count("decoded 24 labelled images") <= 1  # none if another test has decoded the same images
+    assert (said.count("\nrecipe: "), said.count("\nprediction: ")) == (1, 1)  # not once for each fold
 
 
 def test_test_predictions_are_averaged_over_folds(folds):
@@ -237,7 +238,7 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
     weights = run.info().fitted["weights"]
     mixed = average([table(full, name, "test") for name in weights], list(weights.values()))
     np.testing.assert_allclose(table(full, split="test"), mixed, atol=1e-6)
-    assert [row["epoch"] for row in full.log()] == [row["epoch"] for row in run.fold(1).log()]
+    assert [row["epoch"] for row in full.log_rows()] == [row["epoch"] for row in run.fold(1).log_rows()]
 
 
 def plain_loss(run: Run) -> float:
@@ -274,7 +275,7 @@ def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, ou
     assert not full.predictions("ensemble", "valid").exists()
     assert full.submission.exists()
     assert not table(full, split="test").equals(table(single, split="test"))
-    assert {row["valid_loss"] for row in full.log()} == {"nan"}
+    assert {row["valid_loss"] for row in full.log_rows()} == {"nan"}
     with pytest.raises(UserError, match="was already trained on all labelled images"):
         do_again(full, out)
 

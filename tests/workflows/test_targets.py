@@ -98,7 +98,7 @@ def test_students_learn_from_the_teacher(teacher, students):
     images = {name: json.loads(run.info_file.read_text())["images"] for name, (run, _) in students.items()}
     assert [images[name].get("added", 0) for name, _ in TWO] == [0, 4]
     assert [images[name]["train"] for name, _ in TWO] == [16, 16]
-    head = [run.log()[0] for run in (teacher, students["pseudo"][0])]
+    head = [run.log_rows()[0] for run in (teacher, students["pseudo"][0])]
     assert head[0]["valid_loss"] == head[1]["valid_loss"]  # found by regression, on labels alone
 
 

@@ -1,0 +1,254 @@
+"""The Python interface beside runs, for notebooks: data, learning rates, reports and past runs, shown in the cell."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import path_of, request_of, settings_of
+from kagglekit.notebook.run import Run
+from kagglekit.runs.lookup import RUNS
+from kagglekit.system.console import Display, for_people
+from kagglekit.system.errors import UserError
+from kagglekit.system.limits import Threads, wait_passively
+from kagglekit.system.notebook import kernel, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from kagglekit.runs.folder import Run as RunFolder
+
+LARGE = 300_000  # bytes of a plot that a notebook shows as JPEG
+COARSE = 2.0  # s by which the time of a file may be off
+
+
+@for_notebooks
+def look(
+    competition: str | Path,
+    *,
+    data: str | Path | None = None,
+    sample: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    pictures: str | Path | None = None,
+    no_pictures: bool = False,
+    preset: str = "auto",
+    settings: Mapping[str, object] | None = None,
+    display: Display | None = None,
+) -> None:
+    """Summarize a competition's images: targets, counts, sizes, near-duplicates, anomalies.
+
+    In a notebook the plots are shown below the text: targets, sizes, samples, near-duplicates, and one image as each
+    stage sees it.
+
+    Args:
+        competition: A competition's name, a plugin file, or a data folder, whose layout is then recognised.
+        data: The data folder, packed or not.
+        sample: The sample submission, if the data have several or none.
+        plugins: Plugin files to load besides the competition's.
+        pictures: Folder for the plots; None for ``pictures/COMPETITION``.
+        no_pictures: Show text only: no plots, no search for near-duplicates.
+        preset: The preset whose stages are drawn.
+        settings: Changes of its recipe.
+        display: Where to report progress; None for the notebook's cell or standard output.
+
+    Raises:
+        UserError: There are no data, the plugin's image table is invalid, or a setting does not fit.
+    """
+    display = display or for_people(json_output=False)
+    with display.status(f"looking at {competition}: loading its plugin"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.workflows.look import look as summarize
+    named, folder = competition_of(str(competition), path_of(data), display)
+    began = time.time()
+    place = summarize(
+        named,
+        folder,
+        display,
+        plugins=tuple(map(str, plugins)),
+        sample=path_of(sample),
+        plots=path_of(pictures),
+        preset=None if no_pictures else preset,
+        settings=settings_of(settings),
+    )
+    if place:
+        _show_plots(file for file in sorted(place.glob("*.png")) if file.stat().st_mtime >= began - COARSE)
+
+
+@for_notebooks
+def lr_find(
+    competition: str | Path = "",
+    *,
+    stage: int | None = None,
+    data: str | Path | None = None,
+    limit: int | None = None,
+    group_duplicates: bool = False,
+    preset: str = "auto",
+    arch: str | None = None,
+    zoo: int | None = None,
+    size: int | None = None,
+    epochs: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    seed: int | None = None,
+    from_run: RunFolder | str | Path = "",
+    plugins: Sequence[str | Path] = (),
+    disable: Sequence[str] = (),
+    device: str = "auto",
+    threads: Threads = "auto",
+    folds: int | None = None,
+    pictures: str | Path | None = None,
+    out: str | Path = RUNS,
+    display: Display | None = None,
+) -> dict[str, float]:
+    """Suggest learning rates for a stage by a range test: the rate grows with each step until the loss diverges.
+
+    In a notebook, loss against rate is shown below the table.
+
+    Args:
+        competition: A competition's name, a plugin file, or a data folder.
+        stage: Number of the stage to test; None for the first one with a learning rate. Earlier stages run first,
+            except with `from_run`.
+        data: See `kagglekit.run`, as for all other arguments.
+        limit: At most so many labelled images.
+        group_duplicates: Keep near-duplicates together.
+        preset: The preset whose stage is tested.
+        arch: Name of a timm model.
+        zoo: As in `kagglekit.run`.
+        size: Largest image side, px.
+        epochs: Epochs of the last stage.
+        settings: Recipe fields to set.
+        seed: Seed of the split and of all randomness.
+        from_run: A run whose recipe and weights to start from.
+        plugins: Plugin files to load besides the competition's.
+        disable: Names of shared plugins to leave out.
+        device: Device to compute on.
+        threads: How many threads compute on the CPU.
+        folds: Number of folds of the recipe.
+        pictures: Folder for the plots; None for ``pictures/COMPETITION``.
+        out: Folder of all runs.
+        display: Where to report progress; None for the notebook's cell or standard output.
+
+    Returns:
+        Suggested rates of the head by the name of the rule that found them, ``valley`` among them.
+
+    Raises:
+        UserError: There is no such stage, it has no learning rate, or a run would fail.
+    """
+    given = dict(locals())
+    wait_passively()
+    display = display or for_people(json_output=False)
+    with display.status(f"{competition or 'lr_find'}: loading its plugin and recipe"):
+        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.planning.choose import check_request, choose, stage_to_test
+    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
+    request = request_of(given)
+    check_request(request)  # here and below: errors are reported before anything slow
+    choice = choose(request)
+    stage_to_test(choice.recipe, stage)
+    with display.status(f"{choice.name}: loading torch and timm"):
+        from kagglekit.workflows.lr_find import draw, find_rates, rate_table
+    found = find_rates(request, stage, display)
+    display.table(*rate_table(found))
+    loss, _ = draw(found, path_of(pictures) or Path("pictures") / found.name)
+    _show_plots([loss])
+    rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
+    display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
+    return dict(found.rates)
+
+
+@for_notebooks
+def report(
+    run: RunFolder | str | Path = "latest",
+    *,
+    data: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    out: str | Path = RUNS,
+    display: Display | None = None,
+) -> Run:
+    """Write a run's report.html again: scores, curves, and the images predicted wrongly.
+
+    Args:
+        run: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``.
+        data: Its data folder, if that was moved.
+        plugins: Plugin files to use, if its own were edited or come from elsewhere.
+        out: Folder of all runs.
+        display: Where to report progress; None for the notebook's cell or standard output.
+
+    Returns:
+        The run, which shows itself with a link to the page.
+
+    Raises:
+        UserError: The folder is not a run, or one of its files cannot be read.
+    """
+    found, display = Run.of(run, out), display or for_people(json_output=False)
+    if data is not None and not Path(data).is_dir():
+        raise UserError(f"the data folder {data} does not exist", "data names the folder of the images")
+    with display.status(f"writing the report of {found.name}"):
+        from kagglekit.hooks.trust import plugins_named
+        from kagglekit.report.page import write_report
+
+        with plugins_named(plugins):
+            write_report(found, path_of(data))
+    display.report(f"report: {found.report}")
+    return found
+
+
+@for_notebooks
+def history(competition: str = "", *, sort: str = "date", out: str | Path = RUNS) -> pd.DataFrame:
+    """List runs with their scores.
+
+    Args:
+        competition: List only this competition's runs; empty for all.
+        sort: Column to sort by: the newest first, a competition's best score first.
+        out: Folder of all runs.
+
+    Returns:
+        A row a run, by its name: competition, date, arch, px, status, metric, valid and test with their standard errors
+        in valid_error and test_error, Kaggle's public and private scores, time in s, and more. What is unknown is NaN.
+
+    Raises:
+        UsageError: There is no such column.
+    """
+    import pandas as pd
+
+    from kagglekit.runs.history import COLUMNS, all_entries, sort_entries
+    from kagglekit.system.errors import UsageError, unknown
+
+    if sort not in COLUMNS:
+        raise UsageError(unknown("column", sort, COLUMNS))
+    entries, warnings = all_entries(Path(out))
+    for warning in warnings:
+        for_people(json_output=False).warn(warning)
+    rows = []
+    for entry in sort_entries([one for one in entries if competition in ("", one.competition)], sort):
+        row = {name: getattr(entry, name) for name in COLUMNS}
+        for name in ("valid", "test"):
+            score = row[name]
+            row[name], row[f"{name}_error"] = (score.value, score.error) if score else (None, None)
+        rows.append(row)
+    columns = [each for name in COLUMNS for each in (name, *([f"{name}_error"] if name in ("valid", "test") else []))]
+    table = pd.DataFrame(rows, columns=columns).set_index("run")
+    numbers = ("valid", "valid_error", "test", "test_error", "public", "private", "best", "gap", "time")
+    return table.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _show_plots(files: Iterable[Path]) -> None:
+    """Show plots below the output of a notebook's cell; large ones as JPEG, since the notebook keeps them."""
+    if not kernel():
+        return
+    for file in files:
+        kind, content = "image/png", file.read_bytes()
+        if len(content) > LARGE:
+            kind, content = "image/jpeg", _as_jpeg(content)
+        show({kind: content, "text/plain": file.stem})
+
+
+def _as_jpeg(content: bytes) -> bytes:
+    from PIL import Image
+
+    smaller = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("RGB").save(smaller, "JPEG", quality=80)
+    return smaller.getvalue()

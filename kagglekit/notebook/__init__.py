@@ -1,0 +1,1 @@
+"""What notebooks see of runs: a summary with scores, curves and images, and messages in place of tracebacks."""

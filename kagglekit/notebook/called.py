@@ -1,0 +1,54 @@
+"""What every function for notebooks does: explain a wrong keyword, and end an interrupted cell with one line."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from kagglekit.kaggle.credentials import masked
+from kagglekit.planning.synonyms import keyword_hint
+from kagglekit.system.errors import UsageError, UserError, nearest
+from kagglekit.system.signals import Stopped
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user interrupted a call; notebooks show its message without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function refuse unknown keywords with a suggestion, mask secrets in errors, and end quietly if interrupted.
+
+    Its signature and docstring stay as they are.
+    """
+    keywords = [name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
+    known = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        for word in kwargs:
+            if word not in known:
+                raise _unknown(function.__name__, word, keywords)
+        try:
+            return function(*args, **kwargs)
+        except UserError as error:
+            error.what, error.hint = masked(error.what), masked(error.hint)
+            raise
+        except Stopped as stopped:
+            raise Interrupted(str(stopped).replace("interrupted by Ctrl-C", "interrupted")) from None
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+
+    return called
+
+
+def _unknown(name: str, word: str, keywords: list[str]) -> UsageError:
+    hint = keyword_hint(word, keywords) or nearest(word, keywords).strip() or f"its keywords: {', '.join(keywords)}"
+    return UsageError(f"{name}() has no keyword {word!r}", hint)

@@ -1,0 +1,43 @@
+"""From the keywords of a function for notebooks to the request that the command line makes of its options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kagglekit.planning.request import Request
+from kagglekit.runs.folder import Run as RunFolder
+
+
+def request_of(given: Mapping[str, Any]) -> Request:
+    """Return the request that the keywords of `run` or `lr_find` are; its shorthands precede the settings."""
+    short = [f"{key}={given[key]}" for key in ("arch", "limit", "seed", "folds") if given[key] is not None]
+    short += ["group_duplicates=true"] if given["group_duplicates"] else []
+    changed = {
+        "settings": (*short, *settings_of(given["settings"])),
+        **{key: path_of(given[key]) for key in ("data", "sample", "drop") if key in given},
+        **{key: name_of(given[key]) for key in ("from_run", "into", "full") if key in given},
+        "plugins": tuple(map(str, given["plugins"])),
+        "out": Path(given["out"]),
+    }
+    names = {field.name for field in fields(Request)} - {"recipe"}
+    return Request(**{**{key: value for key, value in given.items() if key in names}, **changed})
+
+
+def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:
+    """Return settings as ``KEY=VALUE``."""
+    pairs = (settings or {}).items()
+    return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in pairs)
+
+
+def path_of(place: str | Path | None) -> Path | None:
+    """Return a path that was given as text or path, if any."""
+    return None if place is None else Path(place)
+
+
+def name_of(found: RunFolder | str | Path) -> str:
+    """Return how a run is named on the command line: by its folder, or as the user did."""
+    return str(found.folder if isinstance(found, RunFolder) else found)

@@ -1,0 +1,82 @@
+"""A data folder that is not the one meant gets a hint that names the right one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import layouts
+import pytest
+from click.testing import CliRunner
+
+from kagglekit.cli import cli
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    layouts.write_dog_breed(tmp_path / "data")
+    return Path("data")
+
+
+def hint(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, ["look", *arguments, "--no-pictures"])
+    assert done.exit_code == 1, done.output
+    return done.stderr.partition("\nhint: ")[2].strip()
+
+
+def test_a_part_of_the_folder_or_the_folder_above_is_pointed_away_from(data: Path, tmp_path: Path) -> None:
+    assert (
+        hint("dog-breed", "--data", "data/train")
+        == f"the folder above has what the plugin looks for: --data {tmp_path / 'data'}"
+    )
+    (tmp_path / "outer").mkdir()
+    data.rename("outer/data")
+    assert hint("dog-breed", "--data", "outer").startswith("the folder in it has what the plugin looks for: --data ")
+
+
+def test_another_competitions_folder_is_recognised(data: Path) -> None:
+    assert "these are the data of dog-breed: kagglekit run dog-breed --data " in hint("pets", "--data", "data")
+
+
+def test_a_folder_in_place_of_a_plugin_is_explained(data: Path) -> None:
+    assert hint("dog-breed", "--plugin", "data/") == "a folder of images is named by --data DIR"
+    Path("mine").mkdir()
+    Path("mine/kagglekit_x.py").write_text("from kagglekit import hookimpl\n")
+    assert hint("dog-breed", "--plugin", "mine/") == "name the file: mine/kagglekit_x.py"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("lr=1e-3", "write --set 'stage.*.lr=1e-3'"),
+        ("img_size=128", "this is the option --size 128"),
+        ("wd=0.1", "write --set 'stage.*.weight_decay=0.1'"),
+        ("stage.2.wd=0.1", "it is called weight_decay here"),
+        ("dropout=0.1", "write --set drop_rate=0.1"),
+        ("model=resnet18", "this is the option --arch resnet18"),
+    ],
+)
+def test_a_setting_by_another_tools_name_is_told_its_own(setting: str, message: str) -> None:
+    done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", "--set", setting])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("--lr", "hint: --lr is called --set 'stage.*.lr=1e-3'"), ("--batch-size", "--set 'stage.*.batch_size=32'"),
+     ("--model", "hint: --model is called --arch resnet34"), ("--tta", "hint: --tta is called --set tta=8")],
+)  # fmt: skip
+def test_an_option_by_another_tools_name_is_told_its_own(option: str, message: str) -> None:
+    done = CliRunner().invoke(cli, ["run", "dog-breed", option, "3"])
+    assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
+
+
+def test_a_file_beside_that_provides_an_unknown_name_is_pointed_at(data: Path) -> None:
+    text = "from kagglekit import hookimpl, Provides\n\n@hookimpl\ndef kagglekit_provides():\n    return Provides({})\n"
+    Path("slow.py").write_text(text.format('schedule=["slow"], options={"slowness": 1}'))
+    for setting in ("stage.4.schedule=slow", "options.slowness=2"):
+        done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", "--set", setting])
+        assert done.exit_code == 2
+        assert "./slow.py seems to provide 'slow" in done.stderr
+        assert "add --plugin ./slow.py" in done.stderr
