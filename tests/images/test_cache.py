@@ -99,7 +99,7 @@ def test_clear_leaves_a_store_that_is_being_built(spec: StoreSpec) -> None:
     steps = build(spec, read, threads=1)
     next(steps)
     result = run("--clear", "--yes")
-    assert f"in use by a run, not removed: {spec.folder}" in result.output
+    assert f"in use, not removed: {spec.folder}" in result.output
     assert "removed nothing, 0.0 MB" in result.output
     assert list(steps)[-1] == 10
     assert "removed 1 image store," in run("--clear", "--yes").output
@@ -176,7 +176,7 @@ def test_clear_leaves_an_archive_that_is_being_unpacked_and_folders_of_others(ar
     (archive.parent / f"link-{'0' * 16}").symlink_to(elsewhere)
     (archive / "inner").symlink_to(elsewhere)
     with FileLock(archive.with_name(f"{archive.name}.lock")):
-        assert f"in use by a run, not removed: {archive}" in run("--clear", "--yes").output
+        assert f"in use, not removed: {archive}" in run("--clear", "--yes").output
     assert len(left_in(archive)) == 5
     assert "removed 1 unpacked archive" in run("--clear", "--yes").output
     assert left_in(archive.parent) == [f"link-{'0' * 16}", "thesis"]
