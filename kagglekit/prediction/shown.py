@@ -73,7 +73,7 @@ class Predictions(pd.DataFrame):
 
     def _repr_html_(self) -> str:
         if self.shown is None or len(self) > SHOWN:
-            return str(pd.DataFrame(self)._repr_html_())
+            return pd.DataFrame(self).to_html(max_rows=60)
         return self.shown.html()
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
 from kagglekit.report import curves as logs
 from kagglekit.report import scores
-from kagglekit.report.headline import headline
+from kagglekit.report.head.advice import advice
+from kagglekit.report.head.headline import headline
+from kagglekit.report.head.made import made
 from kagglekit.report.panels_of import kind_of, label_errors_of, parts_of
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
+from kagglekit.report.test_images import test_sections
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
@@ -62,17 +67,10 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     kind = kind_of(type(known.task)) if known.task else None
     one_unit = kind.one_unit if kind else not info.classes
     ends = [end for each in ran for end in stage_ends(each, one_unit=one_unit)]
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(figure=_figure, breakable=_breakable)
-    template = environment.get_template("page.html")
+    suspects = label_errors_of(seen) if seen else []
     infos = [each.loaded.info for each in ran]
-    page = template.render(
+    page = rendered(
+        "page.html",
         run=run.name,
         info=info,
         recipe=recipe,
@@ -96,7 +94,10 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
             score=known.task.score if known.task else "loss",
             least=2 if sectioned else 1,
         ),
-        headline=headline(loaded, ends) if sectioned else None,
+        headline=headline(loaded, ends),
+        advice=advice(loaded, ends, seen, len(suspects)),
+        made=made(loaded),
+        tested=Sections(test_sections(run, pictures)).part(),
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         panels=panels,
@@ -104,8 +105,28 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         class_width=min((part.class_width for part in panels), default=900),
         missing=pictures.missing,
     )
-    run.write_label_errors(label_errors_of(seen) if seen else [])
-    write_text(run.report, page.encode(errors="backslashreplace").decode())  # names need not be Unicode
+    run.write_label_errors(suspects)
+    write_text(run.report, page)
+
+
+def rendered(name: str, **values: Any) -> str:
+    """Fill in a template, with the script that shows values and filters, and the hash that permits this script alone.
+
+    Returns:
+        The page; what is not Unicode in names of files is escaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(figure=_figure, breakable=_breakable)
+    script = _template("report.js")
+    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
+    page = environment.get_template(name).render(script=Markup(script), script_hash=f"sha256-{digest}", **values)
+    return page.encode(errors="backslashreplace").decode()
 
 
 def _template(name: str) -> str:
