@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import re
-from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import jinja2
-from markupsafe import Markup
+from typing import TYPE_CHECKING
 
 from kagglekit.report import curves as logs
 from kagglekit.report import scores
 from kagglekit.report.head.advice import advice
 from kagglekit.report.head.headline import headline
 from kagglekit.report.head.made import made
+from kagglekit.report.pages.all_runs import refresh_history
+from kagglekit.report.pages.rendering import rendered
 from kagglekit.report.panels_of import kind_of, label_errors_of, parts_of
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
@@ -40,6 +35,7 @@ def leave_report(run: Run, display: Display) -> None:
     except Exception as error:  # no fault of the report may fail a finished run
         display.warn(f"cannot write the report ({type(error).__name__}: {error}); retry with kagglekit report")
         return
+    refresh_history(run, at_once=True)
     display.report(f"report: {run.report}")
 
 
@@ -71,6 +67,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     infos = [each.loaded.info for each in ran]
     page = rendered(
         "page.html",
+        "report.js",
         run=run.name,
         info=info,
         recipe=recipe,
@@ -107,38 +104,3 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     )
     run.write_label_errors(suspects)
     write_text(run.report, page)
-
-
-def rendered(name: str, **values: Any) -> str:
-    """Fill in a template, with the script that shows values and filters, and the hash that permits this script alone.
-
-    Returns:
-        The page; what is not Unicode in names of files is escaped.
-    """
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(figure=_figure, breakable=_breakable)
-    script = _template("report.js")
-    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
-    page = environment.get_template(name).render(script=Markup(script), script_hash=f"sha256-{digest}", **values)
-    return page.encode(errors="backslashreplace").decode()
-
-
-def _template(name: str) -> str:
-    return (files("kagglekit.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _figure(value: float, form: str = ".3f") -> str:
-    """Format a number; return nothing for nan."""
-    return "" if value != value else format(value, form)
-
-
-def _breakable(name: str) -> Markup:
-    """Allow a line break after each underscore and slash."""
-    parts = re.split(r"(?<=[_/])", name)
-    return Markup("<wbr>").join(parts)

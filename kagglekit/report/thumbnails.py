@@ -99,8 +99,15 @@ def data_uri(pixels: NDArray[np.uint8]) -> str:
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
-    """Find the valid images of a run, and the test images that it shows, in `data` or in the folder used by the run."""
+def thumbnails(run: Run, info: RunInfo, data: Path | None, page: Path | None = None) -> Thumbnails:
+    """Find the valid images of a run, and the test images that it shows, in `data` or in the folder used by the run.
+
+    Args:
+        run: The run.
+        info: Its run.json.
+        data: The folder of its images; None for the one that it used.
+        page: The folder of the page, from which links lead to the files; None for the run's.
+    """
     folder = data or Path(info.data)
     files = {row["id"]: folder / row["file"] for row in (*rows.test_images(run), *rows.valid(run))}
     there = {image: file for image, file in files.items() if all(map(is_there, channel_files(file)))}
@@ -113,7 +120,7 @@ def thumbnails(run: Run, info: RunInfo, data: Path | None) -> Thumbnails:
         return Thumbnails({}, _nothing, missing)
     except UserError:
         return Thumbnails({}, _nothing, "No thumbnails: the competition's plugin cannot be loaded.")
-    return Thumbnails(there, partial(hooks.read_image, form=info.form), page=run.folder)
+    return Thumbnails(there, partial(hooks.read_image, form=info.form), page=page or run.folder)
 
 
 def _nothing(path: Path, size: int) -> NDArray[np.uint8]:

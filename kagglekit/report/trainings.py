@@ -73,6 +73,11 @@ def stage_ends(training: Training, *, one_unit: bool = True) -> list[StageEnd]:
     ]
 
 
+def curves_of(training: Training) -> Curves:
+    """Return the curves of a training's logs."""
+    return logs.curves(rows.log(training.loaded), rows.steps(training.loaded.run))
+
+
 def charts(
     ran: Sequence[Training], *, one_unit: bool = True, score: str = "loss", least: int = 1
 ) -> list[tuple[str, list[Curve], Markup]]:
@@ -87,7 +92,7 @@ def charts(
     Returns:
         Title, curves (for the legend) and drawing of each chart.
     """
-    read = [(each.label, logs.curves(rows.log(each.loaded), rows.steps(each.loaded.run))) for each in ran]
+    read = [(each.label, curves_of(each)) for each in ran]
     labels = [label for label, each in read if each.spans]
     found = [each for _, each in read if each.spans]
     if not found:
@@ -100,7 +105,7 @@ def charts(
         drawn = [("Loss, nats", [curve for each in losses for curve in each])]
     for key in longest.epochs:
         if key != "valid_loss":
-            some = [Curve("", _of(each, key), "c2", True, of) for each, of in zip(found, labels, strict=True)]
+            some = [Curve("", each.known(key), "c2", True, of) for each, of in zip(found, labels, strict=True)]
             drawn.append((title(key).capitalize(), some))
     for name, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
         drawn.append((name, [Curve("", logs.thinned(line, POINTS), "c1")]))
@@ -122,15 +127,8 @@ def _losses(found: Curves, of: str, alone: bool) -> list[Curve]:
     """Return the curves of a training's loss; with each step's loss only if there is no other training."""
     smooth = logs.thinned(Line(found.loss.xs, smoothed(found.loss.ys)), POINTS)
     each_step = [Curve("", logs.thinned(found.loss, POINTS), "faint", of="each step")] if alone else []
-    valid = Curve("valid", _of(found, "valid_loss"), "c2", True, of)
+    valid = Curve("valid", found.known("valid_loss"), "c2", True, of)
     return [*each_step, Curve("training, smoothed", smooth, "c1", of=of), valid]
-
-
-def _of(found: Curves, key: str) -> Line:
-    """Return a score's points, without the epochs that lack it."""
-    line = found.epochs.get(key, Line())
-    known = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if y == y]
-    return Line([x for x, _ in known], [y for _, y in known])
 
 
 def _named_once(some: Sequence[Curve]) -> list[Curve]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.images.dataset import ImageSet
+from kagglekit.report.pages.all_runs import refresh_history
 from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
 from kagglekit.types.recipe import Stage
@@ -73,6 +74,7 @@ def log_epoch(
         f"{seconds:.1f} s"
     )
     context.hooks.epoch_end(context.run, stage, row)
+    refresh_history(context.run)
 
 
 def told_scores(scores: dict[str, float]) -> str:

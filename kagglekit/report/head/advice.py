@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from kagglekit.report import panels
 from kagglekit.report.panels import Judged
 from kagglekit.tasks.single_label import SingleLabel
@@ -100,11 +98,10 @@ def _of_classes(seen: Predicted | None) -> Advice | None:
     if worst.n < FEW_IMAGES or worst.recall >= FEW_RIGHT or overall <= worst.recall or worst.mistaken_for is None:
         return None
     names = judged.classes
-    n_train_like = int(np.sum(judged.truth == worst.number))
     return Advice(
         f"Look at the images of {names[worst.number]}, and add some if you can.",
-        f"Of its {n_train_like} valid images {worst.recall:.0%} are right, of all {overall:.0%}; most of the others are "
-        f"predicted as {names[worst.mistaken_for]}.",
+        f"Of its {worst.n} valid images {worst.recall:.0%} are right, of all {overall:.0%}; it is most often predicted "
+        f"as {names[worst.mistaken_for]}.",
     )
 
 
