@@ -15,7 +15,8 @@ from kagglekit.report.pages.rendering import rendered
 from kagglekit.report.panels_of import kind_of, label_errors_of, parts_of
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
-from kagglekit.report.test_images import test_sections
+from kagglekit.report.seen.pictures import picture_sections
+from kagglekit.report.seen.test_images import test_sections
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
@@ -94,7 +95,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         headline=headline(loaded, ends),
         advice=advice(loaded, ends, seen, len(suspects)),
         made=made(loaded),
-        tested=Sections(test_sections(run, pictures)).part(),
+        tested=Sections([*test_sections(run, pictures), *picture_sections(run, pictures)]).part(),
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         panels=panels,

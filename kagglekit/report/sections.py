@@ -85,12 +85,14 @@ class Card:
         picture: Its thumbnail as a data URI; empty if there is none.
         lines: Their styles (``good``, ``bad`` or empty) and texts.
         link: Address of its file; empty if there is none.
+        beside: Another picture of it, as a data URI, shown before this one; empty for none.
     """
 
     image: str
     picture: str
     lines: Sequence[tuple[str, str]]
     link: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)

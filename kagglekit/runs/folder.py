@@ -106,6 +106,11 @@ class Run:
         return self.folder / "report.html"
 
     @property
+    def pictures(self) -> Path:
+        """The folder of the pictures for the report: augmented images, and where a network looks."""
+        return self.folder / "pictures"
+
+    @property
     def submission(self) -> Path:
         """The CSV to upload."""
         return self.folder / "submission.csv"
