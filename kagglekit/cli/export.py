@@ -39,7 +39,7 @@ def export(
     check_writable(target.parent, "choose another place with --file FILE")
     display.report(f"exporting {named}")
     with display.status("loading torch and timm"):
-        from kagglekit.prediction.export import check_installed, export_onnx
+        from kagglekit.prediction.export.onnx_file import check_installed, export_onnx
         from kagglekit.prediction.new_images import Family
     check_installed()
     with plugins_named(plugin), display.status("writing and checking"):

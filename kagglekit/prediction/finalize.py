@@ -10,9 +10,9 @@ import pandas as pd
 
 from kagglekit.compute.network import save_weights
 from kagglekit.planning.plan import Plan
+from kagglekit.prediction.explain.pictures import leave_pictures
 from kagglekit.prediction.finish import finish
 from kagglekit.prediction.members import Predicted, predict_members
-from kagglekit.prediction.pictures import leave_pictures
 from kagglekit.prediction.results import finish_run
 from kagglekit.prediction.scores import Results, Scored
 from kagglekit.runs.folder import Run

@@ -10,9 +10,9 @@ import pandas as pd
 
 from kagglekit.data.metadata import metadata_rows
 from kagglekit.planning.plan import Plan
+from kagglekit.prediction.explain.sure import test_image_rows
 from kagglekit.prediction.scores import Results, Scored, decide, describe_scores, score_row
 from kagglekit.prediction.submission_file import write_csv
-from kagglekit.prediction.sure import test_image_rows
 from kagglekit.system.errors import NotForTask, UserError
 from kagglekit.types.ensemble import Ensemble, Member
 from kagglekit.types.metric import TITLES, Score

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kagglekit._version import __version__
-from kagglekit.prediction.exportable import Exportable
+from kagglekit.prediction.export.exportable import Exportable
 from kagglekit.prediction.load import LoadedModel, predict_files, restore
 from kagglekit.prediction.new_images import Family
 from kagglekit.runs.loaded import LoadedRun

@@ -12,7 +12,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from kagglekit.compute.stacked_head import for_split
-from kagglekit.prediction.attention import attention_maps
+from kagglekit.prediction.explain.attention import attention_maps
 from kagglekit.prediction.finish import size_of
 from kagglekit.prediction.members import network_of
 from kagglekit.system.files import replacing, write_text
