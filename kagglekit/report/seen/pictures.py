@@ -38,8 +38,8 @@ def _attention(run: Run, facts: list[dict[str, Any]], pictures: Thumbnails) -> l
     text = f"The valid images with the highest loss, and where {member} looks for the class that it predicts."
     more = (
         "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) on the network's last map of features. Red places raise "
-        "the output of the class that this one network predicts, which may differ from the ensemble's. A map shows what "
-        "the output depends on, at the resolution of the features: not why."
+        "the output of the class that this one network predicts, which may differ from the ensemble's. A map shows "
+        "what the output depends on, at the resolution of the features: not why."
     )
     return [Section("Where it looks", text, [Cards(made)], more)]
 
