@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import base64
+import contextlib
+import fcntl
 import functools
 import itertools
 import json
@@ -124,16 +126,17 @@ class Browser:
 @functools.cache
 def browser() -> Browser:
     """Start Chromium; it ends with this process."""
-    (own_in, to), (back, own_out) = os.pipe(), os.pipe()
+    (its_in, to), (back, its_out) = os.pipe(), os.pipe()
+    far = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (its_in, its_out)]  # not 3 or 4, which the shell sets
     folder = tempfile.mkdtemp()
     options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-extensions", "--no-first-run")
     options += (f"--user-data-dir={folder}", "--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars")
-    command = f'exec "$0" "$@" --remote-debugging-pipe 3<&{own_in} 4>&{own_out} {own_in}<&- {own_out}>&-'
+    command = f'exec "$0" "$@" --remote-debugging-pipe 3<&{far[0]} 4>&{far[1]}'
     process = subprocess.Popen(
-        ["bash", "-c", command, str(CHROMIUM), *options], pass_fds=(own_in, own_out), stderr=subprocess.DEVNULL
+        ["bash", "-c", command, str(CHROMIUM), *options], pass_fds=far, stderr=subprocess.DEVNULL
     )
-    os.close(own_in)
-    os.close(own_out)
+    for end in (its_in, its_out, *far):
+        os.close(end)
     found = Browser(process, os.fdopen(to, "wb"), os.fdopen(back, "rb"))
     atexit.register(_end, found, folder)
     target = found.do("Target.createTarget", url="about:blank")["targetId"]
@@ -145,7 +148,8 @@ def browser() -> Browser:
 def _end(found: Browser, folder: str) -> None:
     found.process.terminate()
     found.process.wait(20)
-    found.to.close()
+    with contextlib.suppress(BrokenPipeError):
+        found.to.close()
     found.back.close()
     shutil.rmtree(folder, ignore_errors=True)
 

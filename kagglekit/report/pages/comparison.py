@@ -150,9 +150,10 @@ def _change(first: Predicted, other: Predicted, letter: str, name: str, pictures
     better = [i for i in order[:SHOWN] if change[i] < 0]
     worse = [i for i in order[::-1][:SHOWN] if change[i] > 0]
     error = f" ± {change.std(ddof=1) / len(change) ** 0.5:.4f}" if len(change) > 1 else ""
+    side = "above" if change.mean() > 0 else "below"
     text = (
-        f"On the {len(mine):,} valid images that both have, the loss of {letter} is {change.mean():+.4f}{error} above "
-        "that of A (mean of the images' differences, and its standard error). It is lower for "
+        f"On the {len(mine):,} valid images that both have, the loss of {letter} is {abs(change.mean()):.4f}{error} "
+        f"{side} that of A (mean of the images' differences, and its standard error). It is lower for "
         f"{np.mean(change < 0):.0%} of them."
     )
     cards = [

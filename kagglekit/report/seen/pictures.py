@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def picture_sections(run: Run, pictures: Thumbnails) -> list[Section]:
-    """Return the sections; none for what the run has not left, or whose files are damaged."""
+    """Return the sections, of folds those of the first; none for what was not left, or whose files are damaged."""
+    first = run.fold(1)
+    run = run if run.pictures.exists() or not first.pictures.exists() else first
     try:
         facts = json.loads((run.pictures / "pictures.json").read_text(encoding="utf-8"))
         return [*_attention(run, facts["attention"], pictures), *_augmented(run, facts["augmented"])]
