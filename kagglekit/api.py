@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
@@ -14,11 +14,11 @@ from kagglekit.notebook.run import Run as ShownRun
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, check_threads, wait_passively
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from kagglekit.prediction.shown import Predictions
 
 
 @for_notebooks
@@ -234,48 +234,48 @@ def blend(
         return ShownRun.of((make_soup if soup else make)(request, display))
 
 
+@for_notebooks
 def predict(
     run: Run | str | Path,
-    paths: Sequence[str | Path],
+    images: Any,
     *,
     tta: bool = False,
+    top: int = 5,
     device: str = "auto",
     threads: Threads = "auto",
     plugins: Sequence[str | Path] = (),
-) -> pd.DataFrame:
-    """Predict image files with a finished run's final weights.
+) -> Predictions:
+    """Predict images with a finished run: ``predict("latest", "cat.jpg")``.
 
     A cross-validated run predicts with the members of all folds. A blend predicts with the members of its runs, whose
     folders must still be beside its own. The run's fitted ensemble combines them; an ensemble of ranks ranks these
-    files among one another. Only the run's folder and the plugins are needed: no training data, no hub.
+    images among one another. Only the run's folder and the plugins are needed: no training data, no hub.
 
     Args:
-        run: A run, its folder, or its name in ``submissions``.
-        paths: Image files.
+        run: A run, its folder, or its name in ``submissions``; ``latest`` for the last one.
+        images: A path, a folder, a PIL image, an array (H, W) or (H, W, 3) of uint8, or a list of these.
         tta: Average the plain view with the recipe's augmented ones.
+        top: Classes that a notebook shows for an image.
         device: Device to compute on.
         threads: How many threads compute on the CPU; ``auto`` for one for each core that is free now.
         plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
 
     Returns:
-        Float32 predictions, shape (files, columns): rows are named by path. Columns are the classes or labels, with
-        probabilities, or the targets, with numbers.
+        Float32 predictions, shape (images, columns): rows are named by path. Columns are the classes or labels, with
+        probabilities, or the targets, with numbers. In a notebook the table shows each image beside its best classes;
+        ``answers`` has them as plain data.
 
     Raises:
-        UserError: The run has not finished, or a file cannot be decoded.
+        UserError: The run has not finished, or an image cannot be decoded.
     """
     check_threads(threads)
-    if not paths:
-        raise UserError("no images to predict", "name at least one file")
     found = run if isinstance(run, Run) else find_run(str(run))
     wait_passively()
     from kagglekit.compute.device import choose_device
     from kagglekit.compute.memory import memory_returned
     from kagglekit.compute.threads import free_threads
-    from kagglekit.prediction.new_images import Family, predict_paths
+    from kagglekit.prediction.shown import predict_given
 
-    with memory_returned():
-        family = Family.read(found)
-        chosen = choose_device(device)
-        with plugins_named(plugins), free_threads(threads, chosen):
-            return predict_paths(family, paths, chosen, tta=tta)
+    chosen = choose_device(device)
+    with memory_returned(), plugins_named(plugins), free_threads(threads, chosen):
+        return predict_given(found, images, chosen, tta=tta, top=top)

@@ -32,18 +32,25 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
     "--sort", type=click.Choice(COLUMNS), metavar="COLUMN", help="Column to sort by; default date, newest first."
 )
 @click.option("--wide", is_flag=True, help="Show all columns: network, sizes, epochs, all scores on Kaggle.")
+@click.option("--html", "as_page", is_flag=True, help="Write history.html in --out DIR: a page of all runs.")
 @json_option("Print everything as JSON.")
 @out_option()
-def history(which: tuple[str, ...], sort: str | None, wide: bool, as_json: bool, out: Path) -> None:
+def history(which: tuple[str, ...], sort: str | None, wide: bool, as_page: bool, as_json: bool, out: Path) -> None:
     """List all runs, or those of COMPETITION, newest first; or compare two runs.
 
     valid and test are the ensemble's scores with standard errors. public is the score of the last scored submission.
     With --wide, so is private, best is the best public score of several, and gap is valid - public. Columns that are
     empty in all runs are left out. If sorted by a score, each competition's best run comes first.
+
+    With --html, the runs are on a page with curves, filters, and public against valid scores. Once it is there, runs
+    write it again while they train, and it reloads itself where it is open.
     """
     from kagglekit.system.console import for_people
 
     display = for_people(as_json)
+    if as_page:
+        _write_page(which, sort, as_json, out, display)
+        return
     if len(which) > 2:
         raise UsageError(f"cannot compare {len(which)} runs: history compares two", "kagglekit history RUN RUN")
     if len(which) == 2:
@@ -52,6 +59,18 @@ def history(which: tuple[str, ...], sort: str | None, wide: bool, as_json: bool,
         _compare(find_run(which[0], out), find_run(which[1], out), as_json, display)
         return
     _list(_listed(which[0] if which else "", out, display), sort or "date", wide, as_json, out, display)
+
+
+def _write_page(which: Sequence[str], sort: str | None, as_json: bool, out: Path, display: Display) -> None:
+    if which or sort or as_json:
+        raise UsageError(
+            "--html writes a page of all runs, with filters: leave out the rest", "kagglekit history --html"
+        )
+    from kagglekit.report.pages.all_runs import write_history
+    from kagglekit.system.files import check_writable
+
+    check_writable(out, "choose another place with --out DIR")
+    display.report(f"all runs: {write_history(out)}")
 
 
 def _listed(which: str, out: Path, display: Display) -> list[Entry]:

@@ -43,6 +43,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
         "history": ("history", "List runs with their scores, or compare two runs."),
         "report": ("report", "Write a run's report.html again."),
         "predict": ("predict", "Predict the classes of new images with a finished run."),
+        "export": ("export", "Write a run's network as an ONNX file for other programs."),
     },
     "Authoring": {
         "new": ("new", "Create a competition plugin from a data folder."),
@@ -51,7 +52,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
     },
     "Machine": {
         "doctor": ("doctor", "Check this machine, the kaggle client and the credentials."),
-        "cache": ("cache", "Show or clear the cache of decoded images."),
+        "cache": ("cache", "Show the cache of decoded images, and remove what is old or too much."),
     },
 }
 COMMANDS = {name: command for commands in SECTIONS.values() for name, command in commands.items()}

@@ -46,6 +46,11 @@ def max_unpacked_option() -> Decorator:
     return option(DATA, "--max-unpacked", callback=_bytes, metavar="SIZE", help=text)
 
 
+def size_option(name: str, text: str) -> Decorator:
+    """Add an option for an amount of bytes, such as 20GB."""
+    return click.option(name, callback=_bytes, metavar="SIZE", help=text)
+
+
 def sample_option() -> Decorator:
     """Add ``--sample FILE``."""
     text = "Sample submission, if the data have several or none."

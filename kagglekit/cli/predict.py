@@ -71,6 +71,7 @@ def predict(
     """Predict images with RUN's final weights. A PATH is an image, or a folder of images.
 
     This prints the best classes with their probabilities, the labels above their thresholds, the numbers, or the grade.
+    It also says when classes are equally probable.
     A cross-validation run predicts with the members of all folds. A blend predicts with those of its runs, which must
     be in the same folder. With --submission, all members of RUN predict the test images in --data DIR. Neither the
     training images nor the internet are needed. Predictions are made in fp32: if RUN predicted in bf16 or fp16, they
@@ -122,8 +123,7 @@ def predict(
     if as_json:
         click.echo(json.dumps([{"path": path, **each.record} for path, each in zip(table.index, said, strict=True)]))
     else:
-        rows = [(str(path), *each.cells.values()) for path, each in zip(table.index, said, strict=True)]
-        display.table(("image", *said[0].cells), rows)
+        _show([str(path) for path in table.index], said, top, display)
 
 
 def _predicted(
@@ -160,6 +160,20 @@ def _predicted(
         with for_people(json_output=True).status(f"predicting {len(files):,} image{'s' * (len(files) != 1)}"):
             table = predict_paths(family, files, chosen, tta=tta)
         return table, answers(family.own, Hooks(load_for(family.own.info)), table, top)
+
+
+def _show(paths: Sequence[str], said: Sequence[Answer], top: int, display: Display) -> None:
+    """Print the best classes of one image below each other, or a row for each of several; then which are ties."""
+    if len(said) == 1 and "class" in said[0].cells:
+        display.report(paths[0])
+        shown = said[0].best[: max(top, 1)]
+        display.table(("probability", "class"), [(f"{value:.4f}", name) for name, value in shown])
+    else:
+        rows = [(path, *each.cells.values()) for path, each in zip(paths, said, strict=True)]
+        display.table(("image", *said[0].cells), rows)
+    for path, each in zip(paths, said, strict=True):
+        if each.tie:
+            display.report(each.tie if len(said) == 1 else f"{path}: {each.tie}")
 
 
 def _check_submission_options(paths: Sequence[Path], others: bool, data: Path | None) -> None:

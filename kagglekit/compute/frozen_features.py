@@ -45,10 +45,11 @@ class FrozenFeatures(nn.Module):
         """Return the features."""
         parts = []
         for size in self.sizes:
-            parts += self._at(resized(x, size))
+            parts += self.of_size(resized(x, size))
         return torch.cat(parts, dim=1)
 
-    def _at(self, x: Tensor) -> list[Tensor]:
+    def of_size(self, x: Tensor) -> list[Tensor]:
+        """Return the features of images of one size: the head's input, then those of each tap."""
         found: dict[int, Tensor] = {}
         with self._listening(found):
             last = input_of(self.model, self.head[0], x).flatten(1).float()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from filelock import FileLock, Timeout
 
+from kagglekit.images.make_room import make_room
 from kagglekit.images.picture import StoredImage, decoded, reduced_further
 from kagglekit.images.store import (
     ENTRIES,
@@ -119,6 +120,7 @@ def _build(spec: StoreSpec, opened: Callable[[], Callable[[int], StoredImage]], 
     if not exists(spec):
         image = opened()
         with _cache_errors(spec.folder):
+            make_room(spec.folder, str(spec.root.absolute()))
             lock = FileLock(spec.folder / LOCK, thread_local=False)
             spec.folder.mkdir(parents=True, exist_ok=True)
             yield from _wait_for(lock, spec.folder)

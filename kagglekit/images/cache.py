@@ -56,7 +56,7 @@ class CachedArchive:
         name: Name of the archive, without suffix.
         n_bytes: Sum of the files' sizes.
         complete: Whether unpacking has finished.
-        used: Time of unpacking, seconds since 1970.
+        used: Time of the last use, seconds since 1970.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ def _entries(kind: str) -> Iterator[Path]:
 
 
 def remove(entry: CachedStore | CachedArchive) -> bool:
-    """Remove an entry from the cache; return False and touch nothing if a process is building it.
+    """Remove an entry from the cache; return False and touch nothing if a process builds or uses it.
 
     Of a store, only files written by kagglekit are removed. Links are removed, never followed.
     """
@@ -100,7 +100,7 @@ def _remove_store(store: CachedStore) -> bool:
         with lock:
             for path in _files(store.folder):
                 path.unlink(missing_ok=True)
-    except Timeout:
+    except (Timeout, PermissionError):  # on Windows, a file that is open cannot be removed
         return False
     (store.folder / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it contains a file of somebody else's

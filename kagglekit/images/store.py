@@ -28,6 +28,7 @@ import numpy as np
 
 from kagglekit.system.errors import UserError
 from kagglekit.system.fingerprints import fingerprints
+from kagglekit.system.in_use import mark_in_use
 from kagglekit.system.paths import own_place
 from kagglekit.system.pixel_limit import MAX_PIXELS, max_pixels
 from kagglekit.types.image_path import channel_files
@@ -220,6 +221,7 @@ def open_store(spec: StoreSpec) -> ImageStore:
     with contextlib.suppress(OSError):  # `kagglekit cache` shows it as the time of last use
         os.utime(folder / INFO)
     store = store_of(spec, pixels, entries)
+    mark_in_use(folder / LOCK, by=store)
     _check_sample(store, [entry.checksum for entry in entries])
     return store
 

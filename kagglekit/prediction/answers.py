@@ -10,6 +10,7 @@ import numpy as np
 
 from kagglekit.data.scoring import scorer_of
 from kagglekit.prediction.load import task_of
+from kagglekit.system.errors import listing
 from kagglekit.tasks.multi_label import MultiLabel
 from kagglekit.tasks.ordinal import Ordinal
 from kagglekit.tasks.regression import Regression
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     Say = Callable[[Task, Row, Row, int], "Answer"]
 
 TOP = 5  # classes
+CLOSE = 5e-5  # probabilities that are nearer are equal in four digits
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class Answer:
     Attributes:
         cells: Texts by heading, for a table.
         record: The same as plain data.
+        best: The best classes or labels with their probabilities, the best first; empty for numbers and grades.
+        tie: Says that classes are equally probable, in a sentence; empty if they are not.
     """
 
     cells: dict[str, str]
     record: dict[str, Any] = field(default_factory=dict)
+    best: tuple[tuple[str, float], ...] = ()
+    tie: str = ""
 
 
 def answers(loaded: LoadedRun, hooks: Hooks, table: pd.DataFrame, top: int = TOP) -> list[Answer]:
@@ -72,7 +78,21 @@ def _classes(task: Task, p: Row, decided: Row, top: int) -> Answer:
     if top > 1:
         cells["next"] = ", ".join(f"{name} {value:.4f}" for name, value in named[1:])
     record = {"class": named[0][0], "probability": named[0][1], "probabilities": _by_column(task, p)}
-    return Answer(cells, record)
+    return Answer(cells, record, tuple(named), _tie(task, p, decided))
+
+
+def _tie(task: Task, p: Row, decided: Row) -> str:
+    """Return which classes share the first place in all digits that are shown; empty if one has it alone."""
+    first = int(np.argmax(decided))
+    equal = [
+        number
+        for number in range(len(p))
+        if f"{p[number]:.4f}" == f"{p[first]:.4f}" and decided[first] - decided[number] < CLOSE
+    ]
+    if len(equal) < 2:
+        return ""
+    names = listing([task.columns[number] for number in equal], 3)
+    return f"a tie: {names} are equally probable ({p[first]:.4f} each)"
 
 
 def _labels(task: Task, p: Row, decided: Row, top: int) -> Answer:
@@ -80,9 +100,11 @@ def _labels(task: Task, p: Row, decided: Row, top: int) -> Answer:
     best = int(p.argmax())
     text = ", ".join(f"{task.columns[number]} {p[number]:.4f}" for number in found)
     record = {"labels": [task.columns[number] for number in found], "probabilities": _by_column(task, p)}
+    order = np.argsort(-p, kind="stable")[: max(top, len(found))]
+    bars = tuple((task.columns[number], float(p[number])) for number in order)
     if len(task.columns) == 1:
-        return Answer({task.columns[0]: f"{'yes' if found else 'no'} {p[0]:.4f}"}, record)
-    return Answer({"labels": text or f"none (highest: {task.columns[best]} {p[best]:.4f})"}, record)
+        return Answer({task.columns[0]: f"{'yes' if found else 'no'} {p[0]:.4f}"}, record, bars)
+    return Answer({"labels": text or f"none (highest: {task.columns[best]} {p[best]:.4f})"}, record, bars)
 
 
 def _numbers(task: Task, values: Row, decided: Row, top: int) -> Answer:

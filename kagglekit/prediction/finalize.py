@@ -10,6 +10,7 @@ import pandas as pd
 
 from kagglekit.compute.network import save_weights
 from kagglekit.planning.plan import Plan
+from kagglekit.prediction.explain.pictures import leave_pictures
 from kagglekit.prediction.finish import finish
 from kagglekit.prediction.members import Predicted, predict_members
 from kagglekit.prediction.results import finish_run
@@ -44,7 +45,9 @@ def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
     if plan.fitted_on:
         members = [_with_valid(member, plan.fitted_on.run) for member in members]
         results = replace(results, labels=_fitted_labels(context.run, plan.fitted_on.run, members), scored=False)
-    return finish_run(results, members, _tables(context, predicted), _plain(context, predicted))
+    scores = finish_run(results, members, _tables(context, predicted), _plain(context, predicted))
+    leave_pictures(context, snapshots, predicted)
+    return scores
 
 
 def _with_valid(member: Member, other: Run) -> Member:

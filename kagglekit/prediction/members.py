@@ -63,7 +63,7 @@ def predict_member(context: RunContext, snapshot: Snapshot) -> Predicted:
     valid: dict[int, Tables] = {}
     test: dict[int, Tables] = {}
     for size in _sizes(context, snapshot):
-        network = _network(context, snapshot, size)
+        network = network_of(context, snapshot, size)
         valid[size], test[size] = (_predict_split(context, network, snapshot, split, size) for split in SPLITS)
     return _member(context, snapshot, valid, test)
 
@@ -74,11 +74,11 @@ def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> lis
     valid: list[dict[int, Tables]] = [{} for _ in snapshots]
     parts: list[list[Tables]] = [[] for _ in pairs]
     for snapshot, size in pairs:
-        network = _network(context, snapshot, size)
+        network = network_of(context, snapshot, size)
         valid[snapshots.index(snapshot)][size] = _predict_split(context, network, snapshot, "valid", size)
     for images in context.images.test_blocks(context.compute.batch):
         for tables, (snapshot, size) in zip(parts, pairs, strict=True):
-            network = _network(context, snapshot, size)
+            network = network_of(context, snapshot, size)
             tables.append(_predict_split(replace(context, images=images), network, snapshot, "test", size))
     if bad_ids(context.images, "test"):  # streamed images are decoded only here
         context.display.warn(describe_bad(context.images))
@@ -88,7 +88,7 @@ def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> lis
     return [_member(context, *each) for each in zip(snapshots, valid, tests, strict=True)]
 
 
-def _network(context: RunContext, snapshot: Snapshot, size: int) -> nn.Module:
+def network_of(context: RunContext, snapshot: Snapshot, size: int) -> nn.Module:
     """Put a snapshot's weights into the network; return it ready to predict at a size, px."""
     set_input_size(context.model, snapshot.stage.size)
     path = context.run.snapshot(snapshot.name)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kagglekit.data.metadata import metadata_rows
 from kagglekit.planning.plan import Plan
+from kagglekit.prediction.explain.sure import test_image_rows
 from kagglekit.prediction.scores import Results, Scored, decide, describe_scores, score_row
 from kagglekit.prediction.submission_file import write_csv
 from kagglekit.system.errors import NotForTask, UserError
@@ -38,6 +39,8 @@ def finish_run(
     if results.scored:
         save_predictions(ensemble.valid, results.run.predictions("ensemble", "valid"))
     save_predictions(ensemble.test, results.run.predictions("ensemble", "test"))
+    if rows_of_test := test_image_rows(results.plan, ensemble.test):
+        results.run.write_test_images(rows_of_test)
     if names := results.plan.competition.metadata:  # the run's folder then predicts without the training data
         labelled = results.plan.table[results.plan.table["split"] != "test"]
         results.run.write_metadata(metadata_rows(labelled, members[0].valid.index, names))

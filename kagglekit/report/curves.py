@@ -71,6 +71,12 @@ class Curves:
     momentum: Line
     epochs: dict[str, Line]
 
+    def known(self, key: str) -> Line:
+        """Return a score's points, without the epochs that lack it."""
+        line = self.epochs.get(key, Line())
+        there = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if not math.isnan(y)]
+        return Line([x for x, _ in there], [y for _, y in there])
+
 
 @dataclass(frozen=True)
 class Timing:

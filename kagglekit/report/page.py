@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
-from markupsafe import Markup
-
 from kagglekit.report import curves as logs
 from kagglekit.report import scores
-from kagglekit.report.headline import headline
+from kagglekit.report.head.advice import advice
+from kagglekit.report.head.headline import headline
+from kagglekit.report.head.made import made
+from kagglekit.report.pages.all_runs import refresh_history
+from kagglekit.report.pages.rendering import rendered
 from kagglekit.report.panels_of import kind_of, label_errors_of, parts_of
 from kagglekit.report.reading import Known, predicted
 from kagglekit.report.sections import Sections
+from kagglekit.report.seen.pictures import picture_sections
+from kagglekit.report.seen.test_images import test_sections
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, stage_ends, trainings
 from kagglekit.runs.folder import Run
@@ -35,6 +36,7 @@ def leave_report(run: Run, display: Display) -> None:
     except Exception as error:  # no fault of the report may fail a finished run
         display.warn(f"cannot write the report ({type(error).__name__}: {error}); retry with kagglekit report")
         return
+    refresh_history(run, at_once=True)
     display.report(f"report: {run.report}")
 
 
@@ -62,17 +64,11 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     kind = kind_of(type(known.task)) if known.task else None
     one_unit = kind.one_unit if kind else not info.classes
     ends = [end for each in ran for end in stage_ends(each, one_unit=one_unit)]
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(figure=_figure, breakable=_breakable)
-    template = environment.get_template("page.html")
+    suspects = label_errors_of(seen) if seen else []
     infos = [each.loaded.info for each in ran]
-    page = template.render(
+    page = rendered(
+        "page.html",
+        "report.js",
         run=run.name,
         info=info,
         recipe=recipe,
@@ -96,7 +92,10 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
             score=known.task.score if known.task else "loss",
             least=2 if sectioned else 1,
         ),
-        headline=headline(loaded, ends) if sectioned else None,
+        headline=headline(loaded, ends),
+        advice=advice(loaded, ends, seen, len(suspects)),
+        made=made(loaded),
+        tested=Sections([*test_sections(run, pictures), *picture_sections(run, pictures)]).part(),
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         panels=panels,
@@ -104,20 +103,5 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         class_width=min((part.class_width for part in panels), default=900),
         missing=pictures.missing,
     )
-    run.write_label_errors(label_errors_of(seen) if seen else [])
-    write_text(run.report, page.encode(errors="backslashreplace").decode())  # names need not be Unicode
-
-
-def _template(name: str) -> str:
-    return (files("kagglekit.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _figure(value: float, form: str = ".3f") -> str:
-    """Format a number; return nothing for nan."""
-    return "" if value != value else format(value, form)
-
-
-def _breakable(name: str) -> Markup:
-    """Allow a line break after each underscore and slash."""
-    parts = re.split(r"(?<=[_/])", name)
-    return Markup("<wbr>").join(parts)
+    run.write_label_errors(suspects)
+    write_text(run.report, page)

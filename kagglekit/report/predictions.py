@@ -35,6 +35,9 @@ class Card:
         loss: Log loss, nats.
         probability: Probability of its actual class.
         right: Whether it is predicted correctly.
+        guess: Probability of its predicted class.
+        link: Address of its file; empty if there is none.
+        of: Numbers of its actual and predicted class.
     """
 
     image: str
@@ -44,6 +47,9 @@ class Card:
     loss: float
     probability: float
     right: bool
+    guess: float
+    link: str
+    of: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,9 @@ def cards(judged: Judged, rows: Rows, pictures: Thumbnails) -> list[Card]:
             float(judged.loss[row]),
             float(judged.actual[row]),
             bool(judged.correct[row]),
+            float(judged.probabilities[row].max()),
+            pictures.link(judged.ids[row]),
+            (int(judged.truth[row]), int(judged.predicted[row])),
         )
         for row, picture in zip(rows, pictures.pictures(ids), strict=True)
     ]

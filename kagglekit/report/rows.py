@@ -47,6 +47,15 @@ def valid(run: Run) -> Rows:
     return _checked(run.valid_file, run.valid(), VALID)
 
 
+def test_images(run: Run) -> Rows:
+    """Read test-images.csv: the test images that were predicted most and least surely.
+
+    Raises:
+        UserError: A row cannot be read.
+    """
+    return _checked(run.test_images_file, run.test_images(), dict.fromkeys(("id", "file", "sure"), str.strip))
+
+
 def _checked(file: Path, rows: Rows, columns: Columns) -> Rows:
     """Return the rows, all of whose columns exist and can be parsed.
 

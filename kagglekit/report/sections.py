@@ -84,11 +84,15 @@ class Card:
         image: Its id.
         picture: Its thumbnail as a data URI; empty if there is none.
         lines: Their styles (``good``, ``bad`` or empty) and texts.
+        link: Address of its file; empty if there is none.
+        beside: Another picture of it, as a data URI, shown before this one; empty for none.
     """
 
     image: str
     picture: str
     lines: Sequence[tuple[str, str]]
+    link: str = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,4 +145,4 @@ def cards(
     """Return the cards of images by their rows in `seen`, each with its lines of text."""
     ids = [seen.ids[row] for row in rows]
     made = zip(ids, pictures.pictures(ids), lines, strict=True)
-    return Cards([Card(image, picture, texts) for image, picture, texts in made])
+    return Cards([Card(image, picture, texts, pictures.link(image)) for image, picture, texts in made])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from kagglekit.report.curves import Line, Span
+from kagglekit.report.curves import Line, Span, thinned
 from kagglekit.report.panels import Bin
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1160, 64, 24, 20, 24
+NARROW = (420, 220)  # width and height of a chart for narrow screens, px
+NARROW_POINTS = 300
 LETTER = 6.4  # average width of a letter of 11 px, px
 
 
@@ -26,12 +28,14 @@ class Curve:
         line: Its points.
         style: Its CSS class.
         dots: Mark its points.
+        of: What it belongs to beside its name, such as a fold; for its values.
     """
 
     name: str
     line: Line
     style: str
     dots: bool = False
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,28 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     return [number * step for number in range(first, last + 1)]
 
 
-def chart(title: str, curves: Sequence[Curve], spans: Sequence[Span], height: float = 200) -> Markup:
-    """Draw curves over steps, with bands for stages and lines at the ends of cycles."""
+def chart(
+    title: str, curves: Sequence[Curve], spans: Sequence[Span], height: float = 200, width: float = WIDTH
+) -> Markup:
+    """Draw curves over steps, with bands for stages and lines at the ends of cycles.
+
+    The page's script reads the values under the pointer from the points and from the attribute ``data-chart``: the
+    ranges of x and y, then the frame's left, right, top and bottom, px.
+    """
     drawn = [curve for curve in curves if curve.line.xs]
     end = max([span.end for span in spans] + [1])
-    frame = Frame((0.0, float(end)), _range(drawn), WIDTH, height)
-    parts = [_bands(spans, frame), grid(frame), *(curve_line(curve, frame) for curve in drawn)]
-    return svg(title, WIDTH, height, parts)
+    frame = Frame((0.0, float(end)), _range(drawn), width, height)
+    across = 10 if width == WIDTH else 4
+    parts = [_bands(spans, frame), grid(frame, across), *(curve_line(curve, frame) for curve in drawn)]
+    values = (*frame.x, *frame.y, LEFT, width - RIGHT, TOP, height - BOTTOM)
+    return svg(title, width, height, parts, f' data-chart="{" ".join(f"{value:.6g}" for value in values)}"')
+
+
+def charts_of_both_widths(title: str, curves: Sequence[Curve], spans: Sequence[Span]) -> Markup:
+    """Draw a chart twice: for wide screens, and with fewer points and as large letters for narrow ones."""
+    small = [curve if curve.dots else replace(curve, line=thinned(curve.line, NARROW_POINTS)) for curve in curves]
+    wide, narrow = chart(title, curves, spans), chart(title, small, spans, NARROW[1], NARROW[0])
+    return Markup(f'<div class="for-wide">{wide}</div><div class="for-narrow">{narrow}</div>')
 
 
 def _range(curves: Sequence[Curve]) -> tuple[float, float]:
@@ -126,14 +145,17 @@ def grid(frame: Frame, across: int = 10) -> str:
 
 def curve_line(curve: Curve, frame: Frame) -> str:
     """Return a curve within a frame."""
-    points = [
-        frame.place(x, min(y, frame.y[1]))
-        for x, y in zip(curve.line.xs, curve.line.ys, strict=True)
-        if math.isfinite(y)
-    ]
+    values = [(x, y) for x, y in zip(curve.line.xs, curve.line.ys, strict=True) if math.isfinite(y)]
+    points = [frame.place(x, min(y, frame.y[1])) for x, y in values]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in points) if curve.dots else ""
-    return f'<g class="{curve.style}"><polyline points="{path}"/>{dots}</g>'
+    dots = [_dot(*each) for each in zip(points, values, strict=True)] if curve.dots else []
+    name = escape(" ".join(filter(None, (curve.name, curve.of))))
+    return f'<g class="{curve.style}" data-name="{name}"><polyline points="{path}"/>{"".join(dots)}</g>'
+
+
+def _dot(point: tuple[float, float], value: tuple[float, float]) -> str:
+    title = f"<title>{value[0]:,.6g}: {value[1]:.4g}</title>"
+    return f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="2.5">{title}</circle>'
 
 
 def matrix(
@@ -203,7 +225,7 @@ def calibration_chart(
     return svg(f"{up} over {across}", frame.width, frame.height, parts)
 
 
-def svg(title: str, width: float, height: float, parts: Sequence[str]) -> Markup:
+def svg(title: str, width: float, height: float, parts: Sequence[str], attributes: str = "") -> Markup:
     """Return the parts, whose texts are escaped, as an image that shrinks with the page."""
-    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px" role="img">'
+    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="width:{width:.0f}px" role="img"{attributes}>'
     return Markup(f"{head}<title>{escape(title)}</title>{''.join(parts)}</svg>")

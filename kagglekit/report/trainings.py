@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kagglekit.compute.smoothing import smoothed
 from kagglekit.report import curves as logs
 from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
-from kagglekit.report.svg import Curve, chart
+from kagglekit.report.svg import Curve, charts_of_both_widths
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Stage
@@ -73,6 +73,11 @@ def stage_ends(training: Training, *, one_unit: bool = True) -> list[StageEnd]:
     ]
 
 
+def curves_of(training: Training) -> Curves:
+    """Return the curves of a training's logs."""
+    return logs.curves(rows.log(training.loaded), rows.steps(training.loaded.run))
+
+
 def charts(
     ran: Sequence[Training], *, one_unit: bool = True, score: str = "loss", least: int = 1
 ) -> list[tuple[str, list[Curve], Markup]]:
@@ -87,24 +92,26 @@ def charts(
     Returns:
         Title, curves (for the legend) and drawing of each chart.
     """
-    found = [logs.curves(rows.log(each.loaded), rows.steps(each.loaded.run)) for each in ran]
-    found = [each for each in found if each.spans]
+    read = [(each.label, curves_of(each)) for each in ran]
+    labels = [label for label, each in read if each.spans]
+    found = [each for _, each in read if each.spans]
     if not found:
         return []
     longest = max(found, key=lambda each: each.spans[-1].end)
-    losses = [_losses(each, alone=len(found) == 1) for each in found]
+    losses = [_losses(each, of, alone=len(found) == 1) for each, of in zip(found, labels, strict=True)]
     train, valid = ([curve for each in losses for curve in each[part]] for part in (slice(-1), slice(-1, None)))
     drawn = [("Training loss", train), (f"Valid {TITLES.get(score, score)}", valid)]
     if one_unit:
         drawn = [("Loss, nats", [curve for each in losses for curve in each])]
     for key in longest.epochs:
         if key != "valid_loss":
-            drawn.append((title(key).capitalize(), [Curve("", _of(each, key), "c2", dots=True) for each in found]))
+            some = [Curve("", each.known(key), "c2", True, of) for each, of in zip(found, labels, strict=True)]
+            drawn.append((title(key).capitalize(), some))
     for name, line in (("Learning rate of the head", longest.lr), ("Momentum", longest.momentum)):
         drawn.append((name, [Curve("", logs.thinned(line, POINTS), "c1")]))
     drawn = [(name, _named_once([curve for curve in some if curve.line.xs])) for name, some in drawn]
     return [
-        (name, some, chart(name, some, longest.spans))
+        (name, some, charts_of_both_widths(name, some, longest.spans))
         for name, some in drawn
         if any(len(curve.line.xs) >= least for curve in some)
     ]
@@ -116,19 +123,12 @@ def title(key: str) -> str:
     return f"{split} {TITLES.get(metric, metric)}"
 
 
-def _losses(found: Curves, alone: bool) -> list[Curve]:
+def _losses(found: Curves, of: str, alone: bool) -> list[Curve]:
     """Return the curves of a training's loss; with each step's loss only if there is no other training."""
     smooth = logs.thinned(Line(found.loss.xs, smoothed(found.loss.ys)), POINTS)
-    each_step = [Curve("", logs.thinned(found.loss, POINTS), "faint")] if alone else []
-    valid = Curve("valid", _of(found, "valid_loss"), "c2", dots=True)
-    return [*each_step, Curve("training, smoothed", smooth, "c1"), valid]
-
-
-def _of(found: Curves, key: str) -> Line:
-    """Return a score's points, without the epochs that lack it."""
-    line = found.epochs.get(key, Line())
-    known = [(x, y) for x, y in zip(line.xs, line.ys, strict=True) if y == y]
-    return Line([x for x, _ in known], [y for _, y in known])
+    each_step = [Curve("", logs.thinned(found.loss, POINTS), "faint", of="each step")] if alone else []
+    valid = Curve("valid", found.known("valid_loss"), "c2", True, of)
+    return [*each_step, Curve("training, smoothed", smooth, "c1", of=of), valid]
 
 
 def _named_once(some: Sequence[Curve]) -> list[Curve]:
@@ -136,6 +136,8 @@ def _named_once(some: Sequence[Curve]) -> list[Curve]:
     names: set[str] = set()
     kept = []
     for curve in some:
-        kept.append(Curve("" if curve.name in names else curve.name, curve.line, curve.style, curve.dots))
+        again = curve.name in names
+        named = " ".join(filter(None, (curve.name, curve.of))) if again else curve.of  # each value needs its name
+        kept.append(replace(curve, name="" if again else curve.name, of=named))
         names.add(curve.name)
     return kept

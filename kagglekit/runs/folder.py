@@ -89,6 +89,11 @@ class Run:
         return self.folder / "valid.csv"
 
     @property
+    def test_images_file(self) -> Path:
+        """Id and file of the test images that were predicted most and least surely."""
+        return self.folder / "test-images.csv"
+
+    @property
     def label_errors_file(self) -> Path:
         """The valid images whose label is probably wrong."""
         return self.folder / "label-errors.csv"
@@ -102,6 +107,11 @@ class Run:
     def report(self) -> Path:
         """The report, a single page."""
         return self.folder / "report.html"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of the pictures for the report: augmented images, and where a network looks."""
+        return self.folder / "pictures"
 
     @property
     def submission(self) -> Path:
@@ -275,6 +285,14 @@ class Run:
     def valid(self) -> list[dict[str, str]]:
         """Read valid.csv; empty if there is none."""
         return _read_csv(self.valid_file)
+
+    def write_test_images(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Write test-images.csv: ``id``, ``file`` (relative if in the data folder) and ``sure``: most or least."""
+        _write_csv(self.test_images_file, rows)
+
+    def test_images(self) -> list[dict[str, str]]:
+        """Read test-images.csv; empty if there is none."""
+        return _read_csv(self.test_images_file)
 
     def write_label_errors(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write label-errors.csv: ``id`` and whatever else is known; remove it if there are none."""

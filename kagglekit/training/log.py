@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kagglekit.images.dataset import ImageSet
+from kagglekit.report.pages.all_runs import refresh_history
 from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
 from kagglekit.types.metric import title_of
@@ -74,6 +75,7 @@ def log_epoch(
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
     context.display.report(_fitting(line, speed, f"{seconds:.1f} s", context.display.width))
     context.hooks.epoch_end(context.run, stage, row)
+    refresh_history(context.run)
 
 
 def _fitting(line: str, speed: str, took: str, width: int) -> str:

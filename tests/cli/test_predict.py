@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import re
 import shutil
 import socket
 import subprocess
@@ -15,11 +17,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from command_line import surroundings
+from PIL import Image
 
 import kagglekit
-from kagglekit import Run, UserError
+from kagglekit import Run, SingleLabel, UserError
 from kagglekit.cli import cli
 from kagglekit.compute import memory
+from kagglekit.prediction.answers import answer
 from kagglekit.prediction.test_folder import find_test_images
 from kagglekit.system.offline import offline
 
@@ -71,9 +75,69 @@ def test_a_folder_and_a_file_are_predicted_as_a_table(dogs):
     ]
     best = table.iloc[0].sort_values(ascending=False, kind="stable")
     assert lines[1].endswith(", ".join(f"{name} {p:.4f}" for name, p in best.iloc[1:5].items()))
-    only = predict(dogs.run.folder, files[0], "--top", 1).stdout.splitlines()[1:]
-    assert [line.split() for line in only] == [lines[0].split()[:3], lines[1].split()[:3]]
-    assert predict(dogs.run.folder, files[0]).stdout.splitlines()[2].split()[0] == str(files[0])
+    only = predict(dogs.run.folder, *files[:2], "--top", 1).stdout.splitlines()[1:]
+    assert [line.split() for line in only] == [line.split()[:3] for line in lines[:3]]
+
+
+def test_the_best_classes_of_one_image_stand_below_each_other(dogs):
+    file = min((dogs.data / "test").glob("*.jpg"))
+    best = kagglekit.predict(dogs.run, file, device="cpu").iloc[0].sort_values(ascending=False, kind="stable")
+    said = predict("latest", file, "--out", dogs.run.folder.parents[1], "--top", 3).stdout.splitlines()[1:]
+    assert said[:2] == [str(file), "probability  class"]
+    assert [line.split() for line in said[2:]] == [[f"{p:.4f}", name] for name, p in best.iloc[:3].items()]
+
+
+def test_a_tie_is_said():
+    task = SingleLabel(("ant", "bee", "cat"))
+    p = np.array([0.40001, 0.40004, 0.19995], np.float32)
+    assert answer(task, p, p).tie == "a tie: ant, bee are equally probable (0.4000 each)"
+    assert answer(task, p[[2, 0, 1]], p[[2, 0, 1]]).tie != ""
+    clear = np.array([0.3999, 0.4001, 0.2], np.float32)
+    assert answer(task, clear, clear).tie == ""
+    assert answer(task, clear, clear).best[0] == ("bee", pytest.approx(0.4001))
+
+
+def test_images_in_memory_are_predicted_like_their_files(dogs, tmp_path):
+    Image.open(min((dogs.data / "test").glob("*.jpg"))).save(tmp_path / "one.png")
+    opened = Image.open(tmp_path / "one.png")
+    once = kagglekit.predict(dogs.run, str(tmp_path / "one.png"), device="cpu")
+    given = [opened, np.asarray(opened), tmp_path / "one.png", Image.fromarray(np.asarray(opened))]
+    several = kagglekit.predict(dogs.run, given, device="cpu")
+    assert several.index.tolist() == [str(tmp_path / "one.png"), "image 2", str(tmp_path / "one.png"), "image 4"]
+    np.testing.assert_array_equal(several.to_numpy(), np.repeat(once.to_numpy(), 4, axis=0))
+    folder = kagglekit.predict(dogs.run, tmp_path, device="cpu")
+    np.testing.assert_array_equal(folder.to_numpy(), once.to_numpy())
+    stack = kagglekit.predict(dogs.run, np.stack([np.asarray(opened)] * 2), device="cpu")
+    np.testing.assert_array_equal(stack.to_numpy(), several.to_numpy()[:2])
+
+
+def test_a_notebook_shows_the_image_beside_bars_of_its_best_classes(dogs, tmp_path):
+    file = min((dogs.data / "test").glob("*.jpg"))
+    table = kagglekit.predict(dogs.run, file, top=2, device="cpu")
+    html = table._repr_html_()
+    assert html.count('<img src="data:image/webp;base64,') == 1
+    best = table.iloc[0].sort_values(ascending=False, kind="stable")
+    rows = re.findall(r"<tr><td[^>]*>([^<]+)</td>.*?width:([\d.]+)%.*?>([\d.]+)</td></tr>", html)
+    assert rows == [(name, f"{100 * p:.1f}", f"{p:.4f}") for name, p in best.iloc[:2].items()]
+    assert table.answers[0]["class"] == best.index[0]
+    assert type(table.head(1)) is pd.DataFrame
+    assert pickle.loads(pickle.dumps(table)).equals(pd.DataFrame(table))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], "no images to predict"),
+        (3, "cannot predict a int"),
+        ([{"a": 1}], "cannot predict a dict"),
+        (np.zeros((8, 8, 3)), "shape \\(8, 8, 3\\) and type float64"),
+        (np.zeros((2, 8, 8), np.uint8), "shape \\(2, 8, 8\\)"),
+        ("nothing.jpg", "there is no file or folder nothing.jpg"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_what_can_be_given(dogs, given, words):
+    with pytest.raises(UserError, match=words):
+        kagglekit.predict(dogs.run, given, device="cpu")
 
 
 def test_folders_are_searched_below_and_no_image_is_taken_twice(dogs):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 from store_parts import built, draw_images, read, spec_of
 
+from kagglekit import Recipe, Run, Stage
 from kagglekit.cli.cache import cache
 from kagglekit.data.archive.cached import unpacked
 from kagglekit.images.build import build
 from kagglekit.images.cache import cached_archives, cached_stores
-from kagglekit.images.store import INFO, StoreSpec
+from kagglekit.images.store import INFO, StoreSpec, open_store
+from kagglekit.runs.info import Record
 from kagglekit.system.errors import UsageError
+from kagglekit.system.in_use import release
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +94,11 @@ def test_clear_leaves_alone_what_kagglekit_did_not_make(spec: StoreSpec, tmp_pat
     (stores / ("0" * 32)).symlink_to(elsewhere)
     (store.folder / INFO).unlink()
     (store.folder / INFO).symlink_to(elsewhere / "pixels.u8")
+    own, others = store.folder.name, other.folder
+    del store, other
     assert run("--clear", "--yes").exit_code == 0
-    assert left_in(stores) == sorted(["0" * 32, "thesis", "pixels.u8", other.folder.name, "notes.txt"])
+    assert left_in(stores) == sorted(["0" * 32, "thesis", "pixels.u8", others.name, "notes.txt"])
+    assert not (stores / own).exists()
     assert (elsewhere / "pixels.u8").read_bytes() == b"mine"
 
 
@@ -99,7 +106,7 @@ def test_clear_leaves_a_store_that_is_being_built(spec: StoreSpec) -> None:
     steps = build(spec, read, threads=1)
     next(steps)
     result = run("--clear", "--yes")
-    assert f"in use by a run, not removed: {spec.folder}" in result.output
+    assert f"in use, not removed: {spec.folder}" in result.output
     assert "removed nothing, 0.0 MB" in result.output
     assert list(steps)[-1] == 10
     assert "removed 1 image store," in run("--clear", "--yes").output
@@ -131,13 +138,92 @@ def test_yes_alone_is_refused() -> None:
     assert isinstance(run("--yes").exception, UsageError)
 
 
+def aged(folder: Path, days: float) -> None:
+    """Let a store be used for the last time some days ago."""
+    then = time.time() - 86_400 * days
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> list[Path]:
+    """Stores of three folders, not used for 1, 10 and 20 days."""
+    folders = []
+    for n, (name, days) in enumerate((("pets", 1), ("dogs", 10), ("cats", 20)), 4):
+        folders.append(built(spec_of(draw_images(tmp_path / name, n), side=24)).folder)
+        aged(folders[-1], days)
+    return folders
+
+
+def test_what_was_not_used_for_long_or_is_too_much_is_removed(three: list[Path]) -> None:
+    assert "nothing to remove" in run("--older-than", "30d", "--yes").output
+    assert "removed 1 image store," in run("--older-than", "2w", "--yes").output
+    assert [folder.exists() for folder in three] == [True, True, False]
+    size = sum(store.n_bytes for store in cached_stores())
+    assert "nothing to remove" in run("--max-size", f"{size}", "--yes").output
+    assert "removed 1 image store," in run("--max-size", f"{size - 1}", "--yes").output
+    assert [folder.exists() for folder in three] == [True, False, False]
+    assert "is no age such as 30d" in str(run("--older-than", "soon").output)
+    assert isinstance(run("--clear", "--max-size", "1GB").exception, UsageError)
+
+
+def test_what_a_process_uses_stays(spec: StoreSpec, archive: Path, tmp_path: Path) -> None:
+    store = built(spec)
+    unpacked(tmp_path / "train.zip")
+    shown = run("--clear", "--yes").output
+    assert f"in use, not removed: {spec.folder}" in shown
+    assert f"in use, not removed: {archive}" in shown
+    assert int(store.image(0).sum()) > 0
+    del store
+    release(archive.with_name(f"{archive.name}.lock"))
+    assert "removed 1 image store and 1 unpacked archive" in run("--clear", "--yes").output
+
+
+def test_the_run_that_used_a_store_is_shown(spec: StoreSpec, tmp_path: Path) -> None:
+    built(spec)
+    for name in ("20260101-000000-old", "20260102-000000-new"):
+        own = Run(tmp_path / "runs" / "pets" / name)
+        own.write_recipe(Recipe(arch="net", stages=(Stage(name="head", size=32),)))
+        Record.of(own.info_file).update(competition="pets", plugin="pets", status="finished", data=str(spec.root))
+    shown = run("--out", str(tmp_path / "runs"))
+    assert "20260102-000000-new and 1 more" in shown.output
+
+
+def test_when_the_disk_runs_short_the_stores_not_used_for_longest_go_first(
+    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = iter([4e9, 4e9, 6e9, 6e9])  # bytes: before, before the first, after it, and at the next build
+    monkeypatch.setattr("kagglekit.images.make_room.free_bytes", lambda folder: next(left))
+    built(spec_of(draw_images(tmp_path / "birds"), side=24))
+    assert [folder.exists() for folder in three] == [True, True, False]
+    (said,) = caplog.messages
+    assert said.startswith("less than 5.00 GB of the disk is free: removed 1 cached image store, ")
+    assert "not used for 20 days or more; KAGGLEKIT_KEEP_CACHE=1 turns this off" in said
+
+
+def test_room_is_made_neither_from_what_is_in_use_nor_from_the_same_data_nor_if_that_is_turned_off(
+    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kagglekit.images.make_room.free_bytes", lambda folder: 0)
+    used = open_store(spec_of(tmp_path / "cats", side=24))
+    monkeypatch.setenv("KAGGLEKIT_KEEP_CACHE", "1")
+    built(spec_of(tmp_path / "pets", side=16))
+    assert all(folder.exists() for folder in three)
+    monkeypatch.delenv("KAGGLEKIT_KEEP_CACHE")
+    built(spec_of(tmp_path / "pets", side=12))
+    assert [folder.exists() for folder in three] == [True, False, True]
+    assert len(used) == 6
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
     """Return the folder in the cache where ``train.zip``, 3 MB in 2 files, was unpacked."""
     with zipfile.ZipFile(tmp_path / "train.zip", "w", zipfile.ZIP_DEFLATED) as content:
         content.writestr("train/1.jpg", bytes(1_000_000))
         content.writestr("train/deep/2.jpg", bytes(2_000_000))
-    return unpacked(tmp_path / "train.zip")
+    folder = unpacked(tmp_path / "train.zip")
+    release(folder.with_name(f"{folder.name}.lock"))  # as if another process had unpacked it
+    return folder
 
 
 def test_unpacked_archives_are_shown_with_their_size(spec: StoreSpec, archive: Path, tmp_path: Path) -> None:
@@ -176,7 +262,7 @@ def test_clear_leaves_an_archive_that_is_being_unpacked_and_folders_of_others(ar
     (archive.parent / f"link-{'0' * 16}").symlink_to(elsewhere)
     (archive / "inner").symlink_to(elsewhere)
     with FileLock(archive.with_name(f"{archive.name}.lock")):
-        assert f"in use by a run, not removed: {archive}" in run("--clear", "--yes").output
+        assert f"in use, not removed: {archive}" in run("--clear", "--yes").output
     assert len(left_in(archive)) == 5
     assert "removed 1 unpacked archive" in run("--clear", "--yes").output
     assert left_in(archive.parent) == [f"link-{'0' * 16}", "thesis"]

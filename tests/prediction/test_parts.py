@@ -348,7 +348,7 @@ def test_of_a_run_and_its_folds_git_takes_neither_weights_nor_what_shows_the_dat
     if not (root / ".git").exists() or not shutil.which("git"):
         pytest.skip("this is no checkout of git's")
     large = ["snapshots/a.safetensors", "predictions/a-valid.npz", "checkpoint/1", "submission.csv", "steps.csv"]
-    showing = ["valid.csv", "fitted-on.csv", "report.html"]
+    showing = ["valid.csv", "fitted-on.csv", "report.html", "pictures/pictures.json", "test-images.csv", "network.onnx"]
     kept = ["recipe.json", "run.json", "log.csv"]
     paths = [f"submissions/pets/run/{part}{name}" for part in ("", "fold-1/") for name in (*large, *showing, *kept)]
     command = ["git", "check-ignore", "--no-index", *paths]

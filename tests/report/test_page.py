@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import browser
 import layouts
 import numpy as np
 import pytest
 from command_line import kagglekit as command
+from PIL import Image
 from rich.console import Console
 
 from kagglekit import Run, UserError
 from kagglekit.report.page import leave_report, write_report
+from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
-from kagglekit.types.predictions import make_predictions, save_predictions
+from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe, Stage
 
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
@@ -79,8 +84,9 @@ def test_the_report_has_every_panel(finished):
     text = finished.report.read_text(encoding="utf-8")
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
     assert titles == [
-        *("Scores", "Stages", "Curves", "Confusion", "Top losses", "Most uncertain", "Likely label errors"),
-        *("Random correct", "Random incorrect", "Calibration", "Classes"),
+        *("Scores", "Stages", "Curves", "Top losses", "Most uncertain", "Likely label errors", "Random correct"),
+        *("Random incorrect", "Confusion", "Calibration", "Classes", "Most sure test images", "Least sure test images"),
+        *("Where it looks", "Augmented images", "How it was made"),
     ]
     for words in ("TTA", "Time", "Learning rate of the head", "Momentum", "Most confused pairs", "Most incorrect"):
         assert words.lower() in text.lower()
@@ -225,18 +231,131 @@ def test_the_command_makes_the_report_again(finished, tmp_path):
     assert "no runs in" in missing.stderr
 
 
+def test_a_card_has_both_probabilities_and_leads_to_its_file(finished, data):
+    text = finished.report.read_text(encoding="utf-8").replace("<wbr>", "")
+    table = load_predictions(finished.predictions("ensemble", "valid"))
+    row = next(row for row in finished.valid() if table.loc[row["id"]].idxmax() != row["label"])
+    guess = table.loc[row["id"]]
+    card = next(part for part in text.split("<figure") if f">{row['id']}</a>" in part)
+    assert f"{guess.idxmax()} {guess.max():.3f}</span><br>actual: {row['label']} {guess[row['label']]:.3f}<br>" in card
+    address = re.search(r'<a href="([^"]+)"><img', card)
+    assert address
+    assert (finished.folder / unquote(address[1])).resolve() == (data / row["file"]).resolve()
+
+
+def test_links_are_left_out_where_page_and_images_share_no_folder(tmp_path):
+    (tmp_path / "a b.jpg").write_bytes(b"")
+    files = {"a": tmp_path / "a b.jpg", "gone": tmp_path / "gone.jpg"}
+    near = Thumbnails(files, lambda path, size: None, page=tmp_path / "runs" / "1")
+    assert near.link("a") == "../../a%20b.jpg"
+    assert near.link("gone") == near.link("unknown") == ""
+    assert Thumbnails(files, near.read, page=Path("/somewhere/else")).link("a") == ""
+
+
+def test_the_page_says_how_to_repeat_the_run_and_what_to_try(finished, many, tmp_path):
+    text = unescape(finished.report.read_text(encoding="utf-8"))
+    assert "kagglekit run dog-breed" in text  # it was started from Python
+    assert finished.recipe().to_json() in text
+    assert f"torch {finished.info().versions['torch']}" in text
+    assert "Train folds: --folds 5." in text
+    command = ("/usr/bin/kagglekit", "run", "pets", "--data", "/home/ada/pets", "--out=/tmp/x", "--set", "tta=2")
+    Record.of(many.info_file).update(command=command)
+    write_report(many)
+    text = unescape(many.report.read_text(encoding="utf-8"))
+    assert "<pre>kagglekit run pets --data pets --out=x --set tta=2</pre>" in text
+    assert "/home/ada" not in text
+    n = len(many.report.with_name("label-errors.csv").read_text().splitlines()) - 1
+    assert f"Look at the {n} labels in label-errors.csv" in text
+
+
+def test_the_test_images_are_those_of_the_surest_and_least_sure_predictions(finished):
+    table = load_predictions(finished.predictions("ensemble", "test")).max(axis=1)
+    rows = {which: [row["id"] for row in finished.test_images() if row["sure"] == which] for which in ("most", "least")}
+    assert [table[image] for image in rows["most"]] == sorted(table, reverse=True)[:5]
+    assert [table[image] for image in rows["least"]] == sorted(table)[:5]
+
+
+def test_the_pictures_are_of_augmented_images_and_of_the_worst_ones(finished):
+    facts = json.loads((finished.pictures / "pictures.json").read_text())
+    assert [each["stage"] for each in facts["augmented"]] == [
+        s.name for s in finished.recipe().stages if not s.precompute
+    ]
+    strip = Image.open(finished.pictures / facts["augmented"][0]["file"])
+    assert strip.size == (6 * 96, 3 * 96)
+    table, labels = load_predictions(finished.predictions("ensemble", "valid")), finished.valid()
+    p = {row["id"]: table.loc[row["id"], row["label"]] for row in labels}
+    shown = [each["id"] for each in facts["attention"]]
+    assert shown == sorted(p, key=p.__getitem__)[: len(shown)]
+    assert {each["member"] for each in facts["attention"]} <= {entry.name for entry in finished.info().members}
+
+
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", browser.WIDTHS)
 @pytest.mark.parametrize("which", ["finished", "many"])
-def test_in_a_browser_nothing_overflows_and_nothing_is_asked_for(which, dark, tmp_path, request):
-    answer = browser.ask(request.getfixturevalue(which).report, tmp_path, dark)
-    assert answer["width"] == browser.WIDTH
+def test_in_a_browser_nothing_overflows_or_overlaps_and_nothing_is_asked_for(which, width, dark, tmp_path, request):
+    answer = browser.ask(request.getfixturevalue(which).report, tmp_path, dark, width)
+    assert answer["width"] == width
     assert answer["dark"] == dark
     assert answer["back"] == ("rgb(21, 24, 28)" if dark else "rgb(255, 255, 255)")
-    assert answer["scroll"] == answer["beyond"] == answer["scrolled"] == answer["broken"] == 0
+    assert answer["scroll"] == answer["beyond"] == answer["broken"] == 0
+    assert width < browser.WIDTH or answer["scrolled"] == 0
     assert answer["pictures"] > 0
     assert answer["requests"] == []
-    assert answer["cut"] == []
+    assert answer["cut"] == answer["overlaps"] == []
+
+
+@needs_chromium
+def test_in_a_browser_curves_have_values_and_one_class_can_be_shown(finished):
+    page = browser.browser()
+    page.open(finished.report)  # with its ban on other scripts
+    at = page.evaluate(
+        "(() => { const c = document.querySelector('svg[data-chart]'); c.scrollIntoView({block: 'center'});"
+        "const r = c.getBoundingClientRect(); return [r.left + r.width * 0.99 - 30, r.top + r.height / 2]; })()"
+    )
+    page.do("Input.dispatchMouseEvent", type="mouseMoved", x=at[0], y=at[1])
+    said = page.evaluate("document.getElementById('values').innerText").splitlines()
+    log = finished.log()
+    last = max(float(row["valid_loss"]) for row in log if row["stage"] == log[-1]["stage"])
+    values = {name: float(value) for name, _, value in (line.rpartition(" ") for line in said)}
+    assert said[0].startswith("step ")
+    assert values["valid"] == pytest.approx(float(log[-1]["valid_loss"]), abs=0.02 * max(last, 1))
+    name = finished.info().classes[1]
+    shown = page.evaluate(
+        "(() => { const select = document.querySelector('p.filter select');"
+        f"select.value = [...select.options].find((each) => each.text === '{name}').value;"
+        "select.dispatchEvent(new Event('change')); const cards = [...document.querySelectorAll('figure[data-of]')];"
+        "return cards.filter((each) => each.checkVisibility()).map((each) => each.innerText); })()"
+    )
+    assert shown
+    assert all(name in text for text in shown)
+
+
+@needs_chromium
+def test_runs_are_compared_on_one_page(finished, many, tmp_path):
+    other = Path(shutil.copytree(finished.folder, tmp_path / "20260101-000000-other"))
+    run = Run(other)
+    table = load_predictions(run.predictions("ensemble", "valid"))
+    row = run.valid()[0]
+    table.loc[row["id"]] = [float(name == row["label"]) for name in table.columns]
+    save_predictions(table, run.predictions("ensemble", "valid"))
+    run.write_recipe(run.recipe().model_copy(update={"seed": 7}))
+    done = command("report", finished.folder, other, "--file", tmp_path / "both.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = unescape((tmp_path / "both.html").read_text(encoding="utf-8")).replace("<wbr>", "")
+    assert re.search(r"<td[^>]*>seed</td>\s*<td[^>]*>\d+</td>\s*<td[^>]*>7</td>", text)
+    assert "Loss fell most" in text
+    assert "Loss rose most" not in text
+    card = next(part for part in text.split("<figure>") if f">{row['id']}<" in part)
+    assert f'<span class="good">B: {row["label"]} 1.000</span>' in card
+    for width in browser.WIDTHS:
+        answer = browser.ask(tmp_path / "both.html", tmp_path, dark=width == 800, width=width)
+        assert answer["scroll"] == answer["beyond"] == answer["broken"] == 0
+        assert answer["cut"] == answer["overlaps"] == answer["requests"] == []
+    Record.of(run.info_file).update(competition="cats")
+    done = command("report", finished.folder, other, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "the runs are of different competitions: cats, dog-breed" in done.stderr
 
 
 @needs_chromium

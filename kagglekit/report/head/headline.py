@@ -1,4 +1,4 @@
-"""The head of the page: the score that counts, three facts, and advice."""
+"""The head of the page: the score that counts, and three facts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.console import duration
 from kagglekit.types.metric import TITLES
 
-ADVICE = {
-    "over-fitting": "The last stage over-fits: shorten it, or augment more.",
-    "under-fitting": "The valid loss was still falling: train longer.",
-    "fitting": "Training has settled: try a larger network, larger images, or --folds 5.",
-}
-
 
 @dataclass(frozen=True)
 class Headline:
@@ -26,14 +20,12 @@ class Headline:
         error: Its standard error.
         what: The metric, and the number of images.
         facts: Network, size and time.
-        advice: A sentence; empty if there is none.
     """
 
     value: str
     error: str
     what: str
     facts: Sequence[str]
-    advice: str
 
 
 def headline(loaded: LoadedRun, ends: Sequence[StageEnd]) -> Headline | None:
@@ -45,7 +37,4 @@ def headline(loaded: LoadedRun, ends: Sequence[StageEnd]) -> Headline | None:
     images = f" on {info.images['valid']:,} valid images" if "valid" in info.images else ""
     facts = [loaded.recipe.arch, f"{ends[-1].stage.size} px"] if ends else []
     facts += [duration(info.seconds)] if info.seconds is not None else []
-    advice = ADVICE.get(ends[-1].verdict, "") if ends else ""
-    return Headline(
-        f"{score.value:.4f}", f"{score.error:.4f}", TITLES.get(info.metric, info.metric) + images, facts, advice
-    )
+    return Headline(f"{score.value:.4f}", f"{score.error:.4f}", TITLES.get(info.metric, info.metric) + images, facts)

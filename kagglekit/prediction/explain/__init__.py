@@ -1,0 +1,1 @@
+"""What a run leaves for its report beside predictions: the surest test images, and pictures."""

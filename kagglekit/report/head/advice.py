@@ -1,0 +1,117 @@
+"""What to try next, a line each with its reason, from what the run has shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kagglekit.report import panels
+from kagglekit.report.panels import Judged
+from kagglekit.tasks.single_label import SingleLabel
+from kagglekit.types.metric import TITLES, greater_is_better
+
+if TYPE_CHECKING:
+    from kagglekit.report.predicted import Predicted
+    from kagglekit.report.trainings import StageEnd
+    from kagglekit.runs.info import RunInfo
+    from kagglekit.runs.loaded import LoadedRun
+
+MOST = 5
+FEW_RIGHT = 0.5  # recall of a class that is worth a look, if all classes together are better
+FEW_IMAGES = 5  # of a class: its recall says little
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Something to try, and why."""
+
+    do: str
+    why: str
+
+
+def advice(loaded: LoadedRun, ends: Sequence[StageEnd], seen: Predicted | None, n_suspects: int) -> list[Advice]:
+    """Return at most `MOST` pieces of advice, those about training first.
+
+    Args:
+        loaded: The run.
+        ends: The ends of its stages.
+        seen: Its final valid predictions; None without any.
+        n_suspects: Rows of label-errors.csv.
+    """
+    found = [_of_training(ends), _of_views(loaded.info)]
+    if n_suspects:
+        found.append(
+            Advice(
+                f"Look at the {n_suspects} labels in label-errors.csv; leave wrong ones out with --drop FILE.",
+                "The images are confidently predicted as another class than their label.",
+            )
+        )
+    found += [_of_classes(seen), _of_folds(loaded)]
+    return [each for each in found if each][:MOST]
+
+
+def _of_training(ends: Sequence[StageEnd]) -> Advice | None:
+    judged = [end for end in ends if end.verdict in ("over-fitting", "under-fitting", "fitting")]
+    if not judged:
+        return None
+    last = judged[-1]
+    name, train, valid = last.stage.name, float(last.last["train_loss"]), float(last.last["valid_loss"])
+    if last.verdict == "over-fitting":
+        return Advice(
+            f"Shorten stage {name}, or augment more: --set stage.{last.number}.augment=trivial-augment.",
+            f"Its valid loss rose to {valid:.3f} at the end while the training loss kept falling, to {train:.3f}.",
+        )
+    if last.verdict == "under-fitting":
+        return Advice(
+            "Train longer: --epochs N.",
+            f"In stage {name} the valid loss, {valid:.3f}, still fell in the last epoch, below the training loss of "
+            f"{train:.3f}.",
+        )
+    return Advice(
+        "Try a larger network (--arch) or larger images (--size).",
+        f"Stage {name} has settled: training loss {train:.3f}, valid loss {valid:.3f}.",
+    )
+
+
+def _of_views(info: RunInfo) -> Advice | None:
+    """Return advice against augmented views if the ensemble without them is better."""
+    key, better = f"valid_{info.metric}", greater_is_better(info.metric)
+    rows = [row for row in info.scores if row.get("member") == "ensemble" and isinstance(row.get(key), tuple)]
+    if len(rows) != 2 or better is None:
+        return None
+    plain, both = (float(row[key][0]) for row in rows)
+    if (plain > both) != better or plain == both:
+        return None
+    title = TITLES.get(info.metric, info.metric)
+    return Advice(
+        "Predict without augmented views: --set tta=0.",
+        f"On the valid images {title} is {plain:.4f} without them and {both:.4f} with them.",
+    )
+
+
+def _of_classes(seen: Predicted | None) -> Advice | None:
+    if seen is None or not isinstance(seen.task, SingleLabel) or not len(seen.ids):
+        return None
+    judged = Judged(seen.ids, seen.task.columns, seen.truth, seen.values)
+    overall, worst = float(judged.correct.mean()), panels.class_scores(judged)[0]
+    if worst.n < FEW_IMAGES or worst.recall >= FEW_RIGHT or overall <= worst.recall or worst.mistaken_for is None:
+        return None
+    names = judged.classes
+    return Advice(
+        f"Look at the images of {names[worst.number]}, and add some if you can.",
+        f"Of its {worst.n} valid images {worst.recall:.0%} are right, of all {overall:.0%}; it is most often predicted "
+        f"as {names[worst.mistaken_for]}.",
+    )
+
+
+def _of_folds(loaded: LoadedRun) -> Advice | None:
+    info, score = loaded.info, loaded.info.ensemble_scores.get(f"valid_{loaded.info.metric}")
+    n = info.images.get("valid", 0)
+    if score is None or not n or info.folds or info.blend_of or loaded.recipe.folds:
+        return None
+    return Advice(
+        "Train folds: --folds 5.",
+        f"One split has {n:,} valid images, so the score is only known to ± {score.error:.4f}; five folds score all "
+        "labelled images, and average five networks.",
+    )

@@ -1,0 +1,1 @@
+"""Pages about several runs: two or more compared, and all of them."""
