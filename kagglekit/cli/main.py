@@ -13,6 +13,7 @@ import click
 from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.system.errors import UsageError, UserError, unknown
+from kagglekit.system.job_process import end_with_starter
 from kagglekit.system.printable import printable_lines
 from kagglekit.system.process import leave
 from kagglekit.system.signals import Stopped
@@ -159,6 +160,7 @@ def cli(ctx: click.Context) -> None:
 
 def command() -> NoReturn:
     """Run the command line as a process of its own, and end the process."""
+    end_with_starter()
     try:
         cli(prog_name="kagglekit")
     except SystemExit as ended:

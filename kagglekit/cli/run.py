@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagglekit.cli.options import (
+    chosen_jobs,
     data_option,
+    job_options,
     json_option,
     max_unpacked_option,
     message_option,
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     metavar="MIN",
     help="Minutes between checkpoints within an epoch.",
 )
+@job_options
 @name_option("Suffix of the run folder's name; default the model's name.")
 @option(OUTPUT, "--no-submission", is_flag=True, help="Train and score even if the data lack test images.")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
@@ -125,7 +128,8 @@ def run(
         from kagglekit.planning.request import Request
         from kagglekit.workflows.full_data import full_request
     options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
-    request = Request(settings=shorthand_settings(options), **options)
+    jobs = chosen_jobs(options)
+    request = Request(settings=shorthand_settings(options), jobs=jobs, **options)
     request = full_request(request) if request.full else request
     check_request(request, resume)  # here and below: errors are reported before anything slow
     choice = choose(request)

@@ -45,6 +45,8 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
         check_on_cpu(request.precision, request.store)
     if resume_latest and request.repeats > 1:
         raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
+    if request.only_fold and request.jobs.given:
+        raise UsageError("--only-fold trains one fold here, without --on, -n and --gpus")
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
@@ -69,6 +71,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     for line in plugins.warnings:
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition
+    if request.jobs.on:
+        hooks.check_provided("executor", request.jobs.on.partition("://")[0])
     competition = hooks.competition()
     if request.data is not None:
         check_given(request.data, competition, name)  # before torch is loaded, which takes seconds

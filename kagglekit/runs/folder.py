@@ -76,6 +76,11 @@ class Run:
         return self.folder / "log.csv"
 
     @property
+    def output_file(self) -> Path:
+        """What a job that trained the run has printed."""
+        return self.folder / "run.log"
+
+    @property
     def steps_file(self) -> Path:
         """One row per optimizer step."""
         return self.folder / "steps.csv"

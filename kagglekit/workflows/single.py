@@ -42,6 +42,16 @@ def run_plan(plan: Plan, model: nn.Module, display: Display, began: float | None
     return train(plan, run, display, model, began)
 
 
+def begin(plan: Plan, model: nn.Module) -> Run:
+    """Make the folder of a training that a job is to do: `kagglekit resume` finds all that it needs there."""
+    run = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    with locked(run) as record:
+        record_start(plan, model, record, Identity.of(plan))
+        record_dropped(plan, run, record)
+        run.write_recipe(plan.recipe)
+    return run
+
+
 def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None, began: float | None = None) -> Run:
     """Do one training in an existing folder, resuming from its last checkpoint if there is one.
 
