@@ -20,7 +20,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 ORDER = """
     cli testing
     api
-    authoring
+    authoring sweep
     workflows
     prediction doctor
     training planning kaggle eda

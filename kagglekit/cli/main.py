@@ -22,6 +22,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
     "Train": {
         "run": ("run", "Train on a competition's images and write a checked submission."),
         "resume": ("resume", "Resume an interrupted run from its last checkpoint."),
+        "sweep": ("sweep", "Search over recipes: trials are runs, and the winner is scored again."),
         "blend": ("blend", "Combine finished runs into a new run with its own submission."),
         "recipe": ("recipe", "Print a competition's recipe with overrides applied, without training."),
         "lr-find": ("lr_find", "Find a stage's learning rate with a range test."),

@@ -13,6 +13,7 @@ from typing import Any
 
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
+from kagglekit.runs.sweep_folder import Sweep
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.typed_json import unreadable
 from kagglekit.types.metric import Score, greater_is_better
@@ -113,14 +114,15 @@ def read_entry(run: Run) -> Entry:
 def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
     """Read the folders of all runs below `root`, the newest first; also return warnings of skipped folders."""
     folders = [folder for folder in sorted(root.glob("[!.]*/[!.]*")) if folder.is_dir()]
-    foreign = [folder for folder in folders if not Run(folder).recipe_file.is_file()]
+    runs = [Run(folder) for folder in folders if Run(folder).recipe_file.is_file()]
+    known = {run.folder for run in runs}
+    foreign = [folder for folder in folders if folder not in known and not Sweep(folder).info_file.is_file()]
     entries, warnings = [], [f"skipped, not a run: {listing(foreign)}"] if foreign else []
-    for folder in folders:
-        if folder not in foreign:
-            try:
-                entries.append(read_entry(Run(folder)))
-            except UserError as error:
-                warnings.append(f"skipped: {error.what}")
+    for run in runs:
+        try:
+            entries.append(read_entry(run))
+        except UserError as error:
+            warnings.append(f"skipped: {error.what}")
     return sort_entries(entries, "date"), warnings
 
 
@@ -128,7 +130,7 @@ def sort_entries(entries: Sequence[Entry], column: str) -> list[Entry]:
     """Sort by a column: the newest first, a competition's best score first, all else ascending; None comes last."""
     there = [entry for entry in entries if getattr(entry, column) not in (None, "")]
     ordered = sorted(there, key=lambda entry: _place(entry, column), reverse=column == "date")
-    return ordered + [entry for entry in entries if entry not in there]
+    return ordered + [entry for entry in entries if getattr(entry, column) in (None, "")]
 
 
 def _place(entry: Entry, column: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -39,20 +39,22 @@ class Study:
         file: Where the sampler keeps its state, so that a search can be resumed; it does not exist at the start.
         greater_is_better: Whether scores are better the greater they are.
         seed: Of all randomness.
+        pruner: How hopeless trials are found: ``median``, ``asha`` or ``none``.
     """
 
     space: Sequence[Parameter]
     file: str
     greater_is_better: bool
     seed: int
+    pruner: str = "median"
 
 
 @runtime_checkable
 class Sampler(Protocol):
     """Proposes trials, and learns from their scores."""
 
-    def ask(self, first: Mapping[str, Value] | None = None) -> tuple[int, dict[str, Value]]:
-        """Return the next trial's number, from 0, and its values by key; `first` proposes the values itself."""
+    def ask(self) -> tuple[int, dict[str, Value]]:
+        """Return the next trial's number, from 0, and its values by key."""
 
     def report(self, trial: int, step: int, score: float) -> bool:
         """Take a running trial's score after `step` epochs; return whether it should be stopped as a hopeless one."""

@@ -98,7 +98,7 @@ def _combined(plan: Plan, jobs: Jobs, need: Need, display: Display, began: float
 def _train_all(jobs: Jobs, need: Need, plan: Plan, folder: Run) -> UserError | None:
     with leading(folder):
         parts = [part for part in parts_of(plan, folder) if part.run.info().status != "finished"]
-        return do_all(jobs, [job_of(part, folder, _for_job(plan, need)) for part in parts])
+        return do_all(jobs, [job_of(part, folder, for_job(plan, need)) for part in parts])
 
 
 def _singles(plans: Sequence[Plan], jobs: Jobs, need: Need, display: Display, folder: Run | None) -> list[Run]:
@@ -109,19 +109,19 @@ def _singles(plans: Sequence[Plan], jobs: Jobs, need: Need, display: Display, fo
     """
     runs = []
     for plan in plans:
-        model, own = settled(plan)
-        runs.append(folder or find_begun(own) or begin(own, model))
+        own = settled(plan)[1]
+        runs.append(folder or find_begun(own) or begin(own))
         display.report(f"results: {runs[-1].folder}")
     with ExitStack() as stack:
         left = [run for run in runs if run.info().status != "finished"]
         for run in left:
             stack.enter_context(leading(run))
-        source = [job_of(Part("", run), run, _for_job(plans[0], need)) for run in left]
+        source = [job_of(Part("", run), run, for_job(plans[0], need)) for run in left]
         if failure := do_all(jobs, source):
             raise failure
     return runs
 
 
-def _for_job(plan: Plan, need: Need) -> Request:
+def for_job(plan: Plan, need: Need) -> Request:
     """Return the request that a job's command is made from, with the device that the executor gives it."""
     return replace(plan.request, device="cuda" if need.gpus else plan.device.type)

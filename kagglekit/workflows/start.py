@@ -129,9 +129,12 @@ def resume(
         if plan.recipe.zoo:
             return run_zoo(plan, display, folder)
         if not plan.recipe.folds:
-            return train(plan, folder, display, began=began)
+            model, plan = settled(plan) if last is None else (None, plan)
+            return train(plan, folder, display, model, began)
         check_same_data(folder, info, plan)
         model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
+        if not info.weights:  # a job that begins it: until now, the network was not known
+            folder.write_recipe(plan.recipe)
         return run_folds(plan, model, display, began=began)
 
 
