@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from kagglekit.images.opening import reading_image as reading_image
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
+    from kagglekit.runs.archive import pack_folder as pack_folder
+    from kagglekit.runs.archive import unpack_folder as unpack_folder
     from kagglekit.runs.folder import Run as Run
     from kagglekit.system.errors import NotForTask as NotForTask
     from kagglekit.system.errors import UsageError as UsageError
@@ -140,6 +142,8 @@ _HOMES = {
     "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
+    "pack_folder": "runs.archive",
+    "unpack_folder": "runs.archive",
     "Run": "runs.folder",
     "NotForTask": "system.errors",
     "UsageError": "system.errors",

@@ -40,6 +40,10 @@ class JobProcess:
         """Wait for the end; return the exit code, negative if a signal ended it."""
         return self.process.wait()
 
+    def poll(self) -> int | None:
+        """Return the exit code; None while it runs."""
+        return self.process.poll()
+
     @property
     def seconds(self) -> float:
         """Seconds since the start."""
