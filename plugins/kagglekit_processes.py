@@ -47,7 +47,7 @@ class Processes:
     def __init__(self, workers: int, need: Need, devices: Sequence[str]) -> None:
         self.workers = workers
         self.title = "1 process" if workers == 1 else f"{workers} processes"
-        self.threads = need.cpus or max(1, int(cores()) // workers)
+        self.threads = need.cpus or (max(1, int(cores()) // workers) if workers > 1 else 0)
         self._gpus = need.gpus
         self._free = list(devices)
         self._running: dict[str, tuple[Job, JobProcess, list[str]]] = {}
@@ -57,7 +57,7 @@ class Processes:
         """Start a job on the next free GPUs."""
         taken, self._free = self._free[: self._gpus], self._free[self._gpus :]
         env = {"CUDA_VISIBLE_DEVICES": ",".join(taken)} if taken else {}
-        process = start_process(job.argv, job.log, self.threads, env)
+        process = start_process(job.argv, job.log, self.threads, env, job.cwd)
         self._running[job.name] = job, process, taken
         threading.Thread(target=self._wait_for, args=(job.name, process), daemon=True).start()
 

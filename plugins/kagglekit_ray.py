@@ -137,12 +137,12 @@ def _do(
 
     argv = [sys.executable, *job.argv[1:]]
     if packed is None or _sees(job.root, mark):
-        return _wait_for(argv, job.log, threads), platform.node(), None
+        return _wait_for(argv, job.log, threads, job.cwd), platform.node(), None
     with tempfile.TemporaryDirectory(prefix="kagglekit-") as place:
         root = Path(place) / job.root.name
         unpack_folder(*packed, root)
         folder = root / job.folder.relative_to(job.root)
-        code = _wait_for([_moved(word, job.root, root) for word in argv], folder / job.log.name, threads)
+        code = _wait_for([_moved(word, job.root, root) for word in argv], folder / job.log.name, threads, job.cwd)
         return code, platform.node(), pack_folder(root, folder, alone=True)
 
 
@@ -159,9 +159,9 @@ def _moved(word: str, root: Path, here: Path) -> str:
     return str(copy) if word.endswith(".py") and not Path(word).exists() and copy.exists() else word
 
 
-def _wait_for(argv: list[str], log: Path, threads: int) -> int:
+def _wait_for(argv: list[str], log: Path, threads: int, cwd: Path) -> int:
     """Run a command to its end; if the task is cancelled, it saves its work first."""
-    process = start_process(argv, log, threads)
+    process = start_process(argv, log, threads, cwd=cwd)
     while True:
         try:
             while (code := process.poll()) is None:

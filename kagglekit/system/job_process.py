@@ -62,7 +62,9 @@ class JobProcess:
             self.process.kill()
 
 
-def start_process(argv: Sequence[str], log: Path, threads: int = 0, env: Mapping[str, str] | None = None) -> JobProcess:
+def start_process(
+    argv: Sequence[str], log: Path, threads: int = 0, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> JobProcess:
     """Start a command whose output is added to a file.
 
     Args:
@@ -70,6 +72,7 @@ def start_process(argv: Sequence[str], log: Path, threads: int = 0, env: Mapping
         log: The file.
         threads: Threads of its numeric libraries, unless the user has set them; 0 for the libraries' own choice.
         env: Further environment variables.
+        cwd: The folder to start it in; None, or one that is not there, for this process's own.
 
     Raises:
         UserError: It cannot be started, or its file cannot be written.
@@ -86,6 +89,7 @@ def start_process(argv: Sequence[str], log: Path, threads: int = 0, env: Mapping
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=own,
+                cwd=cwd if cwd and cwd.is_dir() else None,
                 start_new_session=True,  # a Ctrl-C of the terminal is for this process, which asks the others to stop
             )
     except OSError as error:

@@ -37,7 +37,7 @@ class LiveTable:
             self.live.update(table, refresh=True)
             return
         for row in rows:
-            if self._states.get(row[0]) != row[1]:
+            if row[1] != "waiting" and self._states.get(row[0]) != row[1]:
                 self._states[row[0]] = row[1]
                 facts = zip(self.columns[2:], row[2:], strict=True)
                 more = "".join(f", {title} {text}" for title, text in facts if text)

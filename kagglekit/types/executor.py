@@ -32,6 +32,7 @@ class Job:
         folder: The run's folder, or that of one of its parts, which the command writes.
         root: The folder that the command reads: `folder`, or the run that it is a part of.
         log: The file that its output is added to.
+        cwd: The folder to start it in, where there is one of that path.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Job:
     folder: Path
     root: Path
     log: Path
+    cwd: Path = Path()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.live_table import live_table
+from kagglekit.system.signals import stoppable_again
 from kagglekit.types.executor import Ended, Executor, Job, JobOptions
 
 TICK = 1.0  # between two looks at the runs, s
@@ -124,7 +125,7 @@ class Jobs:
         return True
 
     def stop_all(self) -> None:
-        """Let the running jobs save their work; a second signal ends this process, and with it all of them."""
+        """Let the running jobs save their work; a second signal ends all of them at once."""
         running = self._in("running")
         if not running:
             return
@@ -132,9 +133,10 @@ class Jobs:
         for each in running:
             self.stop(each.job.name)
         until = time.monotonic() + SAVING
-        while self._in("running") and time.monotonic() < until:
-            for ended in self.executor.ended(TICK):
-                self.all[ended.job.name].state = "stopped"
+        with stoppable_again():
+            while self._in("running") and time.monotonic() < until:
+                for ended in self.executor.ended(TICK):
+                    self.all[ended.job.name].state = "stopped"
 
 
 def is_lost(ended: Ended) -> bool:

@@ -100,4 +100,4 @@ def job_of(part: Part, folder: Run, request: Request) -> Job:
         argv += ["--plugin", str(Path(file).absolute())]
     place = part.run.folder.absolute()
     name = f"{folder.name}/{part.name}" if part.name else folder.name
-    return Job(name, tuple(argv), place, folder.folder.absolute(), Run(place).output_file)
+    return Job(name, tuple(argv), place, folder.folder.absolute(), Run(place).output_file, Path.cwd())
