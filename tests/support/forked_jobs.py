@@ -1,10 +1,15 @@
-"""A plugin file for tests: the executor ``forked`` runs jobs as forks of a process that has torch loaded."""
+"""A plugin file for tests: the executor ``forked`` runs jobs as forks of a process that has torch loaded.
+
+Two variables make trouble: FORKED_KILL names a job that is killed once, when it has logged an epoch; FORKED_ASK one
+after whose end this process is asked to stop.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
+import time
 
 import forks
 
@@ -34,6 +39,9 @@ class Forked:
         reader = threading.Thread(target=_write, args=(process, job), daemon=True)
         reader.start()
         self._running[job.name] = job, process, reader
+        if job.name.endswith(os.environ.get("FORKED_KILL") or "nothing"):
+            del os.environ["FORKED_KILL"]
+            threading.Thread(target=_kill_later, args=(process, job), daemon=True).start()
 
     def ended(self, wait):
         for name, (job, process, reader) in list(self._running.items()):
@@ -44,6 +52,9 @@ class Forked:
             reader.join()
             process.communicate()
             del self._running[name]
+            if name.endswith(os.environ.get("FORKED_ASK") or "nothing"):
+                del os.environ["FORKED_ASK"]
+                os.kill(os.getpid(), signal.SIGINT)
             return [Ended(job, code)]
         return []
 
@@ -53,6 +64,12 @@ class Forked:
     def close(self):
         for _, process, _ in self._running.values():
             process.send_signal(signal.SIGKILL)
+
+
+def _kill_later(process, job):
+    while process.poll() is None and not (job.folder / "log.csv").exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
 
 
 def _write(process, job):
