@@ -71,10 +71,12 @@ class Processes:
         except queue.Empty:
             return found
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str) -> bool:
         """Ask a job to save its work and to end."""
-        if name in self._running:
-            self._running[name][1].stop()
+        if name not in self._running:
+            return False
+        self._running[name][1].stop()
+        return True
 
     def close(self) -> None:
         """End all jobs at once."""

@@ -85,13 +85,14 @@ class RayTasks:
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=wait)
         return [self._take(reference) for reference in ready]
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str) -> bool:
         """Ask a task to let its process save and end."""
         import ray
 
-        for reference, (job, _) in self._running.items():
-            if job.name == name:
-                ray.cancel(reference, force=False)
+        found = [reference for reference, (job, _) in self._running.items() if job.name == name]
+        for reference in found:
+            ray.cancel(reference, force=False)
+        return bool(found)
 
     def close(self) -> None:
         """End the tasks, and with them their processes."""

@@ -78,8 +78,8 @@ class Executor(Protocol):
     def ended(self, wait: float) -> list[Ended]:
         """Return the jobs that have ended since the last call; wait up to `wait` seconds for the first one."""
 
-    def stop(self, name: str) -> None:
-        """Ask a running job to save its work and to end; `ended` reports it as usual."""
+    def stop(self, name: str) -> bool:
+        """Ask a job to save its work and to end, which `ended` reports; return False if it does not run any more."""
 
     def close(self) -> None:
         """End the jobs that still run at once, and free everything."""

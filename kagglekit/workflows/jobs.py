@@ -76,10 +76,10 @@ class Jobs:
                     yield ended
             yield None
 
-    def stop(self, name: str) -> None:
-        """Ask a running job to save its work and to end."""
+    def stop(self, name: str) -> bool:
+        """Ask a running job to save its work and to end; return False if it does not run any more."""
         self.all[name].asked = True
-        self.executor.stop(name)
+        return self.executor.stop(name)
 
     @property
     def failed(self) -> list[Progress]:
@@ -131,7 +131,8 @@ class Jobs:
             return
         self.display.report(f"stopping {listing([each.job.name for each in running])}: they save their work")
         for each in running:
-            self.stop(each.job.name)
+            if not self.stop(each.job.name):
+                each.state = "stopped"
         until = time.monotonic() + SAVING
         with stoppable_again():
             while self._in("running") and time.monotonic() < until:
@@ -187,8 +188,12 @@ def do_all(jobs: Jobs, source: Sequence[Job]) -> UserError | None:
     with live_table(jobs.display, COLUMNS) as table:
         for job in source:
             jobs.all.setdefault(job.name, Progress(job))
-        for _ in jobs.work(iter(source)):
-            table.show([row_of(jobs.all[name]) for name in names])
+        try:
+            for _ in jobs.work(iter(source)):
+                table.show([row_of(jobs.all[name]) for name in names])
+        except BaseException:
+            jobs.stop_all()
+            raise
         table.show([row_of(jobs.all[name]) for name in names])
     failed = [each.job.name for each in jobs.failed if each.job.name in names]
     if not failed:

@@ -59,7 +59,10 @@ class Forked:
         return []
 
     def stop(self, name):
+        if name not in self._running:
+            return False
         self._running[name][1].send_signal(signal.SIGTERM)
+        return True
 
     def close(self):
         for _, process, _ in self._running.values():

@@ -45,7 +45,9 @@ class Slurm:
         return Ended(job, code, time.perf_counter() - started, task.job_id)
 
     def stop(self, name):
-        self._running[name][1].cancel()  # SIGTERM: the training saves its work
+        if name in self._running:
+            self._running[name][1].cancel()  # SIGTERM: the training saves its work
+        return name in self._running
 
     def close(self):
         for name in self._running:
