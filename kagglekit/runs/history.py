@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ FACTS = (  # of run.json: what may explain a difference between two runs; the se
 )
 PROSE = ("exposure", "licence", "source", "measured")  # fields of the recipe that describe it and change nothing
 ABSENT = "none"
+_STAGE_FIELDS = ("size", "cycles", "cycle_len", "cycle_mult", "precompute", "solver")
 
 
 @dataclass(frozen=True)
@@ -261,8 +263,13 @@ def _entry(run: Run, recipe: Mapping[str, Any], info: RunInfo, kaggle: _KaggleSc
 
 
 def _stage(fields: Mapping[str, Any]) -> Stage:
-    """Return a stage of any version, unchecked but for the number of its epochs."""
-    stage = Stage.model_construct(**fields)
+    """Return a stage of any version with the fields that the list shows, unchecked but for the number of its epochs."""
+    return _shown_stage(*((name, fields[name]) for name in _STAGE_FIELDS if name in fields))
+
+
+@lru_cache(maxsize=1000)  # most runs have the stages of another one; ten thousand took a third of the time of the list
+def _shown_stage(*fields: tuple[str, Any]) -> Stage:
+    stage = Stage.model_construct(**dict(fields))
     few = stage.cycles <= MOST_CYCLES and max(stage.cycle_len, stage.cycle_mult) <= MOST_EPOCHS
     if not few or stage.epochs > MOST_EPOCHS:
         raise _Unusable(f"a stage of more than {MOST_EPOCHS:,} epochs")
