@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
-
-import forks
 
 from kagglekit import Ended, Provides, hookimpl
 
@@ -34,6 +33,8 @@ class Forked:
         self._running = {}
 
     def submit(self, job):
+        import forks  # the jobs, which load this file too, do not find it
+
         with job.log.open("a") as log:
             process = forks.start(list(job.argv[1:]), job.cwd, {**os.environ, **forks.SET}, log.fileno())
         reader = threading.Thread(target=_write, args=(process, job), daemon=True)
@@ -47,7 +48,7 @@ class Forked:
         for name, (job, process, reader) in list(self._running.items()):
             try:
                 code = process.wait(wait / len(self._running))
-            except forks.subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired:
                 continue
             reader.join()
             process.communicate()
