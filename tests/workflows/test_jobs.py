@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+import kagglekit_ray
 from kagglekit.runs.archive import pack_folder, unpack_folder
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
@@ -143,3 +144,15 @@ def test_a_folder_comes_back_whole_or_not_at_all(tmp_path: Path) -> None:
     alone = tmp_path / "alone"
     unpack_folder(*pack_folder(there, there / "fold-1", alone=True), alone)
     assert [str(file.relative_to(alone)) for file in alone.rglob("*") if file.is_file()] == ["fold-1/run.json"]
+
+
+def test_without_a_shared_disk_the_folder_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    job = Job("run", (sys.executable, "-c", "print('made')"), tmp_path, tmp_path, tmp_path / "run.log")
+    code, _, returned = kagglekit_ray._do(job, "another machine's", pack_folder(tmp_path, tmp_path), 1)
+    assert code == 0
+    assert not job.log.exists()
+    assert returned is not None
+    unpack_folder(*returned, tmp_path)
+    assert job.log.read_text() == "made\n"
+    assert kagglekit_ray._moved(str(tmp_path), tmp_path, Path("/here")) == "/here"
