@@ -117,9 +117,7 @@ def _sampler(name: str, seed: int) -> Any:
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=FIRST, multivariate=True, constant_liar=True, warn_independent_sampling=False
-        )
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST, multivariate=True, constant_liar=True)
 
 
 def _pruner(name: str) -> Any:
@@ -130,7 +128,7 @@ def _pruner(name: str) -> Any:
     if name == "asha":
         return optuna.pruners.SuccessiveHalvingPruner()
     if name == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=FIRST, n_warmup_steps=1)
+        return optuna.pruners.MedianPruner(n_startup_trials=FIRST, n_warmup_steps=2)  # steps count from 1
     raise UserError(f"unknown pruner {name!r}", "choose from asha, median, none")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.history_index import Index
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.sweep_folder import Sweep
 from kagglekit.system.errors import UserError, listing
@@ -120,11 +121,16 @@ def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
     known = {run.folder for run in runs}
     foreign = [folder for folder in folders if folder not in known and not Sweep(folder).info_file.is_file()]
     entries, warnings = [], [f"skipped, not a run: {listing(foreign)}"] if foreign else []
+    index = Index(root, len(runs))
     for run in runs:
         try:
-            entries.append(read_entry(run))
+            if (entry := index.entry(run, Entry)) is None:
+                entry = read_entry(run)
+                index.add(run, entry)
+            entries.append(entry)
         except UserError as error:
             warnings.append(f"skipped: {error.what}")
+    index.write()
     return sort_entries(entries, "date"), warnings
 
 
