@@ -77,7 +77,7 @@ class Run:
 
     @property
     def output_file(self) -> Path:
-        """What a job that trained the run has printed."""
+        """The output of the jobs that trained the run."""
         return self.folder / "run.log"
 
     @property

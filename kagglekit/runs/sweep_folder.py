@@ -110,7 +110,7 @@ class Sweep:
 
     @property
     def info_file(self) -> Path:
-        """What was tried, and the scores."""
+        """All that was tried, and the scores."""
         return self.folder / "sweep.json"
 
     @property

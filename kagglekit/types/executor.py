@@ -105,7 +105,7 @@ class JobOptions:
 
     @property
     def given(self) -> bool:
-        """Whether the user asked for jobs instead of one training after the other in this process."""
+        """True if the user asked for jobs instead of one training after the other in this process."""
         return bool(self.on) or self.workers is not None or self.gpus is not None
 
 

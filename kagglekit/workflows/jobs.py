@@ -88,7 +88,7 @@ class Jobs:
 
     @property
     def is_over(self) -> bool:
-        """Whether so many have failed that no more are started."""
+        """True if so many have failed that no more are started."""
         most = self.options.maxfail
         return most is not None and len(self.failed) >= most
 
