@@ -38,11 +38,16 @@ class JobProcess:
 
     def wait(self) -> int:
         """Wait for the end; return the exit code, negative if a signal ended it."""
-        return self.process.wait()
+        code = self.process.wait()
+        self.stop()  # closes this end of the pipe
+        return code
 
     def poll(self) -> int | None:
         """Return the exit code; None while it runs."""
-        return self.process.poll()
+        code = self.process.poll()
+        if code is not None:
+            self.stop()
+        return code
 
     @property
     def seconds(self) -> float:
