@@ -30,7 +30,10 @@ def commands_page() -> str:
         for name in commands:
             command = cli.get_command(above, name)
             assert command is not None
-            parts += _command(command, click.Context(command, info_name=name, parent=above))
+            context = click.Context(command, info_name=name, parent=above)
+            parts += _command(command, context)
+            for inner, each in getattr(command, "commands", {}).items():  # of a group
+                parts += _command(each, click.Context(each, info_name=inner, parent=context))
     return "\n".join(parts)
 
 
@@ -38,8 +41,8 @@ def _command(command: Any, context: Any) -> list[str]:
     from kagglekit.cli.sections import SectionCommand
 
     usage = " ".join((context.command_path, *command.collect_usage_pieces(context)))
-    parts = [f"### kagglekit {command.name}\n", f"`{usage}`\n", f"{inspect.cleandoc(command.help)}\n"]
-    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    parts = [f"### {context.command_path}\n", f"`{usage}`\n", f"{inspect.cleandoc(command.help)}\n"]
+    options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     return [*parts, *_options_table(options, context, isinstance(command, SectionCommand)), ""]
 
 

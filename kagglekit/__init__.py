@@ -50,11 +50,16 @@ if TYPE_CHECKING:
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
     from kagglekit.notebook.run import Run as Run
+    from kagglekit.runs.archive import pack_folder as pack_folder
+    from kagglekit.runs.archive import unpack_folder as unpack_folder
     from kagglekit.system.errors import NotForTask as NotForTask
     from kagglekit.system.errors import UsageError as UsageError
     from kagglekit.system.errors import UserError as UserError
     from kagglekit.system.errors import listing as listing
     from kagglekit.system.errors import unknown as unknown
+    from kagglekit.system.job_process import JobProcess as JobProcess
+    from kagglekit.system.job_process import start_process as start_process
+    from kagglekit.system.limits import cores as cores
     from kagglekit.system.members import member_of as member_of
     from kagglekit.system.pixel_limit import check_pixels as check_pixels
     from kagglekit.tasks.confident_learning import label_errors as label_errors
@@ -78,6 +83,10 @@ if TYPE_CHECKING:
     from kagglekit.types.ensemble import Ensemble as Ensemble
     from kagglekit.types.ensemble import Member as Member
     from kagglekit.types.ensemble import Metadata as Metadata
+    from kagglekit.types.executor import Ended as Ended
+    from kagglekit.types.executor import Executor as Executor
+    from kagglekit.types.executor import Job as Job
+    from kagglekit.types.executor import Need as Need
     from kagglekit.types.image_table import group_numbers as group_numbers
     from kagglekit.types.metric import BUILT_IN_METRICS as BUILT_IN_METRICS
     from kagglekit.types.metric import Metric as Metric
@@ -100,6 +109,9 @@ if TYPE_CHECKING:
     from kagglekit.types.recipe import Recipe as Recipe
     from kagglekit.types.recipe import Stage as Stage
     from kagglekit.types.schedule import Schedule as Schedule
+    from kagglekit.types.search import Parameter as Parameter
+    from kagglekit.types.search import Sampler as Sampler
+    from kagglekit.types.search import Study as Study
     from kagglekit.types.view import Augmentation as Augmentation
     from kagglekit.types.view import CropMode as CropMode
     from kagglekit.types.view import View as View
@@ -144,12 +156,17 @@ _HOMES = {
     "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
+    "pack_folder": "runs.archive",
+    "unpack_folder": "runs.archive",
     "Run": "notebook.run",
     "NotForTask": "system.errors",
     "UsageError": "system.errors",
     "UserError": "system.errors",
     "listing": "system.errors",
     "unknown": "system.errors",
+    "JobProcess": "system.job_process",
+    "start_process": "system.job_process",
+    "cores": "system.limits",
     "member_of": "system.members",
     "check_pixels": "system.pixel_limit",
     "label_errors": "tasks.confident_learning",
@@ -173,6 +190,10 @@ _HOMES = {
     "Ensemble": "types.ensemble",
     "Member": "types.ensemble",
     "Metadata": "types.ensemble",
+    "Ended": "types.executor",
+    "Executor": "types.executor",
+    "Job": "types.executor",
+    "Need": "types.executor",
     "group_numbers": "types.image_table",
     "BUILT_IN_METRICS": "types.metric",
     "Metric": "types.metric",
@@ -191,6 +212,9 @@ _HOMES = {
     "Recipe": "types.recipe",
     "Stage": "types.recipe",
     "Schedule": "types.schedule",
+    "Parameter": "types.search",
+    "Sampler": "types.search",
+    "Study": "types.search",
     "Augmentation": "types.view",
     "CropMode": "types.view",
     "View": "types.view",

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
-from kagglekit.notebook.request import name_of, path_of, request_of
+from kagglekit.notebook.request import jobs_of, name_of, path_of, request_of
 from kagglekit.notebook.run import Run as ShownRun
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, check_threads, wait_passively
+from kagglekit.types.executor import RETRIES
 
 if TYPE_CHECKING:
     from kagglekit.prediction.shown import Predictions
@@ -56,6 +57,11 @@ def run(
     full: Run | str | Path = "",
     resume: bool = False,
     save_every: float = 10.0,
+    on: str = "",
+    workers: int | Literal["auto"] | None = None,
+    gpus: int | None = None,
+    retries: int = RETRIES,
+    maxfail: int | None = None,
     out: str | Path = RUNS,
     name: str = "",
     no_submission: bool = False,
@@ -105,6 +111,11 @@ def run(
         full: A run to retrain on all labelled images; needs no competition.
         resume: Resume the latest interrupted run with this recipe and data, if there is one.
         save_every: Minutes between checkpoints within an epoch.
+        on: The executor of several trainings: ``local``, ``ray``, ``ray://HOST:PORT``, or one of a plugin.
+        workers: How many of them run side by side; ``auto`` for as many as fit.
+        gpus: GPUs of each of them.
+        retries: How often one whose process or machine was lost is started again.
+        maxfail: Start no more after so many have failed.
         out: Folder of all runs.
         name: Suffix of the run folder's name; empty for the model's name.
         no_submission: Train and score even if the data lack test images.
@@ -161,6 +172,12 @@ def resume(
     *,
     data: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
+    part: str = "",
+    on: str = "",
+    workers: int | Literal["auto"] | None = None,
+    gpus: int | None = None,
+    retries: int = RETRIES,
+    maxfail: int | None = None,
     out: str | Path = RUNS,
     display: Display | None = None,
 ) -> ShownRun:
@@ -170,6 +187,12 @@ def resume(
         run: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``.
         data: Its data folder, if that was moved.
         plugins: Plugin files to use, if its own were edited or come from elsewhere.
+        part: Train one part alone: ``fold-3``, or a zoo's ``2-resnet18/fold-3``.
+        on: The executor of several trainings, as for `run`.
+        workers: How many of them run side by side.
+        gpus: GPUs of each of them.
+        retries: How often a lost one is started again.
+        maxfail: Start no more after so many have failed.
         out: Folder of all runs.
         display: Where to report progress; None for the notebook's cell or standard output.
 
@@ -184,9 +207,11 @@ def resume(
     began, display = time.perf_counter(), display or for_people(json_output=False)
     folder = ShownRun.of(run, out)
     with display.status(f"resuming {folder.name}: loading torch and timm"):
+        from kagglekit.workflows.start import Resumed
         from kagglekit.workflows.start import resume as go_on
+    how = Resumed(jobs=jobs_of(on, workers, gpus, retries, maxfail))
     with plugins_named(plugins):
-        return ShownRun.of(go_on(folder, display, path_of(data), began))
+        return ShownRun.of(go_on(folder, display, path_of(data), began, part, how))
 
 
 @for_notebooks

@@ -29,8 +29,8 @@ from kagglekit.system.errors import UsageError
 
 NAMES = {"plugin": "plugins"}  # keywords for what an option may be given several times
 LEFT_OUT = {
-    "run": {"as_json"},
-    "resume": {"as_json"},
+    "run": {"as_json", "first_failure"},  # maxfail=1
+    "resume": {"as_json", "first_failure", "device", "store"},  # the last two are for jobs
     "blend": {"as_json"},
     "report": {"show"},
     "look": set(),

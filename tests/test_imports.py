@@ -20,7 +20,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 ORDER = """
     cli testing
     api explore
-    authoring
+    authoring sweep
     workflows
     prediction doctor notebook
     training planning kaggle eda

@@ -16,6 +16,7 @@ from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.planning.synonyms import option_hint
 from kagglekit.system.errors import UsageError, UserError, described, unknown
+from kagglekit.system.job_process import end_with_starter
 from kagglekit.system.limits import wait_passively
 from kagglekit.system.printable import printable_lines
 from kagglekit.system.process import leave
@@ -25,6 +26,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
     "Train": {
         "run": ("run", "Train on a competition's images and write a checked submission."),
         "resume": ("resume", "Resume an interrupted run from its last checkpoint."),
+        "sweep": ("sweep", "Search over recipes: trials are runs, and the winner is scored again."),
         "blend": ("blend", "Combine finished runs into a new run with its own submission."),
         "recipe": ("recipe", "Print a competition's recipe with overrides applied, without training."),
         "lr-find": ("lr_find", "Find a stage's learning rate with a range test."),
@@ -171,6 +173,7 @@ def cli(ctx: click.Context) -> None:
 
 def command() -> NoReturn:
     """Run the command line as a process of its own, and end the process."""
+    end_with_starter()
     wait_passively()  # before any command loads torch
     try:
         cli(prog_name="kagglekit")

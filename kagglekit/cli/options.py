@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, RECIPE, SectionOption
+from kagglekit.cli.sections import DATA, FOLDS, JOBS, KAGGLE, MACHINE, OUTPUT, RECIPE, SectionOption
+
+if TYPE_CHECKING:
+    from kagglekit.types.executor import JobOptions
 
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
@@ -188,6 +191,56 @@ def recipe_options(command: Function) -> Function:
     for decorate in reversed(_RECIPE_OPTIONS):
         command = decorate(command)
     return command
+
+
+def _workers(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    if text is None or text == "auto":
+        return 0 if text else None
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is not a number of at least 1, nor auto", context, parameter)
+    return int(text)
+
+
+_JOB_OPTIONS = (
+    option(JOBS, "--on", default="", metavar="NAME", help="Executor of several trainings: local (processes) or ray."),
+    option(
+        JOBS,
+        "-n",
+        "--workers",
+        callback=_workers,
+        metavar="N",
+        help="Trainings side by side, or auto: one per GPU; on CPUs one.",
+    ),
+    option(JOBS, "--gpus", type=click.IntRange(0), metavar="N", help="GPUs requested for each training; default 1."),
+    option(
+        JOBS,
+        "--retries",
+        type=click.IntRange(0),
+        default=2,
+        show_default=True,
+        metavar="N",
+        help="How often a training is resumed whose process or machine was lost.",
+    ),
+    option(JOBS, "--maxfail", type=click.IntRange(1), metavar="N", help="Start no more trainings after N have failed."),
+    option(JOBS, "-x", "first_failure", is_flag=True, help="Short for --maxfail 1."),
+)
+
+
+def job_options(command: Function) -> Function:
+    """Add the options that say how several trainings are run."""
+    for decorate in reversed(_JOB_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+def chosen_jobs(options: dict[str, Any]) -> JobOptions:
+    """Take the options of `job_options` out of `options`."""
+    from kagglekit.types.executor import JobOptions
+
+    given = {key: options.pop(key) for key in ("on", "workers", "gpus", "retries", "maxfail")}
+    first, workers = options.pop("first_failure"), given.pop("workers")
+    on = given.pop("on") or ("local" if workers == 0 else "")
+    return JobOptions(on, workers or None, **{**given, "maxfail": 1 if first else given["maxfail"]})
 
 
 def shorthand_settings(options: dict[str, Any]) -> tuple[str, ...]:

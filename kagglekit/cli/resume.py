@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kagglekit.cli.options import data_option, json_option, out_option, plugin_option
+from kagglekit.cli.options import chosen_jobs, data_option, job_options, json_option, option, out_option, plugin_option
+from kagglekit.cli.sections import FOLDS, MACHINE, SectionCommand
 from kagglekit.system.process import process_began
 
 
-@click.command()
+@click.command(cls=SectionCommand)
 @click.argument("run")
 @data_option("Data folder, if it was moved.")
 @plugin_option()
+@option(FOLDS, "--part", default="", metavar="PART", help="Train one part alone: fold-3, or a zoo's 2-resnet18/fold-3.")
+@option(MACHINE, "--device", default="", metavar="NAME", hidden=True, help="For jobs: the device; default RUN's.")
+@option(MACHINE, "--store", default="auto", metavar="PLACE", hidden=True, help="For jobs: see `kagglekit run`.")
+@job_options
 @out_option()
 @json_option()
-def resume(run: str, data: Path | None, plugin: tuple[str, ...], out: Path, as_json: bool) -> None:
+def resume(
+    run: str, data: Path | None, plugin: tuple[str, ...], part: str, out: Path, as_json: bool, **options: Any
+) -> None:
     """Resume RUN, which was interrupted or failed, from its last checkpoint.
 
     RUN is a path, the name of a run folder, a unique prefix of it, or latest. A finished run is not changed.
@@ -33,7 +41,9 @@ def resume(run: str, data: Path | None, plugin: tuple[str, ...], out: Path, as_j
         if info := unfinished_info(folder, display):
             choose(request_of(folder, info, data, fresh=False))  # reports what is missing before anything slow
             with display.status(f"resuming {folder.name}: loading torch and timm"):
-                from kagglekit.workflows import start
-            folder = start.resume(folder, display, data, process_began())
+                from kagglekit.workflows.start import Resumed
+                from kagglekit.workflows.start import resume as resume_run
+            how = Resumed(jobs=chosen_jobs(options), **options)
+            folder = resume_run(folder, display, data, process_began(), part, how)
     if as_json:
         click.echo(json.dumps({"run": str(folder.folder), "estimate_s": None, **folder.info().to_dict()}))

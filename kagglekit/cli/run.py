@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from kagglekit.cli.options import (
+    chosen_jobs,
     data_option,
+    job_options,
     json_option,
     max_unpacked_option,
     message_option,
@@ -87,6 +89,7 @@ from kagglekit.system.process import process_began
     metavar="MIN",
     help="Minutes between checkpoints within an epoch.",
 )
+@job_options
 @name_option("Suffix of the run folder's name; default the model's name.")
 @option(OUTPUT, "--no-submission", is_flag=True, help="Train and score even if the data lack test images.")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
@@ -120,7 +123,8 @@ def run(
         from kagglekit.planning.request import Request
         from kagglekit.workflows.full_data import full_request
     options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
-    request = Request(settings=shorthand_settings(options), **options)
+    jobs = chosen_jobs(options)
+    request = Request(settings=shorthand_settings(options), jobs=jobs, **options)
     request = full_request(request) if request.full else request
     check_request(request, resume)  # here and below: errors are reported before anything slow
     choice = choose(request)

@@ -9,8 +9,8 @@ import click
 
 Rows = Sequence[tuple[str, str]]
 WIDEST = 30  # characters; click puts the text of longer names on the next line
-ORDER = ("Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle")
-DATA, RECIPE, MACHINE, FOLDS, OUTPUT, KAGGLE = ORDER  # the sections of options
+ORDER = ("Search", "Data", "Recipe", "Machine", "Folds and resuming", "Side by side", "Output", "Kaggle")
+SWEEP, DATA, RECIPE, MACHINE, FOLDS, JOBS, OUTPUT, KAGGLE = ORDER  # the sections of options
 
 
 def write_sections(formatter: click.HelpFormatter, sections: Mapping[str, Rows]) -> None:

@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member, Metadata
+    from kagglekit.types.executor import Executor, Need
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.recipe import Recipe, Stage
     from kagglekit.types.schedule import Schedule
+    from kagglekit.types.search import Sampler, Study
     from kagglekit.types.view import Augmentation, View
 
 PRESETS = ("quick", "standard", "best", "zoo", "lesson", "features")
@@ -283,6 +285,25 @@ class Hooks(GuardedPlugins):
                 "add kagglekit_submission to the competition's plugin",
             )
         return result
+
+    def executor(self, name: str, workers: int | None, need: Need) -> Executor:
+        """Return the executor of a name, which may have an address after ``://``."""
+        result: Executor | None = self._relay.kagglekit_executor(name=name, workers=workers, need=need)
+        if result is None:
+            self._raise_unknown("kagglekit_executor", "executor", name.partition("://")[0])
+        return result
+
+    def sampler(self, name: str, study: Study) -> Sampler:
+        """Return the sampler of a name, in the state that the study's file has."""
+        result: Sampler | None = self._relay.kagglekit_sampler(name=name, study=study)
+        if result is None:
+            self._raise_unknown("kagglekit_sampler", "sampler", name)
+        return result
+
+    def check_provided(self, kind: str, name: str) -> None:
+        """Raise a `UsageError` if no plugin provides a name of a kind: ``executor``, ``sampler``."""
+        if not names.is_provided(name, provided := getattr(self.provides(), kind)):
+            raise UsageError(unknown(names.KINDS[kind], name, provided))
 
     def run_start(self, run: Run, recipe: Recipe) -> None:
         """Notify the watchers of the start of a run."""

@@ -29,6 +29,8 @@ KINDS = {
     "task": "task",
     "decision": "decision",
     "targets": "targets",
+    "executor": "executor",
+    "sampler": "sampler",
 }
 """Fields of `Provides` that hold names, with their titles in messages."""
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from kagglekit.types.decision import Decision
     from kagglekit.types.download import DownloadOptions
     from kagglekit.types.ensemble import Ensemble, Member, Metadata
+    from kagglekit.types.executor import Executor, Need
     from kagglekit.types.metric import Metric, Score
     from kagglekit.types.schedule import Schedule
+    from kagglekit.types.search import Sampler, Study
     from kagglekit.types.view import Augmentation, View
 
 hookspec = pluggy.HookspecMarker("kagglekit")
@@ -202,6 +204,19 @@ def kagglekit_submission(
     The predictions are decided ones if the recipe has a decision (see `kagglekit_decision`), and those of a row of the
     CSV if the image table has a column ``row``.
     """
+
+
+@hookspec(firstresult=True)
+def kagglekit_executor(name: str, workers: int | None, need: Need) -> Executor | None:
+    """Return the executor of ``--on NAME``, which runs several trainings as jobs, or None for other names.
+
+    `name` may have an address after ``://``. `workers` is how many jobs run side by side; None for as many as fit.
+    """
+
+
+@hookspec(firstresult=True)
+def kagglekit_sampler(name: str, study: Study) -> Sampler | None:
+    """Return the sampler of a search over recipes, in the state that its file has, or None for other names."""
 
 
 @hookspec

@@ -13,9 +13,11 @@ from kagglekit.types.competition import Competition, Provides
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decision import Decision
 from kagglekit.types.ensemble import Ensemble
+from kagglekit.types.executor import Executor
 from kagglekit.types.metric import Metric
 from kagglekit.types.recipe import MOST_CHANNELS, Recipe
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.search import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -192,4 +194,6 @@ _EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "kagglekit_targets": ("a Targets", _is_a(Targets)),
     "kagglekit_ensemble": ("an Ensemble", _is_a(Ensemble)),
     "kagglekit_submission": ("a pandas DataFrame", _is_table),
+    "kagglekit_executor": ("an Executor: workers, title, submit, ended, stop, close", _is_a(Executor)),
+    "kagglekit_sampler": ("a Sampler: ask, report, tell, running, importance", _is_a(Sampler)),
 }

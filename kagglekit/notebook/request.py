@@ -6,25 +6,37 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run as RunFolder
+from kagglekit.types.executor import JobOptions
 
 
 def request_of(given: Mapping[str, Any]) -> Request:
     """Return the request that the keywords of `run` or `lr_find` are; its shorthands precede the settings."""
     short = [f"{key}={given[key]}" for key in ("arch", "limit", "seed", "folds") if given[key] is not None]
     short += ["group_duplicates=true"] if given["group_duplicates"] else []
-    changed = {
+    changed: dict[str, Any] = {
         "settings": (*short, *settings_of(given["settings"])),
         **{key: path_of(given[key]) for key in ("data", "sample", "drop") if key in given},
         **{key: name_of(given[key]) for key in ("from_run", "into", "full") if key in given},
         "plugins": tuple(map(str, given["plugins"])),
         "out": Path(given["out"]),
     }
+    if "on" in given:
+        changed["jobs"] = jobs_of(*(given[key] for key in ("on", "workers", "gpus", "retries", "maxfail")))
     names = {field.name for field in fields(Request)} - {"recipe"}
     return Request(**{**{key: value for key, value in given.items() if key in names}, **changed})
+
+
+def jobs_of(
+    on: str, workers: int | Literal["auto"] | None, gpus: int | None, retries: int, maxfail: int | None
+) -> JobOptions:
+    """Return how several trainings are run, as the options of the same names say."""
+    if workers == "auto":
+        return JobOptions(on or "local", None, gpus, retries, maxfail)
+    return JobOptions(on, workers, gpus, retries, maxfail)
 
 
 def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:

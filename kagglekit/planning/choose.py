@@ -20,6 +20,7 @@ from kagglekit.planning.teacher import with_teacher
 from kagglekit.planning.zoo import named, with_zoo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
+from kagglekit.runs.sweep_folder import Sweep, all_sweeps, find_sweep
 from kagglekit.system.errors import UsageError, UserError, listing, unknown
 from kagglekit.system.files import check_writable
 from kagglekit.system.limits import check_threads
@@ -48,6 +49,8 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
         check_on_cpu(request.precision, request.store)
     if resume_latest and request.repeats > 1:
         raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
+    if request.only_fold and request.jobs.given:
+        raise UsageError("--only-fold trains one fold here, without --on, -n and --gpus")
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
@@ -72,6 +75,8 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     for line in plugins.warnings:
         warn(line)
     hooks, name = Hooks(plugins, warn), plugins.competition
+    if request.jobs.on:
+        hooks.check_provided("executor", request.jobs.on.partition("://")[0])
     competition = hooks.competition()
     if request.data is not None:
         check_given(request.data, competition, name)  # before torch is loaded, which takes seconds
@@ -107,16 +112,13 @@ def choose_recipe(
     Raises:
         UsageError: The preset is unknown, an override does not fit, or no plugin provides a name.
     """
-    presets = ("auto", *PRESETS)
-    if request.preset not in presets:
-        raise UsageError(unknown("preset", request.preset, presets))
     if request.recipe:
         preset, recipe = request.preset, request.recipe
     elif base and request.preset == "auto":
         preset, recipe = "", base.recipe
     else:
         preset = auto_preset(request.device) if request.preset == "auto" else request.preset
-        recipe = hooks.recipe(preset)
+        recipe = hooks.recipe(preset) if preset in PRESETS else _of_sweep(request)
     shorthands: list[str] = []  # before the settings, which take precedence
     if request.epochs is not None:
         shorthands += epochs_setting(stage_numbers(request.stages, recipe)[-1], request.epochs)
@@ -129,6 +131,18 @@ def choose_recipe(
     hooks.check_names(recipe, competition)
     hooks.check_augmentations(recipe)
     return preset, recipe
+
+
+def _of_sweep(request: Request) -> Recipe:
+    """Return the best recipe of the sweep that a preset names.
+
+    Raises:
+        UsageError: No sweep has that name either.
+    """
+    names = [sweep.name for sweep in all_sweeps(request.out)]
+    if request.preset not in names and not Sweep(Path(request.preset)).info_file.exists():
+        raise UsageError(unknown("preset", request.preset, ("auto", *PRESETS, *names[-5:])))
+    return find_sweep(request.preset, request.out).best_recipe()
 
 
 def _check_measured(request: Request, recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ from kagglekit.runs.info import RecordedRequest, RunInfo
 from kagglekit.runs.lock import READ_ONLY
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
+from kagglekit.system.job_process import is_job
 from kagglekit.types.image_table import data_key
 
 if TYPE_CHECKING:
@@ -95,7 +96,10 @@ def request_of(run: Run, info: RunInfo, data: Path | None, fresh: bool) -> Reque
     """
     if info.request is None:
         raise UserError(f"cannot resume {run.folder}: its run.json does not contain the request", "start a new run")
-    values = {**dict(info.request), "data": data or Path(info.request.data), "sample": info.sample_file}
+    there: Path | None = Path(info.request.data)
+    if is_job() and there and not there.exists():  # on another machine: its own copy, or a download
+        there = None
+    values = {**dict(info.request), "data": data or there, "sample": info.sample_file}
     values["drop"] = run.dropped_file if info.request.drop else None
     values["competition"], values["plugins"] = trusted_plugins(info.request.competition, info.request.plugins)
     request = Request(**values, out=run.folder, recipe=run.recipe())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.limits import Threads
+from kagglekit.types.executor import IN_TURN, JobOptions
 from kagglekit.types.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Request:
         save_every: Time between two checkpoints in the middle of an epoch, minutes.
         max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
         no_submission: Train and score without test images, even if a submission is expected.
+        jobs: How several trainings are run side by side, or on other machines.
         recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
@@ -84,4 +86,5 @@ class Request:
     save_every: float = 10.0
     max_unpacked: int | None = None
     no_submission: bool = False
+    jobs: JobOptions = IN_TURN
     recipe: Recipe | None = None

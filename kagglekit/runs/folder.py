@@ -79,6 +79,11 @@ class Run:
         return self.folder / "log.csv"
 
     @property
+    def output_file(self) -> Path:
+        """The output of the jobs that trained the run."""
+        return self.folder / "run.log"
+
+    @property
     def steps_file(self) -> Path:
         """One row per optimizer step."""
         return self.folder / "steps.csv"

@@ -16,6 +16,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 
 READ_ONLY = "make it writable, or copy it to another place and resume it there"  # the hint for a run that is read-only
+LEADER = "leader"  # the lock of a process that starts a run's trainings as jobs
 POLL = 0.2  # between two tries, s
 
 
@@ -65,9 +66,34 @@ def _acquire(run: Run, lock: BaseFileLock, until: float) -> None:
             return
 
 
+@contextmanager
+def leading(run: Run) -> Iterator[None]:
+    """Keep other processes from starting the run's trainings as jobs, which this one does in the block.
+
+    Raises:
+        UserError: Another process does, or the folder cannot be written.
+    """
+    check_writable(run.folder, READ_ONLY)
+    lock = FileLock(run.checkpoints / LEADER, thread_local=False)
+    try:
+        _acquire(run, lock, time.monotonic())
+    except Timeout:
+        raise UserError(f"another process runs the trainings of {run.folder}", "wait until it ends") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_led(run: Run) -> bool:
+    """Return whether a process starts the run's trainings as jobs right now."""
+    return any(map(_is_held, run.folder.glob(f"checkpoint/{LEADER}")))
+
+
 def is_locked(run: Run) -> bool:
     """Return whether a process works on the run, or on one of its folds, right now."""
-    return any(map(_is_held, [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]))
+    files = [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]
+    return is_led(run) or any(map(_is_held, files))
 
 
 def _is_held(file: Path) -> bool:

@@ -89,6 +89,24 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
+def stoppable_again() -> Iterator[None]:
+    """In a block that cleans up after `Stopped`, let one more signal raise it; the next one ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number in SIGNALS:
+        if before[number] not in (signal.SIG_IGN, None):
+            signal.signal(number, _ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextmanager
 def deferred_stop() -> Iterator[None]:
     """Raise `Stopped` in the block at Ctrl-C, and remember it for `stop_if_asked`.
 

@@ -121,6 +121,8 @@ class Provides(BaseModel):
         task: Values of `Competition.task`.
         decision: Values of `Recipe.decision`.
         targets: Values of `Recipe.targets`.
+        executor: Names for ``--on``, without what follows ``://``.
+        sampler: Names for ``kagglekit sweep --sampler``.
         options: The plugin's own settings with their defaults. A recipe's `options` may override them; their types
             are checked against the defaults'.
     """
@@ -140,4 +142,6 @@ class Provides(BaseModel):
     task: Sequence[str] = ()
     decision: Sequence[str] = ()
     targets: Sequence[str] = ()
+    executor: Sequence[str] = ()
+    sampler: Sequence[str] = ()
     options: Mapping[str, Any] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from importlib.metadata import version
+from typing import Any
 
 from torch import nn
 
@@ -36,36 +37,45 @@ def record_start(plan: Plan, model: nn.Module, record: Record, identity: Identit
         identity: The identity that a request to resume the run must have; None for the plan's own.
     """
     weights, licence = weights_and_licence(plan, model)
-    identity = identity or Identity.of(plan)
-    record.update(
-        status="running",
-        error=None,
-        competition=plan.name,
-        plugin=plugin_name(plan.request.competition),
-        plugin_hashes=record_plugins([plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"),
-        title=plan.competition.title,
-        slug=plan.competition.slug,
-        metric=plan.competition.metric,
-        preset=plan.preset,
-        stages=plan.stages,
-        from_run=plan.base.run.name if plan.base else None,
-        full_of=plan.fitted_on.run.name if plan.fitted_on else None,
-        started=datetime.now().astimezone().isoformat(timespec="seconds"),
-        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-        device=device_title(plan.device),
-        cpu=cpu_name(),
-        seed=plan.recipe.seed,
-        task=plan.task.kind,
-        classes=plan.classes,
-        task_state=plan.task.state(),
-        data=str(plan.data),
-        images={split: int(n) for split, n in plan.table["split"].value_counts().items()},
-        weights=weights,
-        licence=licence,
-        command=[masked(part) for part in sys.argv],
-        request=identity.request,
-        data_key=identity.data_key,
-    )
+    facts = _facts(plan, record, identity or Identity.of(plan))
+    record.update(**facts, weights=weights, licence=licence)
+
+
+def record_request(plan: Plan, record: Record, identity: Identity) -> None:
+    """Write what run.json contains before the network is built."""
+    record.update(**_facts(plan, record, identity))
+
+
+def _facts(plan: Plan, record: Record, identity: Identity) -> dict[str, Any]:
+    return {
+        "status": "running",
+        "error": None,
+        "competition": plan.name,
+        "plugin": plugin_name(plan.request.competition),
+        "plugin_hashes": record_plugins(
+            [plan.request.competition, *plan.request.plugins], record.file.parent / "plugins"
+        ),
+        "title": plan.competition.title,
+        "slug": plan.competition.slug,
+        "metric": plan.competition.metric,
+        "preset": plan.preset,
+        "stages": plan.stages,
+        "from_run": plan.base.run.name if plan.base else None,
+        "full_of": plan.fitted_on.run.name if plan.fitted_on else None,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "device": device_title(plan.device),
+        "cpu": cpu_name(),
+        "seed": plan.recipe.seed,
+        "task": plan.task.kind,
+        "classes": plan.classes,
+        "task_state": plan.task.state(),
+        "data": str(plan.data),
+        "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
+        "command": [masked(part) for part in sys.argv],
+        "request": identity.request,
+        "data_key": identity.data_key,
+    }
 
 
 def record_dropped(plan: Plan, run: Run, record: Record) -> None:

@@ -6,7 +6,7 @@ The models' predictions of the test images are averaged. Each fold is a run of i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -42,12 +42,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+TrainAll = Callable[[Plan, Run], UserError | None]
+"""Trains what is not finished of a run; returns the error that lists what failed, if anything did."""
+
 JOINING = 600.0  # how long to wait for a process that joins the same run's folds, which takes seconds, s
 RECORDING = 10.0  # how long to wait for it to record a failure, s
 
 
 def run_folds(
-    plan: Plan, model: nn.Module, display: Display, new: Run | None = None, began: float | None = None
+    plan: Plan,
+    model: nn.Module,
+    display: Display,
+    new: Run | None = None,
+    began: float | None = None,
+    train_all: TrainAll | None = None,
 ) -> Run:
     """Train the requested folds that are not finished, then combine all that are finished.
 
@@ -60,6 +68,7 @@ def run_folds(
         display: Shows progress.
         new: The empty folder of a new run; None to make one.
         began: When this process began them, by time.perf_counter, s; None for now.
+        train_all: Trains the folds as jobs; None to train one after the other here.
 
     Returns:
         The run; its status is ``partial`` as long as folds are missing.
@@ -83,8 +92,11 @@ def run_folds(
             record_dropped(plan, folder, record)
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
-        for number in [plan.request.only_fold] if plan.request.only_fold else numbers:
+        failure = train_all(plan, folder) if train_all else None
+        for number in [plan.request.only_fold] if plan.request.only_fold else [] if train_all else numbers:
             run_fold(plan, fold_numbers, number, folder, display)
+        if failure and not any(is_finished(folder.fold(number)) for number in numbers):
+            raise failure
         hint = f"the folds are kept; when it ends: kagglekit resume {folder.folder}"
         with locked(folder, JOINING, hint) as record:
             finished = [number for number in numbers if is_finished(folder.fold(number))]
@@ -101,6 +113,8 @@ def run_folds(
     else:
         left = ", ".join(map(str, missing))
         display.report(f"{len(finished)} folds joined; still to run: {left} (--only-fold N --into {folder.folder})")
+    if failure:
+        raise failure
     display.report(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
 

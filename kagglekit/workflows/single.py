@@ -22,7 +22,7 @@ from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
 from kagglekit.training.trainer import run_stage
 from kagglekit.types.recipe import Stage
-from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
+from kagglekit.workflows.facts import record_dropped, record_request, record_start, reported_failures
 from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, prepare
 
@@ -40,6 +40,21 @@ def run_plan(plan: Plan, model: nn.Module, display: Display, began: float | None
     """
     run = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
     return train(plan, run, display, model, began)
+
+
+def begin(plan: Plan) -> Run:
+    """Make the folder of a run that a job is to do: see `begin_in`."""
+    run = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    begin_in(plan, run)
+    return run
+
+
+def begin_in(plan: Plan, run: Run) -> None:
+    """Write what `kagglekit resume` needs to do a run that nobody has begun."""
+    with locked(run) as record:
+        record_request(plan, record, Identity.of(plan))
+        record_dropped(plan, run, record)
+        run.write_recipe(plan.recipe)
 
 
 def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None, began: float | None = None) -> Run:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kagglekit.compute.device import chosen_algorithms
 from kagglekit.compute.memory import memory_returned
 from kagglekit.compute.threads import threads_restored
 from kagglekit.data.expected import check_tests
+from kagglekit.images.placement import Keep
 from kagglekit.planning.choose import check_request
 from kagglekit.planning.identity import check_same_data, request_of, unfinished_info
 from kagglekit.planning.plan import Plan
@@ -19,14 +20,40 @@ from kagglekit.planning.request import Request
 from kagglekit.runs.checkpoint_file import newest_checkpoint
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.system.console import Display
+from kagglekit.system.job_process import is_job
 from kagglekit.system.signals import stoppable
+from kagglekit.types.executor import IN_TURN, JobOptions
 from kagglekit.workflows.folds import run_folds
 from kagglekit.workflows.full_data import full_request
+from kagglekit.workflows.parts import train_part
 from kagglekit.workflows.repeats import record_spread, repeated
 from kagglekit.workflows.setup import planned, settled
+from kagglekit.workflows.side_by_side import as_jobs, run_jobs
 from kagglekit.workflows.single import run_plan, train
-from kagglekit.workflows.unfinished import find_unfinished
+from kagglekit.workflows.unfinished import find_unfinished, wait_until_free
 from kagglekit.workflows.zoo import run_zoo
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What may differ when a run is resumed.
+
+    Attributes:
+        device: Where to compute; empty for the device that it began on.
+        store: Where decoded images are kept.
+        jobs: How its trainings are done side by side.
+    """
+
+    device: str = ""
+    store: Keep = "auto"
+    jobs: JobOptions = IN_TURN
+
+    def changed(self, request: Request) -> Request:
+        """Return the request of the run with these changes."""
+        return replace(request, device=self.device or request.device, store=self.store, jobs=self.jobs)
+
+
+AS_BEGUN = Resumed()
 
 
 def start(request: Request, display: Display, resume_latest: bool = False, began: float | None = None) -> Run:
@@ -52,6 +79,8 @@ def start(request: Request, display: Display, resume_latest: bool = False, began
         plan = planned(request, display)
         if not request.no_submission:
             check_tests(plan.table, plan.data, plan.competition)
+        if as_jobs(plan):
+            return run_jobs(plan, display, began)
         if request.repeats < 2:
             return _run(plan, display, resume_latest, began)
         runs = [_run(again, display, resume_latest, None) for again in repeated(plan)]
@@ -59,7 +88,14 @@ def start(request: Request, display: Display, resume_latest: bool = False, began
     return runs[-1]
 
 
-def resume(folder: Run, display: Display, data: Path | None = None, began: float | None = None) -> Run:
+def resume(
+    folder: Run,
+    display: Display,
+    data: Path | None = None,
+    began: float | None = None,
+    part: str = "",
+    how: Resumed = AS_BEGUN,
+) -> Run:
     """Resume an interrupted run from its last checkpoint.
 
     Args:
@@ -67,6 +103,8 @@ def resume(folder: Run, display: Display, data: Path | None = None, began: float
         display: Shows progress.
         data: Its data folder; None for the one it began with.
         began: When this process began to resume it, by time.perf_counter, s; None for now.
+        part: Do only this part of it (see `kagglekit.workflows.parts`), and combine nothing; empty for all.
+        how: What may differ from the command that began it.
 
     Raises:
         UserError: Its data, plugins or checkpoints do not allow it, or another process works on it.
@@ -78,16 +116,26 @@ def resume(folder: Run, display: Display, data: Path | None = None, began: float
     begun = folder.recipe_file.exists()
     key = run_key(folder, info)
     last = newest_checkpoint(folder.checkpoints, key, lambda _: None) if begun else None  # `train` warns
-    request = request_of(folder, info, data, fresh=last is None)
+    request = how.changed(request_of(folder, info, data, fresh=last is None))
+    if is_job() and not part:
+        wait_until_free(folder)
     with _computing(request):
         plan = planned(request, display)
+        if part:
+            check_same_data(folder, info, plan)
+            return train_part(plan, folder, part, display)
+        if request.jobs.given:
+            return run_jobs(plan, display, began, folder)
         display.report(f"resuming {folder.folder}")
         if plan.recipe.zoo:
             return run_zoo(plan, display, folder)
         if not plan.recipe.folds:
-            return train(plan, folder, display, began=began)
+            model, plan = settled(plan) if last is None else (None, plan)
+            return train(plan, folder, display, model, began)
         check_same_data(folder, info, plan)
         model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
+        if not info.weights:  # a job that begins it: until now, the network was not known
+            folder.write_recipe(plan.recipe)
         return run_folds(plan, model, display, began=began)
 
 

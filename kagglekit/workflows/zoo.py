@@ -26,12 +26,12 @@ from kagglekit.system.console import Display, duration
 from kagglekit.types.metric import Score
 from kagglekit.workflows.blend import members_of
 from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
-from kagglekit.workflows.folds import run_folds
+from kagglekit.workflows.folds import TrainAll, run_folds
 from kagglekit.workflows.setup import settled
 from kagglekit.workflows.single import train
 
 
-def run_zoo(plan: Plan, display: Display, folder: Run | None = None) -> Run:
+def run_zoo(plan: Plan, display: Display, folder: Run | None = None, train_all: TrainAll | None = None) -> Run:
     """Train the networks that are not finished, then pool all of them.
 
     All networks are built before the first one is trained, so that a name, a file of weights or a size that does not
@@ -41,6 +41,7 @@ def run_zoo(plan: Plan, display: Display, folder: Run | None = None) -> Run:
         plan: The plan of the whole zoo.
         display: Shows progress.
         folder: The interrupted zoo to resume; None for a new one.
+        train_all: Trains the networks, or the folds of each, as jobs; None to train one after the other here.
 
     Raises:
         UserError: A network cannot be built, or a training fails.
@@ -57,6 +58,8 @@ def run_zoo(plan: Plan, display: Display, folder: Run | None = None) -> Run:
             record.update(blend_of=[part.name for part in parts], weights=", ".join(about))
             record_dropped(plan, folder, record)
             folder.write_recipe(plan.recipe)
+            if train_all and (failure := train_all(plan, folder)):
+                raise failure
             for number, (one, part) in enumerate(zip(plans, parts, strict=True), 1):
                 display.report(f"network {number} of {len(parts)}: {one.recipe.arch}")
                 train_network(one, part, folder, display)

@@ -110,7 +110,7 @@ def test_the_help_text_groups_commands() -> None:
 
 def test_the_help_text_of_run_groups_its_options() -> None:
     found = sections(ask("run", "--help").stdout)
-    assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Output", "Kaggle"]
+    assert list(found) == ["Data", "Recipe", "Machine", "Folds and resuming", "Side by side", "Output", "Kaggle"]
     names = [name for options in found.values() for name in options]
     assert len(names) == len(set(names)) == len(run.params)  # the argument is no option, --help is no parameter
     expected = "--data --limit --group-duplicates --sample --max-unpacked --drop --skip-bad-images"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,10 +27,12 @@ from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.ensemble import Member
+from kagglekit.types.executor import Job, Need
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import make_predictions
 from kagglekit.types.randomness import image_keys
 from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.search import Parameter, Study
 
 PAGE = (DOCS / "hooks.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^### (kagglekit_\w+)(\(.*\))$", re.M)
@@ -200,6 +203,26 @@ def test_the_examples_of_predictions_work(hooks: Hooks) -> None:
     assert rows_of_csv.to_dict("list") == {"image": ["x"], "bird": ["crane"]}
     score = hooks.metric(competition, BIRDS).score(np.array([0, 1, 1, 1]), np.array([[0.9, 0.1]] * 4, np.float32))
     assert score == Score(0.75, pytest.approx((0.75 * 0.25 / 4) ** 0.5))
+
+
+def test_the_example_of_an_executor_runs_a_job(hooks: Hooks, tmp_path: Path) -> None:
+    executor = hooks.executor("in-turn", None, Need())
+    job = Job("count", (sys.executable, "-c", "print(1 + 1)"), tmp_path, tmp_path, tmp_path / "run.log")
+    executor.submit(job)
+    assert [(each.job.name, each.code) for each in executor.ended(0.0)] == [("count", 0)]
+    assert job.log.read_text() == "2\n"
+    with pytest.raises(UserError, match="unknown executor 'elsewhere'"):
+        hooks.executor("elsewhere", None, Need())
+
+
+def test_the_example_of_a_sampler_keeps_what_it_asked(hooks: Hooks, tmp_path: Path) -> None:
+    space = (Parameter("arch", "choice", choices=("a", "b")), Parameter("stage.4.lr", "float", 0.1, 0.2))
+    study = Study(space, str(tmp_path / "study.json"), greater_is_better=False, seed=0)
+    number, values = hooks.sampler("uniform", study).ask()
+    again = hooks.sampler("uniform", study)
+    assert again.running() == {number: values}
+    again.tell(number, 0.5)
+    assert hooks.sampler("uniform", study).running() == {}
 
 
 def test_the_examples_of_watchers_write_what_they_saw(

@@ -41,7 +41,8 @@ SEEN = [
     ("run_end", "watch: run ended with 100 percent"),
 ]
 """Each hook, and what is seen of its answer in the output of a run."""
-ELSEWHERE = {"submission", "run_failed", "targets"}  # in submission.csv, a run that fails, and test_hooks_page.py
+ELSEWHERE = {"submission", "run_failed", "targets", "executor", "sampler"}
+"""In submission.csv, in a run that fails, and in test_hooks_page.py."""
 
 
 def install(place: Path) -> str:
@@ -88,7 +89,9 @@ def test_the_ensemble_fitted_and_the_schedule_are_recorded(done):
 def test_run_json_says_who_answered_each_hook(done):
     answered = json.loads((done[1] / "run.json").read_text())["answered"]
     watchers = {hook for hook in HOOKS if hook.endswith(("_start", "_end", "_failed"))}
-    for hook in set(HOOKS) - watchers - {"kagglekit_provides", "kagglekit_targets"}:
+    for hook in (
+        set(HOOKS) - watchers - {f"kagglekit_{name}" for name in ("provides", "targets", "executor", "sampler")}
+    ):
         assert "every-hook (every-hook-cup 2.0)" in answered[hook], (
             hook
         )  # for log loss, the default metric answered too

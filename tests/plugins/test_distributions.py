@@ -23,6 +23,7 @@ LISTED = {
     "jsonl": ("kagglekit-jsonl", "3.2.1"),
     "median": ("kagglekit-median", "0.1.2"),
     "satellite": ("kagglekit-satellite", "2.0.1"),
+    "slurm": ("kagglekit-slurm", "0.1.0"),
     "strip-net": ("kagglekit-strip-net", "0.3.0"),
     "tiff16": ("kagglekit-tiff16", "1.0.4"),
     "warm-restarts": ("kagglekit-warm-restarts", "1.1.0"),

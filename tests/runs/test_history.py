@@ -23,12 +23,14 @@ from kagglekit import Competition, Recipe, Run, UserError, progressive_stages
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.runs import history, history_index
 from kagglekit.runs.history import (
     COLUMNS,
     all_entries,
     compared_scores,
     differing_facts,
     differing_recipe,
+    read_entry,
     sort_entries,
 )
 from kagglekit.runs.info import Record
@@ -503,3 +505,16 @@ def test_hundreds_of_runs_are_read_and_nothing_heavy_is_loaded(root: Path, tmp_p
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_many_runs_are_remembered_until_their_files_change(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_index, "FEW", 1)
+    runs = [make(root, day, (0.3, 0.02)) for day in (1, 2)]
+    first, _ = all_entries(root)
+    reading = []
+    monkeypatch.setattr(history, "read_entry", lambda run: reading.append(run) or read_entry(run))
+    assert all_entries(root)[0] == first
+    assert reading == []
+    Record.of(runs[0].info_file).update(seconds=99.0)
+    assert [entry.time for entry in all_entries(root)[0]] == [first[0].time, 99.0]
+    assert reading == [runs[0]]
