@@ -29,7 +29,8 @@ let section = "scores", part = "";
 for (const element of [...document.querySelector("h2").parentNode.children]) {
   if (element.tagName == "H2") [section, part] = [element.id, ""];
   if (element.tagName == "H3") part = element.textContent.split(" ")[0];
-  if (!shown.includes(section) || hidden.includes(part) || ["P", "NAV"].includes(element.tagName)) element.remove();
+  const extra = ["P", "NAV"].includes(element.tagName) && !element.classList.contains("headline");
+  if (!shown.includes(section) || hidden.includes(part) || extra) element.remove();
 }
 </script>"""  # leaves of the report its scores, two curves and the top losses
 SVG = """\

@@ -275,7 +275,7 @@ def epochs_of(run: Run, metric: str) -> Iterator[tuple[int, float]]:
     """Yield number, from 1, and valid score of each finished epoch of a run; of folds, those of the first one."""
     first = run.fold(1)
     try:
-        rows = (first if first.folder.exists() else run).log()
+        rows = (first if first.folder.exists() else run).log_rows()
     except (UserError, OSError):
         return
     for step, row in enumerate(rows, 1):

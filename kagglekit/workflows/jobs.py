@@ -218,7 +218,7 @@ def _facts(run: Run) -> tuple[str, str, str, float | None]:
     with suppress(UserError, OSError, ValueError, KeyError):
         folds = sorted(run.folder.glob("fold-*/log.csv"), key=lambda file: file.stat().st_mtime)
         inner = Run(folds[-1].parent) if folds else run
-        info, log = inner.info(), inner.log()
+        info, log = inner.info(), inner.log_rows()
         if not log:
             return "", "", "", None
         last = log[-1]

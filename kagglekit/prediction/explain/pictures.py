@@ -53,8 +53,11 @@ def _augmented(context: RunContext) -> list[dict[str, Any]]:
         if stage.precompute:  # its head is trained on features of plain images
             continue
         view = context.hooks.views(context.recipe, stage, "train", context.config)
-        plain = context.images.loader("labelled", context.plain_view(stage), stage.size)
-        trained = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
+        try:
+            plain = context.images.loader("labelled", context.plain_view(stage), stage.size)
+            trained = context.images.loader("labelled", view, stage.size, salt=(number, "train"))
+        except KeyError:  # the run was resumed after this stage, whose images were not needed again
+            continue
         batches = [plain.batch(rows, 0), *(trained.batch(rows, epoch) for epoch in range(EPOCHS))]
         seen = [[_small(image, STRIP) for image in _pixels(context, batch)] for batch in batches]
         name = f"augmented-{number}.webp"
@@ -80,7 +83,8 @@ def _attention(
         return []
     size = size_of(context.recipe, context.record.info, best, snapshot.stage)
     network = for_split(network_of(context, snapshot, size), valid=True).eval()
-    loader, facts = context.images.loader("labelled", context.plain_view(snapshot.stage), size), []
+    loader = context.images.loader("labelled", context.plain_view(snapshot.stage), size)
+    facts: list[dict[str, Any]] = []
     for start in range(0, len(worst), AT_ONCE):
         places = worst[start : start + AT_ONCE]
         images = loader.batch(rows[places], 0)
@@ -99,7 +103,8 @@ def _attention(
 def _heated(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> NDArray[np.uint8]:
     share = 0.65 * heat[..., None]
     grey = image.mean(axis=2, keepdims=True)
-    return np.clip(grey * (1 - share) + HEAT * share, 0, 255).astype(np.uint8)
+    heated: NDArray[np.uint8] = np.clip(grey * (1 - share) + HEAT * share, 0, 255).astype(np.uint8)
+    return heated
 
 
 def _pixels(context: RunContext, batch: Tensor) -> NDArray[np.uint8]:

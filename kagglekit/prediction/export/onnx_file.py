@@ -100,7 +100,7 @@ def _check_one_folder(family: Family) -> None:
     if family.folds:
         raise UserError(
             f"{run.name} predicts with the networks of {len(family.folds)} folds, and a file holds one",
-            f"export one fold: {run.fold(family.own.info.folds[0]).folder}, or retrain on all images: --full",
+            f"export one fold: {family.folds[0].run.folder}, or retrain on all images: --full",
         )
     if family.blended:
         names = ", ".join(part.run.name for part in family.blended)
@@ -225,11 +225,18 @@ def _write(network: nn.Module, inputs: Tensor, file: Path, metadata: Mapping[str
         model = program.model_proto
     except Exception as error:  # the exporter raises whatever its parts raise
         raise UserError(
-            f"torch cannot export this network to ONNX: {type(error).__name__}: {str(error).splitlines()[0][:200]}",
+            f"torch cannot export this network to ONNX: {_reason(error)}",
             "its layers have no counterpart there: try another --arch, or predict with kagglekit predict",
         ) from error
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.save(model, file)
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of the error that an error of the exporter came from."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
 
 
 def _run(file: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -137,7 +137,7 @@ def _spark(run: Run) -> Markup:
     """Draw the valid losses of a run, or its training losses if it has no valid images."""
     values: list[float] = []
     with contextlib.suppress(UserError, ValueError, KeyError, TypeError):  # of a log that is damaged
-        log = run.log()
+        log = run.log_rows()
         for column in ("valid_loss", "train_loss"):
             values = [value for row in log if math.isfinite(value := float(row[column]))]
             if values:

@@ -156,10 +156,10 @@ def _change(first: Predicted, other: Predicted, letter: str, name: str, pictures
         f"{side} that of A (mean of the images' differences, and its standard error). It is lower for "
         f"{np.mean(change < 0):.0%} of them."
     )
-    cards = [
+    shown_better, shown_worse = (
         [_card(first, other, int(mine[i]), int(theirs[i]), letter, pictures) for i in rows] for rows in (better, worse)
-    ]
-    return Change(name, letter, text, *cards, _recalls(first, other, mine, theirs, letter))
+    )
+    return Change(name, letter, text, shown_better, shown_worse, _recalls(first, other, mine, theirs, letter))
 
 
 def _card(a: Predicted, b: Predicted, mine: int, theirs: int, letter: str, pictures: Thumbnails) -> Card:
