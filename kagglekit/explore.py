@@ -13,7 +13,7 @@ from kagglekit.notebook.request import path_of, request_of, settings_of
 from kagglekit.notebook.run import Run
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.console import Display, for_people
-from kagglekit.system.errors import UserError
+from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.limits import Threads, wait_passively
 from kagglekit.system.notebook import kernel, show
 
@@ -161,39 +161,49 @@ def lr_find(
 
 @for_notebooks
 def report(
-    run: RunFolder | str | Path = "latest",
-    *,
+    *runs: RunFolder | str | Path,
     data: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
+    file: str | Path | None = None,
     out: str | Path = RUNS,
     display: Display | None = None,
-) -> Run:
-    """Write a run's report.html again: scores, curves, and the images predicted wrongly.
+) -> Run | Path:
+    """Write a run's report.html again, or a page that compares several runs of a competition.
 
     Args:
-        run: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``.
-        data: Its data folder, if that was moved.
+        *runs: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``, as without one; or two to
+            five of them, all compared with the first.
+        data: The data folder, if that was moved.
         plugins: Plugin files to use, if its own were edited or come from elsewhere.
+        file: The page of a comparison; None for ``comparison.html`` in `out`.
         out: Folder of all runs.
         display: Where to report progress; None for the notebook's cell or standard output.
 
     Returns:
-        The run, which shows itself with a link to the page.
+        The run, which shows itself with a link to the page; of a comparison the path of the page.
 
     Raises:
-        UserError: The folder is not a run, or one of its files cannot be read.
+        UserError: A folder is not a run, the runs cannot be compared, or one of their files cannot be read.
     """
-    found, display = Run.of(run, out), display or for_people(json_output=False)
+    found, display = [Run.of(run, out) for run in runs or ("latest",)], display or for_people(json_output=False)
     if data is not None and not Path(data).is_dir():
         raise UserError(f"the data folder {data} does not exist", "data names the folder of the images")
-    with display.status(f"writing the report of {found.name}"):
+    if len(found) == 1 and file:
+        raise UsageError("file names the page of a comparison, and there is one run", "name two runs or more")
+    page = found[0].report if len(found) == 1 else Path(file or Path(out) / "comparison.html")
+    with display.status(f"writing the report of {' and '.join(each.name for each in found)}"):
         from kagglekit.hooks.trust import plugins_named
         from kagglekit.report.page import write_report
+        from kagglekit.report.pages.comparison import write_comparison
+        from kagglekit.runs.loaded import LoadedRun
 
         with plugins_named(plugins):
-            write_report(found, path_of(data))
-    display.report(f"report: {found.report}")
-    return found
+            if len(found) == 1:
+                write_report(found[0], path_of(data))
+            else:
+                write_comparison([LoadedRun.read(each) for each in found], page, path_of(data))
+    display.report(f"{'report' if len(found) == 1 else 'comparison'}: {page}")
+    return found[0] if len(found) == 1 else page
 
 
 @for_notebooks

@@ -315,7 +315,7 @@ def test_in_a_browser_curves_have_values_and_one_class_can_be_shown(finished):
     )
     page.do("Input.dispatchMouseEvent", type="mouseMoved", x=at[0], y=at[1])
     said = page.evaluate("document.getElementById('values').innerText").splitlines()
-    log = finished.log()
+    log = finished.log_rows()
     last = max(float(row["valid_loss"]) for row in log if row["stage"] == log[-1]["stage"])
     values = {name: float(value) for name, _, value in (line.rpartition(" ") for line in said)}
     assert said[0].startswith("step ")
