@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+NOTHING: Mapping[str, str] = {}
 NOTEBOOK = Path(__file__).parent / "notebook.ipynb"
 
 
-def executed(folder: Path) -> nbformat.NotebookNode:
-    """Return the notebook with the output of all its cells, executed in a folder."""
+def executed(folder: Path, changed: Mapping[str, str] = NOTHING) -> nbformat.NotebookNode:
+    """Return the notebook with the output of all its cells, executed in a folder; `changed` replaces text in them."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for old, new in changed.items():
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(old, new)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
     return notebook
 
 
