@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -38,6 +39,8 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
         for word in kwargs:
             if word not in known:
                 raise _unknown(function.__name__, word, keywords)
+        if kernel():  # a warning of tqdm, which hub and timm import, about widgets that nothing here needs
+            warnings.filterwarnings("ignore", message="IProgress not found")
         try:
             return function(*args, **kwargs)
         except UserError as error:

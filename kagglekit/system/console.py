@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import StringIO, TextIOWrapper
+from itertools import pairwise
 from typing import TypeVar
 
 from rich.cells import cell_len, set_cell_size
@@ -243,8 +244,9 @@ def _parts(line: str, width: int) -> Iterator[str]:
     command = re.search(r"\bkagglekit [a-z].*$", line)
     words = (line[: command.start()] if command else line).rstrip().split(" ") + ([command[0]] if command else [])
     row = words[0]
-    for word in words[1:]:
-        if row.strip() and cell_len(row) + 1 + cell_len(word) > width:
+    for option, word in pairwise(words):
+        whole = option.startswith("--")  # an option and its value stay together
+        if not whole and row.strip() and cell_len(row) + 1 + cell_len(word) > width:
             yield row.rstrip()
             row = indent + word
         else:
