@@ -31,7 +31,7 @@ def main() -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of this machine
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    nbformat.write(notebook, NOTEBOOK)
+    NOTEBOOK.write_text(nbformat.writes(notebook).replace(f"{place}/", "") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
