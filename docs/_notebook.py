@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+NOTHING: Mapping[str, str] = {}
 NOTEBOOK = Path(__file__).parent / "notebook.ipynb"
 
 
-def executed(folder: Path) -> nbformat.NotebookNode:
-    """Return the notebook with the output of all its cells, executed in a folder."""
+def executed(folder: Path, changed: Mapping[str, str] = NOTHING) -> nbformat.NotebookNode:
+    """Return the notebook with the output of all its cells, executed in a folder; `changed` replaces text in them."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    for old, new in changed.items():
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(old, new)
     where = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
     return notebook
 
 
@@ -26,7 +31,7 @@ def main() -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times of this machine
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    nbformat.write(notebook, NOTEBOOK)
+    NOTEBOOK.write_text(nbformat.writes(notebook).replace(f"{place}/", "") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from kagglekit.kaggle.credentials import masked
+from kagglekit.notebook.wording import in_python
 from kagglekit.planning.synonyms import keyword_hint
 from kagglekit.system.errors import UsageError, UserError, nearest
+from kagglekit.system.notebook import kernel
 from kagglekit.system.signals import Stopped
 
 P = ParamSpec("P")
@@ -36,10 +39,14 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
         for word in kwargs:
             if word not in known:
                 raise _unknown(function.__name__, word, keywords)
+        if kernel():  # a warning of tqdm, which hub and timm import, about widgets that nothing here needs
+            warnings.filterwarnings("ignore", message="IProgress not found")
         try:
             return function(*args, **kwargs)
         except UserError as error:
             error.what, error.hint = masked(error.what), masked(error.hint)
+            if kernel():
+                error.what, error.hint = in_python(error.what), in_python(error.hint)
             raise
         except Stopped as stopped:
             raise Interrupted(str(stopped).replace("interrupted by Ctrl-C", "interrupted")) from None

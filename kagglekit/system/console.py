@@ -241,7 +241,13 @@ def _parts(line: str, width: int) -> Iterator[str]:
         return
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     command = re.search(r"\bkagglekit [a-z].*$", line)
-    words = (line[: command.start()] if command else line).rstrip().split(" ") + ([command[0]] if command else [])
+    before = (line[: command.start()] if command else line).rstrip()
+    words: list[str] = []
+    for word in [*before.split(" "), *([command[0]] if command else [])]:
+        if words and re.fullmatch(r"--[a-z-]+", words[-1]):  # an option and its value stay together
+            words[-1] += f" {word}"
+        else:
+            words.append(word)
     row = words[0]
     for word in words[1:]:
         if row.strip() and cell_len(row) + 1 + cell_len(word) > width:

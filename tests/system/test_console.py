@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from kagglekit.system.console import Display, amount, duration, for_people
+from kagglekit.system.console import Display, amount, duration, for_people, wrapped
 
 COLUMNS = ("name", "first", "second", "third")
 ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long name", "x", "y", "z")]
@@ -36,6 +36,11 @@ def test_columns_beyond_the_terminal_go_on_below_with_the_first_one_repeated() -
         "a          3333333333",
         "long name  z",
     ]
+
+
+def test_an_option_and_its_value_stay_on_one_line() -> None:
+    text = "hint: --lr is called --set stage.*.lr=1e-3; of one stage alone: --set stage.4.lr=1e-3"
+    assert wrapped(text, 80).splitlines()[1] == "  --set stage.4.lr=1e-3"
 
 
 def test_columns_of_one_group_stay_in_one_table() -> None:
