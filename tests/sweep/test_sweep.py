@@ -30,7 +30,7 @@ FIXED = [
     "--preset",
     "quick",
 ]
-JOBS = ["--plugin", str(SUPPORT / "forked_jobs.py"), "--on", "forked", "-n", "2"]
+JOBS = ["--plugin", str(SUPPORT / "forked_jobs.py"), "--on", "here"]
 
 
 @pytest.fixture(scope="module")
