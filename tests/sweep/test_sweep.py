@@ -97,7 +97,7 @@ def test_other_forms_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--try", "folds=2,3"], "--try folds: trials need the same folds and seed"),
+        (["--try", "folds=2,3"], "--try folds: trials must hold out the same images"),
         (["--try", "stage.4.cycels=1..2"], "unknown key 'cycels': did you mean 'cycles'?"),
         (["--try", "arch=resnet18,resnot18"], "resnot18"),
         (["--try", "arch=resnet18,resnet34", "--sampler", "guess"], "unknown sampler 'guess'"),
