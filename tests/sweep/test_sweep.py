@@ -74,7 +74,7 @@ def test_an_interrupted_search_goes_on_and_its_winner_is_scored_on_other_folds(
     printed = CliRunner().invoke(cli, by_name)
     assert printed.exit_code == 0, printed.output
     assert f"preset: {sweep.name}" in printed.output
-    assert f" {sweep.best_recipe().stages[3].lr:.2g} " in printed.output
+    assert f"{sweep.best_recipe().stages[3].lr:.2g} " in printed.output
     listed = CliRunner().invoke(cli, ["history", "--out", str(tmp_path)])
     assert "skipped" not in listed.output
 
