@@ -29,6 +29,7 @@ from kagglekit.types.recipe import Recipe
 from kagglekit.types.search import Parameter, Sampler, Study, Value
 from kagglekit.workflows.jobs import COLUMNS, Jobs, opened, row_of
 from kagglekit.workflows.parts import Part, job_of
+from kagglekit.workflows.setup import planned
 from kagglekit.workflows.side_by_side import for_job, need_of
 from kagglekit.workflows.single import begin_in
 
@@ -214,8 +215,13 @@ class Search:
             if run.recipe_file.exists() and not _same(run, own):  # another trial was the best one then
                 run = self.sweep.fresh(f"{which}-{best}")
             if not run.recipe_file.exists():
-                begin_in(self._planned(own), run)
+                begin_in(self._split_anew(own), run)
             yield self._job(run)
+
+    def _split_anew(self, recipe: Recipe) -> Plan:
+        """Return the plan of a recipe that holds out other images."""
+        request = replace(self.plan.request, recipe=recipe, settings=(), epochs=None, size=None, zoo=None)
+        return planned(request, self.display)
 
     def _job(self, run: Run) -> Job:
         job = job_of(Part("", run), run, for_job(self.plan, need_of(self.plan)))

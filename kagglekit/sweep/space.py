@@ -12,6 +12,7 @@ from kagglekit.system.errors import UsageError
 from kagglekit.types.search import Parameter, Value
 
 FORM = "expected KEY=LOW..HIGH, KEY=LOW..HIGH:log or KEY=A,B,C"
+HELD_OUT = ("split_by", "valid", "limit", "folds", "group_duplicates")  # what decides which images are valid
 DIGITS = 4  # of a tried number: no score depends on more
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(:log)?")
@@ -91,8 +92,8 @@ def check_space(choice: Choice, space: Sequence[Parameter]) -> None:
     for parameter in space:
         for value in parameter.choices or _bounds(parameter):
             changed = apply_overrides(recipe, settings_of({parameter.key: value}))
-            if changed.folds != recipe.folds or changed.split_by != recipe.split_by or changed.zoo:
-                raise UsageError(f"--try {parameter.key}: trials need the same folds and seed, to be comparable")
+            if changed.zoo or any(getattr(changed, name) != getattr(recipe, name) for name in HELD_OUT):
+                raise UsageError(f"--try {parameter.key}: trials must hold out the same images, to be comparable")
             hooks.check_names(changed, choice.competition)
             hooks.check_augmentations(changed)
             if changed.arch != recipe.arch or changed.weights != recipe.weights:

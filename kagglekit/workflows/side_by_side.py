@@ -47,7 +47,8 @@ def need_of(plan: Plan) -> Need:
     gpus = plan.request.jobs.gpus
     if gpus and plan.request.device == "cpu":
         raise UsageError(f"--gpus {gpus} cannot be combined with --device cpu")
-    return Need(gpus=(1 if plan.device.type == "cuda" else 0) if gpus is None else gpus)
+    threads = plan.request.threads  # jobs read them from run.json, too; auto is an equal share
+    return Need(0 if threads == "auto" else threads, (1 if plan.device.type == "cuda" else 0) if gpus is None else gpus)
 
 
 def run_jobs(plan: Plan, display: Display, began: float | None, folder: Run | None = None) -> Run:
