@@ -45,11 +45,10 @@ class FrozenFeatures(nn.Module):
         """Return the features."""
         parts = []
         for size in self.sizes:
-            parts += self.of_size(resized(x, size))
+            parts += self._at(resized(x, size))
         return torch.cat(parts, dim=1)
 
-    def of_size(self, x: Tensor) -> list[Tensor]:
-        """Return the features of images of one size: the head's input, then those of each tap."""
+    def _at(self, x: Tensor) -> list[Tensor]:
         found: dict[int, Tensor] = {}
         with self._listening(found):
             last = input_of(self.model, self.head[0], x).flatten(1).float()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kagglekit.compute.frozen_features import FrozenFeatures
+from kagglekit.compute.frozen_features import FrozenFeatures, pooled
 from kagglekit.compute.stacked_head import SMALLEST, StackedHead, StackedNetwork, linked, unit_length
+from kagglekit.types.data_config import Tap
 
 Activate = Callable[[Tensor], Tensor]
 
@@ -41,22 +44,47 @@ class _Stack(nn.Module):
 
 
 class _Features(nn.Module):
-    """The features of `FrozenFeatures`."""
+    """The features of `FrozenFeatures`: a copy of the network returns its head's input, and hooks keep its taps."""
 
     def __init__(self, features: FrozenFeatures, size: int) -> None:
         super().__init__()
-        self.features = features
-        self.size = size
+        self.model = without_head(features.model, features.head[0])
+        self.sizes, self.size = features.sizes, size
+        self.found: dict[int, Tensor] = {}
+        for number, tap in enumerate(features.taps):
+            self._listen(self.model.get_submodule(tap.module), number, tap)
         for side in features.sizes:
             self.register_buffer(f"to_{side}", resizing(size, side))
 
+    def _listen(self, module: nn.Module, number: int, tap: Tap) -> None:
+        def before(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self.found[number] = pooled(inputs[0], tap)
+
+        def after(_: nn.Module, inputs: Any, output: Any) -> None:
+            self.found[number] = pooled(output, tap)
+
+        if tap.of_input:
+            module.register_forward_pre_hook(before)
+        else:
+            module.register_forward_hook(after)
+
     def forward(self, images: Tensor) -> Tensor:
         parts: list[Tensor] = []
-        for side in self.features.sizes:
-            matrix: Tensor = getattr(self, f"to_{side}")
-            seen = images if side == self.size else matrix @ images @ matrix.T
-            parts += self.features.of_size(seen)
+        for side in self.sizes:
+            matrix = self.get_buffer(f"to_{side}")
+            last = self.model(images if side == self.size else matrix @ images @ matrix.T).flatten(1).float()
+            parts += [last, *(self.found[number] for number in sorted(self.found))]
+            self.found.clear()
         return torch.cat(parts, dim=1)
+
+
+def without_head(model: nn.Module, head: nn.Module) -> nn.Module:
+    """Return a copy of a network that returns what its head is given, if the head is the last thing it calls."""
+    name = next(name for name, module in model.named_modules() if module is head)
+    twin = copy.deepcopy(model)
+    parent, _, own = name.rpartition(".")
+    setattr(twin.get_submodule(parent), own, nn.Identity())
+    return twin
 
 
 def resizing(size: int, side: int) -> Tensor:

@@ -82,10 +82,9 @@ def export_onnx(family: Family, file: Path, member: str = "", data: Path | None 
     _check_one_folder(family)
     name, alone = _chosen(family, member)
     restored = restore(loaded, torch.device("cpu"), name)
-    network = Exportable(restored.model, restored.size, restored.task.activate).eval()
     inputs, expected, n_images = _sample(loaded, restored, data)
     with replacing(file) as part:
-        _write(network, torch.zeros((2, *inputs.shape[1:])), part, described(loaded, restored, name))
+        _write(restored, torch.zeros((2, *inputs.shape[1:])), part, described(loaded, restored, name))
         difference = _difference(_run(part, inputs.numpy()), expected)
         if not difference <= CLOSE:
             raise UserError(
@@ -200,11 +199,12 @@ def _sample(loaded: LoadedRun, restored: LoadedModel, data: Path | None) -> tupl
     return inputs, values.numpy(), 0
 
 
-def _write(network: nn.Module, inputs: Tensor, file: Path, metadata: Mapping[str, str]) -> None:
+def _write(restored: LoadedModel, inputs: Tensor, file: Path, metadata: Mapping[str, str]) -> None:
     """Write the network with its metadata as one file, for any number of images."""
     import onnx
 
-    if (n_bytes := sum(part.nbytes for part in (*network.parameters(), *network.buffers()))) > MOST_BYTES:
+    tensors = (*restored.model.parameters(), *restored.model.buffers())
+    if (n_bytes := sum(part.nbytes for part in tensors)) > MOST_BYTES:
         raise UserError(
             f"the network has {n_bytes / 1e9:.1f} GB, and an ONNX file holds {MOST_BYTES / 1e9:.0f} GB",
             "export a smaller one",
@@ -213,7 +213,7 @@ def _write(network: nn.Module, inputs: Tensor, file: Path, metadata: Mapping[str
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of the exporter, about its own parts
             program = torch.onnx.export(
-                network,
+                Exportable(restored.model, restored.size, restored.task.activate).eval(),
                 (inputs,),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
