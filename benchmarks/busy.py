@@ -36,7 +36,7 @@ CONDITIONS = ("nothing", "1 hog", "2 hogs", "a training")
 PARTS = ("steps", "runs", "pair")
 HOG = [sys.executable, "-c", "while True: pass"]
 SETTLE = 0.5  # s after the start of other work
-DEMO = ["run", "shapes", "--precision", "fp32", "--seed", "1"]
+DEMO = ["run", "shapes", "--precision", "fp32", "--seed", "1", "--limit", "500"]
 PEERS = {"fastai tuned": "vs_fastai.py", "timm tuned": "vs_timm.py", "kagglekit": "vs_fastai.py"}
 
 
@@ -46,7 +46,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=PARTS, choices=(*PARTS, "peers"), help="parts to measure")
     parser.add_argument("--commands", type=int, default=1, help="how often each command is run")
     parser.add_argument("--seconds", type=float, default=2.0, help="of steps, each time")
-    parser.add_argument("--spins", nargs="*", default=(), help="further values of GOMP_SPINCOUNT to measure steps with")
+    spins = "further values of GOMP_SPINCOUNT to measure steps with: threads spin so often before they sleep"
+    parser.add_argument("--spins", nargs="*", default=("1000", "10000"), help=spins)
     parser.add_argument("--worker", action="store_true", help="take steps as standard input says (used by this script)")
     asked = parser.parse_args()
     if asked.worker:

@@ -140,7 +140,8 @@ def choose_threads(choice: ThreadChoice, model: nn.Module, size: int, batch: int
     set_input_size(probe, size)
     chosen = Format("fp32" if precision == "auto" else precision, channels_last=True)  # type: ignore[arg-type]
     try:
-        images, seconds = _timed_steps(probe, size, batch, chosen, candidates(most, free))
+        with torch.random.fork_rng(devices=[]):  # a run that names the number draws the same
+            images, seconds = _timed_steps(probe, size, batch, chosen, candidates(most, free))
     except RuntimeError as error:
         if not is_full(error):
             raise
