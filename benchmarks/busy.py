@@ -34,7 +34,7 @@ from kagglekit.system.limits import PASSIVE, named_threads
 HERE = Path(__file__).resolve().parent
 CONDITIONS = ("nothing", "1 hog", "2 hogs", "a training")
 PARTS = ("steps", "runs", "pair")
-HOG = [sys.executable, "-c", "while True: pass"]
+HOG = [sys.executable, "-c", "import os; own = os.getppid()\nwhile os.getppid() == own: pass"]  # ends with this script
 SETTLE = 0.5  # s after the start of other work
 DEMO = ["run", "shapes", "--precision", "fp32", "--seed", "1", "--limit", "500"]
 PEERS = {"fastai tuned": "vs_fastai.py", "timm tuned": "vs_timm.py", "kagglekit": "vs_fastai.py"}
@@ -154,7 +154,7 @@ def work(asked: argparse.Namespace) -> None:
 
     batch = synthetic(asked)
     step = prepared(batch, "train", Format("fp32", channels_last=True))
-    most = torch.get_num_threads()
+    most, starter = torch.get_num_threads(), os.getppid()
     for line in sys.stdin:
         words = line.strip()
         torch.set_num_threads(int(words) if words.isdecimal() else most)
@@ -162,7 +162,9 @@ def work(asked: argparse.Namespace) -> None:
             choose_threads(threads_for("auto", batch.device, False), batch.model, asked.size, asked.batch, "fp32")
         step()
         began, steps = time.perf_counter(), 0
-        while words == "for ever" or not steps or time.perf_counter() - began < asked.seconds:
+        while not steps or words == "for ever" or time.perf_counter() - began < asked.seconds:
+            if os.getppid() != starter:  # it was killed
+                return
             step()
             steps += 1
         print((time.perf_counter() - began) / steps, flush=True)
