@@ -42,9 +42,11 @@ def kagglekit_executor(name: str, workers: int | None, need: Need) -> Executor |
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = address or "this machine"
-            raise UserError(f"cannot connect to Ray at {where}: {error}", "start one: ray start --head") from error
+        except Exception as error:  # Ray's own class of a node that does not start in time
+            reason = str(error).partition("\n")[0]
+            raise UserError(
+                f"cannot use Ray at {address or 'this machine'}: {reason}", "try: ray start --head"
+            ) from error
     return RayTasks(workers, need)
 
 
