@@ -68,7 +68,7 @@ class Predictions(pd.DataFrame):
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """Return what is predicted for each image, as plain data: ``class``, ``probability``, ``probabilities`` and so on."""
+        """Return what is predicted for each image, as plain data: ``class``, ``probability``, ``probabilities``, ..."""
         return [answer.record for answer in self.shown.answers] if self.shown else []
 
     def _repr_html_(self) -> str:
