@@ -182,7 +182,7 @@ def test_a_card_says_which_labels_were_found_wrong_and_missed(tmp_path):
     assert losses == sorted(losses, reverse=True)
     said = set()
     for card in cards:
-        (image,) = re.findall(r"<figcaption>(.*?)</figcaption>", card)
+        (image,) = re.findall(r"<figcaption>(?:<a[^>]*>)?([^<]+)<", card)
         for style, words, name, probability in re.findall(
             r'class="(good|bad)">(wrong: |missed: |)(\S+) ([\d.]+)<', card
         ):
@@ -242,7 +242,7 @@ def test_labels_are_shown_as_the_runs_decision_decides_them(tmp_path):
     text = page(run)
     table_of = load_predictions(run.predictions("ensemble", "valid"))
     for card in re.findall(r"<figure>(.*?)</figure>", section(text, "Worst images"), re.DOTALL):
-        (image,) = re.findall(r"<figcaption>(.*?)</figcaption>", card)
+        (image,) = re.findall(r"<figcaption>(?:<a[^>]*>)?([^<]+)<", card)
         said = set(re.findall(r'class="(?:good|bad)">(?:wrong: )?([a-z_]+) [\d.]+<', card))
         assert said <= {table_of.loc[image].idxmax()}  # never two
     assert section(text, "Thresholds").count('class="found"') == 1
