@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from kagglekit.images.store import ENTRIES, INFO, JOURNAL, LOCK, PIXELS
+from kagglekit.images.store import ENTRIES, INFO, JOURNAL, LOCK, PIXELS, USED
 from kagglekit.system.paths import cache_folder, private_folder
 
 if TYPE_CHECKING:
@@ -95,29 +95,31 @@ def remove(entry: CachedStore | CachedArchive) -> bool:
 
 
 def _remove_store(store: CachedStore) -> bool:
-    lock = FileLock(store.folder / LOCK, timeout=0)
+    locks = [store.folder / LOCK, store.folder / USED]
     try:
-        with lock:
+        with FileLock(locks[0], timeout=0), FileLock(locks[1], timeout=0):
             for path in _files(store.folder):
                 path.unlink(missing_ok=True)
     except (Timeout, PermissionError):  # on Windows, a file that is open cannot be removed
         return False
-    (store.folder / LOCK).unlink(missing_ok=True)
+    for lock in locks:
+        lock.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # it contains a file of somebody else's
         store.folder.rmdir()
     return True
 
 
 def _remove_archive(archive: CachedArchive) -> bool:
-    path = archive.folder.with_name(f"{archive.folder.name}.lock")
+    locks = [archive.folder.with_name(f"{archive.folder.name}.{what}") for what in ("lock", "used")]
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(locks[0], timeout=0), FileLock(locks[1], timeout=0):
             for folder in (archive.folder, _part(archive.folder)):
                 if folder.is_dir():
                     shutil.rmtree(folder)
     except Timeout:
         return False
-    path.unlink(missing_ok=True)
+    for lock in locks:
+        lock.unlink(missing_ok=True)
     return True
 
 

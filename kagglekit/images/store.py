@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FORMAT = 4
 CHECKED_BYTES = 1 << 25  # of pixels compared with their checksums when a store is opened
 PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
+USED = "used"  # locked by its users; `LOCK` by its builder, who would wait for itself if it used it before
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class StoreSpec:
     @cached_property
     def folder(self) -> Path:
         """The store's folder in the cache, or in a private one (see `own_place`)."""
-        return own_place("stores", self.key, files=(PIXELS, ENTRIES, JOURNAL, INFO, LOCK))
+        return own_place("stores", self.key, files=(PIXELS, ENTRIES, JOURNAL, INFO, LOCK, USED))
 
 
 class Entry(NamedTuple):
@@ -221,7 +222,7 @@ def open_store(spec: StoreSpec) -> ImageStore:
     with contextlib.suppress(OSError):  # `kagglekit cache` shows it as the time of last use
         os.utime(folder / INFO)
     store = store_of(spec, pixels, entries)
-    mark_in_use(folder / LOCK, by=store)
+    mark_in_use(folder / USED, by=store)
     _check_sample(store, [entry.checksum for entry in entries])
     return store
 

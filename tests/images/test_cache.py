@@ -175,7 +175,7 @@ def test_what_a_process_uses_stays(spec: StoreSpec, archive: Path, tmp_path: Pat
     assert f"in use, not removed: {archive}" in shown
     assert int(store.image(0).sum()) > 0
     del store
-    release(archive.with_name(f"{archive.name}.lock"))
+    release(archive.with_name(f"{archive.name}.used"))
     assert "removed 1 image store and 1 unpacked archive" in run("--clear", "--yes").output
 
 
@@ -222,7 +222,7 @@ def archive(tmp_path: Path) -> Path:
         content.writestr("train/1.jpg", bytes(1_000_000))
         content.writestr("train/deep/2.jpg", bytes(2_000_000))
     folder = unpacked(tmp_path / "train.zip")
-    release(folder.with_name(f"{folder.name}.lock"))  # as if another process had unpacked it
+    release(folder.with_name(f"{folder.name}.used"))  # as if another process had unpacked it
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 from store_parts import built, draw_images, spec_of
 
 from kagglekit.images.cache import cached_stores, remove
-from kagglekit.images.store import ENTRIES, JOURNAL, LOCK, PIXELS
+from kagglekit.images.store import ENTRIES, JOURNAL, LOCK, PIXELS, USED
 from kagglekit.system import paths
 from kagglekit.system.files import open_own, write_text
 from kagglekit.system.paths import cache_folder, own_place, private_folder
@@ -125,7 +125,7 @@ def test_a_private_folder_that_somebody_else_has_taken_is_not_used(cache_here: P
     assert found.parents[1].stat().st_uid == os.geteuid()
 
 
-@pytest.mark.parametrize("planted", ["", PIXELS, JOURNAL, ENTRIES, LOCK, "info.json"])
+@pytest.mark.parametrize("planted", ["", PIXELS, JOURNAL, ENTRIES, LOCK, USED, "info.json"])
 def test_a_store_is_never_built_through_a_link(
     cache_here: Path, tmp_path: Path, planted: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -139,14 +139,14 @@ def test_a_store_is_never_built_through_a_link(
         place.parent.mkdir(parents=True)
         target.mkdir()
     place.symlink_to(target)
-    store = built(spec_of(images))
-    assert store.folder.is_relative_to(private_folder())
+    folder = built(spec_of(images)).folder
+    assert folder.is_relative_to(private_folder())
     assert (target.read_text() if planted else [*target.iterdir()]) == ("precious" if planted else [])
     assert len(caplog.records) == 1
-    listed = [each for each in cached_stores() if each.folder == store.folder]
+    listed = [each for each in cached_stores() if each.folder == folder]
     assert [each.complete for each in listed] == [True]
     assert remove(listed[0])
-    assert not store.folder.exists()
+    assert not folder.exists()
 
 
 def test_a_file_that_is_a_link_is_not_opened_and_a_planted_temporary_name_is_not_followed(tmp_path: Path) -> None:

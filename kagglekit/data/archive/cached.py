@@ -48,14 +48,15 @@ def unpacked(archive: Path, display: Display | None = None, limit: int | None = 
     content = blake2b(b"".join(map(fingerprint, parts)), key=_FORM, digest_size=16).digest()
     key = blake2b(os.fsencode(parts[0].resolve()), key=content, digest_size=8).hexdigest()
     folder = own_place("unpacked", f"{unpacked_name(whole_name(archive.name))}-{key}")
-    lock = folder.with_name(f"{folder.name}.lock")
     if not folder.is_dir():  # it gets this name once it is complete
         check_writable(folder.parent, ELSEWHERE_CACHE)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
             if not folder.is_dir():
                 _unpack(parts, folder, display, limit)
-    mark_in_use(lock)  # `kagglekit cache` leaves it alone while this process may read it
+    mark_in_use(
+        folder.with_name(f"{folder.name}.used")
+    )  # `kagglekit cache` leaves it alone, as this process may read it
     with contextlib.suppress(OSError):  # it is shown as the time of last use
         os.utime(folder)
     return folder
