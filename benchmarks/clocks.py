@@ -35,7 +35,7 @@ WATCHED = {
     "kagglekit.workflows.start.settled": "network",
     "kagglekit.training.stage.folded": "network",
     "kagglekit.training.trainer.refolded": "network",
-    "kagglekit.prediction.members._network": "network",
+    "kagglekit.prediction.members.network_of": "network",
     "kagglekit.workflows.setup.prepare_images": "decode",
     "kagglekit.workflows.setup.choose_formats": "probe",
     "kagglekit.workflows.setup.choose_threads": "probe",

@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, out_option, plugin_option
+from kagglekit.cli.options import data_option, file_option, out_option, plugin_option
 
 
 @click.command()
 @click.argument("run", metavar="RUN")
 @click.option("--to", "form", type=click.Choice(["onnx"]), required=True, help="Form of the file.")
 @click.option("--member", default="", metavar="NAME", help="Network to write; default the best one on valid images.")
-@click.option(
-    "--file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Default: network.onnx in RUN."
-)
+@file_option("Default: network.onnx in RUN.")
 @data_option("Data folder, if it moved: the file is checked with valid images.")
 @plugin_option()
 @out_option()

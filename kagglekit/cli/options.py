@@ -108,6 +108,30 @@ def _number_or_auto(context: click.Context, parameter: click.Parameter, text: st
     raise click.BadParameter(f"{text!r} is neither auto nor a number from 1", context, parameter)
 
 
+def file_option(help_text: str) -> Decorator:
+    """Add ``--file FILE``, which is written."""
+    return click.option("--file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help=help_text)
+
+
+def store_option() -> Decorator:
+    """Add ``--store PLACE``."""
+    return option(
+        MACHINE,
+        "--store",
+        type=click.Choice(["auto", "device", "ram", "map", "stream"]),
+        default="auto",
+        show_default=True,
+        metavar="PLACE",
+        help="Where to keep decoded images: auto, device, ram, map, or stream (test images block by block).",
+    )
+
+
+def places_of_job(command: Function) -> Function:
+    """Add the hidden options by which a job is told its device, empty for the run's, and where to keep images."""
+    store = option(MACHINE, "--store", default="auto", metavar="PLACE", hidden=True, help="For jobs.")
+    return option(MACHINE, "--device", default="", metavar="NAME", hidden=True, help="For jobs.")(store(command))
+
+
 def threads_option() -> Decorator:
     """Add ``--threads auto|N``."""
     text = "Threads that compute on the CPU: a number, or auto for the fastest beside what else runs."

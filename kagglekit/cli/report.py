@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import data_option, out_option, plugin_option
+from kagglekit.cli.options import data_option, file_option, out_option, plugin_option
 from kagglekit.system.errors import UsageError, UserError
 
 
@@ -15,12 +15,7 @@ from kagglekit.system.errors import UsageError, UserError
 @data_option("Data folder, if it moved.")
 @plugin_option()
 @click.option("--open", "show", is_flag=True, help="Open the page in the browser.")
-@click.option(
-    "--file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Of a comparison; default comparison.html in --out DIR.",
-)
+@file_option("Of a comparison; default comparison.html in --out DIR.")
 @out_option()
 def report(
     runs: tuple[str, ...], data: Path | None, plugin: tuple[str, ...], show: bool, file: Path | None, out: Path

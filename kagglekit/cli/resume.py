@@ -8,8 +8,17 @@ from typing import Any
 
 import click
 
-from kagglekit.cli.options import chosen_jobs, data_option, job_options, json_option, option, out_option, plugin_option
-from kagglekit.cli.sections import FOLDS, MACHINE, SectionCommand
+from kagglekit.cli.options import (
+    chosen_jobs,
+    data_option,
+    job_options,
+    json_option,
+    option,
+    out_option,
+    places_of_job,
+    plugin_option,
+)
+from kagglekit.cli.sections import FOLDS, SectionCommand
 from kagglekit.system.process import process_began
 
 
@@ -18,8 +27,7 @@ from kagglekit.system.process import process_began
 @data_option("Data folder, if it was moved.")
 @plugin_option()
 @option(FOLDS, "--part", default="", metavar="PART", help="Train one part alone: fold-3, or a zoo's 2-resnet18/fold-3.")
-@option(MACHINE, "--device", default="", metavar="NAME", hidden=True, help="For jobs: the device; default RUN's.")
-@option(MACHINE, "--store", default="auto", metavar="PLACE", hidden=True, help="For jobs: see `kagglekit run`.")
+@places_of_job
 @job_options
 @out_option()
 @json_option()

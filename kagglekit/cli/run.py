@@ -20,6 +20,7 @@ from kagglekit.cli.options import (
     recipe_options,
     sample_option,
     shorthand_settings,
+    store_option,
     yes_option,
 )
 from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
@@ -49,15 +50,7 @@ from kagglekit.system.process import process_began
     metavar="NAME",
     help="auto, fp32, bf16 or fp16; auto benchmarks a few steps of each.",
 )
-@option(
-    MACHINE,
-    "--store",
-    type=click.Choice(["auto", "device", "ram", "map", "stream"]),
-    default="auto",
-    show_default=True,
-    metavar="PLACE",
-    help="Where to keep decoded images: auto, device, ram, map, or stream (test images block by block).",
-)
+@store_option()
 @option(
     MACHINE,
     "--compile",

@@ -362,4 +362,4 @@ def test_every_hook_is_known_with_its_arguments() -> None:
     assert list(HOOKS)[:3] == ["kagglekit_provides", "kagglekit_competition", "kagglekit_labels"]
     assert HOOKS["kagglekit_task"] == ("name",)
     assert HOOKS["kagglekit_decision"] == ("recipe", "competition", "task")
-    assert len(HOOKS) == 26
+    assert len(HOOKS) == 28

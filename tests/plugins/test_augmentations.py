@@ -21,7 +21,7 @@ from kagglekit import Augmentation, DataConfig, Recipe, Stage, UserError
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_shared
-from kagglekit.images.loader import Loader
+from kagglekit.images.loader import Loader, placed
 from kagglekit.images.store import ImageStore
 from kagglekit.images.warp import warp
 from kagglekit.types.pixel_form import PixelForm
@@ -292,7 +292,7 @@ def loader_of(augment: str, channels: int = 3, depth: int = 8, n: int = 12, view
 def test_neither_batch_size_nor_order_nor_the_global_generator_change_an_image(augment: str, resident: bool) -> None:
     loader = loader_of(augment)
     if resident:
-        loader = replace(loader, resident=torch.from_numpy(loader.store.pixels.copy()))
+        loader = replace(loader, resident=placed(loader.store, torch.device("cpu")))
     torch.manual_seed(1)
     whole = loader.batch(np.arange(12), 3)
     assert whole.is_contiguous(memory_format=torch.channels_last)
@@ -310,7 +310,7 @@ def test_neither_batch_size_nor_order_nor_the_global_generator_change_an_image(a
 
 def test_a_resident_store_shows_nearly_the_same() -> None:
     loader = loader_of("trivial-augment+gaussian-blur+random-erasing", n=64)
-    resident = replace(loader, resident=torch.from_numpy(loader.store.pixels.copy()))
+    resident = replace(loader, resident=placed(loader.store, torch.device("cpu")))
     difference = (loader.batch(np.arange(64), 0) - resident.batch(np.arange(64), 0)).abs()
     assert difference.mean() < 3 / 255  # histograms and noise's edges amplify the rounding of the warp
 
