@@ -22,6 +22,7 @@ from kagglekit.planning.identity import Identity
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
 from kagglekit.system.console import Display
+from kagglekit.system.in_use import release
 
 IMAGES = {"a.jpg": b"a", "b.jpg": b"b"}
 
@@ -86,6 +87,7 @@ def test_a_removed_cache_entry_is_made_again(tmp_path: Path, cache: Path) -> Non
     (tmp_path / "labels.csv").write_bytes(b"1")
     folder = see_through(tmp_path)
     for entry in cached_archives():
+        release(entry.folder.with_name(f"{entry.folder.name}.used"))  # as if another process had unpacked it
         assert remove(entry)
     assert (tmp_path / "labels.csv").exists()  # a link was removed, not what it leads to
     assert see_through(tmp_path) == folder
