@@ -55,6 +55,8 @@ WATCHED = {
     "kagglekit.prediction.results.save_predictions": "saving",
     "kagglekit.prediction.members.save_predictions": "saving",
     "kagglekit.prediction.finalize.finish_run": "scores",
+    "kagglekit.prediction.finalize.leave_pictures": "report",
+    "kagglekit.prediction.explain.pictures.network_of": "network",
     "kagglekit.workflows.single.leave_report": "report",
 }
 KINDS = (
