@@ -137,32 +137,19 @@ def run(
     began, display = time.perf_counter(), display or for_people(json_output=False)
     if (message or yes) and not submit:
         raise UsageError("message and yes need submit=True", "add submit=True, or omit them")
-    with display.status(f"{competition or full or 'run'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
-        from kagglekit.planning.choose import check_request, choose
-        from kagglekit.planning.make import check_sample
-        from kagglekit.workflows.full_data import full_request
-    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
-    request = request_of(given)
-    request = full_request(request) if request.full else request
-    check_request(request, resume)  # here and below: errors are reported before anything slow
-    choice = choose(request)
-    check_sample(choice, display)
-    if submit:
-        from kagglekit.workflows.submitting import check_submit
+    from kagglekit.commands import run as command
 
-        check_submit(choice, dry_run, (lambda _: True) if yes else None, display)
-    with display.status("loading torch and timm"):
-        from kagglekit.workflows.dry_run import dry_run as try_out
-        from kagglekit.workflows.start import start
-    if dry_run:
-        try_out(request, display)
-        return cast("ShownRun", None)  # nothing is left of it
-    finished = start(request, display, resume, began)
-    if submit:
-        from kagglekit.workflows.submitting import submit_run
-
-        submit_run(finished, message, lambda _: True, display)
+    finished = command.run(
+        lambda: request_of(given),
+        str(competition or full or "run"),
+        display,
+        began,
+        resume=resume,
+        dry_run=dry_run,
+        submission=command.Submission(message, (lambda _: True) if yes else None) if submit else None,
+    )
+    if finished is None:
+        return cast("ShownRun", None)  # nothing is left of a dry run
     return ShownRun.of(finished)
 
 

@@ -13,7 +13,7 @@ from kagglekit.notebook.request import path_of, request_of, settings_of
 from kagglekit.notebook.run import Run
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.console import Display, for_people
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, wait_passively
 from kagglekit.system.notebook import kernel, show
 
@@ -140,20 +140,11 @@ def lr_find(
     given = dict(locals())
     wait_passively()
     display = display or for_people(json_output=False)
-    with display.status(f"{competition or 'lr_find'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
-        from kagglekit.planning.choose import check_request, choose, stage_to_test
-    given["competition"], given["data"] = competition_of(str(competition), path_of(data), display)
-    request = request_of(given)
-    check_request(request)  # here and below: errors are reported before anything slow
-    choice = choose(request)
-    stage_to_test(choice.recipe, stage)
-    with display.status(f"{choice.name}: loading torch and timm"):
-        from kagglekit.workflows.lr_find import draw, find_rates, rate_table
-    found = find_rates(request, stage, display)
-    display.table(*rate_table(found))
-    loss, _ = draw(found, path_of(pictures) or Path("pictures") / found.name)
-    _show_plots([loss])
+    from kagglekit.commands import lr_find as command
+
+    title = str(competition or "lr_find")
+    found, plots = command.lr_find(lambda: request_of(given), title, stage, path_of(pictures), display)
+    _show_plots(plots[:1])
     rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
     display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
     return dict(found.rates)
@@ -185,24 +176,11 @@ def report(
     Raises:
         UserError: A folder is not a run, the runs cannot be compared, or one of their files cannot be read.
     """
-    found, display = [Run.of(run, out) for run in runs or ("latest",)], display or for_people(json_output=False)
-    if data is not None and not Path(data).is_dir():
-        raise UserError(f"the data folder {data} does not exist", "data names the folder of the images")
-    if len(found) == 1 and file:
-        raise UsageError("file names the page of a comparison, and there is one run", "name two runs or more")
-    page = found[0].report if len(found) == 1 else Path(file or Path(out) / "comparison.html")
-    with display.status(f"writing the report of {' and '.join(each.name for each in found)}"):
-        from kagglekit.hooks.trust import plugins_named
-        from kagglekit.report.page import write_report
-        from kagglekit.report.pages.comparison import write_comparison
-        from kagglekit.runs.loaded import LoadedRun
+    from kagglekit.commands import report as command
 
-        with plugins_named(plugins):
-            if len(found) == 1:
-                write_report(found[0], path_of(data))
-            else:
-                write_comparison([LoadedRun.read(each) for each in found], page, path_of(data))
-    display.report(f"{'report' if len(found) == 1 else 'comparison'}: {page}")
+    found = [Run.of(run, out) for run in runs or ("latest",)]
+    display = display or for_people(json_output=False)
+    page = command.report(found, path_of(data), plugins, path_of(file), Path(out), display)
     return found[0] if len(found) == 1 else page
 
 
@@ -225,7 +203,7 @@ def history(competition: str = "", *, sort: str = "date", out: str | Path = RUNS
     import pandas as pd
 
     from kagglekit.runs.history import COLUMNS, all_entries, sort_entries
-    from kagglekit.system.errors import UsageError, unknown
+    from kagglekit.system.errors import unknown
 
     if sort not in COLUMNS:
         raise UsageError(unknown("column", sort, COLUMNS))

@@ -20,6 +20,7 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 ORDER = """
     cli testing
     api explore
+    commands
     authoring sweep
     workflows
     prediction doctor notebook

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kagglekit.cli.options import data_option, option, pictures_option, recipe_options, shorthand_settings
 from kagglekit.cli.sections import RECIPE, SectionCommand
 from kagglekit.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from kagglekit.planning.request import Request
 
 
 @click.command("lr-find", cls=SectionCommand)
@@ -33,20 +36,17 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     if options["stages"]:
         raise UsageError("lr-find tests one stage: --stages does not apply", "choose it with --stage N")
     display = for_people(False)
-    with display.status(f"{options['competition'] or 'lr-find'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
-        from kagglekit.planning.choose import check_request, choose, stage_to_test
+    from kagglekit.commands import lr_find as command
+
+    title, settings = options["competition"] or "lr-find", shorthand_settings(options)
+
+    def request() -> Request:
         from kagglekit.planning.request import Request
-    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
-    request = Request(settings=shorthand_settings(options), **options)
-    check_request(request)  # here and below: errors are reported before anything slow
-    choice = choose(request)
-    stage_to_test(choice.recipe, stage)
-    with display.status(f"{choice.name}: loading torch and timm"):
-        from kagglekit.workflows.lr_find import draw, find_rates, rate_table
-    found = find_rates(request, stage, display)
-    display.table(*rate_table(found))
-    for file in draw(found, pictures or Path("pictures") / found.name):
+
+        return Request(settings=settings, **options)
+
+    found, plots = command.lr_find(request, title, stage, pictures, display)
+    for file in plots:
         display.report(f"plot: {file}")
     valley = f"{found.rates['valley']:.2g}"
     display.report(f"hint: set a rate with --set stage.{found.number}.lr={valley}, or let the run find it: lr=auto")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,9 @@ from kagglekit.cli.options import (
 from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
 from kagglekit.system.errors import UsageError
 from kagglekit.system.process import process_began
+
+if TYPE_CHECKING:
+    from kagglekit.planning.request import Request
 
 
 @click.command(cls=SectionCommand)
@@ -109,36 +112,28 @@ def run(
     display = for_people(as_json)
     if (message or yes) and not submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
-    with display.status(f"{options['competition'] or options['full'] or 'run'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
-        from kagglekit.planning.choose import check_request, choose
-        from kagglekit.planning.make import check_sample
+    from kagglekit.cli.submit import confirmation
+    from kagglekit.commands import run as command
+
+    title = options["competition"] or options["full"] or "run"
+    jobs, settings = chosen_jobs(options), shorthand_settings(options)
+
+    def request() -> Request:
         from kagglekit.planning.request import Request
-        from kagglekit.workflows.full_data import full_request
-    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
-    jobs = chosen_jobs(options)
-    request = Request(settings=shorthand_settings(options), jobs=jobs, **options)
-    request = full_request(request) if request.full else request
-    check_request(request, resume)  # here and below: errors are reported before anything slow
-    choice = choose(request)
-    check_sample(choice, display)
-    if submit:
-        from kagglekit.cli.submit import confirmation
-        from kagglekit.workflows.submitting import check_submit
 
-        check_submit(choice, dry_run, confirmation(yes), display)
-    with display.status(f"{choice.name}: loading torch and timm"):
-        from kagglekit.workflows.dry_run import dry_run as try_out
-        from kagglekit.workflows.start import start
-    if dry_run:
-        try_out(request, display)
-        result: dict[str, Any] = {"dry_run": "ok"}
-    else:
-        finished = start(request, display, resume, process_began())
-        if submit:
-            from kagglekit.workflows.submitting import submit_run
+        return Request(settings=settings, jobs=jobs, **options)
 
-            submit_run(finished, message, confirmation(yes=True), display)
+    finished = command.run(
+        request,
+        title,
+        display,
+        process_began(),
+        resume=resume,
+        dry_run=dry_run,
+        submission=command.Submission(message, confirmation(yes)) if submit else None,
+    )
+    result: dict[str, Any] = {"dry_run": "ok"}
+    if finished:
         # a short run has no estimate
         result = {"run": str(finished.folder), "estimate_s": None, **finished.info().to_dict()}
     if as_json:

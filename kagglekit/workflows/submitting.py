@@ -42,13 +42,13 @@ def check_submit(choice: Choice, dry_run: bool, ask: Ask | None, display: Displa
         confirm(None, limits, ask)
 
 
-def submit_run(finished: Run, message: str, ask: Ask | None, display: Display) -> None:
+def submit_run(finished: Run, message: str, display: Display) -> None:
     """Submit a run that has just finished; `check_submit` asked all questions before it started."""
     from kagglekit.kaggle.follow import TIMEOUT, submit_target
     from kagglekit.kaggle.target import target_of
 
     try:
-        submit_target(target_of(finished), None, message, True, ask, TIMEOUT, display)
+        submit_target(target_of(finished), None, message, True, lambda _: True, TIMEOUT, display)
     except UserError as error:
         raise UserError(
             error.what, f"{error.hint}\nthe run has finished; submit it with: kagglekit submit {finished.folder}"
