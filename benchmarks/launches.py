@@ -34,8 +34,8 @@ from kagglekit.training.state import MovingAverage, StageFit
 from kagglekit.training.tuning import compiled, recorded
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.pixel_form import RGB
-from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.stage import Stage
 
 EMPTY = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided")
 TINY = 8  # px

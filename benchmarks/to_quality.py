@@ -31,14 +31,12 @@ import pandas as pd
 from network import network, weights_file
 from real import VALID, classes, drawn_by_class, link
 from timing import Report, clock, elsewhere, fresh_cache, options
-from versus import Scores, scored
+from versus import Scores, run_of_ours, scored
 
-from kagglekit import api
 from kagglekit.data.splits import split_off
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.system.console import for_people
 
 warnings.filterwarnings("ignore", module="torch|fastai|fastprogress|plum|sklearn")
 
@@ -167,22 +165,7 @@ def ours(asked: argparse.Namespace, name: str, data: Path, who: str) -> Callable
     plugin = asked.out / f"{name.replace('-', '_')}_linked.py"
     plugin.write_text(PLUGIN.format(module=f"kagglekit_{name.replace('-', '_')}"))
     settings = {"arch": asked.model, "weights": str(weights_file(asked)), **OURS[who]}
-
-    def run() -> Scores:
-        with fresh_cache(asked.out, keep_formats=False) as place:
-            done = api.run(
-                str(plugin.absolute()),
-                data=data,
-                settings=settings,
-                preset=who.split(",")[0],
-                device=asked.device,
-                out=place / "runs",
-                display=for_people(json_output=True),
-            )
-            found = done.info().scores[-1]
-        return Scores(found["test_log_loss"][0], found["test_accuracy"][0])
-
-    return run
+    return lambda: run_of_ours(asked, str(plugin.absolute()), data, who.split(",")[0], settings, keep_formats=False)
 
 
 def fastai(asked: argparse.Namespace, data: Path) -> Callable[[], Scores]:

@@ -46,20 +46,33 @@ def ours(asked: argparse.Namespace, data: Path, preset: str, keep_formats: bool 
     """Return kagglekit as a contender: from the JPEGs to the checked CSV, with an empty store each time."""
 
     def run(seed: int) -> Scores:
-        with fresh_cache(asked.work, keep_formats) as place:
-            done = api.run(
-                COMPETITION,
-                data=data,
-                settings=settings(asked, seed=seed, **{"stage.full.cycle_len": asked.epochs}),
-                preset=preset,
-                device=asked.device,
-                out=place / "runs",
-                display=for_people(json_output=True),
-            )
-            scores = done.info().scores[-1]
-        return Scores(scores["test_log_loss"][0], scores["test_accuracy"][0])
+        chosen = settings(asked, seed=seed, **{"stage.full.cycle_len": asked.epochs})
+        return run_of_ours(asked, COMPETITION, data, preset, chosen, keep_formats)
 
     return run
+
+
+def run_of_ours(
+    asked: argparse.Namespace,
+    competition: str,
+    data: Path,
+    preset: str,
+    chosen: Mapping[str, object],
+    keep_formats: bool,
+) -> Scores:
+    """Run kagglekit with an empty store; `keep_formats`: it knows the probes of earlier runs."""
+    with fresh_cache(asked.work, keep_formats) as place:
+        done = api.run(
+            competition,
+            data=data,
+            settings=chosen,
+            preset=preset,
+            device=asked.device,
+            out=place / "runs",
+            display=for_people(json_output=True),
+        )
+        scores = done.info().scores[-1]
+    return Scores(scores["test_log_loss"][0], scores["test_accuracy"][0])
 
 
 def compare(name: str, asked: argparse.Namespace, contenders: Mapping[str, Contender], peers: Iterable[str]) -> None:

@@ -107,11 +107,11 @@ if TYPE_CHECKING:
     from kagglekit.types.randomness import image_keys as image_keys
     from kagglekit.types.randomness import uniforms as uniforms
     from kagglekit.types.recipe import Recipe as Recipe
-    from kagglekit.types.recipe import Stage as Stage
     from kagglekit.types.schedule import Schedule as Schedule
     from kagglekit.types.search import Parameter as Parameter
     from kagglekit.types.search import Sampler as Sampler
     from kagglekit.types.search import Study as Study
+    from kagglekit.types.stage import Stage as Stage
     from kagglekit.types.view import Augmentation as Augmentation
     from kagglekit.types.view import CropMode as CropMode
     from kagglekit.types.view import View as View
@@ -210,7 +210,7 @@ _HOMES = {
     "image_keys": "types.randomness",
     "uniforms": "types.randomness",
     "Recipe": "types.recipe",
-    "Stage": "types.recipe",
+    "Stage": "types.stage",
     "Schedule": "types.schedule",
     "Parameter": "types.search",
     "Sampler": "types.search",

@@ -50,7 +50,7 @@ def new(name: str, from_data: Path | None, slug: str, download: bool, package: b
 
 
 def _slug(text: str) -> str:
-    from kagglekit.types.slug import parse_slug
+    from kagglekit.types.competition import parse_slug
 
     try:
         return parse_slug(text)

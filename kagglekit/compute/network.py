@@ -13,7 +13,8 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
 from kagglekit.system.tensor_file import write_tensors
 from kagglekit.types.data_config import DataConfig
-from kagglekit.types.recipe import SECOND, Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import SECOND, Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

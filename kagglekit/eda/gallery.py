@@ -23,7 +23,8 @@ from kagglekit.images.warp import copy_side
 from kagglekit.system.files import replacing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd

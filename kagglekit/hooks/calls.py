@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from kagglekit.types.ensemble import Ensemble, Member, Metadata
     from kagglekit.types.executor import Executor, Need
     from kagglekit.types.metric import Metric, Score
-    from kagglekit.types.recipe import Recipe, Stage
+    from kagglekit.types.recipe import Recipe
     from kagglekit.types.schedule import Schedule
     from kagglekit.types.search import Sampler, Study
+    from kagglekit.types.stage import Stage
     from kagglekit.types.view import Augmentation, View
 
 PRESETS = ("quick", "standard", "best", "zoo", "lesson", "features")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import pluggy
 
 from kagglekit.types.competition import Competition, Provides
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     import numpy as np

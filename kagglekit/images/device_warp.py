@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.recipe import Border
+    from kagglekit.types.stage import Border
 
 _LEAST_PERIOD = 1e-6  # px, of the mirror images of an axis with one pixel
 

@@ -18,7 +18,8 @@ from kagglekit.system.errors import SameAgain, UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
 from kagglekit.types.pixel_form import RGB, PixelForm
-from kagglekit.types.recipe import Recipe, Stage, predicting_stages
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage, predicting_stages
 from kagglekit.types.view import CropMode
 
 if TYPE_CHECKING:

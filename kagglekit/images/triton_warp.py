@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kagglekit.images.warp import ColourMap
     from kagglekit.types.pixel_form import PixelForm
-    from kagglekit.types.recipe import Border
+    from kagglekit.types.stage import Border
 
 BLOCK = 256  # output pixels of a program
 _FILLS = {"reflect": 0, "edge": 1, "zero": 2}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kagglekit.types.data_config import DataConfig
-    from kagglekit.types.recipe import Border
+    from kagglekit.types.stage import Border
 
 # One image is too small to be split: on 2 cores a second thread gained nothing, and the training step needs the core.
 cv2.setNumThreads(1)

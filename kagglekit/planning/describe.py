@@ -8,7 +8,8 @@ from kagglekit.compute.network import data_config
 from kagglekit.system.named_calls import read_calls
 from kagglekit.system.printable import printable
 from kagglekit.types.metric import TITLES
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from kagglekit.planning.synonyms import key_hint
 from kagglekit.system.errors import UsageError, nearest, unknown
 from kagglekit.system.typed_json import described
-from kagglekit.types.recipe import AUTO, SECOND, Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import AUTO, SECOND, Stage
 
 MOST_NESTED = 20  # lists in lists; JSON's and pydantic's own limits are exceptions
 MOST_SHOWN = 100  # letters of a setting in a message

@@ -12,7 +12,8 @@ from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
 from kagglekit.types.pixel_form import RGB, PixelForm
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     import pandas as pd

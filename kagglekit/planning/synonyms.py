@@ -64,7 +64,8 @@ def option_hint(option: str, options: Collection[str]) -> str:
         option: The option, ``--lr``.
         options: Those that the command has.
     """
-    from kagglekit.types.recipe import Recipe, Stage
+    from kagglekit.types.recipe import Recipe
+    from kagglekit.types.stage import Stage
 
     meaning = meaning_of(option, Recipe.model_fields, Stage.model_fields)
     there = meaning.partition(" ")[0] if meaning.startswith("--") else "--set"
@@ -105,7 +106,8 @@ def keyword_hint(word: str, keywords: Collection[str]) -> str:
         word: The keyword.
         keywords: Those that the function has.
     """
-    from kagglekit.types.recipe import Recipe, Stage
+    from kagglekit.types.recipe import Recipe
+    from kagglekit.types.stage import Stage
 
     meaning = meaning_of(word, Recipe.model_fields, Stage.model_fields)
     if meaning.startswith("--"):

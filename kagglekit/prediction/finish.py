@@ -17,7 +17,8 @@ from kagglekit.data.parts import assign_parts
 from kagglekit.runs.info import Finished, RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.training.context import RunContext, Snapshot
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 SHARES = (0.75, 0.5, 0.25, 0.0)  # of the way from the frozen network to the fine-tuned one
 LEAST_VALID = 40  # images: fewer cannot tell

@@ -33,7 +33,8 @@ from kagglekit.types.data_config import DataConfig
 from kagglekit.types.pixel_form import RGB, PixelForm
 from kagglekit.types.predictions import make_predictions
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 from kagglekit.types.view import CropMode
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.types.data_config import DataConfig
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 from kagglekit.types.view import View
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from kagglekit.types.decoded import Decoded
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 Row = Mapping[str, str]
 RISE = 1.05  # ratio of the last to the lowest valid loss of a stage, above which it over-fits

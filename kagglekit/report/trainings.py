@@ -13,7 +13,7 @@ from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, charts_of_both_widths
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.types.metric import TITLES
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from markupsafe import Markup

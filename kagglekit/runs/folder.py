@@ -12,9 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
 from kagglekit.runs.info import RunInfo, read_info, read_known
+from kagglekit.runs.uploads import Uploads
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.system.typed_json import read_model, read_object
@@ -24,28 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DAMAGED_RECIPE = "it is damaged, or another version of kagglekit wrote it: use that version, or run again"
-
-
-class Upload(BaseModel):
-    """An upload to Kaggle, as score.json has it: see `Run.submissions`."""
-
-    model_config = ConfigDict(extra="allow")
-
-    token: str = ""
-    ref: int | None = None
-    sent: str = ""
-    message: str = ""
-    status: str
-    public: float | str | None = None
-    private: float | str | None = None
-    error: str | None = ""
-    sha256: str = ""
-
-
-class Uploads(BaseModel):
-    """The content of score.json."""
-
-    submissions: list[Upload]
 
 
 @dataclass(frozen=True)

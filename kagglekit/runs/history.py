@@ -19,7 +19,7 @@ from kagglekit.runs.sweep_folder import Sweep
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.typed_json import unreadable
 from kagglekit.types.metric import Score, greater_is_better
-from kagglekit.types.recipe import MOST_CYCLES, MOST_EPOCHS, Stage
+from kagglekit.types.stage import MOST_CYCLES, MOST_EPOCHS, Stage
 
 DAMAGED = "restore it from a copy, or use the version of kagglekit that wrote it"
 CLEAR = 2.0  # a difference is significant beyond so many of its standard errors

@@ -14,9 +14,8 @@ from kagglekit.system.files import write_text
 from kagglekit.system.limits import Threads
 from kagglekit.system.typed_json import first_fault, read_object, unreadable
 from kagglekit.types.decoded import Decoded
-from kagglekit.types.metric import Score
+from kagglekit.types.metric import Score, Spread
 from kagglekit.types.pixel_form import RGB, PixelForm
-from kagglekit.types.spread import Spread
 
 SCHEMA = 1
 """The form of run.json. Older files without a number have the same form."""

@@ -7,7 +7,8 @@ from typing import Self
 
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from kagglekit.tasks.task import Task
 from kagglekit.training.eta import Estimate
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.metric import Metric
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 from kagglekit.types.view import View
 
 

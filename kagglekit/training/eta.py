@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from kagglekit.training.state import batch_of, steps_per_epoch
-from kagglekit.types.recipe import Recipe, Stage, predicting_stages
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage, predicting_stages
 
 FIRST_STEPS = 10  # after which the estimate is made
 

@@ -20,7 +20,7 @@ from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.head_stack import Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 
 def cached_activations(context: RunContext, number: int, stage: Stage) -> CachedActivations:

@@ -14,7 +14,7 @@ from kagglekit.compute.network import grad_checkpointing
 from kagglekit.system.errors import UserError
 from kagglekit.training.batch_size import LEAST
 from kagglekit.training.context import RunContext
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from torch import nn

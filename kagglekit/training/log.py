@@ -16,8 +16,8 @@ from kagglekit.report.pages.all_runs import refresh_history
 from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
 from kagglekit.types.metric import title_of
-from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.stage import Stage
 
 
 def valid_scores(context: RunContext, predictions: NDArray[np.float32]) -> dict[str, float]:

@@ -14,8 +14,8 @@ from kagglekit.compute.smoothing import centred, smoothed
 from kagglekit.system.errors import UserError
 from kagglekit.training.loop import begin, epoch_order, set_rates, take_step
 from kagglekit.training.state import StageFit
-from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kagglekit.compute.device import to_device
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 
 def mix(inputs: Tensor, targets: Tensor, stage: Stage, draw: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -19,8 +19,8 @@ from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.soft_targets import with_targets
 from kagglekit.training.state import StageFit, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
-from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from kagglekit.images.dataset import Split

@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import Batches
 from kagglekit.system.errors import NotFinite
-from kagglekit.types.recipe import Stage
 from kagglekit.types.schedule import Schedule
+from kagglekit.types.stage import Stage
 
 
 @dataclass

@@ -32,7 +32,7 @@ from kagglekit.training.stage import fit_of, set_up
 from kagglekit.training.state import Progress, StageFit, TrainState, batch_of, steps_per_epoch
 from kagglekit.training.thread_watch import thread_watch
 from kagglekit.training.tuning import Compiler, compiler, with_found_rate
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from kagglekit.images.loader import Loader

@@ -21,7 +21,7 @@ from kagglekit.training.context import RunContext
 from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.lr_range_test import found_rate, with_rate
 from kagglekit.training.state import StageFit, TrainState, batch_of, steps_per_epoch
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 SETTLED, TIMED = 5, 15  # a stage's speed is measured between these steps: earlier ones set up kernels
 PAYS = 150.0  # s of remaining steps from which compiling them pays off: it takes a minute or two itself

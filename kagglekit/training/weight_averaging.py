@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from kagglekit.compute.device import BATCH
 from kagglekit.compute.network import load_weights, save_weights, set_input_size
 from kagglekit.training.context import RunContext, Snapshot
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 
 
 def averaged_snapshot(context: RunContext, snapshots: Sequence[Snapshot]) -> Snapshot:

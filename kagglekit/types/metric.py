@@ -173,3 +173,22 @@ def greater_is_better(name: str) -> bool | None:
     """Return whether a larger value of a built-in metric wins; None for a plugin's metric."""
     facts = BUILT_IN_METRICS.get(name)
     return facts.greater_is_better if facts else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One score over seeds.
+
+    Attributes:
+        name: ``log_loss``, ``accuracy`` or the competition's metric.
+        mean: Over the runs.
+        deviation: Standard deviation over the runs, of one run: s.
+        paired_error: Standard error over images of the difference of two runs, averaged over all pairs: p.
+        smallest: Smallest significant difference between two recipes, each run once.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    paired_error: float
+    smallest: float

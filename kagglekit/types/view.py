@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from kagglekit.types.recipe import Border
+    from kagglekit.types.stage import Border
 
 CropMode = Literal["short", "long", "both"]
 

@@ -28,9 +28,8 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record, Repeats
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
-from kagglekit.types.metric import Metric, title_of
+from kagglekit.types.metric import Metric, Spread, title_of
 from kagglekit.types.predictions import load_predictions
-from kagglekit.types.spread import Spread
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from kagglekit.system.console import Display, duration
 from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
 from kagglekit.training.trainer import run_stage
-from kagglekit.types.recipe import Stage
+from kagglekit.types.stage import Stage
 from kagglekit.workflows.facts import record_dropped, record_request, record_start, reported_failures
 from kagglekit.workflows.learnt import learns_from
 from kagglekit.workflows.setup import build_model, prepare

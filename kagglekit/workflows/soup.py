@@ -30,7 +30,8 @@ from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import load_soup
 from kagglekit.types.image_table import data_key
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 from kagglekit.workflows.blend import BlendRequest
 from kagglekit.workflows.facts import record_start, reported_failures
 from kagglekit.workflows.setup import planned, prepare, settled

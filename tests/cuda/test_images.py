@@ -14,7 +14,7 @@ from kagglekit.images import device_warp
 from kagglekit.images.device_warp import gather, gathered_by_torch, slack
 from kagglekit.images.loader import place, placed
 from kagglekit.images.warp import colour_map, normalise_on_device, warp
-from kagglekit.types.recipe import Border
+from kagglekit.types.stage import Border
 
 pytestmark = pytest.mark.cuda
 SIZE = 48

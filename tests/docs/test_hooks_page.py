@@ -31,8 +31,9 @@ from kagglekit.types.executor import Job, Need
 from kagglekit.types.metric import Score
 from kagglekit.types.predictions import make_predictions
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
 from kagglekit.types.search import Parameter, Study
+from kagglekit.types.stage import Stage
 
 PAGE = (DOCS / "hooks.md").read_text(encoding="utf-8")
 HEADING = re.compile(r"^### (kagglekit_\w+)(\(.*\))$", re.M)

@@ -18,7 +18,8 @@ from kaggle_session import become_customer
 from kagglekit.cli.main import COMMANDS
 from kagglekit.hooks.specs import HOOKS
 from kagglekit.types.competition import Competition
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 from kagglekit_shapes.drawing import draw_all
 
 MOST_NOT_RUN = 5

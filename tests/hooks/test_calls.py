@@ -22,7 +22,8 @@ from kagglekit.types.competition import Competition
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.metric import Score
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 STAGE = Stage(name="all", size=64, schedule="warm", optimizer="lamb", views="satellite", plain="tiles")
 FOGGY = STAGE.model_copy(update={"augment": "fog"})

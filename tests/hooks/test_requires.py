@@ -15,7 +15,8 @@ from kagglekit.system.console import for_people
 from kagglekit.system.errors import PluginError
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.randomness import image_keys, uniforms
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 FACTS = "@hookimpl\ndef kagglekit_competition():\n    return Competition(title='One', metric='accuracy')\n"
 NEWER = "kagglekit_requires = '>=99'\nfrom kagglekit import SomethingNew\n@hookimpl\ndef kagglekit_brand_new(): ...\n"

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from kagglekit.images import device_warp
 from kagglekit.images.device_warp import gather
 from kagglekit.images.loader import placed
-from kagglekit.types.recipe import Border
+from kagglekit.types.stage import Border
 
 CPU = torch.device("cpu")
 

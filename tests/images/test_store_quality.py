@@ -20,7 +20,8 @@ from kagglekit.images.store import StoreSpec
 from kagglekit.images.warp import copy_side
 from kagglekit.tasks.softmax_regression import fit_linear_head
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 PETS, WEIGHTS = SHARED / "data" / "oxford-iiit-pet", SHARED / "weights" / "mobilenetv2_100_in1k.safetensors"
 SIZE = 80  # px: the files beside the repository have short sides of 160

@@ -11,7 +11,7 @@ from kagglekit import DataConfig
 from kagglekit.images.device_warp import gather, slack
 from kagglekit.images.warp import normalise, normalise_on_device, warp
 from kagglekit.types.pixel_form import RGB
-from kagglekit.types.recipe import Border
+from kagglekit.types.stage import Border
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,8 @@ from tiny_runs import TINY
 from kagglekit import Run
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 TRAIN = """
 import sys, kagglekit

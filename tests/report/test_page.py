@@ -24,7 +24,8 @@ from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
 

@@ -26,7 +26,8 @@ from kagglekit.report.svg import calibration_chart, matrix
 from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.runs.info import Record
 from kagglekit.types.predictions import make_predictions, save_predictions
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 GREYS = {f"i{row}": 30 * row for row in range(len(TABLE))}  # the picture of each image is of one shade
 COUNTS = np.array([[5, 3, 0], [1, 9, 2], [0, 0, 7]])  # actual in rows

@@ -14,7 +14,8 @@ from kagglekit.runs.info import Record
 from kagglekit.tasks.built_in import TASKS
 from kagglekit.tasks.task import Task
 from kagglekit.types.predictions import make_predictions, save_predictions
-from kagglekit.types.recipe import Recipe, Stage
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
 
 N = 60
 RANDOM = np.random.default_rng(5)

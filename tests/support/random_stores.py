@@ -12,7 +12,7 @@ from kagglekit.images.loader import Loader
 from kagglekit.images.store import ImageStore
 from kagglekit.types.pixel_form import PixelForm
 from kagglekit.types.randomness import image_keys
-from kagglekit.types.recipe import Border
+from kagglekit.types.stage import Border
 
 FORMS = {"rgb": PixelForm(), "four": PixelForm(4, 8), "deep": PixelForm(2, 16)}
 

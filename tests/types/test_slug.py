@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kagglekit import Competition
 from kagglekit.hooks.manager import load
 from kagglekit.system.errors import UserError
-from kagglekit.types.slug import parse_slug
+from kagglekit.types.competition import parse_slug
 
 
 @pytest.mark.parametrize(

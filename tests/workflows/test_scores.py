@@ -31,8 +31,8 @@ from kagglekit.system.errors import UsageError
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition
 from kagglekit.types.ensemble import Member
+from kagglekit.types.metric import Spread
 from kagglekit.types.predictions import average, load_predictions
-from kagglekit.types.spread import Spread
 from kagglekit.workflows import folds as fold_runs
 from kagglekit.workflows.blend import BlendRequest, blend
 from kagglekit.workflows.repeats import spread, spread_of_metric, spreads, verdicts
