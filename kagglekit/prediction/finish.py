@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,9 @@ def finish(context: RunContext, snapshots: Sequence[Snapshot], fitted_on: Loaded
     A short fine-tune at a small size may end below the head that it began with. Weights on the line between the two are
     often better than both (Wortsman et al. 2021, "Robust fine-tuning of zero-shot models", arXiv:2109.01903, section
     3), and so are larger images than those of training (Touvron et al. 2019, arXiv:1906.06423). The last snapshot
-    chooses for all of them: the size, the share, then the size again. A way counts only if it is better by
-    cross-fitting: chosen on four fifths of the valid images, measured on the last fifth, by all five.
+    chooses for all of them: the size, which grows until the loss does, the share, then the size again. A way counts
+    only if it is better by cross-fitting: chosen on four fifths of the valid images, measured on the last fifth, by all
+    five.
 
     Args:
         context: The run; what is chosen is kept in its run.json.
@@ -93,22 +95,29 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
     own = context.recipe.predict_size or last.stage.size
     tried: dict[tuple[int, float], Tried] = {}
 
-    def try_all(sizes: Sequence[int], shares: Sequence[float]) -> Finished:
-        for share in shares:
-            left = [size for size in sizes if (size, share) not in tried]
-            for size in left:
-                network = _network(context, last, share, size)
-                values = _predicted(context, network, last.stage, size, rows)
-                tried[size, share] = Tried(Finished(size, share), context.task.losses(truth, values))
-        return min(tried.values(), key=lambda each: each.losses.mean()).way
+    def loss(size: int, share: float) -> float:
+        if (size, share) not in tried:
+            network = _network(context, last, share, size)
+            values = _predicted(context, network, last.stage, size, rows)
+            tried[size, share] = Tried(Finished(size, share), context.task.losses(truth, values))
+        return float(tried[size, share].losses.mean())
 
-    sizes = context.recipe.finishing_sizes(last.stage, context.config)
+    def grow(share: float) -> None:
+        for size, larger in pairwise(context.recipe.finishing_sizes(last.stage, context.config)):
+            if loss(larger, share) > loss(size, share):  # past the best one: the largest take longest
+                break
+
     with context.display.bar("finish: sizes and shares on the valid images", None):
-        best = try_all(sizes, [1.0])
+        loss(own, 1.0)
+        grow(1.0)
+        best = _best(tried)
         if context.config.any_size and context.run.snapshot("frozen").exists():
-            best = try_all([best.size], SHARES)
+            for share in SHARES:
+                loss(best.size, share)
+            best = _best(tried)
             if best.share < 1.0:
-                best = try_all(sizes, [best.share])
+                grow(best.share)
+                best = _best(tried)
     ids = np.array(images.ids("valid"), dtype=object)[places]
     parts = assign_parts(list(ids), context.task.strata(truth), seed, images.group_names("valid"))
     gain, error = cross_fitted(list(tried.values()), tried[own, 1.0], parts)
@@ -119,6 +128,10 @@ def _chosen(context: RunContext, last: Snapshot) -> tuple[Finished | None, str]:
     return best, (
         f"finish: {_told(best)}: valid loss {before:.4f} -> {after:.4f}, gain by cross-fitting {gain:.4f} ± {error:.4f}"
     )
+
+
+def _best(tried: Mapping[tuple[int, float], Tried]) -> Finished:
+    return min(tried.values(), key=lambda each: each.losses.mean()).way
 
 
 def _told(way: Finished) -> str:

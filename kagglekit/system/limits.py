@@ -22,8 +22,8 @@ Threads = int | Literal["auto"]
 
 # How threads wait for one another: asleep. By default those of GNU's OpenMP spin for milliseconds, on a core that the
 # thread they wait for may need. KMP_ is for LLVM's and Intel's, with which torch is built on macOS and Windows.
-# Without any spinning, a step of mobilenetv2_100 took 1.2 times as long on two idle cores; with 1,000 turns as long as with
-# 10,000, which took 1.7 times as long beside one busy process (three runs of each).
+# Without any spinning, a step of mobilenetv2_100 took 1.2 times as long on two idle cores; with 1,000 turns as long as
+# with 10,000, which took 1.7 times as long beside one busy process (three runs of each).
 PASSIVE = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 NUMBER = "OMP_NUM_THREADS"
 

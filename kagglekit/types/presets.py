@@ -44,6 +44,7 @@ def progressive_stages(
     cycle_mult: int = 2,
     schedule: str = "sgdr",
     solver: Literal["regression", "stack"] = "stack",
+    freeze_to: int = 0,
     **common: Any,
 ) -> tuple[Stage, ...]:
     """Return the stages of the fast.ai lessons: head on cached activations, head with augmentation, all layers.
@@ -62,6 +63,8 @@ def progressive_stages(
         cycle_mult: How many times longer each next cycle is.
         schedule: Schedule of the stages that train all layers.
         solver: See `Stage`; of the first stage.
+        freeze_to: See `Stage`; of the stages after the head's. With 1, the earliest of three layer groups stays as it
+            was pretrained: it has the largest activations, so a step takes half the time.
         **common: Further fields of every stage.
 
     Returns:
@@ -70,7 +73,7 @@ def progressive_stages(
     first, last = sizes[0], sizes[-1]
     head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, solver=solver, **common)
     augmented = Stage(name="head-augmented", size=head_size or first, freeze_to=-1, lr=head_lr or lr, **common)
-    body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, **common}
+    body = {"lr": lr, "body_factor": body_factor, "schedule": schedule, "freeze_to": freeze_to, **common}
     growing = [Stage(name=f"all-{i}", size=size, cycle_len=cycle_len, **body) for i, size in enumerate(sizes[:-1], 1)]
     final = Stage(
         name=f"all-{len(sizes)}",

@@ -264,10 +264,10 @@ def test_every_model_exists_with_pretrained_weights_under_the_licence_named() ->
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_quick_recipe_is_a_convnet_at_160_px_or_less(name: str) -> None:
+def test_a_quick_recipe_is_a_small_convnet_at_the_size_of_its_pretraining(name: str) -> None:
     recipe = hooks_of(name).recipe("quick")
     assert "_conv_" in recipe.arch
-    assert recipe.sizes[-1] <= 160
+    assert f"_r{recipe.sizes[-1]}_" in recipe.arch
 
 
 @pytest.mark.parametrize("name", NAMES)
