@@ -65,8 +65,8 @@ EXPOSURE = (
 )
 with_apache = partial(Recipe, exposure=EXPOSURE, licence="Apache-2.0")
 RECIPES = {
-    # A convnet for small devices, which ends at the 224 px that it was trained at. Breeds are classes of its pretraining:
-    # the earliest layers stay. Mirror images gain nothing (docs/results.md).
+    # A convnet for small devices, which ends at the 224 px that it was trained at. The breeds are classes of its
+    # pretraining: the earliest layers stay. Mirror images gain nothing (docs/results.md).
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages((160, 224), head_size=224, cycles=1, freeze_to=1, batch_norm="keep"),

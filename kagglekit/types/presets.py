@@ -29,7 +29,7 @@ def features_recipe(recipe: Recipe) -> Recipe:
     network = ("arch", "archs", "pretrained", "weights", "exposure", "licence")
     images = ("valid", "seed", "split_seed", "group_duplicates")
     chosen = {field: getattr(recipe, field) for field in (*network, *images, "clip", "decision", "options")}
-    return Recipe(**chosen, stages=(head,), groups=2, tta=1, tta_views="flip")
+    return Recipe(**chosen, stages=(head,), groups=2, tta=min(1, recipe.tta), tta_views="flip")
 
 
 def progressive_stages(
