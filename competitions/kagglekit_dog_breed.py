@@ -48,7 +48,9 @@ RECIPES = {
     # pretraining: the earliest layers stay.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages((160, 224), head_size=224, cycles=1, cycle_len=2, freeze_to=1, batch_norm="keep"),
+        stages=progressive_stages(
+            (160, 224), head_size=224, augmented_head=False, freeze_to=1, cycles=1, cycle_len=2, batch_norm="keep"
+        ),
         tta=1,
         tta_views="flip",
     ),

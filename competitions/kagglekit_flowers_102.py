@@ -86,7 +86,14 @@ RECIPES = {
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
         stages=progressive_stages(
-            (160, 224), head_size=224, lr=1e-3, cycles=1, cycle_len=2, freeze_to=1, batch_norm="keep"
+            (160, 224),
+            head_size=224,
+            augmented_head=False,
+            freeze_to=1,
+            lr=1e-3,
+            cycles=1,
+            cycle_len=2,
+            batch_norm="keep",
         ),
         tta=1,
         tta_views="flip",

@@ -37,6 +37,7 @@ def progressive_stages(
     *,
     head_size: int | None = None,
     head_lr: float | None = None,
+    augmented_head: bool = True,
     lr: float = 2e-4,
     body_factor: float = 3.0,
     cycles: int = 2,
@@ -56,6 +57,8 @@ def progressive_stages(
         sizes: Growing image sides, px.
         head_size: Side at which the head alone trains, px; None for the first of `sizes`.
         head_lr: Learning rate of the head while the body is frozen; None for `lr`.
+        augmented_head: Whether the head trains alone with augmentation before all layers do. A head fitted by
+            regression may lose by it what its penalty gained.
         lr: Learning rate of the head when all layers train.
         body_factor: See `Stage`; 10 for images similar to those of the pretraining, 3 for others.
         cycles: Number of cycles of the last stage.
@@ -68,7 +71,7 @@ def progressive_stages(
         **common: Further fields of every stage.
 
     Returns:
-        ``2 + len(sizes)`` stages: ``head``, ``head-augmented``, then ``all-1``, ``all-2``, ... for each size.
+        ``head``, ``head-augmented`` unless left out, then ``all-1``, ``all-2``, ... for each size.
     """
     first, last = sizes[0], sizes[-1]
     head = Stage(name="head", size=head_size or first, freeze_to=-1, precompute=True, solver=solver, **common)
@@ -84,4 +87,4 @@ def progressive_stages(
         snapshots=True,
         **body,
     )
-    return (head, augmented, *growing, final)
+    return (head, *([augmented] if augmented_head else []), *growing, final)

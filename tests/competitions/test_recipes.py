@@ -172,32 +172,35 @@ def test_the_real_images_are_all_found(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), EVERY_RECIPE)
 def test_a_recipe_is_the_lessons_steps(name: str, preset: str) -> None:
-    check_steps(hooks_of(name).recipe(preset))
+    recipe = hooks_of(name).recipe(preset)
+    check_steps(recipe)
+    if preset == "quick":  # what the others do more gained nothing in minutes on a CPU (docs/results.md)
+        return
+    augmented = next(stage for stage in recipe.stages if stage.name == "head-augmented")
+    assert (augmented.freeze_to, augmented.precompute, augmented.cycle_len) == (-1, False, 1)
+    assert augmented.views != "none"
+    assert recipe.stages[-1].freeze_to == 0
+    assert sum(stage.cycles for stage in recipe.stages if stage.snapshots) >= 2
+    assert (recipe.tta, recipe.tta_views) in ((4, ""), (1, "flip"))
 
 
 def check_steps(recipe: Recipe) -> None:
-    """Assert: cached head, augmented head, all layers at growing sizes, snapshots of the last stage, TTA, ensemble."""
-    cached, *rest = recipe.stages
+    """Assert: a cached head, then more layers at growing sizes, snapshots of the last stage, an ensemble."""
+    cached = recipe.stages[0]
     assert cached.precompute
     assert cached.freeze_to == -1
-    augmented = next(stage for stage in rest if stage.name == "head-augmented")
-    assert (augmented.freeze_to, augmented.precompute, augmented.cycle_len) == (-1, False, 1)
-    assert augmented.views != "none"
     frozen = [stage.freeze_to == -1 for stage in recipe.stages]
     assert frozen == sorted(frozen, reverse=True)
     last = recipe.stages[-1]
-    for stage in (stage for stage in recipe.stages if stage.freeze_to == 0):
+    for stage in (stage for stage in recipe.stages if stage.freeze_to >= 0):
         assert stage.group_lrs is not None or stage.body_factor > 1
         assert stage.group_lrs is None or list(stage.group_lrs) == sorted(set(stage.group_lrs))
         assert stage.schedule in ("one-cycle", "sgdr")
         assert stage.schedule == "one-cycle" or stage.cycles == 1 or stage.cycle_mult == 2
-    assert last.freeze_to == 0
     assert last.snapshots
-    growing = [stage.size for stage in recipe.stages if stage.freeze_to == 0]
+    growing = [stage.size for stage in recipe.stages if stage.freeze_to >= 0]
     assert growing == sorted(growing)
     assert len({stage.size for stage in recipe.stages}) >= 2
-    assert sum(stage.cycles for stage in recipe.stages if stage.snapshots) >= 2
-    assert (recipe.tta, recipe.tta_views) in ((4, ""), (1, "flip"))
     assert recipe.ensemble != "last"
 
 
