@@ -8,6 +8,7 @@ import shutil
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -16,10 +17,10 @@ from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.planning.synonyms import option_hint
 from kagglekit.system.errors import UsageError, UserError, described, unknown
-from kagglekit.system.job_process import end_with_starter
+from kagglekit.system.job_process import end_with_starter, is_launched, tell_launcher
 from kagglekit.system.limits import wait_passively
 from kagglekit.system.printable import printable_lines
-from kagglekit.system.process import leave
+from kagglekit.system.process import leave, own_place
 from kagglekit.system.signals import Stopped
 
 SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
@@ -99,13 +100,15 @@ class _Commands(click.Group):
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
         except UserError as error:
-            _fail(described(error.what, error.hint), error.exit_code)
+            _fail(described(error.what, error.hint), error.exit_code, error.of_all)
         except click.ClickException as error:
-            _fail(_usage_message(error), error.exit_code)
+            _fail(_usage_message(error), error.exit_code, of_all=True)
         except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
             stopped = error if isinstance(error, Stopped) else error.__cause__
             message, code = (str(stopped), stopped.exit_code) if isinstance(stopped, Stopped) else (CTRL_C, 130)
-            _fail(message, code)
+            if is_launched():  # the process that asked it to stop says so
+                sys.exit(code)
+            _fail(message, code, of_all=True)
         except Exception as error:
             if isinstance(error, OSError) and _is_of_output(error):
                 from kagglekit.system.console import output_error
@@ -124,11 +127,22 @@ def _is_of_output(error: OSError) -> bool:
     return any(frame.f_code in printing for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    """Print a message without the secrets in it, and exit."""
+def _fail(message: str, code: int, of_all: bool = False) -> NoReturn:
+    """Print a message without the secrets in it, and exit.
+
+    Args:
+        message: The message.
+        code: The exit code.
+        of_all: Whether all processes that share a training may have the same to say: then the first of a machine does.
+    """
     from kagglekit.kaggle.credentials import masked
 
     text = printable_lines(masked(message))
+    if of_all and own_place().local:
+        sys.exit(code)
+    if is_launched():
+        tell_launcher(text)
+        sys.exit(code)
     if sys.stderr is not None and sys.stderr.isatty():
         from kagglekit.system.console import wrapped
 
@@ -175,6 +189,8 @@ def command() -> NoReturn:
     """Run the command line as a process of its own, and end the process."""
     end_with_starter()
     wait_passively()  # before any command loads torch
+    if own_place().rank:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # the first process speaks for all
     try:
         cli(prog_name="kagglekit")
     except SystemExit as ended:

@@ -42,6 +42,7 @@ class GuardedPlugins:
         self._who: dict[str, dict[str, None]] = {hook: {} for hook in HOOKS}
         self._last: dict[str, tuple[str, str]] = {}  # plugin and place of each hook's last result
         self._failed_watchers: set[str] = set()
+        self._watched = True
         self._own = {str(plugin) for plugin in plugins.plugins if plugin.is_ours}
         self._provided: list[tuple[str, Provides]] | None = None
         for hook in HOOKS:
@@ -66,6 +67,10 @@ class GuardedPlugins:
     def provides(self) -> Provides:
         """Return what all plugins together provide."""
         return names.merge(provides for _, provides in self.provided())
+
+    def ignore_watchers(self) -> None:
+        """Call no watcher: another process of the same run does."""
+        self._watched = False
 
     def reader(self) -> str:
         """Return the plugins that may decode images, with their versions: decoded images depend on them."""
@@ -110,7 +115,7 @@ class GuardedPlugins:
         )
 
         def watch(*arguments: Any) -> None:
-            if plugin in self._failed_watchers:
+            if plugin in self._failed_watchers or not self._watched:
                 return
             try:
                 function(*arguments)

@@ -171,19 +171,21 @@ class ImageSet:
             self._keys[kind, repr(salt)] = keys
         return self._keys[kind, repr(salt)]
 
-    def test_blocks(self, batch: int) -> Iterator[ImageSet]:
+    def test_blocks(self, batch: int, first: int = 0, step: int = 1) -> Iterator[ImageSet]:
         """Yield this set once or, if the test images are streamed, once for each block of them.
 
         Two blocks are held at once: one is dropped when the next one has been decoded.
 
         Args:
             batch: Images of a forward pass; a block has full batches.
+            first: The block to begin with, from 0.
+            step: How many blocks to go on by, where several processes share them.
         """
         if not self.stream:
             yield self
             return
         n = self.stream.rows(batch)
-        for start in range(0, len(self.tables["test"]), n):
+        for start in range(first * n, len(self.tables["test"]), step * n):
             yield self._with_block(self.stream, slice(start, start + n))
 
     def _with_block(self, stream: Stream, rows: slice) -> ImageSet:

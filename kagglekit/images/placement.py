@@ -65,15 +65,18 @@ def estimated_bytes(specs: Iterable[StoreSpec]) -> int:
     return int(sum(len(spec.files) * spec.side**2 * 1.5 * spec.form.pixel_bytes for spec in specs))
 
 
-def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSpec]) -> str:
+def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSpec], follows: bool = False) -> str:
     """Return why the test images are streamed; an empty string if they get stores like the others.
 
-    They are streamed with ``stream``, and with ``auto`` if the disk is too small for all missing stores.
+    They are streamed with ``stream``, and with ``auto`` if the disk is too small for all missing stores. A process that
+    `follows` another one finds out what that has decided.
     """
     if not test or keep in ("device", "ram", "map"):
         return ""
     if keep == "stream":
         return "--store stream"
+    if follows:
+        return "" if all(exists(spec) for spec in test) else "as in the other processes"
     made = with_sources(spec for spec in (*labelled, *test) if not exists(spec))
     needed, free = estimated_bytes(spec for spec in made if not exists(spec)), free_disk()
     if needed <= free or all(exists(spec) for spec in test):

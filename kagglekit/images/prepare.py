@@ -43,10 +43,12 @@ def prepare_images(
     keep: Keep = "auto",
     deterministic: bool = False,
     form: PixelForm = RGB,
+    follows: bool = False,
 ) -> ImageSet:
     """Build the missing stores, open all of them and report where they are kept.
 
-    With `deterministic`, only ``device`` copies pixels to the device: see `deterministic_keep`.
+    With `deterministic`, only ``device`` copies pixels to the device: see `deterministic_keep`. With `follows`, another
+    process has prepared the same images on this machine a moment ago, and this one does as it did.
 
     Raises:
         UserError: Images cannot be decoded (unless `skip_bad`), or the cache folder is too small.
@@ -63,7 +65,7 @@ def prepare_images(
     for kind, rows in tables.items():
         files = tuple(Path(path) for path in rows["path"])
         specs[kind] = dict(_specs(files, data, hooks.reader(), sorted(needs[kind]), form)) if files else {}
-    stream = _stream(keep, specs, hooks, display)
+    stream = _stream(keep, specs, hooks, display, follows)
     stores = {
         (kind, fit, side): made_store(spec, hooks, display, kind, first, decoded)
         for kind, by_size in specs.items()
@@ -82,10 +84,10 @@ def prepare_images(
 
 
 def _stream(
-    keep: Keep, specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]], hooks: Hooks, display: Display
+    keep: Keep, specs: dict[Kind, dict[tuple[CropMode, int], StoreSpec]], hooks: Hooks, display: Display, follows: bool
 ) -> Stream | None:
     """Decide whether the test images are streamed, and report why."""
-    why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()))
+    why = why_stream(keep, specs["labelled"].values(), list(specs["test"].values()), follows)
     if not why:
         return None
     stream = Stream(specs["test"], hooks.read_values)

@@ -49,7 +49,7 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
         check_on_cpu(request.precision, request.store)
     if resume_latest and request.repeats > 1:
         raise UsageError("--resume cannot be combined with --repeats", "resume one run: kagglekit resume RUN")
-    if request.only_fold and request.jobs.given:
+    if request.only_fold and (request.jobs.given or request.jobs.ranks > 1):
         raise UsageError("--only-fold trains one fold here, without --on, -n and --gpus")
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")

@@ -44,7 +44,7 @@ class Identity:
             "competition": plugin_name(plan.request.competition),
             "plugins": tuple(map(plugin_name, plan.request.plugins)),
             "data": str(source_of(plan.data)),
-            "device": str(plan.device),
+            "device": plan.device.type if plan.ranks.several else str(plan.device),
             "sample": str(plan.sample.file) if plan.request.sample and plan.sample else "",
             "from_run": str(plan.base.run.folder.absolute()) if plan.base else "",
             "drop": hash_of(plan.dropped),

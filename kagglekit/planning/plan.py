@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.compute.ranks import ALONE, Ranks
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.request import Request
 from kagglekit.runs.loaded import LoadedRun
@@ -70,6 +71,7 @@ class Plan(Choice):
         warnings: Anomalies of the data that do not prevent a run.
         device: Where to compute.
         threads: How many threads compute on the CPU; shared with the plans made from this one. None for torch's number.
+        ranks: The processes that share the training.
         form: Of the stored images.
         sample: The sample submission; None if there is none, or no test images.
         fitted_on: The finished run whose valid images this one trains on: the ensemble is fitted to that run's valid
@@ -84,6 +86,7 @@ class Plan(Choice):
     warnings: tuple[str, ...]
     device: torch.device
     threads: ThreadChoice | None = None
+    ranks: Ranks = ALONE
     form: PixelForm = RGB
     sample: Sample | None = None
     fitted_on: LoadedRun | None = None

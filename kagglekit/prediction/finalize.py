@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pandas as pd
 
-from kagglekit.compute.network import save_weights
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.explain.pictures import leave_pictures
 from kagglekit.prediction.finish import finish
@@ -24,9 +23,12 @@ from kagglekit.types.predictions import load_predictions, save_predictions
 
 
 def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
-    """Save the final weights, predict, combine, score, and write the submission; return the ensemble's scores."""
+    """Save the final weights, predict, combine, score, and write the submission; return the ensemble's scores.
+
+    Of several processes, all predict, and the first one does the rest; the others return nothing.
+    """
     last = context.stage(context.stages[-1])
-    save_weights(context.model, context.run.final_weights)
+    context.save_weights(context.model, context.run.final_weights)
     started = time.perf_counter()
     if plan.fitted_on and plan.fitted_on.info.size_weights:  # there are no valid images to find them on
         context.record.update(size_weights=plan.fitted_on.info.size_weights)
@@ -35,6 +37,8 @@ def finalize(plan: Plan, context: RunContext) -> dict[str, Score]:
         snapshots.append(Snapshot("final", last, last.cycles))
     finish(context, snapshots, plan.fitted_on)
     predicted = predict_members(context, snapshots)
+    if not context.ranks.is_first:
+        return {}
     if plan.fitted_on is None:
         record_valid(context)
     streamed = sum(each.seconds for each in context.images.decoded)

@@ -13,7 +13,7 @@ from torch import nn
 
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.network import interpolate_weights, save_weights, set_input_size
+from kagglekit.compute.network import interpolate_weights, set_input_size
 from kagglekit.data.parts import assign_parts
 from kagglekit.runs.info import Finished, RunInfo
 from kagglekit.runs.loaded import LoadedRun
@@ -166,10 +166,10 @@ def _network(context: RunContext, snapshot: Snapshot, share: float, size: int) -
 def _predicted(
     context: RunContext, network: nn.Module, stage: Stage, size: int, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    loader = context.images.loader("labelled", context.plain_view(stage), size)
-    passed = predict_pass(network, loader, rows, 0, context.compute, context.task.activate)
+    loader, own = context.images.loader("labelled", context.plain_view(stage), size), context.ranks.part(rows)
+    passed = predict_pass(network, loader, own, 0, context.compute, context.task.activate)
     with context.recorded_batch():
-        return np.concatenate([part.numpy() for part in passed])
+        return context.ranks.gathered(np.concatenate([part.numpy() for part in passed]) if len(own) else None)
 
 
 def _apply(context: RunContext, snapshot: Snapshot, way: Finished) -> None:
@@ -177,11 +177,10 @@ def _apply(context: RunContext, snapshot: Snapshot, way: Finished) -> None:
     if way.share == 1.0:
         return
     kept, path = context.run.snapshot(f"{snapshot.name}-tuned"), context.run.snapshot(snapshot.name)
-    if not kept.exists():
-        path.replace(kept)
+    context.ranks.once_here(lambda: None if kept.exists() else path.replace(kept))
     set_input_size(context.model, snapshot.stage.size)
     interpolate_weights(context.model, context.run.snapshot("frozen"), kept, way.share)
-    save_weights(context.model, path)
+    context.save_weights(context.model, path)
 
 
 def _tuned(context: RunContext, snapshot: Snapshot) -> Path:

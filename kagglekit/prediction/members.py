@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.network import set_input_size
+from kagglekit.compute.ranks import ALONE
 from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
@@ -58,34 +60,51 @@ def predict_member(context: RunContext, snapshot: Snapshot) -> Predicted:
 
     Predictions that an interrupted run has saved are read instead.
     """
-    if all(context.run.predictions(snapshot.name, split).exists() for split in SPLITS):
-        return _predicted(context, snapshot)
+    ranks = context.ranks
+    if ranks.of_first(lambda: all(context.run.predictions(snapshot.name, split).exists() for split in SPLITS)):
+        return ranks.of_first(lambda: _predicted(context, snapshot))
     valid: dict[int, Tables] = {}
     test: dict[int, Tables] = {}
     for size in _sizes(context, snapshot):
         network = network_of(context, snapshot, size)
         valid[size], test[size] = (_predict_split(context, network, snapshot, split, size) for split in SPLITS)
-    return _member(context, snapshot, valid, test)
+    return ranks.of_first(lambda: _member(context, snapshot, valid, test))
 
 
 def _predict_streamed(context: RunContext, snapshots: Sequence[Snapshot]) -> list[Predicted]:
-    """Do what `predict_member` does, block by block of the test images: all members predict a block before the next."""
+    """Do what `predict_member` does, block by block of the test images: all members predict a block before the next.
+
+    Processes that share the work take whole blocks, which each decodes alone.
+    """
     pairs = [(snapshot, size) for snapshot in snapshots for size in _sizes(context, snapshot)]
     valid: list[dict[int, Tables]] = [{} for _ in snapshots]
     parts: list[list[Tables]] = [[] for _ in pairs]
     for snapshot, size in pairs:
         network = network_of(context, snapshot, size)
         valid[snapshots.index(snapshot)][size] = _predict_split(context, network, snapshot, "valid", size)
-    for images in context.images.test_blocks(context.compute.batch):
+    ranks = context.ranks
+    batch = ranks.of_first(lambda: context.compute.batch)
+    for images in context.images.test_blocks(batch, ranks.rank, ranks.world):
+        alone = replace(context, images=images, ranks=ALONE)
         for tables, (snapshot, size) in zip(parts, pairs, strict=True):
             network = network_of(context, snapshot, size)
-            tables.append(_predict_split(replace(context, images=images), network, snapshot, "test", size))
+            tables.append(_predict_split(alone, network, snapshot, "test", size))
+    if ranks.several:
+        usable = context.images.usable["test"]
+        usable[:] = np.logical_and.reduce(ranks.all(usable))  # each knows which images of its own blocks are good
+        parts = [_in_turn(each) for each in zip(*ranks.all(parts), strict=True)]
     if bad_ids(context.images, "test"):  # streamed images are decoded only here
         context.display.warn(describe_bad(context.images))
     tests: list[dict[int, Tables]] = [{} for _ in snapshots]
     for (snapshot, size), tables in zip(pairs, parts, strict=True):
         tests[snapshots.index(snapshot)][size] = Tables(*map(pd.concat, zip(*tables, strict=True)))
-    return [_member(context, *each) for each in zip(snapshots, valid, tests, strict=True)]
+    members = zip(snapshots, valid, tests, strict=True)
+    return ranks.of_first(lambda: [_member(context, *each) for each in members])
+
+
+def _in_turn(blocks: Sequence[Sequence[Tables]]) -> list[Tables]:
+    """Return the blocks of several processes in the order of the images: the first of each, then the second, ..."""
+    return [each for turn in zip_longest(*blocks) for each in turn if each is not None]
 
 
 def network_of(context: RunContext, snapshot: Snapshot, size: int) -> nn.Module:
@@ -134,10 +153,12 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     loaders = [(context.images.loader(kind, view, size, "tta"), pass_number) for view, pass_number in views]
     passes = Passes(loaders, context.images.rows(split))
     whose = for_split(network, valid=split == "valid")
-    passed = predict_pass(whose, passes, passes.places, 0, context.compute, context.task.activate)
+    own = context.ranks.part(passes.places)
+    passed = predict_pass(whose, passes, own, 0, context.compute, context.task.activate)
     at = f" at {size} px" if context.recipe.tta_sizes else ""
     title = f"{snapshot.name}: {split}{at}" + (f", {len(views)} views" if context.recipe.tta else "")
-    results = _tracked(context, title, len(passes.places), passed).reshape(len(views), len(ids), -1)
+    predicted = _tracked(context, title, len(own), passed) if len(own) else None
+    results = context.ranks.gathered(predicted).reshape(len(views), len(ids), -1)
     columns = context.task.columns
     first = make_predictions(ids, columns, results[0])
     return Tables(first, make_predictions(ids, columns, context.task.mean_of_passes(results)))

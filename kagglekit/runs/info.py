@@ -126,6 +126,7 @@ class RunInfo(BaseModel):
         started: When it began, ISO 8601.
         versions: Of Python and the packages that matter.
         device: Name of the device.
+        ranks: How many processes share the training, one for each GPU; of folds, how many share each.
         threads: Number of threads that it began to compute with on the CPU.
         thread_changes: The changes of that number since: the stage, its finished steps at the change, the new number.
         cpu: Name of the CPU.
@@ -194,6 +195,7 @@ class RunInfo(BaseModel):
     started: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     device: str = ""
+    ranks: int = 1
     threads: int | None = None
     thread_changes: tuple[tuple[str, int, int], ...] = ()
     cpu: str = ""

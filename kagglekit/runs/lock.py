@@ -92,8 +92,13 @@ def is_led(run: Run) -> bool:
 
 def is_locked(run: Run) -> bool:
     """Return whether a process works on the run, or on one of its folds, right now."""
+    return is_led(run) or is_trained(run)
+
+
+def is_trained(run: Run) -> bool:
+    """Return whether a process trains the run, or one of its folds, or combines these, right now."""
     files = [*run.folder.glob("checkpoint/lock"), *run.folder.glob("fold-*/checkpoint/lock")]
-    return is_led(run) or any(map(_is_held, files))
+    return any(map(_is_held, files))
 
 
 def _is_held(file: Path) -> bool:

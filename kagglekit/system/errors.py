@@ -17,6 +17,7 @@ class UserError(Exception):
     """
 
     exit_code = 1
+    of_all = True  # where several processes share a training: whether all of them may raise the same
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(f"{what}\n{hint}" if hint else what)

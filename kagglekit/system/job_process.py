@@ -7,6 +7,7 @@ left behind without a driver, on any system.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kagglekit.system.errors import UserError
+from kagglekit.system.process import own_place
 
 IS_JOB = "KAGGLEKIT_JOB"  # set for a process that is to end with the one that started it
+ERRORS = "TORCHELASTIC_ERROR_FILE"  # where torchrun lets a process say why it failed
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -108,6 +111,19 @@ _is_job = False  # of this process
 def is_job() -> bool:
     """Return whether another process of kagglekit has started this one."""
     return _is_job
+
+
+def is_launched() -> bool:
+    """Return whether another process of kagglekit has started this one as one of several that share a training."""
+    return _is_job and own_place().world > 1
+
+
+def tell_launcher(message: str) -> None:
+    """Let the process that has launched this one report an error in its place, in the form that torchrun reads."""
+    told = {"message": message, "extraInfo": {"timestamp": str(int(time.time()))}}
+    if file := os.environ.get(ERRORS):
+        with suppress(OSError):
+            Path(file).write_text(json.dumps({"message": told}), encoding="utf-8")
 
 
 def end_with_starter() -> None:

@@ -11,11 +11,36 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 LONGEST_START = 60.0  # s from the start of the process to the import of this module; anything longer is an error
 _imported = time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of this process among those that share one training, as torchrun's variables say.
+
+    Attributes:
+        rank: Its number, from 0.
+        world: How many there are; 1 without torchrun.
+        local: Its number among those of this machine, from 0.
+        here: How many of them this machine has.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local: int = 0
+    here: int = 1
+
+
+def own_place() -> Place:
+    """Return the place of this process among those that share one training."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    numbers = [os.environ.get(name, "") for name in names]
+    return Place(*map(int, numbers)) if all(number.isdecimal() for number in numbers) else Place()
 
 
 def process_began() -> float:

@@ -156,8 +156,13 @@ def stop_anywhere() -> Iterator[None]:
         _asked.deferred = True
 
 
-def stop_if_asked() -> None:
-    """Raise `Stopped` if a signal has asked to stop."""
-    if _asked.number:
-        number, _asked.number = _asked.number, 0
+def stop_if_asked(others: bool = False) -> None:
+    """Raise `Stopped` if a signal has asked to stop, or has asked `others`, with which this process shares its work."""
+    if _asked.number or others:
+        number, _asked.number = _asked.number or signal.SIGTERM, 0
         raise Stopped(number)
+
+
+def is_asked() -> bool:
+    """Return whether a signal has asked to stop, and `stop_if_asked` has not been called since."""
+    return bool(_asked.number)

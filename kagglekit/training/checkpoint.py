@@ -14,6 +14,7 @@ from kagglekit.compute.finite import all_finite
 from kagglekit.compute.network import frozen_names, set_input_size
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from kagglekit.runs.info import RunInfo
+from kagglekit.system.errors import NotFinite
 from kagglekit.training.context import Position, RunContext, Snapshot
 from kagglekit.training.large_networks import adapt
 from kagglekit.training.state import TrainState
@@ -23,7 +24,8 @@ from kagglekit.training.thread_watch import threads_after
 def save(context: RunContext, state: TrainState | None = None, wait: bool = True) -> None:
     """Write a checkpoint between two stages, or in the middle of one with the state of its loop.
 
-    Weights that are not finite are not saved: the next loss will not be finite either.
+    Weights that are not finite are not saved: the next loss will not be finite either. Of several processes, the first
+    writes it; that a loss was not finite, all of them find out at the same step, and not here.
 
     Args:
         context: The run.
@@ -34,7 +36,14 @@ def save(context: RunContext, state: TrainState | None = None, wait: bool = True
         UserError: It cannot be written.
         NotFinite: The loss of a step was not finite.
     """
-    facts, tensors = state.to_checkpoint() if state else ({}, {})
+    if not context.ranks.is_first:
+        return
+    try:
+        facts, tensors = state.to_checkpoint() if state else ({}, {})
+    except NotFinite:
+        if context.ranks.several:
+            return
+        raise
     model = context.model.state_dict()
     if all_finite(model.values()):
         checkpoint = Checkpoint({**_facts(context), "state": facts}, {"model": model, "state": tensors})
@@ -98,7 +107,7 @@ def _restore_threads(context: RunContext, saved: Sequence[Sequence[Any]]) -> Non
     if len(saved) > len(record.info.thread_changes):
         record.update(thread_changes=saved)
     done = [context.stage(number).name for number in context.stages[: context.position.done]]
-    if context.threads and (number := threads_after(record.info, done)):
+    if context.threads and not context.ranks.several and (number := threads_after(record.info, done)):
         context.threads.use(number)
 
 
@@ -115,7 +124,9 @@ def step_back(context: RunContext, number: int) -> bool:
     Returns:
         False if that was done before, or there is no such checkpoint.
     """
-    checkpoint = newest_checkpoint(context.run.checkpoints, context.key, context.display.warn)
+    checkpoint = context.ranks.of_first(
+        lambda: newest_checkpoint(context.run.checkpoints, context.key, context.display.warn)
+    )
     if number in context.position.rates or not checkpoint or checkpoint.facts["done"] != context.position.done:
         return False
     context.position.rates[number] = 0.5

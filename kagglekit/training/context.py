@@ -14,7 +14,8 @@ from torch import nn
 
 from kagglekit.compute.compile import Compile
 from kagglekit.compute.device import Compute, synchronise
-from kagglekit.compute.network import data_config, frozen_names, head_module, set_modes
+from kagglekit.compute.network import data_config, frozen_names, head_module, save_weights, set_modes
+from kagglekit.compute.ranks import ALONE, Ranks
 from kagglekit.compute.threads import ThreadChoice
 from kagglekit.data.scoring import Scorer
 from kagglekit.hooks.calls import Hooks
@@ -70,6 +71,7 @@ class RunContext:
         saver: Writes checkpoints.
         targets: What training images are learnt as beside their labels.
         threads: How many threads compute on the CPU; None for torch's number.
+        ranks: The processes that share the training.
         log: The rows of log.csv so far.
         position: How far training has got.
     """
@@ -93,6 +95,7 @@ class RunContext:
     saver: Saver
     targets: Targets | None = None
     threads: ThreadChoice | None = None
+    ranks: Ranks = ALONE
     log: list[dict[str, Any]] = field(default_factory=list)
     position: Position = field(default_factory=lambda: Position())
 
@@ -123,6 +126,10 @@ class RunContext:
     def plain_view(self, stage: Stage) -> View:
         """Return the stage's view without augmentation."""
         return self.hooks.views(self.recipe, stage, "plain", self.config)
+
+    def save_weights(self, model: nn.Module, path: Path) -> None:
+        """Write weights, once on each machine; the other processes there read them."""
+        self.ranks.once_here(lambda: save_weights(model, path))
 
     def count_step(self, cost: float, since: float) -> None:
         """Count a step towards the estimate of the total time, and report the estimate when it is made.

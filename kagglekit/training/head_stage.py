@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,11 +15,12 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.ranks import Ranks
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_stack import Labelled, fit_stack, form_for
+from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
 from kagglekit.types.stage import Stage
 
@@ -30,10 +32,11 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
     loader = context.images.loader("labelled", context.plain_view(stage), stage.size)
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
+    own, world = context.ranks.part(rows), context.ranks.world
     parts, began = [], time.perf_counter()
-    with context.display.bar(f"{stage.name}: activations", len(rows)) as bar, context.recorded_batch():
-        for part in head_inputs(body, context.head, loader, rows, context.compute):
-            context.count_step(len(part) * stage.size**2, began)
+    with context.display.bar(f"{stage.name}: activations", len(own)) as bar, context.recorded_batch():
+        for part in head_inputs(body, context.head, loader, own, context.compute):
+            context.count_step(world * len(part) * stage.size**2, began)
             parts.append(part)
             bar.advance(len(part))
             began = time.perf_counter()
@@ -43,7 +46,13 @@ def cached_activations(context: RunContext, number: int, stage: Stage) -> Cached
     )
     where = np.full(int(rows.max()) + 1, -1)
     where[rows] = np.arange(len(rows))
-    return CachedActivations(torch.cat(parts), where)
+    return CachedActivations(_of_all(context.ranks, parts), where)
+
+
+def _of_all(ranks: Ranks, parts: Sequence[Tensor]) -> Tensor:
+    """Return what all processes have computed, as one tensor where it was computed."""
+    own = torch.cat(list(parts))
+    return torch.from_numpy(ranks.gathered(own.cpu().numpy())).to(own.device) if ranks.several else own
 
 
 def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
@@ -58,9 +67,10 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
-    used = np.concatenate([np.full(n, True), ~np.isin(images.ids("valid"), context.run.dropped())])
-    with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
-        found = fit_stack(
+
+    def fitted() -> FittedStack:
+        used = np.concatenate([np.full(n, True), ~np.isin(images.ids("valid"), context.run.dropped())])
+        return fit_stack(
             form,
             task,
             loss,
@@ -68,6 +78,9 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
             Labelled(features[:n], truth[:n], images.groups("train")),
             Labelled(features[used], truth[used], None),
         )
+
+    with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
+        found = context.ranks.of_first(fitted)
     context.display.report(f"{number} {stage.name}: {found.describe()}")
     values = _predicted(found.stack.valid_head, features, task)
     scores, seconds = valid_scores(context, values[n:]), time.perf_counter() - started
@@ -89,9 +102,10 @@ def _frozen_features(
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
     network = FrozenFeatures(body, context.head, form.taps, form.sizes)
-    cost, parts, began = float(sum(size**2 for size in form.sizes)), [], time.perf_counter()
-    with context.display.bar(f"{stage.name}: features", len(rows)) as bar, context.recorded_batch():
-        for part in predict_pass(network, loader, rows, 0, context.compute, _same):
+    own, cost = context.ranks.part(rows), float(context.ranks.world * sum(size**2 for size in form.sizes))
+    parts, began = [], time.perf_counter()
+    with context.display.bar(f"{stage.name}: features", len(own)) as bar, context.recorded_batch():
+        for part in predict_pass(network, loader, own, 0, context.compute, _same):
             context.count_step(len(part) * cost, began)
             parts.append(part)
             bar.advance(len(part))
@@ -101,7 +115,7 @@ def _frozen_features(
         f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes} in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
     )
-    return torch.cat(parts).numpy()
+    return _of_all(context.ranks, parts).numpy()
 
 
 def _same(features: Tensor) -> Tensor:
@@ -128,7 +142,7 @@ def regress_head(context: RunContext, number: int, stage: Stage, cached: CachedA
     features = next(iter(cached.batches([rows], 0))).cpu().numpy().reshape(len(rows), -1)
     groups, task = context.images.groups("train"), context.task
     with context.display.status(f"{number} {stage.name}: fitting the head to {len(rows):,} images by regression"):
-        found = task.fit_head(features, truth, context.recipe.seed, groups)
+        found = context.ranks.of_first(lambda: task.fit_head(features, truth, context.recipe.seed, groups))
     _set_head(context, found)
     context.display.report(f"{number} {stage.name}: {found.text}")
     train_loss = float(task.losses(truth, head_outputs(context.head, cached, rows, task.activate)).mean())

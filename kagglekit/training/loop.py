@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.compute.device import seed_device, to_device
+from kagglekit.compute.flat_sum import FlatSum
 from kagglekit.compute.memory import give_back, is_full
+from kagglekit.compute.shared_batch_norm import statistics
+from kagglekit.system.signals import is_asked
 from kagglekit.training.mixing import mix
 from kagglekit.training.state import LossWatch, MovingAverage, TrainState
 from kagglekit.types.schedule import Schedule
@@ -50,7 +53,8 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
         if not done:
             state.watch.begin_epoch()
         order = epoch_order(fit, epoch)[done:]
-        for chosen, inputs in zip(order, fit.inputs.batches([fit.rows[p] for p in order], epoch), strict=True):
+        own = [fit.ranks.of_batch(batch) for batch in order]
+        for chosen, inputs in zip(own, fit.inputs.batches([fit.rows[p] for p in own], epoch), strict=True):
             set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
             state.watch.add(take_step(fit, inputs, fit.truth[chosen], state), state.step)
             if state.ema:
@@ -71,7 +75,13 @@ def begin(fit: StageFit) -> TrainState:
         watch=LossWatch(fit, steps_per_epoch(fit.stage, len(fit.rows))),
         rates=[group["lr"] / fit.stage.lr for group in fit.optimizer.param_groups],
         parts=fit.stage.grad_accum_steps,
+        flat=_flat_sum(fit) if fit.ranks.several else None,
     )
+
+
+def _flat_sum(fit: StageFit) -> FlatSum:
+    trained = [p for group in fit.optimizer.param_groups for p in group["params"] if p.requires_grad]
+    return FlatSum(trained, statistics(fit.model, fit.compute.device), fit.compute.device)
 
 
 def _progress(fit: StageFit, state: TrainState) -> Progress:
@@ -108,14 +118,21 @@ def take_step(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainSt
 def _gradients(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainState) -> Tensor | None:
     """Accumulate a batch's gradients part by part; return its loss, or None if the step must be retried.
 
-    The retry is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts.
+    The retry is without compiled steps first, whose graphs keep memory of their own, then with twice as many parts. All
+    processes retry if one must.
     """
-    compiled = state.forward is not fit.model
+    compiled, loss = state.forward is not fit.model, None
     try:
-        return _add_gradients(fit, inputs, truth, state)
+        loss = _add_gradients(fit, inputs, truth, state)
     except RuntimeError as error:
         if not is_full(error) or (not compiled and state.parts > len(inputs) // 4):  # BatchNorm needs two images
             raise
+    if state.flat:
+        share = len(inputs) / batch_of(fit.stage, len(fit.rows))
+        total, full, state.asked = state.flat.sum(loss, share, is_asked())
+        loss = None if full else total
+    if loss is not None:
+        return loss
     fit.optimizer.zero_grad(set_to_none=True)
     if compiled:
         state.forward = fit.model
@@ -132,13 +149,13 @@ def _add_gradients(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: Tr
         inputs = inputs.contiguous(memory_format=fit.format.memory_format)
     targets = fit.task.train_targets(to_device(truth, inputs.device), fit.stage.label_smoothing)
     draw = np.random.default_rng((fit.seed, fit.number, state.step))
-    total = torch.zeros((), device=inputs.device)
+    total, n = torch.zeros((), device=inputs.device), batch_of(fit.stage, len(fit.rows)) if state.flat else len(inputs)
     mixed, targets = mix(inputs, targets, fit.stage, draw)
     parts = min(state.parts, len(inputs))
     for some, wanted in zip(mixed.tensor_split(parts), targets.tensor_split(parts), strict=True):
         with fit.format.autocast(fit.compute.device):
             logits = state.forward(some)
-        loss = fit.loss(logits.float(), wanted) * (len(some) / len(inputs))
+        loss = fit.loss(logits.float(), wanted) * (len(some) / n)
         state.scaler.scale(loss).backward()
         total += loss.detach()
     return total
@@ -174,4 +191,5 @@ def _cycle_ended(schedule: Schedule, step: int) -> int:
 
 
 def _step_seed(fit: StageFit, step: int) -> int:
-    return int(np.random.SeedSequence((fit.seed, fit.number, step)).generate_state(1)[0])
+    own = (fit.ranks.rank,) if fit.ranks.rank else ()  # or dropout would be the same in all processes
+    return int(np.random.SeedSequence((fit.seed, fit.number, step, *own)).generate_state(1)[0])

@@ -12,12 +12,13 @@ from kagglekit.compute.device import Format
 from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import set_dropout, set_input_size
+from kagglekit.compute.shared_batch_norm import learning
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_stage import cached_activations
 from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.soft_targets import with_targets
-from kagglekit.training.state import StageFit, steps_per_epoch
+from kagglekit.training.state import StageFit, batch_of, steps_per_epoch
 from kagglekit.training.tuning import with_found_batch
 from kagglekit.types.schedule import Schedule
 from kagglekit.types.stage import Stage
@@ -50,7 +51,24 @@ def fit_of(context: RunContext, number: int, stage: Stage) -> tuple[StageFit, Lo
     context.set_modes(stage)  # after the optimizer, which has frozen what does not train
     if stage.freeze_to == -1 and not stage.precompute and not _body_learns(context):
         fit = replace(fit, model=folded(context.model, shared=context.head))
-    return with_found_batch(context, fit), loader
+    fit = with_found_batch(context, fit)
+    _check_share(context, fit)
+    return fit, loader
+
+
+def _check_share(context: RunContext, fit: StageFit) -> None:
+    """Refuse a batch that leaves a process without images, or BatchNorm without the two that it needs.
+
+    Raises:
+        UserError: It is too small for so many processes.
+    """
+    world, batch = context.ranks.world, batch_of(fit.stage, len(fit.rows))
+    needed = world * (2 if learning(fit.model) else 1)
+    if world > 1 and batch < needed:
+        raise UserError(
+            f"stage {fit.number} ({fit.stage.name}): {world} processes cannot share a batch of {batch} images",
+            f"use at most --gpus {max(1, batch * world // needed)}, or a batch_size of at least {needed}",
+        )
 
 
 def _body_learns(context: RunContext) -> bool:
@@ -78,6 +96,7 @@ def _fit(context: RunContext, number: int, stage: Stage, model: nn.Module, input
         compute=context.compute,
         format=chosen,
         seed=recipe.seed,
+        ranks=context.ranks,
     )
     return with_targets(fit, context.task, context.targets, [one for split in splits for one in images.ids(split)])
 

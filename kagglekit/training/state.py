@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.compute.device import Compute, Format
+from kagglekit.compute.flat_sum import FlatSum
 from kagglekit.compute.forward import Batches
+from kagglekit.compute.ranks import ALONE, Ranks
 from kagglekit.system.errors import NotFinite
 from kagglekit.types.schedule import Schedule
 from kagglekit.types.stage import Stage
@@ -38,6 +40,8 @@ class TrainState:
         best: The best epoch's valid score, its sign such that less is better, and its weights, if the stage keeps the
             best.
         seconds: Time spent on the current epoch so far, s.
+        flat: What processes that share the training sum in each step; None if there is one.
+        asked: Whether one of them was asked to stop before the last step.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -51,6 +55,8 @@ class TrainState:
     again: bool = False
     best: tuple[float, dict[str, Tensor]] | None = None
     seconds: float = 0.0
+    flat: FlatSum | None = None
+    asked: bool = False
 
     def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the state as plain facts and as nested tensors.
@@ -239,6 +245,7 @@ class StageFit:
         format: Precision and layout of the steps.
         seed: The run's.
         valid: Where the inputs of validation come from; None for `inputs`.
+        ranks: The processes that share each batch.
     """
 
     model: nn.Module
@@ -255,6 +262,7 @@ class StageFit:
     format: Format
     seed: int
     valid: Batches | None = None
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)

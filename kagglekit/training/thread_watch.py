@@ -64,7 +64,7 @@ class ThreadWatch:
             step: Finished steps: 0, or those of the checkpoint that the stage resumes from.
             again: Whether the work after the last of them is still to be done.
         """
-        changes = self.context.record.info.thread_changes
+        changes = () if self.context.ranks.several else self.context.record.info.thread_changes
         self._recorded = {after: number for name, after, number in changes if name == self.stage[1]}
         for after, number in self._recorded.items():
             if after < step or (after == step and not again):
@@ -171,13 +171,16 @@ def turns_of(numbers: Sequence[int], each: int) -> Iterator[tuple[int, bool]]:
 
 
 def thread_watch(context: RunContext, fit: StageFit, on_images: bool) -> ThreadWatch:
-    """Return the watch of a stage; of a head on cached activations, whose steps are too short, it watches nothing."""
+    """Return the watch of a stage; of a head on cached activations, whose steps are too short, it watches nothing.
+
+    Processes that share a training keep their equal shares of the cores.
+    """
     choice, stage = context.threads or ThreadChoice(), fit.stage
     expected = None
     if choice.pace:
         share = 1.0 if stage.freeze_to != -1 else 1 / (context.compute.train_cost or 3.0)
         expected = choice.pace * share * batch_of(stage, len(fit.rows)) * stage.size**2
-    watches = on_images and not choice.fixed and context.compute.device.type == "cpu"
+    watches = on_images and not choice.fixed and context.compute.device.type == "cpu" and not context.ranks.several
     return ThreadWatch(context, (fit.number, stage.name), choice, len(fit.schedule.lr), expected, watches)
 
 

@@ -14,12 +14,14 @@ from torch import nn
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import forget_folded, refolded
 from kagglekit.compute.memory import explain_memory_errors, give_back
-from kagglekit.compute.network import kept_modes, save_weights
+from kagglekit.compute.network import kept_modes
+from kagglekit.compute.ranks import Lost
+from kagglekit.compute.shared_batch_norm import describe, synchronised
 from kagglekit.compute.stacked_head import save_stack
 from kagglekit.compute.step_memory import parts_for, step_bytes
 from kagglekit.system.errors import NotFinite
 from kagglekit.system.limits import private_memory, usable_memory
-from kagglekit.system.signals import Stopped, stop_anywhere, stop_if_asked, stop_only_when_asked
+from kagglekit.system.signals import Stopped, is_asked, stop_anywhere, stop_if_asked, stop_only_when_asked
 from kagglekit.training.checkpoint import save, step_back, take_state
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.eta import step_cost
@@ -72,10 +74,11 @@ def _train(context: RunContext, number: int, stage: Stage) -> None:
 
 def _train_on_images(context: RunContext, number: int, stage: Stage) -> None:
     frozen = context.run.snapshot("frozen")
+    kept = context.ranks.of_first(frozen.exists)
     before = [context.stage(each) for each in context.stages[: context.position.done]]
     begins = bool(before) and not any(map(context.recipe.finishes, before))
-    if context.recipe.finishes(stage) and begins and not frozen.exists():
-        save_weights(context.model, frozen)  # what the finish compares with
+    if context.recipe.finishes(stage) and begins and not kept:
+        context.save_weights(context.model, frozen)  # what the finish compares with
     _follow(context, *fit_of(context, number, stage))
 
 
@@ -88,7 +91,8 @@ def _train_on_activations(context: RunContext, number: int, stage: Stage) -> Non
     if stage.stacks:
         if stage.size != stage.stack_sizes[0]:
             regress_head(context, number, stage, cached_activations(context, number, stage), started)
-        save_stack(context.model, fit_heads(context, number, stage), context.run.snapshot(f"{stage.name}-cycle1"))
+        stack, path = fit_heads(context, number, stage), context.run.snapshot(f"{stage.name}-cycle1")
+        context.ranks.once_here(lambda: save_stack(context.model, stack, path))
         context.position.snapshots.append(Snapshot(f"{stage.name}-cycle1", stage, 1))
         return
     regress_head(context, number, stage, cached_activations(context, number, stage), started)
@@ -103,11 +107,15 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
     take_state(context, state)
     watch = thread_watch(context, fit, on_images=loader is not None)
     watch.begin(state.step, state.again)
-    state.parts = _parts(context, fit, state.parts) if loader else state.parts
+    state.parts = context.ranks.of_first(lambda: _parts(context, fit, state.parts)) if loader else state.parts
     batch, steps = batch_of(stage, len(fit.rows)), len(fit.schedule.lr)
     cost, compiling = batch * step_cost(stage, context.compute.train_cost), compiler(context, stage)
     bars = context.display.bar(f"{fit.number} {stage.name}", steps * batch)
-    with bars as bar, _tidied(context, fit, state, compiling), stop_only_when_asked():
+    device, ranks = fit.compute.device, context.ranks
+    if said := describe(fit.model, device, ranks):
+        context.display.report(f"{fit.number} {stage.name}: {said}")
+    shared = synchronised(fit.model, device, ranks)
+    with bars as bar, shared, _tidied(context, fit, state, compiling), stop_only_when_asked():
         bar.advance(state.step * batch)
         compiling.begin(fit, state)
         began, parts = time.perf_counter(), state.parts
@@ -153,7 +161,10 @@ def _after_step(context: RunContext, fit: StageFit, state: TrainState, at: Progr
     state.again = False
     if at.step < len(fit.schedule.lr) and context.saver.due(at.epoch_ends):
         save(context, state, wait=False)
-    stop_if_asked()
+    if not context.ranks.several:
+        stop_if_asked()
+    elif state.asked or (at.epoch_ends and context.ranks.any(is_asked())):  # all of them stop after the same step
+        stop_if_asked(others=True)
 
 
 def _cost(context: RunContext, scores: dict[str, float]) -> float:
@@ -183,9 +194,9 @@ def _parts(context: RunContext, fit: StageFit, least: int) -> int:
     known = context.record.info.parts.get(stage.name)
     if known or device.type != "cpu":
         return max(least, known or 1)
-    batch = batch_of(stage, len(fit.rows))
+    batch, memory = -(-batch_of(stage, len(fit.rows)) // context.ranks.world), usable_memory() / context.ranks.here
     needed = step_bytes(fit.model, stage.size, -(-batch // least), fit.format)
-    allowed = max(usable_memory() / 2 - private_memory(), usable_memory() / 8)
+    allowed = max(memory / 2 - private_memory(), memory / 8)
     if needed is None or needed <= allowed:
         return least
     parts = least * parts_for(needed, allowed, batch // least)
@@ -214,8 +225,7 @@ def _end_epoch(
 ) -> dict[str, float]:
     """Validate after an epoch and log it; return the scores."""
     per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
-    with stop_anywhere():
-        predictions = _valid_predictions(context, fit, at.weights)
+    predictions = _valid_predictions(context, fit, at.weights)
     scores = valid_scores(context, predictions)
     log_steps(
         context, fit.stage, fit.schedule, at.step, at.losses
@@ -238,12 +248,17 @@ def _valid_predictions(context: RunContext, fit: StageFit, weights: nn.Module) -
     rows = context.images.rows("valid")
     if not len(rows):
         return np.zeros((0, context.task.n_outputs), np.float32)
-    activate = context.task.activate
-    if isinstance(fit.inputs, CachedActivations):
-        return head_outputs(weights, fit.inputs, rows, activate)
-    with context.recorded_batch():
-        passed = predict_pass(refolded(weights.eval()), fit.valid or fit.inputs, rows, 0, context.compute, activate)
-        return np.concatenate([part.numpy() for part in passed])
+    activate, own = context.task.activate, context.ranks.part(rows)
+    with stop_anywhere(), context.recorded_batch():
+        if isinstance(fit.inputs, CachedActivations):
+            return head_outputs(weights, fit.inputs, rows, activate)
+        passed = predict_pass(refolded(weights.eval()), fit.valid or fit.inputs, own, 0, context.compute, activate)
+        predicted = np.concatenate([part.numpy() for part in passed]) if len(own) else None
+    try:
+        return context.ranks.gathered(predicted)
+    except Lost:  # it was interrupted while this process had already finished its part
+        stop_if_asked()
+        raise
 
 
 def _keep(
@@ -251,13 +266,14 @@ def _keep(
 ) -> None:
     """Write the whole network's weights, with `weights` (a moving average) in place of `trained`."""
     name = f"{stage.name}-cycle{cycle}"
+    path = context.run.snapshot(name)
     if trained is None or weights is None or weights is trained:
-        save_weights(context.model, context.run.snapshot(name))
+        context.save_weights(context.model, path)
     elif trained is context.model:
-        save_weights(weights, context.run.snapshot(name))
+        context.save_weights(weights, path)
     else:  # the head's average in the network around it
         raw = {key: value.clone() for key, value in trained.state_dict().items()}
         trained.load_state_dict(weights.state_dict())
-        save_weights(context.model, context.run.snapshot(name))
+        context.save_weights(context.model, path)
         trained.load_state_dict(raw)
     context.position.snapshots.append(Snapshot(name, stage, cycle))

@@ -14,6 +14,8 @@ from kagglekit.compute.compile import WARM_UP, Compile, explain_compile_errors
 from kagglekit.compute.device import quiet_loader, synchronise
 from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import in_channels
+from kagglekit.compute.ranks import ALONE
+from kagglekit.compute.shared_batch_norm import learning
 from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch
@@ -41,7 +43,8 @@ def with_found_batch(context: RunContext, fit: StageFit) -> StageFit:
         recipe = context.recipe
         network = (recipe.arch, recipe.archs, recipe.head, context.task.n_outputs, stage.size, str(fit.format))
         steps = (stage.freeze_to, stage.precompute, stage.optimizer, bool(stage.ema))
-        batch, message = train_batch(fit, (*network, *steps), cache_folder() / "formats.json")
+        alone, remembered = replace(fit, ranks=ALONE), cache_folder() / "formats.json"
+        batch, message = context.ranks.of_first(lambda: train_batch(alone, (*network, *steps), remembered))
         context.display.report(f"{fit.number} {stage.name}: {message}")
         context.record.update(found_batches={**found, stage.name: batch})
     return _tuned(context, fit, stage.model_copy(update={"batch_size": batch, "find_batch": False}))
@@ -55,7 +58,7 @@ def with_found_rate(context: RunContext, fit: StageFit) -> StageFit:
     if fit.stage.name in found:  # the stage is being resumed
         stage = with_rate(fit.stage, found[fit.stage.name])
     else:
-        stage, message = found_rate(fit)
+        stage, message = context.ranks.of_first(lambda: found_rate(replace(fit, ranks=ALONE)))
         context.display.report(f"{fit.number} {stage.name}: {message}")
         context.record.update(found_lrs={**found, stage.name: stage.lr})
     return _tuned(context, fit, stage)
@@ -124,7 +127,8 @@ class Compiler:
             give_back()
 
     def _decide(self, fit: StageFit, state: TrainState) -> None:
-        left = self.spent / (TIMED - SETTLED) * (len(fit.schedule.lr) - state.step)
+        seconds = self.context.ranks.of_first(lambda: self.spent)
+        left = seconds / (TIMED - SETTLED) * (len(fit.schedule.lr) - state.step)
         self.steps += 1
         why = f"about {duration(left)} of steps remain, and compiling pays off from {duration(PAYS)} on"
         if left >= PAYS:
@@ -166,11 +170,13 @@ class Compiler:
 def compiler(context: RunContext, stage: Stage) -> Compiler:
     """Return the compiler of a stage's steps: ``auto`` is ``off`` on a CPU, where it gains less than it costs.
 
-    Steps of a head on cached activations are too short to gain from it. Nothing is timed in a deterministic run.
+    Steps of a head on cached activations are too short to gain from it. Nothing is timed in a deterministic run. Nor
+    are steps compiled in which processes talk to each other, as BatchNorm does on GPUs.
     """
-    options = context.options
-    auto = context.compute.device.type == "cuda" and not options.deterministic
-    off = stage.precompute or (options.compile == "auto" and not auto)
+    options, device = context.options, context.compute.device
+    auto = device.type == "cuda" and not options.deterministic
+    talks = context.ranks.several and device.type == "cuda" and bool(learning(context.model))
+    off = stage.precompute or talks or (options.compile == "auto" and not auto)
     return Compiler(context, "off" if off else options.compile)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kagglekit.compute.device import BATCH
-from kagglekit.compute.network import load_weights, save_weights, set_input_size
+from kagglekit.compute.network import load_weights, set_input_size
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.types.stage import Stage
 
@@ -27,7 +27,7 @@ def averaged_snapshot(context: RunContext, snapshots: Sequence[Snapshot]) -> Sna
     layers = [m for m in context.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     _estimate_batch_norm(context, last.stage, layers)
     average = Snapshot("average", last.stage, last.cycle)
-    save_weights(context.model, context.run.snapshot("average"))
+    context.save_weights(context.model, context.run.snapshot("average"))
     return average
 
 

@@ -92,7 +92,7 @@ class JobOptions:
     Attributes:
         on: Name of the executor; empty for ``local``, if there is something to run side by side.
         workers: How many jobs run side by side; None for as many as the executor finds fit.
-        gpus: GPUs of each job; None for one where the run computes on GPUs.
+        gpus: GPUs that each training computes on, by as many processes; on CPUs the number of processes. None for one.
         retries: How often a lost job is started again.
         maxfail: Start no more jobs after so many have failed; None to try all.
     """
@@ -106,7 +106,12 @@ class JobOptions:
     @property
     def given(self) -> bool:
         """True if the user asked for jobs instead of one training after the other in this process."""
-        return bool(self.on) or self.workers is not None or self.gpus is not None
+        return bool(self.on) or self.workers is not None
+
+    @property
+    def ranks(self) -> int:
+        """How many processes share each training."""
+        return max(1, self.gpus or 1)
 
 
 IN_TURN = JobOptions()

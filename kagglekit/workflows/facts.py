@@ -65,6 +65,7 @@ def _facts(plan: Plan, record: Record, identity: Identity) -> dict[str, Any]:
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "device": device_title(plan.device),
+        "ranks": plan.ranks.world if plan.ranks.several else plan.request.jobs.ranks,
         "cpu": cpu_name(),
         "seed": plan.recipe.seed,
         "task": plan.task.kind,

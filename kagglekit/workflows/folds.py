@@ -175,8 +175,8 @@ def is_finished(fold: Run) -> bool:
 
 def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
     """Train without a fold's images, unless the fold is finished."""
-    fold = folder.fold(number)
-    if is_finished(fold):
+    fold, ranks = folder.fold(number), plan.ranks
+    if ranks.of_first(lambda: is_finished(fold)):
         fold.remove_checkpoints()  # left by a process that was killed at the very end
         if plan.threads:
             plan.threads.take_over(fold.info().last_threads)
@@ -185,7 +185,7 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
     own = fold_plan(plan, fold_numbers, number)
     counts = own.table["split"].value_counts()
     display.report(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
-    Record.of(fold.info_file).update(fold=number)
+    ranks.of_first(lambda: Record.of(fold.info_file).update(fold=number))
     train(own, fold, display)
 
 

@@ -25,6 +25,17 @@ def learns_from(plan: Plan, display: Display) -> Plan:
     Raises:
         UserError: See `without_dropped`, `teacher_of` and the targets' plugin.
     """
+    if not plan.ranks.several:
+        return _learning(plan, display)
+    learning = plan.ranks.of_first(lambda: _parts(_learning(plan, display)))
+    return replace(plan, table=learning[0], targets=learning[1])
+
+
+def _parts(plan: Plan) -> tuple[pd.DataFrame, Targets | None]:
+    return plan.table, plan.targets
+
+
+def _learning(plan: Plan, display: Display) -> Plan:
     split = _split_of(plan)
     if plan.dropped:
         table = without_dropped(plan)

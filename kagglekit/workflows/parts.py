@@ -66,11 +66,12 @@ def train_part(plan: Plan, folder: Run, name: str, display: Display) -> Run:
     if name not in parts:
         raise UsageError(f"{folder.folder} has no part {name!r}", f"its parts: {listing(list(parts), 20)}")
     part = parts[name]
-    wait_until_free(part)
+    plan.ranks.of_first(lambda: wait_until_free(part))
     fold = name.rpartition("fold-")[2] if plan.recipe.folds else ""
     within = folder
     if plan.recipe.zoo:
-        plan = settled(_network(plan, name))[1]
+        with plan.ranks.in_turn():  # weights that are downloaded are found by those that follow
+            plan = settled(_network(plan, name))[1]
         if not fold:
             train_network(plan, part, folder, display)
             return part
@@ -91,13 +92,21 @@ def job_of(part: Part, folder: Run, request: Request) -> Job:
     Args:
         part: The part.
         folder: The run's folder, which has begun: its run.json has the request.
-        request: What run.json has not: where images are kept, the device, plugin files for other machines.
+        request: What run.json has not: where images are kept, the device, on how many GPUs, plugin files for other
+            machines.
     """
-    argv = [sys.executable, "-m", "kagglekit", "resume", str(folder.folder.absolute())]
-    argv += ["--part", part.name] if part.name else []
-    argv += ["--device", request.device, "--store", request.store]
-    for file in filter(is_path, [request.competition, *request.plugins]):
-        argv += ["--plugin", str(Path(file).absolute())]
+    argv = resume_command(folder, part.name, request)
+    argv += ["--gpus", str(request.jobs.gpus)] if request.jobs.gpus is not None else []
     place = part.run.folder.absolute()
     name = f"{folder.name}/{part.name}" if part.name else folder.name
     return Job(name, tuple(argv), place, folder.folder.absolute(), Run(place).output_file, Path.cwd())
+
+
+def resume_command(folder: Run, part: str, request: Request) -> list[str]:
+    """Return the command that resumes a run, or a part of it, in a process of its own."""
+    argv = [sys.executable, "-m", "kagglekit", "resume", str(folder.folder.absolute())]
+    argv += ["--part", part] if part else []
+    argv += ["--device", request.device, "--store", request.store]
+    for file in filter(is_path, [request.competition, *request.plugins]):
+        argv += ["--plugin", str(Path(file).absolute())]
+    return argv

@@ -131,8 +131,11 @@ def prepare(
     if not all(stage.by_gradient for stage in plan.run_stages):
         linear_layer(head_module(model, groups)[1])  # refuses other heads now, not after minutes of decoding
     check_stages(model, groups, plan.run_stages)
-    images = _images(plan, model, record, display)
+    with plan.ranks.in_turn():  # those that follow find the images decoded
+        images = _images(plan, model, record, display)
+    _check_shared(plan, images)
     model.to(plan.device)
+    plan.ranks.same(list(model.state_dict().values()))
     _set_threads(plan, model, record, display)  # before formats are tried: the number decides which one is fastest
     compute = _compute(plan, model, images, record, display, last)
     return RunContext(
@@ -155,7 +158,21 @@ def prepare(
         targets=plan.targets,
         saver=Saver(run.checkpoints, 60 * plan.request.save_every, in_background=plan.device.type == "cuda"),
         threads=plan.threads,
+        ranks=plan.ranks,
     )
+
+
+def _check_shared(plan: Plan, images: ImageSet) -> None:
+    """Check that several processes can share the images.
+
+    Raises:
+        UserError: There are more processes than training images, or not all of them stream the test images.
+    """
+    ranks, n_train = plan.ranks, len(images.rows("train"))
+    if n_train < ranks.world:
+        raise UserError(f"{ranks.world} processes cannot share {n_train} training images", "use a smaller --gpus")
+    if len(set(ranks.all(images.stream is None))) > 1:
+        raise UserError("the disks of some machines have no room for decoded test images", "add --store stream")
 
 
 def _images(plan: Plan, model: nn.Module, record: Record, display: Display) -> ImageSet:
@@ -175,6 +192,7 @@ def _images(plan: Plan, model: nn.Module, record: Record, display: Display) -> I
         request.store,
         request.deterministic,
         plan.form,
+        follows=plan.ranks.local > 0,
     )
     record.update(decode_seconds=round(time.perf_counter() - started, 2), form=plan.form)
     if plan.form.channels != 3:
@@ -216,10 +234,15 @@ def _compute(
     """Return the formats of the checkpoint, or choose them and record them."""
     if last:
         return saved_compute(last, plan.device, record.info)
-    compute = _formats(plan, model, display)
-    _predict_batch(plan, model, compute, (len(images.rows("valid")), len(images.rows("test"))), display)
+    compute = replace(plan.ranks.of_first(lambda: _probed(plan, model, images, display)), device=plan.device)
     formats = {"train_format": str(compute.train), "infer_format": str(compute.infer), "formats": compute.why}
     record.update(**formats, predict_batch=compute.batch)
+    return compute
+
+
+def _probed(plan: Plan, model: nn.Module, images: ImageSet, display: Display) -> Compute:
+    compute = _formats(plan, model, display)
+    _predict_batch(plan, model, compute, (len(images.rows("valid")), len(images.rows("test"))), display)
     return compute
 
 

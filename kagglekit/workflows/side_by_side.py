@@ -27,12 +27,18 @@ from kagglekit.workflows.zoo import run_zoo
 
 
 def as_jobs(plan: Plan) -> bool:
-    """Return whether a plan's trainings become jobs: if the user asks for it, or several can share several GPUs."""
+    """Return whether a plan's trainings become jobs: if the user asks for it, or several can share several GPUs.
+
+    So do several trainings of which each is to be shared by processes; a single one is started by this process.
+    """
     request = plan.request
+    if plan.ranks.several:
+        return False
     if request.jobs.given:
         return True
     several = bool(plan.recipe.folds or plan.recipe.zoo or request.repeats > 1) and not request.only_fold
-    return several and str(plan.device) == "cuda" and torch.cuda.device_count() > 1
+    gpus = str(plan.device) == "cuda" and torch.cuda.device_count() > 1
+    return several and (gpus or request.jobs.gpus is not None)
 
 
 def need_of(plan: Plan) -> Need:
@@ -44,9 +50,7 @@ def need_of(plan: Plan) -> Need:
     if plan.device.type == "cuda" and plan.device.index is not None:
         what = f"--device {plan.device} names one GPU, and jobs are given theirs"
         raise UsageError(what, "use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs may be used")
-    gpus = plan.request.jobs.gpus
-    if gpus and plan.request.device == "cpu":
-        raise UsageError(f"--gpus {gpus} cannot be combined with --device cpu")
+    gpus = 0 if plan.request.device == "cpu" else plan.request.jobs.gpus
     threads = plan.request.threads  # jobs read them from run.json, too; auto is an equal share
     return Need(0 if threads == "auto" else threads, (1 if plan.device.type == "cuda" else 0) if gpus is None else gpus)
 

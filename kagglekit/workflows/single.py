@@ -24,6 +24,7 @@ from kagglekit.training.trainer import run_stage
 from kagglekit.types.stage import Stage
 from kagglekit.workflows.facts import record_dropped, record_request, record_start, reported_failures
 from kagglekit.workflows.learnt import learns_from
+from kagglekit.workflows.own_folder import opened
 from kagglekit.workflows.setup import build_model, prepare
 
 
@@ -38,7 +39,8 @@ def run_plan(plan: Plan, model: nn.Module, display: Display, began: float | None
     Raises:
         UserError: Something the user can fix.
     """
-    run = create_run(plan.request.out, plan.name, plan.request.name or plan.recipe.arch, datetime.now())
+    label, now = plan.request.name or plan.recipe.arch, datetime.now()
+    run = plan.ranks.of_first(lambda: create_run(plan.request.out, plan.name, label, now))
     return train(plan, run, display, model, began)
 
 
@@ -71,25 +73,41 @@ def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None
         UserError: The data or the checkpoints do not allow it, another process works on the run, or see `run_plan`.
     """
     started = time.perf_counter() if began is None else began
-    with locked(run) as record:
-        run.remove_parts()
-        last = None
-        if run.recipe_file.exists():  # it has begun before
-            last = newest_checkpoint(run.checkpoints, run_key(run, record.info), display.warn)
-            check_same_data(run, record.info, plan)
-        model = model or build_model(plan, bare=last is not None)[0]
-        with reported_failures(plan, run, record, display):
-            seconds = _carry_out(plan, model, run, record, display, started, last)
-    run.remove_checkpoints()
+    ranks = plan.ranks
+    with opened(run, ranks) as (own, record):
+        last = ranks.of_first(lambda: _last_checkpoint(plan, run, record, display))
+        if model is None:
+            with ranks.in_turn():  # weights that are downloaded are found by those that follow
+                model = build_model(plan, bare=last is not None)[0]
+        with reported_failures(plan, own, record, display):
+            seconds = _carry_out(plan, model, own, record, display, started, last)
+    if ranks.is_first:
+        run.remove_checkpoints()
     display.report(f"finished in {duration(seconds)}: {run.folder}")
     return run
+
+
+def _last_checkpoint(plan: Plan, run: Run, record: Record, display: Display) -> Checkpoint | None:
+    """Return the checkpoint to resume from, if there is one.
+
+    Raises:
+        UserError: The data have changed since the run began.
+    """
+    run.remove_parts()
+    if not run.recipe_file.exists():
+        return None
+    last = newest_checkpoint(run.checkpoints, run_key(run, record.info), display.warn)
+    check_same_data(run, record.info, plan)
+    return last
 
 
 def _carry_out(
     plan: Plan, model: nn.Module, run: Run, record: Record, display: Display, started: float, last: Checkpoint | None
 ) -> float:
     """Do all of a plan, or what is left of it after its last checkpoint; return the run's time, s."""
-    whole, plan = plan, learns_from(plan, display)
+    whole, plan, ranks = plan, learns_from(plan, display), plan.ranks
+    if record.info.ranks != ranks.world:
+        record.update(threads=None)  # each process has its share of the cores
     if last is None:
         record_start(plan, model, record, Identity.of(whole))
         record_dropped(whole, run, record)
@@ -98,7 +116,9 @@ def _carry_out(
         run.write_recipe(plan.recipe)
         if record.info.fold is None:  # of folds, the whole run is described once
             describe_plan(plan, model, run, display)
-    record.update(status="running", error=None)
+    record.update(status="running", error=None, ranks=ranks.world)
+    if ranks.several:
+        display.report(f"processes: {ranks.world}, each with its share of every batch")
     plan.hooks.run_start(run, plan.recipe)
     context = prepare(plan, model, run, record, display, started, last)
     _begin(context, last, plan.base.last_stage if plan.base else None)
@@ -107,7 +127,8 @@ def _carry_out(
     scores = finalize(plan, context)
     seconds = context.position.seconds + time.perf_counter() - started
     record.update(status="finished", seconds=round(seconds, 1))
-    leave_report(run, display)
+    if ranks.is_first:
+        leave_report(run, display)
     plan.hooks.run_end(run, scores)
     return seconds
 

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from kagglekit.compute.device import chosen_algorithms
 from kagglekit.compute.memory import memory_returned
-from kagglekit.compute.threads import threads_restored
+from kagglekit.compute.ranks import Ranks, joined
+from kagglekit.compute.threads import ThreadChoice, threads_restored
 from kagglekit.data.expected import check_tests
 from kagglekit.images.placement import Keep
 from kagglekit.planning.choose import check_request
@@ -19,17 +22,20 @@ from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.checkpoint_file import newest_checkpoint
 from kagglekit.runs.folder import Run, run_key
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.console import Display
+from kagglekit.system.errors import UsageError
 from kagglekit.system.job_process import is_job
 from kagglekit.system.signals import stoppable
 from kagglekit.types.executor import IN_TURN, JobOptions
 from kagglekit.workflows.folds import run_folds
 from kagglekit.workflows.full_data import full_request
+from kagglekit.workflows.launch import check_gpus, launched, starts_processes, threads_of_each
 from kagglekit.workflows.parts import train_part
 from kagglekit.workflows.repeats import record_spread, repeated
 from kagglekit.workflows.setup import planned, settled
 from kagglekit.workflows.side_by_side import as_jobs, run_jobs
-from kagglekit.workflows.single import run_plan, train
+from kagglekit.workflows.single import begin, run_plan, train
 from kagglekit.workflows.unfinished import find_unfinished, wait_until_free
 from kagglekit.workflows.zoo import run_zoo
 
@@ -48,9 +54,11 @@ class Resumed:
     store: Keep = "auto"
     jobs: JobOptions = IN_TURN
 
-    def changed(self, request: Request) -> Request:
-        """Return the request of the run with these changes."""
-        return replace(request, device=self.device or request.device, store=self.store, jobs=self.jobs)
+    def changed(self, request: Request, info: RunInfo) -> Request:
+        """Return the request of the run with these changes; as many processes share each training as before."""
+        gpus = info.ranks if self.jobs.gpus is None and info.ranks > 1 else self.jobs.gpus
+        jobs = replace(self.jobs, gpus=gpus)
+        return replace(request, device=self.device or request.device, store=self.store, jobs=jobs)
 
 
 AS_BEGUN = Resumed()
@@ -75,8 +83,10 @@ def start(request: Request, display: Display, resume_latest: bool = False, began
     if request.full and not request.recipe:
         request = full_request(request)
     began = time.perf_counter() if began is None else began
-    with _computing(request):
-        plan = planned(request, display)
+    check_gpus(request)
+    with _computing(request) as ranks:
+        plan = _shared_plan(request, ranks, display)
+        _check_single(plan)
         if not request.no_submission:
             check_tests(plan.table, plan.data, plan.competition)
         if as_jobs(plan):
@@ -95,8 +105,9 @@ def resume(
     began: float | None = None,
     part: str = "",
     how: Resumed = AS_BEGUN,
+    ranks: Ranks | None = None,
 ) -> Run:
-    """Resume an interrupted run from its last checkpoint.
+    """Resume an interrupted run from its last checkpoint, with as many processes as before unless told otherwise.
 
     Args:
         folder: The run's folder.
@@ -105,6 +116,7 @@ def resume(
         began: When this process began to resume it, by time.perf_counter, s; None for now.
         part: Do only this part of it (see `kagglekit.workflows.parts`), and combine nothing; empty for all.
         how: What may differ from the command that began it.
+        ranks: The processes that share it, if they have been joined.
 
     Raises:
         UserError: Its data, plugins or checkpoints do not allow it, or another process works on it.
@@ -116,21 +128,24 @@ def resume(
     begun = folder.recipe_file.exists()
     key = run_key(folder, info)
     last = newest_checkpoint(folder.checkpoints, key, lambda _: None) if begun else None  # `train` warns
-    request = how.changed(request_of(folder, info, data, fresh=last is None))
+    request = how.changed(request_of(folder, info, data, fresh=last is None), info)
     if is_job() and not part:
         wait_until_free(folder)
-    with _computing(request):
-        plan = planned(request, display)
+    if starts_processes(request, folder.recipe(), part):
+        return launched(folder, request, display, data, part)
+    with _computing(request, ranks) as ranks:
+        plan = _shared_plan(request, ranks, display)
         if part:
             check_same_data(folder, info, plan)
             return train_part(plan, folder, part, display)
-        if request.jobs.given:
+        _check_single(plan)
+        if as_jobs(plan) and (request.jobs.given or request.jobs.gpus is not None):
             return run_jobs(plan, display, began, folder)
         display.report(f"resuming {folder.folder}")
         if plan.recipe.zoo:
             return run_zoo(plan, display, folder)
         if not plan.recipe.folds:
-            model, plan = settled(plan) if last is None else (None, plan)
+            model, plan = _settled(plan) if last is None else (None, plan)
             return train(plan, folder, display, model, began)
         check_same_data(folder, info, plan)
         model, plan = settled(replace(plan, request=replace(request, into=str(folder.folder))))
@@ -139,22 +154,63 @@ def resume(
         return run_folds(plan, model, display, began=began)
 
 
+def _shared_plan(request: Request, ranks: Ranks, display: Display) -> Plan:
+    """Return the plan of one of several processes, after the first of this machine has found or downloaded the data."""
+    with ranks.in_turn():
+        plan = planned(replace(request, device=ranks.device(request.device)), display)
+    if not ranks.several:
+        return plan
+    if not ranks.is_first:
+        plan.hooks.ignore_watchers()
+    return replace(plan, ranks=ranks, threads=ThreadChoice(threads_of_each(request.threads, ranks.here)))
+
+
+def _settled(plan: Plan) -> tuple[nn.Module, Plan]:
+    with plan.ranks.in_turn():  # weights that are downloaded are found by those that follow
+        return settled(plan)
+
+
+def _check_single(plan: Plan) -> None:
+    """Refuse several trainings where processes share one.
+
+    Raises:
+        UsageError: There are several.
+    """
+    recipe, request = plan.recipe, plan.request
+    if plan.ranks.several and (recipe.folds or recipe.zoo or request.repeats > 1 or request.jobs.given):
+        raise UsageError(
+            "processes that torchrun has started share one training, and this run has several",
+            f"without torchrun: kagglekit run ... --gpus {plan.ranks.here}",
+        )
+
+
 @contextmanager
-def _computing(request: Request) -> Iterator[None]:
-    """Compute in the block: it can be interrupted; at its end, memory and torch's number of threads are as before."""
+def _computing(request: Request, known: Ranks | None = None) -> Iterator[Ranks]:
+    """Compute in the block: it can be interrupted; at its end, memory and torch's number of threads are as before.
+
+    Yields:
+        The processes that share the work: the known ones, or those that torchrun has started.
+    """
     computing = threads_restored(request.threads)
     with memory_returned(), stoppable(), computing, chosen_algorithms(request.deterministic):
-        yield
+        if known:
+            yield known
+            return
+        with joined(request.device) as ranks:
+            yield ranks
 
 
 def _run(plan: Plan, display: Display, resume_latest: bool, began: float | None) -> Run:
-    model, plan = (None, plan) if plan.recipe.zoo else settled(plan)
-    interrupted = find_unfinished(plan)
+    model, plan = (None, plan) if plan.recipe.zoo else _settled(plan)
+    interrupted = plan.ranks.of_first(lambda: find_unfinished(plan))
     if interrupted and resume_latest:
-        return resume(interrupted, display, plan.data, began)
+        how = Resumed(store=plan.request.store, jobs=plan.request.jobs)
+        return resume(interrupted, display, plan.data, began, how=how, ranks=plan.ranks)
     if interrupted:
         display.report(f"found an interrupted run with this recipe and data: {interrupted.folder}")
         display.report(f"hint: to resume it: {display.command('resume', interrupted.folder)}")
+    if starts_processes(plan.request, plan.recipe):
+        return launched(begin(plan), plan.request, display)
     if model is None:
         return run_zoo(plan, display)
     return (run_folds if plan.recipe.folds else run_plan)(plan, model, display, began=began)

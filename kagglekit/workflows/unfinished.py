@@ -9,7 +9,7 @@ from kagglekit.planning.identity import Identity
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
-from kagglekit.runs.lock import POLL, is_led, is_locked
+from kagglekit.runs.lock import POLL, is_led, is_locked, is_trained
 from kagglekit.runs.lookup import all_runs
 from kagglekit.system.errors import UserError
 
@@ -46,9 +46,12 @@ def _is_free(run: Run) -> bool:
 
 
 def wait_until_free(run: Run) -> None:
-    """Wait for a process that still saves its work, since the one that started it was killed."""
+    """Wait for a process that still saves its work, since the one that started it was killed.
+
+    One that starts the run's trainings as jobs, of which this process may be one, is not waited for.
+    """
     until = time.monotonic() + LEAVING
-    while is_locked(run) and time.monotonic() < until:
+    while is_trained(run) and time.monotonic() < until:
         time.sleep(POLL)
 
 

@@ -105,14 +105,14 @@ def network_run(folder: Run, number: int, arch: str) -> Run:
 
 def train_network(plan: Plan, part: Run, zoo: Run, display: Display) -> None:
     """Train one network, or what is left of it, unless it is finished."""
-    if part.info().status == "finished":
+    ranks = plan.ranks
+    if ranks.of_first(lambda: part.info().status == "finished"):
         if plan.threads:
             plan.threads.take_over(part.info().last_threads)
         part.remove_checkpoints()  # left by a process that was killed at the very end
         display.report(f"it is finished: {part.folder}")
         return
-    part.folder.mkdir(exist_ok=True)
-    Record.of(part.info_file).update(part_of=zoo.name)
+    ranks.of_first(lambda: Record.of(part.info_file).update(part_of=zoo.name))
     if not plan.recipe.folds:
         train(plan, part, display)
         return
