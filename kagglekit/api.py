@@ -113,7 +113,7 @@ def run(
         save_every: Minutes between checkpoints within an epoch.
         on: The executor of several trainings: ``local``, ``ray``, ``ray://HOST:PORT``, or one of a plugin.
         workers: How many of them run side by side; ``auto`` for as many as fit.
-        gpus: GPUs of each of them.
+        gpus: GPUs that share each training, by a process each; with device ``cpu``, processes that do.
         retries: How often one whose process or machine was lost is started again.
         maxfail: Start no more after so many have failed.
         out: Folder of all runs.
@@ -177,7 +177,7 @@ def resume(
         part: Train one part alone: ``fold-3``, or a zoo's ``2-resnet18/fold-3``.
         on: The executor of several trainings, as for `run`.
         workers: How many of them run side by side.
-        gpus: GPUs of each of them.
+        gpus: GPUs that share each training; None for as many as before.
         retries: How often a lost one is started again.
         maxfail: Start no more after so many have failed.
         out: Folder of all runs.

@@ -235,7 +235,14 @@ _JOB_OPTIONS = (
         metavar="N",
         help="Trainings side by side, or auto: one per GPU; on CPUs one.",
     ),
-    option(JOBS, "--gpus", type=click.IntRange(0), metavar="N", help="GPUs requested for each training; default 1."),
+    option(
+        JOBS,
+        "--gpus",
+        type=click.IntRange(0),
+        metavar="N",
+        help="GPUs that share each training, one process each; with --device cpu, processes that do. Default 1; "
+        "resume: as before.",
+    ),
     option(
         JOBS,
         "--retries",

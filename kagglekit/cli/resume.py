@@ -19,6 +19,7 @@ from kagglekit.cli.options import (
     plugin_option,
 )
 from kagglekit.cli.sections import FOLDS, SectionCommand
+from kagglekit.system.job_process import is_launched
 from kagglekit.system.process import process_began
 
 
@@ -48,7 +49,7 @@ def resume(
     with plugins_named(plugin):
         if info := unfinished_info(folder, display):
             choose(request_of(folder, info, data, fresh=False))  # reports what is missing before anything slow
-            with display.status(f"resuming {folder.name}: loading torch and timm"):
+            with display.status(f"{'' if is_launched() else f'resuming {folder.name}: '}loading torch and timm"):
                 from kagglekit.workflows.start import Resumed
                 from kagglekit.workflows.start import resume as resume_run
             how = Resumed(jobs=chosen_jobs(options), **options)

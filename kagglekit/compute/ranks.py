@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -137,10 +137,11 @@ class Ranks:
         if self.is_first:
             try:
                 sent = [True, decide()]
-            finally:
-                self._broadcast(sent)
-        else:
-            self._broadcast(sent)
+            except BaseException:
+                with suppress(Lost):  # the others may have met the same
+                    self._broadcast(sent)
+                raise
+        self._broadcast(sent)
         if not sent[0]:
             raise Followed("the first process has failed")
         found: T = sent[1]
@@ -166,13 +167,12 @@ class Ranks:
             self._check(True)
             yield
             return
-        done = False
         try:
             yield
-            done = True
-        finally:
-            if not done:
+        except BaseException:
+            with suppress(Lost):
                 self.all(False)
+            raise
         self._check(True)
 
     def _check(self, own: bool) -> None:
@@ -234,8 +234,7 @@ def joined(device: str) -> Iterator[Ranks]:
                 raise told from error
             raise
         raise SystemExit(getattr(error, "exit_code", 1)) from error
-    finally:
-        dist.destroy_process_group()
+    dist.destroy_process_group()  # after an error it could wait for one that is gone
 
 
 def _reports(ranks: Ranks, error: BaseException, store: Any) -> bool:

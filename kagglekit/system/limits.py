@@ -97,6 +97,11 @@ def named_threads(asked: Threads = "auto") -> int | None:
     return int(first) if first.isdecimal() and int(first) else None
 
 
+def share_of_cores(n: int) -> int:
+    """Return how many of the cores each of `n` processes has, if they share them equally; at least one."""
+    return max(1, math.floor(cores()) // n)
+
+
 @dataclass(frozen=True)
 class CpuTimes:
     """Counters of a moment.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import signal
 import sys
@@ -18,7 +17,7 @@ import torch
 from kagglekit.compute.ranks import Lost
 from kagglekit.system.errors import UserError
 from kagglekit.system.job_process import IS_JOB, THREADS, is_job
-from kagglekit.system.limits import NUMBER, Threads, cores, named_threads
+from kagglekit.system.limits import NUMBER, Threads, named_threads, share_of_cores
 from kagglekit.system.process import own_place
 from kagglekit.system.signals import SIGNALS, Stopped
 from kagglekit.workflows.parts import resume_command
@@ -108,7 +107,8 @@ def launch(command: Sequence[str], n: int, threads: Threads) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says of failures, we say
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of failures, we say
     each = str(threads_of_each(threads, n))
     environment = {IS_JOB: "1", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SAVING), NUMBER: each}
     environment |= {name: each for name in THREADS if name not in os.environ}
@@ -139,9 +139,9 @@ def threads_of_each(asked: Threads, n: int) -> int:
     A job has been given its share of the cores as if the user had named it.
     """
     named = named_threads(asked)
-    if named is None or (asked == "auto" and is_job()):
-        return max(1, (math.floor(cores()) if named is None else named) // n)
-    return named
+    if named is None:
+        return share_of_cores(n)
+    return max(1, named // n) if asked == "auto" and is_job() else named
 
 
 def _failure(failures: Mapping[int, ProcessFailure], n: int) -> UserError:

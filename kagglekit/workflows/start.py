@@ -25,12 +25,13 @@ from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError
-from kagglekit.system.job_process import is_job
+from kagglekit.system.job_process import is_job, is_launched
+from kagglekit.system.limits import named_threads, share_of_cores
 from kagglekit.system.signals import stoppable
 from kagglekit.types.executor import IN_TURN, JobOptions
 from kagglekit.workflows.folds import run_folds
 from kagglekit.workflows.full_data import full_request
-from kagglekit.workflows.launch import check_gpus, launched, starts_processes, threads_of_each
+from kagglekit.workflows.launch import check_gpus, launched, starts_processes
 from kagglekit.workflows.parts import train_part
 from kagglekit.workflows.repeats import record_spread, repeated
 from kagglekit.workflows.setup import planned, settled
@@ -139,9 +140,10 @@ def resume(
             check_same_data(folder, info, plan)
             return train_part(plan, folder, part, display)
         _check_single(plan)
-        if as_jobs(plan) and (request.jobs.given or request.jobs.gpus is not None):
+        if as_jobs(plan) and _asks_for_jobs(request):
             return run_jobs(plan, display, began, folder)
-        display.report(f"resuming {folder.folder}")
+        if last or not is_launched():
+            display.report(f"resuming {folder.folder}")
         if plan.recipe.zoo:
             return run_zoo(plan, display, folder)
         if not plan.recipe.folds:
@@ -162,7 +164,14 @@ def _shared_plan(request: Request, ranks: Ranks, display: Display) -> Plan:
         return plan
     if not ranks.is_first:
         plan.hooks.ignore_watchers()
-    return replace(plan, ranks=ranks, threads=ThreadChoice(threads_of_each(request.threads, ranks.here)))
+    threads = named_threads(request.threads) or share_of_cores(ranks.here)
+    return replace(plan, ranks=ranks, threads=ThreadChoice(threads))
+
+
+def _asks_for_jobs(request: Request) -> bool:
+    """Return whether a resumed run's trainings become jobs; within a job, only those that processes share do."""
+    jobs = request.jobs
+    return jobs.given or jobs.ranks > 1 or (jobs.gpus is not None and not is_job())
 
 
 def _settled(plan: Plan) -> tuple[nn.Module, Plan]:

@@ -1,0 +1,129 @@
+"""Several processes share one training: the scores of one process, files written once, one message for all."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import begin, kagglekit
+from processes import Ended, kill_after, together
+from safetensors.numpy import load_file
+from stopping import TINY, only, outcome
+
+from kagglekit import Run
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the processes are forks")
+
+# batches of 7 and an odd number of images: the shares of two processes differ in size
+SETTINGS = {**TINY, "stage.*.batch_size": 7, "drop_rate": 0, "stage.*.batch_norm": "keep"}
+FULL = """
+import os
+import kagglekit_timm, torch
+from kagglekit import hookimpl
+
+@hookimpl
+def kagglekit_model(recipe, n_classes):
+    model = kagglekit_timm.kagglekit_model(recipe, n_classes)
+    def check(module, inputs):
+        if torch.is_grad_enabled() and len(inputs[0]) > 2 and os.environ.get("RANK") == "1":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    model.register_forward_pre_hook(check)
+    return model
+"""
+
+
+def command(data: Path, out: Path, *more: object, **settings: object) -> list[object]:
+    given = {**SETTINGS, **{key.replace("__", "."): value for key, value in settings.items()}}
+    chosen = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
+    fixed = ("--preset", "quick", "--precision", "fp32", "--device", "cpu", "--save-every", "0")
+    return ["run", "dog-breed", "--data", data, "--out", out, *fixed, *chosen, *more]
+
+
+@pytest.fixture(scope="module")
+def shared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Ended]:
+    """An undisturbed run of two processes."""
+    place = tmp_path_factory.mktemp("two")
+    ended = together(command(data, place / "out"), place)
+    assert ended.codes == [0, 0], ended
+    return only(place / "out"), ended
+
+
+def test_two_processes_come_to_the_results_of_one(data: Path, shared: tuple[Run, Ended], tmp_path: Path) -> None:
+    two, ended = shared
+    done = kagglekit(*command(data, tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done
+    one = only(tmp_path / "out")
+    weights, others = (load_file(run.final_weights) for run in (one, two))
+    assert max(float(np.abs(weights[name] - others[name]).max()) for name in weights) < 1e-3
+    for row, other in zip(one.info().scores, two.info().scores, strict=True):
+        values, others = ([pair[0] for pair in each.values() if isinstance(pair, tuple)] for each in (row, other))
+        assert values == pytest.approx(others, abs=1e-3)
+    tables = [pd.read_csv(run.submission, index_col="id") for run in (one, two)]
+    assert (tables[0].idxmax(axis=1) == tables[1].idxmax(axis=1)).all()
+    assert len(one.log_rows()) == len(two.log_rows())
+    assert one.info().ranks == 1
+    assert two.info().ranks == 2
+
+    files = [{str(file.relative_to(run.folder)) for file in run.folder.rglob("*")} for run in (one, two)]
+    assert files[0] == files[1]
+    assert ended.out[1] == ended.errors[1] == ""
+    assert ended.out[0].count("processes: 2, each with its share of every batch") == 1
+    assert ended.out[0].count("finished in ") == 1
+
+
+def test_a_killed_process_ends_the_other_and_resuming_gives_the_bytes_of_an_undisturbed_run(
+    data: Path, shared: tuple[Run, Ended], tmp_path: Path
+) -> None:
+    ended = together(command(data, tmp_path / "out"), tmp_path, disturb=kill_after(3, tmp_path / "out"))
+    run = only(tmp_path / "out")
+    assert ended.codes == [1, -signal.SIGKILL]
+    assert "error: another process of this training has ended" in ended.errors[0]
+    assert run.info().status == "failed"
+    again = together(["resume", run.folder], tmp_path)
+    assert again.codes == [0, 0], again
+    assert "resuming from the last checkpoint: stage" in again.out[0]
+    assert outcome(run) == outcome(shared[0])
+
+
+def test_all_processes_accumulate_gradients_where_one_is_out_of_memory(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "full.py").write_text(FULL)
+    more = ("--plugin", tmp_path / "full.py", "--stages", "4")
+    ended = together(command(data, tmp_path / "out", *more), tmp_path)
+    assert ended.codes == [0, 0], ended
+    assert ended.out[0].count("accumulating gradients over 2 parts") == 1
+    assert only(tmp_path / "out").info().parts == {"all-2": 2}
+
+
+def test_what_all_processes_find_wrong_is_one_message(data: Path, tmp_path: Path) -> None:
+    ended = together(command(data, tmp_path / "out", "--stages", "4", stage__4__batch_size=1), tmp_path)
+    assert ended.codes == [1, 1]
+    said = "".join(ended.errors)
+    assert said.count("error: ") == 1
+    assert "2 processes cannot share a batch of 1 images" in said
+    ended = together(command(data, tmp_path / "out", "--folds", "2"), tmp_path)
+    assert ended.codes == [2, 2]
+    assert "".join(ended.errors).count("processes that torchrun has started share one training") == 1
+
+
+def test_ctrl_c_is_heeded_by_all_processes_and_one_alone_resumes(data: Path, tmp_path: Path) -> None:
+    """Here they are started as the user starts them: by ``--gpus``."""
+    out = tmp_path / "out"
+    with begin(*command(data, out, "--gpus", 2), cwd=tmp_path) as process:
+        kill_after(3, out, signal.SIGINT, [0])([process])
+        said, errors = process.communicate(120)
+    run = only(out)
+    assert process.returncode == 130, errors
+    assert errors.count("interrupted by Ctrl-C") == 1
+    assert "error" not in errors
+    assert said.count(f"hint: to resume: kagglekit resume {run.folder}") == 1
+    assert run.info().status == "interrupted"
+    assert run.info().ranks == 2
+    done = kagglekit("resume", run.folder, "--gpus", 1, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done
+    assert json.loads(done.stdout)["ranks"] == 1
+    assert run.info().status == "finished"
