@@ -20,7 +20,7 @@ from kagglekit.system.errors import UsageError, UserError, described, unknown
 from kagglekit.system.job_process import end_with_starter, is_launched, tell_launcher
 from kagglekit.system.limits import wait_passively
 from kagglekit.system.printable import printable_lines
-from kagglekit.system.process import leave, own_place
+from kagglekit.system.process import leave, process_place
 from kagglekit.system.signals import Stopped
 
 SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
@@ -138,7 +138,7 @@ def _fail(message: str, code: int, of_all: bool = False) -> NoReturn:
     from kagglekit.kaggle.credentials import masked
 
     text = printable_lines(masked(message))
-    if of_all and own_place().local:
+    if of_all and process_place().local:
         sys.exit(code)
     if is_launched():
         tell_launcher(text)
@@ -189,7 +189,7 @@ def command() -> NoReturn:
     """Run the command line as a process of its own, and end the process."""
     end_with_starter()
     wait_passively()  # before any command loads torch
-    if own_place().rank:
+    if process_place().rank:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # the first process speaks for all
     try:
         cli(prog_name="kagglekit")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kagglekit.system.errors import UsageError
-from kagglekit.system.process import own_place
+from kagglekit.system.process import process_place
 
 if TYPE_CHECKING:
     from kagglekit.kaggle.submit import Ask
@@ -69,9 +69,9 @@ def run(
     check_request(asked, resume)
     choice = choose(asked)
     check_sample(choice, display)
-    if own_place().world > 1 and dry_run:
+    if process_place().world > 1 and dry_run:
         raise UsageError("a dry run is done by one process, without torchrun")
-    submission = submission if own_place().rank == 0 else None
+    submission = submission if process_place().rank == 0 else None
     if submission:
         from kagglekit.workflows.submitting import check_submit
 

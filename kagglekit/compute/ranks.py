@@ -6,6 +6,7 @@ such as what it has measured, is decided by the first and sent to the others (`R
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.system.process import own_place
+from kagglekit.system.process import process_place
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=7)  # the first process may decode for hours while the others wait
 DELIVERY = 0.5  # s that a signal may take longer to one process than to another
 FAILED = "kagglekit/failed"
+GONE = re.compile("[Cc]onnect|[Cc]losed|[Rr]eset|[Tt]imed? ?out|[Aa]bort|NCCL")  # in messages of gloo and NCCL
 
 
 class Lost(UserError):
@@ -211,7 +213,7 @@ def joined(device: str) -> Iterator[Ranks]:
     Raises:
         SystemExit: Another process reports the error for which all end.
     """
-    place = own_place()
+    place = process_place()
     if place.world == 1:
         yield ALONE
         return
@@ -259,5 +261,7 @@ def connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if not GONE.search(str(error)):
+            raise
         time.sleep(DELIVERY)  # what has ended the other one may be a Ctrl-C, which this one gets as well
         raise Lost from error

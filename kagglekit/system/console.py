@@ -22,7 +22,7 @@ from rich.text import Text
 from kagglekit.system.errors import UserError
 from kagglekit.system.notebook import WIDTH, NotebookOutput, kernel
 from kagglekit.system.printable import printable, printable_lines, shortened
-from kagglekit.system.process import own_place
+from kagglekit.system.process import process_place
 from kagglekit.system.signals import stop_for_closed_output
 
 T = TypeVar("T")
@@ -270,7 +270,7 @@ def for_people(json_output: bool) -> Display:
 
     In the kernel of a notebook it shows its lines in the cell that is being executed.
     """
-    if own_place().rank:  # the first of the processes that share a training speaks for all
+    if process_place().rank:  # the first of the processes that share a training speaks for all
         return Display(OutputConsole(file=StringIO(), quiet=True))
     if shell := kernel():
         return NotebookDisplay(Console(file=StringIO(), width=WIDTH), NotebookOutput(shell))

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kagglekit.system.errors import UserError
-from kagglekit.system.process import own_place
+from kagglekit.system.process import process_place
 
 IS_JOB = "KAGGLEKIT_JOB"  # set for a process that is to end with the one that started it
 ERRORS = "TORCHELASTIC_ERROR_FILE"  # where torchrun lets a process say why it failed
@@ -115,7 +115,7 @@ def is_job() -> bool:
 
 def is_launched() -> bool:
     """Return whether another process of kagglekit has started this one as one of several that share a training."""
-    return _is_job and own_place().world > 1
+    return _is_job and process_place().world > 1
 
 
 def tell_launcher(message: str) -> None:

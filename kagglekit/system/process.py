@@ -36,7 +36,7 @@ class Place:
     here: int = 1
 
 
-def own_place() -> Place:
+def process_place() -> Place:
     """Return the place of this process among those that share one training."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     numbers = [os.environ.get(name, "") for name in names]

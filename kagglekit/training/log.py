@@ -75,7 +75,8 @@ def log_epoch(
     speed = f"{images / seconds:,.0f} images/s  " if images else ""
     context.display.report(_fitting(line, speed, f"{seconds:.1f} s", context.display.width))
     context.hooks.epoch_end(context.run, stage, row)
-    refresh_history(context.run)
+    if context.ranks.is_first:
+        refresh_history(context.run)
 
 
 def _fitting(line: str, speed: str, took: str, width: int) -> str:

@@ -18,7 +18,7 @@ from kagglekit.compute.ranks import Lost
 from kagglekit.system.errors import UserError
 from kagglekit.system.job_process import IS_JOB, THREADS, is_job
 from kagglekit.system.limits import NUMBER, Threads, named_threads, share_of_cores
-from kagglekit.system.process import own_place
+from kagglekit.system.process import process_place
 from kagglekit.system.signals import SIGNALS, Stopped
 from kagglekit.workflows.parts import resume_command
 
@@ -44,7 +44,7 @@ def starts_processes(request: Request, recipe: Recipe, part: str = "") -> bool:
         recipe: Its recipe.
         part: The one training of several that is to be done.
     """
-    if own_place().world > 1 or request.jobs.given or request.jobs.ranks == 1:
+    if process_place().world > 1 or request.jobs.given or request.jobs.ranks == 1:
         return False
     return bool(part) or not (recipe.folds or recipe.zoo)
 
@@ -56,7 +56,7 @@ def check_gpus(request: Request) -> None:
         UserError: It has fewer, or the device cannot be shared.
     """
     n, device = request.jobs.ranks, request.device
-    if n == 1 or device == "cpu" or request.jobs.given or own_place().world > 1:
+    if n == 1 or device == "cpu" or request.jobs.given or process_place().world > 1:
         return
     if device not in ("auto", "cuda"):
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +14,14 @@ from kagglekit.runs.info import Record
 from kagglekit.runs.lock import locked
 from kagglekit.system.files import write_bytes
 
-DEEP = Path("a", "b", "c")  # so that what is looked for above a run's folder is not found
-
 
 @contextmanager
 def opened(run: Run, ranks: Ranks) -> Iterator[tuple[Run, Record]]:
     """Keep others from working on a run, and yield the folder that this process works in, with its run.json.
 
-    The first process has the run's folder. The others have temporary ones, with what the run knows so far. Snapshots
-    are written once on each machine, where its processes read them.
+    The first process has the run's folder. The others have temporary ones, with what the run knows so far: beside the
+    checkpoints, or on machines that do not see these, in the system's place for them. Snapshots are written once on each
+    machine, where its processes read them.
 
     Raises:
         UserError: Another process works on the run, or its folder cannot be written.
@@ -34,12 +34,24 @@ def opened(run: Run, ranks: Ranks) -> Iterator[tuple[Run, Record]]:
         return
     info = ranks.of_first(lambda: None)
     assert info is not None
-    with tempfile.TemporaryDirectory(prefix="kagglekit-process-") as place:
-        own = Run(Path(place) / DEEP / run.name)
-        own.folder.mkdir(parents=True)
-        record = Record(own.info_file, info)
+    with _temporary(run.checkpoints, f"process-{ranks.rank}") as own:
         _share_snapshots(run, own, ranks)
-        yield own, record
+        yield own, Record(own.info_file, info)
+
+
+@contextmanager
+def _temporary(parent: Path, name: str) -> Iterator[Run]:
+    if not parent.exists():
+        with tempfile.TemporaryDirectory(prefix="kagglekit-process-") as folder:
+            yield Run(Path(folder))
+        return
+    place = parent / name
+    shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
+    place.mkdir()
+    try:
+        yield Run(place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _share_snapshots(run: Run, own: Run, ranks: Ranks) -> None:

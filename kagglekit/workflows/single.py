@@ -81,6 +81,7 @@ def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None
                 model = build_model(plan, bare=last is not None)[0]
         with reported_failures(plan, own, record, display):
             seconds = _carry_out(plan, model, own, record, display, started, last)
+    ranks.wait()  # until the others have removed their folders, which are there
     if ranks.is_first:
         run.remove_checkpoints()
     display.report(f"finished in {duration(seconds)}: {run.folder}")
@@ -108,7 +109,7 @@ def _carry_out(
     whole, plan, ranks = plan, learns_from(plan, display), plan.ranks
     if record.info.ranks != ranks.world:
         record.update(threads=None)  # each process has its share of the cores
-    if last is None:
+    if last is None and ranks.is_first:
         record_start(plan, model, record, Identity.of(whole))
         record_dropped(whole, run, record)
         if plan.targets:
