@@ -23,6 +23,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.process import process_place
 
 IS_JOB = "KAGGLEKIT_JOB"  # set for a process that is to end with the one that started it
+LOST = 137  # exit code of one that started several, of which one was killed: that of a shell whose command was
 ERRORS = "TORCHELASTIC_ERROR_FILE"  # where torchrun lets a process say why it failed
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError, listing
+from kagglekit.system.job_process import LOST
 from kagglekit.system.live_table import live_table
 from kagglekit.system.signals import stoppable_again
 from kagglekit.types.executor import Ended, Executor, Job, JobOptions
@@ -110,6 +111,7 @@ class Jobs:
         progress = self.all[ended.job.name]
         if is_lost(ended) and not progress.asked:
             why = "its process or machine was lost" if ended.code is None else f"ended by signal {-ended.code}"
+            why = "one of its processes was lost" if ended.code == LOST else why
             why = "asked to stop by somebody else" if ended.code in ASKED else why
             if progress.attempts <= self.options.retries:
                 again = f"resuming it, attempt {progress.attempts + 1} of {1 + self.options.retries}"
@@ -142,7 +144,7 @@ class Jobs:
 
 def is_lost(ended: Ended) -> bool:
     """Return whether a job was lost, instead of having ended by its own decision."""
-    return ended.code is None or ended.code < 0 or ended.code in ASKED
+    return ended.code is None or ended.code < 0 or ended.code in (*ASKED, LOST)
 
 
 def _on(ended: Ended) -> str:

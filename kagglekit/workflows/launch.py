@@ -16,7 +16,7 @@ import torch
 
 from kagglekit.compute.ranks import Lost
 from kagglekit.system.errors import UserError
-from kagglekit.system.job_process import IS_JOB, THREADS, is_job
+from kagglekit.system.job_process import IS_JOB, LOST, THREADS, is_job
 from kagglekit.system.limits import NUMBER, Threads, named_threads, share_of_cores
 from kagglekit.system.process import process_place
 from kagglekit.system.signals import SIGNALS, Stopped
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from kagglekit.types.recipe import Recipe
 
 SAVING = 120  # how long processes may take to save their work after Ctrl-C, s
-LOST = 137  # exit code of a shell whose command was killed
 
 
 def starts_processes(request: Request, recipe: Recipe, part: str = "") -> bool:

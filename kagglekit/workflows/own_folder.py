@@ -20,8 +20,8 @@ def opened(run: Run, ranks: Ranks) -> Iterator[tuple[Run, Record]]:
     """Keep others from working on a run, and yield the folder that this process works in, with its run.json.
 
     The first process has the run's folder. The others have temporary ones, with what the run knows so far: beside the
-    checkpoints, or on machines that do not see these, in the system's place for them. Snapshots are written once on each
-    machine, where its processes read them.
+    checkpoints, or on machines that do not see these, in the system's place for them. Snapshots are written once on
+    each machine, where its processes read them.
 
     Raises:
         UserError: Another process works on the run, or its folder cannot be written.

@@ -13,6 +13,7 @@ import pytest
 import torch
 from stopping import go_on, outcome, start, stopped
 
+from kagglekit.compute.ranks import ALONE
 from kagglekit.compute.threads import ThreadChoice
 from kagglekit.runs.info import Record, RunInfo
 from kagglekit.training import loop, thread_watch
@@ -48,7 +49,8 @@ class Stage:
         self.record = Record.of(file)
         self.choice = ThreadChoice(**{"number": 2, "fixed": False, "most": 2, **choice})
         self.choice.use(self.choice.number or 2)
-        self.context = SimpleNamespace(record=self.record, display=SimpleNamespace(report=self.said.append))
+        display = SimpleNamespace(report=self.said.append)
+        self.context = SimpleNamespace(record=self.record, display=display, ranks=ALONE)
 
     def run(self, first: int = 0, last: int = STEPS, again: bool = False, **more: Any) -> list[int]:
         """Take the steps after `first`; return the number of threads of each."""

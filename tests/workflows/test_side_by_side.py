@@ -75,7 +75,7 @@ def test_a_fold_that_fails_leaves_the_others_joined(data: Path, tmp_path: Path) 
         (["--on", "cloud"], "unknown executor 'cloud': choose from local, ray"),
         (["-n", "0"], "'0' is not a number of at least 1, nor auto"),
         (["-n", "2", "--folds", "2", "--only-fold", "1"], "--only-fold trains one fold here"),
-        (["--device", "cpu", "--gpus", "1"], "--gpus 1 cannot be combined with --device cpu"),
+        (["--gpus", "99"], "--gpus 99: this machine has"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments: list[str], message: str, data: Path, tmp_path: Path) -> None:
