@@ -61,6 +61,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
 COMMANDS = {name: command for commands in SECTIONS.values() for name, command in commands.items()}
 
 
+SHARED = ("run", "resume")  # commands that several processes may do together
 CTRL_C = "interrupted by Ctrl-C"
 
 
@@ -82,6 +83,8 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
             raise UsageError(unknown("command", args[0], COMMANDS))
+        if process_place().world > 1 and args[0] not in SHARED:
+            raise UsageError(f"{args[0]} is done by one process: only {' and '.join(SHARED)} work under torchrun")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -86,7 +86,8 @@ def launched(folder: Run, request: Request, display: Display, data: Path | None 
     command = resume_command(folder, part, request)
     command += ["--data", str(data.absolute())] if data else []
     display.report(f"starting {n} processes that share the training")
-    launch(command, n, request.threads)
+    with _printing_to_errors() if display.console.file is sys.stderr else nullcontext():
+        launch(command, n, request.threads)
     return folder
 
 
@@ -121,6 +122,7 @@ def launch(command: Sequence[str], n: int, threads: Threads) -> None:
             run_id=uuid.uuid4().hex,
             rdzv_backend="c10d",
             rdzv_endpoint="localhost:0",  # any free port
+            local_addr="localhost",  # the machine's own name may lead nowhere
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=place),
         )
@@ -186,6 +188,18 @@ def _surrounded(environment: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def _printing_to_errors() -> Iterator[None]:
+    """Let processes that are started in the block print to standard error: standard output is for JSON."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
 
 
 @contextmanager
