@@ -110,7 +110,7 @@ class JobOptions:
 
     @property
     def ranks(self) -> int:
-        """How many processes share each training."""
+        """The number of processes that share each training."""
         return max(1, self.gpus or 1)
 
 
