@@ -20,9 +20,10 @@ from kagglekit import Run
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the processes are forks")
 
 # batches of 7 and an odd number of images: the shares of two processes differ in size
-SETTINGS = {**TINY, "stage.*.batch_size": 7, "drop_rate": 0, "stage.*.batch_norm": "keep"}
+SETTINGS = {**TINY, "stage.*.batch_size": 7, "stage.*.lr": 0.02, "drop_rate": 0, "stage.*.batch_norm": "keep"}
 FULL = """
 import os
+from pathlib import Path
 import kagglekit_timm, torch
 from kagglekit import hookimpl
 
@@ -34,6 +35,11 @@ def kagglekit_model(recipe, n_classes):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     model.register_forward_pre_hook(check)
     return model
+
+@hookimpl
+def kagglekit_epoch_end(run):
+    with Path("watched.txt").open("a") as file:
+        file.write(os.environ["RANK"])
 """
 
 
@@ -42,6 +48,10 @@ def command(data: Path, out: Path, *more: object, **settings: object) -> list[ob
     chosen = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     fixed = ("--preset", "quick", "--precision", "fp32", "--device", "cpu", "--save-every", "0")
     return ["run", "dog-breed", "--data", data, "--out", out, *fixed, *chosen, *more]
+
+
+def furthest(weights: dict[str, np.ndarray], others: dict[str, np.ndarray]) -> float:
+    return max(float(np.abs(weights[name] - others[name]).max()) for name in weights)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +68,11 @@ def test_two_processes_come_to_the_results_of_one(data: Path, shared: tuple[Run,
     done = kagglekit(*command(data, tmp_path / "out"), cwd=tmp_path)
     assert done.returncode == 0, done
     one = only(tmp_path / "out")
-    weights, others = (load_file(run.final_weights) for run in (one, two))
-    assert max(float(np.abs(weights[name] - others[name]).max()) for name in weights) < 1e-3
+    start, weights, others = (
+        load_file(file) for file in (one.snapshot("frozen"), one.final_weights, two.final_weights)
+    )
+    assert furthest(weights, start) > 0.01
+    assert furthest(weights, others) < 1e-3
     for row, other in zip(one.info().scores, two.info().scores, strict=True):
         values, others = ([pair[0] for pair in each.values() if isinstance(pair, tuple)] for each in (row, other))
         assert values == pytest.approx(others, abs=1e-3)
@@ -93,10 +106,11 @@ def test_a_killed_process_ends_the_other_and_resuming_gives_the_bytes_of_an_undi
 def test_all_processes_accumulate_gradients_where_one_is_out_of_memory(data: Path, tmp_path: Path) -> None:
     (tmp_path / "full.py").write_text(FULL)
     more = ("--plugin", tmp_path / "full.py", "--stages", "4")
-    ended = together(command(data, tmp_path / "out", *more), tmp_path)
+    ended = together(command(data, tmp_path / "out", *more, stage__4__batch_size=8), tmp_path)
     assert ended.codes == [0, 0], ended
     assert ended.out[0].count("accumulating gradients over 2 parts") == 1
     assert only(tmp_path / "out").info().parts == {"all-2": 2}
+    assert (tmp_path / "watched.txt").read_text() == "00"  # the first process alone calls what watches a run
 
 
 def test_what_all_processes_find_wrong_is_one_message(data: Path, tmp_path: Path) -> None:
