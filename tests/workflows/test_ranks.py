@@ -13,14 +13,27 @@ import pytest
 from command_line import begin, kagglekit
 from processes import Ended, kill_after, together
 from safetensors.numpy import load_file
-from stopping import TINY, only, outcome
+from stopping import only, outcome
 
 from kagglekit import Run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the processes are forks")
 
 # batches of 7 and an odd number of images: the shares of two processes differ in size
-SETTINGS = {**TINY, "stage.*.batch_size": 7, "stage.*.lr": 0.02, "drop_rate": 0, "stage.*.batch_norm": "keep"}
+SETTINGS = {
+    "arch": "test_efficientnet.r160_in1k",
+    "pretrained": "false",
+    "stage.*.batch_size": 7,
+    "stage.*.size": 32,
+    "stage.*.lr": 0.02,
+    "stage.*.batch_norm": "keep",
+    "stage.all-2.cycles": 2,
+    "stage.all-2.cycle_len": 1,
+    "stage.all-2.cycle_mult": 1,
+    "stage.all-2.ema": 0.9,
+    "drop_rate": 0,
+    "tta": 1,
+}
 FULL = """
 import os
 from pathlib import Path
@@ -43,8 +56,8 @@ def kagglekit_epoch_end(run):
 """
 
 
-def command(data: Path, out: Path, *more: object, **settings: object) -> list[object]:
-    given = {**SETTINGS, **{key.replace("__", "."): value for key, value in settings.items()}}
+def command(data: Path, out: Path, *more: object, batch: int = 7) -> list[object]:
+    given = {**SETTINGS, "stage.*.batch_size": batch}
     chosen = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
     fixed = ("--preset", "quick", "--precision", "fp32", "--device", "cpu", "--save-every", "0")
     return ["run", "dog-breed", "--data", data, "--out", out, *fixed, *chosen, *more]
@@ -105,8 +118,8 @@ def test_a_killed_process_ends_the_other_and_resuming_gives_the_bytes_of_an_undi
 
 def test_all_processes_accumulate_gradients_where_one_is_out_of_memory(data: Path, tmp_path: Path) -> None:
     (tmp_path / "full.py").write_text(FULL)
-    more = ("--plugin", tmp_path / "full.py", "--stages", "4")
-    ended = together(command(data, tmp_path / "out", *more, stage__4__batch_size=8), tmp_path)
+    more = ("--plugin", tmp_path / "full.py", "--stages", "3")
+    ended = together(command(data, tmp_path / "out", *more, batch=8), tmp_path)
     assert ended.codes == [0, 0], ended
     assert ended.out[0].count("accumulating gradients over 2 parts") == 1
     assert only(tmp_path / "out").info().parts == {"all-2": 2}
@@ -114,7 +127,7 @@ def test_all_processes_accumulate_gradients_where_one_is_out_of_memory(data: Pat
 
 
 def test_what_all_processes_find_wrong_is_one_message(data: Path, tmp_path: Path) -> None:
-    ended = together(command(data, tmp_path / "out", "--stages", "4", stage__4__batch_size=1), tmp_path)
+    ended = together(command(data, tmp_path / "out", "--stages", "3", batch=1), tmp_path)
     assert ended.codes == [1, 1]
     said = "".join(ended.errors)
     assert said.count("error: ") == 1
