@@ -53,6 +53,11 @@ class Display:
         """The columns of the terminal; a file has as many as a line needs."""
         return self.console.width if self.console.is_terminal else sys.maxsize
 
+    @property
+    def is_live(self) -> bool:
+        """True if bars and spinners are seen, which disappear at their end."""
+        return self.console.is_terminal
+
     def command(self, name: str, argument: object) -> str:
         """Return what the user may type: ``kagglekit resume RUN``."""
         return f"kagglekit {name} {argument}"
@@ -107,7 +112,7 @@ class Display:
 
         The block shows no bar and no other status: a terminal has room for one.
         """
-        if not self.console.is_terminal:
+        if not self.is_live:
             self.report(what)
             yield
             return
@@ -130,7 +135,7 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
-        hidden = not self.console.is_terminal
+        hidden = not self.is_live
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(printable(what), total=total, note="")
             yield Bar(progress, task, total, time.perf_counter(), unit, what, self.report if hidden else None)
@@ -153,6 +158,11 @@ class NotebookDisplay(Display):
     def width(self) -> int:
         """The columns of tables and bars."""
         return WIDTH
+
+    @property
+    def is_live(self) -> bool:
+        """True: the line of progress is updated in place."""
+        return True
 
     def command(self, name: str, argument: object) -> str:
         """Return what the user may write in the next cell: ``kagglekit.resume("RUN")``."""

@@ -38,6 +38,7 @@ class TrainState:
         best: The best epoch's valid score, its sign such that less is better, and its weights, if the stage keeps the
             best.
         seconds: Time spent on the current epoch so far, s.
+        took: Time of the last step, s; infinite before the first one.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -51,6 +52,7 @@ class TrainState:
     again: bool = False
     best: tuple[float, dict[str, Tensor]] | None = None
     seconds: float = 0.0
+    took: float = 0.0
 
     def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the state as plain facts and as nested tensors.
