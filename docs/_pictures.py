@@ -52,7 +52,7 @@ def demo(folder: Path) -> None:
     cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 960)
     run(folder, "kagglekit lr-find shapes --stage 4")
     write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png"), 700))
-    run(folder, f"{DEMO} --set stage.3.lr=2e-3 --name slower")
+    run(folder, f"{DEMO} --limit 400 --name fewer")
     run(folder, "kagglekit history --html")
     write("history.png", screenshot(folder / "submissions" / "history.html", width=1000))
     first, second = sorted(path.parent for path in folder.glob("submissions/shapes/*/report.html"))

@@ -30,7 +30,7 @@ def leavable(fit: StageFit, state: TrainState) -> Iterator[None]:
         return
     before = [(buffer, buffer.clone()) for buffer in fit.model.buffers()]
     trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
-    hooks = [parameter.register_post_accumulate_grad_hook(take_breath) for parameter in trained]
+    hooks = [parameter.register_post_accumulate_grad_hook(let_signals_in) for parameter in trained]
     try:
         with stop_anywhere():
             yield
@@ -45,5 +45,5 @@ def leavable(fit: StageFit, state: TrainState) -> Iterator[None]:
             hook.remove()
 
 
-def take_breath(parameter: Tensor) -> None:
+def let_signals_in(parameter: Tensor) -> None:
     """Do nothing, in Python: only there does a signal interrupt a backward pass, which is one call into torch."""

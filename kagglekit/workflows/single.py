@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 
 from torch import nn
@@ -117,7 +118,7 @@ def _carry_out(
     plan.hooks.run_start(run, plan.recipe)
     context = prepare(plan, model, run, record, display, started, last)
     _begin(context, last, plan.base.last_stage if plan.base else None)
-    context.display = after
+    context = replace(context, display=after)
     for number in plan.stages[context.position.done :]:
         timed_stage(context, number)
     scores = finalize(plan, context)

@@ -24,7 +24,7 @@ PICTURES = Thumbnails({}, lambda file, side: np.zeros((side, side, 3), np.uint8)
 def seen() -> Predicted:
     """Images i0 to i7, of which i7, i1, i4 and i5 have the highest losses."""
     known = judged()
-    return Predicted(known.ids, SingleLabel(CLASSES), known.truth, np.asarray(known.values, np.float64))
+    return Predicted(known.ids, SingleLabel(CLASSES), known.truth, known.probabilities)
 
 
 def leave(run: Run, ids: Sequence[str], **facts: object) -> Run:

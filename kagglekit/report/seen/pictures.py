@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 WHERE = "Where it looks"
 OF_ONE = "The valid images with the highest loss, and where {} looks for the class that it predicts."
 OF_FOLDS = (
-    "Valid images with the highest loss out of fold, and where the network of the fold that held each of them out looks "
-    "for the class that it predicts. It was not trained on them. Each fold has drawn the worst images of its own."
+    "Valid images with the highest loss out of fold, and where the network of the fold that held each of them out "
+    "looks for the class that it predicts. It was not trained on them. Each fold has drawn the worst images of its own."
 )
 OF_RUNS = (
     "Valid images with the highest loss of the joint predictions, and where networks of the runs look, each for the "
