@@ -44,17 +44,17 @@ def demo(folder: Path) -> None:
     lines = without_columns(output.splitlines())
     write("terminal.svg", terminal(DEMO, [*lines[:FIRST], "...", *lines[-LAST:]], "demo"))
     report = only(folder, "submissions/shapes/*/report.html")
-    parts = ["Loss", "Valid accuracy"]
-    write("report.png", sections(report, ["", "scores", "curves", "panel1"], width=1120, parts=parts, texts=False))
+    shown = ["", "scores", "curves", "panel1"]
+    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False))
     write("where-it-looks.png", sections(report, ["where-it-looks"], width=1000))
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
-    images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1012, 1033)]
-    cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 960)
+    images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
+    cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 880)
     run(folder, "kagglekit lr-find shapes --stage 4")
     write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png"), 700))
     run(folder, f"{DEMO} --limit 400 --name fewer")
     run(folder, "kagglekit history --html")
-    write("history.png", screenshot(folder / "submissions" / "history.html", width=1000))
+    write("history.png", screenshot(folder / "submissions" / "history.html", width=1280))
     first, second = sorted(path.parent for path in folder.glob("submissions/shapes/*/report.html"))
     run(folder, f"kagglekit report {first} {second}")
     page = folder / "submissions" / "comparison.html"

@@ -18,7 +18,7 @@ from rich.text import Text
 
 TALL = 6000  # px; a page is cut below its last line
 MARGIN = 24  # px that stay below it
-COLOURS = 128
+COLOURS = 256
 COLUMNS = 112  # of the terminal
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
@@ -94,25 +94,17 @@ def _cut(image: Image.Image) -> Image.Image:
     return image.crop((0, 0, image.width, min(image.height, int(full[-1]) + MARGIN)))
 
 
-def small(image: Image.Image, colours: int = COLOURS) -> bytes:
+def small(image: Image.Image) -> bytes:
     """Return an image as a PNG of few colours."""
     made = io.BytesIO()
-    image.convert("RGB").quantize(colours).save(made, "PNG", optimize=True)
+    image.convert("RGB").quantize(COLOURS).save(made, "PNG", optimize=True)
     return made.getvalue()
 
 
-def plot(file: Path, width: int = 0, rows: tuple[int, int] | None = None) -> bytes:
-    """Return a plot of kagglekit as a small PNG.
-
-    Args:
-        file: The PNG.
-        width: Largest width, px; 0 for its own.
-        rows: First and last row of its pixels to show; None for all.
-    """
+def plot(file: Path, width: int = 0) -> bytes:
+    """Return a plot of kagglekit as a small PNG, at most so many px wide; 0 for its own width."""
     with Image.open(file) as image:
         shown = image.convert("RGB")
-    if rows:
-        shown = shown.crop((0, rows[0], shown.width, rows[1]))
     if width and shown.width > width:
         shown = shown.resize((width, round(shown.height * width / shown.width)), Image.Resampling.LANCZOS)
     return small(shown)

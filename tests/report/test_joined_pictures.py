@@ -18,6 +18,13 @@ from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.runs.info import Record
 
 RECIPE = Recipe(arch="net", stages=progressive_stages((32,)))
+KNOWN = {
+    "competition": "insects",
+    "plugin": "insects",
+    "metric": "log_loss",
+    "task": "single-label",
+    "classes": CLASSES,
+}
 PICTURES = Thumbnails({}, lambda file, side: np.zeros((side, side, 3), np.uint8))
 
 
@@ -31,7 +38,7 @@ def leave(run: Run, ids: Sequence[str], **facts: object) -> Run:
     """Write a run's folder, and maps of some images if there are any."""
     run.folder.mkdir(parents=True)
     run.write_recipe(RECIPE)
-    Record.of(run.info_file).update(status="finished", **facts)
+    Record.of(run.info_file).update(status="finished", **KNOWN, **facts)
     maps = [
         {"file": f"attention-{n}.webp", "id": each, "explains": "bee", "member": "all"} for n, each in enumerate(ids)
     ]
