@@ -1,78 +1,156 @@
-"""Makes docs/pictures, the terminal and the report of the demo: ``python docs/_pictures.py`` (needs Chromium)."""
+"""Makes docs/pictures from runs of kagglekit on data that it draws: ``python docs/_pictures.py [NAME ...]``.
+
+It needs Chromium, no network and no data, and takes a few minutes. Everything is run in an empty folder. Names of
+groups, such as ``demo``, make those pictures alone.
+"""
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import chdir
 from pathlib import Path
 
-from PIL import Image
-from rich.console import Console
-from rich.terminal_theme import MONOKAI
-from rich.text import Text
+from _shots import plot, screenshot, sections, terminal
 
-PICTURES = Path(__file__).parent / "pictures"
-COMMAND = "kagglekit run shapes"
-FIRST, LAST = 14, 13  # lines of the output that are shown
-COLUMNS = 112
+DOCS = Path(__file__).parent
+PICTURES = DOCS / "pictures"
+TESTS = DOCS.parent / "tests"
+DEMO = "kagglekit run shapes"
+FIRST, LAST = 14, 13  # lines of the demo's output that are shown
 HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # columns of the output
-WIDTH, HEIGHT = 1120, 1165  # px of the report
-MOST_BYTES = 200_000
-SHORTENED = """<script>
-const shown = ["scores", "curves", "panel1"], hidden = ["Ensemble:", "Learning", "Momentum"];
-let section = "scores", part = "";
-for (const element of [...document.querySelector("h2").parentNode.children]) {
-  if (element.tagName == "H2") [section, part] = [element.id, ""];
-  if (element.tagName == "H3") part = element.textContent.split(" ")[0];
-  const extra = ["P", "NAV"].includes(element.tagName) && !element.classList.contains("headline");
-  if (!shown.includes(section) || hidden.includes(part) || extra) element.remove();
-}
-</script>"""  # leaves of the report its scores, two curves and the top losses
-SVG = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
-<style>
-.{unique_id}-matrix {{ font: {char_height}px monospace; }} .{unique_id}-title {{ font: 18px sans-serif; }}
-{styles}
-</style>
-<defs>
-{lines}<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
-</defs>
-{chrome}
-<g transform="translate({terminal_x}, {terminal_y})">{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
-</svg>
-"""  # rich's own template names a font that browsers would fetch from elsewhere
+MOST_BYTES, MOST_OF_ALL = 200_000, 1_000_000
+WRONG = 20  # labels of the demo that one run is given wrongly
+CELL = "<!doctype html><meta charset='utf-8'><body style='font:14px system-ui,sans-serif;margin:16px'>{}</body>"
 
 
-def main() -> None:
-    """Run the demo in an empty folder and make both pictures."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = run_demo(Path(folder))
-        write(PICTURES / "terminal.svg", terminal(output.replace(f"{folder}/", "")).encode())
-        (report,) = Path(folder).glob("submissions/shapes/*/report.html")
-        write(PICTURES / "report.png", screenshot(report))
+def main(names: Sequence[str]) -> None:
+    """Make the pictures of the groups named, or all of them."""
+    for name in names or GROUPS:
+        with tempfile.TemporaryDirectory() as folder:
+            GROUPS[name](Path(folder))
+    size = sum(file.stat().st_size for file in PICTURES.iterdir())
+    if size > MOST_OF_ALL:
+        raise ValueError(f"the pictures have {size:,} bytes: at most {MOST_OF_ALL:,}")
 
 
-def run_demo(folder: Path) -> str:
-    """Return what the demo prints."""
-    command = [sys.executable, "-m", "kagglekit", *COMMAND.split()[1:]]
-    environment = {**os.environ, "KAGGLEKIT_CACHE": str(folder / "cache")}
-    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
-def terminal(output: str) -> str:
-    """Return the output as an SVG, without the lines in its middle."""
+def demo(folder: Path) -> None:
+    """Show the demo's output and report; its run in a notebook; and what can be done after it."""
+    output = run(folder, DEMO)
     lines = without_columns(output.splitlines())
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text(f"$ {COMMAND}", style="bold green"))
-    for line in [*lines[:FIRST], "...", *lines[-LAST:]]:
-        console.print(line, overflow="ellipsis", no_wrap=True, markup=False)
-    return console.export_svg(theme=MONOKAI, title=COMMAND, code_format=SVG, unique_id="demo")
+    write("terminal.svg", terminal(DEMO, [*lines[:FIRST], "...", *lines[-LAST:]], "demo"))
+    report = only(folder, "submissions/shapes/*/report.html")
+    shown = ["", "scores", "curves", "panel1"]
+    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False))
+    write("where-it-looks.png", sections(report, ["where-it-looks"], width=1000))
+    cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
+    images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
+    cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 880)
+    run(folder, "kagglekit lr-find shapes --stage 4")
+    write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png"), 700))
+    run(folder, f"{DEMO} --limit 400 --name fewer")
+    run(folder, "kagglekit history --html")
+    write("history.png", screenshot(folder / "submissions" / "history.html", width=1280))
+    first, second = sorted(path.parent for path in folder.glob("submissions/shapes/*/report.html"))
+    run(folder, f"kagglekit report {first} {second}")
+    page = folder / "submissions" / "comparison.html"
+    write("comparison.png", sections(page, ["scores", "settings", "curves"], width=1000, parts=["Loss", "Valid loss"]))
+
+
+def views(folder: Path) -> None:
+    """Show an image as each stage sees it, and the learning rates of a schedule from the documentation."""
+    run(folder, "kagglekit look shapes --set 'stage.4.augment=trivial-augment+random-erasing(p=0.25)'")
+    write("views.png", plot(folder / "pictures" / "shapes" / "views.png"))
+    plugin = "kagglekit_warm_restarts.py"
+    shutil.copy(TESTS / "distributions" / "kagglekit-warm-restarts" / plugin, folder)
+    run(folder, f"{DEMO} --plugin ./{plugin} --set stage.4.schedule=warm-restarts --limit 400 --stages 4")
+    report = only(folder, "submissions/shapes/*/report.html")
+    write("schedule.png", sections(report, ["curves"], width=800, parts=["Learning rate"], texts=False))
+
+
+def folds(folder: Path) -> None:
+    """Show the output of folds, and the labels that they find wrong, after some were exchanged."""
+    run(folder, "kagglekit look shapes --no-pictures")  # draws the images
+    file = folder / "data" / "shapes" / "train.txt"
+    lines = [line.split() for line in file.read_text().splitlines()]
+    kinds = sorted({kind for _, kind in lines})
+    for number in range(0, len(lines), len(lines) // WRONG):
+        name, kind = lines[number]
+        lines[number] = [name, kinds[(kinds.index(kind) + 1 + number // 10 % 8) % len(kinds)]]
+    file.write_text("".join(f"{name} {kind}\n" for name, kind in lines))
+    command = f"{DEMO} --folds 3"
+    printed = without_columns(run(folder, command).splitlines())
+    start = next(i for i, line in enumerate(printed) if line.startswith("3 folds: "))
+    write("folds.svg", terminal(command, ["...", *printed[start:]], "folds"))
+    report = only(folder, "submissions/shapes/*/report.html")
+    write("label-errors.png", sections(report, ["panel3"], width=1000))
+
+
+def targets(folder: Path) -> None:
+    """Show the reports of the runs on the pages about numbers, grades and several labels."""
+    for page, picture, shown in (
+        ("numbers", "numbers.png", ["predicted-and-actual"]),
+        ("grades", "grades.png", ["predicted-and-actual", "confusion"]),
+        ("several-labels", "thresholds.png", ["thresholds"]),
+    ):
+        run_page(f"how-to/{page}.md", folder / page)
+        write(picture, sections(only(folder / page, "submissions/*/*/report.html"), shown, width=800))
+
+
+def leaves(folder: Path) -> None:
+    """Show the leaves of the tutorial."""
+    code = "from kagglekit_shapes.leaves import draw_leaves; draw_leaves('data/leaves')"
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    run(folder, "kagglekit look ./data/leaves/")
+    write("leaves.png", plot(only(folder, "pictures/*/samples.png")))
+
+
+GROUPS: dict[str, Callable[[Path], None]] = {
+    each.__name__: each for each in (demo, views, folds, targets, leaves)
+}  # what shares a folder
+
+
+def run(folder: Path, command: str) -> str:
+    """Run a command in a folder; return what it prints."""
+    words = command.replace("kagglekit", f"{sys.executable} -m kagglekit", 1)
+    environment = {**os.environ, "KAGGLEKIT_CACHE": str(folder / "cache")}
+    done = subprocess.run(words, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.replace(f"{folder}/", "")
+
+
+def run_page(page: str, folder: Path) -> None:
+    """Do what a page says, in a folder, as its test does."""
+    sys.path.append(str(TESTS / "support"))
+    from doc_blocks import blocks, run_block
+
+    folder.mkdir()
+    os.environ["KAGGLEKIT_CACHE"] = str(folder / "cache")
+    names: dict[str, object] = {}
+    with chdir(folder):
+        for block in blocks(page):
+            if not block.reason and block.language != "text":
+                run_block(block, names)
+
+
+def cell(folder: Path, name: str, code: str, width: int) -> None:
+    """Make a picture of a value as a notebook shows it."""
+    page = folder / "cell.html"
+    environment = {**os.environ, "KAGGLEKIT_CACHE": str(folder / "cache")}
+    script = f"import kagglekit; print(({code})._repr_html_())"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    page.write_text(CELL.format(done.stdout), encoding="utf-8")
+    write(name, screenshot(page, width=width))
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the one file of a pattern."""
+    (file,) = folder.glob(pattern)
+    return file
 
 
 def without_columns(lines: list[str]) -> list[str]:
@@ -88,33 +166,16 @@ def without_columns(lines: list[str]) -> list[str]:
     return lines
 
 
-def screenshot(page: Path) -> bytes:
-    """Return three sections of a report as a PNG of 128 colours."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    file = page.with_name("page.png")
-    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text(encoding="utf-8"))
-    page = page.with_name("page.html")
-    page.write_text(text.replace("</body>", SHORTENED + "</body>"), encoding="utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
-    size = f"--window-size={WIDTH},{HEIGHT}"
-    subprocess.run(
-        [browser, *options, size, f"--screenshot={file}", page.as_uri()], check=True, stderr=subprocess.DEVNULL
-    )
-    small = io.BytesIO()
-    Image.open(file).convert("RGB").quantize(128).save(small, "PNG", optimize=True)
-    return small.getvalue()
-
-
-def write(file: Path, content: bytes) -> None:
+def write(name: str, content: bytes) -> None:
     """Write a picture.
 
     Raises:
         ValueError: It is too large for the repository.
     """
     if len(content) > MOST_BYTES:
-        raise ValueError(f"{file.name} has {len(content):,} bytes: at most {MOST_BYTES:,}")
-    file.write_bytes(content)
+        raise ValueError(f"{name} has {len(content):,} bytes: at most {MOST_BYTES:,}")
+    (PICTURES / name).write_bytes(content)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

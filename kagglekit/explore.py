@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.notebook.called import for_notebooks
-from kagglekit.notebook.request import path_of, request_of, settings_of
+from kagglekit.notebook.request import name_of, path_of, request_of, settings_of
 from kagglekit.notebook.run import Run
 from kagglekit.runs.lookup import RUNS
 from kagglekit.system.console import Display, for_people
@@ -185,42 +185,71 @@ def report(
 
 
 @for_notebooks
-def history(competition: str = "", *, sort: str = "date", out: str | Path = RUNS) -> pd.DataFrame:
-    """List runs with their scores.
+def history(*which: RunFolder | str | Path, sort: str = "date", out: str | Path = RUNS) -> pd.DataFrame:
+    """List runs with their scores, or compare two.
 
     Args:
-        competition: List only this competition's runs; empty for all.
-        sort: Column to sort by: the newest first, a competition's best score first.
+        *which: A competition or a run, to list these alone; two runs, to compare them; nothing for all runs.
+        sort: Column to sort by: the newest first, a competition's best score first. Of no use to a comparison.
         out: Folder of all runs.
 
     Returns:
         A row a run, by its name: competition, date, arch, px, status, metric, valid and test with their standard errors
         in valid_error and test_error, Kaggle's public and private scores, time in s, and more. What is unknown is NaN.
 
-    Raises:
-        UsageError: There is no such column.
-    """
-    import pandas as pd
+        Of two runs a row for each thing in which they differ, by its kind (``recipe``, ``run``, ``score``) and name,
+        with the values of the first and the second one. Scores have their difference, second - first, with its standard
+        error if they were independent, and whether it is clear: larger than twice the error.
 
-    from kagglekit.runs.history import COLUMNS, all_entries, sort_entries
+    Raises:
+        UserError: There is no such competition or run, or a run's files cannot be read.
+        UsageError: There is no such column, or there are more than two runs.
+    """
+    from kagglekit.commands.history import listed
+    from kagglekit.runs.history import COLUMNS, sort_entries
     from kagglekit.system.errors import unknown
 
     if sort not in COLUMNS:
         raise UsageError(unknown("column", sort, COLUMNS))
-    entries, warnings = all_entries(Path(out))
-    for warning in warnings:
-        for_people(json_output=False).warn(warning)
+    if len(which) > 2:
+        raise UsageError(f"cannot compare {len(which)} runs: history compares two", "kagglekit.history(RUN, RUN)")
+    if len(which) == 2:
+        return _comparison(*(Run.of(run, out) for run in which))
+    entries = listed(name_of(which[0]) if which else "", Path(out), for_people(json_output=False).warn)
     rows = []
-    for entry in sort_entries([one for one in entries if competition in ("", one.competition)], sort):
+    for entry in sort_entries(entries, sort):
         row = {name: getattr(entry, name) for name in COLUMNS}
         for name in ("valid", "test"):
             score = row[name]
             row[name], row[f"{name}_error"] = (score.value, score.error) if score else (None, None)
         rows.append(row)
-    columns = [each for name in COLUMNS for each in (name, *([f"{name}_error"] if name in ("valid", "test") else []))]
+    return _table(rows, COLUMNS)
+
+
+def _table(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = [each for name in names for each in (name, *([f"{name}_error"] if name in ("valid", "test") else []))]
     table = pd.DataFrame(rows, columns=columns).set_index("run")
     numbers = ("valid", "valid_error", "test", "test_error", "public", "private", "best", "gap", "time")
     return table.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _comparison(a: RunFolder, b: RunFolder) -> pd.DataFrame:
+    import pandas as pd
+
+    from kagglekit.runs.history import compared_scores, differing_facts, differing_recipe
+    from kagglekit.types.metric import Score
+
+    rows: list[tuple[object, ...]] = [("run", "name", a.name, b.name, None, None, None)]
+    for kind, found in (("recipe", differing_recipe(a, b)), ("run", differing_facts(a, b))):
+        rows += [(kind, name, *pair, None, None, None) for name, pair in found.items()]
+    for name, each in compared_scores(a, b).items():
+        pair = [score.value if isinstance(score, Score) else score for score in (each.a, each.b)]
+        rows.append(("score", name, *pair, each.change, each.error, each.clear))
+    columns = ["kind", "name", "first", "second", "difference", "difference_error", "clear"]
+    table = pd.DataFrame(rows, columns=columns).set_index(["kind", "name"])
+    return table.astype({"difference": "float64", "difference_error": "float64"})
 
 
 def _show_plots(files: Iterable[Path]) -> None:

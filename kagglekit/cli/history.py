@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kagglekit.cli.options import json_option, out_option
+from kagglekit.commands.history import listed
 from kagglekit.runs.folder import Run
 from kagglekit.runs.history import COLUMNS, SCORES, Entry
 from kagglekit.runs.lookup import find_run
-from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +59,7 @@ def history(which: tuple[str, ...], sort: str | None, wide: bool, as_page: bool,
             raise UsageError("--sort does not apply to the comparison of two runs")
         _compare(find_run(which[0], out), find_run(which[1], out), as_json, display)
         return
-    _list(_listed(which[0] if which else "", out, display), sort or "date", wide, as_json, out, display)
+    _list(listed(which[0] if which else "", out, display.warn), sort or "date", wide, as_json, out, display)
 
 
 def _write_page(which: Sequence[str], sort: str | None, as_json: bool, out: Path, display: Display) -> None:
@@ -71,30 +72,6 @@ def _write_page(which: Sequence[str], sort: str | None, as_json: bool, out: Path
 
     check_writable(out, "choose another place with --out DIR")
     display.report(f"all runs: {write_history(out)}")
-
-
-def _listed(which: str, out: Path, display: Display) -> list[Entry]:
-    """Return all runs, a competition's runs, or one run.
-
-    Raises:
-        UserError: There is no competition with runs and no run of that name.
-    """
-    from kagglekit.runs.history import all_entries, read_entry
-
-    entries, warnings = all_entries(out)
-    for warning in warnings:
-        display.warn(warning)
-    chosen = [entry for entry in entries if which in ("", entry.competition)]
-    if chosen or not which:
-        return chosen
-    try:
-        return [read_entry(find_run(which, out))]
-    except UserError as error:
-        there = ", ".join(sorted({entry.competition for entry in entries})) or "none"
-        raise UserError(
-            f"{which!r} is not a run or a competition with runs in {out.resolve()} ({error.what})",
-            f"competitions with runs: {there}; list all runs: kagglekit history",
-        ) from None
 
 
 def _list(entries: Sequence[Entry], sort: str, wide: bool, as_json: bool, out: Path, display: Display) -> None:

@@ -54,6 +54,11 @@ class Display:
         """The columns of the terminal; a file has as many as a line needs."""
         return self.console.width if self.console.is_terminal else sys.maxsize
 
+    @property
+    def is_live(self) -> bool:
+        """True if bars and spinners are seen, which disappear at their end."""
+        return self.console.is_terminal
+
     def command(self, name: str, argument: object) -> str:
         """Return what the user may type: ``kagglekit resume RUN``."""
         return f"kagglekit {name} {argument}"
@@ -108,7 +113,7 @@ class Display:
 
         The block shows no bar and no other status: a terminal has room for one.
         """
-        if not self.console.is_terminal:
+        if not self.is_live:
             self.report(what)
             yield
             return
@@ -131,7 +136,7 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
-        hidden = not self.console.is_terminal
+        hidden = not self.is_live
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(printable(what), total=total, note="")
             yield Bar(progress, task, total, time.perf_counter(), unit, what, self.report if hidden else None)
@@ -154,6 +159,11 @@ class NotebookDisplay(Display):
     def width(self) -> int:
         """The columns of tables and bars."""
         return WIDTH
+
+    @property
+    def is_live(self) -> bool:
+        """True: the line of progress is updated in place."""
+        return True
 
     def command(self, name: str, argument: object) -> str:
         """Return what the user may write in the next cell: ``kagglekit.resume("RUN")``."""

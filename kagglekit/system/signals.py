@@ -147,13 +147,15 @@ def stop_only_when_asked() -> Iterator[None]:
 
 @contextmanager
 def stop_anywhere() -> Iterator[None]:
-    """In this block, inside of one of `stop_only_when_asked`, any point may raise `Stopped` again."""
-    stop_if_asked()
+    """In this block, also inside of one of `stop_only_when_asked`, any point may raise `Stopped`."""
+    before = _asked.deferred
+    if before:
+        stop_if_asked()
     _asked.deferred = False
     try:
         yield
     finally:
-        _asked.deferred = True
+        _asked.deferred = before
 
 
 def stop_if_asked(others: bool = False) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from kagglekit.training.state import Progress, batch_of, steps_per_epoch
-
-if TYPE_CHECKING:
-    from kagglekit.training.state import StageFit
-
-
+import math
+import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,9 +18,13 @@ from kagglekit.compute.flat_sum import FlatSum
 from kagglekit.compute.memory import give_back, is_full
 from kagglekit.compute.shared_batch_norm import statistics
 from kagglekit.system.signals import is_asked
+from kagglekit.training.leave_step import leavable
 from kagglekit.training.mixing import mix
-from kagglekit.training.state import LossWatch, MovingAverage, TrainState
+from kagglekit.training.state import LossWatch, MovingAverage, Progress, TrainState, batch_of, steps_per_epoch
 from kagglekit.types.schedule import Schedule
+
+if TYPE_CHECKING:
+    from kagglekit.training.state import StageFit
 
 CHECK_EVERY = 50  # steps between two reads of the loss: each read waits for the device
 
@@ -42,12 +41,13 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
     Raises:
         NotFinite: The loss was not finite; the message names stage, epoch, step and learning rate.
         RuntimeError: The device's memory does not hold two images of a batch, or the optimizer's state.
+        Stopped: The user interrupted a long step, and the state is that before it; see `leavable`.
     """
     state = state or begin(fit)
     if state.again:
         state.again = False
         yield _progress(fit, state)
-    per_epoch = steps_per_epoch(fit.stage, len(fit.rows))
+    per_epoch, state.took = steps_per_epoch(fit.stage, len(fit.rows)), math.inf  # until one was timed
     while state.step < len(fit.schedule.lr):
         epoch, done = divmod(state.step, per_epoch)
         if not done:
@@ -56,7 +56,9 @@ def train_stage(fit: StageFit, state: TrainState | None = None) -> Iterator[Prog
         own = [fit.ranks.of_batch(batch) for batch in order]
         for chosen, inputs in zip(own, fit.inputs.batches([fit.rows[p] for p in own], epoch), strict=True):
             set_rates(fit.optimizer, state.rates, fit.schedule, state.step)
+            began = time.perf_counter()
             state.watch.add(take_step(fit, inputs, fit.truth[chosen], state), state.step)
+            state.took = time.perf_counter() - began
             if state.ema:
                 state.ema.update()
             state.step += 1
@@ -103,8 +105,9 @@ def _progress(fit: StageFit, state: TrainState) -> Progress:
 def take_step(fit: StageFit, inputs: Tensor, truth: NDArray[Any], state: TrainState) -> Tensor:
     """Take one optimizer step; return its loss, still on the device."""
     loss = None
-    while loss is None:
-        loss = _gradients(fit, inputs, truth, state)
+    with leavable(fit, state):
+        while loss is None:
+            loss = _gradients(fit, inputs, truth, state)
     if fit.stage.clip_norm:
         state.scaler.unscale_(fit.optimizer)
         trained = [p for group in fit.optimizer.param_groups for p in group["params"]]

@@ -42,6 +42,7 @@ class TrainState:
         seconds: Time spent on the current epoch so far, s.
         flat: What processes that share the training sum in each step; None if there is one.
         asked: Whether one of them was asked to stop before the last step.
+        took: Time of the last step, s; 0 before the first one.
     """
 
     forward: Callable[[Tensor], Tensor]
@@ -57,6 +58,7 @@ class TrainState:
     seconds: float = 0.0
     flat: FlatSum | None = None
     asked: bool = False
+    took: float = 0.0
 
     def to_checkpoint(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the state as plain facts and as nested tensors.

@@ -119,7 +119,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
         bar.advance(state.step * batch)
         compiling.begin(fit, state)
         began, parts = time.perf_counter(), state.parts
-        for at in train_stage(fit, state):
+        for at in _steps(context, fit, state):
             if loader:
                 context.count_step(cost, began)
             bar.advance(batch, f"loss {at.loss:.3f}  {last_score(context)}" if at.loss is not None else "")
@@ -134,6 +134,17 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
             began = time.perf_counter()
     if state.best:
         fit.model.load_state_dict(state.best[1])
+
+
+def _steps(context: RunContext, fit: StageFit, state: TrainState) -> Iterator[Progress]:
+    """Yield what the loop does; if it is interrupted within a step, write a checkpoint of what precedes the step."""
+    steps = train_stage(fit, state)
+    while True:
+        with _saved_if_interrupted(context, state):
+            at = next(steps, None)
+        if at is None:
+            return
+        yield at
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -26,11 +26,12 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record
 from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run, find_run
+from kagglekit.system.brief import Brief
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import fold_table
-from kagglekit.types.metric import Score
+from kagglekit.types.metric import TITLES, Score
 from kagglekit.types.predictions import average, load_predictions, save_predictions
 from kagglekit.workflows.facts import record_dropped, record_start, reported_failures
 from kagglekit.workflows.learnt import check_learnt
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+Shown = Literal["all", "set-up", "end"]
 TrainAll = Callable[[Plan, Run], UserError | None]
 """Trains what is not finished of a run; returns the error that lists what failed, if anything did."""
 
@@ -93,8 +95,10 @@ def run_folds(
             folder.write_recipe(recipe)
         numbers = range(1, recipe.folds + 1)
         failure = train_all(plan, folder) if train_all else None
-        for number in [plan.request.only_fold] if plan.request.only_fold else [] if train_all else numbers:
-            run_fold(plan, fold_numbers, number, folder, display)
+        if plan.request.only_fold:
+            run_fold(plan, fold_numbers, plan.request.only_fold, folder, display)
+        elif not train_all:
+            _run_all(plan, fold_numbers, folder, display)
         if failure and not any(is_finished(folder.fold(number)) for number in numbers):
             raise failure
         hint = f"the folds are kept; when it ends: kagglekit resume {folder.folder}"
@@ -117,6 +121,15 @@ def run_folds(
         raise failure
     display.report(f"finished in {duration(time.perf_counter() - started)}: {folder.folder}")
     return folder
+
+
+def _run_all(plan: Plan, fold_numbers: NDArray[np.int64], folder: Run, display: Display) -> None:
+    """Train one fold after the other, each in a line; what is told while the first one is set up holds for all."""
+    shown: Shown = "set-up"
+    for number in range(1, plan.recipe.folds + 1):
+        finished = is_finished(folder.fold(number))
+        run_fold(plan, fold_numbers, number, folder, display, shown=shown)
+        shown = shown if finished else "end"
 
 
 def _describe_folds(plan: Plan) -> str:
@@ -173,8 +186,19 @@ def is_finished(fold: Run) -> bool:
     return fold.info().status == "finished"
 
 
-def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display) -> None:
-    """Train without a fold's images, unless the fold is finished."""
+def run_fold(
+    plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: Run, display: Display, *, shown: Shown = "all"
+) -> None:
+    """Train without a fold's images, unless the fold is finished.
+
+    Args:
+        plan: The plan of all folds.
+        fold_numbers: (N,) each image's fold, from `assigned`.
+        number: The fold.
+        folder: The folder of all folds.
+        display: Shows progress.
+        shown: All that a run tells; what it tells while it is set up, and a line at its end; or this line alone.
+    """
     fold, ranks = folder.fold(number), plan.ranks
     if ranks.of_first(lambda: is_finished(fold)):
         fold.remove_checkpoints()  # left by a process that was killed at the very end
@@ -183,10 +207,22 @@ def run_fold(plan: Plan, fold_numbers: NDArray[np.int64], number: int, folder: R
         display.report(f"fold {number} of {plan.recipe.folds} is finished: {fold.folder}")
         return
     own = fold_plan(plan, fold_numbers, number)
-    counts = own.table["split"].value_counts()
-    display.report(f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid")
+    counts, began = own.table["split"].value_counts(), time.perf_counter()
+    title = f"fold {number} of {plan.recipe.folds}: {counts['train']:,} train, {counts['valid']:,} valid"
     ranks.of_first(lambda: Record.of(fold.info_file).update(fold=number))
-    train(own, fold, display)
+    if shown == "all":
+        display.report(title)
+        train(own, fold, display)
+        return
+    brief = Brief.of(display, f"fold {number}")
+    train(own, fold, display if shown == "set-up" else brief, after=brief)
+    display.report(f"{title}; {_told_score(fold)}{duration(time.perf_counter() - began)}")
+
+
+def _told_score(fold: Run) -> str:
+    info = fold.info()
+    score = info.ensemble_scores.get(f"valid_{info.metric}")
+    return f"valid {TITLES.get(info.metric, info.metric)} {score.value:.4f} ± {score.error:.4f}, " if score else ""
 
 
 def join_folds(plan: Plan, folder: Run, record: Record, numbers: Sequence[int], display: Display) -> dict[str, Score]:

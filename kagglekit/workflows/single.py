@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import datetime
 
 from torch import nn
@@ -59,7 +60,14 @@ def begin_in(plan: Plan, run: Run) -> None:
         run.write_recipe(plan.recipe)
 
 
-def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None, began: float | None = None) -> Run:
+def train(
+    plan: Plan,
+    run: Run,
+    display: Display,
+    model: nn.Module | None = None,
+    began: float | None = None,
+    after: Display | None = None,
+) -> Run:
     """Do one training in an existing folder, resuming from its last checkpoint if there is one.
 
     Args:
@@ -68,23 +76,24 @@ def train(plan: Plan, run: Run, display: Display, model: nn.Module | None = None
         display: Shows progress.
         model: The network with its weights, if it has been built; only for a training that begins.
         began: When this process began it, by time.perf_counter, s; None for now.
+        after: Shows what follows once all is set up; None for `display`.
 
     Raises:
         UserError: The data or the checkpoints do not allow it, another process works on the run, or see `run_plan`.
     """
-    started = time.perf_counter() if began is None else began
+    started, after = time.perf_counter() if began is None else began, after or display
     ranks = plan.ranks
     with opened(run, ranks) as (own, record):
         last = ranks.of_first(lambda: _last_checkpoint(plan, run, record, display))
         if model is None:
             with ranks.in_turn():  # weights that are downloaded are found by those that follow
                 model = build_model(plan, bare=last is not None)[0]
-        with reported_failures(plan, own, record, display):
-            seconds = _carry_out(plan, model, own, record, display, started, last)
+        with reported_failures(plan, own, record, after):
+            seconds = _carry_out(plan, model, own, record, (display, after), started, last)
     ranks.wait()  # until the others have removed their folders, which are there
     if ranks.is_first:
         run.remove_checkpoints()
-    display.report(f"finished in {duration(seconds)}: {run.folder}")
+    after.report(f"finished in {duration(seconds)}: {run.folder}")
     return run
 
 
@@ -103,9 +112,16 @@ def _last_checkpoint(plan: Plan, run: Run, record: Record, display: Display) -> 
 
 
 def _carry_out(
-    plan: Plan, model: nn.Module, run: Run, record: Record, display: Display, started: float, last: Checkpoint | None
+    plan: Plan,
+    model: nn.Module,
+    run: Run,
+    record: Record,
+    displays: tuple[Display, Display],
+    started: float,
+    last: Checkpoint | None,
 ) -> float:
     """Do all of a plan, or what is left of it after its last checkpoint; return the run's time, s."""
+    display, after = displays
     whole, plan, ranks = plan, learns_from(plan, display), plan.ranks
     if record.info.ranks != ranks.world:
         record.update(threads=None)  # each process has its share of the cores
@@ -123,13 +139,14 @@ def _carry_out(
     plan.hooks.run_start(run, plan.recipe)
     context = prepare(plan, model, run, record, display, started, last)
     _begin(context, last, plan.base.last_stage if plan.base else None)
+    context = replace(context, display=after)
     for number in plan.stages[context.position.done :]:
         timed_stage(context, number)
     scores = finalize(plan, context)
     seconds = context.position.seconds + time.perf_counter() - started
     record.update(status="finished", seconds=round(seconds, 1))
     if ranks.is_first:
-        leave_report(run, display)
+        leave_report(run, after)
     plan.hooks.run_end(run, scores)
     return seconds
 

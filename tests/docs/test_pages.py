@@ -48,9 +48,8 @@ def kaggle(shared: Path) -> Iterator[KaggleServer]:
     with KaggleServer() as server, pytest.MonkeyPatch.context() as patch:
         patch.chdir(shared)
         run_block(next(block for block in blocks("tutorial.md") if block.language == "python"), names)
-        answers = {name: names["tree_of"][name] for name in names["unknown"]}
         leaves = {"title": "The Leaf Cup", "metric": "accuracy", "by_name": True, "polls": 0}
-        server.add_competition("leaf-cup", names["data"].absolute(), answers, **leaves)
+        server.add_competition("leaf-cup", (shared / "data" / "leaves").absolute(), names["answers"], **leaves)
         breeds = layouts.write_dog_breed(shared / "dogs")
         dogs = {"title": "Dog Breed Identification", "teams": [("Ann", 0.21), ("Bob", 0.65), ("Cy", 1.9)], "polls": 0}
         server.add_competition("dog-breed-identification", shared / "dogs", breeds, **dogs)
@@ -86,6 +85,17 @@ def test_every_fence_is_found_as_a_block() -> None:
     for page in pages():
         fences = re.findall(r"^```", (DOCS / page).read_text(encoding="utf-8"), re.M)
         assert len(fences) == 2 * len(blocks(page)), page
+
+
+def test_every_picture_is_small_and_shown_with_a_text_for_those_who_do_not_see_it() -> None:
+    pictures = sorted((DOCS / "pictures").iterdir())
+    assert sum(file.stat().st_size for file in pictures) < 1_000_000
+    shown = {}
+    for page in pages():
+        for text, link in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", (DOCS / page).read_text(encoding="utf-8")):
+            assert len(text) > 20, link
+            shown[(DOCS / page).parent.joinpath(link).resolve()] = text
+    assert sorted(shown) == pictures
 
 
 def test_every_page_is_in_the_site() -> None:

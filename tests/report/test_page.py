@@ -268,6 +268,7 @@ def test_the_page_says_how_to_repeat_the_run_and_what_to_try(finished, many, tmp
     assert "<pre>kagglekit run pets --data pets --out=x --set tta=2</pre>" in text
     assert "/home/ada" not in text
     n = len(many.report.with_name("label-errors.csv").read_text().splitlines()) - 1
+    assert n > 1
     assert f"Look at the {n} labels in label-errors.csv" in text
 
 

@@ -19,6 +19,7 @@ from command_line import surroundings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kagglekit
 from kagglekit import Competition, Recipe, Run, UserError, progressive_stages
 from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
@@ -454,6 +455,22 @@ def test_two_runs_are_shown_side_by_side_and_as_json(root: Path) -> None:
     assert (plain["recipe"], plain["facts"]) == ({"seed": ["0", "1"]}, {})
     assert plain["scores"]["valid_log_loss"]["clear"] is True
     assert plain["scores"]["valid_log_loss"]["b"] == {"value": 0.4, "error": 0.03}
+
+
+def test_from_python_two_runs_are_compared_in_a_table_and_one_is_listed(root: Path) -> None:
+    a, b = make(root, 1, (0.5, 0.03)), make(root, 2, (0.4, 0.03), recipe=RECIPE.model_copy(update={"seed": 1}))
+    table = kagglekit.history("20261101", b)
+    assert table.loc[("run", "name"), ["first", "second"]].tolist() == [a.name, b.name]
+    assert table.loc[("recipe", "seed"), ["first", "second"]].tolist() == ["0", "1"]
+    score = table.loc[("score", "valid_log_loss")]
+    assert (score["first"], score["second"], score["clear"]) == (0.5, 0.4, True)
+    assert score["difference"] == pytest.approx(-0.1)
+    assert score["difference_error"] == pytest.approx((2 * 0.03**2) ** 0.5)
+    assert [kagglekit.history(which).index.tolist() for which in (a, a.name)] == [[a.name]] * 2
+    assert kagglekit.history("dog-breed").index.tolist() == [b.name, a.name]
+    for wrong, words in (((a, b, a), "cannot compare 3 runs"), (("cats",), "'cats' is not a run or a competition")):
+        with pytest.raises(UserError, match=words):
+            kagglekit.history(*wrong)
 
 
 def test_scores_of_two_competitions_or_of_none_are_not_compared(root: Path) -> None:

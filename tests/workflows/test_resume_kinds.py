@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from kagglekit import Run
 from kagglekit.planning.request import Request
 from kagglekit.runs.lock import is_locked, locked
 from kagglekit.system.console import Display
-from kagglekit.training import lr_range_test, tuning
+from kagglekit.system.signals import Stopped
+from kagglekit.training import leave_step, lr_range_test, tuning
 from kagglekit.workflows import folds as fold_runs
 from kagglekit.workflows import start as starting
 
@@ -52,6 +55,27 @@ def test_steps_csv_has_each_step_once_after_a_stop_within_an_epoch(
     assert outcome(run) == outcome(whole)
 
 
+def test_a_long_step_is_left_in_the_middle_and_done_again(
+    data: Path, whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def interrupt(parameter: object) -> None:  # in the backward pass of the second step
+        seen.append(id(parameter))
+        if len(seen) - len(set(seen)) == 10:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(leave_step, "LONG", 0.0)
+    monkeypatch.setattr(leave_step, "let_signals_in", interrupt)
+    with pytest.raises(Stopped):
+        start(data, tmp_path, **LAST)
+    assert len(seen) - len(set(seen)) == 10  # no other parameter got its gradient
+    monkeypatch.undo()
+    run = only(tmp_path)
+    assert "stage 4 (all-2), 1 of its steps are done" in go_on(run)
+    assert outcome(run) == outcome(whole)
+
+
 @pytest.mark.parametrize(("call", "fold"), [(2, 1), (8, 2)])
 def test_a_run_of_folds_interrupted_in_any_fold_ends_with_the_same_bytes(
     data: Path, folds: Run, tmp_path: Path, call: int, fold: int
@@ -81,10 +105,10 @@ def test_a_run_of_folds_interrupted_between_two_trains_only_what_is_missing(
 ) -> None:
     real = fold_runs.run_fold
 
-    def first_only(plan, fold_numbers, number, folder, display):
+    def first_only(plan, fold_numbers, number, folder, display, *, shown):
         if number == 2:
             raise KeyboardInterrupt
-        real(plan, fold_numbers, number, folder, display)
+        real(plan, fold_numbers, number, folder, display, shown=shown)
 
     monkeypatch.setattr(fold_runs, "run_fold", first_only)
     with pytest.raises(KeyboardInterrupt):

@@ -102,6 +102,15 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
         assert out_of_fold.loc[table(part).index].equals(table(part))
     assert said.count("decoded 24 labelled images") <= 1  # none if another test has decoded the same images
     assert (said.count("\nrecipe: "), said.count("\nprediction: ")) == (1, 1)  # not once for each fold
+    lines = [line for line in said.splitlines() if line.startswith("fold ")]
+    assert len(lines) == 3
+    for number, (line, part) in enumerate(zip(lines, parts, strict=True), 1):
+        score = part.info().ensemble_scores["valid_log_loss"]
+        assert line.startswith(
+            f"fold {number} of 3: {24 - len(held[number - 1])} train, {len(held[number - 1])} valid; "
+        )
+        assert f"valid log loss {score.value:.4f} ± {score.error:.4f}, " in line
+    assert (said.count("\nmember "), said.count("epoch 1/"), said.count("\nsubmission: ")) == (1, 0, 1)
 
 
 def test_test_predictions_are_averaged_over_folds(folds):
@@ -137,9 +146,9 @@ def test_what_processes_with_folds_of_one_run_share_is_locked_while_it_is_writte
     real = {name: getattr(fold_runs, name) for name in ("run_fold", "join_folds", "leave_report")}
 
     def noted(name, folder_at):
-        def call(*arguments):
+        def call(*arguments, **named):
             held.append((name, is_locked(arguments[folder_at])))
-            return real[name](*arguments)
+            return real[name](*arguments, **named)
 
         monkeypatch.setattr(fold_runs, name, call)
 

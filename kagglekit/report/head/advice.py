@@ -41,9 +41,10 @@ def advice(loaded: LoadedRun, ends: Sequence[StageEnd], seen: Predicted | None, 
     """
     found = [_of_training(ends), _of_views(loaded.info)]
     if n_suspects:
+        labels = "label" if n_suspects == 1 else f"{n_suspects} labels"
         found.append(
             Advice(
-                f"Look at the {n_suspects} labels in label-errors.csv; leave wrong ones out with --drop FILE.",
+                f"Look at the {labels} in label-errors.csv; leave wrong ones out with --drop FILE.",
                 "The images are confidently predicted as another class than their label.",
             )
         )

@@ -1,62 +1,108 @@
-"""The sections of the pictures that a run left: augmented training images, and where a network looks."""
+"""The sections of the pictures that a run left: augmented training images, and where its networks look."""
 
 from __future__ import annotations
 
 import base64
-import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from kagglekit.report.sections import Card, Cards, Drawings, Section
+from kagglekit.report.sections import SHOWN, Card, Cards, Drawings, Section
+from kagglekit.report.seen.left import left_pictures, parts_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from kagglekit.report.predicted import Predicted
+    from kagglekit.report.seen.left import Left
     from kagglekit.report.thumbnails import Thumbnails
     from kagglekit.runs.folder import Run
 
+WHERE = "Where it looks"
+OF_ONE = "The valid images with the highest loss, and where {} looks for the class that it predicts."
+OF_FOLDS = (
+    "Valid images with the highest loss out of fold, and where the network of the fold that held each of them out "
+    "looks for the class that it predicts. It was not trained on them. Each fold has drawn the worst images of its own."
+)
+OF_RUNS = (
+    "Valid images with the highest loss of the joint predictions, and where networks of the runs look, each for the "
+    "class that it predicts. Each training has drawn the worst images of its own."
+)
+NONE = (
+    "No map: none of the joined trainings left one in its folder. Their networks may have no map of features, their "
+    "folders may have moved, or an older version trained them."
+)
+MORE = (
+    "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) on the network's last map of features. Red places raise "
+    "the output of the class that this one network predicts, which may differ from the ensemble's. A map shows "
+    "what the output depends on, at the resolution of the features: not why."
+)
 
-def picture_sections(run: Run, pictures: Thumbnails) -> list[Section]:
-    """Return the sections, of folds those of the first; none for what was not left, or whose files are damaged."""
-    first = run.fold(1)
-    run = run if run.pictures.exists() or not first.pictures.exists() else first
+
+def picture_sections(run: Run, pictures: Thumbnails, seen: Predicted | None) -> list[Section]:
+    """Return the sections; of a run of several trainings, with pictures of all of them.
+
+    Args:
+        run: The run.
+        pictures: Thumbnails of its images.
+        seen: Its valid predictions, whose losses choose the images of several trainings; None if there are none.
+    """
+    left, joined = list(left_pictures(run)), parts_of(run)
     try:
-        facts = json.loads((run.pictures / "pictures.json").read_text(encoding="utf-8"))
-        return [*_attention(run, facts["attention"], pictures), *_augmented(run, facts["augmented"])]
-    except (OSError, ValueError, KeyError, TypeError):  # the page works without them
+        if not joined:
+            found = [_attention(one, pictures) for one in left[:1] if one.attention]
+        else:
+            found = [_joint_attention(left, pictures, seen, OF_RUNS if run.info().blend_of else OF_FOLDS)]
+        return [*found, *_augmented(left)]
+    except (OSError, KeyError, TypeError):  # of damaged facts; the page works without them
         return []
 
 
-def _attention(run: Run, facts: list[dict[str, Any]], pictures: Thumbnails) -> list[Section]:
-    if not facts:
-        return []
-    ids = [str(each["id"]) for each in facts]
-    made = []
-    for each, image, plain in zip(facts, ids, pictures.pictures(ids), strict=True):
-        heated = _uri(run.pictures / each["file"])
-        made.append(Card(image, heated, [("", f"explains: {each['explains']}")], pictures.link(image), plain))
-    member = facts[0]["member"]
-    text = f"The valid images with the highest loss, and where {member} looks for the class that it predicts."
-    more = (
-        "Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) on the network's last map of features. Red places raise "
-        "the output of the class that this one network predicts, which may differ from the ensemble's. A map shows "
-        "what the output depends on, at the resolution of the features: not why."
-    )
-    return [Section("Where it looks", text, [Cards(made)], more)]
+def _attention(left: Left, pictures: Thumbnails) -> Section:
+    cards = _cards([(left, each) for each in left.attention], pictures)
+    return Section(WHERE, OF_ONE.format(left.attention[0]["member"]), [Cards(cards)], MORE)
 
 
-def _augmented(run: Run, facts: list[dict[str, Any]]) -> list[Section]:
-    if not facts:
+def _joint_attention(left: Sequence[Left], pictures: Thumbnails, seen: Predicted | None, text: str) -> Section:
+    """Return the maps of several trainings on the images with the highest loss of the joint predictions."""
+    losses = dict(zip(seen.ids, seen.loss.tolist(), strict=True)) if seen else {}
+    maps = [(one, each) for one in left for each in one.attention if not seen or str(each["id"]) in losses]
+    maps.sort(key=lambda pair: -losses.get(str(pair[1]["id"]), 0.0))
+    if not maps:
+        return Section(WHERE, NONE, [])
+    return Section(WHERE, text, [Cards(_cards(maps[:SHOWN], pictures, losses))], MORE)
+
+
+def _cards(
+    maps: Sequence[tuple[Left, dict[str, Any]]], pictures: Thumbnails, losses: dict[str, float] | None = None
+) -> list[Card]:
+    ids = [str(each["id"]) for _, each in maps]
+    cards = []
+    for (left, each), image, plain in zip(maps, ids, pictures.pictures(ids), strict=True):
+        lines = [left.label] if left.label else []
+        lines += [f"explains: {each['explains']}"]
+        lines += [f"loss {losses[image]:.2f}"] if losses and image in losses else []
+        heated = _uri(left.folder, each)
+        cards.append(Card(image, heated, [("", line) for line in lines], pictures.link(image), plain))
+    return cards
+
+
+def _augmented(left: Sequence[Left]) -> list[Section]:
+    """Return the training images of one training; those of other folds, or networks of a zoo, are augmented alike."""
+    one = next((each for each in left if each.augmented), None)
+    if one is None:
         return []
     drawn = []
-    for each in facts:
-        image = f'<img class="strip" src="{_uri(run.pictures / each["file"])}" alt="">'
+    for each in one.augmented:
+        image = f'<img class="strip" src="{_uri(one.folder, each)}" alt="">'
         caption = f"{each['stage']}, {each['size']} px: plain, then epochs 1 to {each['epochs']}"
         drawn.append((caption, Markup(image)))
     text = "Training images: plain in the first row, below as training saw them. Mixed images are not shown."
+    if one.label:
+        text += f" These are of {one.label}; the report of each run has its own."
     return [Section("Augmented images", text, [Drawings(drawn)])]
 
 
-def _uri(file: Path) -> str:
-    return str(escape(f"data:image/webp;base64,{base64.b64encode(file.read_bytes()).decode()}"))
+def _uri(folder: Path, fact: dict[str, Any]) -> str:
+    content = (folder / Path(fact["file"]).name).read_bytes()
+    return str(escape(f"data:image/webp;base64,{base64.b64encode(content).decode()}"))
