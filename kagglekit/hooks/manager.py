@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 import importlib.util
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,11 +223,17 @@ def _describe(source: EntryPoint | Path, kind: Kind) -> Plugin:
         return Plugin(name, kind, str(source), sha256(source.read_bytes()).hexdigest()[:8])
     if source.dist is None:
         return Plugin(source.name, kind, source.value, "")
-    return Plugin(source.name, kind, source.dist.name, source.dist.version)
+    return Plugin(source.name, kind, *_name_and_version(source.dist))
+
+
+@lru_cache(maxsize=64)  # each distribution of one search has many entry points, and reads its file of facts anew
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    facts = distribution.metadata
+    return facts["Name"], facts["Version"]
 
 
 def _by_name(entry: EntryPoint) -> tuple[str, str]:
-    return entry.name, entry.dist.name if entry.dist else ""
+    return entry.name, _name_and_version(entry.dist)[0] if entry.dist else ""
 
 
 def _by_precedence(entry: EntryPoint) -> tuple[bool, str, str]:
