@@ -78,8 +78,8 @@ def test_every_competition_has_a_features_preset_made_of_its_quick_one(name):
 def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
     WRITERS[name](tmp_path / "data")
     run = kagglekit.run(
-        name, data=tmp_path / "data", out=tmp_path, settings=TINY, preset="features", precision="fp32",
-        display=Display(Console(file=io.StringIO())),
+        name, data=tmp_path / "data", out=tmp_path, settings={**TINY, "stage.1.solver": "stack"}, preset="features",
+        precision="fp32", display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
     scores = run.info().scores
     assert [row["views"] for row in scores] == ["plain", "TTA", "mean, plain", "mean"]
@@ -231,7 +231,7 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
     assert rows["ensemble", "hill-climbing, plain"]["valid_log_loss"][0] == pytest.approx(plain_loss(run), abs=1e-5)
     assert rows["ensemble", "hill-climbing, plain"] != rows["ensemble", "hill-climbing"]
     assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
-    assert set(run.info().fitted["weights"]) == {"head-cycle1", "all-2-cycle1", "all-2-cycle2"}
+    assert set(run.info().fitted["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
     assert set(table(run).index) == trainval(data)
     assert "hill-climbing" in said
     full, _ = do_again(run, out)  # gradient stages, with nothing to validate on; its weights are those found above
@@ -261,7 +261,7 @@ def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
         rows = {(row["member"], row["views"]): row for row in run.info().scores}
         for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
             for key, value in rows["ensemble", views].items():
-                assert key in ("member", "views") or value == rows["head-cycle1", alone][key]
+                assert key in ("member", "views") or value == rows["final", alone][key]
         assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
 
 
@@ -385,10 +385,10 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
     assert made.info().status == "finished"
     assert len(pd.read_csv(made.submission)) == 24
     names = [row["member"] for row in made.info().scores]
-    assert names[:2] == [f"{single.name}/head-cycle1", f"{other.name}/head-cycle1"]
+    assert names[:2] == [f"{single.name}/final", f"{other.name}/final"]
     assert names[-1] == "ensemble"
     again = blend(BlendRequest([made.name, other.name], "hill-climbing", out=out), quiet())
-    assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/head-cycle1"}
+    assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
     with pytest.raises(UserError, match="is a blend, which trains nothing"):
         do_again(made, out)
 
