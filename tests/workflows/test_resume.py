@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import COMMAND, surroundings
+from command_line import begin, surroundings
 from places import SUPPORT
 from plugin_site import Site
 from stopping import BREEDS, FULL, TINY, TOO_MUCH, go_on, only, outcome, start, stop_at, stopped
@@ -328,16 +328,13 @@ def test_a_rate_that_was_found_is_halved_too(data: Path, tmp_path: Path) -> None
 def command(data: Path, out: Path, *more: str) -> list[str]:
     settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
     given = ["--data", str(data), "--out", str(out), "--preset", "quick", "--precision", "fp32", "--device", "cpu"]
-    return [*COMMAND, "run", "dog-breed", *given, *settings, *more]
+    return ["run", "dog-breed", *given, *settings, *more]
 
 
 @needs_posix
 def test_sigterm_saves_stops_and_says_how_to_resume(data: Path, whole: Run, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(data, tmp_path, "--set", "stage.4.cycle_len=9999"),
-        cwd=tmp_path, env={**surroundings(tmp_path), "PYTHONUNBUFFERED": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    long = command(data, tmp_path, "--set", "stage.4.cycle_len=9999")
+    process = begin(*long, cwd=tmp_path, PYTHONUNBUFFERED="1")
     assert process.stdout is not None
     assert next((line for line in process.stdout if "epoch 2/19998" in line), None), process.communicate()
     process.send_signal(signal.SIGTERM)
@@ -363,11 +360,7 @@ def kagglekit_epoch_end(run, stage, row):
 def test_a_second_signal_stops_at_once(data: Path, tmp_path: Path) -> None:
     plugin = Site(tmp_path).write("breeds.py", BREEDS + STUBBORN)
     arguments = command(data, tmp_path / "out", "--stages", "2-")
-    process = subprocess.Popen(
-        [plugin if part == "dog-breed" else part for part in arguments],
-        cwd=tmp_path, env=surroundings(tmp_path), stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in background jobs
-    )  # fmt: skip
+    process = begin(*(plugin if part == "dog-breed" else part for part in arguments), cwd=tmp_path)
     assert process.stdout is not None
     assert next((line for line in process.stdout if "asleep" in line), None)
     process.send_signal(signal.SIGINT)
