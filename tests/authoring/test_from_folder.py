@@ -121,7 +121,7 @@ def test_a_name_is_a_plugin_and_a_folder_needs_a_slash(
 
 
 def test_python_takes_a_folder(data: Path, tmp_path: Path) -> None:
-    options = {"arch": "test_resnet", "pretrained": False, "tta": 0, "stage.*.batch_size": 8}
+    options = {"arch": "test_resnet", "pretrained": False, "tta": 0, "stage.1.solver": "regression"}
     run = kagglekit.run(
         str(data), settings=options, out=tmp_path, preset="quick", size=32, stages="1", device="cpu", precision="fp32"
     )
