@@ -57,6 +57,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folds(data, out) -> Run:
     settings = {**SNAPSHOTS, "tta": 1, "folds": 2, "ensemble": "weighted", "stage.*.cycle_len": 1}
+    settings["stage.1.solver"] = "stack"
     return tiny_run(data, out, settings, preset="quick", name="folds")[0]
 
 
