@@ -114,12 +114,6 @@ def test_a_second_run_decodes_nothing_and_gives_the_same_bytes(runs, tmp_path):
     assert again.final_weights.read_bytes() == first.final_weights.read_bytes()
 
 
-def test_another_seed_gives_other_bytes(runs, tmp_path):
-    first, _, data = runs["dog-breed"]
-    other, _ = tiny_run("dog-breed", data, tmp_path, seed=1)
-    assert other.submission.read_bytes() != first.submission.read_bytes()
-
-
 def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
     first, _, data = runs["flowers-102"]
     labels = loadmat(data / "imagelabels.mat")["labels"][0]
@@ -171,9 +165,9 @@ def test_one_more_cycle_starts_from_a_finished_run(runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("ensemble", "settings"),
-    [("average", {"stage__4__batch_norm": "update"}), ("weighted", {}), ("last", {}), ("geometric", {"clip": 0.001})],
+    [("average", {"stage__4__batch_norm": "update"}), ("last", {}), ("geometric", {"clip": 0.001})],
 )
-def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
+def test_an_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
     _, _, data = runs["dogs-vs-cats"]
     run, said = tiny_run("dogs-vs-cats", data, tmp_path, ensemble=ensemble, **settings)
     rows = pd.read_csv(run.submission)
@@ -185,19 +179,21 @@ def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"stage__1__solver": "gradient", "stage__1__cycle_len": 2, "head": "concat-pool", "drop_rate": 0.2},
-        {"stage__3__mixup": 0.4, "stage__4__cutmix": 1.0, "stage__4__ema": 0.9, "stage__4__keep": "best"},
-        {"stage__4__views": "random-resized-crop", "stage__3__views": "top_down", "tta_views": "crops", "tta": 4},
-        {"stage__*__plain": "squash", "stage__4__schedule": "flat-cosine", "tta_views": "flip"},
-        {"stage__*__plain": "pad", "stage__*__border": "zero", "predict_size": 64, "stage__4__views": "none", "tta": 0},
         {
-            "stage__4__optimizer": "sgd",
-            "stage__4__oversample": 1.0,
-            "stage__4__clip_norm": 1,
+            **{"stage__1__solver": "gradient", "stage__1__cycle_len": 2, "head": "concat-pool", "drop_rate": 0.2},
+            **{"stage__4__optimizer": "sgd", "stage__4__oversample": 1.0, "stage__4__clip_norm": 1},
         },
-        {"stage__4__snapshots": "false"},
+        {
+            **{"stage__3__mixup": 0.4, "stage__4__cutmix": 1.0, "stage__4__ema": 0.9, "stage__4__keep": "best"},
+            **{"stage__*__plain": "squash", "stage__4__schedule": "flat-cosine", "tta_views": "flip"},
+        },
+        {"stage__4__views": "random-resized-crop", "stage__3__views": "top_down", "tta_views": "crops", "tta": 4},
+        {
+            **{"stage__*__plain": "pad", "stage__*__border": "zero", "predict_size": 64, "stage__4__views": "none"},
+            **{"tta": 0, "stage__4__snapshots": "false"},
+        },
     ],
-    ids=["gradient-head", "mixed", "crops", "squash", "pad", "sgd", "no-snapshots"],
+    ids=["gradient-head-sgd", "mixed-squash", "crops", "pad-no-snapshots"],
 )
 def test_every_option_of_a_stage_trains(settings, runs, tmp_path):
     _, _, data = runs["pets"]
@@ -252,7 +248,8 @@ def test_a_network_that_needs_its_size_trains_predicts_and_resumes(runs, tmp_pat
     if not hasattr(timm.models.VisionTransformerRelPos, "set_input_size"):
         pytest.skip("this timm can't tell any network that it can't free")
     _, _, data = runs["dog-breed"]
-    first, _ = tiny_run("dog-breed", data, tmp_path, arch="vit_relpos_small_patch16_224", predict_size=64, tta=0)
+    short = {"stage__*__cycle_len": 1, "stage__4__cycles": 1, "tta": 0}
+    first, _ = tiny_run("dog-breed", data, tmp_path, arch="vit_relpos_small_patch16_224", predict_size=64, **short)
     more = kagglekit.run(
         "dog-breed", data=data, out=tmp_path, from_run=str(first.folder), stages="2", display=quiet(), precision="auto"
     )

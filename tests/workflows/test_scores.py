@@ -65,6 +65,11 @@ def single(data, out) -> Run:
     return tiny_run(data, out, name="single")[0]
 
 
+@pytest.fixture(scope="module")
+def full(single, out) -> tuple[Run, str]:
+    return do_again(single, out)
+
+
 @pytest.mark.parametrize("name", [*NAMES, "shapes"])
 def test_every_competition_has_a_features_preset_made_of_its_quick_one(name):
     hooks = Hooks(load(name))
@@ -265,8 +270,8 @@ def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
         assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
 
 
-def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
-    full, said = do_again(single, out)
+def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, full, out):
+    full, said = full
     assert full.info().images == {"train": 24, "test": 24}
     assert full.info().full_of == single.name
     assert "its own valid score is unknown" in said
@@ -393,7 +398,7 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
         do_again(made, out)
 
 
-def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path):
+def test_runs_that_do_not_fit_are_not_blended(single, folds, full, data, out, tmp_path):
     layouts.write_dog_breed(tmp_path / "dogs")
     dogs = kagglekit.run(
         "dog-breed", data=tmp_path / "dogs", out=tmp_path, settings=TINY, preset="features", precision="fp32",
@@ -401,14 +406,13 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
     )  # fmt: skip
     partial, _ = tiny_run(data, out, {"folds": 2}, name="half", only_fold=1)
     limited, _ = tiny_run(data, out, {"limit": 16}, name="limited")
-    full, _ = do_again(single, out)
     for other, words in [
         (single, "at least two different runs"),
         (folds[0], r"the valid images of \S+ differ from(.|\n)*split_seed"),
         (limited, r"the valid images of \S+ differ from"),
         (dogs, "is a run of dog-breed, .* of pets"),
         (partial, "is not finished .status: partial"),
-        (full, "has no valid predictions(.|\n)*--ensemble mean"),
+        (full[0], "has no valid predictions(.|\n)*--ensemble mean"),
     ]:
         before = set((out / "pets").iterdir())
         with pytest.raises(UserError, match=words):
@@ -416,8 +420,8 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
         assert set((out / "pets").iterdir()) == before
 
 
-def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single, data, out):
-    first, second = do_again(single, out)[0], do_again(single, out)[0]
+def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single, full, out):
+    first, second = full[0], do_again(single, out)[0]
     made = blend(BlendRequest([first.name, second.name], "mean", out=out), quiet())
     assert made.submission.read_bytes() == first.submission.read_bytes()
     with pytest.raises(UserError, match="this ensemble needs valid predictions"):
@@ -496,9 +500,8 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
     assert run.submission.exists()
 
 
-def test_no_run_starts_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
-    full, _ = do_again(single, out)
-    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
+def test_no_run_starts_from_weights_that_have_seen_its_valid_images(full, folds, data, out):
+    for base, words in ((full[0], "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
         with pytest.raises(UserError, match=words):
             tiny_run(data, out, {"folds": base.recipe().folds}, from_run=str(base.folder))
 
