@@ -15,7 +15,7 @@ from kagglekit.authoring.check import examine
 from kagglekit.cli import cli
 from kagglekit.types.predictions import load_predictions
 
-OPTIONS = {"preset": "quick", "device": "cpu", "precision": "fp32", "epochs": 1}
+OPTIONS = {"preset": "quick", "device": "cpu", "precision": "fp32", "stages": "1"}
 STAINS = ("red", "green", "blue", "yellow")
 PLUGIN = """import pandas as pd
 from kagglekit import Competition, Recipe, hookimpl, progressive_stages
