@@ -298,7 +298,7 @@ def test_json_goes_to_a_file_while_a_terminal_shows_bars(here: Path, tmp_path: P
     assert result["seconds"] > 0
     assert result["estimate_s"] > 0
     assert "decoded 32 labelled images" in seen
-    assert re.search(r"4 all-2 .*━+.* 48/48 .*images/s  loss \d\.\d+  valid loss \d\.\d+", seen)
+    assert re.search(r"4 all-2 .*━+.* 144/144 .*images/s  loss \d\.\d+  valid loss \d\.\d+", seen)
 
 
 def read_all(reader: int) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from kagglekit.prediction.finish import Tried, cross_fitted, size_of
 from kagglekit.runs.info import Finished, Record, RunInfo
 
 CONFIG = DataConfig((0.5,) * 3, (0.5,) * 3, multiple=32)
-TUNED = {"stage.*.batch_size": 8, "stage.*.cycle_len": 1, "stage.*.lr": 1e-3, "tta": 0}
+TUNED = {"stage.*.batch_size": 8, "stage.*.cycle_len": 1, "stage.*.lr": 1e-3, "stage.4.cycles": 1, "tta": 0}
 
 
 @pytest.fixture(scope="module")
