@@ -314,8 +314,15 @@ def test_each_step_is_scored_out_of_fold_and_on_the_test_images_and_nothing_is_d
     import score_steps
 
     layouts.write_pets(tmp_path / "data")
-    settings = {"pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8}
-    small = {"stage.3.size": 32, "stage.4.size": 32, "stage.4.cycle_mult": 1, "stage.*.cycle_len": 1, "tta": 1}
+    settings = {"pretrained": "false", "stage.*.size": 32, "stage.*.batch_size": 8, "stage.1.solver": "regression"}
+    small = {
+        "stage.3.size": 32,
+        "stage.4.size": 32,
+        "stage.4.cycles": 2,
+        "stage.4.cycle_mult": 1,
+        "stage.*.cycle_len": 1,
+        "tta": 1,
+    }
     words = [f"pets={tmp_path / 'data'}", "--arch", "test_efficientnet.r160_in1k", "--folds", "2"]
     words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     words += [word for key, value in small.items() for word in ("--stage-set", f"{key}={value}")]

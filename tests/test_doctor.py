@@ -235,8 +235,9 @@ def test_a_client_that_cannot_be_imported_is_a_problem(
     assert "pip install --upgrade kaggle" in check.hint
 
 
-@pytest.mark.parametrize("path", [None, "", ".", ":"])
-@pytest.mark.parametrize("name", ["kaggle.py", "kaggle/__init__.py", "six.py"])
+@pytest.mark.parametrize(
+    ("name", "path"), [("kaggle.py", None), ("kaggle/__init__.py", ""), ("six.py", "."), ("kaggle.py", ":")]
+)
 def test_a_module_of_the_working_folder_is_not_run(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str | None
 ) -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 import importlib.util
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from importlib.machinery import SourceFileLoader
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 def competition_names() -> list[str]:
     """Return the names of all installed competitions, without importing any."""
-    return sorted({entry.name for entry in entry_points(group=GROUPS["competition"])})
+    return sorted({entry.name for entry in _entries("competition")})
 
 
 def load(competition: str, disable: Sequence[str] = (), files: Sequence[str] = ()) -> Plugins:
@@ -86,7 +87,7 @@ def load_for(info: RunInfo) -> Plugins:
 
 def disabled_in(info: RunInfo) -> tuple[str, ...]:
     """Return the shared plugins that a run disabled and that are installed here."""
-    installed = {entry.name for entry in entry_points(group=GROUPS["shared"])}
+    installed = {entry.name for entry in _entries("shared")}
     return tuple(name for name in info.disabled if name in installed)
 
 
@@ -98,7 +99,7 @@ def load_shared(disable: Sequence[str] = ()) -> Plugins:
 
 def survey(kind: Kind) -> Iterator[Plugins]:
     """Load every installed plugin of a kind separately, by name; a broken one has a `problem`."""
-    entries = sorted(entry_points(group=GROUPS[kind]), key=_by_name)
+    entries = sorted(_entries(kind), key=_by_name)
     for entry in entries:
         manager, plugin = _new_manager(), _describe(entry, kind)
         rivals = [other for other in entries if other.name == entry.name and other is not entry]
@@ -110,6 +111,18 @@ def survey(kind: Kind) -> Iterator[Plugins]:
             yield Plugins(manager, (_add_or_disable(manager, plugin, entry),))
 
 
+def _entries(kind: Kind) -> tuple[EntryPoint, ...]:
+    """Return the entry points of all installed plugins of a kind; a search takes a hundredth of a second or more."""
+    places = [Path(place or ".").absolute() for place in sys.path]
+    return _searched(GROUPS[kind], tuple((place, place.stat().st_mtime_ns) for place in places if place.exists()))
+
+
+@lru_cache(maxsize=8)
+def _searched(group: str, places: tuple[tuple[Path, int], ...]) -> tuple[EntryPoint, ...]:
+    """Search again once a folder of sys.path has changed: what is installed or removed changes it."""
+    return tuple(entry_points(group=group))
+
+
 def _new_manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("kagglekit")
     manager.add_hookspecs(hookspecs)
@@ -118,7 +131,7 @@ def _new_manager() -> pluggy.PluginManager:
 
 def _add_shared(manager: pluggy.PluginManager, disable: Sequence[str]) -> tuple[Plugin, ...]:
     """Register the shared plugins; pluggy calls the last one first, so kagglekit's own are registered first."""
-    entries = list(entry_points(group=GROUPS["shared"]))
+    entries = _entries("shared")
     names = {entry.name for entry in entries}
     for name in disable:
         if name not in names:
@@ -195,7 +208,7 @@ def _find_file(competition: str) -> Path:
 
 
 def _find_entry(competition: str) -> EntryPoint:
-    entries = [entry for entry in entry_points(group=GROUPS["competition"]) if entry.name == competition]
+    entries = [entry for entry in _entries("competition") if entry.name == competition]
     if not entries:
         raise UsageError(
             unknown("competition", competition, competition_names()),
@@ -222,11 +235,17 @@ def _describe(source: EntryPoint | Path, kind: Kind) -> Plugin:
         return Plugin(name, kind, str(source), sha256(source.read_bytes()).hexdigest()[:8])
     if source.dist is None:
         return Plugin(source.name, kind, source.value, "")
-    return Plugin(source.name, kind, source.dist.name, source.dist.version)
+    return Plugin(source.name, kind, *_name_and_version(source.dist))
+
+
+@lru_cache(maxsize=64)  # a distribution reads its file of facts anew for each of its many entry points
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    facts = distribution.metadata
+    return facts["Name"], facts["Version"]
 
 
 def _by_name(entry: EntryPoint) -> tuple[str, str]:
-    return entry.name, entry.dist.name if entry.dist else ""
+    return entry.name, _name_and_version(entry.dist)[0] if entry.dist else ""
 
 
 def _by_precedence(entry: EntryPoint) -> tuple[bool, str, str]:

@@ -18,7 +18,18 @@ from kagglekit.hooks import trust
 from kagglekit.system.paths import cache_folder
 
 TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
-TINY += ["--set", "tta=0", "--set", "stage.*.batch_size=8", "--precision", "fp32", "--device", "cpu"]
+TINY += [
+    "--set",
+    "stage.1.solver=regression",
+    "--set",
+    "tta=0",
+    "--set",
+    "stage.*.batch_size=8",
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+]
 
 
 def ask(*arguments: object) -> Result:
@@ -66,9 +77,19 @@ def test_a_folder_that_changes_gets_another_plugin(data: Path) -> None:
     assert len([*(cache_folder() / "recognised").rglob("leaf-spots-2.py")]) == 2
 
 
+SMALL = """
+from kagglekit import Recipe, hookimpl, progressive_stages
+
+@hookimpl
+def kagglekit_recipe(preset):
+    return Recipe(arch="test_resnet", pretrained=False, stages=progressive_stages((32,), solver="regression"))
+"""
+
+
 @pytest.mark.parametrize("command", ["look", "check"])
-def test_other_commands_take_a_folder(data: Path, command: str) -> None:
-    done = ask(command, data, *(["--no-pictures"] if command == "look" else []))
+def test_other_commands_take_a_folder(data: Path, command: str, tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    done = ask(command, data, *(["--no-pictures"] if command == "look" else ["--plugin", tmp_path / "small.py"]))
     assert done.exit_code == 0, done.output
     assert "12 labelled images of 2 classes (rust, scab), from train.csv" in done.output
 
@@ -100,7 +121,7 @@ def test_a_name_is_a_plugin_and_a_folder_needs_a_slash(
 
 
 def test_python_takes_a_folder(data: Path, tmp_path: Path) -> None:
-    options = {"arch": "test_resnet", "pretrained": False, "tta": 0, "stage.*.batch_size": 8}
+    options = {"arch": "test_resnet", "pretrained": False, "tta": 0, "stage.1.solver": "regression"}
     run = kagglekit.run(
         str(data), settings=options, out=tmp_path, preset="quick", size=32, stages="1", device="cpu", precision="fp32"
     )

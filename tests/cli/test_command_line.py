@@ -29,6 +29,7 @@ from kagglekit.runs.info import Record
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
     *("--set", "stage.*.batch_size=8", "--preset", "quick", "--precision", "fp32", "--device", "cpu"),
+    *("--set", "stage.1.solver=regression"),
 )
 ARCH = TINY[1]
 NAMES = ("dog-breed", "dogs-vs-cats", "flowers-102", "pets")

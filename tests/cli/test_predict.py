@@ -7,11 +7,10 @@ import pickle
 import re
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import forks
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,13 +161,7 @@ def test_json_and_csv_hold_every_class(dogs, tmp_path):
 def test_a_submission_needs_neither_training_images_nor_a_network(dogs, test_only, tmp_path):
     file = tmp_path / "submission.csv"
     arguments = ("predict", dogs.run.folder, "--submission", file, "--data", test_only, "--device", "cpu")
-    done = subprocess.run(
-        [sys.executable, "-c", OFFLINE, *map(str, arguments)],
-        env=surroundings(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = forks.run(["-c", OFFLINE, *arguments], tmp_path, surroundings(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"submission: {file} with 10 rows, checked" in done.stdout
     mine, runs = (pd.read_csv(path, index_col="id") for path in (file, dogs.run.submission))

@@ -21,7 +21,8 @@ from kagglekit import Recipe, hookimpl, progressive_stages
 
 @hookimpl
 def kagglekit_recipe(preset):
-    return Recipe(arch="test_resnet", pretrained=False, stages=progressive_stages((32,), batch_size=8))
+    stages = progressive_stages((32,), batch_size=8, solver="regression")
+    return Recipe(arch="test_resnet", pretrained=False, stages=stages)
 """
 
 

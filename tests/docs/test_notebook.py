@@ -22,6 +22,7 @@ def test_its_cells_run_in_order_and_show_what_it_says(tmp_path: Path, monkeypatc
         monkeypatch.setenv(name, value)
     draw_few(tmp_path / "data" / "shapes")  # the committed output is of all images
     few = {'kagglekit.run("shapes")': 'kagglekit.run("shapes", epochs=1, stages="4", settings={"tta": 1})'}
+    few |= {'lr_find("shapes", stage=4': 'lr_find("shapes", stage=2'}  # the stages before it are run
     cells = [cell for cell in page.executed(tmp_path, few).cells if cell.cell_type == "code"]
     kinds = [{output.output_type for output in cell.outputs} for cell in cells]
     assert [kind for kind in kinds if "error" in kind] == [{"error"}]

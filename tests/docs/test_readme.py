@@ -13,6 +13,7 @@ from places import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = ["--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", 32, "--set", "tta=1"]
+TINY += ["--set", "stage.1.solver=regression"]
 
 
 def blocks(language: str) -> list[str]:

@@ -27,7 +27,18 @@ def kagglekit_competition(): return Competition(title="Two colours", slug="two-c
 def kagglekit_labels(data): return labels_from_folders(data / "train", test=data / "test")
 """
 TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
-TINY += ["--set", "tta=0", "--set", "stage.*.batch_size=8", "--precision", "fp32", "--device", "cpu"]
+TINY += [
+    "--set",
+    "tta=0",
+    "--set",
+    "stage.1.solver=regression",
+    "--set",
+    "stage.*.batch_size=8",
+    "--precision",
+    "fp32",
+    "--device",
+    "cpu",
+]
 
 
 HINT = "if you trust it, name it: --plugin"

@@ -36,6 +36,7 @@ TINY = {
     "arch": "test_efficientnet.r160_in1k",
     "pretrained": "false",
     "stage.*.batch_size": 8,
+    "stage.1.solver": "regression",
     "stage.*.size": 32,
     "tta": 2,
 }

@@ -14,7 +14,10 @@ from layouts import write_dog_breed, write_dogs_vs_cats
 
 from kagglekit.runs.lookup import find_run
 
-TINY = ("--arch", "resnet10t", "--set", "pretrained=false", "--size", 32, "--stages", "1", "--precision", "fp32")
+TINY = (
+    *("--arch", "test_resnet", "--set", "pretrained=false", "--size", 32, "--stages", "1", "--precision", "fp32"),
+    *("--set", "stage.1.solver=regression"),
+)
 
 
 def log_loss(csv: str, solution: dict[str, str], positive: str | None) -> float:

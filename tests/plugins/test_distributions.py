@@ -31,6 +31,7 @@ LISTED = {
 NAMED = [  # what names each of them in a recipe
     "arch=strip-net",
     "stage.*.schedule=warm-restarts",
+    "stage.4.cycles=2",
     "options.warm_share=0.25",
     "stage.*.views=satellite",
     "ensemble=median",

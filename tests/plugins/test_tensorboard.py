@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 from command_line import surroundings
 from tiny_runs import TINY
@@ -33,13 +34,7 @@ print(json.dumps({tag: [(event.step, event.value) for event in board.Scalars(tag
 
 
 def python(code: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env=surroundings(cwd),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return forks.run(["-c", code, *arguments], cwd, surroundings(cwd))
 
 
 def test_a_run_that_asks_for_it_leaves_its_curves(dogs, tmp_path):

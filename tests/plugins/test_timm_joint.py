@@ -68,7 +68,13 @@ def test_each_network_has_its_own_file_of_weights(tmp_path: Path):
 def test_the_features_preset_takes_several_networks_and_its_run_predicts(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "cache"))
     layouts.write_pets(tmp_path / "data")
-    settings = {"arch": ARCHS[0], "archs": list(ARCHS[1:]), "pretrained": False, "stage.1.size": 160}
+    settings = {
+        "arch": ARCHS[0],
+        "archs": list(ARCHS[1:]),
+        "pretrained": False,
+        "stage.1.size": 64,
+        "stage.1.solver": "regression",
+    }
     run = kagglekit.run(
         "pets", data=tmp_path / "data", out=tmp_path / "out", settings=settings, preset="features", precision="fp32",
         display=Display(Console(file=io.StringIO())),

@@ -33,7 +33,7 @@ def stacked(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run whose only member is a stack of heads that sees two sizes."""
     data = tmp_path_factory.mktemp("pets") / "data"
     layouts.write_pets(data)
-    settings = {**TINY, "stage.*.solver": "stack", "stage.*.stack_sizes": "[32,48]"}
+    settings = {**TINY, "stage.1.solver": "stack", "stage.*.stack_sizes": "[32,48]"}
     out = tmp_path_factory.mktemp("out")
     return kagglekit.run(
         "pets", data=data, out=out, settings=settings, preset="features", precision="fp32", display=quiet()

@@ -21,7 +21,7 @@ from kagglekit.prediction.finish import Tried, cross_fitted, size_of
 from kagglekit.runs.info import Finished, Record, RunInfo
 
 CONFIG = DataConfig((0.5,) * 3, (0.5,) * 3, multiple=32)
-TUNED = {"stage.*.batch_size": 8, "stage.*.cycle_len": 1, "stage.*.lr": 1e-3, "tta": 0}
+TUNED = {"stage.*.batch_size": 8, "stage.*.cycle_len": 1, "stage.*.lr": 1e-3, "stage.4.cycles": 1, "tta": 0}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def chosen(data: Path, out: Path) -> Run:
 
 
 def half(context) -> torch.Tensor:  # type: ignore[no-untyped-def]
-    frozen, tuned = (load_file(context.run.snapshot(name))["head.bias"] for name in ("frozen", "all-2-cycle2"))
+    frozen, tuned = (load_file(context.run.snapshot(name))["head.bias"] for name in ("frozen", "all-2-cycle1"))
     return torch.lerp(frozen, tuned, 0.5)
 
 
@@ -102,13 +102,13 @@ def test_sizes_are_those_of_the_stage_unless_one_is_asked_for_or_the_network_tak
 
 
 def test_the_chosen_weights_and_size_predict(chosen: Run, data: Path) -> None:
-    way = chosen.info().finished["all-2-cycle2"]
+    way = chosen.info().finished["all-2-cycle1"]
     assert way == Finished(43, 0.5)
-    kept, used, frozen = (load_file(chosen.snapshot(name)) for name in ("all-2-cycle2-tuned", "all-2-cycle2", "frozen"))
+    kept, used, frozen = (load_file(chosen.snapshot(name)) for name in ("all-2-cycle1-tuned", "all-2-cycle1", "frozen"))
     for name, value in used.items():
         if value.is_floating_point():
             torch.testing.assert_close(value, torch.lerp(frozen[name], kept[name], 0.5))
-    files = [data / "images" / f"{name}.jpg" for name in table(chosen, "all-2-cycle2", "test").index[:4]]
+    files = [data / "images" / f"{name}.jpg" for name in table(chosen, "all-2-cycle1", "test").index[:4]]
     again = kagglekit.predict(chosen, files, device="cpu")
     np.testing.assert_allclose(again.to_numpy(), table(chosen, split="test").to_numpy()[:4], atol=1e-3)
 
@@ -116,7 +116,7 @@ def test_the_chosen_weights_and_size_predict(chosen: Run, data: Path) -> None:
 def test_training_on_all_images_repeats_the_choice(chosen: Run, out: Path) -> None:
     again, _ = do_again(chosen, out)
     assert again.info().finished == chosen.info().finished
-    assert again.snapshot("all-2-cycle2-tuned").exists()
+    assert again.snapshot("all-2-cycle1-tuned").exists()
 
 
 def test_plain_leaves_the_weights_as_they_were_trained(data: Path, out: Path) -> None:

@@ -65,7 +65,7 @@ def test_sizes_are_multiples_of_a_members_own_that_the_network_accepts() -> None
     assert Recipe(arch="x", stages=(stage,)).predicting_sizes(stage, 32) == (160,)
 
 
-SIZES = ("--set", "tta_sizes=[1.5]", "--set", "stage.1.solver=regression")
+SIZES = ("--set", "tta_sizes=[1.5]")
 
 
 @pytest.fixture

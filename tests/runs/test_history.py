@@ -41,6 +41,7 @@ from kagglekit.types.metric import greater_is_better
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=1"),
     *("--set", "stage.*.batch_size=8", "--preset", "quick", "--precision", "fp32", "--device", "cpu"),
+    *("--set", "stage.1.solver=regression"),
 )
 RECIPE = Recipe(arch="resnet18", stages=progressive_stages((64, 96)))
 BEGIN = datetime(2026, 11, 22, 14, 10)

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import four_stages
 import layouts
 
 import kagglekit.runs.checkpoint_file
@@ -247,6 +248,7 @@ def main() -> None:
     layouts.write_dog_breed(asked.place / "data", per_class=6, test=6)
     for name in LOADED:
         importlib.import_module(name)
+    four_stages.use()
     wanted = [tuple(each.split(":", 1)) for each in asked.kills]
     wholes = {kind: undisturbed(asked.place, asked.place / "data", kind) for kind in KINDS if kind in dict(wanted)}
     draw = random.Random(asked.seed)

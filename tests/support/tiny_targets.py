@@ -38,7 +38,8 @@ def kagglekit_labels(data):
 
 @hookimpl
 def kagglekit_recipe(preset):
-    return Recipe(arch="test_resnet", pretrained=False, stages=progressive_stages((32,), batch_size=8))
+    stages = progressive_stages((32,), batch_size=8, solver="regression")
+    return Recipe(arch="test_resnet", pretrained=False, stages=stages)
 """
 
 

@@ -133,8 +133,8 @@ def kagglekit_model(recipe, n_classes):
 
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_network_that_cannot_be_copied_gives_the_same_weights(data: Path, tmp_path: Path, precision: str) -> None:
-    done = run(data, tmp_path / "odd", NOT_TO_BE_COPIED, precision=precision, stage__1__solver="regression")
-    plain = run(data, tmp_path / "plain", stage__1__solver="regression")
+    done = run(data, tmp_path / "odd", NOT_TO_BE_COPIED, precision=precision)
+    plain = run(data, tmp_path / "plain")
     assert done.info().train_format == "fp32 channels_last"
     for name, value in load_file(plain.final_weights).items():
         torch.testing.assert_close(load_file(done.final_weights)[name], value, rtol=1e-3, atol=1e-3)

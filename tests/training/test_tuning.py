@@ -47,7 +47,9 @@ TINY: dict[str, object] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    import torch._inductor.config as inductor
+
+    with pytest.MonkeyPatch.context() as patch, inductor.patch(compile_threads=1):  # else processes that import torch
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
         yield
 

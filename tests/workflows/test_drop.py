@@ -86,7 +86,8 @@ def test_a_valid_image_stays_valid(place, plain):
 def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     drop = place / "folds.csv"
     drop.write_text("id\nim0_1\nim1_2\n")
-    run, said = started(place, "folds", "--drop", drop, "--folds", 2, "--threads", 2)
+    options = ("--folds", 2, "--threads", 2, "--set", "stage.1.solver=stack")  # its heads learn from valid images, too
+    run, said = started(place, "folds", "--drop", drop, *options)
     assert [run.fold(number).info().device for number in (1, 2)] == ["cpu (2 threads)"] * 2
     assert (request_of(run, run.info(), None, fresh=False).threads, run.fold(2).info().threads) == (2, 2)
     assert "dropped 1 of" in said or "dropped 2 of" in said
@@ -97,13 +98,12 @@ def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     write_plugin(other, call=HELD_OUT)
     for name in ("im0_1", "im1_2"):
         Image.new("RGB", (40, 36), "white").save(other / "data" / "train" / f"{name}.jpg")
-    options = ("--folds", 2, "--threads", 2)
     unlike = [started(other, f"folds-{len(more)}", *more, *options)[0] for more in (("--drop", drop), ())]
     tests = [load_predictions(each.predictions("ensemble", "test")) for each in (run, *unlike)]
     assert tests[0].equals(tests[1])
     assert not tests[0].equals(tests[2])
     refused = ask("run", place / "tiny.py", "--data", place / "data", "--out", place / "folds", *TINY, *PLAIN,
-                  "--folds", 2, "--into", run.folder)  # fmt: skip
+                  *options, "--into", run.folder)  # fmt: skip
     assert refused.exit_code == 1
     assert "were trained with other images dropped" in " ".join(refused.output.split())
 
@@ -145,9 +145,9 @@ def test_files_that_cannot_be_meant_are_refused_before_anything_is_written(place
 def test_the_report_exports_probable_label_errors_as_such_a_file(place, tmp_path):
     names = ("im0_3", "im1_7")
     wrong = mislabelled(place, *names)
-    size = ("--size", 32, "--set", "tta=0", "--set", "stage.*.batch_size=8", "--set", "pretrained=false")
+    size = ("--size", 32, "--set", "tta=0", "--set", "stage.1.solver=regression", "--set", "pretrained=false")
     options = ("--data", wrong / "data", "--out", tmp_path, "--preset", "features", "--arch", "test_resnet", *size)
-    done = ask("run", wrong / "tiny.py", *options, "--folds", 5, "--precision", "fp32")
+    done = ask("run", wrong / "tiny.py", *options, "--folds", 3, "--precision", "fp32")
     assert done.exit_code == 0, done.output
     run = all_runs(tmp_path)[-1]
     rows = run.label_errors_file.read_text().splitlines()

@@ -133,7 +133,7 @@ def test_a_run_searches_its_rate_and_trains_as_if_it_had_been_given(dogs, tmp_pa
 
 def lr_find(*arguments: object) -> Result:
     settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
-    return CliRunner().invoke(cli, ["lr-find", "dog-breed", *map(str, arguments), *settings, "--device", "cpu"])
+    return CliRunner().invoke(cli, ["lr-find", "dog-breed", *settings, *map(str, arguments), "--device", "cpu"])
 
 
 def test_a_stage_with_a_dollar_in_its_name_is_drawn(tmp_path):

@@ -238,7 +238,7 @@ def test_a_stack_of_heads_predicts_every_kind_of_target(place: Path, kind: str) 
 
 def test_a_last_stage_without_snapshots_predicts_beside_the_stack(place: Path) -> None:
     write_tints(place / "d", "numbers")
-    made = run(write_plugin(place, "numbers"), "--stages", "1-2")
+    made = run(write_plugin(place, "numbers"), "--stages", "1-2", "--set", "stage.1.solver=stack")
     assert [entry.name for entry in made.info().members] == ["head-cycle1", "final"]
     files = sorted((place / "d" / "test").glob("*.png"))
     assert ask("predict", made.folder, *files, "--json").exit_code == 0

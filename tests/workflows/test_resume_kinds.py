@@ -29,7 +29,12 @@ MIXED = {
     "stage__4__label_smoothing": 0.1,
 }
 AUTO = {**LAST, **MIXED, "stage__4__lr": "auto"}  # with a moving average, as all of these have
-FEATURES = {"asked": {"preset": "features", "settings": ("arch=test_efficientnet.r160_in1k", "pretrained=false")}}
+FEATURES = {
+    "asked": {
+        "preset": "features",
+        "settings": ("arch=test_efficientnet.r160_in1k", "pretrained=false", "stage.1.size=32"),
+    }
+}
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,11 @@ def single(data, out) -> Run:
     return tiny_run(data, out, name="single")[0]
 
 
+@pytest.fixture(scope="module")
+def full(single, out) -> tuple[Run, str]:
+    return do_again(single, out)
+
+
 @pytest.mark.parametrize("name", [*NAMES, "shapes"])
 def test_every_competition_has_a_features_preset_made_of_its_quick_one(name):
     hooks = Hooks(load(name))
@@ -78,8 +83,8 @@ def test_every_competition_has_a_features_preset_made_of_its_quick_one(name):
 def test_the_features_preset_learns_and_writes_a_submission(name, tmp_path):
     WRITERS[name](tmp_path / "data")
     run = kagglekit.run(
-        name, data=tmp_path / "data", out=tmp_path, settings=TINY, preset="features", precision="fp32",
-        display=Display(Console(file=io.StringIO())),
+        name, data=tmp_path / "data", out=tmp_path, settings={**TINY, "stage.1.solver": "stack"}, preset="features",
+        precision="fp32", display=Display(Console(file=io.StringIO())),
     )  # fmt: skip
     scores = run.info().scores
     assert [row["views"] for row in scores] == ["plain", "TTA", "mean, plain", "mean"]
@@ -240,7 +245,7 @@ def test_ensembles_of_snapshots_over_folds_are_compared_by_honest_scores(data, o
     assert rows["ensemble", "hill-climbing, plain"]["valid_log_loss"][0] == pytest.approx(plain_loss(run), abs=1e-5)
     assert rows["ensemble", "hill-climbing, plain"] != rows["ensemble", "hill-climbing"]
     assert {views for member, views in rows if member == "candidate"} >= {"mean", "rank", "stacking", "temperature"}
-    assert set(run.info().fitted["weights"]) == {"head-cycle1", "all-2-cycle1", "all-2-cycle2"}
+    assert set(run.info().fitted["weights"]) == {"all-2-cycle1", "all-2-cycle2"}
     assert set(table(run).index) == trainval(data)
     assert "hill-climbing" in said
     full, _ = do_again(run, out)  # gradient stages, with nothing to validate on; its weights are those found above
@@ -270,12 +275,12 @@ def test_the_ensemble_is_scored_with_and_without_augmentation(single, folds):
         rows = {(row["member"], row["views"]): row for row in run.info().scores}
         for views, alone in (("mean, plain", "plain"), ("mean", "TTA")):  # of one member the mean is that member
             for key, value in rows["ensemble", views].items():
-                assert key in ("member", "views") or value == rows["head-cycle1", alone][key]
+                assert key in ("member", "views") or value == rows["final", alone][key]
         assert list(rows)[-2:] == [("ensemble", "mean, plain"), ("ensemble", "mean")]
 
 
-def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, out):
-    full, said = do_again(single, out)
+def test_full_trains_on_every_labelled_image_and_knows_no_valid_score(single, full, out):
+    full, said = full
     assert full.info().images == {"train": 24, "test": 24}
     assert full.info().full_of == single.name
     assert "its own valid score is unknown" in said
@@ -394,15 +399,15 @@ def test_a_blend_is_a_run_of_its_own_with_a_checked_submission(single, data, out
     assert made.info().status == "finished"
     assert len(pd.read_csv(made.submission)) == 24
     names = [row["member"] for row in made.info().scores]
-    assert names[:2] == [f"{single.name}/head-cycle1", f"{other.name}/head-cycle1"]
+    assert names[:2] == [f"{single.name}/final", f"{other.name}/final"]
     assert names[-1] == "ensemble"
     again = blend(BlendRequest([made.name, other.name], "hill-climbing", out=out), quiet())
-    assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/head-cycle1"}
+    assert set(again.info().fitted["weights"]) == {f"{made.name}/ensemble", f"{other.name}/final"}
     with pytest.raises(UserError, match="is a blend, which trains nothing"):
         do_again(made, out)
 
 
-def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path):
+def test_runs_that_do_not_fit_are_not_blended(single, folds, full, data, out, tmp_path):
     layouts.write_dog_breed(tmp_path / "dogs")
     dogs = kagglekit.run(
         "dog-breed", data=tmp_path / "dogs", out=tmp_path, settings=TINY, preset="features", precision="fp32",
@@ -410,14 +415,13 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
     )  # fmt: skip
     partial, _ = tiny_run(data, out, {"folds": 2}, name="half", only_fold=1)
     limited, _ = tiny_run(data, out, {"limit": 16}, name="limited")
-    full, _ = do_again(single, out)
     for other, words in [
         (single, "at least two different runs"),
         (folds[0], r"the valid images of \S+ differ from(.|\n)*split_seed"),
         (limited, r"the valid images of \S+ differ from"),
         (dogs, "is a run of dog-breed, .* of pets"),
         (partial, "is not finished .status: partial"),
-        (full, "has no valid predictions(.|\n)*--ensemble mean"),
+        (full[0], "has no valid predictions(.|\n)*--ensemble mean"),
     ]:
         before = set((out / "pets").iterdir())
         with pytest.raises(UserError, match=words):
@@ -425,8 +429,8 @@ def test_runs_that_do_not_fit_are_not_blended(single, folds, data, out, tmp_path
         assert set((out / "pets").iterdir()) == before
 
 
-def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single, data, out):
-    first, second = do_again(single, out)[0], do_again(single, out)[0]
+def test_runs_on_all_images_are_blended_by_an_ensemble_that_needs_no_fit(single, full, out):
+    first, second = full[0], do_again(single, out)[0]
     made = blend(BlendRequest([first.name, second.name], "mean", out=out), quiet())
     assert made.submission.read_bytes() == first.submission.read_bytes()
     with pytest.raises(UserError, match="this ensemble needs valid predictions"):
@@ -505,9 +509,8 @@ def test_an_ensemble_that_nobody_chose_may_fail(data, tmp_path):
     assert run.submission.exists()
 
 
-def test_no_run_starts_from_weights_that_have_seen_its_valid_images(single, folds, data, out):
-    full, _ = do_again(single, out)
-    for base, words in ((full, "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
+def test_no_run_starts_from_weights_that_have_seen_its_valid_images(full, folds, data, out):
+    for base, words in ((full[0], "was trained on all labelled images"), (folds[0].fold(1), "is one fold of a run")):
         with pytest.raises(UserError, match=words):
             tiny_run(data, out, {"folds": base.recipe().folds}, from_run=str(base.folder))
 

@@ -25,7 +25,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = ("--from", found(place, "base").folder, *stages, "--set", "split_seed=0")
     for seed in range(3):
         run("run", *common, *base, "--seed", seed, "--name", f"seed{seed}", "--set", "stage.2.lr=0.001")
-    run("run", *common, "--seed", 7, "--name", "other", "--set", "stage.1.solver=regression")
+    run("run", *common, "--seed", 7, "--name", "other")
     return place
 
 

@@ -24,7 +24,14 @@ from kagglekit_recipes import RECIPES, ZOO
 from kagglekit_timm.spec import known_cfg, plan_network
 
 PAIR = ("test_resnet.r160_in1k", "test_vit.r160_in1k")
-TINY = ("pretrained=false", "stage.*.batch_size=8", "stage.*.size=32", "stage.4.cycle_mult=1", "tta=1")
+TINY = (
+    "pretrained=false",
+    "stage.*.batch_size=8",
+    "stage.*.size=32",
+    "stage.4.cycles=2",
+    "stage.4.cycle_mult=1",
+    "tta=1",
+)
 PERMISSIVE = {"apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause"}
 
 

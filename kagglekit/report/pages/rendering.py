@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -23,6 +24,15 @@ def rendered(name: str, script_name: str, **values: Any) -> str:
     Returns:
         The page; what is not Unicode in names of files is escaped.
     """
+    environment = _environment()
+    script = _template(script_name)
+    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
+    page = environment.get_template(name).render(script=Markup(script), script_hash=f"sha256-{digest}", **values)
+    return page.encode(errors="backslashreplace").decode()
+
+
+@cache  # with the templates that it has compiled
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
         autoescape=True,
@@ -31,10 +41,7 @@ def rendered(name: str, script_name: str, **values: Any) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters.update(figure=_figure, breakable=_breakable)
-    script = _template(script_name)
-    digest = base64.b64encode(sha256(script.encode()).digest()).decode()
-    page = environment.get_template(name).render(script=Markup(script), script_hash=f"sha256-{digest}", **values)
-    return page.encode(errors="backslashreplace").decode()
+    return environment
 
 
 def _template(name: str) -> str:
