@@ -58,6 +58,13 @@ class Kaggle:
             disabled=bool(response.submissions_disabled),
         )
 
+    def is_code_only(self, slug: str) -> bool:
+        """Return whether a competition accepts notebooks alone; False if Kaggle does not respond at once."""
+        try:
+            return bool(self._call("get_competition", competition_name=slug).is_kernels_submissions_only)
+        except Exception:
+            return False
+
     def files(self, slug: str) -> dict[str, int]:
         """List the names and sizes (bytes) of a competition's files, at most `MAX_FILES`.
 

@@ -113,37 +113,67 @@ def session_of(kaggle: Kaggle, version: KernelVersion) -> Session:
     return Session(found.status.name.lower(), " ".join((found.failure_message or "").split()))
 
 
+@dataclass
+class Watch:
+    """Looks at a session, and shows what has changed since the last look.
+
+    Attributes:
+        kaggle: The login.
+        version: The version that runs.
+        display: Shows states, and what the session prints.
+        pause: Seconds until the next look.
+    """
+
+    kaggle: Kaggle
+    version: KernelVersion
+    display: Display
+    pause: float = PAUSE
+
+    def __post_init__(self) -> None:
+        self._began = self._heard = self.kaggle.retry.clock.now()
+        self._shown, self._state = 0, ""
+
+    def look(self) -> Session:
+        """Return the session as it is now, or as it was, if Kaggle does not respond.
+
+        Raises:
+            UserError: Kaggle refuses a call, or has not responded for an hour.
+        """
+        now = self.kaggle.retry.clock.now
+        self.pause = min(MAX_PAUSE, self.pause * 1.5)
+        try:
+            session = session_of(self.kaggle, self.version)
+            lines = log_of(self.kaggle, self.version) if session.state != "queued" else []
+        except UserError as error:
+            if not passes(error) or now() - self._heard > MAX_OUTAGE:
+                raise
+            self.display.warn(f"{error.what}; the kernel runs on: waiting for Kaggle")
+            return Session(self._state)
+        self._heard = now()
+        if session.state != self._state:
+            self.display.report(f"{session.state} after {duration(now() - self._began)}")
+            self._state, self.pause = session.state, PAUSE
+        for line in lines[self._shown :]:
+            self.display.report(f"  {printable(line)}")
+        self._shown = max(self._shown, len(lines))
+        return session
+
+
 def follow_kernel(kaggle: Kaggle, version: KernelVersion, display: Display) -> Session:
     """Wait until a version's session has ended; show its states, and what it prints, as Kaggle hands it on.
 
     Raises:
-        UserError: Kaggle refuses a call, or has not responded for an hour.
+        UserError: See `Watch.look`.
         KeyboardInterrupt: Ctrl-C; the session runs on.
     """
-    clock, pause, shown, state = kaggle.retry.clock, PAUSE, 0, ""
-    began = heard = clock.now()
+    watch = Watch(kaggle, version, display)
     with deferred_stop(), display.status(f"waiting for version {version.number} of {version.ref}"):
         while True:
             stop_if_asked()
-            try:
-                session = session_of(kaggle, version)
-                lines = log_of(kaggle, version) if session.state != "queued" else []
-                heard = clock.now()
-            except UserError as error:
-                if not passes(error) or clock.now() - heard > MAX_OUTAGE:
-                    raise
-                display.warn(f"{error.what}; the kernel runs on: waiting for Kaggle")
-                session, lines = Session(state), []
-            if session.state != state:
-                display.report(f"{session.state} after {duration(clock.now() - began)}")
-                state, pause = session.state, PAUSE
-            for line in lines[shown:]:
-                display.report(f"  {printable(line)}")
-            shown = max(shown, len(lines))
+            session = watch.look()
             if session.is_over:
                 return session
-            clock.sleep(pause)
-            pause = min(MAX_PAUSE, pause * 1.5)
+            kaggle.retry.clock.sleep(watch.pause)
 
 
 def log_of(kaggle: Kaggle, version: KernelVersion) -> list[str]:
@@ -162,16 +192,16 @@ def log_of(kaggle: Kaggle, version: KernelVersion) -> list[str]:
     return "".join(str(event.get("data", "")) for event in events if isinstance(event, dict)).splitlines()
 
 
-def fetch_output(kaggle: Kaggle, version: KernelVersion, names: str, folder: Path, display: Display) -> Path | None:
+def fetch_output(kaggle: Kaggle, version: KernelVersion, name: str, folder: Path, display: Display) -> Path | None:
     """Fetch a file that a version has written, by its name; None if it has written none of that name.
 
     Raises:
         UserError: It cannot be fetched.
     """
-    if not any(name == names for name, _ in _output(kaggle, version)):
+    if not any(each == name for each, _ in _output(kaggle, version)):
         return None
-    file = folder / PurePosixPath(names).name
-    source = Source(names, lambda: next(address for name, address in _output(kaggle, version) if name == names))
+    file = folder / PurePosixPath(name).name
+    source = Source(name, lambda: next(address for each, address in _output(kaggle, version) if each == name))
     fetch(source, file, kaggle.retry, display)
     return file
 

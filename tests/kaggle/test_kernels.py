@@ -30,7 +30,7 @@ DATASET = {"id": "ada/kagglekit-run-abc", "title": "kagglekit run abc", "license
 KERNEL: dict[str, Any] = {
     "id": "ada/kagglekit-predict-abc",
     "title": "kagglekit predict abc",
-    "code_file": "predict.py",
+    "code_file": "main.py",
     "language": "python",
     "kernel_type": "script",
     "is_private": True,
@@ -83,8 +83,8 @@ def pusher(server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     folder = tmp_path / "kernel"
     (folder / "dataset").mkdir(parents=True)
     (folder / "dataset" / "run.bin").write_bytes(b"weights" * 1000)
-    (folder / "predict.py").write_text("print('hello')\n")
-    return Pusher(server, dog_run(tmp_path), KernelFolder(folder, SLUG, KERNEL, DATASET))
+    (folder / "main.py").write_text("print('hello')\n")
+    return Pusher(server, dog_run(tmp_path), KernelFolder(folder, KERNEL, DATASET))
 
 
 def test_a_kernel_is_pushed_followed_fetched_and_submitted_once(pusher: Pusher) -> None:
@@ -167,7 +167,7 @@ def test_what_kaggle_refuses_in_words_is_an_error(pusher: Pusher) -> None:
     pusher.server.play.contests.clear()
     with pytest.raises(UserError, match="without dog-breed-identification, which it does not know"):
         pusher.push()
-    pusher.folder = KernelFolder(pusher.folder.folder, SLUG, {**KERNEL, "machine_shape": "Abacus"}, DATASET)
+    pusher.folder = KernelFolder(pusher.folder.folder, {**KERNEL, "machine_shape": "Abacus"}, DATASET)
     pusher.machines.kernels.clear()
     with pytest.raises(UserError, match=r"Kaggle refused the kernel .*: Invalid machine shape: Abacus"):
         pusher.push()
