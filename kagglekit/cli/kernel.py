@@ -73,8 +73,10 @@ def write(
     The folder holds a script, its metadata, and a dataset: the wheel of kagglekit, a few others, and what RUN needs to
     predict. RUN may have folds, or be a blend. --push needs a login; pushing again continues where it was interrupted.
     """
+    from kagglekit.kaggle.code_submission import check_licences, describe_time, push_and_submit
     from kagglekit.kaggle.credentials import find_credentials
-    from kagglekit.kaggle.kernel_folder import KernelOptions, write_kernel
+    from kagglekit.kaggle.follow import connected
+    from kagglekit.kaggle.kernel_folder import NO_USER, KernelOptions, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import amount, for_people
@@ -82,12 +84,9 @@ def write(
     display, found = for_people(False), find_run(run, out)
     if (message or yes) and not submit:
         raise UsageError("--message and --yes need --submit", "add --submit, or omit them")
-    part = Predictor.read(found)
+    part, kaggle = Predictor.read(found), None
     user = next((each.user for each in find_credentials()), "")
     if push or submit:
-        from kagglekit.kaggle.code_submission import check_before_push, check_code_submission, check_licences
-        from kagglekit.kaggle.follow import connected
-
         check_licences(part, yes_licence)
         kaggle = connected(timeout, display)
         user = kaggle.user
@@ -96,27 +95,14 @@ def write(
         written = write_kernel(part, to or found.kernel, options)
     size = sum(file.stat().st_size for file in written.files)
     display.report(f"kernel: {written.folder}, with a dataset of {len(written.files)} files, {amount(size)}")
-    from kagglekit.kaggle.code_submission import describe_time
-
     display.report(describe_time(part, test_images))
-    if not (push or submit):
-        display.report(f"to push it: kagglekit kernel {run} --push")
+    if kaggle:
+        text = (message or found.name) if submit else None
+        push_and_submit(kaggle, written, found, text, confirmation(yes), display)
         return
-    from kagglekit.kaggle.code_submission import push_folder, submit_version, written_submission
-    from kagglekit.kaggle.submit import Package
-
-    check_before_push(kaggle, written.competition, display)
-    if submit:
-        check_code_submission(kaggle, written.competition, found, confirmation(yes), display)
-    version = push_folder(kaggle, written, found.name, display)
-    again = f"kagglekit kernel {run} {'--submit' if submit else '--push'}"
-    file = written_submission(kaggle, version, written.folder / "output", again, display)
-    display.report(f"submission: {file}, written and checked on Kaggle")
-    if submit:
-        text = message or found.name
-        submit_version(kaggle, Package(written.competition, file, text, found, version), found, display)
-    else:
-        display.report(f"to submit it: kagglekit kernel {run} --submit")
+    if not user:
+        display.report(f"in both metadata files, write your name on Kaggle in place of {NO_USER}")
+    display.report(f"to push it: kagglekit kernel {run} --push")
 
 
 @kernel.command()

@@ -53,8 +53,7 @@ def describe_time(part: Predictor, images: int | None) -> str:
     if not each or not n:
         return "predicting will take an unknown time: the run has measured none"
     far = "; more than Kaggle's 12 h" if each * n > LONGEST else ""
-    machine = known.device if known.device != "cpu" else known.cpu or "a CPU"
-    return f"predicting {n:,} images takes {duration(each * n)} at this run's own pace, on {machine}{far}"
+    return f"predicting {n:,} images takes {duration(each * n)} at this run's own pace, on {known.device}{far}"
 
 
 def check_before_push(kaggle: Kaggle, slug: str, display: Display) -> None:
@@ -85,14 +84,13 @@ def push_folder(kaggle: Kaggle, kernel: KernelFolder, run: str, display: Display
     return push_kernel(kaggle, kernel.metadata, kernel.code, display)
 
 
-def written_submission(kaggle: Kaggle, version: KernelVersion, folder: Path, again: str, display: Display) -> Path:
+def written_submission(kaggle: Kaggle, version: KernelVersion, folder: Path, display: Display) -> Path:
     """Wait for a kernel, and fetch the submission that it has written and checked.
 
     Args:
         kaggle: The login.
         version: The version that runs.
         folder: The folder of the file.
-        again: The command that continues, for people.
         display: Shows progress.
 
     Raises:
@@ -101,7 +99,7 @@ def written_submission(kaggle: Kaggle, version: KernelVersion, folder: Path, aga
     try:
         session = follow_kernel(kaggle, version, display)
     except (UserError, KeyboardInterrupt):
-        display.report(f"the kernel runs on; to continue: {again}")
+        display.report("the kernel runs on; the same command waits for it")
         raise
     if session.state != "complete":
         lines = "\n".join(f"  {line}" for line in log_of(kaggle, version)[-SHOWN:])
@@ -116,17 +114,37 @@ def written_submission(kaggle: Kaggle, version: KernelVersion, folder: Path, aga
     return file
 
 
-def check_code_submission(kaggle: Kaggle, slug: str, run: Run, ask: Ask | None, display: Display) -> None:
-    """Check that Kaggle would accept the output of a kernel today, and ask what is to be asked, before hours of GPU.
+def push_and_submit(
+    kaggle: Kaggle, kernel: KernelFolder, run: Run, message: str | None, ask: Ask | None, display: Display
+) -> None:
+    """Push a folder, wait for what it writes, and submit that; all that can be asked or refused is, before.
+
+    Args:
+        kaggle: The login.
+        kernel: The folder.
+        run: The run, whose score.json records the submission.
+        message: The description of the submission; None to submit nothing.
+        ask: Asks the user; None without a terminal.
+        display: Shows progress and scores.
 
     Raises:
-        UserError: It would not, or the user says no.
+        UserError: Kaggle refuses something, the kernel fails, or the user says no.
     """
-    confirm(run, check_open(kaggle, slug, display, by_kernel=True), ask)
+    slug = kernel.competition
+    check_before_push(kaggle, slug, display)
+    if message is not None:
+        confirm(run, check_open(kaggle, slug, display, by_kernel=True), ask)
+    version = push_folder(kaggle, kernel, run.name, display)
+    file = written_submission(kaggle, version, kernel.folder / "output", display)
+    display.report(f"submission: {file}, written and checked on Kaggle")
+    if message is None:
+        display.report(f"to submit it: kagglekit kernel {run.name} --submit")
+    else:
+        submit_version(kaggle, Package(slug, file, message, run, version), run, display)
 
 
 def submit_version(kaggle: Kaggle, package: Package, run: Run, display: Display) -> None:
-    """Submit what a version has written, and wait for the score; `check_code_submission` asked all questions.
+    """Submit what a version has written, and wait for the score; all questions were asked.
 
     Raises:
         UserError: Kaggle refuses it, or finds an error in it.

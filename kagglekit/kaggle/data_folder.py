@@ -16,8 +16,8 @@ from kagglekit.data.archive.parts import is_archive
 from kagglekit.data.listing import LITTER
 from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.facts import CODE_ONLY
 from kagglekit.kaggle.download import Source, fetch
+from kagglekit.kaggle.facts import CODE_ONLY
 from kagglekit.kaggle.login import connect
 from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.unpacking import unpack_all

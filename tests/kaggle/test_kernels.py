@@ -68,7 +68,7 @@ class Pusher:
 
     def written(self, version: KernelVersion) -> Path:
         place = self.folder.folder / "output"
-        return written_submission(self.kaggle, version, place, "AGAIN", self.output.display)
+        return written_submission(self.kaggle, version, place, self.output.display)
 
     def submit(self, version: KernelVersion, file: Path) -> None:
         submit_version(self.kaggle, Package(SLUG, file, "mine", self.run, version), self.run, self.output.display)
