@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.datasets import make_dataset
-from kagglekit.kaggle.facts import KernelVersion
+from kagglekit.kaggle.facts import Facts, KernelVersion
 from kagglekit.kaggle.failures import refusal
 from kagglekit.kaggle.follow import follow_submission
 from kagglekit.kaggle.kernel_folder import KernelFolder
@@ -56,8 +56,8 @@ def describe_time(part: Predictor, images: int | None) -> str:
     return f"predicting {n:,} images takes {duration(each * n)} at this run's own pace, on {known.device}{far}"
 
 
-def check_before_push(kaggle: Kaggle, slug: str, display: Display) -> None:
-    """Show what the competition demands and what is left of the GPU hours; check that its data can be attached.
+def check_before_push(kaggle: Kaggle, slug: str, display: Display) -> Facts:
+    """Show what is left of the GPU hours; check that a competition's data can be attached, and return its facts.
 
     Raises:
         UserError: There is no such competition, or its rules are not accepted.
@@ -65,11 +65,10 @@ def check_before_push(kaggle: Kaggle, slug: str, display: Display) -> None:
     facts = kaggle.competition(slug)
     if not facts.entered:
         raise refusal("rules", slug)
-    kind = "a code competition: it scores what notebooks write" if facts.code_only else "not a code competition"
-    display.report(f"{facts.title}: {kind}")
     if quota := gpu_quota(kaggle):
         until = f", until {quota.refreshed:%Y-%m-%d %H:%M} UTC" if quota.refreshed else ""
         display.report(f"GPU hours left this week: {quota.left:.1f} of {quota.total:.0f}{until}")
+    return facts
 
 
 def push_folder(kaggle: Kaggle, kernel: KernelFolder, run: str, display: Display) -> KernelVersion:
@@ -131,7 +130,9 @@ def push_and_submit(
         UserError: Kaggle refuses something, the kernel fails, or the user says no.
     """
     slug = kernel.competition
-    check_before_push(kaggle, slug, display)
+    facts = check_before_push(kaggle, slug, display)
+    if message is None and not facts.code_only:
+        display.report(f"{facts.title} is no code competition: kagglekit submit {run.name} uploads the CSV of the run")
     if message is not None:
         confirm(run, check_open(kaggle, slug, display, by_kernel=True), ask)
     version = push_folder(kaggle, kernel, run.name, display)

@@ -76,7 +76,8 @@ def install(wheels: Path) -> None:
     """Install kagglekit, and what this machine lacks of the rest, from files alone; torch is never touched."""
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--root-user-action=ignore"]
     offline = ["--no-index", "--no-deps", "--find-links", str(wheels)]
-    subprocess.run([*pip, *offline, *MANIFEST["requirements"]], check=True)
+    free = {**os.environ, "PIP_BREAK_SYSTEM_PACKAGES": "1"}  # the machine is thrown away afterwards
+    subprocess.run([*pip, *offline, *MANIFEST["requirements"]], env=free, check=True)
 
 
 def put(file: Path, place: Path) -> None:
