@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any, TypeVar
 
 from kaggle_storage import Storage
@@ -16,6 +18,7 @@ Ask = dict[str, Any]
 Files = Mapping[str, bytes]
 Entry = TypeVar("Entry")
 ACCELERATORS = ("NvidiaTeslaT4", "NvidiaTeslaP100", "TpuV38", "None")
+PATIENCE = 1.0  # s that a request for the state waits for the end of a session
 OVER = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 
 
@@ -56,6 +59,7 @@ class Version:
         running: How many more times it is reported as running.
         outcome: What its session leaves, once it is over.
         cancelled: Whether its session was cancelled, as anybody can on the website.
+        session: Its end, once `Kernels.run` has begun.
     """
 
     number: int
@@ -64,6 +68,7 @@ class Version:
     running: int
     outcome: Outcome | None = field(default=None, repr=False)
     cancelled: bool = False
+    session: Future[Outcome] | None = field(default=None, repr=False)
 
     @property
     def text(self) -> str:
@@ -251,7 +256,13 @@ class Kernels:
         if version.running > 0:
             version.running -= 1
             return "RUNNING"
-        version.outcome = version.outcome or self.run(version)
+        if version.session is None:
+            version.session = Future()
+            Thread(target=_settle, args=(version.session, self.run, version)).start()
+        try:
+            version.outcome = version.session.result(timeout=PATIENCE)
+        except TimeoutError:
+            return "RUNNING"
         return "ERROR" if version.outcome.failure else "COMPLETE"
 
     def _status(self, ask: Ask) -> Ask:
@@ -301,6 +312,13 @@ class Kernels:
         refresh = (datetime.now(UTC) + timedelta(days=2)).replace(tzinfo=None).isoformat(timespec="milliseconds")
         gpu = {"timeUsed": used, "totalTimeAllowed": total, "timeReserved": "0s"}
         return {"quotaRefreshTime": f"{refresh}Z", "gpuQuota": gpu}
+
+
+def _settle(session: Future[Outcome], run: Callable[[Version], Outcome], version: Version) -> None:
+    try:
+        session.set_result(run(version))
+    except BaseException as error:  # whoever asks for the state gets it
+        session.set_exception(error)
 
 
 def slug_of(title: str) -> str:
