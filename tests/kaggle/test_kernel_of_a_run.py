@@ -8,18 +8,22 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import layouts
 import pytest
+from click.testing import CliRunner
 from fetched_file import Output
 from kaggle_image import Machine, make_image
 from kaggle_kernels import Dataset
 from kaggle_server import SECRETS, KaggleServer
-from kaggle_session import become_customer, entries, fail, succeed
+from kaggle_session import become_customer, entries
 from tiny_runs import tiny_run
 
 import kagglekit
+from kagglekit.cli import cli
+from kagglekit.kaggle.code_submission import check_licences
 from kagglekit.kaggle.kernel_folder import KernelOptions, slug_of, title_of, write_kernel
 from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.runs.folder import Run
@@ -87,30 +91,38 @@ def test_the_packed_files_of_a_run_predict_what_it_does(
     assert not [name for name in files if name.endswith(("submission.csv", "-test.npz", "log.csv", "report.html"))]
 
 
+def command(*arguments: object) -> str:
+    """Run ``kagglekit`` in this process; return what it prints."""
+    done = CliRunner().invoke(cli, [*map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 def test_a_pushed_folder_alone_predicts_and_its_submission_is_scored(
-    home: Path, server: KaggleServer, folds: Run, tmp_path: Path
+    home: Path, server: KaggleServer, folds: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    become_customer(monkeypatch, server, tmp_path)
     solution = json.loads((home / "solution.json").read_text())
     server.add_competition(SLUG, home / "data" / "dog-breed", solution, code_only=True, polls=0)
     machines = server.play.kernels
     machine = Machine(make_image(tmp_path), tmp_path / "kaggle", machines, {SLUG: home / "hidden"})
     machines.run = machine.run
-    done = succeed(server, home, "kernel", folds.name, "--submit", "--accelerator", "none")
-    assert "GPU hours left this week: 30.0 of 30" in done.stdout
+    said = command("kernel", folds.name, "--submit", "--accelerator", "none")
+    assert "GPU hours left this week: 30.0 of 30" in said
     (log,) = machine.logs
     assert "Successfully installed kagglekit-" in log
     assert "torch" not in next(line for line in log.splitlines() if line.startswith("Successfully installed"))
     assert "with 10 rows, checked against sample_submission.csv" in log
     (made,) = server.submissions[SLUG]
     assert made.content.decode() == predicted(folds, home, tmp_path / "here.csv")
-    assert f"submission {made.ref}: public score {made.public:.5f}" in done.stdout
+    assert f"submission {made.ref}: public score {made.public:.5f}" in said
     assert [(entry["ref"], entry["public"]) for entry in entries(folds)] == [(made.ref, round(made.public, 5))]
     (pushed,) = machines.pushed
     (dataset,) = machines.datasets.values()
     for text in (pushed.text.encode(), *contents(dataset)):
         assert not [secret for secret in SECRETS if secret.encode() in text]
-    again = succeed(server, home, "kernel", folds.name, "--push", "--accelerator", "none")
-    assert "version 1 is already on Kaggle, complete" in again.stdout
+    again = command("kernel", folds.name, "--push", "--accelerator", "none")
+    assert "version 1 is already on Kaggle, complete" in again
     assert (len(machines.pushed), len(dataset.versions), len(machine.logs)) == (1, 1, 1)
     assert server.refused == []
 
@@ -163,13 +175,15 @@ def test_titles_have_the_length_that_kaggle_allows() -> None:
         assert slug_of(title).replace("-", "").isalnum()
 
 
-def test_weights_that_may_not_be_shared_need_a_yes(
-    server: KaggleServer, home: Path, folds: Run, tmp_path: Path
-) -> None:
-    copy = tmp_path / "submissions" / "dog-breed" / folds.name
-    shutil.copytree(folds.folder, copy)
-    for file in copy.rglob("run.json"):
-        file.write_text(json.dumps({**json.loads(file.read_text()), "licence": "cc-by-nc-4.0"}))
-    says = r"may forbid sharing: cc-by-nc-4\.0.*--yes-licence"
-    fail(server, tmp_path, "kernel", "latest", "--push", says=says)
-    assert not server.play.kernels.datasets
+def test_weights_that_may_not_be_shared_need_a_yes(folds: Run) -> None:
+    part = Predictor.read(folds)
+    check_licences(part, False)
+    for licence, permits in (("apache-2.0", True), ("MIT; cc-by-nc-4.0", False), ("unknown (local file)", False)):
+        fold = replace(part.folds[1], info=part.folds[1].info.with_facts(licence=licence))
+        mixed = replace(part, folds=(part.folds[0], fold))
+        check_licences(mixed, True)
+        if permits:
+            check_licences(mixed, False)
+        else:
+            with pytest.raises(UserError, match=r"may forbid sharing: .*\n.*--yes-licence"):
+                check_licences(mixed, False)
