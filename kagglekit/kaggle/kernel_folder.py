@@ -117,7 +117,7 @@ def write_kernel(part: Predictor, folder: Path, options: KernelOptions) -> Kerne
         "sample": info.sample_file.name if info.sample_file else "",
         "plugins": [f"{name}/plugins/{Path(file).name}" for file in plugin_files(info)],
         "jobs": [],
-        "weights": {},
+        "named": {},
     }
     titled = f"{info.competition} {name.partition('-')[2].partition('-')[2]}"
     return finish_folder(folder, "predict", titled, manifest, options)

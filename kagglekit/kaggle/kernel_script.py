@@ -39,7 +39,7 @@ def main(place: Path) -> int:
             archive.extractall(runs, filter="data")
         print("data:", data, flush=True)
         environment = {**os.environ, "KAGGLEKIT_CACHE": str(Path(scratch) / "cache")}
-        for path, name in MANIFEST["weights"].items():
+        for path, name in MANIFEST["named"].items():
             put(runs / name, Path(path))
         if MANIFEST["jobs"]:
             code = train(runs / MANIFEST["run"], data, environment, began)
@@ -81,7 +81,7 @@ def install(wheels: Path) -> None:
 
 
 def put(file: Path, place: Path) -> None:
-    """Make a file available under the path that it had on the machine of the user: a recipe names it so."""
+    """Make a file available under the path that it has on the machine of the user: the run names it so."""
     if not place.exists():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(file)

@@ -30,7 +30,7 @@ from kagglekit.types.executor import Ended, Job, Need
 ACCELERATOR, HOURS = "NvidiaTeslaT4", 9.0  # two T4; Kaggle ends a session after 12 h
 MOST = 1000  # jobs in a kernel
 JOBS = "jobs.json"
-WEIGHTS = "weights"
+NAMED = "named"  # the folder of the files that the run names by their paths here
 
 
 class KaggleMachines:
@@ -113,9 +113,9 @@ class KaggleMachines:
             what = f"the licence of {recipe.weights} is {recipe.licence or 'unknown'}: it is not uploaded"
             raise UserError(what, "if it permits that, name it: --set licence=Apache-2.0")
         clear(folder)
-        weights = Path(recipe.weights).absolute() if recipe.weights else None
+        named = [Path(file).absolute() for file in (recipe.weights, info.sample_file) if file]
         files = {f"{root.name}/{name}": file for name, file in _files(root, jobs).items()}
-        files |= {f"{WEIGHTS}/{weights.name}": weights} if weights else {}
+        files |= {f"{NAMED}/{number}-{file.name}": file for number, file in enumerate(named)}
         requirements = pack_wheels(info, folder / "dataset")
         pack_files(files, folder / "dataset" / RUN)
         manifest = {
@@ -127,9 +127,9 @@ class KaggleMachines:
             "jobs": [self._described(job) for job in jobs],
             "gpus": self._need.gpus or 1,
             "hours": self._hours,
-            "weights": {str(weights): f"{WEIGHTS}/{weights.name}"} if weights else {},
+            "named": {str(file): f"{NAMED}/{number}-{file.name}" for number, file in enumerate(named)},
         }
-        internet = recipe.pretrained and not weights  # the weights come from the hub
+        internet = recipe.pretrained and not recipe.weights  # the weights come from the hub
         options = KernelOptions(self._kaggle.user, self._accelerator, internet=internet, hours=self._hours)
         write_text(folder / JOBS, json.dumps([job.name for job in jobs]) + "\n")
         return finish_folder(folder, "train", info.competition, manifest, options, salt=uuid4().hex)

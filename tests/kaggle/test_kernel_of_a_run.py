@@ -49,7 +49,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def trained(home: Path, **settings: object) -> Run:
-    run, _ = tiny_run("dog-breed", home / "data" / "dog-breed", home / "submissions", **FAST, **settings)
+    data, out = home / "data" / "dog-breed", home / "submissions"
+    run, _ = tiny_run("dog-breed", data, out, options={"stages": "1"}, **FAST, **settings)
     return Run(run.folder)
 
 

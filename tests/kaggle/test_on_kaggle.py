@@ -44,7 +44,7 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
     machine: Machine, server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, kernels = tmp_path / "data" / "dog-breed", server.play.kernels
-    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", **FAST)
+    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST)
     once = KaggleMachines.ended
 
     def interrupted(self: KaggleMachines, wait: float) -> list[Ended]:
@@ -56,7 +56,7 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
         return machine.run(replace(version, asked=limited) if version.number == 1 and not machine.logs else version)
 
     kernels.run = short
-    asked = {"on": "kaggle", "accelerator": "none", "resume": True}
+    asked = {"on": "kaggle", "accelerator": "none", "resume": True, "stages": "1"}
     with monkeypatch.context() as patch:
         patch.setattr(KaggleMachines, "ended", interrupted)
         with pytest.raises(KeyboardInterrupt):
