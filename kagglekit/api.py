@@ -62,6 +62,8 @@ def run(
     gpus: int | None = None,
     retries: int = RETRIES,
     maxfail: int | None = None,
+    accelerator: str = "",
+    hours: float | None = None,
     out: str | Path = RUNS,
     name: str = "",
     no_submission: bool = False,
@@ -111,11 +113,13 @@ def run(
         full: A run to retrain on all labelled images; needs no competition.
         resume: Resume the latest interrupted run with this recipe and data, if there is one.
         save_every: Minutes between checkpoints within an epoch.
-        on: The executor of several trainings: ``local``, ``ray``, ``ray://HOST:PORT``, or one of a plugin.
+        on: Where to train: ``local``, ``ray``, ``ray://HOST:PORT``, ``kaggle``, or an executor of a plugin.
         workers: How many of them run side by side; ``auto`` for as many as fit.
         gpus: GPUs that share each training, by a process each; with device ``cpu``, processes that do.
         retries: How often one whose process or machine was lost is started again.
         maxfail: Start no more after so many have failed.
+        accelerator: On Kaggle's machines: ``NvidiaTeslaT4``, the default, or ``none``.
+        hours: On Kaggle's machines: the limit of a session; None for 9.
         out: Folder of all runs.
         name: Suffix of the run folder's name; empty for the model's name.
         no_submission: Train and score even if the data lack test images.
@@ -165,6 +169,8 @@ def resume(
     gpus: int | None = None,
     retries: int = RETRIES,
     maxfail: int | None = None,
+    accelerator: str = "",
+    hours: float | None = None,
     out: str | Path = RUNS,
     display: Display | None = None,
 ) -> ShownRun:
@@ -180,6 +186,8 @@ def resume(
         gpus: GPUs that share each training; None for as many as before.
         retries: How often a lost one is started again.
         maxfail: Start no more after so many have failed.
+        accelerator: On Kaggle's machines: ``NvidiaTeslaT4``, the default, or ``none``.
+        hours: On Kaggle's machines: the limit of a session; None for 9.
         out: Folder of all runs.
         display: Where to report progress; None for the notebook's cell or standard output.
 
@@ -196,7 +204,7 @@ def resume(
     with display.status(f"resuming {folder.name}: loading torch and timm"):
         from kagglekit.workflows.start import Resumed
         from kagglekit.workflows.start import resume as go_on
-    how = Resumed(jobs=jobs_of(on, workers, gpus, retries, maxfail))
+    how = Resumed(jobs=jobs_of(on, workers, gpus, retries, maxfail, accelerator, hours))
     with plugins_named(plugins):
         return ShownRun.of(go_on(folder, display, path_of(data), began, part, how))
 

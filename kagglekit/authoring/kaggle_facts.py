@@ -52,6 +52,7 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
 def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
     from kagglekit.authoring.plugin_facts import Facts
     from kagglekit.kaggle.client import MAX_FILES
+    from kagglekit.kaggle.facts import CODE_ONLY
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy
 
@@ -61,6 +62,8 @@ def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]
     least = "at least " if len(files) >= MAX_FILES else ""
     size = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
     display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'unknown'}; {size}: {_first_names(list(files))}")
+    if facts.code_only:
+        display.report(CODE_ONLY)
     return Facts(name, slug, facts.title, ours.name, facts.metric, ours.note), files
 
 

@@ -40,6 +40,7 @@ SECTIONS = {  # of `kagglekit --help`; a command: its module, what it does
     "Kaggle": {
         "download": ("download", "Download, check and unpack a competition's data."),
         "submit": ("submit", "Upload a submission to Kaggle and wait for its score."),
+        "kernel": ("kernel", "Predict and submit on Kaggle's own machines, as code competitions demand."),
         "leaderboard": ("leaderboard", "Show the public leaderboard, your place and the medal thresholds."),
     },
     "Results": {

@@ -226,7 +226,7 @@ def _workers(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 _JOB_OPTIONS = (
-    option(JOBS, "--on", default="", metavar="NAME", help="Executor of several trainings: local (processes) or ray."),
+    option(JOBS, "--on", default="", metavar="NAME", help="Where to train: local (processes), ray or kaggle."),
     option(
         JOBS,
         "-n",
@@ -254,6 +254,10 @@ _JOB_OPTIONS = (
     ),
     option(JOBS, "--maxfail", type=click.IntRange(1), metavar="N", help="Start no more trainings after N have failed."),
     option(JOBS, "-x", "first_failure", is_flag=True, help="Short for --maxfail 1."),
+    option(JOBS, "--accelerator", default="", metavar="NAME", help="On Kaggle: NvidiaTeslaT4 (default), or none."),
+    option(
+        JOBS, "--hours", type=click.FloatRange(0.25, 12), metavar="H", help="On Kaggle: limit of a session; default 9."
+    ),
 )
 
 
@@ -268,7 +272,8 @@ def chosen_jobs(options: dict[str, Any]) -> JobOptions:
     """Take the options of `job_options` out of `options`."""
     from kagglekit.types.executor import JobOptions
 
-    given = {key: options.pop(key) for key in ("on", "workers", "gpus", "retries", "maxfail")}
+    names = ("on", "workers", "gpus", "retries", "maxfail", "accelerator", "hours")
+    given = {key: options.pop(key) for key in names}
     first, workers = options.pop("first_failure"), given.pop("workers")
     on = given.pop("on") or ("local" if workers == 0 else "")
     return JobOptions(on, workers or None, **{**given, "maxfail": 1 if first else given["maxfail"]})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kagglekit.kaggle.facts import Facts, KernelVersion, Limits, Submission
 from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
+from kagglekit.kaggle.service import request_of, request_with, send
 from kagglekit.system.console import amount
 from kagglekit.system.errors import UserError
 
@@ -22,69 +24,6 @@ MAX_FILES = 1000  # files listed per competition: enough to see the layout
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A competition as Kaggle describes it.
-
-    Attributes:
-        slug: The name in its address.
-        title: The name on its page.
-        metric: Kaggle's name of the metric.
-        deadline: In UTC; None if there is none.
-        entered: Whether the account has accepted the rules.
-        daily: Submissions allowed per day; 0 if unknown.
-        code_only: Whether only notebooks can be submitted.
-        disabled: Whether submissions are disabled.
-    """
-
-    slug: str
-    title: str
-    metric: str
-    deadline: datetime | None
-    entered: bool
-    daily: int
-    code_only: bool
-    disabled: bool
-
-    @property
-    def over(self) -> bool:
-        """True after the deadline."""
-        return self.deadline is not None and self.deadline < datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Submissions on the current UTC day: the number made and the number left."""
-
-    today: int
-    left: int
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A submission as Kaggle describes it.
-
-    Attributes:
-        ref: Kaggle's number.
-        description: The text that was sent with it.
-        status: ``pending``, ``complete`` or ``error``.
-        public: Score on the public part; None until it is known.
-        private: Score on the private part; None while Kaggle hides it.
-        error: Kaggle's reason; empty if there is none.
-        file_name: The name of the uploaded file.
-        date: The time of submission, ISO, UTC.
-    """
-
-    ref: int
-    description: str
-    status: str
-    public: float | None
-    private: float | None
-    error: str
-    file_name: str
-    date: str
-
-
-@dataclass(frozen=True)
 class Kaggle:
     """A login to Kaggle.
 
@@ -95,6 +34,11 @@ class Kaggle:
 
     api: Any
     retry: RetryPolicy
+
+    @property
+    def user(self) -> str:
+        """The user's name."""
+        return str(self.api.config_values.get("username") or "")
 
     def competition(self, slug: str) -> Facts:
         """Fetch a competition's facts.
@@ -113,6 +57,13 @@ class Kaggle:
             code_only=bool(response.is_kernels_submissions_only),
             disabled=bool(response.submissions_disabled),
         )
+
+    def is_code_only(self, slug: str) -> bool:
+        """Return whether a competition accepts notebooks alone; False if Kaggle does not respond at once."""
+        try:
+            return bool(self._call("get_competition", competition_name=slug).is_kernels_submissions_only)
+        except Exception:
+            return False
 
     def files(self, slug: str) -> dict[str, int]:
         """List the names and sizes (bytes) of a competition's files, at most `MAX_FILES`.
@@ -175,6 +126,22 @@ class Kaggle:
         """
         response = self._call(
             "create_submission", competition_name=slug, blob_file_tokens=blob, submission_description=description
+        )
+        return response.ref, _line(response.message)
+
+    def create_code_submission(
+        self, slug: str, kernel: KernelVersion, file_name: str, description: str
+    ) -> tuple[int, str]:
+        """Submit what a version of a kernel has written; as `create_submission`."""
+        owner, _, name = kernel.ref.partition("/")
+        response = self._call(
+            "create_code_submission",
+            competition_name=slug,
+            kernel_owner=owner,
+            kernel_slug=name,
+            kernel_version=kernel.number,
+            file_name=file_name,
+            submission_description=description,
         )
         return response.ref, _line(response.message)
 
@@ -244,17 +211,30 @@ class Kaggle:
         except Exception:
             return None
 
-    def _call(self, rpc: str, redirects: bool = True, **fields: Any) -> Any:
-        """Make one call in one attempt."""
-        from kagglesdk.competitions.types import competition_api_service as types
+    def ask(self, service: str, rpc: str, body: Mapping[str, Any]) -> Any:
+        """Make a call of any service: temporary errors are retried.
 
-        request = getattr(types, "Api" + "".join(word.capitalize() for word in rpc.split("_")) + "Request")()
-        for name, value in fields.items():
-            setattr(request, name, value)
-        with self.api.build_kaggle_client() as client:
-            if not redirects:
-                client.http_client()._session.resolve_redirects = lambda *_, **__: iter(())
-            return getattr(client.competitions.competition_api_client, rpc)(request)
+        Args:
+            service: One of `kagglekit.kaggle.service.SERVICES`.
+            rpc: The client's name of the call.
+            body: The request, as in JSON.
+
+        Raises:
+            UserError: Kaggle refuses it, or cannot be reached.
+        """
+        return self._retried(lambda: self.once(service, rpc, body), "")
+
+    def once(self, service: str, rpc: str, body: Mapping[str, Any]) -> Any:
+        """Make the same call in one attempt.
+
+        Raises:
+            requests.RequestException: The call failed. It may have been executed anyway.
+        """
+        return send(self.api, service, rpc, request_of(service, rpc).from_dict(dict(body)))
+
+    def _call(self, rpc: str, redirects: bool = True, **fields: Any) -> Any:
+        """Make one call about competitions in one attempt."""
+        return send(self.api, "competitions", rpc, request_with("competitions", rpc, fields), redirects)
 
 
 def _submission(response: Any) -> Submission:

@@ -99,8 +99,9 @@ def refusal(meaning: str, slug: str, said: str = "", status: int = 403) -> UserE
         ),
         "code": (
             f"{slug} is a code competition: it accepts notebooks, not files",
-            f"write the CSV with kagglekit predict in a notebook, and submit the notebook on {page}",
+            "submit a run's predictions from there: kagglekit kernel RUN --submit",
         ),
+        "file": (f"{slug} accepts files, not notebooks", "submit the run's own file: kagglekit submit RUN"),
         "disabled": (f"submissions to {slug} are disabled", f"see {page}/overview"),
         "slug": (
             f"there is no competition {slug!r} on Kaggle, or this account has no access to it",
@@ -112,16 +113,17 @@ def refusal(meaning: str, slug: str, said: str = "", status: int = 403) -> UserE
     return kind(f"{what} (Kaggle says: {said})" if said else what, hint)
 
 
-def server_message(error: HTTPError) -> str:
+def server_message(error: Exception) -> str:
     """Return the server's own message of an HTTP error, on one line, without credentials."""
-    if error.response is None:
+    response: Response | None = getattr(error, "response", None)
+    if response is None:
         return masked(str(error))
     try:
-        body: Any = error.response.json()
+        body: Any = response.json()
         body = body.get("error", body)
         text = str(body.get("message") or body) if isinstance(body, dict) else str(body)
     except ValueError:
-        text = error.response.reason or str(error)
+        text = response.reason or str(error)
     return " ".join(masked(text).split())[:300]
 
 

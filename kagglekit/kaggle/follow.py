@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kagglekit.kaggle.client import Kaggle, Submission
+from kagglekit.kaggle.client import Kaggle
+from kagglekit.kaggle.facts import Submission
 from kagglekit.kaggle.ledger import keep_score, last_submission, run_of
 from kagglekit.kaggle.login import connect
 from kagglekit.kaggle.retry import RetryPolicy
@@ -51,7 +52,7 @@ def submit_target(
     found = submit(package, kaggle, ask, display)
     keep_score(package.record, found)
     if wait:
-        _follow(found.ref, package.record, target.run, target.info, kaggle, display)
+        follow_submission(found.ref, package.record, target.run, target.info, kaggle, display)
     else:
         display.report(f"get its score later: {_status_command(target.run, found.ref)}")
 
@@ -76,7 +77,7 @@ def show_status(word: str, out: Path, wait: bool, timeout: float, display: Displ
         ref = last_submission(run, info.slug, kaggle)
     elif run := run_of(ref, out):
         info = run.info()
-    _follow(ref, run, run, info, kaggle, display, wait)
+    follow_submission(ref, run, run, info, kaggle, display, wait)
 
 
 def connected(timeout: float, display: Display) -> Kaggle:
@@ -121,7 +122,7 @@ def _run_or_ref(word: str, out: Path) -> tuple[Run | None, int]:
         return None, int(word)
 
 
-def _follow(
+def follow_submission(
     ref: int,
     record: Run | None,
     run: Run | None,

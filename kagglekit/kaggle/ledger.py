@@ -10,7 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kagglekit.kaggle.client import Kaggle, Submission
+from kagglekit.kaggle.client import Kaggle
+from kagglekit.kaggle.facts import Submission
 from kagglekit.kaggle.retry import is_temporary
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lookup import submitted_runs

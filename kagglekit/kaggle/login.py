@@ -65,7 +65,7 @@ def check_login(seconds: float) -> str:
         raise
     except Exception as error:
         raise explain(error, "", lambda _: None) from error
-    return str(kaggle.api.config_values.get("username") or "")
+    return kaggle.user
 
 
 def _logged_in(timeouts: tuple[float, float]) -> Any:

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kagglekit.kaggle.client import Facts, Kaggle, Limits, Submission
-from kagglekit.kaggle.failures import explain, midnight, refusal
+from kagglekit.kaggle.client import Kaggle
+from kagglekit.kaggle.facts import Facts, KernelVersion, Limits, Submission
+from kagglekit.kaggle.failures import explain, midnight, refusal, server_message
 from kagglekit.kaggle.ledger import find_open, locked, new_entry, search, unknown_outcome, write_entry
-from kagglekit.kaggle.retry import RetryPolicy, short_reason
-from kagglekit.kaggle.transport import network_errors, status
-from kagglekit.kaggle.upload import AddressExpired, upload
+from kagglekit.kaggle.retry import RetryPolicy
+from kagglekit.kaggle.transport import status
+from kagglekit.kaggle.upload import NOT_SENT, send_file
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display, amount
+from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
 
 MAX_MESSAGE = 400  # characters of a description
-TRY_AGAIN = "try again later; nothing was submitted"
 
 Ask = Callable[[str], bool]
 
@@ -33,23 +33,32 @@ class Package:
         file: The CSV.
         message: The description, without the token.
         record: The folder of its score.json: the run's, or one for this file.
+        kernel: The version of a kernel that has written the file, in a code competition; None to upload the file.
     """
 
     slug: str
     file: Path
     message: str
     record: Run
+    kernel: KernelVersion | None = None
 
 
-def check_open(kaggle: Kaggle, slug: str, display: Display) -> Limits:
+def check_open(kaggle: Kaggle, slug: str, display: Display, by_kernel: bool = False) -> Limits:
     """Check that a competition accepts files from this account today; show its deadline and the submissions left.
+
+    Args:
+        kaggle: The login.
+        slug: The competition.
+        display: Shows the deadline and the limits.
+        by_kernel: Check that it accepts the output of kernels instead.
 
     Raises:
         UserError: It does not.
     """
     facts = kaggle.competition(slug)
     display.report(f"{facts.title}: {_deadline(facts)}")
-    for closed, meaning in ((facts.disabled, "disabled"), (facts.code_only, "code"), (not facts.entered, "rules")):
+    wrong = (not facts.code_only, "file") if by_kernel else (facts.code_only, "code")
+    for closed, meaning in ((facts.disabled, "disabled"), wrong, (not facts.entered, "rules")):
         if closed:
             raise refusal(meaning, slug)
     limits = kaggle.limits(slug)
@@ -94,11 +103,12 @@ def submit(package: Package, kaggle: Kaggle, ask: Ask | None, display: Display) 
         if found := find_open(package.record, package.slug, kaggle):
             display.report(f"an earlier attempt had reached Kaggle: submission {found.ref}")
             return found
-        confirm(package.record, check_open(kaggle, package.slug, display), ask)
-        blob = _send_bytes(package, kaggle, display)
+        by_kernel = package.kernel is not None
+        confirm(package.record, check_open(kaggle, package.slug, display, by_kernel=by_kernel), ask)
+        make = _maker(package, kaggle, display)
         entry = new_entry(package.file, package.message, uuid4().hex[:12], kaggle.retry.clock.utc())
         try:
-            ref = _create(package, kaggle, blob, entry)
+            ref = _create(package, kaggle, make, entry)
         except _Refused as error:
             write_entry(package.record, {**entry, "status": "error", "error": str(error)})
             raise error.reason from error
@@ -118,25 +128,19 @@ class _Refused(Exception):
         self.reason = reason
 
 
-def _send_bytes(package: Package, kaggle: Kaggle, display: Display) -> str:
-    """Upload the file; return the token that identifies it."""
-    facts, retry = package.file.stat(), kaggle.retry.fresh()
-    while True:
-        blob, address = kaggle.start_upload(package.slug, package.file.name, facts.st_size, int(facts.st_mtime))
-        try:
-            with display.status(f"uploading {amount(facts.st_size)}"):
-                upload(address, package.file, retry)
-        except AddressExpired as error:
-            if _pause(error, retry):
-                raise UserError(f"the upload address that Kaggle gave has expired: {error}", TRY_AGAIN) from error
-        except network_errors() as error:
-            raise UserError(f"the upload failed: {short_reason(error)}", TRY_AGAIN) from error
-        else:
-            retry.recovered()
-            return blob
+def _maker(package: Package, kaggle: Kaggle, display: Display) -> Callable[[str], tuple[int, str]]:
+    """Return what creates the submission, in one attempt, from its description; a file is uploaded before."""
+    slug, file = package.slug, package.file
+    if kernel := package.kernel:
+        return lambda text: kaggle.create_code_submission(slug, kernel, file.name, text)
+    facts = file.stat()
+    blob = send_file(
+        lambda: kaggle.start_upload(slug, file.name, facts.st_size, int(facts.st_mtime)), file, kaggle.retry, display
+    )
+    return lambda text: kaggle.create_submission(slug, blob, text)
 
 
-def _create(package: Package, kaggle: Kaggle, blob: str, entry: dict[str, Any]) -> int:
+def _create(package: Package, kaggle: Kaggle, make: Callable[[str], tuple[int, str]], entry: dict[str, Any]) -> int:
     """Create the submission; if Kaggle's response is lost, look for it before sending anything again.
 
     Only a clear refusal counts as one: after any other error the submission may exist. The entry is written before
@@ -148,10 +152,10 @@ def _create(package: Package, kaggle: Kaggle, blob: str, entry: dict[str, Any]) 
         entry["sent"] = retry.clock.utc().isoformat(timespec="seconds")
         write_entry(package.record, entry)
         try:
-            ref, said = kaggle.create_submission(package.slug, blob, description)
+            ref, said = make(description)
         except Exception as error:
             if 400 <= status(error) < 500 and status(error) not in (408, 429):
-                raise _Refused(explain(error, package.slug, lambda _: True)) from error
+                raise _Refused(_reason(error, package)) from error
             last = _pause(error, retry)
             if found := search(kaggle, package.slug, entry["token"]):
                 retry.recovered()
@@ -162,7 +166,14 @@ def _create(package: Package, kaggle: Kaggle, blob: str, entry: dict[str, Any]) 
         retry.recovered()
         if ref:
             return ref
-        raise _Refused(UserError(f"Kaggle created no submission: {said}", TRY_AGAIN))
+        raise _Refused(UserError(f"Kaggle created no submission: {said}", NOT_SENT))
+
+
+def _reason(error: Exception, package: Package) -> UserError:
+    if package.kernel and status(error) in (400, 404):
+        what = f"Kaggle refused version {package.kernel.number} of {package.kernel.ref}: {server_message(error)}"
+        return UserError(what, f"see its output: https://www.kaggle.com/code/{package.kernel.ref}")
+    return explain(error, package.slug, lambda _: True)
 
 
 def _pause(error: Exception, retry: RetryPolicy) -> Exception | None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from kagglekit.kaggle.retry import Fault, RetryPolicy, is_temporary, short_reason
 from kagglekit.kaggle.transport import http_error, network_errors, plain_session, status, without_secrets
+from kagglekit.system.console import Display, amount
+from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from requests import Response
@@ -18,10 +20,41 @@ if TYPE_CHECKING:
 DONE = frozenset({200, 201})
 INCOMPLETE = 308
 GONE = frozenset({404, 410})
+NOT_SENT = "try again later; nothing was submitted"
 
 
 class AddressExpired(Fault):
     """The host no longer knows the address: the upload must start again at a new one."""
+
+
+def send_file(start: Callable[[], tuple[str, str]], file: Path, retry: RetryPolicy, display: Display) -> str:
+    """Upload a file, at a new address if one expires; return the token that identifies it.
+
+    Args:
+        start: Announces the upload; returns its token and the address for its bytes.
+        file: It must not change meanwhile.
+        retry: How long temporary errors are retried.
+        display: Shows what is being uploaded.
+
+    Raises:
+        UserError: The upload failed.
+    """
+    own = retry.fresh()
+    while True:
+        token, address = start()
+        try:
+            with display.status(f"uploading {file.name}, {amount(file.stat().st_size)}"):
+                upload(address, file, own)
+        except AddressExpired as error:
+            try:
+                own.wait(error)
+            except Fault as last:
+                raise UserError(f"the upload address that Kaggle gave has expired: {error}", NOT_SENT) from last
+        except network_errors() as error:
+            raise UserError(f"the upload failed: {short_reason(error)}", NOT_SENT) from error
+        else:
+            own.recovered()
+            return token
 
 
 def upload(address: str, file: Path, retry: RetryPolicy) -> None:

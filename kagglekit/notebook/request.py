@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import fields
@@ -25,18 +26,24 @@ def request_of(given: Mapping[str, Any]) -> Request:
         "out": Path(given["out"]),
     }
     if "on" in given:
-        changed["jobs"] = jobs_of(*(given[key] for key in ("on", "workers", "gpus", "retries", "maxfail")))
+        changed["jobs"] = jobs_of(**{key: given[key] for key in inspect.signature(jobs_of).parameters})
     names = {field.name for field in fields(Request)} - {"recipe"}
     return Request(**{**{key: value for key, value in given.items() if key in names}, **changed})
 
 
 def jobs_of(
-    on: str, workers: int | Literal["auto"] | None, gpus: int | None, retries: int, maxfail: int | None
+    on: str,
+    workers: int | Literal["auto"] | None,
+    gpus: int | None,
+    retries: int,
+    maxfail: int | None,
+    accelerator: str,
+    hours: float | None,
 ) -> JobOptions:
     """Return how several trainings are run, as the options of the same names say."""
     if workers == "auto":
-        return JobOptions(on or "local", None, gpus, retries, maxfail)
-    return JobOptions(on, workers, gpus, retries, maxfail)
+        return JobOptions(on or "local", None, gpus, retries, maxfail, accelerator, hours)
+    return JobOptions(on, workers, gpus, retries, maxfail, accelerator, hours)
 
 
 def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ WORDS = {  # what it is here, with a value as an example: an option, a stage's f
     "--limit 500": "subset n_images max_images max_samples num_samples n_samples",
     "--data DIR": "data_dir data_path dataset data_folder root path input_dir",
     "--out DIR": "output output_dir save_dir out_dir log_dir",
-    "--device cuda": "gpu gpus cuda accelerator",
+    "--device cuda": "gpu gpus cuda",
     "--precision bf16": "amp fp16 bf16 half mixed_precision dtype",
     "--dry-run": "debug fast_dev_run smoke_test",
     "--plugin FILE": "plugin_file plugin_path",

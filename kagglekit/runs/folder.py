@@ -115,6 +115,21 @@ class Run:
         """The folder of the checkpoints that an unfinished run resumes from; removed at its end."""
         return self.folder / "checkpoint"
 
+    @property
+    def plugin_copies(self) -> Path:
+        """The folder of copies of its plugin files."""
+        return self.folder / "plugins"
+
+    @property
+    def kernel(self) -> Path:
+        """The folder of the kernel that predicts with it on Kaggle's machines."""
+        return self.folder / "kernel"
+
+    @property
+    def on_kaggle(self) -> Path:
+        """The folder of the kernel that trains its parts on Kaggle's machines; removed once they are back."""
+        return self.folder / "kaggle"
+
     def snapshot(self, member: str) -> Path:
         """Return the file of a member's weights."""
         return self.folder / "snapshots" / f"{member}.safetensors"

@@ -31,7 +31,10 @@ def leavable(fit: StageFit, state: TrainState) -> Iterator[None]:
         return
     before = [(buffer, buffer.clone()) for buffer in fit.model.buffers()]
     trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
-    hooks = [parameter.register_post_accumulate_grad_hook(let_signals_in) for parameter in trained]
+    hooks = [
+        parameter.register_post_accumulate_grad_hook(let_signals_in)  # type: ignore[no-untyped-call]
+        for parameter in trained
+    ]
     try:
         with stop_anywhere():
             yield

@@ -16,10 +16,14 @@ class Need:
     Attributes:
         cpus: Threads; 0 for an equal share of the machine's cores.
         gpus: GPUs; 0 to compute on the CPU.
+        accelerator: The kind of machine, by the executor's own names; empty for its default.
+        hours: The limit of a session; None for the executor's default.
     """
 
     cpus: int = 0
     gpus: int = 0
+    accelerator: str = ""
+    hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class JobOptions:
         gpus: GPUs that each training computes on, by as many processes; on CPUs the number of processes. None for one.
         retries: How often a lost job is started again.
         maxfail: Start no more jobs after so many have failed; None to try all.
+        accelerator: See `Need`.
+        hours: See `Need`.
     """
 
     on: str = ""
@@ -102,16 +108,23 @@ class JobOptions:
     gpus: int | None = None
     retries: int = RETRIES
     maxfail: int | None = None
+    accelerator: str = ""
+    hours: float | None = None
 
     @property
     def given(self) -> bool:
         """True if the user asked for jobs instead of one training after the other in this process."""
-        return bool(self.on) or self.workers is not None
+        return bool(self.on) or self.workers is not None or self.on_kaggle
 
     @property
     def ranks(self) -> int:
         """The number of processes that share each training."""
         return max(1, self.gpus or 1)
+
+    @property
+    def on_kaggle(self) -> bool:
+        """True if the user asked for something that only Kaggle's machines have."""
+        return bool(self.accelerator) or self.hours is not None
 
 
 IN_TURN = JobOptions()

@@ -129,6 +129,10 @@ class Jobs:
     def stop_all(self) -> None:
         """Let the running jobs save their work; a second signal ends all of them at once."""
         running = self._in("running")
+        if getattr(self.executor, "runs_on", False):  # and says so itself
+            for each in running:
+                each.state = "stopped"
+            return
         if not running:
             return
         self.display.report(f"stopping {listing([each.job.name for each in running])}: they save their work")

@@ -7,16 +7,16 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from kaggle_contest import LONG_AGO, Contest, Submission
+from kaggle_kernels import OVER, Kernels, page_of
 from kaggle_storage import MODIFIED, Storage
 from kaggle_wire import Answer, Refused, Request, json_answer, refusal
 
 Ask = dict[str, Any]
-Entry = TypeVar("Entry")
 
 USER = "ada"
 KEY = "5d1f00dc0ffee0123456789abcdef012"
@@ -31,6 +31,7 @@ class Play:
     Attributes:
         contests: The competitions by slug.
         storage: Where files are fetched from and sent to.
+        kernels: Datasets, kernels and their sessions.
         form: Of refusals, see `kaggle_wire.refusal`.
         unknown_status: The status for a slug that does not exist: 403 or 404.
     """
@@ -38,6 +39,7 @@ class Play:
     def __init__(self, storage: Storage) -> None:
         self.contests: dict[str, Contest] = {}
         self.storage = storage
+        self.kernels = Kernels(USER, storage, lambda: [*self.contests])
         self.form = "message"
         self.unknown_status = 403
         self._rpcs: dict[str, Callable[[Ask], Ask | Answer]] = {
@@ -48,11 +50,13 @@ class Play:
             "DownloadDataFile": self._download_one,
             "StartSubmissionUpload": self._start_upload,
             "CreateSubmission": self._create_submission,
+            "CreateCodeSubmission": self._create_code_submission,
             "ListSubmissions": self._list_submissions,
             "GetSubmission": self._get_submission,
             "GetSubmissionLimits": self._limits,
             "GetLeaderboard": self._leaderboard,
             "DownloadLeaderboard": self._download_leaderboard,
+            **self.kernels.rpcs,
         }
         self._logins: dict[str, Callable[[Ask], Ask]] = {  # asked without credentials
             "IntrospectToken": _introspect,
@@ -88,23 +92,23 @@ class Play:
             raise Refused(403, f"You must accept this competition's rules before you'll be able to {purpose}.")
         return contest
 
-    def _open(self, ask: Ask) -> Contest:
-        """Return a competition that accepts files."""
+    def _open(self, ask: Ask, by_kernel: bool = False) -> Contest:
+        """Return a competition that accepts files, or the output of kernels."""
         contest = self._entered(ask, "make submissions")
         if contest.disabled:
             raise Refused(400, "Submissions are disabled for this competition.")
-        if contest.code_only:
+        if contest.code_only and not by_kernel:
             raise Refused(400, "This competition only accepts submissions from Kaggle Notebooks.")
         if contest.over and not contest.late:
             raise Refused(400, "The submission deadline for this competition has passed.")
         return contest
 
     def _list_competitions(self, ask: Ask) -> Ask:
-        page, token = _page([*self.contests.values()], ask)
+        page, token = page_of([*self.contests.values()], ask)
         return {"competitions": [_facts(each) for each in page], "nextPageToken": token}
 
     def _list_files(self, ask: Ask) -> Ask:
-        page, token = _page([*self._contest(ask).members.items()], ask)
+        page, token = page_of([*self._contest(ask).members.items()], ask)
         files = [
             {"ref": name, "name": name, "totalBytes": len(content), "creationDate": _date(LONG_AGO)}
             for name, content in page
@@ -134,15 +138,28 @@ class Play:
         upload = self.storage.uploads.get(ask.get("blobFileTokens", ""))
         if upload is None or not upload.complete:
             raise Refused(400, "The file was not uploaded.")
+        return self._submitted(contest, upload.name, bytes(upload.content), ask)
+
+    def _create_code_submission(self, ask: Ask) -> Ask:
+        contest = self._open(ask, by_kernel=True)
+        version = self.kernels.version({**ask, "userName": ask.get("kernelOwner")})
+        name = ask.get("fileName", "")
+        if self.kernels.state(version) not in OVER or version.outcome is None or name not in version.outcome.files:
+            raise Refused(400, f"Could not find {name} in the output of this notebook version.")
+        if version.asked.get("enableInternet"):
+            raise Refused(400, "This competition does not allow notebooks with internet access.")
+        return self._submitted(contest, name, version.outcome.files[name], ask)
+
+    def _submitted(self, contest: Contest, name: str, content: bytes, ask: Ask) -> Ask:
         if contest.today >= contest.max_daily:
             raise Refused(400, f"Your team has used its daily submission allowance ({contest.max_daily}) today.")
         ref = 40_000_000 + sum(len(each.submissions) for each in self.contests.values()) + 1
-        contest.submit(ref, upload.name, ask.get("submissionDescription", ""), bytes(upload.content))
+        contest.submit(ref, name, ask.get("submissionDescription", ""), content)
         return {"message": f"Successfully submitted to {contest.title or contest.slug}", "ref": ref}
 
     def _list_submissions(self, ask: Ask) -> Ask:
         contest = self._contest(ask)
-        page, token = _page(contest.listed, ask)
+        page, token = page_of(contest.listed, ask)
         return {"submissions": [_described(contest, each) for each in page], "nextPageToken": token}
 
     def _get_submission(self, ask: Ask) -> Ask:
@@ -165,7 +182,7 @@ class Play:
             {"teamId": number, "teamName": name, "submissionDate": _date(LONG_AGO), "score": f"{score:.5f}"}
             for number, (name, score) in enumerate(self._contest(ask).teams, start=1)
         ]
-        page, token = _page(teams, ask)
+        page, token = page_of(teams, ask)
         return {"submissions": page, "nextPageToken": token}
 
     def _download_leaderboard(self, ask: Ask) -> Answer:
@@ -198,13 +215,6 @@ def _renew(ask: Ask) -> Ask:
     if ask.get("refreshToken") != REFRESH:
         raise Refused(401, "Unauthenticated")
     return {"token": ACCESS, "expiresIn": 43200, "userName": USER}
-
-
-def _page(entries: Sequence[Entry], ask: Ask) -> tuple[Sequence[Entry], str]:
-    """Return a page of a list, and the token of the next; empty after the last."""
-    start = int(ask.get("pageToken") or 0)
-    end = start + int(ask.get("pageSize") or 20)
-    return entries[start:end], str(end) if end < len(entries) else ""
 
 
 def _redirect(address: str) -> Answer:

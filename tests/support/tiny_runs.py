@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -27,11 +28,18 @@ TINY = {
 }
 
 
-def tiny_run(name: str, data: Path, out: Path, no_submission: bool = False, **settings: object) -> tuple[Run, str]:
-    """Run a competition's quick preset with a tiny network; return the run and what it printed."""
+def tiny_run(
+    name: str,
+    data: Path,
+    out: Path,
+    no_submission: bool = False,
+    options: dict[str, Any] | None = None,
+    **settings: object,
+) -> tuple[Run, str]:
+    """Run a competition's quick preset with a tiny network and `options`; return the run and what it printed."""
     said = io.StringIO()
     display = Display(Console(file=said, width=240, soft_wrap=True, highlight=False))
     wanted = {**TINY, **{key.replace("__", "."): value for key, value in settings.items()}}
-    fixed = {"preset": "quick", "precision": "fp32", "no_submission": no_submission}
+    fixed = {"preset": "quick", "precision": "fp32", "no_submission": no_submission, **(options or {})}
     run = kagglekit.run(name, data=data, out=out, settings=wanted, display=display, **fixed)
     return run, said.getvalue()
