@@ -45,8 +45,6 @@ def need_of(plan: Plan) -> Need:
         what = f"--device {plan.device} names one GPU, and jobs are given theirs"
         raise UsageError(what, "use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs may be used")
     jobs = plan.request.jobs
-    if jobs.on_kaggle and jobs.on in ("", "local", "ray"):
-        raise UsageError("--accelerator and --hours are for Kaggle's machines", "add --on kaggle")
     gpus = jobs.gpus
     if gpus and plan.request.device == "cpu":
         raise UsageError(f"--gpus {gpus} cannot be combined with --device cpu")
