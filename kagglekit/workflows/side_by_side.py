@@ -51,8 +51,6 @@ def need_of(plan: Plan) -> Need:
         what = f"--device {plan.device} names one GPU, and jobs are given theirs"
         raise UsageError(what, "use --device cuda; CUDA_VISIBLE_DEVICES says which GPUs may be used")
     jobs = plan.request.jobs
-    if jobs.on_kaggle and jobs.on in ("", "local", "ray"):
-        raise UsageError("--accelerator and --hours are for Kaggle's machines", "add --on kaggle")
     gpus = 0 if plan.request.device == "cpu" else jobs.gpus
     threads = plan.request.threads  # jobs read them from run.json, too; auto is an equal share
     gpus = (1 if plan.device.type == "cuda" else 0) if gpus is None else gpus

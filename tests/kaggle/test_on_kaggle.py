@@ -14,11 +14,12 @@ from kaggle_session import become_customer
 from stopping import outcome
 from tiny_runs import tiny_run
 
-import kagglekit
 from kagglekit.kaggle.machines import KaggleMachines
+from kagglekit.planning.choose import check_request
+from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
-from kagglekit.system.errors import UserError
-from kagglekit.types.executor import Ended
+from kagglekit.system.errors import UsageError, UserError
+from kagglekit.types.executor import Ended, JobOptions
 
 SLUG = "dog-breed-identification"
 FAST = {"tta": 1, "stage__4__size": 32, "folds": 2}
@@ -87,5 +88,7 @@ def test_a_kernel_that_fails_is_an_error_with_its_last_lines(
 
 
 def test_options_of_kaggle_need_it() -> None:
-    with pytest.raises(UserError, match="for Kaggle's machines"):
-        kagglekit.run("shapes", hours=3, workers=1)
+    check_request(Request("shapes", jobs=JobOptions("kaggle", hours=3)))
+    for on in ("", "local"):
+        with pytest.raises(UsageError, match="for Kaggle's machines"):
+            check_request(Request("shapes", jobs=JobOptions(on, hours=3)))
