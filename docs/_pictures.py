@@ -50,7 +50,7 @@ def demo(folder: Path) -> None:
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
     images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
     cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 880)
-    run(folder, "kagglekit lr-find shapes --stage 4")
+    run(folder, "kagglekit lr-find shapes --stage 3")
     write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png"), 700))
     run(folder, f"{DEMO} --limit 400 --name fewer")
     run(folder, "kagglekit history --html")

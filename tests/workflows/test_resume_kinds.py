@@ -77,7 +77,7 @@ def test_a_long_step_is_left_in_the_middle_and_done_again(
     assert len(seen) - len(set(seen)) == 10  # no other parameter got its gradient
     monkeypatch.undo()
     run = only(tmp_path)
-    assert "stage 4 (all-2), 1 of its steps are done" in go_on(run)
+    assert "(all-2), 1 of its steps are done" in go_on(run)
     assert outcome(run) == outcome(whole)
 
 

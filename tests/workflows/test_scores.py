@@ -110,11 +110,11 @@ def test_every_training_image_is_predicted_by_a_model_that_never_saw_it(folds, d
     lines = [line for line in said.splitlines() if line.startswith("fold ")]
     assert len(lines) == 3
     for number, (line, part) in enumerate(zip(lines, parts, strict=True), 1):
-        score = part.info().ensemble_scores["valid_log_loss"]
+        score = part.info().ensemble_scores["valid_accuracy"]
         assert line.startswith(
             f"fold {number} of 3: {24 - len(held[number - 1])} train, {len(held[number - 1])} valid; "
         )
-        assert f"valid log loss {score.value:.4f} ± {score.error:.4f}, " in line
+        assert f"valid accuracy {score.value:.4f} ± {score.error:.4f}, " in line
     assert (said.count("\nmember "), said.count("epoch 1/"), said.count("\nsubmission: ")) == (1, 0, 1)
 
 
