@@ -1,30 +1,25 @@
 """Makes docs/pictures from runs of kagglekit on data that it draws: ``python docs/_pictures.py [NAME ...]``.
 
-It needs Chromium, no network and no data, and takes a few minutes. Everything is run in an empty folder. Names of
+It needs Chromium, no network and no data, and takes a few minutes. Each group is run in an empty folder. Names of
 groups, such as ``demo``, make those pictures alone.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import chdir
 from pathlib import Path
 
 from _shots import plot, screenshot, sections, terminal
 
-DOCS = Path(__file__).parent
-PICTURES = DOCS / "pictures"
-TESTS = DOCS.parent / "tests"
+PICTURES = Path(__file__).parent / "pictures"
 DEMO = "kagglekit run shapes"
 FIRST, LAST = 14, 13  # lines of the demo's output that are shown
 HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # columns of the output
 MOST_BYTES, MOST_OF_ALL = 200_000, 1_000_000
-WRONG = 20  # labels of the demo that one run is given wrongly
 CELL = "<!doctype html><meta charset='utf-8'><body style='font:14px system-ui,sans-serif;margin:16px'>{}</body>"
 
 
@@ -50,8 +45,6 @@ def demo(folder: Path) -> None:
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
     images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
     cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 880)
-    run(folder, "kagglekit lr-find shapes --stage 3")
-    write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png"), 700))
     run(folder, f"{DEMO} --limit 400 --name fewer")
     run(folder, "kagglekit history --html")
     write("history.png", screenshot(folder / "submissions" / "history.html", width=1280))
@@ -62,43 +55,9 @@ def demo(folder: Path) -> None:
 
 
 def views(folder: Path) -> None:
-    """Show an image as each stage sees it, and the learning rates of a schedule from the documentation."""
+    """Show an image as each stage sees it."""
     run(folder, "kagglekit look shapes --set 'stage.4.augment=trivial-augment+random-erasing(p=0.25)'")
     write("views.png", plot(folder / "pictures" / "shapes" / "views.png"))
-    plugin = "kagglekit_warm_restarts.py"
-    shutil.copy(TESTS / "distributions" / "kagglekit-warm-restarts" / plugin, folder)
-    run(folder, f"{DEMO} --plugin ./{plugin} --set stage.4.schedule=warm-restarts --limit 400 --stages 4")
-    report = only(folder, "submissions/shapes/*/report.html")
-    write("schedule.png", sections(report, ["curves"], width=800, parts=["Learning rate"], texts=False))
-
-
-def folds(folder: Path) -> None:
-    """Show the output of folds, and the labels that they find wrong, after some were exchanged."""
-    run(folder, "kagglekit look shapes --no-pictures")  # draws the images
-    file = folder / "data" / "shapes" / "train.txt"
-    lines = [line.split() for line in file.read_text().splitlines()]
-    kinds = sorted({kind for _, kind in lines})
-    for number in range(0, len(lines), len(lines) // WRONG):
-        name, kind = lines[number]
-        lines[number] = [name, kinds[(kinds.index(kind) + 1 + number // 10 % 8) % len(kinds)]]
-    file.write_text("".join(f"{name} {kind}\n" for name, kind in lines))
-    command = f"{DEMO} --folds 3"
-    printed = without_columns(run(folder, command).splitlines())
-    start = next(i for i, line in enumerate(printed) if line.startswith("3 folds: "))
-    write("folds.svg", terminal(command, ["...", *printed[start:]], "folds"))
-    report = only(folder, "submissions/shapes/*/report.html")
-    write("label-errors.png", sections(report, ["panel3"], width=1000))
-
-
-def targets(folder: Path) -> None:
-    """Show the reports of the runs on the pages about numbers, grades and several labels."""
-    for page, picture, shown in (
-        ("numbers", "numbers.png", ["predicted-and-actual"]),
-        ("grades", "grades.png", ["predicted-and-actual", "confusion"]),
-        ("several-labels", "thresholds.png", ["thresholds"]),
-    ):
-        run_page(f"how-to/{page}.md", folder / page)
-        write(picture, sections(only(folder / page, "submissions/*/*/report.html"), shown, width=800))
 
 
 def leaves(folder: Path) -> None:
@@ -109,9 +68,7 @@ def leaves(folder: Path) -> None:
     write("leaves.png", plot(only(folder, "pictures/*/samples.png")))
 
 
-GROUPS: dict[str, Callable[[Path], None]] = {
-    each.__name__: each for each in (demo, views, folds, targets, leaves)
-}  # what shares a folder
+GROUPS: dict[str, Callable[[Path], None]] = {each.__name__: each for each in (demo, views, leaves)}
 
 
 def run(folder: Path, command: str) -> str:
@@ -120,20 +77,6 @@ def run(folder: Path, command: str) -> str:
     environment = {**os.environ, "KAGGLEKIT_CACHE": str(folder / "cache")}
     done = subprocess.run(words, shell=True, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.replace(f"{folder}/", "")
-
-
-def run_page(page: str, folder: Path) -> None:
-    """Do what a page says, in a folder, as its test does."""
-    sys.path.append(str(TESTS / "support"))
-    from doc_blocks import blocks, run_block
-
-    folder.mkdir()
-    os.environ["KAGGLEKIT_CACHE"] = str(folder / "cache")
-    names: dict[str, object] = {}
-    with chdir(folder):
-        for block in blocks(page):
-            if not block.reason and block.language != "text":
-                run_block(block, names)
 
 
 def cell(folder: Path, name: str, code: str, width: int) -> None:

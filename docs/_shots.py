@@ -101,10 +101,7 @@ def small(image: Image.Image) -> bytes:
     return made.getvalue()
 
 
-def plot(file: Path, width: int = 0) -> bytes:
-    """Return a plot of kagglekit as a small PNG, at most so many px wide; 0 for its own width."""
+def plot(file: Path) -> bytes:
+    """Return a plot of kagglekit as a small PNG."""
     with Image.open(file) as image:
-        shown = image.convert("RGB")
-    if width and shown.width > width:
-        shown = shown.resize((width, round(shown.height * width / shown.width)), Image.Resampling.LANCZOS)
-    return small(shown)
+        return small(image)
