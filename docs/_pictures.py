@@ -44,7 +44,7 @@ def demo(folder: Path) -> None:
     write("where-it-looks.png", sections(report, ["where-it-looks"], width=1000))
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
     images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
-    cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 880)
+    cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 960)
     run(folder, f"{DEMO} --limit 400 --name fewer")
     run(folder, "kagglekit history --html")
     write("history.png", screenshot(folder / "submissions" / "history.html", width=1280))
