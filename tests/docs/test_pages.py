@@ -95,7 +95,7 @@ def test_every_fence_is_found_as_a_block() -> None:
 
 
 def test_every_picture_is_small_and_shown_with_a_text_for_those_who_do_not_see_it() -> None:
-    pictures = sorted((DOCS / "pictures").iterdir())
+    pictures = sorted((DOCS / "pictures").resolve().iterdir())
     assert sum(file.stat().st_size for file in pictures) < 1_000_000
     shown = {}
     for page in pages():
