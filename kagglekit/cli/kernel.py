@@ -31,7 +31,7 @@ def kernel() -> None:
 @kernel.command()
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--to", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder; default RUN/kernel."
+    "--folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="To write; default RUN/kernel."
 )
 @click.option("--notebook", is_flag=True, help="Write a notebook instead of a script.")
 @click.option(
@@ -56,7 +56,7 @@ def kernel() -> None:
 @timeout_option("a response; does not limit the kernel, which may take 12 hours")
 def write(
     run: str,
-    to: Path | None,
+    folder: Path | None,
     notebook: bool,
     accelerator: str,
     test_images: int | None,
@@ -92,7 +92,7 @@ def write(
         user = kaggle.user
     options = KernelOptions(user, "" if accelerator.lower() == "none" else accelerator, notebook)
     with display.status(f"packing {found.name}"):
-        written = write_kernel(part, to or found.kernel, options)
+        written = write_kernel(part, folder or found.kernel, options)
     size = sum(file.stat().st_size for file in written.files)
     display.report(f"kernel: {written.folder}, with a dataset of {len(written.files)} files, {amount(size)}")
     display.report(describe_time(part, test_images))

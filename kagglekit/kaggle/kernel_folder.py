@@ -142,13 +142,13 @@ def clear(folder: Path) -> None:
         UserError: It holds something else, or cannot be removed.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "dataset").is_dir():
-        raise UserError(f"{folder} holds other files", "choose another folder with --to DIR")
+        raise UserError(f"{folder} holds other files", "choose another folder with --folder DIR")
     try:
         for part in (folder / METADATA, *folder.glob("main.*"), folder / "dataset"):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        hint = "choose a writable folder with --to DIR"
+        hint = "choose a writable folder with --folder DIR"
         raise UserError(f"cannot write into {folder}: {error.strerror or error}", hint) from error
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import layouts
 import pytest
 from doc_blocks import DOCS, blocks, pages, run_block
-from kaggle_kernels import Outcome
 from kaggle_server import KaggleServer
 from kaggle_session import become_customer
 
@@ -52,11 +51,6 @@ def kaggle(shared: Path) -> Iterator[KaggleServer]:
         leaves = {"title": "The Leaf Cup", "metric": "accuracy", "by_name": True, "polls": 0}
         data, answers = (shared / "data" / "leaves").absolute(), names["answers"]
         server.add_competition("leaf-cup", data, answers, **leaves)
-        hidden = {**leaves, "title": "Hidden Leaves", "code_only": True}
-        server.add_competition("hidden-leaves", data, answers, **hidden)
-        server.play.kernels.run = lambda version: Outcome(  # tests/kaggle runs a pushed kernel for real
-            {"submission.csv": next(Path().glob("submissions/leaves/*/submission.csv")).read_bytes()}
-        )
         breeds = layouts.write_dog_breed(shared / "dogs")
         dogs = {"title": "Dog Breed Identification", "teams": [("Ann", 0.21), ("Bob", 0.65), ("Cy", 1.9)], "polls": 0}
         server.add_competition("dog-breed-identification", shared / "dogs", breeds, **dogs)
