@@ -34,6 +34,10 @@ def seen() -> Predicted:
     return Predicted(known.ids, SingleLabel(CLASSES), known.truth, known.probabilities)
 
 
+def sections(run: Run) -> list[Section]:
+    return picture_sections(run, run.info(), PICTURES, seen())
+
+
 def leave(run: Run, ids: Sequence[str], **facts: object) -> Run:
     """Write a run's folder, and maps of some images if there are any."""
     run.folder.mkdir(parents=True)
@@ -65,7 +69,7 @@ def folds(folder: Path, *ids: Sequence[str]) -> Run:
 
 
 def test_of_folds_the_images_with_the_highest_loss_out_of_fold_come_first(tmp_path: Path) -> None:
-    where, augmented = picture_sections(folds(tmp_path / "a", ("i4", "i0"), ("i7", "i1")), PICTURES, seen())
+    where, augmented = sections(folds(tmp_path / "a", ("i4", "i0"), ("i7", "i1")))
     shown = [(card.image, [text for _, text in card.lines]) for card in cards(where)]
     assert [image for image, _ in shown] == ["i7", "i1", "i4", "i0"]
     assert shown[1][1] == ["fold 2", "explains: bee", "loss 1.61"]
@@ -78,7 +82,7 @@ def test_of_a_blend_each_network_shows_its_own_map_of_an_image(tmp_path: Path) -
     leave(Run(tmp_path / "one"), ("i1",))
     folds(tmp_path / "two", ("i1",), ("i7",))
     blend = leave(Run(tmp_path / "blend"), (), blend_of=["one", "two"])
-    where, _ = picture_sections(blend, PICTURES, seen())
+    where, _ = sections(blend)
     assert [(card.image, card.lines[0][1]) for card in cards(where)] == [
         ("i7", "two, fold 2"),
         ("i1", "one"),
@@ -88,14 +92,14 @@ def test_of_a_blend_each_network_shows_its_own_map_of_an_image(tmp_path: Path) -
 
 def test_without_maps_the_page_of_several_trainings_says_so(tmp_path: Path) -> None:
     blend = leave(Run(tmp_path / "blend"), (), blend_of=["blend", "moved"])  # a damaged one that blends itself
-    (where,) = picture_sections(blend, PICTURES, seen())
+    (where,) = sections(blend)
     assert where.text.startswith("No map: none of the joined trainings left one")
-    assert picture_sections(leave(Run(tmp_path / "alone"), ()), PICTURES, seen()) == []
+    assert sections(leave(Run(tmp_path / "alone"), ())) == []
 
 
 def test_what_is_missing_or_damaged_in_one_fold_costs_its_pictures_alone(tmp_path: Path) -> None:
     whole = folds(tmp_path / "a", ("i1", "i7"), ("i4",), ("i5",))
     (whole.fold(1).pictures / "attention-1.webp").unlink()
     (whole.fold(2).pictures / "pictures.json").write_text("{")
-    where, _ = picture_sections(whole, PICTURES, seen())
+    where, _ = sections(whole)
     assert [card.image for card in cards(where)] == ["i1", "i5"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
 
 DEEPEST = 4  # a blend of blends of zoos of folds
@@ -31,7 +33,7 @@ class Left:
     augmented: list[dict[str, Any]]
 
 
-def left_pictures(run: Run, label: str = "", depth: int = 0) -> Iterator[Left]:
+def left_pictures(run: Run, info: RunInfo | None = None, label: str = "", depth: int = 0) -> Iterator[Left]:
     """Yield what a run's trainings left: its own, or those of its folds, or of the runs that it blends.
 
     What is missing or damaged is left out: a page works without it.
@@ -44,16 +46,15 @@ def left_pictures(run: Run, label: str = "", depth: int = 0) -> Iterator[Left]:
     if left:
         yield left
         return
-    for name, part in parts_of(run) if depth < DEEPEST else ():
-        yield from left_pictures(part, ", ".join(filter(None, (label, name))), depth + 1)
+    if depth == DEEPEST:
+        return
+    with suppress(UserError):
+        for name, part in parts_of(run, info or run.info()):
+            yield from left_pictures(part, label=", ".join(filter(None, (label, name))), depth=depth + 1)
 
 
-def parts_of(run: Run) -> list[tuple[str, Run]]:
+def parts_of(run: Run, info: RunInfo) -> list[tuple[str, Run]]:
     """Return the runs that a run joins, with their names: its folds, or those that it blends; of others none."""
-    try:
-        info = run.info()
-    except UserError:
-        return []
     if info.blend_of:
         return [(name, run.blended(name)) for name in info.blend_of]
     return [(f"fold {number}", run.fold(number)) for number in info.folds]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kagglekit.report.seen.left import Left
     from kagglekit.report.thumbnails import Thumbnails
     from kagglekit.runs.folder import Run
+    from kagglekit.runs.info import RunInfo
 
 WHERE = "Where it looks"
 OF_ONE = "The valid images with the highest loss, and where {} looks for the class that it predicts."
@@ -39,20 +40,21 @@ MORE = (
 )
 
 
-def picture_sections(run: Run, pictures: Thumbnails, seen: Predicted | None) -> list[Section]:
+def picture_sections(run: Run, info: RunInfo, pictures: Thumbnails, seen: Predicted | None) -> list[Section]:
     """Return the sections; of a run of several trainings, with pictures of all of them.
 
     Args:
         run: The run.
+        info: Its run.json.
         pictures: Thumbnails of its images.
         seen: Its valid predictions, whose losses choose the images of several trainings; None if there are none.
     """
-    left, joined = list(left_pictures(run)), parts_of(run)
+    left, joined = list(left_pictures(run, info)), parts_of(run, info)
     try:
         if not joined:
             found = [_attention(one, pictures) for one in left[:1] if one.attention]
         else:
-            found = [_joint_attention(left, pictures, seen, OF_RUNS if run.info().blend_of else OF_FOLDS)]
+            found = [_joint_attention(left, pictures, seen, OF_RUNS if info.blend_of else OF_FOLDS)]
         return [*found, *_augmented(left)]
     except (OSError, KeyError, TypeError):  # of damaged facts; the page works without them
         return []
