@@ -1,4 +1,4 @@
-"""A warm-up, then cosine cycles whose highest rate halves at each restart: `--set stage.4.schedule=warm-restarts`."""
+"""A warm-up, then cosine cycles whose highest rate halves at each restart: `--set stage.3.schedule=warm-restarts`."""
 
 from kagglekit import Provides, Schedule, hookimpl
 
