@@ -72,7 +72,7 @@ def test_a_fold_that_fails_leaves_the_others_joined(data: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--on", "cloud"], "unknown executor 'cloud': choose from local, ray"),
+        (["--on", "cloud"], "unknown executor 'cloud': choose from kaggle, local, ray"),
         (["-n", "0"], "'0' is not a number of at least 1, nor auto"),
         (["-n", "2", "--folds", "2", "--only-fold", "1"], "--only-fold trains one fold here"),
         (["--gpus", "99"], "--gpus 99: this machine has"),
