@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from kagglekit.images.opening import reading_image as reading_image
     from kagglekit.kaggle.data_folder import download_files as download_files
     from kagglekit.kaggle.data_folder import download_from_kaggle as download_from_kaggle
-    from kagglekit.kaggle.machines import KaggleMachines as KaggleMachines
+    from kagglekit.kaggle.kernels.machines import KaggleMachines as KaggleMachines
     from kagglekit.notebook.run import Run as Run
     from kagglekit.runs.archive import pack_folder as pack_folder
     from kagglekit.runs.archive import unpack_folder as unpack_folder
@@ -157,7 +157,7 @@ _HOMES = {
     "to_8_bits": "types.pixel_range",
     "download_files": "kaggle.data_folder",
     "download_from_kaggle": "kaggle.data_folder",
-    "KaggleMachines": "kaggle.machines",
+    "KaggleMachines": "kaggle.kernels.machines",
     "pack_folder": "runs.archive",
     "unpack_folder": "runs.archive",
     "Run": "notebook.run",

@@ -73,10 +73,10 @@ def write(
     The folder holds a script, its metadata, and a dataset: the wheel of kagglekit, a few others, and what RUN needs to
     predict. RUN may have folds, or be a blend. --push needs a login; pushing again continues where it was interrupted.
     """
-    from kagglekit.kaggle.code_submission import check_licences, describe_time, push_and_submit
     from kagglekit.kaggle.credentials import find_credentials
     from kagglekit.kaggle.follow import connected
-    from kagglekit.kaggle.kernel_folder import NO_USER, KernelOptions, write_kernel
+    from kagglekit.kaggle.kernels.code_submission import check_licences, describe_time, push_and_submit
+    from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import amount, for_people
@@ -111,7 +111,7 @@ def write(
 def clean(yes: bool, timeout: float) -> None:
     """List the private datasets and kernels that kagglekit has made on Kaggle, and remove them after a question."""
     from kagglekit.kaggle.follow import connected
-    from kagglekit.kaggle.made import clean as remove
+    from kagglekit.kaggle.kernels.made import clean as remove
     from kagglekit.system.console import for_people
 
     display = for_people(False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.compute.ranks import ALONE, Ranks
+from kagglekit.compute.processes.ranks import ALONE, Ranks
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.request import Request
 from kagglekit.runs.loaded import LoadedRun

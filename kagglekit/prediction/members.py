@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.network import set_input_size
-from kagglekit.compute.ranks import ALONE
+from kagglekit.compute.processes.ranks import ALONE
 from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes

@@ -15,7 +15,7 @@ from torch import nn
 from kagglekit.compute.compile import Compile
 from kagglekit.compute.device import Compute, synchronise
 from kagglekit.compute.network import data_config, frozen_names, head_module, save_weights, set_modes
-from kagglekit.compute.ranks import ALONE, Ranks
+from kagglekit.compute.processes.ranks import ALONE, Ranks
 from kagglekit.compute.threads import ThreadChoice
 from kagglekit.data.scoring import Scorer
 from kagglekit.hooks.calls import Hooks

@@ -15,7 +15,7 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.linear_head import linear_layer
-from kagglekit.compute.ranks import Ranks
+from kagglekit.compute.processes.ranks import Ranks
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext

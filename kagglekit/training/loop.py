@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.compute.device import seed_device, to_device
-from kagglekit.compute.flat_sum import FlatSum
 from kagglekit.compute.memory import give_back, is_full
-from kagglekit.compute.shared_batch_norm import statistics
+from kagglekit.compute.processes.flat_sum import FlatSum
+from kagglekit.compute.processes.shared_batch_norm import statistics
 from kagglekit.system.signals import is_asked
 from kagglekit.training.leave_step import leavable
 from kagglekit.training.mixing import mix

@@ -12,7 +12,7 @@ from kagglekit.compute.device import Format
 from kagglekit.compute.forward import Batches
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.network import set_dropout, set_input_size
-from kagglekit.compute.shared_batch_norm import learning
+from kagglekit.compute.processes.shared_batch_norm import learning
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_stage import cached_activations

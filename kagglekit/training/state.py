@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kagglekit.compute.device import Compute, Format
-from kagglekit.compute.flat_sum import FlatSum
 from kagglekit.compute.forward import Batches
-from kagglekit.compute.ranks import ALONE, Ranks
+from kagglekit.compute.processes.flat_sum import FlatSum
+from kagglekit.compute.processes.ranks import ALONE, Ranks
 from kagglekit.system.errors import NotFinite
 from kagglekit.types.schedule import Schedule
 from kagglekit.types.stage import Stage

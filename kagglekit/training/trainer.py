@@ -15,8 +15,8 @@ from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import forget_folded, refolded
 from kagglekit.compute.memory import explain_memory_errors, give_back
 from kagglekit.compute.network import kept_modes
-from kagglekit.compute.ranks import Lost
-from kagglekit.compute.shared_batch_norm import describe, synchronised
+from kagglekit.compute.processes.ranks import Lost
+from kagglekit.compute.processes.shared_batch_norm import describe, synchronised
 from kagglekit.compute.stacked_head import save_stack
 from kagglekit.compute.step_memory import parts_for, step_bytes
 from kagglekit.system.errors import NotFinite

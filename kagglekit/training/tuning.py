@@ -14,8 +14,8 @@ from kagglekit.compute.compile import WARM_UP, Compile, explain_compile_errors
 from kagglekit.compute.device import quiet_loader, synchronise
 from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import in_channels
-from kagglekit.compute.ranks import ALONE
-from kagglekit.compute.shared_batch_norm import learning
+from kagglekit.compute.processes.ranks import ALONE
+from kagglekit.compute.processes.shared_batch_norm import learning
 from kagglekit.system.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from kagglekit.compute.ranks import Lost
+from kagglekit.compute.processes.ranks import Lost
 from kagglekit.system.errors import UserError
 from kagglekit.system.job_process import IS_JOB, LOST, THREADS, is_job
 from kagglekit.system.limits import NUMBER, Threads, named_threads, share_of_cores

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kagglekit.compute.ranks import Ranks
+from kagglekit.compute.processes.ranks import Ranks
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.runs.lock import locked

@@ -12,7 +12,7 @@ from torch import nn
 
 from kagglekit.compute.device import chosen_algorithms
 from kagglekit.compute.memory import memory_returned
-from kagglekit.compute.ranks import Ranks, joined
+from kagglekit.compute.processes.ranks import Ranks, joined
 from kagglekit.compute.threads import ThreadChoice, threads_restored
 from kagglekit.data.expected import check_tests
 from kagglekit.images.placement import Keep

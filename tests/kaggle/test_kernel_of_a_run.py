@@ -23,8 +23,8 @@ from tiny_runs import tiny_run
 
 import kagglekit
 from kagglekit.cli import cli
-from kagglekit.kaggle.code_submission import check_licences
-from kagglekit.kaggle.kernel_folder import KernelOptions, slug_of, title_of, write_kernel
+from kagglekit.kaggle.kernels.code_submission import check_licences
+from kagglekit.kaggle.kernels.folder import KernelOptions, slug_of, title_of, write_kernel
 from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.runs.folder import Run
 from kagglekit.runs.inference import Predictor

@@ -14,12 +14,12 @@ from kaggle_session import become_customer
 from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
 
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.code_submission import push_folder, submit_version, written_submission
 from kagglekit.kaggle.facts import KernelVersion
-from kagglekit.kaggle.kernel_folder import KernelFolder
-from kagglekit.kaggle.kernels import gpu_quota
+from kagglekit.kaggle.kernels.calls import gpu_quota
+from kagglekit.kaggle.kernels.code_submission import push_folder, submit_version, written_submission
+from kagglekit.kaggle.kernels.folder import KernelFolder
+from kagglekit.kaggle.kernels.made import all_made, clean
 from kagglekit.kaggle.login import connect
-from kagglekit.kaggle.made import all_made, clean
 from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run

@@ -14,7 +14,7 @@ from kaggle_session import become_customer
 from stopping import outcome
 from tiny_runs import tiny_run
 
-from kagglekit.kaggle.machines import KaggleMachines
+from kagglekit.kaggle.kernels.machines import KaggleMachines
 from kagglekit.planning.choose import check_request
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
@@ -32,7 +32,7 @@ def machine(server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     server.add_competition(SLUG, tmp_path / "data" / "dog-breed", solution)
     become_customer(monkeypatch, server, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("kagglekit.kaggle.kernels.PAUSE", 0.1)
+    monkeypatch.setattr("kagglekit.kaggle.kernels.calls.PAUSE", 0.1)
     kernels = server.play.kernels
     made = Machine(
         make_image(tmp_path / "image"), tmp_path / "kaggle", kernels, {SLUG: tmp_path / "data" / "dog-breed"}

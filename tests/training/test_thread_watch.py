@@ -13,7 +13,7 @@ import pytest
 import torch
 from stopping import go_on, outcome, start, stopped
 
-from kagglekit.compute.ranks import ALONE
+from kagglekit.compute.processes.ranks import ALONE
 from kagglekit.compute.threads import ThreadChoice
 from kagglekit.runs.info import Record, RunInfo
 from kagglekit.training import loop, thread_watch

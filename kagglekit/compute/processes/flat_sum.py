@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from kagglekit.compute.ranks import connected
+from kagglekit.compute.processes.ranks import connected
 
 
 class FlatSum:

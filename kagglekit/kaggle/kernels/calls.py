@@ -1,6 +1,6 @@
 """Kernels on Kaggle's machines: pushed once, followed to their end, and what they write fetched.
 
-The slug contains a token of the content, as that of a dataset does (`kagglekit.kaggle.datasets`).
+The slug contains a token of the content, as that of a dataset does (`kagglekit.kaggle.kernels.datasets`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.facts import KernelVersion
-from kagglekit.kaggle.once import do_once, passes, unless_missing
+from kagglekit.kaggle.kernels.once import do_once, passes, unless_missing
 from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.printable import printable

@@ -1,6 +1,6 @@
 """The program of a kernel: it runs on Kaggle's machine, with nothing but Python and what is attached.
 
-`kagglekit.kaggle.kernel_folder` writes a copy of this file with its own MANIFEST. It installs wheels without a network
+`kagglekit.kaggle.kernels.folder` writes a copy of this file with its own MANIFEST. It installs wheels without a network
 and unpacks a run. Then the run predicts the test images, or does its trainings and writes what they have made.
 """
 

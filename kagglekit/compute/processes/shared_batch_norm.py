@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kagglekit.compute.ranks import Ranks
+from kagglekit.compute.processes.ranks import Ranks
 
 
 def learning(model: nn.Module) -> list[_BatchNorm]:

@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from kagglekit.hooks.manager import disabled_in
 from kagglekit.hooks.plugin import GROUPS, OWN
 from kagglekit.hooks.trust import is_path
-from kagglekit.kaggle import kernel_script
 from kagglekit.kaggle.credentials import secrets
+from kagglekit.kaggle.kernels import script
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import replacing
@@ -62,7 +62,7 @@ def pack_files(files: Mapping[str, Path], target: Path) -> None:
 
 def program(manifest: Mapping[str, Any]) -> str:
     """Return the program of a kernel with its manifest."""
-    source = getsource(kernel_script)
+    source = getsource(script)
     line = next(line for line in source.splitlines() if line.startswith("MANIFEST: "))
     code = source.replace(line, f"MANIFEST: dict[str, Any] = json.loads({json.dumps(manifest, sort_keys=True)!r})")
     refuse_secrets("the program", code.encode())

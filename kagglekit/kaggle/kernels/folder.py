@@ -11,8 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from kagglekit.kaggle.kernel_parts import pack_files, pack_wheels, plugin_files, program
-from kagglekit.kaggle.kernel_script import RUN, digest
+from kagglekit.kaggle.kernels.parts import pack_files, pack_wheels, plugin_files, program
+from kagglekit.kaggle.kernels.script import RUN, digest
 from kagglekit.runs.inference import Predictor
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kagglekit.kaggle.code_submission import PERMISSIVE, check_before_push, push_folder
 from kagglekit.kaggle.follow import TIMEOUT, connected
-from kagglekit.kaggle.kernel_folder import METADATA, KernelFolder, KernelOptions, clear, finish_folder, slug_on_kaggle
-from kagglekit.kaggle.kernel_parts import pack_files, pack_wheels
-from kagglekit.kaggle.kernel_script import RUN
-from kagglekit.kaggle.kernels import Session, Watch, fetch_output, log_of
+from kagglekit.kaggle.kernels.calls import Session, Watch, fetch_output, log_of
+from kagglekit.kaggle.kernels.code_submission import PERMISSIVE, check_before_push, push_folder
+from kagglekit.kaggle.kernels.folder import METADATA, KernelFolder, KernelOptions, clear, finish_folder, slug_on_kaggle
+from kagglekit.kaggle.kernels.parts import pack_files, pack_wheels
+from kagglekit.kaggle.kernels.script import RUN
 from kagglekit.runs.archive import LEFT_OUT, unpack_folder
 from kagglekit.runs.folder import Run
 from kagglekit.system.console import for_people

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.datasets import make_dataset
 from kagglekit.kaggle.facts import Facts, KernelVersion
 from kagglekit.kaggle.failures import refusal
 from kagglekit.kaggle.follow import follow_submission
-from kagglekit.kaggle.kernel_folder import KernelFolder
-from kagglekit.kaggle.kernels import fetch_output, follow_kernel, gpu_quota, log_of, push_kernel
+from kagglekit.kaggle.kernels.calls import fetch_output, follow_kernel, gpu_quota, log_of, push_kernel
+from kagglekit.kaggle.kernels.datasets import make_dataset
+from kagglekit.kaggle.kernels.folder import KernelFolder
+from kagglekit.kaggle.kernels.made import note_made
 from kagglekit.kaggle.ledger import keep_score
-from kagglekit.kaggle.made import note_made
 from kagglekit.kaggle.submit import Ask, Package, check_open, confirm, submit
 from kagglekit.runs.folder import Run
 from kagglekit.runs.inference import Predictor

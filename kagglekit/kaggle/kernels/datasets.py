@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.once import do_once, unless_missing
+from kagglekit.kaggle.kernels.once import do_once, unless_missing
 from kagglekit.kaggle.upload import send_file
 from kagglekit.system.console import Display, amount, duration
 from kagglekit.system.errors import UserError

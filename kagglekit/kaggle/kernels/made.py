@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from kagglekit.kaggle.client import Kaggle
-from kagglekit.kaggle.datasets import dataset_state, delete_dataset
-from kagglekit.kaggle.kernels import delete_kernel, kernel_versions
+from kagglekit.kaggle.kernels.calls import delete_kernel, kernel_versions
+from kagglekit.kaggle.kernels.datasets import dataset_state, delete_dataset
 from kagglekit.kaggle.submit import Ask
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
