@@ -19,10 +19,10 @@ from kagglekit.hooks.plugin import GROUPS, OWN
 from kagglekit.hooks.trust import is_path
 from kagglekit.kaggle.credentials import secrets
 from kagglekit.kaggle.kernels import script
+from kagglekit.kaggle.kernels.wheel import pack_wheel
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import replacing
-from kagglekit.system.wheel import pack_wheel
 
 SAME_VERSION = ("timm",)  # which builds the networks
 SHIPPED = (  # installed only where Kaggle's image has none, or one that is too old
