@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from tiny_runs import TINY_COMMAND
 
 import kagglekit
 from kagglekit import Run
@@ -16,20 +17,6 @@ from kagglekit.authoring.from_folder import is_folder
 from kagglekit.cli import cli
 from kagglekit.hooks import trust
 from kagglekit.system.paths import cache_folder
-
-TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
-TINY += [
-    "--set",
-    "stage.1.solver=regression",
-    "--set",
-    "tta=0",
-    "--set",
-    "stage.*.batch_size=8",
-    "--precision",
-    "fp32",
-    "--device",
-    "cpu",
-]
 
 
 def ask(*arguments: object) -> Result:
@@ -52,7 +39,7 @@ def data(tmp_path: Path, cache: Path) -> Path:
 
 
 def test_a_folder_is_recognised_run_and_predicted(data: Path, tmp_path: Path) -> None:
-    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY)
+    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY_COMMAND)
     assert done.exit_code == 0, done.output
     assert f"recognised in {data}: 12 labelled images of 2 classes (rust, scab), from train.csv" in done.stderr
     assert f"hint: to change what was recognised: kagglekit new leaf-spots-2 --from-data {data}" in done.stderr
@@ -141,10 +128,10 @@ def test_a_metric_that_is_a_guess_is_said(data: Path) -> None:
 
 
 def test_what_is_not_on_kaggle_is_not_submitted_in_silence(data: Path, tmp_path: Path) -> None:
-    early = ask("run", data, "--out", tmp_path / "runs", "--submit", *TINY)
+    early = ask("run", data, "--out", tmp_path / "runs", "--submit", *TINY_COMMAND)
     assert early.exit_code == 2
     assert "--submit: Leaf spots 2 is not on Kaggle, as its plugin has no slug\nhint: give its name" in early.output
-    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY)
+    done = ask("run", data, "--out", tmp_path / "runs", "--json", *TINY_COMMAND)
     late = ask("submit", json.loads(done.stdout)["run"])
     assert late.exit_code == 1
     assert "error: Leaf spots 2 is not on Kaggle: nothing was uploaded\nhint: give its name" in late.output

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from tiny_runs import TINY_COMMAND
 
 import kagglekit
 from kagglekit import Run, UserError
@@ -26,21 +27,6 @@ def kagglekit_competition(): return Competition(title="Two colours", slug="two-c
 @hookimpl
 def kagglekit_labels(data): return labels_from_folders(data / "train", test=data / "test")
 """
-TINY = ["--preset", "quick", "--arch", "test_resnet", "--set", "pretrained=false", "--size", "32", "--stages", "1"]
-TINY += [
-    "--set",
-    "tta=0",
-    "--set",
-    "stage.1.solver=regression",
-    "--set",
-    "stage.*.batch_size=8",
-    "--precision",
-    "fp32",
-    "--device",
-    "cpu",
-]
-
-
 HINT = "if you trust it, name it: --plugin"
 
 
@@ -71,7 +57,7 @@ def made(data: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path) -> P
     place = tmp_path_factory.mktemp("made")
     (place / "two.py").write_text(PLUGIN)
     for seed in ("0", "1"):
-        done = ask("run", place / "two.py", "--data", data, "--out", place / "runs", "--name", seed, *TINY)
+        done = ask("run", place / "two.py", "--data", data, "--out", place / "runs", "--name", seed, *TINY_COMMAND)
         assert done.exit_code == 0, done.output
     return place
 
@@ -253,7 +239,7 @@ def with_first(data: Path, tmp_path_factory: pytest.TempPathFactory, cache: Path
     (place / "two.py").write_text(PLUGIN)
     (place / "first.py").write_text(FIRST)
     done = ask("run", place / "two.py", "--plugin", place / "first.py", "--set", "ensemble=first", "--data", data,
-               "--out", place / "runs", *TINY)  # fmt: skip
+               "--out", place / "runs", *TINY_COMMAND)  # fmt: skip
     assert done.exit_code == 0, done.output
     return runs_in(place)[0]
 

@@ -28,6 +28,12 @@ TINY = {
 }
 
 
+# Options of a command that trains a head alone, in a second.
+TINY_COMMAND = ["--preset", "quick", "--arch", "test_resnet", "--size", "32", "--stages", "1", "--precision", "fp32"]
+TINY_COMMAND += ["--device", "cpu", "--set", "pretrained=false", "--set", "stage.1.solver=regression"]
+TINY_COMMAND += ["--set", "tta=0", "--set", "stage.*.batch_size=8"]
+
+
 def tiny_run(
     name: str,
     data: Path,
