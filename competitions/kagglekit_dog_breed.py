@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kagglekit import Competition, Recipe, Stage, hookimpl, labels_from_csv, progressive_stages
+from kagglekit import Competition, Recipe, Stage, hookimpl, labels_from_csv, progressive_stages, quick_stages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,17 +48,7 @@ RECIPES = {
     # pretraining: the earliest layers stay, the others change little, hence the low rate and the factor of 10.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages(
-            (160, 224),
-            head_size=224,
-            augmented_head=False,
-            freeze_to=1,
-            lr=5e-5,
-            body_factor=10,
-            cycles=1,
-            cycle_len=2,
-            batch_norm="keep",
-        ),
+        stages=quick_stages(lr=5e-5, body_factor=10, cycle_len=2),
         tta=1,
         tta_views="flip",
     ),

@@ -13,6 +13,7 @@ from kagglekit import (
     labels_from_folders,
     labels_from_names,
     progressive_stages,
+    quick_stages,
     unpacked,
 )
 
@@ -75,9 +76,7 @@ RECIPES = {
     # pretraining: the earliest layers stay.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages(
-            (160, 224), head_size=224, augmented_head=False, freeze_to=1, cycles=1, batch_norm="keep"
-        ),
+        stages=quick_stages(),
         tta=1,
         tta_views="flip",
     ),

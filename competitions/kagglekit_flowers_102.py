@@ -14,6 +14,7 @@ from kagglekit import (
     hookimpl,
     labels_from_mat,
     progressive_stages,
+    quick_stages,
     read_json,
 )
 
@@ -85,16 +86,7 @@ RECIPES = {
     # all but the earliest layers have much to learn: a high rate, and a factor of only 3.
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages(
-            (160, 224),
-            head_size=224,
-            augmented_head=False,
-            freeze_to=1,
-            lr=1e-3,
-            cycles=1,
-            cycle_len=2,
-            batch_norm="keep",
-        ),
+        stages=quick_stages(lr=1e-3, cycle_len=2),
         tta=1,
         tta_views="flip",
     ),

@@ -14,6 +14,7 @@ from kagglekit import (
     labels_from_list,
     labels_from_names,
     progressive_stages,
+    quick_stages,
     split_off,
 )
 
@@ -69,9 +70,7 @@ RECIPES = {
     # pretraining: the earliest layers stay. Mirror images gain nothing (docs/results.md).
     "quick": with_apache(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",
-        stages=progressive_stages(
-            (160, 224), head_size=224, augmented_head=False, freeze_to=1, cycles=1, batch_norm="keep"
-        ),
+        stages=quick_stages(),
         tta=0,
     ),
     # About 100 images of each of many similar classes: features learned from very many images matter most.

@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from kagglekit.types.predictions import make_predictions as make_predictions
     from kagglekit.types.predictions import truth_numbers as truth_numbers
     from kagglekit.types.presets import progressive_stages as progressive_stages
+    from kagglekit.types.presets import quick_stages as quick_stages
     from kagglekit.types.randomness import image_keys as image_keys
     from kagglekit.types.randomness import uniforms as uniforms
     from kagglekit.types.recipe import Recipe as Recipe
@@ -209,6 +210,7 @@ _HOMES = {
     "make_predictions": "types.predictions",
     "truth_numbers": "types.predictions",
     "progressive_stages": "types.presets",
+    "quick_stages": "types.presets",
     "image_keys": "types.randomness",
     "uniforms": "types.randomness",
     "Recipe": "types.recipe",
