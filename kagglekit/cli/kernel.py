@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from kagglekit.cli.options import message_option, out_option, timeout_option, yes_option
+from kagglekit.cli.options import (
+    accelerator_option,
+    message_option,
+    out_option,
+    submit_option,
+    timeout_option,
+    yes_option,
+)
 from kagglekit.cli.submit import confirmation
 from kagglekit.system.errors import UsageError
 
@@ -34,13 +41,7 @@ def kernel() -> None:
     "--folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="To write; default RUN/kernel."
 )
 @click.option("--notebook", is_flag=True, help="Write a notebook instead of a script.")
-@click.option(
-    "--accelerator",
-    default="NvidiaTeslaT4",
-    show_default=True,
-    metavar="NAME",
-    help="Kaggle's name of the GPU to use, or none.",
-)
+@accelerator_option("Kaggle's name of the GPU to use, NvidiaTeslaT4 (default), or none.")
 @click.option(
     "--test-images",
     type=click.IntRange(1),
@@ -48,7 +49,7 @@ def kernel() -> None:
     help="Images of the hidden test set, to estimate the time; default as many as RUN predicted.",
 )
 @click.option("--push", is_flag=True, help="Push it, wait until it has run, and fetch what it has written.")
-@click.option("--submit", is_flag=True, help="Push it, submit what it has written, and wait for the score.")
+@submit_option("Push it, submit what it has written, and wait for the score.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before a second submission, or the day's last one.")
 @click.option("--yes-licence", is_flag=True, help="Upload weights even if their licence may forbid sharing them.")
@@ -76,7 +77,7 @@ def write(
     from kagglekit.kaggle.credentials import find_credentials
     from kagglekit.kaggle.follow import connected
     from kagglekit.kaggle.kernels.code_submission import check_licences, describe_time, push_and_submit
-    from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, write_kernel
+    from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, chosen_accelerator, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
     from kagglekit.system.console import amount, for_people
@@ -90,7 +91,7 @@ def write(
         check_licences(part, yes_licence)
         kaggle = connected(timeout, display)
         user = kaggle.user
-    options = KernelOptions(user, "" if accelerator.lower() == "none" else accelerator, notebook)
+    options = KernelOptions(user, chosen_accelerator(accelerator), notebook)
     with display.status(f"packing {found.name}"):
         written = write_kernel(part, folder or found.kernel, options)
     size = sum(file.stat().st_size for file in written.files)

@@ -163,9 +163,19 @@ def message_option(text: str) -> Decorator:
     return option(KAGGLE, "-m", "--message", default="", metavar="TEXT", help=text)
 
 
+def submit_option(text: str) -> Decorator:
+    """Add ``--submit``."""
+    return option(KAGGLE, "--submit", is_flag=True, help=text)
+
+
 def yes_option(text: str) -> Decorator:
     """Add ``--yes``."""
     return option(KAGGLE, "--yes", is_flag=True, help=text)
+
+
+def accelerator_option(text: str) -> Decorator:
+    """Add ``--accelerator NAME``, of Kaggle's machines."""
+    return option(JOBS, "--accelerator", default="", metavar="NAME", help=text)
 
 
 def timeout_option(without: str) -> Decorator:
@@ -254,7 +264,7 @@ _JOB_OPTIONS = (
     ),
     option(JOBS, "--maxfail", type=click.IntRange(1), metavar="N", help="Start no more trainings after N have failed."),
     option(JOBS, "-x", "first_failure", is_flag=True, help="Short for --maxfail 1."),
-    option(JOBS, "--accelerator", default="", metavar="NAME", help="On Kaggle: NvidiaTeslaT4 (default), or none."),
+    accelerator_option("On Kaggle: NvidiaTeslaT4 (default), or none."),
     option(
         JOBS, "--hours", type=click.FloatRange(0.25, 12), metavar="H", help="On Kaggle: limit of a session; default 9."
     ),

@@ -21,9 +21,10 @@ from kagglekit.cli.options import (
     sample_option,
     shorthand_settings,
     store_option,
+    submit_option,
     yes_option,
 )
-from kagglekit.cli.sections import DATA, FOLDS, KAGGLE, MACHINE, OUTPUT, SectionCommand
+from kagglekit.cli.sections import DATA, FOLDS, MACHINE, OUTPUT, SectionCommand
 from kagglekit.system.errors import UsageError
 from kagglekit.system.process import process_began
 
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
 @option(OUTPUT, "--no-submission", is_flag=True, help="Train and score even if the data lack test images.")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Try everything on two batches and leave nothing behind.")
 @json_option()
-@option(KAGGLE, "--submit", is_flag=True, help="Upload the submission at the end; checks limits first.")
+@submit_option("Upload the submission at the end; checks limits first.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before the day's last submission.")
 def run(

@@ -38,14 +38,19 @@ def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
 
 
 def all_runs(root: Path, competition: str | None = None) -> list[Run]:
-    """Return the runs below `root`, the oldest first by their folders' names.
+    """Return the runs below `root`, the oldest first by the times in their folders' names, then by their recipes'.
 
     Args:
         root: Where runs are.
         competition: List only this competition's runs.
     """
     files = root.glob(f"{competition or '*'}/*/{Run(root).recipe_file.name}")
-    return [Run(file.parent) for file in sorted(files, key=lambda file: file.parent.name)]
+    return [Run(file.parent) for file in sorted(files, key=_age)]
+
+
+def _age(recipe: Path) -> tuple[str, int]:
+    second = recipe.parent.name[: len("20261231-235959")]  # of two runs in one, the name says not which came first
+    return second, recipe.stat().st_mtime_ns
 
 
 def submitted_runs(root: Path) -> list[Run]:

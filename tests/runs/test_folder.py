@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import pytest
 
 from kagglekit import Recipe, progressive_stages
+from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
-from kagglekit.runs.lookup import create_run, find_run
+from kagglekit.runs.lookup import all_runs, create_run, find_run
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 
@@ -84,3 +86,12 @@ def test_a_recipe_that_cannot_be_read_is_reported(tmp_path, text):
         UserError, match=r"cannot read .*recipe\.json: .*\n.*damaged, or another version of kagglekit wrote it"
     ):
         run.recipe()
+
+
+def test_the_latest_of_two_runs_in_one_second_is_the_one_that_began_later(tmp_path):
+    for number, name in enumerate(("20261201-120000-b", "20261201-120000-a", "20261201-120001-a")):
+        run = Run(tmp_path / "pets" / name)
+        run.folder.mkdir(parents=True)
+        run.recipe_file.write_text("{}")
+        os.utime(run.recipe_file, (number, number))
+    assert [run.name[-3:] for run in all_runs(tmp_path)] == ["0-b", "0-a", "1-a"]

@@ -22,6 +22,14 @@ NO_USER = "INSERT_YOUR_USER_NAME"
 METADATA, DATASET_METADATA = "kernel-metadata.json", "dataset-metadata.json"
 
 
+ACCELERATOR = "NvidiaTeslaT4"  # two of them
+
+
+def chosen_accelerator(name: str) -> str:
+    """Return Kaggle's name of the accelerator that `name` asks for: the default if empty, nothing if ``none``."""
+    return "" if name.lower() == "none" else name or ACCELERATOR
+
+
 @dataclass(frozen=True)
 class KernelOptions:
     """How the kernel runs.
@@ -35,7 +43,7 @@ class KernelOptions:
     """
 
     user: str = ""
-    accelerator: str = "NvidiaTeslaT4"
+    accelerator: str = ACCELERATOR
     notebook: bool = False
     internet: bool = False
     hours: float | None = None

@@ -17,7 +17,15 @@ from uuid import uuid4
 from kagglekit.kaggle.follow import TIMEOUT, connected
 from kagglekit.kaggle.kernels.calls import Session, Watch, fetch_output, log_of
 from kagglekit.kaggle.kernels.code_submission import PERMISSIVE, check_before_push, push_folder
-from kagglekit.kaggle.kernels.folder import METADATA, KernelFolder, KernelOptions, clear, finish_folder, slug_on_kaggle
+from kagglekit.kaggle.kernels.folder import (
+    METADATA,
+    KernelFolder,
+    KernelOptions,
+    chosen_accelerator,
+    clear,
+    finish_folder,
+    slug_on_kaggle,
+)
 from kagglekit.kaggle.kernels.parts import pack_files, pack_wheels
 from kagglekit.kaggle.kernels.script import RUN
 from kagglekit.runs.archive import LEFT_OUT, unpack_folder
@@ -27,7 +35,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.types.executor import Ended, Job, Need
 
-ACCELERATOR, HOURS = "NvidiaTeslaT4", 9.0  # two T4; Kaggle ends a session after 12 h
+HOURS = 9.0  # Kaggle ends a session after 12 h
 MOST = 1000  # jobs in a kernel
 JOBS = "jobs.json"
 NAMED = "named"  # the folder of the files that the run names by their paths here
@@ -44,7 +52,7 @@ class KaggleMachines:
 
     def __init__(self, need: Need) -> None:
         self._need = need
-        self._accelerator = "" if need.accelerator.lower() == "none" else need.accelerator or ACCELERATOR
+        self._accelerator = chosen_accelerator(need.accelerator)
         self._hours = need.hours or HOURS
         self.workers = MOST
         machine = self._accelerator or "CPUs"
