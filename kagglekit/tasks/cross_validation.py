@@ -26,7 +26,14 @@ def standardised(
     """
     mean, std = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64)
     std = np.maximum(std, LEAST_DEVIATION * std.mean()) + 1e-6
-    return ((features - mean) / std).astype(np.float32), mean, std
+    return scaled(features, mean, std), mean, std
+
+
+def scaled(features: NDArray[np.float32], mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return ``(features - mean) / std``, computed in float32: a table in float64 may not fit into memory."""
+    standard = features - mean.astype(np.float32)
+    standard /= std.astype(np.float32)
+    return standard
 
 
 def folds_of(n: int, groups: NDArray[np.int64] | None, seed: int) -> list[Split]:

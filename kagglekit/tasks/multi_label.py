@@ -238,10 +238,11 @@ def _fit_group(
     own_groups = None if groups is None else groups[known]
     found = fit_linear_head(features[known], chosen, truth.shape[1], seed, own_groups, strength)
     held_out = None
-    if found.held_out is not None:
+    validated = found.validated
+    if validated.held_out is not None:
         held_out = np.full(truth.shape, np.nan, np.float32)
-        held_out[known] = found.held_out
-    return FittedHead(found.weight, found.bias, describe_regression(found, chosen), found.strength, held_out)
+        held_out[known] = validated.held_out
+    return FittedHead(found.weight, found.bias, describe_regression(found, chosen), validated.strength, held_out)
 
 
 def _numbers(labels: Sequence[str], columns: Sequence[str]) -> Truth:

@@ -13,7 +13,12 @@ from kagglekit.system.errors import UserError, listing
 from kagglekit.tasks.cross_validation import Split
 from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.pooling import pooled
-from kagglekit.tasks.softmax_regression import class_folds, describe_regression, fit_linear_head
+from kagglekit.tasks.softmax_regression import (
+    class_folds,
+    describe_regression,
+    fit_linear_head,
+    validate_linear_head,
+)
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.types.predictions import check_probabilities, make_predictions
 
@@ -143,7 +148,14 @@ class SingleLabel(Task):
         """Fit a multinomial logistic regression."""
         found = fit_linear_head(features, truth, len(self.columns), seed, groups, strength)
         text = describe_regression(found, truth)
-        return FittedHead(found.weight, found.bias, text, found.strength, found.held_out)
+        return FittedHead(found.weight, found.bias, text, found.validated.strength, found.validated.held_out)
+
+    def validate_head(
+        self, features: NDArray[np.float32], truth: Truth, seed: int, groups: NDArray[np.int64] | None
+    ) -> tuple[Any, NDArray[np.float32] | None]:
+        """Return the strength and the held-out logits."""
+        found = validate_linear_head(features, truth, len(self.columns), seed, groups)
+        return found.strength, found.held_out
 
     def head_folds(self, truth: Truth, groups: NDArray[np.int64] | None, seed: int) -> list[Split]:
         """Return stratified folds."""

@@ -14,8 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from kagglekit.tasks.cross_validation import scaled
+
 FEW = 2  # images of a class: too few to cross-validate on
 STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 1.5, 13))  # scikit-learn's C, strongest regularisation first
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The strength of a regression, found by cross-validation.
+
+    Attributes:
+        strength: C of scikit-learn's LogisticRegression.
+        log_loss: Its cross-validated log loss, nats; nan without cross-validation.
+        held_out: (N, C) float32 logits of the regressions that were fitted without each image's fold, nan where no fold
+            holds it out; None without cross-validation.
+    """
+
+    strength: float
+    log_loss: float = float("nan")
+    held_out: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,16 +43,12 @@ class LinearHead:
     Attributes:
         weight: (C, F) float32, for raw features (the standardisation is folded in).
         bias: (C,) float32.
-        strength: The chosen C of scikit-learn's LogisticRegression.
-        log_loss: Its cross-validated log loss, nats; nan without cross-validation.
-        held_out: (N, C) float32 logits of the regressions that were fitted without each image's fold; or None.
+        validated: Its strength.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-    strength: float
-    log_loss: float
-    held_out: NDArray[np.float32] | None = None
+    validated: Validated
 
 
 def fit_linear_head(
@@ -47,33 +61,65 @@ def fit_linear_head(
 ) -> LinearHead:
     """Fit multinomial logistic regression with an L2 penalty to standardised features.
 
-    The strength is the one with the lowest cross-validated log loss. The search goes from strong to weak
-    regularisation, starts each fit from the one before it, and ends once the loss gets worse.
-
     Args:
         features: (N, F).
         labels: (N,) class numbers, each class at least once.
         n_classes: C.
         seed: Seed of the folds.
         groups: (N,) group numbers; a group's images are in one fold. None if there are no groups.
-        strength: The strength, if it is known.
+        strength: The strength, if it is known; else that of `validate_linear_head`.
     """
-    mean = features.mean(0, dtype=np.float64)
-    std = features.std(0, dtype=np.float64) + 1e-6
-    standard = ((features - mean) / std).astype(np.float32)
-    turn = None
-    with threadpool_limits(1, "blas"), _quiet():  # the folds run in parallel; more threads in each only wait
-        if 2 * len(standard) < standard.shape[1]:
-            standard, turn = _turned(standard)
-        log_loss, held_out = float("nan"), None
-        if strength is None:
-            splits = class_folds(labels, groups, seed)
-            strength, log_loss, held_out = _best_strength(standard, labels, n_classes, splits)
-        weight, bias = _coefficients(_fitted(standard, labels, strength), n_classes)
+    with solving():
+        standard, mean, std, turn = _standard(features)
+        validated = Validated(strength) if strength else _validated(standard, labels, n_classes, seed, groups)
+        weight, bias = _coefficients(_fitted(standard, labels, validated.strength), n_classes)
     weight = weight if turn is None else weight @ turn
     folded = weight / std
-    bias = (bias - folded @ mean).astype(np.float32)
-    return LinearHead(folded.astype(np.float32), bias, strength, log_loss, held_out)
+    return LinearHead(folded.astype(np.float32), (bias - folded @ mean).astype(np.float32), validated)
+
+
+def validate_linear_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    n_classes: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
+) -> Validated:
+    """Return the strength with the lowest cross-validated log loss.
+
+    The search goes from strong to weak regularisation, starts each fit from the one before it, and ends once the loss
+    gets worse. Arguments as for `fit_linear_head`, which costs a half more.
+    """
+    with solving():
+        return _validated(_standard(features)[0], labels, n_classes, seed, groups)
+
+
+@contextmanager
+def solving() -> Iterator[None]:
+    """Give each of several regressions that are fitted in threads one core, and keep scikit-learn from warning.
+
+    More threads in each would only wait. The warnings are of few images in a class, and of fits that end early, which
+    also regularises. The settings are the whole process's: who fits in threads holds this block around them.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    with threadpool_limits(1, "blas"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes")
+        warnings.filterwarnings("ignore", "The least populated class")
+        yield
+
+
+def _standard(
+    features: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return standardised features, their mean and deviation (F,), and the axes of features that were turned."""
+    mean, std = features.mean(0, dtype=np.float64), features.std(0, dtype=np.float64) + 1e-6
+    standard = scaled(features, mean, std)
+    if 2 * len(standard) < standard.shape[1]:
+        turned, axes = _turned(standard)
+        return turned, mean, std, axes
+    return standard, mean, std, None
 
 
 def describe_regression(found: LinearHead, labels: NDArray[np.int64]) -> str:
@@ -86,25 +132,15 @@ def describe_regression(found: LinearHead, labels: NDArray[np.int64]) -> str:
     n_classes = len(found.bias)
     few = int((np.bincount(labels, minlength=n_classes) <= FEW).sum())
     why = f"{few} of {n_classes} classes have {FEW} training images or fewer"
-    text = f"logistic regression, C {found.strength:.2g}"
-    if not np.isfinite(found.log_loss):
+    text = f"logistic regression, C {found.validated.strength:.2g}"
+    log_loss = found.validated.log_loss
+    if not np.isfinite(log_loss):
         return f"{text}, not validated: {why}"
-    text += f", log loss {found.log_loss:.4f} in cross-validation on the training images"
+    text += f", log loss {log_loss:.4f} in cross-validation on the training images"
     chance = float(np.log(n_classes))
-    if found.log_loss <= chance:
+    if log_loss <= chance:
         return text
     return f"{text}: worse than chance ({chance:.4f}); {why if few else 'these features do not separate the classes'}"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress scikit-learn's warnings of few images in a class, and of an early end, which also regularises."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "The number of unique classes")
-        yield
 
 
 def class_folds(
@@ -125,25 +161,25 @@ def class_folds(
         return [(train, held) for train, held in splits if len(held) and len(set(labels[train])) > 1]
 
 
-def _best_strength(
+def _validated(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     n_classes: int,
-    splits: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-) -> tuple[float, float, NDArray[np.float32] | None]:
-    """Return the strength with the lowest cross-validated log loss, that loss, and its logits (N, C) for held-out rows.
-
-    Without folds they are the middle one, nan and None. Rows that no fold holds out have nan.
+    seed: int,
+    groups: NDArray[np.int64] | None,
+) -> Validated:
+    """Return the strength with the lowest cross-validated log loss; without folds, the middle one.
 
     Args:
         features: (N, F), standardised.
         labels: (N,).
         n_classes: C.
-        splits: From `class_folds`.
+        seed: Seed of the folds.
+        groups: (N,) or None.
     """
-    folds = [(features[train], labels[train], held) for train, held in splits]
+    folds = [(features[train], labels[train], held) for train, held in class_folds(labels, groups, seed)]
     if not folds:
-        return STRENGTHS[len(STRENGTHS) // 2], float("nan"), None
+        return Validated(STRENGTHS[len(STRENGTHS) // 2])
     regressions = [_regression() for _ in folds]
 
     def fit(regression: Any, fold: tuple[Any, Any, Any], strength: float) -> NDArray[np.float64]:
@@ -164,7 +200,7 @@ def _best_strength(
     held_out = np.full((len(labels), n_classes), np.nan, np.float32)
     for (_, _, held), part in zip(folds, best_logits, strict=True):
         held_out[held] = part
-    return *best, held_out
+    return Validated(*best, held_out)
 
 
 def _losses(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -226,6 +226,13 @@ class Task(ABC):
             strength: `FittedHead.strength` of an earlier fit, which is then used without cross-validation.
         """
 
+    def validate_head(
+        self, features: Floats, truth: Truth, seed: int, groups: NDArray[np.int64] | None
+    ) -> tuple[Any, Floats | None]:
+        """Return the `FittedHead.strength` and `FittedHead.held_out` of `fit_head`, whose layer may not be needed."""
+        found = self.fit_head(features, truth, seed, groups)
+        return found.strength, found.held_out
+
     def head_folds(self, truth: Truth, groups: NDArray[np.int64] | None, seed: int) -> list[Split]:
         """Return the training and held-out rows of the folds that `fit_head` uses; empty if it uses none."""
         return folds_of(len(truth), groups, seed)

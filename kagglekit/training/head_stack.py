@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +18,10 @@ from kagglekit.compute.frozen_features import Columns
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm, linked, neighbours_mean, unit_length
 from kagglekit.tasks.cross_validation import Split
 from kagglekit.tasks.log_pool import fit_log_pool
+from kagglekit.tasks.softmax_regression import solving
 from kagglekit.tasks.task import FittedHead, Task
 
+T = TypeVar("T")
 Floats = NDArray[np.float32]
 
 SHARPNESS = 20.0  # of the neighbours' kernel
@@ -46,9 +50,10 @@ class Head:
     """One head of a stack.
 
     Attributes:
+        kind: How it is fitted.
         name: For people.
         columns: Columns of the features that it reads; None for those of unit length.
-        fitted: Its linear layer; None for the vote of neighbours.
+        strength: Of a regression, see `FittedHead`.
         held_out: (N, C) outputs for the training images, each by a head that was fitted without it; None if there are
             too few.
         scale: What its outputs are multiplied by, so that they are best alone.
@@ -56,9 +61,10 @@ class Head:
         weight: Of the scaled outputs in the pool.
     """
 
+    kind: Literal["regression", "discriminant", "neighbours"]
     name: str
     columns: list[int] | None
-    fitted: FittedHead | None
+    strength: Any
     held_out: Floats | None
     scale: float = 1.0
     loss: float = float("nan")
@@ -122,46 +128,67 @@ def fit_stack(
     """
     columns = form.columns
     splits = task.head_folds(train.truth, train.groups, seed)
-    tried = _regressions(columns, task, seed, train, alone=not splits)
-    if splits:
-        tried += _others(columns, task, train, splits)
+
+    def fitted(head: Head, images: Labelled) -> FittedHead | None:
+        return _fitted(head, columns, task, seed, images)
+
+    regressions = _kinds(columns) if splits else {"last": columns.own}
+    jobs: list[Callable[[], Head | None]] = [
+        partial(_regression, name, of, columns, task, seed, train) for name, of in regressions.items()
+    ]
+    jobs += [partial(_discriminant, columns, task, train, splits)] * bool(splits)
+    tried = [head for head in side_by_side(jobs, train.features.size) if head]
+    tried += _neighbours(columns, task, train, splits)
     heads, best = _pooled(tried, task, loss, train.truth) or ([replace(tried[0], weight=1.0)], math.nan)
     kept = [head for head in heads if head.weight >= LEAST]
-    valid_head = _assembled(form, task, kept, [head.fitted for head in kept], train)
-    again = [_refitted(head, columns, task, seed, labelled) for head in kept]
-    own = tried[0].fitted
+    wanted = [partial(fitted, heads[0], train)]
+    wanted += [partial(fitted, head, images) for images in (train, labelled) for head in kept]
+    own, *layers = side_by_side(wanted, labelled.features.size)
     assert own is not None  # only neighbours have none
-    stack = Stack(_assembled(form, task, kept, again, labelled), valid_head)
+    stack = Stack(
+        _assembled(form, task, kept, layers[len(kept) :], labelled),
+        _assembled(form, task, kept, layers[: len(kept)], train),
+    )
     return FittedStack(stack, own, tuple(heads), best)
 
 
-def _regressions(columns: Columns, task: Task, seed: int, images: Labelled, *, alone: bool) -> list[Head]:
-    """Fit the regressions; `alone`, only the one on the network's last features."""
+def side_by_side(jobs: Sequence[Callable[[], T]], cells: int) -> list[T]:
+    """Return the results of jobs, which fit heads, in order: one a thread of torch's; of large tables one at a time."""
+    with solving(), ThreadPoolExecutor(1 if cells > MOST_CELLS / 4 else torch.get_num_threads()) as threads:
+        return [each.result() for each in [threads.submit(job) for job in jobs]]
+
+
+def _kinds(columns: Columns) -> dict[str, list[int] | None]:
+    """Return the columns that regressions read, by their names; None for those of unit length."""
     kinds: dict[str, list[int] | None] = {"last": columns.own, "unit length": None}
     if len(columns.slices["last"]) > 1:
         kinds["last of all sizes"] = columns.of("last")
-    kinds |= {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
-    heads = []
-    for name, chosen in list(kinds.items())[: 1 if alone else None]:
-        fitted = task.fit_head(_read(images.features, chosen, columns), images.truth, seed, images.groups)
-        heads.append(Head(name, chosen, fitted, fitted.held_out))
-    return heads
+    return kinds | {f"last + {name}": columns.of("last", name) for name in columns.slices if name != "last"}
 
 
-def _others(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> list[Head]:
-    heads = []
+def _regression(name: str, chosen: list[int] | None, columns: Columns, task: Task, seed: int, images: Labelled) -> Head:
+    features = _read(images.features, chosen, columns)
+    strength, held_out = task.validate_head(features, images.truth, seed, images.groups)
+    return Head("regression", name, chosen, strength, held_out)
+
+
+def _discriminant(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> Head | None:
     last = columns.of("last")
-    analysis = task.fit_discriminant(images.features[:, last], images.truth, splits)
-    if analysis is not None and analysis.held_out is not None:
-        heads.append(Head("discriminant", last, analysis, analysis.held_out))
-    if task.link is not None and len(images.features) <= MOST_NEIGHBOURS:
-        unit, targets = _unit(images.features, columns), _targets(task, images.truth)
-        held_out = np.full((len(unit), task.n_outputs), np.nan, np.float32)
-        for rows, held in splits:
-            mean = neighbours_mean(unit[held], unit[rows], targets[rows], SHARPNESS)
-            held_out[held] = linked(mean, task.link).numpy()
-        heads.append(Head("neighbours", None, None, held_out))
-    return heads
+    found = task.fit_discriminant(images.features[:, last], images.truth, splits)
+    if found is None or found.held_out is None:
+        return None
+    return Head("discriminant", "discriminant", last, found.strength, found.held_out)
+
+
+def _neighbours(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> list[Head]:
+    if not splits or task.link is None or len(images.features) > MOST_NEIGHBOURS:
+        return []
+    unit, targets = _unit(images.features, columns), _targets(task, images.truth)
+    held_out = np.full((len(unit), task.n_outputs), np.nan, np.float32)
+    for rows, held in splits:
+        mean = neighbours_mean(unit[held], unit[rows], targets[rows], SHARPNESS)
+        held_out[held] = linked(mean, task.link).numpy()
+    return [Head("neighbours", "neighbours", None, None, held_out)]
 
 
 def _pooled(
@@ -196,13 +223,14 @@ def _spread(outputs: Tensor) -> float:
     return max(1.0, float((outputs - outputs.mean(dim=1, keepdim=True)).std()))
 
 
-def _refitted(head: Head, columns: Columns, task: Task, seed: int, images: Labelled) -> FittedHead | None:
-    if head.fitted is None:
+def _fitted(head: Head, columns: Columns, task: Task, seed: int, images: Labelled) -> FittedHead | None:
+    """Return a head's linear layer; None for the vote of neighbours."""
+    if head.kind == "neighbours":
         return None
     features = _read(images.features, head.columns, columns)
-    if head.name == "discriminant":
+    if head.kind == "discriminant":
         return task.fit_discriminant(features, images.truth, ())
-    return task.fit_head(features, images.truth, seed, images.groups, head.fitted.strength)
+    return task.fit_head(features, images.truth, seed, images.groups, head.strength)
 
 
 def _assembled(
