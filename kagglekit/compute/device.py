@@ -25,8 +25,8 @@ from kagglekit.compute.memory import give_back, keep_freed_memory
 
 Precision = Literal["fp32", "bf16", "fp16"]
 BATCH = 64  # images of a forward pass without gradients, unless a GPU's number was probed
-LEAST = 8  # of them on a CPU, however large they are
-PIXELS = 2**20  # of a forward pass on a CPU, 16 images of 224 px: the activations of more leave its caches
+LEAST = 16  # of them on a CPU, however large they are
+PIXELS = BATCH * 224**2  # of a forward pass on a CPU
 quiet_loader = threading.Lock()  # held while a batch is made: who holds it is alone with the device
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -77,8 +77,8 @@ class Compute:
     def batch_at(self, size: int) -> int:
         """Return how many images of a side, px, a forward pass without gradients takes.
 
-        On a CPU larger images come in smaller batches: their activations stay in its caches, and predictions at a large
-        size need less memory than training at a small one.
+        On a CPU larger images come in smaller batches, so that predictions at a large size need less memory than
+        training at a small one.
         """
         if self.device.type != "cpu":
             return self.batch
