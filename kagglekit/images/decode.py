@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.images.build import being_built, build, build_smaller
-from kagglekit.images.store import ImageStore, StoreSpec, exists, open_store
+from kagglekit.images.store import ImageStore, StoreSpec, made, open_store
 from kagglekit.types.decoded import Decoded, Kind
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def made_store(
     spec: StoreSpec, hooks: Hooks, display: Display, kind: Kind, first: Mapping[int, str], decoded: list[Decoded]
 ) -> ImageStore:
-    """Open a store; build it first if it is missing, and record the time.
+    """Open a store, or its source if that has the same images; build it first if it is missing, and record the time.
 
     Args:
         spec: The store.
@@ -30,10 +30,10 @@ def made_store(
         first: By side, the first stage that uses labelled images of that size.
         decoded: Receives the record.
     """
-    if exists(spec):
-        return open_store(spec)
-    if spec.source and not exists(spec.source):
+    if spec.source and not made(spec):
         made_store(spec.source, hooks, display, kind, first, decoded)
+    if found := made(spec):
+        return open_store(found)
     if being_built(spec):
         display.report("another process is decoding these images; waiting for it")
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
@@ -42,11 +42,11 @@ def made_store(
         for done in steps:
             bar.advance(done - bar.done)
     stage = first.get(spec.side, "") if kind == "labelled" else ""
-    made = Decoded(kind, stage, spec.side, "copies" if spec.source else "files", len(spec.files), bar.seconds)
-    decoded.append(made)
+    n = len(spec.files)
+    decoded.append(Decoded(kind, stage, spec.side, "copies" if spec.source else "files", n, bar.seconds))
     if not spec.source:
-        rate = made.n / max(1e-9, made.seconds)
-        display.report(f"decoded {made.n:,} {kind} images at {spec.side} px ({rate:,.0f} images/s)")
+        rate = n / max(1e-9, bar.seconds)
+        display.report(f"decoded {n:,} {kind} images at {spec.side} px ({rate:,.0f} images/s)")
     return open_store(spec)
 
 

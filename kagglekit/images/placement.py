@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from kagglekit.compute.device import free_bytes
-from kagglekit.images.store import PIXELS, ImageStore, StoreSpec, exists
+from kagglekit.images.store import PIXELS, ImageStore, StoreSpec, exists, made
 from kagglekit.system.console import amount
 from kagglekit.system.errors import UsageError, UserError, unknown
 from kagglekit.system.paths import cache_folder
@@ -76,10 +76,10 @@ def why_stream(keep: Keep, labelled: Iterable[StoreSpec], test: Sequence[StoreSp
     if keep == "stream":
         return "--store stream"
     if follows:
-        return "" if all(exists(spec) for spec in test) else "as in the other processes"
-    made = with_sources(spec for spec in (*labelled, *test) if not exists(spec))
-    needed, free = estimated_bytes(spec for spec in made if not exists(spec)), free_disk()
-    if needed <= free or all(exists(spec) for spec in test):
+        return "" if all(made(spec) for spec in test) else "as in the other processes"
+    missing = with_sources(spec for spec in (*labelled, *test) if not made(spec))
+    needed, free = estimated_bytes(spec for spec in missing if not exists(spec)), free_disk()
+    if needed <= free or all(made(spec) for spec in test):
         return ""
     return f"decoded images need about {amount(needed)}, and {amount(free)} are free on the disk"
 
@@ -120,7 +120,8 @@ def describe_kept(keep: Keep, stores: Sequence[ImageStore], device: torch.device
     where = "in memory" if keep == "ram" else "memory-mapped"
     if may_place(keep, device):
         where += f"; copied to {device} size by size{'' if keep == 'device' else ' if they fit'}"
-    return f"image stores: {sum(len(store.pixels) for store in stores) / 1e6:,.0f} MB, {where}"
+    n_bytes = {store.folder: len(store.pixels) for store in stores}  # several sizes may have the same one
+    return f"image stores: {sum(n_bytes.values()) / 1e6:,.0f} MB, {where}"
 
 
 def describe_placed(what: str, store: ImageStore, device: torch.device, placed: bool) -> str:

@@ -74,7 +74,8 @@ def prepare_images(
     }
     keep = deterministic_keep(keep) if deterministic else keep
     if keep == "ram":
-        stores = {which: in_memory(store) for which, store in stores.items()}
+        read = {store.folder: in_memory(store) for store in {each.folder: each for each in stores.values()}.values()}
+        stores = {which: read[store.folder] for which, store in stores.items()}
     display.report(describe_kept(keep, list(stores.values()), device))
     usable = {kind: usable_rows(kind, len(rows), stores) for kind, rows in tables.items()}
     if not skip_bad:

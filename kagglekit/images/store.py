@@ -204,6 +204,21 @@ def exists(spec: StoreSpec) -> bool:
     return (spec.folder / ENTRIES).exists()
 
 
+def made(spec: StoreSpec) -> StoreSpec | None:
+    """Return the complete store with the images of `spec`: its own, or its source's if none would be reduced further.
+
+    So images that are smaller than all copies, which many competitions have, are stored once.
+    """
+    if exists(spec):
+        return spec
+    source = spec.source
+    if source is None or not exists(source):
+        return None
+    measured = min if spec.fit == "short" else max
+    entries = read_entries(source.folder / ENTRIES)
+    return source if all(measured(each.height, each.width) <= spec.side for each in entries) else None
+
+
 def open_store(spec: StoreSpec) -> ImageStore:
     """Open a complete store.
 

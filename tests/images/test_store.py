@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from store_parts import SIZES, built, draw_images, read, spec_of
 
 from kagglekit.images.build import build_smaller, hold
+from kagglekit.images.decode import made_store
 from kagglekit.images.picture import reduced
-from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, open_store
+from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, made, open_store
+from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.fingerprints import fingerprint, fingerprints
 from kagglekit.system.paths import cache_folder
@@ -228,6 +233,20 @@ def test_a_smaller_copy_is_reduced_from_the_larger_store(images: Path) -> None:
             assert max(abs(a - b) for a, b in zip(shape, direct.image(row).shape, strict=True)) <= 1
             if fit == "short":
                 assert min(shape[:2]) == min(20, *SIZES[row % 5])
+
+
+def test_a_copy_that_would_equal_its_source_is_its_source(images: Path) -> None:
+    large = spec_of(images, side=99)  # the images are up to 90 px long, their short sides up to 48 px
+    assert made(large.smaller(60)) is None
+    built(large)
+    assert made(large) == made(large.smaller(60)) == made(large.smaller(90, "both")) == large
+    shared = made_store(large.smaller(48), SimpleNamespace(), Display(Console(file=io.StringIO())), "test", {}, [])
+    assert shared.folder == large.folder
+    for side, fit in ((47, "short"), (60, "long"), (89, "both")):
+        small = large.smaller(side, fit)
+        assert made(small) is None
+        list(build_smaller(small))
+        assert made(small) == small
 
 
 def test_a_smaller_copy_needs_its_source_and_fewer_pixels_than_it_has(images: Path, tmp_path: Path) -> None:
