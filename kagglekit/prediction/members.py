@@ -166,4 +166,4 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
 
 def _tracked(context: RunContext, title: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:
     with context.recorded_batch():
-        return np.concatenate([part.numpy() for part in context.display.track(title, n, passed, context.compute.batch)])
+        return np.concatenate([part.numpy() for part in context.display.track(title, n, passed, len)])

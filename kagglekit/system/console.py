@@ -141,12 +141,12 @@ class Display:
             task = progress.add_task(printable(what), total=total, note="")
             yield Bar(progress, task, total, time.perf_counter(), unit, what, self.report if hidden else None)
 
-    def track(self, what: str, total: int, work: Iterable[T], size: int = 1) -> Iterator[T]:
-        """Show a bar over `work`, each item of which is `size` of `total`."""
+    def track(self, what: str, total: int, work: Iterable[T], size: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
+        """Show a bar over `work`; `size` says how many of `total` an item is."""
         with self.bar(what, total) as bar:
             for item in work:
                 yield item
-                bar.advance(size)
+                bar.advance(size(item))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from scipy.optimize import minimize_scalar
 from tiny_competitions import TINY, ask, write_folders, write_plugin
 
 from kagglekit import Recipe, Run, SingleLabel, Stage, make_predictions
+from kagglekit.compute import device
 from kagglekit.prediction.sizes import cross_fitted_mean, fit_size_weights, mean_of_sizes
+from kagglekit.system.console import Bar
 from kagglekit.types.predictions import load_predictions
 
 TASK = SingleLabel(("a", "b", "c"))
@@ -82,8 +84,23 @@ def run(place: Path, *more: object) -> Run:
     return Run(max(Path("submissions/tiny").iterdir(), key=lambda folder: folder.stat().st_mtime_ns))
 
 
-def test_a_run_records_the_weights_of_its_sizes_and_predicts_new_images_with_them(place: Path) -> None:
+def test_a_run_records_the_weights_of_its_sizes_and_predicts_new_images_with_them(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "PIXELS", device.LEAST * 32**2)  # of larger images, batches are smaller than others
+    counted: dict[str, list[int]] = {}
+    real = Bar.advance
+
+    def advance(bar: Bar, n: int, note: str = "") -> None:
+        counted.setdefault(bar.what, [bar.total or 0]).append(n)
+        real(bar, n, note)
+
+    monkeypatch.setattr(Bar, "advance", advance)
     made = run(place)
+    predicted = {what: numbers for what, numbers in counted.items() if ": valid" in what or ": test" in what}
+    assert len(predicted) >= 4
+    for total, *parts in predicted.values():  # progress, and the rate that it shows, are of images
+        assert sum(parts) == total
     ((name, weights),) = made.info().size_weights.items()
     small, large = map(int, weights)
     assert large == round(1.5 * small)

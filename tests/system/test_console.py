@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
-from kagglekit.system.console import Display, amount, duration, for_people, wrapped
+from kagglekit.system.console import Bar, Display, amount, duration, for_people, wrapped
 
 COLUMNS = ("name", "first", "second", "third")
 ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long name", "x", "y", "z")]
@@ -146,3 +146,13 @@ def test_a_bar_that_cannot_be_seen_speaks_after_three_seconds_and_then_ever_less
     lines = said.getvalue().splitlines()
     assert [line.partition(" of ")[0] for line in lines] == [f"decoding: {n} images" for n in (300, 600, 800)]
     assert all(line.partition(" of ")[2].startswith("1,000 images, ") for line in lines)
+
+
+def test_what_is_tracked_counts_by_its_size():
+    display = Display(Console(file=io.StringIO()))
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bar, "advance", lambda bar, n, note="": shown.append(n))
+        assert list(display.track("predicting", 5, ["abc", "de"], len)) == ["abc", "de"]
+        assert list(display.track("reading", 2, "xy")) == ["x", "y"]
+    assert shown == [3, 2, 1, 1]
