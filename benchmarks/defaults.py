@@ -2,10 +2,13 @@
 
     python benchmarks/defaults.py pets=DIR dog-breed=DIR --arch NAME --set weights=FILE --preset features --seeds 0 1 2
 
+A file of weights is named by its absolute path.
+
 Each command runs by itself, from process start to end, with an image cache of its own that is empty at first. With
 several seeds the split stays that of the first. A line has the mean over seeds of the ensemble's scores, on the valid
 images and on the test images where their labels are known, the standard error over images, and, of several seeds, the
-standard deviation over them. OUT/defaults.json keeps what has finished: repeated, the command continues with the rest.
+standard deviation over them; the seconds are their median, the resident memory is the largest. OUT/defaults.json keeps
+what has finished: repeated, the command continues with the rest.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="of the environment to measure")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
+    given.out = given.out.absolute()
     file = given.out / "defaults.json"
     given.out.mkdir(parents=True, exist_ok=True)
     done: dict[str, dict[str, Any]] = json.loads(file.read_text()) if file.exists() else {}
@@ -50,18 +54,36 @@ def main() -> None:
 def measured(given: argparse.Namespace, asked: str, preset: str, seed: int) -> dict[str, Any]:
     """Run one command; return its scores and seconds."""
     name, _, data = asked.partition("=")
-    words = [given.python, "-m", "kagglekit", "run", name, "--data", data, "--arch", given.arch, "--preset", preset]
+    words = [
+        given.python,
+        "-m",
+        "kagglekit",
+        "run",
+        name,
+        "--data",
+        str(Path(data).absolute()),
+        "--arch",
+        given.arch,
+        "--preset",
+        preset,
+    ]
     words += ["--seed", str(seed), "--out", str(given.out / "runs"), "--json"]
     for setting in (*given.settings, f"split_seed={given.seeds[0]}"):
         words += ["--set", setting]
     cache = given.out / "cache" / f"{name}-{preset}-{seed}"
     began = time.perf_counter()
-    ran = subprocess.run(
-        words, env={**os.environ, "KAGGLEKIT_CACHE": str(cache)}, stdout=subprocess.PIPE, text=True, check=True
-    )
+    own = {**os.environ, "KAGGLEKIT_CACHE": str(cache)}
+    # -m would take kagglekit from the folder it is called in, which may be another version's checkout
+    with subprocess.Popen(words, env=own, cwd=given.out, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - began
-    scores = json.loads(ran.stdout)["scores"]
-    return {"seconds": seconds, "scores": scores[-1], "all": scores}
+    if process.returncode:
+        raise SystemExit(f"exit {process.returncode}: {' '.join(words)}")
+    scores = json.loads(said)["scores"]
+    return {"seconds": seconds, "peak_gb": usage.ru_maxrss * 1024 / 1e9, "scores": scores[-1], "all": scores}
 
 
 def table(done: dict[str, dict[str, Any]]) -> str:
@@ -70,12 +92,14 @@ def table(done: dict[str, dict[str, Any]]) -> str:
     for key, found in done.items():
         name, preset, _ = key.rsplit(" ", 2)
         groups.setdefault((name, preset), []).append(found)
-    lines = [f"| competition | preset | runs | {' | '.join(key.replace('_', ' ') for key in KEYS)} | seconds |"]
-    lines.append("| --- " * (len(KEYS) + 4) + "|")
+    scores = " | ".join(key.replace("_", " ") for key in KEYS)
+    lines = [f"| competition | preset | runs | {scores} | seconds | peak resident, GB |"]
+    lines.append("| --- " * (len(KEYS) + 5) + "|")
     for (name, preset), runs in groups.items():
         cells = [cell([run["scores"][key] for run in runs if key in run["scores"]]) for key in KEYS]
         seconds = median(run["seconds"] for run in runs)
-        lines.append(f"| {name} | {preset} | {len(runs)} | {' | '.join(cells)} | {seconds:.0f} |")
+        peak = max(run["peak_gb"] for run in runs)
+        lines.append(f"| {name} | {preset} | {len(runs)} | {' | '.join(cells)} | {seconds:.0f} | {peak:.1f} |")
     return "\n".join(lines)
 
 
