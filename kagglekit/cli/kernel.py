@@ -76,7 +76,12 @@ def write(
     """
     from kagglekit.kaggle.credentials import find_credentials
     from kagglekit.kaggle.follow import connected
-    from kagglekit.kaggle.kernels.code_submission import check_licences, describe_time, push_and_submit
+    from kagglekit.kaggle.kernels.code_submission import (
+        check_licences,
+        describe_time,
+        longest_run,
+        push_and_submit,
+    )
     from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, chosen_accelerator, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
@@ -96,7 +101,7 @@ def write(
         written = write_kernel(part, folder or found.kernel, options)
     size = sum(file.stat().st_size for file in written.files)
     display.report(f"kernel: {written.folder}, with a dataset of {len(written.files)} files, {amount(size)}")
-    display.report(describe_time(part, test_images))
+    display.report(describe_time(part, test_images, longest_run(kaggle, written)))
     if kaggle:
         text = (message or found.name) if submit else None
         push_and_submit(kaggle, written, found, text, confirmation(yes), display)

@@ -16,7 +16,12 @@ from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.facts import KernelVersion
 from kagglekit.kaggle.kernels.calls import gpu_quota
-from kagglekit.kaggle.kernels.code_submission import push_folder, submit_version, written_submission
+from kagglekit.kaggle.kernels.code_submission import (
+    check_before_push,
+    push_folder,
+    submit_version,
+    written_submission,
+)
 from kagglekit.kaggle.kernels.folder import KernelFolder
 from kagglekit.kaggle.kernels.made import all_made, clean
 from kagglekit.kaggle.login import connect
@@ -110,6 +115,27 @@ def test_a_kernel_is_pushed_followed_fetched_and_submitted_once(pusher: Pusher) 
     quota = gpu_quota(pusher.kaggle)
     assert quota
     assert (quota.left, quota.total) == (30, 30)
+
+
+@pytest.mark.parametrize(
+    ("used", "facts", "warned"),
+    [
+        (0.0, {"session_timeout_seconds": 9 * 3600}, False),
+        (25.0, {"session_timeout_seconds": 9 * 3600}, True),
+        (25.0, {}, False),
+        (30.0, {}, True),
+        (30.0, {"enable_gpu": False}, False),
+    ],
+)
+def test_too_few_gpu_hours_are_a_warning_before_anything_is_uploaded(
+    pusher: Pusher, used: float, facts: dict[str, Any], warned: bool
+) -> None:
+    pusher.machines.quota = (30.0, used)
+    kernel = KernelFolder(pusher.folder.folder, {**KERNEL, **facts}, DATASET)
+    check_before_push(pusher.kaggle, kernel, pusher.output.display)
+    shown = pusher.output.said.getvalue()
+    assert f"GPU hours left this week: {30 - used:.1f} of 30, until " in shown
+    assert ("warning: that is less than" in shown) == warned
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class KaggleMachines:
                 written = self._write(root, folder, jobs)
         self._running = jobs
         self._waiting = [job for job in self._waiting if job not in jobs]
-        check_before_push(self._kaggle, written.competition, self._display)
+        check_before_push(self._kaggle, written, self._display)
         version = push_folder(self._kaggle, written, root.name, self._display)
         self._began = time.monotonic()
         return Watch(self._kaggle, version, self._display)
