@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Competition
 
 T = TypeVar("T")
-BLOCK = 20_000  # images decoded at once: 3 GB at 224 px
+BLOCK, BLOCK_SIZE = 8_000, 224  # images decoded at once, if predicted at this side, px: 4 GB, copies have 3/2 of it
 
 
 def submit_test_folder(
@@ -101,10 +101,10 @@ def _in_blocks(family: Family, images: NewImages) -> pd.DataFrame:
     """Predict images some thousands at a time: the disk may not hold the decoded ones of a hidden test set at once."""
     import pandas as pd
 
-    n = len(images.ids)
-    if n <= BLOCK or family.ranks_blended:
+    n, most = len(images.ids), max(1, int(BLOCK * min(1.0, (BLOCK_SIZE / _largest(family)) ** 2)))
+    if n <= most or family.ranks_blended:
         return predict_new_images(family, images)
-    parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+    parts = [slice(start, start + most) for start in range(0, n, most)]
     blocks = [
         replace(images, ids=images.ids[part], names=images.names[part], files=images.files[part]) for part in parts
     ]
@@ -113,6 +113,11 @@ def _in_blocks(family: Family, images: NewImages) -> pd.DataFrame:
     found = [_without_copies(members_of_new_images, family, block) for block in blocks]
     members = [replace(each[0], test=pd.concat([member.test for member in each])) for each in zip(*found, strict=True)]
     return combine_members(family, images, members)
+
+
+def _largest(family: Family) -> int:
+    """Return the largest side of the images that a family predicts, px."""
+    return max([*family.own.recipe.sizes, *map(_largest, family.blended)])
 
 
 def _without_copies(predict: Callable[[Family, NewImages], T], family: Family, images: NewImages) -> T:
