@@ -12,6 +12,7 @@ from kagglekit.cli.options import (
     out_option,
     submit_option,
     timeout_option,
+    yes_licence_option,
     yes_option,
 )
 from kagglekit.cli.submit import confirmation
@@ -52,7 +53,7 @@ def kernel() -> None:
 @submit_option("Push it, submit what it has written, and wait for the score.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before a second submission, or the day's last one.")
-@click.option("--yes-licence", is_flag=True, help="Upload weights even if their licence may forbid sharing them.")
+@yes_licence_option("Upload weights even if their licence may forbid sharing them.")
 @out_option()
 @timeout_option("a response; does not limit the kernel, which may take 12 hours")
 def write(

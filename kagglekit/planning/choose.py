@@ -52,7 +52,7 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
     if request.only_fold and (request.jobs.given or request.jobs.ranks > 1):
         raise UsageError("--only-fold trains one fold here, without --on, -n and --gpus")
     if request.jobs.on_kaggle and request.jobs.on in ("", "local", "ray"):
-        raise UsageError("--accelerator and --hours are for Kaggle's machines", "add --on kaggle")
+        raise UsageError("--accelerator, --hours and --yes-licence are for Kaggle's machines", "add --on kaggle")
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from kaggle_image import Machine, make_image
 from kaggle_kernels import Outcome, Version
 from kaggle_server import SECRETS, KaggleServer
-from kaggle_session import become_customer
+from kaggle_session import become_customer, finished_run
 from stopping import outcome
 from tiny_runs import tiny_run
 
@@ -19,7 +20,7 @@ from kagglekit.planning.choose import check_request
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.types.executor import Ended, JobOptions
+from kagglekit.types.executor import Ended, Job, JobOptions, Need
 
 SLUG = "dog-breed-identification"
 FAST = {"tta": 1, "stage__4__size": 32, "folds": 2}
@@ -85,6 +86,24 @@ def test_a_kernel_that_fails_is_an_error_with_its_last_lines(
     log = Run(run).fold(1).output_file.read_text()
     assert log.endswith("no space left\nthe kernel has failed: Your notebook ran out of disk\n")
     assert len(server.play.kernels.pushed) == 1
+
+
+def test_what_strict_weights_have_become_is_not_uploaded_without_a_yes(machine: Machine, tmp_path: Path) -> None:
+    rows = [("id", "beagle"), ("1", 1)]
+    run = finished_run(tmp_path, "dog-breed", SLUG, rows, status="interrupted", licence="cc-by-nc-4.0")
+    run.checkpoints.mkdir()
+    (run.checkpoints / "state.safetensors").write_bytes(b"weights")
+    argv = (sys.executable, "-m", "kagglekit", "resume", str(run.folder))
+    job = Job("dogs", argv, run.folder, run.folder, run.output_file)
+    for agreed in (False, True):
+        executor = KaggleMachines(Need(yes_licence=agreed))
+        executor.submit(job)
+        if agreed:
+            assert executor.ended(0) == []
+        else:
+            with pytest.raises(UserError, match=r"may forbid sharing: cc-by-nc-4\.0\n.*--yes-licence"):
+                executor.ended(0)
+        assert len(machine.kernels.pushed) == agreed
 
 
 def test_options_of_kaggle_need_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from kagglekit.kaggle.client import Kaggle
@@ -32,12 +33,19 @@ def check_licences(part: Predictor, agreed: bool) -> None:
     Raises:
         UserError: A licence does not permit it, or is unknown.
     """
-    licences = {each.strip() for one in part.trainings() for each in one.info.licence.split(";") if each.strip()}
-    strict = sorted(licence for licence in licences if not PERMISSIVE.match(licence))
+    refuse_strict(part.run.name, [one.info.licence for one in part.trainings()], agreed)
+
+
+def refuse_strict(run: str, licences: Iterable[str], agreed: bool) -> None:
+    """Refuse to upload what weights under these licences have become, unless they permit sharing or the user `agreed`.
+
+    Raises:
+        UserError: A licence does not permit it, or is unknown.
+    """
+    each = {one.strip() for licence in licences for one in licence.split(";") if one.strip()}
+    strict = sorted(licence for licence in each if not PERMISSIVE.match(licence))
     if strict and not agreed:
-        what = (
-            f"the weights that {part.run.name} started from have a licence that may forbid sharing: {listing(strict)}"
-        )
+        what = f"the weights that {run} started from have a licence that may forbid sharing: {listing(strict)}"
         raise UserError(what, "the dataset is private; to upload them all the same, add --yes-licence")
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from kagglekit.kaggle.follow import TIMEOUT, connected
 from kagglekit.kaggle.kernels.calls import Session, Watch, fetch_output, log_of
-from kagglekit.kaggle.kernels.code_submission import PERMISSIVE, check_before_push, push_folder
+from kagglekit.kaggle.kernels.code_submission import PERMISSIVE, check_before_push, push_folder, refuse_strict
 from kagglekit.kaggle.kernels.folder import (
     METADATA,
     KernelFolder,
@@ -117,9 +117,11 @@ class KaggleMachines:
         if info.from_run or info.full_of:
             what = f"{root.name} starts from {info.from_run or info.full_of}, which Kaggle's machines do not have"
             raise UserError(what, "train it on this machine: leave out --on kaggle")
-        if recipe.weights and not PERMISSIVE.match(recipe.licence):
+        if recipe.weights and not (PERMISSIVE.match(recipe.licence) or self._need.yes_licence):
             what = f"the licence of {recipe.weights} is {recipe.licence or 'unknown'}: it is not uploaded"
-            raise UserError(what, "if it permits that, name it: --set licence=Apache-2.0")
+            raise UserError(what, "if it permits that, name it: --set licence=Apache-2.0; or add --yes-licence")
+        begun = [Run(job.folder) for job in jobs if Run(job.folder).checkpoints.is_dir()]  # with weights
+        refuse_strict(root.name, [each.info().licence for each in begun], self._need.yes_licence)
         clear(folder)
         named = [Path(file).absolute() for file in (recipe.weights, info.sample_file) if file]
         files = {f"{root.name}/{name}": file for name, file in _files(root, jobs).items()}
