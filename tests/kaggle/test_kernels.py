@@ -10,6 +10,7 @@ import pytest
 from fetched_file import Output
 from kaggle_kernels import Kernels, Outcome
 from kaggle_server import KaggleServer
+from kaggle_kills import kill_after_each_call, repeated
 from kaggle_session import become_customer
 from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
 
@@ -171,6 +172,23 @@ def test_each_fault_leaves_one_dataset_one_kernel_one_submission(
     assert pusher.machines.datasets["kagglekit-run-abc"].files["run.bin"] == b"weights" * 1000
     assert [version.number for version in pusher.machines.pushed] == [1]
     assert len(pusher.server.submissions[SLUG]) == 1
+
+
+def test_a_kill_after_any_call_leaves_one_dataset_one_kernel_one_submission(
+    pusher: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = kill_after_each_call(monkeypatch)
+
+    def command() -> None:
+        version = pusher.push()
+        pusher.submit(version, pusher.written(version))
+
+    repeated(command)
+    assert {"create_dataset", "save_kernel", "create_code_submission", "get_submission"} <= killed
+    assert [len(dataset.versions) for dataset in pusher.machines.datasets.values()] == [1]
+    assert [version.number for version in pusher.machines.pushed] == [1]
+    (made,) = pusher.server.submissions[SLUG]
+    assert [entry["ref"] for entry in pusher.run.submissions()] == [made.ref]
 
 
 def test_a_failed_kernel_shows_its_last_lines_and_is_pushed_again_when_asked(pusher: Pusher) -> None:

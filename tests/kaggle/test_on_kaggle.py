@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
+import tarfile
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import layouts
 import pytest
 from kaggle_image import Machine, make_image
 from kaggle_kernels import Outcome, Version
+from kaggle_kills import kill_after_each_call, repeated
 from kaggle_server import SECRETS, KaggleServer
 from kaggle_session import become_customer, finished_run
 from stopping import outcome
@@ -88,13 +93,45 @@ def test_a_kernel_that_fails_is_an_error_with_its_last_lines(
     assert len(server.play.kernels.pushed) == 1
 
 
-def test_what_strict_weights_have_become_is_not_uploaded_without_a_yes(machine: Machine, tmp_path: Path) -> None:
-    rows = [("id", "beagle"), ("1", 1)]
-    run = finished_run(tmp_path, "dog-breed", SLUG, rows, status="interrupted", licence="cc-by-nc-4.0")
-    run.checkpoints.mkdir()
-    (run.checkpoints / "state.safetensors").write_bytes(b"weights")
+def test_a_kill_after_any_call_pushes_one_kernel_and_its_output_arrives(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = begun_job(tmp_path)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(job.folder / "run.json", "run.json")
+        archive.add(job.folder / "submission.csv", "learned.csv")
+    ended = {"codes": {"dogs": 0}, "sha256": sha256(packed.getvalue()).hexdigest()}
+    files = {"run.bin": packed.getvalue(), "ended.json": json.dumps(ended).encode()}
+    machine.kernels.run = lambda version: Outcome(files)
+    killed, found = kill_after_each_call(monkeypatch), []
+
+    def command() -> None:
+        executor = KaggleMachines(Need())
+        executor.submit(job)
+        while not found:
+            found.extend(executor.ended(0))
+
+    repeated(command)
+    assert {"create_dataset", "save_kernel", "list_kernel_session_output"} <= killed
+    assert [each.code for each in found] == [0]
+    assert (job.folder / "learned.csv").is_file()
+    assert not Run(job.folder).on_kaggle.exists()
+    assert len(machine.kernels.pushed) == len(machine.kernels.datasets) == 1
+
+
+def begun_job(home: Path, **facts: str) -> Job:
+    """Return a job of a run that was interrupted."""
+    run = finished_run(home, "dog-breed", SLUG, [("id", "beagle"), ("1", 1)], status="interrupted", **facts)
     argv = (sys.executable, "-m", "kagglekit", "resume", str(run.folder))
-    job = Job("dogs", argv, run.folder, run.folder, run.output_file)
+    return Job("dogs", argv, run.folder, run.folder, run.output_file)
+
+
+def test_what_strict_weights_have_become_is_not_uploaded_without_a_yes(machine: Machine, tmp_path: Path) -> None:
+    job = begun_job(tmp_path, licence="cc-by-nc-4.0")
+    checkpoints = Run(job.folder).checkpoints
+    checkpoints.mkdir()
+    (checkpoints / "state.safetensors").write_bytes(b"weights")
     for agreed in (False, True):
         executor = KaggleMachines(Need(yes_licence=agreed))
         executor.submit(job)
