@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fetched_file import Output
 from kaggle_kernels import Kernels, Outcome
-from kaggle_server import KaggleServer
 from kaggle_kills import kill_after_each_call, repeated
+from kaggle_server import KaggleServer
 from kaggle_session import become_customer
 from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
 
