@@ -12,11 +12,15 @@ from pathlib import Path
 
 import layouts
 import pytest
+import timm
+import torch
+from huggingface_hub import constants
 from kaggle_image import Machine, make_image
 from kaggle_kernels import Outcome, Version
 from kaggle_kills import kill_after_each_call, repeated
 from kaggle_server import SECRETS, KaggleServer
 from kaggle_session import become_customer, finished_run
+from safetensors.torch import save_file
 from stopping import outcome
 from tiny_runs import tiny_run
 
@@ -28,6 +32,7 @@ from kagglekit.system.errors import UsageError, UserError
 from kagglekit.types.executor import Ended, Job, JobOptions, Need
 
 SLUG = "dog-breed-identification"
+ARCH = "test_efficientnet.r160_in1k"
 FAST = {"tta": 1, "stage__4__size": 32, "folds": 2}
 
 
@@ -47,11 +52,23 @@ def machine(server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return made
 
 
+def keep_weights(hub: Path, patch: pytest.MonkeyPatch) -> None:
+    """Write weights into a cache of the Hugging Face hub, as its client lays them out."""
+    own = hub / f"models--timm--{ARCH}"
+    (own / "refs").mkdir(parents=True)
+    (own / "refs" / "main").write_text("0123abc")
+    (own / "snapshots" / "0123abc").mkdir(parents=True)
+    torch.manual_seed(3)
+    save_file(timm.create_model(ARCH).state_dict(), own / "snapshots" / "0123abc" / "model.safetensors")
+    patch.setattr(constants, "HF_HUB_CACHE", str(hub))
+
+
 def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
     machine: Machine, server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, kernels = tmp_path / "data" / "dog-breed", server.play.kernels
-    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST)
+    keep_weights(tmp_path / "hub", monkeypatch)
+    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST, pretrained="true")
     once = KaggleMachines.ended
 
     def interrupted(self: KaggleMachines, wait: float) -> list[Ended]:
@@ -67,9 +84,9 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(KaggleMachines, "ended", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST)
+            tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
     assert len(kernels.pushed) == 1
-    run, said = tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST)
+    run, said = tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
     assert "the time is nearly over" in machine.logs[0]
     assert [version.asked["enableInternet"] for version in kernels.pushed] == [False, False]
     assert len(machine.logs) == 2  # each kernel was pushed once

@@ -42,11 +42,16 @@ def refuse_strict(run: str, licences: Iterable[str], agreed: bool) -> None:
     Raises:
         UserError: A licence does not permit it, or is unknown.
     """
-    each = {one.strip() for licence in licences for one in licence.split(";") if one.strip()}
-    strict = sorted(licence for licence in each if not PERMISSIVE.match(licence))
+    strict = strict_licences(licences)
     if strict and not agreed:
         what = f"the weights that {run} started from have a licence that may forbid sharing: {listing(strict)}"
         raise UserError(what, "the dataset is private; to upload them all the same, add --yes-licence")
+
+
+def strict_licences(licences: Iterable[str]) -> list[str]:
+    """Return those of the licences, or of the parts of joined ones, that are not known to permit sharing."""
+    each = {one.strip() for licence in licences for one in licence.split(";") if one.strip()}
+    return sorted(licence for licence in each if not PERMISSIVE.match(licence))
 
 
 def longest_run(kaggle: Kaggle | None, kernel: KernelFolder) -> float:
