@@ -119,7 +119,7 @@ def choose_recipe(
     elif base and request.preset == "auto":
         preset, recipe = "", base.recipe
     else:
-        preset = auto_preset(request.device) if request.preset == "auto" else request.preset
+        preset = _auto_preset(request) if request.preset == "auto" else request.preset
         recipe = hooks.recipe(preset) if preset in PRESETS else _of_sweep(request)
     shorthands: list[str] = []  # before the settings, which take precedence
     if request.epochs is not None:
@@ -155,6 +155,13 @@ def _check_measured(request: Request, recipe: Recipe) -> None:
             f"--deterministic cannot be combined with batch_size=auto, which benchmarks (stage {listing(auto)})",
             f"set a number: --set stage.{auto[0]}.batch_size=64",
         )
+
+
+def _auto_preset(request: Request) -> str:
+    """Return the preset for the machine that trains."""
+    if request.jobs.on == "kaggle":
+        return "quick" if request.jobs.accelerator.lower() == "none" else "standard"
+    return auto_preset(request.device)
 
 
 def auto_preset(device: str) -> str:

@@ -25,7 +25,7 @@ from stopping import outcome
 from tiny_runs import tiny_run
 
 from kagglekit.kaggle.kernels.machines import KaggleMachines
-from kagglekit.planning.choose import check_request
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UsageError, UserError
@@ -158,6 +158,11 @@ def test_what_strict_weights_have_become_is_not_uploaded_without_a_yes(machine: 
             with pytest.raises(UserError, match=r"may forbid sharing: cc-by-nc-4\.0\n.*--yes-licence"):
                 executor.ended(0)
         assert len(machine.kernels.pushed) == agreed
+
+
+def test_the_preset_auto_is_that_of_the_machine_that_trains() -> None:
+    for jobs, preset in ((JobOptions("kaggle"), "standard"), (JobOptions("kaggle", accelerator="None"), "quick")):
+        assert choose(Request("dog-breed", jobs=jobs)).preset == preset
 
 
 def test_options_of_kaggle_need_it() -> None:
