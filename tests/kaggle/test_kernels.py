@@ -19,6 +19,7 @@ from kagglekit.kaggle.facts import KernelVersion
 from kagglekit.kaggle.kernels.calls import gpu_quota
 from kagglekit.kaggle.kernels.code_submission import (
     check_before_push,
+    push_and_submit,
     push_folder,
     submit_version,
     written_submission,
@@ -180,10 +181,10 @@ def test_a_kill_after_any_call_leaves_one_dataset_one_kernel_one_submission(
     killed = kill_after_each_call(monkeypatch)
 
     def command() -> None:
-        version = pusher.push()
-        pusher.submit(version, pusher.written(version))
+        push_and_submit(pusher.kaggle, pusher.folder, pusher.run, "mine", lambda question: False, pusher.output.display)
 
-    repeated(command)
+    with pytest.raises(UserError, match="nothing was submitted"):  # a second time, which was asked before
+        repeated(command)
     assert {"create_dataset", "save_kernel", "create_code_submission", "get_submission"} <= killed
     assert [len(dataset.versions) for dataset in pusher.machines.datasets.values()] == [1]
     assert [version.number for version in pusher.machines.pushed] == [1]
