@@ -90,7 +90,7 @@ class KernelFolder:
 
     @property
     def uses_gpu(self) -> bool:
-        """Whether it asks for a GPU."""
+        """True if it asks for a GPU."""
         return bool(self.metadata["enable_gpu"])
 
     @property
