@@ -7,6 +7,7 @@ groups, such as ``demo``, make those pictures alone.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,8 +41,8 @@ def demo(folder: Path) -> None:
     write("terminal.svg", terminal(DEMO, [*lines[:FIRST], "...", *lines[-LAST:]], "demo"))
     report = only(folder, "submissions/shapes/*/report.html")
     shown = ["", "scores", "curves", "panel1"]
-    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False))
-    write("where-it-looks.png", sections(report, ["where-it-looks"], width=1000))
+    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False, cards=7))
+    write("where-it-looks.png", sections(report, ["where-it-looks"], width=900, cards=3))
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
     images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]
     cell(folder, "predictions.png", f"kagglekit.predict('latest', {images}, top=3)", 960)
@@ -68,7 +69,76 @@ def leaves(folder: Path) -> None:
     write("leaves.png", plot(only(folder, "pictures/*/samples.png")))
 
 
-GROUPS: dict[str, Callable[[Path], None]] = {each.__name__: each for each in (demo, views, leaves)}
+def folds(folder: Path) -> None:
+    """Show the scores and curves of three folds."""
+    run(folder, f"{DEMO} --folds 3 --limit 600")
+    page = only(folder, "submissions/shapes/*/report.html")
+    write("folds.png", sections(page, ["scores", "curves"], width=1000, parts=["Each fold", "Loss"], texts=False))
+
+
+def rates(folder: Path) -> None:
+    """Show the range test of a stage."""
+    run(folder, "kagglekit lr-find shapes --stage 3")
+    write("lr-find.png", plot(only(folder, "pictures/shapes/lr-find-*-loss.png")))
+
+
+def schedule(folder: Path) -> None:
+    """Show the learning rate of the page's own schedule, step by step."""
+    file = folder / "kagglekit_warm_restarts.py"
+    file.write_text(python_of("how-to/schedule.md")[0], encoding="utf-8")
+    own = f"--plugin ./{file.name} --set stage.4.schedule=warm-restarts --set stage.4.cycles=3 --set stage.3.cycle_len=8"
+    run(folder, f"{DEMO} {own} --limit 600 --set tta=0")
+    page = only(folder, "submissions/shapes/*/report.html")
+    write("schedule.png", sections(page, ["curves"], width=1000, parts=["Learning rate"], texts=False))
+
+
+def decisions(folder: Path) -> None:
+    """Show the metric against each threshold, for more of the page's leaves, whose spots are less clear."""
+    more = {"range(48)": "range(720)", "< 36": "< 600", ">= 36": ">= 600", "+ 150 * has": "+ random.uniform(0, 60, 3) + 30 * has"}
+    page = trained(folder, "how-to/several-labels.md", "spots", more)
+    write("thresholds.png", sections(page, ["thresholds"], width=1000))
+
+
+def numbers(folder: Path) -> None:
+    """Show predicted and actual numbers, for more of the page's pastures."""
+    page = trained(folder, "how-to/numbers.md", "pasture", {"range(48)": "range(480)", "< 36": "< 400", ">= 36": ">= 400"})
+    write("numbers.png", sections(page, ["predicted-and-actual"], width=1000))
+
+
+def errors(folder: Path) -> None:
+    """Show labels that are probably wrong: each fiftieth of the demo's is exchanged for the next one's."""
+    from kagglekit_shapes.drawing import draw_all
+
+    draw_all(folder / "data" / "shapes")
+    file = folder / "data" / "shapes" / "train.txt"
+    pairs = [line.split() for line in file.read_text().splitlines()]
+    wrong = [kind if i % 50 else pairs[(i + 100) % len(pairs)][1] for i, (_, kind) in enumerate(pairs)]
+    file.write_text("".join(f"{name} {kind}\n" for (name, _), kind in zip(pairs, wrong, strict=True)))
+    run(folder, f"{DEMO} --folds 2")
+    page = only(folder, "submissions/shapes/*/report.html")
+    write("label-errors.png", sections(page, ["Likely label errors"], width=1000, cards=6))
+
+
+GROUPS: dict[str, Callable[[Path], None]] = {
+    each.__name__: each for each in (demo, views, leaves, folds, rates, schedule, decisions, numbers, errors)
+}
+
+
+def python_of(page: str) -> list[str]:
+    """Return the blocks of Python of a page."""
+    text = (Path(__file__).parent / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python[^\n]*\n(.*?)^```$", text, re.M | re.S)
+
+
+def trained(folder: Path, page: str, name: str, changed: dict[str, str]) -> Path:
+    """Draw a page's data, with changes of its script, and run all stages of its plugin; return the report."""
+    script, plugin = python_of(page)[:2]
+    for old, new in changed.items():
+        script = script.replace(old, new)
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
+    (folder / f"{name}.py").write_text(plugin, encoding="utf-8")
+    run(folder, f"kagglekit run ./{name}.py --data data/{name} --set 'stage.*.batch_size=32' --precision fp32")
+    return only(folder, f"submissions/{name}/*/report.html")
 
 
 def run(folder: Path, command: str) -> str:

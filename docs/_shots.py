@@ -34,15 +34,16 @@ SVG = """\
 </svg>
 """  # rich's own template names a font that browsers would fetch from elsewhere
 SECTIONS = """<script>
-const shown = SHOWN, parts = PARTS, texts = TEXTS;
+const shown = SHOWN, parts = PARTS, texts = TEXTS, cards = CARDS;
 let section = "", part = "";
 for (const element of [...document.querySelector("h1, h2").parentNode.children]) {
-  if (element.tagName == "H2") [section, part] = [element.id, ""];
+  if (element.tagName == "H2") [section, part] = [shown.includes(element.id) ? element.id : element.textContent, ""];
   if (element.tagName == "H3") part = element.textContent;
   const extra = !texts && ["P", "DETAILS"].includes(element.tagName) && !element.classList.contains("headline");
   const other = part && parts && !parts.some((start) => part.startsWith(start));
   const never = element.tagName == "NAV" || element.classList.contains("filter");
   if (!shown.includes(section) || other || extra || never) element.remove();
+  for (const card of [...element.querySelectorAll("figure")].slice(cards)) card.remove();
 }
 const first = document.querySelector("h2");
 if (!shown.includes("")) { first.style.border = "0"; first.style.margin = "0"; }
@@ -59,19 +60,27 @@ def terminal(command: str, lines: Sequence[str], name: str) -> bytes:
 
 
 def sections(
-    page: Path, shown: Sequence[str], *, width: int, parts: Sequence[str] | None = None, texts: bool = True
+    page: Path,
+    shown: Sequence[str],
+    *,
+    width: int,
+    parts: Sequence[str] | None = None,
+    texts: bool = True,
+    cards: int = 99,
 ) -> bytes:
     """Return some sections of a page of kagglekit as a PNG.
 
     Args:
         page: The page.
-        shown: Anchors of their headings; the empty one is for what precedes the first.
+        shown: Anchors or titles of their headings; the empty one is for what precedes the first.
         width: Of the window, px.
         parts: Beginnings of the smaller headings to show; None for all.
         texts: Show paragraphs.
+        cards: The most images of a section.
     """
     script = SECTIONS.replace("SHOWN", json.dumps(list(shown))).replace("TEXTS", json.dumps(texts))
-    return screenshot(page, script.replace("PARTS", json.dumps(parts and list(parts))), width=width)
+    script = script.replace("PARTS", json.dumps(parts and list(parts))).replace("CARDS", json.dumps(cards))
+    return screenshot(page, script, width=width)
 
 
 def screenshot(page: Path, script: str = "", *, width: int) -> bytes:

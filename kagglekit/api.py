@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,6 +17,7 @@ from kagglekit.runs.lookup import RUNS, find_run
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, check_threads, wait_passively
+from kagglekit.system.notebook import kernel
 from kagglekit.types.executor import RETRIES
 
 if TYPE_CHECKING:
@@ -295,11 +297,12 @@ def predict(
     check_threads(threads)
     found = run if isinstance(run, Run) else find_run(str(run))
     wait_passively()
-    from kagglekit.compute.device import choose_device
-    from kagglekit.compute.memory import memory_returned
-    from kagglekit.compute.threads import free_threads
-    from kagglekit.prediction.shown import predict_given
+    with for_people(json_output=False).status(f"predicting with {found.name}") if kernel() else nullcontext():
+        from kagglekit.compute.device import choose_device
+        from kagglekit.compute.memory import memory_returned
+        from kagglekit.compute.threads import free_threads
+        from kagglekit.prediction.shown import predict_given
 
-    chosen = choose_device(device)
-    with memory_returned(), plugins_named(plugins), free_threads(threads, chosen):
-        return predict_given(found, images, chosen, tta=tta, top=top)
+        chosen = choose_device(device)
+        with memory_returned(), plugins_named(plugins), free_threads(threads, chosen):
+            return predict_given(found, images, chosen, tta=tta, top=top)

@@ -21,9 +21,9 @@ needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromiu
 def make(root: Path, competition: str, name: str, valid: float, public: float | None, status: str = "finished") -> Run:
     run = Run(root / competition / name)
     run.write_recipe(Recipe(arch="resnet18", stages=(Stage(name="head", size=64), Stage(name="all", size=96))))
-    scores = [{"member": "ensemble", "views": "mean", "valid_log_loss": [valid, 0.01]}]
+    scores = [{"member": "ensemble", "views": "mean", "valid_log_loss": [valid, 0.01], "test_log_loss": [valid, 0.02]}]
     Record.of(run.info_file).update(
-        competition=competition, plugin=competition, metric="log_loss", status=status, scores=scores, seconds=75.0
+        competition=competition, plugin=competition, metric="log_loss", status=status, scores=scores, seconds=750.0
     )
     row = {"stage": "all", "cycle": 1, "train_loss": 1.0, "seconds": 1.0}
     run.write_log([{**row, "epoch": i, "step": 9 * i, "valid_loss": valid + 1 / i} for i in (1, 2, 3)])
@@ -51,11 +51,23 @@ def test_every_run_has_its_scores_its_curve_and_a_link_to_its_report(root):
     assert len(rows) == 3
     assert "1 running" in text
     (row,) = [row for row in rows if "20260102-000000-b" in row]
-    for words in ('href="pets/20260102-000000-b/report.html"', "0.2500 ± 0.0100", "0.31000", "-0.0600", "75 s"):
-        assert words in row
+    assert 'href="pets/20260102-000000-b/report.html"' in row
+    plain = re.sub(r"<[^>]*>", "", row)
+    for words in ("0.2500 ± 0.0100", "0.2500 ± 0.0200", "0.31000", "-0.0600", "12 min 30 s"):
+        assert words in plain
     assert "loss after each of 3 epochs: 1.25 to 0.5833" in row
     assert text.count("valid 0.5, public 0.55") == 1
     assert "public against valid scores of dogs" not in text
+
+
+def test_columns_that_no_run_fills_are_left_out(tmp_path):
+    make(tmp_path, "dogs", "20260103-000000-c", 0.75, None)
+    text = all_runs.write_history(tmp_path).read_text(encoding="utf-8")
+    heads = re.findall(r"<th class=[^>]*>(\w+)", text)
+    assert {"valid", "test", "time"} <= set(heads)
+    assert not {"public", "gap"} & set(heads)
+    (keys,) = re.findall(r'<tr data-keys="([^"]*)"', text)
+    assert len(keys.split("\t")) == len(heads)
 
 
 def test_it_is_written_again_only_where_it_is_and_not_too_often(root, tmp_path, monkeypatch):
@@ -80,11 +92,12 @@ def test_other_options_are_refused(root):
 
 @needs_chromium
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", browser.WIDTHS)
+@pytest.mark.parametrize("width", [*browser.WIDTHS, 961, 1000])
 def test_in_a_browser_nothing_overflows_or_overlaps(root, width, dark, tmp_path):
     answer = browser.ask(root / "history.html", tmp_path, dark, width)
     assert answer["dark"] == dark
     assert answer["scroll"] == answer["beyond"] == answer["broken"] == 0
+    assert answer["scrolled"] == 0, "the table's last columns are out of sight"
     assert answer["requests"] == answer["cut"] == answer["overlaps"] == []
 
 

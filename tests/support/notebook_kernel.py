@@ -31,11 +31,6 @@ class Cell:
         return [content for kind, content, _ in self.messages if kind in types]
 
     @property
-    def first(self) -> float:
-        """When it first showed something, s."""
-        return next(at for kind, _, at in self.messages if kind in ("stream", "display_data", "update_display_data"))
-
-    @property
     def text(self) -> str:
         """What its displays show at the end, and its streams."""
         shown: dict[str, str] = {}

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,20 +64,21 @@ class Line:
 
 
 HEADS = ("run", "competition", "date", "network", "px", "state", "metric", "valid", "test", "public", "gap", "time")
+OPTIONAL = ("test", "public", "gap")  # left out if no run has one
 NUMBERS = ("px", "valid", "test", "public", "gap", "time")
 
 
 def write_history(root: Path) -> Path:
     """Write the page of all runs below a folder, into that folder; return its path."""
     entries, _ = all_entries(root)
-    lines = [_line(entry, root) for entry in entries]
+    heads, lines = _without_empty([_line(entry, root) for entry in entries])
     competitions = sorted({entry.competition for entry in entries})
     running = sum(entry.status == "running" for entry in entries)
     page = rendered(
         "history.html",
         "history.js",
         lines=lines,
-        heads=HEADS,
+        heads=heads,
         numbers=NUMBERS,
         competitions=competitions,
         states=sorted({entry.status for entry in entries}),
@@ -89,6 +90,15 @@ def write_history(root: Path) -> Path:
     file = root / NAME
     write_text(file, page)
     return file
+
+
+def _without_empty(lines: Sequence[Line]) -> tuple[list[str], list[Line]]:
+    """Return the columns' titles and the lines, without optional columns that are empty in all lines."""
+    kept = [i for i, head in enumerate(HEADS) if head not in OPTIONAL or any(line.cells[i] for line in lines)]
+    shorter = [
+        replace(line, cells=[line.cells[i] for i in kept], keys=[line.keys[i] for i in kept]) for line in lines
+    ]
+    return [HEADS[i] for i in kept], shorter
 
 
 def refresh_history(run: Run, *, at_once: bool = False) -> None:

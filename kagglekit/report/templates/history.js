@@ -7,26 +7,27 @@
   const bar = document.querySelector(".filters");
   const selects = [...bar.querySelectorAll("select")], search = bar.querySelector("input");
   const heads = [...table.tHead.rows[0].cells].slice(0, -1);
+  const names = heads.map((head) => head.textContent);
   const state = new URLSearchParams(location.hash.slice(1));
   bar.hidden = false;
-  for (const select of selects) select.value = state.get(select.dataset.column) ?? "";
+  for (const select of selects) select.value = state.get(select.dataset.head) ?? "";
   search.value = state.get("text") ?? "";
 
   const keep = () => history.replaceState(null, "", "#" + state);
   const filter = () => {
-    for (const select of selects) state.set(select.dataset.column, select.value);
+    for (const select of selects) state.set(select.dataset.head, select.value);
     state.set("text", search.value);
     const text = search.value.toLowerCase();
     for (const { row, keys, text: own } of rows) {
-      const chosen = selects.every((select) => select.value === "" || keys[select.dataset.column] === select.value);
+      const chosen = selects.every((select) => select.value === "" || keys[names.indexOf(select.dataset.head)] === select.value);
       row.classList.toggle("off", !(chosen && own.includes(text)));
     }
     keep();
   };
   const sort = () => {
-    const column = Number(state.get("sort") ?? -1), down = state.get("down") === "1";
+    const column = names.indexOf(state.get("sort")), down = state.get("down") === "1";
     if (column < 0) return;
-    heads.forEach((head, number) => head.removeAttribute("aria-sort"));
+    heads.forEach((head) => head.removeAttribute("aria-sort"));
     heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
     const numbers = heads[column].classList.contains("n");
     const order = (a, b) => {
@@ -37,8 +38,8 @@
     for (const { row } of [...rows].sort(order)) body.append(row);
   };
   heads.forEach((head, number) => head.addEventListener("click", () => {
-    const again = state.get("sort") === String(number) && state.get("down") !== "1";
-    state.set("sort", number);
+    const again = state.get("sort") === names[number] && state.get("down") !== "1";
+    state.set("sort", names[number]);
     state.set("down", again ? "1" : "0");
     sort();
     keep();
