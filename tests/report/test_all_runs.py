@@ -20,7 +20,8 @@ needs_chromium = pytest.mark.skipif(browser.CHROMIUM is None, reason="no Chromiu
 
 def make(root: Path, competition: str, name: str, valid: float, public: float | None, status: str = "finished") -> Run:
     run = Run(root / competition / name)
-    run.write_recipe(Recipe(arch="resnet18", stages=(Stage(name="head", size=64), Stage(name="all", size=96))))
+    arch = "mobilenetv4_conv_medium.e500_r224_in1k" if "long" in name else "resnet18"
+    run.write_recipe(Recipe(arch=arch, stages=(Stage(name="head", size=64), Stage(name="all", size=96))))
     scores = [{"member": "ensemble", "views": "mean", "valid_log_loss": [valid, 0.01], "test_log_loss": [valid, 0.02]}]
     Record.of(run.info_file).update(
         competition=competition, plugin=competition, metric="log_loss", status=status, scores=scores, seconds=750.0
