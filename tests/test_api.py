@@ -66,18 +66,20 @@ def test_completion_shows_the_public_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keyword", "hint"),
+    ("keyword", "value", "hint"),
     [
-        ("learning_rate", 'write settings={"stage.*.lr": 1e-3}'),
-        ("img_size", "write size=224"),
-        ("dropout", 'write settings={"drop_rate": 0.2}'),
-        ("sede", "did you mean 'seed'?"),
-        ("grad_checkpointing", 'write settings={"stage.*.grad_checkpointing": VALUE}'),
+        ("learning_rate", 3e-4, 'write settings={"stage.*.lr": 0.0003}'),
+        ("img_size", 96, "write size=96"),
+        ("model", "resnet18", "write arch='resnet18'"),
+        ("dropout", 0.5, 'write settings={"drop_rate": 0.5}'),
+        ("scheduler", "cosine", "write settings={\"stage.*.schedule\": 'sgdr'}"),
+        ("sede", 1, "did you mean 'seed'?"),
+        ("grad_checkpointing", True, 'write settings={"stage.*.grad_checkpointing": VALUE}'),
     ],
 )
-def test_a_wrong_keyword_is_refused_with_what_to_write(keyword: str, hint: str) -> None:
+def test_a_wrong_keyword_is_refused_with_what_to_write(keyword: str, value: object, hint: str) -> None:
     with pytest.raises(UsageError) as refused:
-        kagglekit.run("shapes", **{keyword: 1})
+        kagglekit.run("shapes", **{keyword: value})
     assert refused.value.what == f"run() has no keyword {keyword!r}"
     assert refused.value.hint.startswith(hint)
 

@@ -83,7 +83,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in COMMANDS and not ctx.resilient_parsing:
-            raise UsageError(unknown("command", args[0], COMMANDS))
+            raise UsageError(unknown("command", args[0], COMMANDS), "kagglekit --help says what each does")
         if process_place().world > 1 and args[0] not in SHARED:
             raise UsageError(f"{args[0]} is done by one process: only {' and '.join(SHARED)} work under torchrun")
         return super().resolve_command(ctx, args)
@@ -106,7 +106,8 @@ class _Commands(click.Group):
         except UserError as error:
             _fail(described(error.what, error.hint), error.exit_code, error.of_all)
         except click.ClickException as error:
-            _fail(_usage_message(error), error.exit_code, of_all=True)
+            words = kwargs.get("args") or (args[0] if args else sys.argv[1:])
+            _fail(_usage_message(error, list(words)), error.exit_code, of_all=True)
         except (click.Abort, KeyboardInterrupt) as error:  # click turns the second into the first
             stopped = error if isinstance(error, Stopped) else error.__cause__
             message, code = (str(stopped), stopped.exit_code) if isinstance(stopped, Stopped) else (CTRL_C, 130)
@@ -158,16 +159,33 @@ def _fail(message: str, code: int, of_all: bool = False) -> NoReturn:
     sys.exit(code)
 
 
-def _usage_message(error: click.ClickException) -> str:
-    """Return click's own message in the form of all others; an option known by another name has its own in the hint."""
-    text = error.format_message().rstrip(".")
+def _usage_message(error: click.ClickException, words: list[str]) -> str:
+    """Return click's own message in the form of all others; an option known by another name has its own in the hint.
+
+    Args:
+        error: What click refuses.
+        words: The command line.
+    """
+    text = error.format_message().rstrip(".").replace("is not a valid integer range", "is not a whole number")
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
     hint = ""
     if isinstance(error, click.NoSuchOption) and error.ctx:
         there = {name for parameter in error.ctx.command.params for name in parameter.opts}
-        if hint := option_hint(error.option_name, there):
+        if hint := option_hint(error.option_name, there, _value_of(error.option_name, words)):
             text = f"no such option {error.option_name}"  # click's own guess would mislead
+    if isinstance(error, click.MissingParameter) and error.param and error.param.name in ("run", "runs"):
+        hint = f"name a run; the newest is called latest: {command} latest"
     return described(f"{text[:1].lower()}{text[1:]}", hint or f"see {command} --help")
+
+
+def _value_of(option: str, words: list[str]) -> str:
+    """Return what follows an option on the command line; empty if that is another option, or nothing."""
+    for word, then in zip(words, [*words[1:], "--"], strict=True):
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+        if word == option:
+            return "" if then.startswith("--") else then
+    return ""
 
 
 @click.command(

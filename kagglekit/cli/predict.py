@@ -91,7 +91,8 @@ def predict(
     elif data or sample:
         raise UsageError("--data and --sample need --submission FILE", "to predict other images, give them as PATH")
     elif not paths:
-        raise UsageError("no images to predict", "give files or folders as PATH; see kagglekit predict --help")
+        first = f"name the run first: kagglekit predict latest {run}" if Path(run).is_file() else ""
+        raise UsageError("no images to predict", first or "give files or folders as PATH; see kagglekit predict --help")
     found, files = find_run(run, out), image_files(with_members(paths))
     check_device(device)  # here and below: errors are reported before anything slow
     for file in filter(None, (csv, submission)):

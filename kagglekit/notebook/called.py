@@ -36,9 +36,9 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        for word in kwargs:
+        for word, value in kwargs.items():
             if word not in known:
-                raise _unknown(function.__name__, word, keywords)
+                raise _unknown(function.__name__, word, value, keywords)
         if kernel():  # a warning of tqdm, which hub and timm import, about widgets that nothing here needs
             warnings.filterwarnings("ignore", message="IProgress not found")
         try:
@@ -56,6 +56,7 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
     return called
 
 
-def _unknown(name: str, word: str, keywords: list[str]) -> UsageError:
-    hint = keyword_hint(word, keywords) or nearest(word, keywords).strip() or f"its keywords: {', '.join(keywords)}"
+def _unknown(name: str, word: str, value: object, keywords: list[str]) -> UsageError:
+    hint = keyword_hint(word, keywords, value) or nearest(word, keywords).strip()
+    hint = hint or f"its keywords: {', '.join(keywords)}"
     return UsageError(f"{name}() has no keyword {word!r}", hint)

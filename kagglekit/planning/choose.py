@@ -72,7 +72,10 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
     """
     check_device(request.device)
     if not request.competition:
-        raise UsageError("no competition given: `kagglekit competitions` lists them")
+        raise UsageError(
+            "no competition given: `kagglekit competitions` lists them",
+            "for your own images, give their folder: kagglekit run ./DIR",
+        )
     plugins = load(request.competition, request.disable, request.plugins)
     for line in plugins.warnings:
         warn(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 
 WORDS = {  # what it is here, with a value as an example: an option, a stage's field, or the recipe's
@@ -41,6 +42,10 @@ WORDS = {  # what it is here, with a value as an example: an option, a stage's f
 KNOWN = {word: meaning for meaning, words in WORDS.items() for word in words.split()}
 
 
+OWN_VALUES = ("--device", "--precision", "--preset", "stage.*.optimizer", "stage.*.schedule", "stage.*.augment",
+              "stage.*.views", "loss")  # fmt: skip  # what others call their values is not known here
+
+
 def meaning_of(word: str, fields: Collection[str] = (), stage_fields: Collection[str] = ()) -> str:
     """Return what a word is here: ``--arch resnet34``, ``stage.*.lr=1e-3`` or ``tta=8``; empty if it is unknown.
 
@@ -57,12 +62,13 @@ def meaning_of(word: str, fields: Collection[str] = (), stage_fields: Collection
     return f"stage.*.{name}=VALUE" if name in stage_fields else ""
 
 
-def option_hint(option: str, options: Collection[str]) -> str:
+def option_hint(option: str, options: Collection[str], value: str = "") -> str:
     """Return the hint for an option that a command does not have; empty if the word means nothing here.
 
     Args:
         option: The option, ``--lr``.
         options: Those that the command has.
+        value: What the user wrote after it, which takes the place of the example.
     """
     from kagglekit.types.recipe import Recipe
     from kagglekit.types.stage import Stage
@@ -71,7 +77,15 @@ def option_hint(option: str, options: Collection[str]) -> str:
     there = meaning.partition(" ")[0] if meaning.startswith("--") else "--set"
     if not meaning or there not in options:
         return ""
+    meaning = _with_value(meaning, value)
     return f"{option} is called {_as_option(meaning)}" + (in_one_stage(meaning) if "*" in meaning else "")
+
+
+def _with_value(meaning: str, value: str) -> str:
+    """Return a meaning with a value in place of its example, where any value of that kind is one here, too."""
+    mark = "=" if "=" in meaning else " "
+    name, _, example = meaning.partition(mark)
+    return f"{name}{mark}{value}" if value and example and name not in OWN_VALUES else meaning
 
 
 def in_one_stage(meaning: str) -> str:
@@ -99,17 +113,20 @@ def key_hint(key: str, value: str, in_stage: bool) -> str:
     return f"write --set {_quoted(f'{known}={value}')}"
 
 
-def keyword_hint(word: str, keywords: Collection[str]) -> str:
+def keyword_hint(word: str, keywords: Collection[str], value: object = None) -> str:
     """Return what to write in Python for an unknown keyword; empty if the word means nothing here.
 
     Args:
         word: The keyword.
         keywords: Those that the function has.
+        value: What the user gave, if that is text or a number: it takes the place of the example.
     """
     from kagglekit.types.recipe import Recipe
     from kagglekit.types.stage import Stage
 
     meaning = meaning_of(word, Recipe.model_fields, Stage.model_fields)
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        meaning = _with_value(meaning, str(value))
     if meaning.startswith("--"):
         option, _, example = meaning.removeprefix("--").partition(" ")
         name = {"plugin": "plugins"}.get(option, option.replace("-", "_"))
@@ -125,4 +142,4 @@ def _as_option(meaning: str) -> str:
 
 
 def _quoted(setting: str) -> str:
-    return f"'{setting}'" if "*" in setting else setting  # or a shell may look for files of that name
+    return shlex.quote(setting)  # or a shell may look for files of that name

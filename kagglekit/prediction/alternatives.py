@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CLEAR = 2.0  # standard errors
 
 
-def report_alternatives(results: Results, others: Sequence[Scored], command: str) -> None:
+def report_alternatives(results: Results, others: Sequence[Scored], blended: Sequence[object]) -> None:
     """Print each ensemble's valid loss, and how it differs from that of the chosen one.
 
     The differences are paired: those of the same images. Their standard error is that of a mean over images.
@@ -25,7 +25,7 @@ def report_alternatives(results: Results, others: Sequence[Scored], command: str
     Args:
         results: See `Results`; the chosen ensemble's predictions are in the run's folder.
         others: From `candidates`.
-        command: What takes another one, without its name.
+        blended: The folders of the runs, to blend them again.
     """
     if not others:
         return
@@ -47,7 +47,8 @@ def report_alternatives(results: Results, others: Sequence[Scored], command: str
         f"a difference within {CLEAR:g} of its standard errors is noise; the best of many is slightly optimistic"
     )
     name = best[0] or others[0].views
-    results.display.report(f"hint: to take another: {command} --ensemble {name}")
+    command = results.display.command("blend", *blended, ensemble=name)
+    results.display.report(f"hint: to take another: {command}")
 
 
 def _losses(results: Results, table: pd.DataFrame) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing, unknown
 
+HINT = "list all runs: kagglekit history"
 RUNS = Path("submissions")  # the default folder of runs, relative to the working folder
 
 
@@ -72,6 +73,8 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     if Run(Path(text)).recipe_file.exists():
         return Run(Path(text))
     folders = [run.folder for run in all_runs(root, competition)]
+    if "/" in text and Path(text).exists():
+        raise UserError(f"{text} is not the folder of a run: it has no {Run(root).recipe_file.name}", HINT)
     if not folders:
         raise UserError(
             f"no runs in {(root / (competition or '')).resolve()}",
@@ -84,6 +87,6 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
         raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "use a longer prefix")
     if not found:
         raise UserError(
-            unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]), "list all runs: kagglekit history"
+            unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]), HINT
         )
     return Run(found[0])

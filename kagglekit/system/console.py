@@ -59,9 +59,10 @@ class Display:
         """True if bars and spinners are seen, which disappear at their end."""
         return self.console.is_terminal
 
-    def command(self, name: str, argument: object) -> str:
+    def command(self, name: str, *arguments: object, **options: object) -> str:
         """Return what the user may type: ``kagglekit resume RUN``."""
-        return f"kagglekit {name} {argument}"
+        words = [*map(str, arguments), *(f"--{key} {value}" for key, value in options.items())]
+        return " ".join(["kagglekit", name, *words])
 
     def report(self, text: str) -> None:
         """Print a line."""
@@ -165,9 +166,10 @@ class NotebookDisplay(Display):
         """True: the line of progress is updated in place."""
         return True
 
-    def command(self, name: str, argument: object) -> str:
+    def command(self, name: str, *arguments: object, **options: object) -> str:
         """Return what the user may write in the next cell: ``kagglekit.resume("RUN")``."""
-        return f'kagglekit.{name}("{argument}")'
+        words = [*(f'"{each}"' for each in arguments), *(f'{key}="{value}"' for key, value in options.items())]
+        return f"kagglekit.{name}({', '.join(words)})"
 
     def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
         self.output.line(text, style, wrapped(text, self.width) if wrap else text)

@@ -73,8 +73,7 @@ def blend(request: BlendRequest, display: Display) -> Run:
         with display.status("trying every ensemble"):
             others = candidates(results, members)
         finish_run(results, members, [*lines, *others])
-        named = " ".join(str(each.run.folder) for each in runs)
-        report_alternatives(results, others, f"kagglekit blend {named}")
+        report_alternatives(results, others, [each.run.folder for each in runs])
         run.write_valid(runs[0].run.valid())
         record.update(status="finished")
         leave_report(run, display)

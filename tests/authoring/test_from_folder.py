@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import layouts
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -143,3 +144,13 @@ def test_what_is_no_plugin_file_is_said(data: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "leaves.py").touch()
     monkeypatch.chdir(tmp_path)
     assert "hint: for a plugin file, give its path: ./leaves.py" in ask("run", "leaves").output
+
+
+def test_the_folder_of_one_class_leads_to_the_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cat", "dog"):
+        layouts.write_picture(tmp_path / "photos" / name / "1.jpg", 0, name)
+    monkeypatch.chdir(tmp_path)
+    hint = "if it is a class, as dog beside it, give the folder above: kagglekit run photos/"
+    assert f"hint: {hint}\n" in ask("run", "photos/cat").output
+    (tmp_path / "photos" / "notes").mkdir()  # folders of other things are beside it: nothing is known
+    assert hint not in ask("run", "photos/cat").output

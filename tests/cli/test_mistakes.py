@@ -26,7 +26,6 @@ RUN = ["run", "dog-breed"]
 RUNS = "submissions/dog-breed/20260101-000000-"
 MISTAKES: list[tuple[list[str], str]] = [
     # run, and what it shares with recipe and lr-find
-    (["run"], "no competition given"),
     (["run", "dog-bread"], "unknown competition 'dog-bread'"),
     (["run", "./nothing.py"], "the plugin file ./nothing.py does not exist"),
     (["run", "./nothing/"], "./nothing/ does not exist"),
@@ -121,6 +120,18 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["leaderboard", "dog-bread"], "unknown competition 'dog-bread'"),
     (["cache", "--yes"], "--yes needs --clear"),
     (["nothing"], "unknown command 'nothing'"),
+    (["help"], "hint: kagglekit --help says what each does"),
+    (["run"], "for your own images, give their folder: kagglekit run ./DIR"),
+    ([*RUN, "--lr", "3e-4"], "--lr is called --set 'stage.*.lr=3e-4'; in stage 4 alone: --set stage.4.lr=3e-4"),
+    ([*RUN, "--batch-size=16"], "--batch-size is called --set 'stage.*.batch_size=16'"),
+    ([*RUN, "--model", "resnet18"], "--model is called --arch resnet18"),
+    ([*RUN, "--scheduler", "cosine"], "--scheduler is called --set 'stage.*.schedule=sgdr'"),
+    ([*RUN, "--lr", "--dry-run"], "--lr is called --set 'stage.*.lr=1e-3'"),
+    ([*RUN, "--size", "big"], "'big' is not a whole number"),
+    (["report"], "name a run; the newest is called latest: kagglekit report latest"),
+    (["resume"], "name a run; the newest is called latest: kagglekit resume latest"),
+    (["predict", "plain.txt"], "name the run first: kagglekit predict latest plain.txt"),
+    (["report", "./images"], "./images is not the folder of a run: it has no recipe.json"),
     ([*RUN, "--nothing"], "no such option"),
 ]
 

@@ -94,8 +94,8 @@ def test_the_other_functions_show_tables_and_plots(notebook: Kernel, trained: Ce
     ("code", "message"),
     [
         ('kagglekit.run("shaeps")', "unknown competition 'shaeps': did you mean 'shapes'"),
-        ('kagglekit.run("shapes", learning_rate=1e-3)', 'write settings={"stage.*.lr": 1e-3}'),
-        ('kagglekit.run("shapes", model="resnet18")', "write arch='resnet34'"),
+        ('kagglekit.run("shapes", learning_rate=1e-3)', 'write settings={"stage.*.lr": 0.001}'),
+        ('kagglekit.run("shapes", model="resnet18")', "write arch='resnet18'"),
         ('kagglekit.run("shapes", data="nowhere")', "the data folder nowhere does not exist"),
         ('kagglekit.resume("nothing")', "unknown run 'nothing'"),
     ],

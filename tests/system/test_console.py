@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from kagglekit.system.console import Bar, Display, amount, duration, for_people, wrapped
+from kagglekit.system.console import Bar, Display, NotebookDisplay, amount, duration, for_people, wrapped
+from kagglekit.system.notebook import NotebookOutput
 
 COLUMNS = ("name", "first", "second", "third")
 ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long name", "x", "y", "z")]
@@ -156,3 +158,14 @@ def test_what_is_tracked_counts_by_its_size():
         assert list(display.track("predicting", 5, ["abc", "de"], len)) == ["abc", "de"]
         assert list(display.track("reading", 2, "xy")) == ["x", "y"]
     assert shown == [3, 2, 1, 1]
+
+
+def test_commands_are_those_of_the_shell_or_of_python() -> None:
+    said = [
+        display.command("blend", "runs/a", Path("runs/b"), ensemble="mean")
+        for display in (Display(Console()), NotebookDisplay(Console(), NotebookOutput(None)))
+    ]
+    assert said == [
+        "kagglekit blend runs/a runs/b --ensemble mean",
+        'kagglekit.blend("runs/a", "runs/b", ensemble="mean")',
+    ]
