@@ -18,7 +18,7 @@ from _shots import plot, screenshot, sections, terminal
 
 PICTURES = Path(__file__).parent / "pictures"
 DEMO = "kagglekit run shapes"
-FIRST, LAST = 14, 13  # lines of the demo's output that are shown
+FIRST, LAST = 14, 15  # lines of the demo's output that are shown
 HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # columns of the output
 MOST_BYTES, MOST_OF_ALL = 200_000, 1_000_000
 CELL = "<!doctype html><meta charset='utf-8'><body style='font:14px system-ui,sans-serif;margin:16px'>{}</body>"
@@ -86,7 +86,9 @@ def schedule(folder: Path) -> None:
     """Show the learning rate of the page's own schedule, step by step."""
     file = folder / "kagglekit_warm_restarts.py"
     file.write_text(python_of("how-to/schedule.md")[0], encoding="utf-8")
-    own = f"--plugin ./{file.name} --set stage.4.schedule=warm-restarts --set stage.4.cycles=3 --set stage.3.cycle_len=8"
+    own = (
+        f"--plugin ./{file.name} --set stage.4.schedule=warm-restarts --set stage.4.cycles=3 --set stage.3.cycle_len=8"
+    )
     run(folder, f"{DEMO} {own} --limit 600 --set tta=0")
     page = only(folder, "submissions/shapes/*/report.html")
     write("schedule.png", sections(page, ["curves"], width=1000, parts=["Learning rate"], texts=False))
@@ -94,14 +96,21 @@ def schedule(folder: Path) -> None:
 
 def decisions(folder: Path) -> None:
     """Show the metric against each threshold, for more of the page's leaves, whose spots are less clear."""
-    more = {"range(48)": "range(720)", "< 36": "< 600", ">= 36": ">= 600", "+ 150 * has": "+ random.uniform(0, 60, 3) + 30 * has"}
+    more = {
+        "range(48)": "range(720)",
+        "< 36": "< 600",
+        ">= 36": ">= 600",
+        "+ 150 * has": "+ random.uniform(0, 60, 3) + 30 * has",
+    }
     page = trained(folder, "how-to/several-labels.md", "spots", more)
     write("thresholds.png", sections(page, ["thresholds"], width=1000))
 
 
 def numbers(folder: Path) -> None:
     """Show predicted and actual numbers, for more of the page's pastures."""
-    page = trained(folder, "how-to/numbers.md", "pasture", {"range(48)": "range(480)", "< 36": "< 400", ">= 36": ">= 400"})
+    page = trained(
+        folder, "how-to/numbers.md", "pasture", {"range(48)": "range(480)", "< 36": "< 400", ">= 36": ">= 400"}
+    )
     write("numbers.png", sections(page, ["predicted-and-actual"], width=1000))
 
 

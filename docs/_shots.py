@@ -55,7 +55,8 @@ def terminal(command: str, lines: Sequence[str], name: str) -> bytes:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text(f"$ {command}", style="bold green"))
     for line in lines:
-        console.print(line, overflow="ellipsis", no_wrap=True, markup=False)
+        style = "bold" if line.startswith(("member ", "   stage ")) else None  # as on a terminal
+        console.print(line, style=style, overflow="ellipsis", no_wrap=True, markup=False, highlight=False)
     return console.export_svg(theme=MONOKAI, title=command, code_format=SVG, unique_id=name).encode()
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
-from kagglekit.notebook.request import jobs_of, name_of, path_of, request_of
-from kagglekit.notebook.run import Run as ShownRun
-from kagglekit.runs.folder import Run
-from kagglekit.runs.lookup import RUNS, find_run
+from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, check_threads, wait_passively
 from kagglekit.system.notebook import kernel
 from kagglekit.types.executor import RETRIES
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # nor is anything else that builds models: the first line of a cell comes within a second
+    from kagglekit.notebook.run import Run as ShownRun
+    from kagglekit.planning.request import Request
     from kagglekit.prediction.shown import Predictions
+    from kagglekit.runs.folder import Run
 
 
 @for_notebooks
@@ -148,7 +148,7 @@ def run(
     from kagglekit.commands import run as command
 
     finished = command.run(
-        lambda: request_of(given),
+        lambda: _request(given),
         str(competition or full or "run"),
         display,
         began,
@@ -158,7 +158,15 @@ def run(
     )
     if finished is None:
         return cast("ShownRun", None)  # nothing is left of a dry run
+    from kagglekit.notebook.run import Run as ShownRun
+
     return ShownRun.of(finished)
+
+
+def _request(given: Mapping[str, Any]) -> Request:
+    from kagglekit.notebook.request import request_of
+
+    return request_of(given)
 
 
 @for_notebooks
@@ -206,6 +214,9 @@ def resume(
     """
     wait_passively()
     began, display = time.perf_counter(), display or for_people(json_output=False)
+    from kagglekit.notebook.request import jobs_of, path_of
+    from kagglekit.notebook.run import Run as ShownRun
+
     folder = ShownRun.of(run, out)
     with display.status(f"resuming {folder.name}: loading torch and timm"):
         from kagglekit.workflows.start import Resumed
@@ -248,12 +259,15 @@ def blend(
     """
     check_threads(threads)
     wait_passively()
-    display, names = display or for_people(json_output=False), [name_of(each) for each in runs]
+    display = display or for_people(json_output=False)
     with display.status(f"blending {len(runs)} runs: loading torch"):
+        from kagglekit.notebook.request import name_of, path_of
+        from kagglekit.notebook.run import Run as ShownRun
         from kagglekit.planning.blends import check_blend
         from kagglekit.workflows.blend import BlendRequest
         from kagglekit.workflows.blend import blend as make
         from kagglekit.workflows.soup import make_soup
+    names = [name_of(each) for each in runs]
     request = BlendRequest(names, ensemble, path_of(data), Path(out), name or ("soup" if soup else "blend"), threads)
     with plugins_named(plugins):
         check_blend(names, ensemble, request.data, request.out)
@@ -295,6 +309,9 @@ def predict(
         UserError: The run has not finished, or an image cannot be decoded.
     """
     check_threads(threads)
+    from kagglekit.runs.folder import Run
+    from kagglekit.runs.lookup import find_run
+
     found = run if isinstance(run, Run) else find_run(str(run))
     wait_passively()
     with for_people(json_output=False).status(f"predicting with {found.name}") if kernel() else nullcontext():

@@ -16,7 +16,7 @@ from pathlib import Path
 from kagglekit.data.location import data_place
 from kagglekit.kaggle.checks import check_certificates, check_client, check_credentials, check_kaggle_login, check_proxy
 from kagglekit.kaggle.credentials import masked
-from kagglekit.runs.lookup import RUNS
+from kagglekit.runs.place import RUNS
 from kagglekit.system.check import Check, ok_or_warning
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kagglekit.runs import folder
-from kagglekit.runs.lookup import RUNS, find_run
+from kagglekit.runs.lookup import find_run
+from kagglekit.runs.place import RUNS
 
 
 class Run(folder.Run):

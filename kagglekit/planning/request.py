@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.runs.lookup import RUNS
+from kagglekit.runs.place import RUNS
 from kagglekit.system.limits import Threads
 from kagglekit.types.executor import IN_TURN, JobOptions
 from kagglekit.types.recipe import Recipe

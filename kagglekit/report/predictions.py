@@ -110,7 +110,7 @@ def _panels(judged: Judged, pictures: Thumbnails, seed: int) -> list[Panel]:
         "Random correct": ("Drawn from the correct predictions.", panels.random_rows(judged, True, SHOWN, seed)),
         "Random incorrect": ("Drawn from the wrong predictions.", panels.random_rows(judged, False, SHOWN, seed)),
     }
-    return [Panel(title, text, cards(judged, rows, pictures)) for title, (text, rows) in chosen.items()]
+    return [Panel(title, text, cards(judged, rows, pictures)) for title, (text, rows) in chosen.items() if len(rows)]
 
 
 def _per_class(judged: Judged, pictures: Thumbnails) -> list[tuple[str, list[Card], list[Card]]]:

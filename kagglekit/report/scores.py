@@ -48,14 +48,14 @@ def parts_table(loaded: LoadedRun, trainings: Sequence[Training]) -> Table | Non
 
 
 def found_by_member(info: RunInfo) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return the ensemble's fitted values for members: their name (``weights``), and each member with its value."""
-    found = info.fitted.items()
-    return [(key, [(name, float(x)) for name, x in value.items()]) for key, value in found if isinstance(value, dict)]
+    """Return the ensemble's fitted values for several members: their name (``weights``), and each with its value."""
+    found = [(key, value) for key, value in info.fitted.items() if isinstance(value, dict) and len(value) > 1]
+    return [(key, [(name, float(x)) for name, x in value.items()]) for key, value in found]
 
 
 def found_else(info: RunInfo) -> list[str]:
-    """Return a text for each single number that the ensemble fitted."""
-    return [f"{key}: {value:.4g}" for key, value in info.fitted.items() if isinstance(value, float)]
+    """Return a text for each single number that the ensemble fitted; 0 is no gain, and says nothing."""
+    return [f"{key}: {value:.4g}" for key, value in info.fitted.items() if isinstance(value, float) and value]
 
 
 def seeds_table(info: RunInfo) -> Table | None:

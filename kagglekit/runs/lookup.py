@@ -7,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.runs.folder import Run
+from kagglekit.runs.place import RUNS
 from kagglekit.system.errors import UserError, listing, unknown
 
 HINT = "list all runs: kagglekit history"
-RUNS = Path("submissions")  # the default folder of runs, relative to the working folder
 
 
 def create_run(root: Path, competition: str, label: str, now: datetime) -> Run:
@@ -86,7 +86,5 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     if len(found) > 1:
         raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "use a longer prefix")
     if not found:
-        raise UserError(
-            unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]), HINT
-        )
+        raise UserError(unknown("run", text, [f.name for f in folders[-10:]] + ["latest"]), HINT)
     return Run(found[0])

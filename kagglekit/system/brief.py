@@ -26,9 +26,9 @@ class Brief(Display):
         """The columns of the other display."""
         return self.inner.width
 
-    def command(self, name: str, argument: object) -> str:
+    def command(self, name: str, *arguments: object, **options: object) -> str:
         """Return what the user may type there."""
-        return self.inner.command(name, argument)
+        return self.inner.command(name, *arguments, **options)
 
     def report(self, text: str) -> None:
         """Leave out a line."""

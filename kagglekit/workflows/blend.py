@@ -21,7 +21,8 @@ from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record, RunInfo
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.runs.lookup import RUNS, create_run
+from kagglekit.runs.lookup import create_run
+from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import Threads

@@ -20,11 +20,13 @@ from PIL import Image
 from kagglekit import Run
 from kagglekit.report import panels
 from kagglekit.report.page import write_report
+from kagglekit.report.pages.rendering import _figure
 from kagglekit.report.panels import Bin
 from kagglekit.report.predictions import cards, prediction_panels
+from kagglekit.report.scores import found_by_member, found_else
 from kagglekit.report.svg import calibration_chart, matrix
 from kagglekit.report.thumbnails import Thumbnails
-from kagglekit.runs.info import Record
+from kagglekit.runs.info import Record, RunInfo
 from kagglekit.types.predictions import make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe
 from kagglekit.types.stage import Stage
@@ -263,3 +265,14 @@ def test_the_page_shows_each_class_with_its_most_correct_images_before_its_most_
         *(("bee", ""), ("", "i3"), ("", "i4"), ("", "i5")),
         *(("cat", ""), ("", "i6"), ("", "i7")),
     ]
+
+
+def test_panels_without_images_are_left_out_and_a_loss_of_zero_has_no_sign():
+    right = judged([(number, tuple(np.eye(3)[number])) for number in (0, 1, 2)])
+    panels = prediction_panels(right, grey(), 0)["panels"]
+    assert [panel.title for panel in panels] == ["Top losses", "Most uncertain", "Random correct"]
+    assert [_figure(value, ".2f") for value in (-0.0, -1e-9, -0.2, 0.0)] == ["0.00", "0.00", "-0.20", "0.00"]
+    fitted = {"weights": {"a": 1.0}, "valid losses": {"a": 0.2, "mean": 0.3}, "gain": 0.0, "temperature": 1.5}
+    info = RunInfo(fitted=fitted)
+    assert found_by_member(info) == [("valid losses", [("a", 0.2), ("mean", 0.3)])]
+    assert found_else(info) == ["temperature: 1.5"]

@@ -56,7 +56,9 @@ def _if_a_class(data: Path) -> str:
     if own not in with_images or len(with_images) < 2 or len(with_images) < len(beside):
         return ""
     others = listing([place.name for place in with_images if place != own], 3)
-    return f"if it is a class, as {others} beside it, give the folder above: kagglekit run {os.path.relpath(own.parent)}/"
+    return (
+        f"if it is a class, as {others} beside it, give the folder above: kagglekit run {os.path.relpath(own.parent)}/"
+    )
 
 
 def refused_task(data: Path, refused: Refused, asked: Asked | None) -> Unexplained:

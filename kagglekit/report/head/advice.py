@@ -111,8 +111,6 @@ def _of_folds(loaded: LoadedRun) -> Advice | None:
     n = info.images.get("valid", 0)
     if score is None or not n or info.folds or info.blend_of or loaded.recipe.folds:
         return None
-    return Advice(
-        "Train folds: --folds 5.",
-        f"One split has {n:,} valid images, so the score is only known to ± {score.error:.4f}; five folds score all "
-        "labelled images, and average five networks.",
-    )
+    known = f"so the score is only known to ± {score.error:.4f}" if score.error else "which says little"
+    why = f"One split has {n:,} valid images, {known}; five folds score all labelled images, and average five networks."
+    return Advice("Train folds: --folds 5.", why)

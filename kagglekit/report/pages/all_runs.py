@@ -95,9 +95,7 @@ def write_history(root: Path) -> Path:
 def _without_empty(lines: Sequence[Line]) -> tuple[list[str], list[Line]]:
     """Return the columns' titles and the lines, without optional columns that are empty in all lines."""
     kept = [i for i, head in enumerate(HEADS) if head not in OPTIONAL or any(line.cells[i] for line in lines)]
-    shorter = [
-        replace(line, cells=[line.cells[i] for i in kept], keys=[line.keys[i] for i in kept]) for line in lines
-    ]
+    shorter = [replace(line, cells=[line.cells[i] for i in kept], keys=[line.keys[i] for i in kept]) for line in lines]
     return [HEADS[i] for i in kept], shorter
 
 

@@ -49,8 +49,9 @@ def _template(name: str) -> str:
 
 
 def _figure(value: float, form: str = ".3f") -> str:
-    """Format a number; return nothing for nan."""
-    return "" if value != value else format(value, form)
+    """Format a number; return nothing for nan, and no sign for what rounds to zero."""
+    text = "" if value != value else format(value, form)
+    return text if text.strip("-0.") else text.removeprefix("-")
 
 
 def _breakable(name: str) -> Markup:
