@@ -155,10 +155,8 @@ def _worst(seen: Predicted, pictures: Thumbnails) -> Iterator[Markup]:
 
 def _card(seen: Predicted, row: int, picture: str) -> Markup:
     image = Markup("<img src='{}' alt=''>").format(picture) if picture else Markup("")
-    text = Markup("<br>").join(
-        escape(line)
-        for line in (seen.ids[row], *_said(seen, row), f"loss {round(seen.loss[row], 2) + 0.0:.2f}")  # no -0.00
-    )
+    loss = round(float(seen.loss[row]), 2) + 0.0  # of a certain image, -0
+    text = Markup("<br>").join(map(escape, (seen.ids[row], *_said(seen, row), f"loss {loss:.2f}")))
     return Markup("<figure>{}<figcaption>{}</figcaption></figure>").format(image, text)
 
 

@@ -96,8 +96,8 @@ def suggestions(found: Sweep) -> dict[str, float]:
     """Suggest rates of the head, from the smoothed losses.
 
     Returns:
-        ``valley``: two thirds of the way along the deepest fall of the loss without a rise in it; ``steep``:
-        where it falls fastest over the rate's logarithm; ``tenth``: a tenth of the rate of the lowest loss.
+        ``valley``: two thirds of the way along the deepest fall of the loss without a rise in it, up to the lowest
+        loss; ``steep``: where it falls fastest over the rate's logarithm; ``tenth``: a tenth of the rate of the lowest loss.
 
     Raises:
         UserError: The loss did not fall at any rate.
@@ -108,14 +108,14 @@ def suggestions(found: Sweep) -> dict[str, float]:
             "try --precision fp32; check the images, the weights and a plugin's own loss",
         )
     smooth = found.smooth
-    start, end = _deepest_fall(smooth)
+    lowest = int(smooth.argmin())
+    start, end = _deepest_fall(smooth[: lowest + 1])  # after the lowest loss, rates are too high: a fall may follow
     if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:
         raise UserError(
             "no learning rate can be suggested: the loss did not fall at any rate tried",
             "set one with --set stage.N.lr=1e-3, check the images, or start from other weights",
         )
     slopes = np.gradient(smooth)
-    lowest = int(smooth.argmin())
     chosen = {"valley": start + round((end - start) * 2 / 3), "steep": int(slopes[: lowest + 1].argmin())}
     return {**{name: float(found.rates[step]) for name, step in chosen.items()}, "tenth": found.rates[lowest] / 10}
 

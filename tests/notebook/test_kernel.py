@@ -56,7 +56,7 @@ def test_a_run_shows_its_progress_in_one_place_from_the_first_second_on(trained:
 
 
 def test_the_first_line_is_shown_before_anything_heavy_is_loaded(notebook: Kernel, trained: Cell) -> None:
-    assert notebook.run("loaded[0], "torch" in loaded[-1]").value["text/plain"] == "([], True)"
+    assert notebook.run("loaded[0], 'torch' in loaded[-1]").value["text/plain"] == "([], True)"
 
 
 def test_predictions_in_a_new_kernel_say_what_is_done_before_torch_is_loaded(trained: Cell, folder: Path) -> None:

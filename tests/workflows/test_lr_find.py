@@ -40,6 +40,11 @@ def step_of(found: Sweep, rate: float) -> int:
     return int(abs(np.log(found.rates) - np.log(rate)).argmin())
 
 
+def test_a_fall_after_the_loss_has_diverged_is_no_valley():
+    found = valley((0, 3.5), (40, 2.1), (60, 5.0), (80, 2.5), (99, 9.0))
+    assert step_of(found, suggestions(found)["valley"]) == pytest.approx(27, abs=2)
+
+
 def test_the_valley_lies_two_thirds_down_the_deepest_fall():
     found = valley((0, 1.5), (20, 1.4), (40, 2.0), (70, 1.0), (99, 2.0))
     assert step_of(found, suggestions(found)["valley"]) == pytest.approx(60, abs=2)
