@@ -97,7 +97,8 @@ def suggestions(found: Sweep) -> dict[str, float]:
 
     Returns:
         ``valley``: two thirds of the way along the deepest fall of the loss without a rise in it, up to the lowest
-        loss; ``steep``: where it falls fastest over the rate's logarithm; ``tenth``: a tenth of the rate of the lowest loss.
+        loss; ``steep``: where it falls fastest over the rate's logarithm; ``tenth``: a tenth of the rate of the lowest
+        loss.
 
     Raises:
         UserError: The loss did not fall at any rate.
