@@ -83,6 +83,8 @@ class Display:
     ) -> None:
         """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated.
 
+        Lines that have nothing in these columns are not repeated.
+
         Args:
             columns: Their titles.
             rows: Their cells.
@@ -95,8 +97,9 @@ class Display:
         if sum(widths) + 2 * len(widths) - 2 > self.width and lines:
             heads = _narrow(heads[0], _widths(lines))
             widths = _widths([*heads, *lines])
-        for block in _blocks(widths, keys, self.width, together):
-            for number, line in enumerate([*heads, *lines]):
+        for part, block in enumerate(_blocks(widths, keys, self.width, together)):
+            there = [line for line in lines if not part or any(line[i] for i in block[keys:])]
+            for number, line in enumerate([*heads, *there]):
                 text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
                 if text or number >= len(heads):
                     self._print(text, style="bold" if number < len(heads) else None, wrap=False)

@@ -40,6 +40,16 @@ def test_columns_beyond_the_terminal_go_on_below_with_the_first_one_repeated() -
     ]
 
 
+def test_lines_with_nothing_in_the_columns_below_are_not_repeated() -> None:
+    said = io.StringIO()
+    display = Display(Console(file=said, force_terminal=True, color_system=None, width=12))
+    display.table(("name", "first", "second"), [("a", "1", ""), ("b", "2", "x"), ("c", "", "")])
+    assert [line.split() for line in said.getvalue().splitlines()] == [
+        *(["name", "first"], ["a", "1"], ["b", "2"], ["c"]),
+        *(["name", "second"], ["b", "x"]),
+    ]
+
+
 def test_an_option_and_its_value_stay_on_one_line() -> None:
     text = "hint: --lr is called --set stage.*.lr=1e-3; of one stage alone: --set stage.4.lr=1e-3"
     assert wrapped(text, 80).splitlines()[1] == "  --set stage.4.lr=1e-3"
