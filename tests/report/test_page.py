@@ -85,7 +85,7 @@ def test_the_report_has_every_panel(finished):
     text = finished.report.read_text(encoding="utf-8")
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", text)
     assert titles == [
-        *("Scores", "Stages", "Curves", "Top losses", "Most uncertain", "Likely label errors", "Random correct"),
+        *("Scores", "Stages", "Curves", "Top losses", "Most uncertain", "Random correct"),
         *("Random incorrect", "Confusion", "Calibration", "Classes", "Most sure test images", "Least sure test images"),
         *("Where it looks", "Augmented images", "How it was made"),
     ]
