@@ -18,7 +18,7 @@ from _shots import plot, screenshot, sections, terminal
 
 PICTURES = Path(__file__).parent / "pictures"
 DEMO = "kagglekit run shapes"
-FIRST, LAST = 14, 15  # lines of the demo's output that are shown
+FIRST, EPOCHS = 14, 2  # lines of the demo's output that are shown: at its beginning, and of its last epochs
 HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # columns of the output
 MOST_BYTES, MOST_OF_ALL = 200_000, 1_000_000
 CELL = "<!doctype html><meta charset='utf-8'><body style='font:14px system-ui,sans-serif;margin:16px'>{}</body>"
@@ -37,8 +37,7 @@ def main(names: Sequence[str]) -> None:
 def demo(folder: Path) -> None:
     """Show the demo's output and report; its run in a notebook; and what can be done after it."""
     output = run(folder, DEMO)
-    lines = without_columns(output.splitlines())
-    write("terminal.svg", terminal(DEMO, [*lines[:FIRST], "...", *lines[-LAST:]], "demo"))
+    write("terminal.svg", terminal(DEMO, excerpt(without_columns(output.splitlines())), "demo"))
     report = only(folder, "submissions/shapes/*/report.html")
     shown = ["", "scores", "curves", "panel1"]
     write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False, cards=7))
@@ -173,6 +172,16 @@ def only(folder: Path, pattern: str) -> Path:
     """Return the one file of a pattern."""
     (file,) = folder.glob(pattern)
     return file
+
+
+def excerpt(lines: list[str]) -> list[str]:
+    """Return the beginning, the last epochs, and all from the scores to the report.
+
+    The last line is left out: its time is that of a machine that does other things, too.
+    """
+    epochs = [line for line in lines if " epoch " in line][-EPOCHS:]
+    scores = next(i for i, line in enumerate(lines) if line.startswith("member "))
+    return [*lines[:FIRST], "...", *epochs, "...", *lines[scores:-1]]
 
 
 def without_columns(lines: list[str]) -> list[str]:
