@@ -69,10 +69,10 @@ def leaves(folder: Path) -> None:
 
 
 def folds(folder: Path) -> None:
-    """Show the scores and curves of three folds."""
+    """Show the losses of three folds."""
     run(folder, f"{DEMO} --folds 3 --limit 600")
     page = only(folder, "submissions/shapes/*/report.html")
-    write("folds.png", sections(page, ["scores", "curves"], width=1000, parts=["Each fold", "Loss"], texts=False))
+    write("folds.png", sections(page, ["curves"], width=1000, parts=["Loss"], texts=False))
 
 
 def rates(folder: Path) -> None:
@@ -113,22 +113,8 @@ def numbers(folder: Path) -> None:
     write("numbers.png", sections(page, ["predicted-and-actual"], width=1000))
 
 
-def errors(folder: Path) -> None:
-    """Show labels that are probably wrong: each fiftieth of the demo's is exchanged for the next one's."""
-    from kagglekit_shapes.drawing import draw_all
-
-    draw_all(folder / "data" / "shapes")
-    file = folder / "data" / "shapes" / "train.txt"
-    pairs = [line.split() for line in file.read_text().splitlines()]
-    wrong = [kind if i % 50 else pairs[(i + 100) % len(pairs)][1] for i, (_, kind) in enumerate(pairs)]
-    file.write_text("".join(f"{name} {kind}\n" for (name, _), kind in zip(pairs, wrong, strict=True)))
-    run(folder, f"{DEMO} --folds 2")
-    page = only(folder, "submissions/shapes/*/report.html")
-    write("label-errors.png", sections(page, ["Likely label errors"], width=1000, cards=6))
-
-
 GROUPS: dict[str, Callable[[Path], None]] = {
-    each.__name__: each for each in (demo, views, leaves, folds, rates, schedule, decisions, numbers, errors)
+    each.__name__: each for each in (demo, views, leaves, folds, rates, schedule, decisions, numbers)
 }
 
 
