@@ -64,8 +64,8 @@ def test_a_setting_by_another_tools_name_is_told_its_own(setting: str, message: 
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("--lr", "hint: --lr is called --set 'stage.*.lr=1e-3'"), ("--batch-size", "--set 'stage.*.batch_size=32'"),
-     ("--model", "hint: --model is called --arch resnet34"), ("--tta", "hint: --tta is called --set tta=8")],
+    [("--lr", "hint: --lr is called --set 'stage.*.lr=3'"), ("--batch-size", "--set 'stage.*.batch_size=3'"),
+     ("--model", "hint: --model is called --arch 3"), ("--tta", "hint: --tta is called --set tta=3")],
 )  # fmt: skip
 def test_an_option_by_another_tools_name_is_told_its_own(option: str, message: str) -> None:
     done = CliRunner().invoke(cli, ["run", "dog-breed", option, "3"])
