@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -194,8 +195,11 @@ class Run:
         Raises:
             UserError: There is none, or it is damaged.
         """
-        self._check_is_run()
-        return read_object(self.recipe_file, DAMAGED_RECIPE)
+        try:
+            return read_object(self.recipe_file, DAMAGED_RECIPE)
+        except UserError:
+            self._check_is_run()
+            raise
 
     def _check_is_run(self) -> None:
         if not self.recipe_file.exists():
@@ -231,8 +235,12 @@ class Run:
         write_text(self.score_file, json.dumps({"submissions": list(submissions)}, indent=1) + "\n")
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Write recipe.json."""
-        write_text(self.recipe_file, recipe.to_json() + "\n")
+        """Write recipe.json, unless it is there: the time of the file says which run began first."""
+        text = recipe.to_json() + "\n"
+        with suppress(OSError, ValueError):
+            if self.recipe_file.read_text(encoding="utf-8") == text:
+                return
+        write_text(self.recipe_file, text)
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole log.csv."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from kagglekit.runs.folder import Run
 from kagglekit.runs.history_index import Index
-from kagglekit.runs.info import RunInfo
+from kagglekit.runs.info import RunInfo, read_known
 from kagglekit.runs.sweep_folder import Sweep
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.typed_json import unreadable
@@ -109,17 +109,18 @@ def read_entry(run: Run) -> Entry:
     Raises:
         UserError: It has no recipe, or a file cannot be read.
     """
-    recipe, info, kaggle = run.raw_recipe(), run.info(), _kaggle_scores(run)
+    recipe, info, kaggle = run.raw_recipe(), read_known(run.info_file), _kaggle_scores(run)
     with _naming(run.recipe_file):
         return _entry(run, recipe, info, kaggle)
 
 
 def all_entries(root: Path) -> tuple[list[Entry], list[str]]:
     """Read the folders of all runs below `root`, the newest first; also return warnings of skipped folders."""
-    folders = [folder for folder in sorted(root.glob("[!.]*/[!.]*")) if folder.is_dir()]
+    folders = sorted(root.glob("[!.]*/[!.]*"))
     runs = [Run(folder) for folder in folders if Run(folder).recipe_file.is_file()]
     known = {run.folder for run in runs}
-    foreign = [folder for folder in folders if folder not in known and not Sweep(folder).info_file.is_file()]
+    others = [folder for folder in folders if folder not in known and folder.is_dir()]
+    foreign = [folder for folder in others if not Sweep(folder).info_file.is_file()]
     entries, warnings = [], [f"skipped, not a run: {listing(foreign)}"] if foreign else []
     index = Index(root, len(runs))
     for run in runs:

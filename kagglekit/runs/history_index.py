@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ from kagglekit.types.metric import Score
 T = TypeVar("T")
 FEW = 500  # runs: so many are read faster than they are remembered
 _SCORES = ("valid", "test")
+_STAMPED = tuple(file.name for file in (Run(Path()).recipe_file, Run(Path()).info_file, Run(Path()).score_file))
 
 
 class Index:
@@ -35,6 +35,7 @@ class Index:
         self._file: Path | None = None
         self._known: dict[str, list[Any]] = {}
         self._seen: dict[str, list[Any]] = {}
+        self._stamps: dict[str, list[Sequence[int] | None]] = {}
         if number > FEW:
             name = f"{sha256(os.fsencode(root.absolute())).hexdigest()[:32]}.json"
             self._file = own_place("history", files=(name,)) / name
@@ -45,6 +46,7 @@ class Index:
         if self._file is None:
             return None
         key, stamp = str(run.folder), _stamp(run)
+        self._stamps[key] = stamp  # of before it is read: what changes meanwhile is read again
         known = self._known.get(key)
         if known is None or known[0] != stamp:
             return None
@@ -52,10 +54,10 @@ class Index:
         return make(**_unpacked(known[1]))
 
     def add(self, run: Run, entry: Any) -> None:
-        """Remember what was read of a run, a dataclass."""
+        """Remember what was read of a run after `entry` did not know it, a dataclass."""
         if self._file is not None:
-            values = {column.name: getattr(entry, column.name) for column in fields(entry)}
-            self._seen[str(run.folder)] = [_stamp(run), _packed(values)]
+            key = str(run.folder)
+            self._seen[key] = [self._stamps[key], _packed(vars(entry))]
 
     def write(self) -> None:
         """Keep what is remembered, if it has changed; without a cache that can be written, nothing is kept."""
@@ -77,7 +79,8 @@ def _read(file: Path) -> dict[str, list[Any]]:
 
 
 def _stamp(run: Run) -> list[Sequence[int] | None]:
-    return [_status(str(file)) for file in (run.recipe_file, run.info_file, run.score_file)]
+    folder = str(run.folder)
+    return [_status(os.path.join(folder, name)) for name in _STAMPED]  # noqa: PTH118  # as `_status`
 
 
 def _status(file: str) -> Sequence[int] | None:

@@ -292,8 +292,10 @@ def read_info(file: Path) -> RunInfo:
     Raises:
         UserError: It is damaged, edited into something else, or written by a newer version.
     """
-    if not file.exists():
-        return RunInfo()
+    return _read(file) if file.exists() else RunInfo()
+
+
+def _read(file: Path) -> RunInfo:
     content = read_object(file, RESTORE)
     try:
         return RunInfo.model_validate(content)
@@ -310,9 +312,9 @@ def read_known(file: Path) -> RunInfo:
     Raises:
         UserError: It is missing, lacks one of these facts, or see `read_info`.
     """
-    info = read_info(file)
     if not file.exists():
         raise unreadable(file, "there is no such file", RESTORE)
+    info = _read(file)
     if missing := [name for name in NEEDED if not getattr(info, name)]:
         raise unreadable(
             file, f"it lacks {' and '.join(filter(None, [', '.join(missing[:-1]), missing[-1]]))}", RESTORE

@@ -99,10 +99,12 @@ class Display:
             widths = _widths([*heads, *lines])
         for part, block in enumerate(_blocks(widths, keys, self.width, together)):
             there = [line for line in lines if not part or any(line[i] for i in block[keys:])]
-            for number, line in enumerate([*heads, *there]):
-                text = "  ".join(set_cell_size(line[i], widths[i]) for i in block).rstrip()
-                if text or number >= len(heads):
-                    self._print(text, style="bold" if number < len(heads) else None, wrap=False)
+            own = [widths[number] for number in block]
+            texts = [_aligned([line[number] for number in block], own) for line in [*heads, *there]]
+            for text in filter(None, texts[: len(heads)]):
+                self._print(text, style="bold", wrap=False)
+            if there:
+                self._print("\n".join(texts[len(heads) :]), wrap=False)  # at once: a thousand calls take a while
 
     def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
         shown = wrapped(text, self.width) if wrap else text
@@ -313,6 +315,15 @@ def duration(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of cells with these widths."""
+    pairs = zip(cells, widths, strict=True)
+    return "  ".join(
+        cell.ljust(width) if cell.isascii() and len(cell) <= width else set_cell_size(cell, width)
+        for cell, width in pairs
+    ).rstrip()
 
 
 def _widths(lines: Sequence[Sequence[str]]) -> list[int]:

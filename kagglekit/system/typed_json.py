@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from kagglekit.system.errors import UserError
 
@@ -35,7 +36,7 @@ def read_object(file: Path, hint: str) -> dict[str, Any]:
         UserError: It is missing, cannot be read, or contains something else.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = _parsed(file.read_bytes())
     except OSError as error:
         gone = isinstance(error, FileNotFoundError)
         why = "there is no such file" if gone else str(error.strerror)
@@ -45,6 +46,14 @@ def read_object(file: Path, hint: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise unreadable(file, "it is not a JSON object", hint)
     return content
+
+
+def _parsed(content: bytes) -> Any:
+    """Return what JSON means; pydantic's parser takes a third of the time, and Python's says what is wrong."""
+    try:
+        return from_json(content)
+    except ValueError:
+        return json.loads(content.decode("utf-8"))
 
 
 def read_model(model: type[Model], file: Path, hint: str) -> Model:
