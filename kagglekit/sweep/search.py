@@ -166,9 +166,7 @@ class Search:
                 self._show(table)
             best = self.info.best
             if best is None:
-                raise UserError(
-                    f"no trial of {self.sweep.folder} has finished", "look at the output of the failed ones"
-                )
+                raise self._without_best()
             for ended in self.jobs.work(self._confirmations(best)):
                 if ended:
                     self._settle(ended)
@@ -181,6 +179,13 @@ class Search:
                 f"{len(failed)} of {len(self.jobs.all)} runs failed: {listing(failed, 20)}",
                 f"all others are scored: kagglekit sweep show {self.sweep.folder}",
             )
+
+    def _without_best(self) -> UserError:
+        """Return the error of a search in which no trial has finished."""
+        if self._is_late() and not self.info.trials:
+            what = "the time was over before the first trial could begin: the unchanged recipe is trained before it"
+            return UserError(what, f"kagglekit sweep resume {self.sweep.folder}, with a longer --time or without it")
+        return UserError(f"no trial of {self.sweep.folder} has finished", "look at the output of the failed ones")
 
     def _trials(self) -> Iterator[Job]:
         """Yield the unchanged recipe, the trials that were interrupted, then new ones."""
@@ -255,6 +260,8 @@ class Search:
                     break
 
     def _show(self, table: LiveTable) -> None:
+        if not table.is_due and any(each.state == "running" for each in self.jobs.all.values()):
+            return
         rows = [each for each in self.jobs.all.values() if each.state in ("running", "lost")]
         done = [each for each in self.jobs.all.values() if each not in rows]
         table.show([row_of(each) for each in [*(done if table.live is None else done[-3:]), *rows]])

@@ -25,6 +25,7 @@ TICK = 1.0  # between two looks at the runs, s
 SAVING = 120.0  # how long jobs may take to save their work after Ctrl-C, s
 SHOWN = 20  # last lines of a failed job's output
 COLUMNS = ("run", "state", "stage", "epoch", "score", "left")
+ENDED = ("finished", "failed", "stopped")  # states that nothing follows
 ASKED = (130, 143)  # exit codes of a process that a signal has asked to stop
 
 
@@ -37,12 +38,14 @@ class Progress:
         state: ``waiting``, ``running``, ``lost`` (and waiting again), ``finished``, ``failed`` or ``stopped``.
         attempts: How often it was started.
         asked: Whether we asked it to stop.
+        row: Its last line of the table, once it has ended: nothing in its folder changes any more.
     """
 
     job: Job
     state: str = "waiting"
     attempts: int = 0
     asked: bool = False
+    row: tuple[str, ...] = ()
 
 
 @dataclass
@@ -196,7 +199,8 @@ def do_all(jobs: Jobs, source: Sequence[Job]) -> UserError | None:
             jobs.all.setdefault(job.name, Progress(job))
         try:
             for _ in jobs.work(iter(source)):
-                table.show([row_of(jobs.all[name]) for name in names])
+                if table.is_due:
+                    table.show([row_of(jobs.all[name]) for name in names])
         except BaseException:
             jobs.stop_all()
             raise
@@ -214,9 +218,14 @@ def do_all(jobs: Jobs, source: Sequence[Job]) -> UserError | None:
 
 def row_of(progress: Progress) -> tuple[str, ...]:
     """Return a job's line of the table."""
+    if progress.row:
+        return progress.row
     facts = _facts(Run(progress.job.folder)) if progress.state in ("running", "finished") else ("", "", "", None)
     left = duration(facts[3]) if facts[3] is not None and progress.state == "running" else ""
-    return (progress.job.name, progress.state, *facts[:3], left)
+    row = (progress.job.name, progress.state, *facts[:3], left)
+    if progress.state in ENDED:
+        progress.row = row
+    return row
 
 
 def _facts(run: Run) -> tuple[str, str, str, float | None]:

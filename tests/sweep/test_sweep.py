@@ -79,6 +79,22 @@ def test_an_interrupted_search_goes_on_and_its_winner_is_scored_on_other_folds(
     assert "skipped" not in listed.output
 
 
+def test_when_the_time_is_over_no_more_trials_begin(data: Path, tmp_path: Path) -> None:
+    early = search(data, tmp_path, "--trials", "40", "--time", "0.01s")
+    assert early.exit_code == 1, early.output
+    assert "the time was over before the first trial could begin" in early.output
+    (sweep,) = (Sweep(file.parent) for file in tmp_path.glob("*/*/sweep.json"))
+    assert sweep.info().base is not None  # it is kept
+    resumed = ["sweep", "resume", str(sweep.folder), "--time", "1s", *JOBS]
+    late = CliRunner().invoke(cli, resumed)
+    assert late.exit_code == 0, late.output
+    info = sweep.info()
+    assert 1 <= len(info.trials) < 40
+    assert not info.finished  # the same command would go on
+    assert info.fresh["best"].state == "finished"
+    assert "trials is" in late.output or "no trial is better" in late.output
+
+
 def test_what_to_try_is_read() -> None:
     lr, cycles, augment = parse_space(
         ["stage.*.lr=1e-5..1e-3:log", "stage.4.cycles=1..4", "stage.4.augment=a(x=1,y=2),b"]
