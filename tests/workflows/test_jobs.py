@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,4 +156,6 @@ def test_without_a_shared_disk_the_folder_comes_back(tmp_path: Path) -> None:
     assert returned is not None
     unpack_folder(*returned, tmp_path)
     assert job.log.read_text() == "made\n"
+    killed = replace(job, argv=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    assert kagglekit_ray._do(killed, "", None, 1)[0] == -signal.SIGKILL
     assert kagglekit_ray._moved(str(tmp_path), tmp_path, Path("/here")) == "/here"
