@@ -49,8 +49,8 @@ def connect(retry: RetryPolicy) -> Kaggle:
         raise explain(error, "", lambda _: None) from error
 
 
-def check_login(seconds: float) -> Kaggle:
-    """Check, in one attempt, that Kaggle accepts the credentials; return the login, whose calls are not retried.
+def check_login(seconds: float) -> str:
+    """Check, in one attempt, that Kaggle accepts the credentials; return the user's name.
 
     Args:
         seconds: Limit of each of the few calls.
@@ -59,13 +59,13 @@ def check_login(seconds: float) -> Kaggle:
         UserError: Kaggle refuses them, or cannot be reached.
     """
     try:
-        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy(0))
+        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy())
         kaggle._call("list_competitions", page_size=1)
     except UserError:
         raise
     except Exception as error:
         raise explain(error, "", lambda _: None) from error
-    return kaggle
+    return kaggle.user
 
 
 def _logged_in(timeouts: tuple[float, float]) -> Any:

@@ -55,6 +55,13 @@ def kagglekit_epoch_end(run):
         file.write(os.environ["RANK"])
 """
 
+NO_ROOM = """
+from kagglekit.images import dataset, placement
+
+dataset.Stream.rows = lambda self, batch=1: 2  # images of a block: of 6, two blocks for one process, one for the other
+placement.free_disk = lambda: 0
+"""
+
 
 def command(data: Path, out: Path, *more: object, batch: int = 7) -> list[object]:
     given = {**SETTINGS, "stage.*.batch_size": batch}
@@ -154,3 +161,27 @@ def test_ctrl_c_is_heeded_by_all_processes_and_one_alone_resumes(data: Path, tmp
     assert done.returncode == 0, done
     assert json.loads(done.stdout)["ranks"] == 1
     assert run.info().status == "finished"
+
+
+def test_test_images_that_do_not_fit_the_disk_are_decoded_block_by_block_by_all(
+    data: Path, shared: tuple[Run, Ended], tmp_path: Path
+) -> None:
+    (tmp_path / "no_room.py").write_text(NO_ROOM)
+    ended = together(command(data, tmp_path / "out", "--plugin", tmp_path / "no_room.py"), tmp_path)
+    assert ended.codes == [0, 0], ended
+    assert "in about 3 blocks of 2: decoded images need about" in ended.out[0]
+    streamed, kept = (pd.read_csv(run.submission, index_col="id") for run in (only(tmp_path / "out"), shared[0]))
+    assert list(streamed.index) == list(kept.index)
+    assert (streamed - kept).abs().max(axis=None) < 1e-5
+
+
+def test_each_fold_is_shared_by_processes(data: Path, tmp_path: Path) -> None:
+    done = kagglekit(*command(data, tmp_path / "out", "--gpus", 2, "--folds", 2, "--stages", "3"), cwd=tmp_path)
+    assert done.returncode == 0, done
+    run = only(tmp_path / "out")
+    assert [run.fold(number).info().ranks for number in (1, 2)] == [2, 2]
+    assert "jobs: 1 process" in done.stdout
+    alone = kagglekit(*command(data, tmp_path / "alone", "--folds", 2, "--stages", "3"), cwd=tmp_path)
+    assert alone.returncode == 0, alone
+    one, two = (pd.read_csv(each.submission, index_col="id") for each in (only(tmp_path / "alone"), run))
+    assert (one - two).abs().max(axis=None) < 1e-3

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from places import SUPPORT
-from stopping import go_on, only, outcome, start
+from stopping import TINY, go_on, only, outcome, start
 
 from kagglekit import UserError
 from kagglekit.cli import cli
@@ -82,3 +83,29 @@ def test_what_does_not_fit_is_refused(arguments: list[str], message: str, data: 
     done = CliRunner().invoke(cli, ["run", "dog-breed", "--data", str(data), "--out", str(tmp_path), *arguments])
     assert done.exit_code != 0
     assert message in done.output
+
+
+def test_networks_of_a_zoo_side_by_side_end_with_the_bytes_of_one_process(data: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "zoo": '["test_resnet.r160_in1k", "test_vit.r160_in1k"]'}
+    zoo = {"settings": tuple(f"{key}={value}" for key, value in settings.items() if key != "arch")}
+    whole, _ = start(data, tmp_path / "whole", asked={**LAST, **zoo})
+    run, said = start(data, tmp_path / "jobs", asked=as_jobs(**zoo))
+    assert "2-test_vit.r160_in1k: finished" in said
+    parts = [[one.blended(name) for name in one.info().blend_of] for one in (whole, run)]
+    assert [outcome(part) for part in parts[0]] == [outcome(part) for part in parts[1]]
+    assert outcome(run) == outcome(whole)
+
+
+@pytest.mark.parametrize(("package", "command"), [("ray", "run"), ("optuna", "sweep run")])
+def test_a_package_that_is_missing_is_named_once(
+    package: str, command: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    fixed = ["--data", str(data), "--out", str(tmp_path), "--preset", "quick", "--stages", "4", *settings]
+    own = ["--folds", "2", "--on", "ray"] if package == "ray" else ["--try", "stage.4.lr=1e-3,1e-2"]
+    done = CliRunner().invoke(cli, [*command.split(), "dog-breed", *fixed, *own])
+    assert done.exit_code == 1, done.output
+    assert done.output.count(f"needs the package {package}") == 1
+    extra = {"ray": "ray", "optuna": "sweep"}[package]
+    assert f"pip install 'kagglekit[{extra}]'" in done.output
