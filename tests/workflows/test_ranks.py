@@ -175,13 +175,15 @@ def test_test_images_that_do_not_fit_the_disk_are_decoded_block_by_block_by_all(
     assert (streamed - kept).abs().max(axis=None) < 1e-5
 
 
+@pytest.mark.slow  # eight processes, of which each imports torch
 def test_each_fold_is_shared_by_processes(data: Path, tmp_path: Path) -> None:
-    done = kagglekit(*command(data, tmp_path / "out", "--gpus", 2, "--folds", 2, "--stages", "3"), cwd=tmp_path)
+    own = ("--folds", 2, "--stages", "3", "--set", "stage.all-2.cycles=1")
+    done = kagglekit(*command(data, tmp_path / "out", "--gpus", 2, *own), cwd=tmp_path)
     assert done.returncode == 0, done
     run = only(tmp_path / "out")
     assert [run.fold(number).info().ranks for number in (1, 2)] == [2, 2]
     assert "jobs: 1 process" in done.stdout
-    alone = kagglekit(*command(data, tmp_path / "alone", "--folds", 2, "--stages", "3"), cwd=tmp_path)
+    alone = kagglekit(*command(data, tmp_path / "alone", *own), cwd=tmp_path)
     assert alone.returncode == 0, alone
     one, two = (pd.read_csv(each.submission, index_col="id") for each in (only(tmp_path / "alone"), run))
     assert (one - two).abs().max(axis=None) < 1e-3
