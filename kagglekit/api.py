@@ -66,6 +66,7 @@ def run(
     maxfail: int | None = None,
     accelerator: str = "",
     hours: float | None = None,
+    yes_licence: bool = False,
     out: str | Path = RUNS,
     name: str = "",
     no_submission: bool = False,
@@ -122,6 +123,7 @@ def run(
         maxfail: Start no more after so many have failed.
         accelerator: On Kaggle's machines: ``NvidiaTeslaT4``, the default, or ``none``.
         hours: On Kaggle's machines: the limit of a session; None for 9.
+        yes_licence: On Kaggle's machines: upload weights even if their licence may forbid sharing them.
         out: Folder of all runs.
         name: Suffix of the run folder's name; empty for the model's name.
         no_submission: Train and score even if the data lack test images.
@@ -181,6 +183,7 @@ def resume(
     maxfail: int | None = None,
     accelerator: str = "",
     hours: float | None = None,
+    yes_licence: bool = False,
     out: str | Path = RUNS,
     display: Display | None = None,
 ) -> ShownRun:
@@ -198,6 +201,7 @@ def resume(
         maxfail: Start no more after so many have failed.
         accelerator: On Kaggle's machines: ``NvidiaTeslaT4``, the default, or ``none``.
         hours: On Kaggle's machines: the limit of a session; None for 9.
+        yes_licence: On Kaggle's machines: upload weights even if their licence may forbid sharing them.
         out: Folder of all runs.
         display: Where to report progress; None for the notebook's cell or standard output.
 
@@ -217,7 +221,7 @@ def resume(
     with display.status(f"resuming {folder.name}: loading torch and timm"):
         from kagglekit.workflows.start import Resumed
         from kagglekit.workflows.start import resume as go_on
-    how = Resumed(jobs=jobs_of(on, workers, gpus, retries, maxfail, accelerator, hours))
+    how = Resumed(jobs=jobs_of(on, workers, gpus, retries, maxfail, accelerator, hours, yes_licence))
     with plugins_named(plugins):
         return ShownRun.of(go_on(folder, display, path_of(data), began, part, how))
 

@@ -178,7 +178,7 @@ def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: 
         environment = {**surroundings(home), **variables, **({"KAGGLE_API_TOKEN": TOKEN} if kind == "token" else {})}
         done = forks.run(["-c", code], home, environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("(True, 'ada')" if accepted else "(False, ")
+    assert done.stdout.startswith("(True, 'ada', '')" if accepted else "(False, ")
     assert ("in use" in done.stdout) == (not accepted)
     assert TOKEN not in done.stdout
     assert KEY not in done.stdout
@@ -187,14 +187,14 @@ def test_kaggle_is_asked_whether_it_accepts_the_credentials(home: Path, status: 
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        ((True, "ada"), "ok", "Kaggle accepts the credentials of ada"),
-        ((False, f"refused {KEY}\nmake a new one"), "problem", "refused ***"),
-        ((None, "Kaggle cannot be reached"), "warning", "could not be checked: Kaggle cannot be reached"),
+        ((True, "ada", ""), "ok", "Kaggle accepts the credentials of ada"),
+        ((False, f"refused {KEY}\nmake a new one", ""), "problem", "refused ***"),
+        ((None, "Kaggle cannot be reached", ""), "warning", "could not be checked: Kaggle cannot be reached"),
     ],
 )
 @pytest.mark.usefixtures("no_client")
 def test_only_a_refusal_is_a_problem(
-    home: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool | None, str], status: str, words: str
+    home: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[bool | None, str, str], status: str, words: str
 ) -> None:
     write_key(home)
     monkeypatch.setattr("kagglekit.kaggle.checks.kaggle_accepts", lambda _: answer)

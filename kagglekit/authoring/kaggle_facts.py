@@ -52,7 +52,6 @@ def ask_kaggle(name: str, slug: str, needed: bool, display: Display) -> tuple[Fa
 def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]:
     from kagglekit.authoring.plugin_facts import Facts
     from kagglekit.kaggle.client import MAX_FILES
-    from kagglekit.kaggle.facts import CODE_ONLY
     from kagglekit.kaggle.login import connect
     from kagglekit.kaggle.retry import RetryPolicy
 
@@ -63,7 +62,8 @@ def _ask(name: str, slug: str, display: Display) -> tuple[Facts, dict[str, int]]
     size = f"{least}{len(files):,} files, {least}{sum(files.values()) / 1e6:,.1f} MB"
     display.report(f"Kaggle: {facts.title}, metric {facts.metric or 'unknown'}; {size}: {_first_names(list(files))}")
     if facts.code_only:
-        display.report(CODE_ONLY)
+        for line in kaggle.demands(slug).lines:
+            display.report(line)
     return Facts(name, slug, facts.title, ours.name, facts.metric, ours.note), files
 
 

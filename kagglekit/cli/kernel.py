@@ -12,6 +12,7 @@ from kagglekit.cli.options import (
     out_option,
     submit_option,
     timeout_option,
+    yes_licence_option,
     yes_option,
 )
 from kagglekit.cli.submit import confirmation
@@ -52,7 +53,7 @@ def kernel() -> None:
 @submit_option("Push it, submit what it has written, and wait for the score.")
 @message_option("With --submit: the description of the submission.")
 @yes_option("With --submit: do not ask before a second submission, or the day's last one.")
-@click.option("--yes-licence", is_flag=True, help="Upload weights even if their licence may forbid sharing them.")
+@yes_licence_option("Upload weights even if their licence may forbid sharing them.")
 @out_option()
 @timeout_option("a response; does not limit the kernel, which may take 12 hours")
 def write(
@@ -76,7 +77,12 @@ def write(
     """
     from kagglekit.kaggle.credentials import find_credentials
     from kagglekit.kaggle.follow import connected
-    from kagglekit.kaggle.kernels.code_submission import check_licences, describe_time, push_and_submit
+    from kagglekit.kaggle.kernels.code_submission import (
+        check_licences,
+        describe_time,
+        longest_run,
+        push_and_submit,
+    )
     from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, chosen_accelerator, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
@@ -96,7 +102,7 @@ def write(
         written = write_kernel(part, folder or found.kernel, options)
     size = sum(file.stat().st_size for file in written.files)
     display.report(f"kernel: {written.folder}, with a dataset of {len(written.files)} files, {amount(size)}")
-    display.report(describe_time(part, test_images))
+    display.report(describe_time(part, test_images, longest_run(kaggle, written)))
     if kaggle:
         text = (message or found.name) if submit else None
         push_and_submit(kaggle, written, found, text, confirmation(yes), display)

@@ -178,6 +178,11 @@ def accelerator_option(text: str) -> Decorator:
     return option(JOBS, "--accelerator", default="", metavar="NAME", help=text)
 
 
+def yes_licence_option(text: str) -> Decorator:
+    """Add ``--yes-licence``."""
+    return option(JOBS, "--yes-licence", is_flag=True, help=text)
+
+
 def timeout_option(without: str) -> Decorator:
     """Add ``--timeout S``: how long to go on `without` something."""
     text = f"Give up after this many seconds without {without}."
@@ -268,6 +273,7 @@ _JOB_OPTIONS = (
     option(
         JOBS, "--hours", type=click.FloatRange(0.25, 12), metavar="H", help="On Kaggle: limit of a session; default 9."
     ),
+    yes_licence_option("On Kaggle: upload weights even if their licence may forbid sharing them."),
 )
 
 
@@ -282,7 +288,7 @@ def chosen_jobs(options: dict[str, Any]) -> JobOptions:
     """Take the options of `job_options` out of `options`."""
     from kagglekit.types.executor import JobOptions
 
-    names = ("on", "workers", "gpus", "retries", "maxfail", "accelerator", "hours")
+    names = ("on", "workers", "gpus", "retries", "maxfail", "accelerator", "hours", "yes_licence")
     given = {key: options.pop(key) for key in names}
     first, workers = options.pop("first_failure"), given.pop("workers")
     on = given.pop("on") or ("local" if workers == 0 else "")

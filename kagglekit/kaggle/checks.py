@@ -90,35 +90,40 @@ def check_credentials() -> Iterator[Check]:
 
 
 def check_kaggle_login(offline: bool, seconds: float) -> Iterator[Check]:
-    """Check that Kaggle accepts the credentials, unless `offline`."""
+    """Check that Kaggle accepts the credentials, unless `offline`; show what is left of its GPUs this week."""
     name = "Kaggle login"
     if offline or not find_credentials():
         yield Check(name, "skipped", f"not checked: {'--offline' if offline else no_credentials().what}")
         return
-    accepted, message = kaggle_accepts(seconds)
+    accepted, message, quota = kaggle_accepts(seconds)
     what, _, hint = message.partition("\n")
     if accepted is None:
         yield Check(name, "warning", f"could not be checked: {what}", hint)
     elif accepted:
         yield Check(name, "ok", f"Kaggle accepts the credentials{message and f' of {message}'}")
+        if quota:
+            yield Check("Kaggle GPUs", "ok", f"hours left this week: {quota}")
     else:
         yield Check(name, "problem", what, hint or how_to_log_in())
 
 
-def kaggle_accepts(seconds: float) -> tuple[bool | None, str]:
-    """Ask Kaggle whether it accepts the credentials.
+def kaggle_accepts(seconds: float) -> tuple[bool | None, str, str]:
+    """Ask Kaggle whether it accepts the credentials, and what is left of its GPUs.
 
     Returns:
-        True and the user's name, False and the reason, or None and the reason why Kaggle could not be asked.
+        True and the user's name, False and the reason, or None and the reason why Kaggle could not be asked; and the
+        hours that are left, empty if unknown.
     """
     try:
+        from kagglekit.kaggle.kernels.calls import gpu_quota
         from kagglekit.kaggle.login import check_login
 
-        return True, check_login(seconds)
+        kaggle = check_login(seconds)
+        return True, kaggle.user, str(gpu_quota(kaggle) or "")
     except UserError as error:
-        return (False if _is_refusal(error) else None), str(error)
+        return (False if _is_refusal(error) else None), str(error), ""
     except Exception as error:
-        return None, f"{type(error).__name__}: {error}"
+        return None, f"{type(error).__name__}: {error}", ""
 
 
 def _is_refusal(error: UserError) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kagglekit.kaggle.demands import Demands, demands_of
 from kagglekit.kaggle.facts import Facts, KernelVersion, Limits, Submission
 from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
@@ -64,6 +65,14 @@ class Kaggle:
             return bool(self._call("get_competition", competition_name=slug).is_kernels_submissions_only)
         except Exception:
             return False
+
+    def demands(self, slug: str) -> Demands:
+        """Return what a competition's pages demand of notebooks; nothing if Kaggle does not respond at once."""
+        try:
+            pages = self._call("list_competition_pages", competition_name=slug).pages or []
+        except Exception:
+            return Demands()
+        return demands_of({each.name: each.content for each in pages})
 
     def files(self, slug: str) -> dict[str, int]:
         """List the names and sizes (bytes) of a competition's files, at most `MAX_FILES`.

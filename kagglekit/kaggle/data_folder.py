@@ -17,7 +17,6 @@ from kagglekit.data.listing import LITTER
 from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
-from kagglekit.kaggle.facts import CODE_ONLY
 from kagglekit.kaggle.login import connect
 from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.unpacking import unpack_all
@@ -51,7 +50,8 @@ def download_from_kaggle(competition: Competition, folder: Path, options: Downlo
     source = Source(f"{slug}.zip", lambda: kaggle().data_address(slug))
     complete = download([source], f"{slug} from Kaggle", folder, options, retry)
     if kaggle.cache_info().currsize and kaggle().is_code_only(slug):
-        options.display.report(CODE_ONLY)
+        for line in kaggle().demands(slug).lines:
+            options.display.report(line)
     return complete
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-CODE_ONLY = "it is a code competition: predict and submit with kagglekit kernel RUN --submit"
-
 
 @dataclass(frozen=True)
 class Facts:

@@ -49,8 +49,8 @@ def connect(retry: RetryPolicy) -> Kaggle:
         raise explain(error, "", lambda _: None) from error
 
 
-def check_login(seconds: float) -> str:
-    """Check, in one attempt, that Kaggle accepts the credentials; return the user's name.
+def check_login(seconds: float) -> Kaggle:
+    """Check, in one attempt, that Kaggle accepts the credentials; return the login, whose calls are not retried.
 
     Args:
         seconds: Limit of each of the few calls.
@@ -59,13 +59,13 @@ def check_login(seconds: float) -> str:
         UserError: Kaggle refuses them, or cannot be reached.
     """
     try:
-        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy())
+        kaggle = Kaggle(_logged_in((min(5.0, seconds), seconds)), RetryPolicy(0))
         kaggle._call("list_competitions", page_size=1)
     except UserError:
         raise
     except Exception as error:
         raise explain(error, "", lambda _: None) from error
-    return kaggle.user
+    return kaggle
 
 
 def _logged_in(timeouts: tuple[float, float]) -> Any:

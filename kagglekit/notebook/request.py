@@ -39,11 +39,11 @@ def jobs_of(
     maxfail: int | None,
     accelerator: str,
     hours: float | None,
+    yes_licence: bool,
 ) -> JobOptions:
     """Return how several trainings are run, as the options of the same names say."""
-    if workers == "auto":
-        return JobOptions(on or "local", None, gpus, retries, maxfail, accelerator, hours)
-    return JobOptions(on, workers, gpus, retries, maxfail, accelerator, hours)
+    on, n = (on or "local", None) if workers == "auto" else (on, workers)
+    return JobOptions(on, n, gpus, retries, maxfail, accelerator, hours, yes_licence)
 
 
 def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def check_request(request: Request, resume_latest: bool = False) -> None:
     if request.only_fold and (request.jobs.given or request.jobs.ranks > 1):
         raise UsageError("--only-fold trains one fold here, without --on, -n and --gpus")
     if request.jobs.on_kaggle and request.jobs.on in ("", "local", "ray"):
-        raise UsageError("--accelerator and --hours are for Kaggle's machines", "add --on kaggle")
+        raise UsageError("--accelerator, --hours and --yes-licence are for Kaggle's machines", "add --on kaggle")
     max_pixels()  # a variable that is no number is refused before anything is decoded
     check_writable(request.out, "choose another place with --out DIR")
     check_writable(cache_folder(), "set KAGGLEKIT_CACHE to a folder that can be written to")
@@ -122,7 +122,7 @@ def choose_recipe(
     elif base and request.preset == "auto":
         preset, recipe = "", base.recipe
     else:
-        preset = auto_preset(request.device) if request.preset == "auto" else request.preset
+        preset = _auto_preset(request) if request.preset == "auto" else request.preset
         recipe = hooks.recipe(preset) if preset in PRESETS else _of_sweep(request)
     shorthands: list[str] = []  # before the settings, which take precedence
     if request.epochs is not None:
@@ -158,6 +158,13 @@ def _check_measured(request: Request, recipe: Recipe) -> None:
             f"--deterministic cannot be combined with batch_size=auto, which benchmarks (stage {listing(auto)})",
             f"set a number: --set stage.{auto[0]}.batch_size=64",
         )
+
+
+def _auto_preset(request: Request) -> str:
+    """Return the preset for the machine that trains."""
+    if request.jobs.on == "kaggle":
+        return "quick" if request.jobs.accelerator.lower() == "none" else "standard"
+    return auto_preset(request.device)
 
 
 def auto_preset(device: str) -> str:

@@ -89,8 +89,17 @@ class Family:
     @property
     def ranks_images(self) -> bool:
         """True if the prediction of an image depends on the images predicted with it."""
-        ranks = self.own.recipe.ensemble == "rank" and bool(self.folds or self.blended)
-        return ranks or any(part.ranks_images for part in self.blended if part.blended)
+        return (self.ranks_members and self.has_several) or self.ranks_blended
+
+    @property
+    def ranks_members(self) -> bool:
+        """True if its ensemble ranks the images by the predictions of each member."""
+        return self.own.recipe.ensemble == "rank"
+
+    @property
+    def ranks_blended(self) -> bool:
+        """True if a blend that is a member of this one ranks images."""
+        return any(part.ranks_images for part in self.blended if part.blended)
 
 
 def predict_paths(
@@ -126,7 +135,16 @@ def predict_new_images(family: Family, images: NewImages) -> pd.DataFrame:
     Raises:
         UserError: The run is not finished, a member's weights or predictions are missing, or decoding fails.
     """
-    own, members, hooks = family.own, members_of_new_images(family, images), Hooks(load_for(family.own.info))
+    return combine_members(family, images, members_of_new_images(family, images))
+
+
+def combine_members(family: Family, images: NewImages, members: list[Member]) -> pd.DataFrame:
+    """Combine the members' predictions of images with a run's ensemble as it was fitted.
+
+    Raises:
+        UserError: The ensemble needs columns that the images lack.
+    """
+    own, hooks = family.own, Hooks(load_for(family.own.info))
     task, recipe = task_of(hooks, own.info), own.recipe
     if chosen := own.info.fitted.get("chosen"):  # once, while the run combined its predictions
         if alone := [member for member in members if member.name == chosen]:

@@ -5,10 +5,10 @@ This takes the run's folder, the competition's plugin and the test folder, but n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
@@ -19,8 +19,15 @@ from kagglekit.data.scoring import for_csv, scorer_of
 from kagglekit.data.submission import check_submission, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
+from kagglekit.images.cache import cached_stores, remove
 from kagglekit.prediction.load import task_of
-from kagglekit.prediction.new_images import Family, NewImages, predict_new_images
+from kagglekit.prediction.new_images import (
+    Family,
+    NewImages,
+    combine_members,
+    members_of_new_images,
+    predict_new_images,
+)
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.offline import offline
@@ -33,7 +40,8 @@ if TYPE_CHECKING:
     from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
 
-BLOCK = 20_000  # images decoded at once: 3 GB at 224 px
+T = TypeVar("T")
+BLOCK, BLOCK_SIZE = 8_000, 224  # images decoded at once, if predicted at this side, px: 4 GB, copies have 3/2 of it
 
 
 def submit_test_folder(
@@ -90,20 +98,36 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
 
 
 def _in_blocks(family: Family, images: NewImages) -> pd.DataFrame:
-    """Predict images some thousands at a time: the decoded ones of a hidden test set may not fit on the disk at once.
-
-    The cache of decoded images makes room for the next ones itself, see `kagglekit.images.make_room`.
-    """
+    """Predict images some thousands at a time: the disk may not hold the decoded ones of a hidden test set at once."""
     import pandas as pd
 
-    n = len(images.ids)
-    if n <= BLOCK or family.ranks_images:
+    n, most = len(images.ids), max(1, int(BLOCK * min(1.0, (BLOCK_SIZE / _largest(family)) ** 2)))
+    if n <= most or family.ranks_blended:
         return predict_new_images(family, images)
-    parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+    parts = [slice(start, start + most) for start in range(0, n, most)]
     blocks = [
         replace(images, ids=images.ids[part], names=images.names[part], files=images.files[part]) for part in parts
     ]
-    return pd.concat([predict_new_images(family, block) for block in blocks])
+    if not family.ranks_members:
+        return pd.concat([_without_copies(predict_new_images, family, block) for block in blocks])
+    found = [_without_copies(members_of_new_images, family, block) for block in blocks]
+    members = [replace(each[0], test=pd.concat([member.test for member in each])) for each in zip(*found, strict=True)]
+    return combine_members(family, images, members)
+
+
+def _largest(family: Family) -> int:
+    """Return the largest side of the images that a family predicts, px."""
+    return max([*family.own.recipe.sizes, *map(_largest, family.blended)])
+
+
+def _without_copies(predict: Callable[[Family, NewImages], T], family: Family, images: NewImages) -> T:
+    """Predict images, and remove the decoded copies that were made for it, to make room for those of the next ones."""
+    before = {store.folder for store in cached_stores()}
+    found = predict(family, images)
+    for store in cached_stores():
+        if store.folder not in before and store.images == len(images.files):
+            remove(store)
+    return found
 
 
 def images_in(sample: pd.DataFrame, competition: Competition, task: Task) -> list[str] | None:

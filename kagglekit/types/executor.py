@@ -18,12 +18,14 @@ class Need:
         gpus: GPUs; 0 to compute on the CPU.
         accelerator: The kind of machine, by the executor's own names; empty for its default.
         hours: The limit of a session; None for the executor's default.
+        yes_licence: Weights may be uploaded even if their licence may forbid sharing them.
     """
 
     cpus: int = 0
     gpus: int = 0
     accelerator: str = ""
     hours: float | None = None
+    yes_licence: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class JobOptions:
         maxfail: Start no more jobs after so many have failed; None to try all.
         accelerator: See `Need`.
         hours: See `Need`.
+        yes_licence: See `Need`.
     """
 
     on: str = ""
@@ -110,6 +113,7 @@ class JobOptions:
     maxfail: int | None = None
     accelerator: str = ""
     hours: float | None = None
+    yes_licence: bool = False
 
     @property
     def given(self) -> bool:
@@ -124,7 +128,7 @@ class JobOptions:
     @property
     def on_kaggle(self) -> bool:
         """True if the user asked for something that only Kaggle's machines have."""
-        return bool(self.accelerator) or self.hours is not None
+        return bool(self.accelerator) or self.hours is not None or self.yes_licence
 
 
 IN_TURN = JobOptions()

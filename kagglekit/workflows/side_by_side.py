@@ -54,7 +54,7 @@ def need_of(plan: Plan) -> Need:
     gpus = 0 if plan.request.device == "cpu" else jobs.gpus
     threads = plan.request.threads  # jobs read them from run.json, too; auto is an equal share
     gpus = (1 if plan.device.type == "cuda" else 0) if gpus is None else gpus
-    return Need(0 if threads == "auto" else threads, gpus, jobs.accelerator, jobs.hours)
+    return Need(0 if threads == "auto" else threads, gpus, jobs.accelerator, jobs.hours, jobs.yes_licence)
 
 
 def run_jobs(plan: Plan, display: Display, began: float | None, folder: Run | None = None) -> Run:

@@ -12,6 +12,7 @@ from typing import Any
 import layouts
 import pytest
 from doc_blocks import DOCS, blocks, pages, run_block
+from kaggle_image import Machine
 from kaggle_server import KaggleServer
 from kaggle_session import become_customer
 
@@ -23,6 +24,7 @@ from kagglekit.types.stage import Stage
 from kagglekit_shapes.drawing import draw_all
 
 MOST_NOT_RUN = 5
+REQUIREMENTS = "CPU Notebook <= 9 hours run-time, GPU Notebook <= 9 hours run-time, Internet access disabled"
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/docs/test_hooks_page.py runs each of them
 
 
@@ -43,17 +45,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kaggle(shared: Path) -> Iterator[KaggleServer]:
-    """Kaggle, with dog breeds and what the tutorial draws."""
+    """Kaggle, with dog breeds and what the tutorial draws, and a machine that runs what is pushed."""
     names: dict[str, Any] = {}
     with KaggleServer() as server, pytest.MonkeyPatch.context() as patch:
         patch.chdir(shared)
+        patch.setattr("kagglekit.kaggle.kernels.calls.PAUSE", 0.1)
         run_block(next(block for block in blocks("tutorial.md") if block.language == "python"), names)
         leaves = {"title": "The Leaf Cup", "metric": "accuracy", "by_name": True, "polls": 0}
         data, answers = (shared / "data" / "leaves").absolute(), names["answers"]
         server.add_competition("leaf-cup", data, answers, **leaves)
+        hidden = {"title": "Hidden Leaves", "code_only": True, "pages": {"Code Requirements": REQUIREMENTS}}
+        server.add_competition("hidden-leaves", data, answers, **{**leaves, **hidden})
         breeds = layouts.write_dog_breed(shared / "dogs")
         dogs = {"title": "Dog Breed Identification", "teams": [("Ann", 0.21), ("Bob", 0.65), ("Cy", 1.9)], "polls": 0}
         server.add_competition("dog-breed-identification", shared / "dogs", breeds, **dogs)
+        attached = {"hidden-leaves": data, "dog-breed-identification": shared / "dogs"}
+        server.play.kernels.run = Machine.of_tests(shared / "kaggle", server.play.kernels, attached).run
         yield server
 
 

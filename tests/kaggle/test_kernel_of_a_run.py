@@ -8,14 +8,14 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import layouts
 import pytest
 from click.testing import CliRunner
 from fetched_file import Output
-from kaggle_image import Machine, make_image
+from kaggle_image import IMAGE, NOTEBOOKS, Machine, make_image
 from kaggle_kernels import Dataset
 from kaggle_server import SECRETS, KaggleServer
 from kaggle_session import become_customer, entries
@@ -23,8 +23,10 @@ from tiny_runs import tiny_run
 
 import kagglekit
 from kagglekit.cli import cli
+from kagglekit.images.cache import cached_stores
 from kagglekit.kaggle.kernels.code_submission import check_licences
 from kagglekit.kaggle.kernels.folder import KernelOptions, slug_of, title_of, write_kernel
+from kagglekit.prediction import test_folder
 from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.runs.folder import Run
 from kagglekit.runs.inference import Predictor
@@ -92,6 +94,25 @@ def test_the_packed_files_of_a_run_predict_what_it_does(
     assert not [name for name in files if name.endswith(("submission.csv", "-test.npz", "log.csv", "report.html"))]
 
 
+@pytest.mark.parametrize("kind", ["folds", "blend", "full", "ranks"])
+def test_a_large_test_set_is_predicted_in_blocks_that_leave_no_decoded_images(
+    request: pytest.FixtureRequest, home: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: Run = request.getfixturevalue("folds" if kind == "ranks" else kind)
+    if kind == "ranks":
+        run = Run(Path(shutil.copytree(run.folder, tmp_path / run.name)))
+        run.write_recipe(run.recipe().model_copy(update={"ensemble": "rank"}))
+    whole = predicted(run, home, tmp_path / "whole.csv")
+    before = {store.folder for store in cached_stores()}
+    largest: list[int] = []
+    once = test_folder.remove
+    monkeypatch.setattr(test_folder, "remove", lambda store: largest.append(store.images) or once(store))
+    monkeypatch.setattr(test_folder, "BLOCK", 4)
+    assert predicted(run, home, tmp_path / "blocks.csv") == whole
+    assert sorted({*largest}) == [2, 4]
+    assert {store.folder for store in cached_stores()} == before
+
+
 def command(*arguments: object) -> str:
     """Run ``kagglekit`` in this process; return what it prints."""
     done = CliRunner().invoke(cli, [*map(str, arguments)])
@@ -99,33 +120,69 @@ def command(*arguments: object) -> str:
     return done.output
 
 
-def test_a_pushed_folder_alone_predicts_and_its_submission_is_scored(
-    home: Path, server: KaggleServer, folds: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    become_customer(monkeypatch, server, tmp_path)
-    solution = json.loads((home / "solution.json").read_text())
-    server.add_competition(SLUG, home / "data" / "dog-breed", solution, code_only=True, polls=0)
-    machines = server.play.kernels
-    machine = Machine(make_image(tmp_path), tmp_path / "kaggle", machines, {SLUG: home / "hidden"})
-    machines.run = machine.run
-    said = command("kernel", folds.name, "--submit", "--accelerator", "none")
-    assert "GPU hours left this week: 30.0 of 30" in said
-    (log,) = machine.logs
+@dataclass
+class Pushed:
+    """What a code competition has after a run's kernel was pushed and submitted.
+
+    Attributes:
+        server: Plays Kaggle.
+        machine: Has run the kernel.
+        said: What the command printed.
+        expected: The CSV that the run writes here.
+    """
+
+    server: KaggleServer
+    machine: Machine
+    said: str
+    expected: str
+
+
+@pytest.fixture(scope="module")
+def pushed(home: Path, folds: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
+    place = tmp_path_factory.mktemp("customer")
+    with KaggleServer() as server, pytest.MonkeyPatch.context() as patch:
+        become_customer(patch, server, place)
+        patch.setattr("kagglekit.kaggle.kernels.calls.PAUSE", 0.1)
+        solution = json.loads((home / "solution.json").read_text())
+        server.add_competition(SLUG, home / "data" / "dog-breed", solution, code_only=True, polls=0)
+        machines = server.play.kernels
+        image = make_image(place, (*IMAGE, *NOTEBOOKS))
+        machine = Machine(image, place / "kaggle", machines, {SLUG: home / "hidden"})
+        machines.run = machine.run
+        said = command("kernel", folds.name, "--submit", "--accelerator", "none")
+        yield Pushed(server, machine, said, predicted(folds, home, place / "here.csv"))
+        assert server.refused == []
+
+
+def test_a_pushed_folder_alone_predicts_and_its_submission_is_scored(pushed: Pushed, folds: Run) -> None:
+    assert "GPU hours left this week: 30.0 of 30" in pushed.said
+    machines, log = pushed.machine.kernels, pushed.machine.logs[0]
     assert "Successfully installed kagglekit-" in log
     assert "torch" not in next(line for line in log.splitlines() if line.startswith("Successfully installed"))
     assert "with 10 rows, checked against sample_submission.csv" in log
-    (made,) = server.submissions[SLUG]
-    assert made.content.decode() == predicted(folds, home, tmp_path / "here.csv")
-    assert f"submission {made.ref}: public score {made.public:.5f}" in said
+    (made,) = pushed.server.submissions[SLUG]
+    assert made.content.decode() == pushed.expected
+    assert f"submission {made.ref}: public score {made.public:.5f}" in pushed.said
     assert [(entry["ref"], entry["public"]) for entry in entries(folds)] == [(made.ref, round(made.public, 5))]
-    (pushed,) = machines.pushed
+    version = machines.pushed[0]
     (dataset,) = machines.datasets.values()
-    for text in (pushed.text.encode(), *contents(dataset)):
+    for text in (version.text.encode(), *contents(dataset)):
         assert not [secret for secret in SECRETS if secret.encode() in text]
-    again = command("kernel", folds.name, "--push", "--accelerator", "none")
-    assert "version 1 is already on Kaggle, complete" in again
-    assert (len(machines.pushed), len(dataset.versions), len(machine.logs)) == (1, 1, 1)
-    assert server.refused == []
+    before = len(machines.pushed), len(pushed.machine.logs)
+    assert "version 1 is already on Kaggle, complete" in command(
+        "kernel", folds.name, "--push", "--accelerator", "none"
+    )
+    assert before == (len(machines.pushed), len(pushed.machine.logs))
+    assert len(dataset.versions) == 1
+
+
+def test_a_notebook_is_executed_there_and_writes_the_same_csv(pushed: Pushed, folds: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "kernel"
+    said = command("kernel", folds.name, "--push", "--notebook", "--accelerator", "none", "--folder", folder)
+    assert "is already on Kaggle" in said  # the dataset
+    assert pushed.machine.kernels.pushed[-1].asked["kernelType"] == "notebook"
+    assert "exit code 0 after" in pushed.machine.logs[-1]
+    assert (folder / "output" / "submission.csv").read_text() == pushed.expected
 
 
 def contents(dataset: Dataset) -> Iterator[bytes]:

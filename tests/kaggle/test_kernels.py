@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fetched_file import Output
 from kaggle_kernels import Kernels, Outcome
+from kaggle_kills import kill_after_each_call, repeated
 from kaggle_server import KaggleServer
 from kaggle_session import become_customer
 from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
@@ -16,7 +17,13 @@ from submitting import ROWS, SLUG, FakeClock, accept_submissions, dog_run
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.facts import KernelVersion
 from kagglekit.kaggle.kernels.calls import gpu_quota
-from kagglekit.kaggle.kernels.code_submission import push_folder, submit_version, written_submission
+from kagglekit.kaggle.kernels.code_submission import (
+    check_before_push,
+    push_and_submit,
+    push_folder,
+    submit_version,
+    written_submission,
+)
 from kagglekit.kaggle.kernels.folder import KernelFolder
 from kagglekit.kaggle.kernels.made import all_made, clean
 from kagglekit.kaggle.login import connect
@@ -113,6 +120,27 @@ def test_a_kernel_is_pushed_followed_fetched_and_submitted_once(pusher: Pusher) 
 
 
 @pytest.mark.parametrize(
+    ("used", "facts", "warned"),
+    [
+        (0.0, {"session_timeout_seconds": 9 * 3600}, False),
+        (25.0, {"session_timeout_seconds": 9 * 3600}, True),
+        (25.0, {}, False),
+        (30.0, {}, True),
+        (30.0, {"enable_gpu": False}, False),
+    ],
+)
+def test_too_few_gpu_hours_are_a_warning_before_anything_is_uploaded(
+    pusher: Pusher, used: float, facts: dict[str, Any], warned: bool
+) -> None:
+    pusher.machines.quota = (30.0, used)
+    kernel = KernelFolder(pusher.folder.folder, {**KERNEL, **facts}, DATASET)
+    check_before_push(pusher.kaggle, kernel, pusher.output.display)
+    shown = pusher.output.said.getvalue()
+    assert f"GPU hours left this week: {30 - used:.1f} of 30, until " in shown
+    assert ("warning: that is less than" in shown) == warned
+
+
+@pytest.mark.parametrize(
     ("where", "kind", "details"),
     [
         ("SaveKernel", "lost response", {}),
@@ -145,6 +173,23 @@ def test_each_fault_leaves_one_dataset_one_kernel_one_submission(
     assert pusher.machines.datasets["kagglekit-run-abc"].files["run.bin"] == b"weights" * 1000
     assert [version.number for version in pusher.machines.pushed] == [1]
     assert len(pusher.server.submissions[SLUG]) == 1
+
+
+def test_a_kill_after_any_call_leaves_one_dataset_one_kernel_one_submission(
+    pusher: Pusher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = kill_after_each_call(monkeypatch)
+
+    def command() -> None:
+        push_and_submit(pusher.kaggle, pusher.folder, pusher.run, "mine", lambda question: False, pusher.output.display)
+
+    with pytest.raises(UserError, match="nothing was submitted"):  # a second time, which was asked before
+        repeated(command)
+    assert {"create_dataset", "save_kernel", "create_code_submission", "get_submission"} <= killed
+    assert [len(dataset.versions) for dataset in pusher.machines.datasets.values()] == [1]
+    assert [version.number for version in pusher.machines.pushed] == [1]
+    (made,) = pusher.server.submissions[SLUG]
+    assert [entry["ref"] for entry in pusher.run.submissions()] == [made.ref]
 
 
 def test_a_failed_kernel_shows_its_last_lines_and_is_pushed_again_when_asked(pusher: Pusher) -> None:

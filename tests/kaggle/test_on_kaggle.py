@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
+import tarfile
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import layouts
 import pytest
+import timm
+import torch
+from huggingface_hub import constants
 from kaggle_image import Machine, make_image
 from kaggle_kernels import Outcome, Version
+from kaggle_kills import kill_after_each_call, repeated
 from kaggle_server import SECRETS, KaggleServer
-from kaggle_session import become_customer
+from kaggle_session import become_customer, finished_run
+from safetensors.torch import save_file
 from stopping import outcome
 from tiny_runs import tiny_run
 
 from kagglekit.kaggle.kernels.machines import KaggleMachines
-from kagglekit.planning.choose import check_request
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.types.executor import Ended, JobOptions
+from kagglekit.types.executor import Ended, Job, JobOptions, Need
 
 SLUG = "dog-breed-identification"
+ARCH = "test_efficientnet.r160_in1k"
 FAST = {"tta": 1, "stage__4__size": 32, "folds": 2}
 
 
@@ -41,11 +52,23 @@ def machine(server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return made
 
 
+def keep_weights(hub: Path, patch: pytest.MonkeyPatch) -> None:
+    """Write weights into a cache of the Hugging Face hub, as its client lays them out."""
+    own = hub / f"models--timm--{ARCH}"
+    (own / "refs").mkdir(parents=True)
+    (own / "refs" / "main").write_text("0123abc")
+    (own / "snapshots" / "0123abc").mkdir(parents=True)
+    torch.manual_seed(3)
+    save_file(timm.create_model(ARCH).state_dict(), own / "snapshots" / "0123abc" / "model.safetensors")
+    patch.setattr(constants, "HF_HUB_CACHE", str(hub))
+
+
 def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
     machine: Machine, server: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, kernels = tmp_path / "data" / "dog-breed", server.play.kernels
-    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST)
+    keep_weights(tmp_path / "hub", monkeypatch)
+    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST, pretrained="true")
     once = KaggleMachines.ended
 
     def interrupted(self: KaggleMachines, wait: float) -> list[Ended]:
@@ -61,9 +84,9 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(KaggleMachines, "ended", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST)
+            tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
     assert len(kernels.pushed) == 1
-    run, said = tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST)
+    run, said = tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
     assert "the time is nearly over" in machine.logs[0]
     assert [version.asked["enableInternet"] for version in kernels.pushed] == [False, False]
     assert len(machine.logs) == 2  # each kernel was pushed once
@@ -85,6 +108,61 @@ def test_a_kernel_that_fails_is_an_error_with_its_last_lines(
     log = Run(run).fold(1).output_file.read_text()
     assert log.endswith("no space left\nthe kernel has failed: Your notebook ran out of disk\n")
     assert len(server.play.kernels.pushed) == 1
+
+
+def test_a_kill_after_any_call_pushes_one_kernel_and_its_output_arrives(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = begun_job(tmp_path)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(job.folder / "run.json", "run.json")
+        archive.add(job.folder / "submission.csv", "learned.csv")
+    ended = {"codes": {"dogs": 0}, "sha256": sha256(packed.getvalue()).hexdigest()}
+    files = {"run.bin": packed.getvalue(), "ended.json": json.dumps(ended).encode()}
+    machine.kernels.run = lambda version: Outcome(files)
+    killed, found = kill_after_each_call(monkeypatch), []
+
+    def command() -> None:
+        executor = KaggleMachines(Need())
+        executor.submit(job)
+        while not found:
+            found.extend(executor.ended(0))
+
+    repeated(command)
+    assert {"create_dataset", "save_kernel", "list_kernel_session_output"} <= killed
+    assert [each.code for each in found] == [0]
+    assert (job.folder / "learned.csv").is_file()
+    assert not Run(job.folder).on_kaggle.exists()
+    assert len(machine.kernels.pushed) == len(machine.kernels.datasets) == 1
+
+
+def begun_job(home: Path, **facts: str) -> Job:
+    """Return a job of a run that was interrupted."""
+    run = finished_run(home, "dog-breed", SLUG, [("id", "beagle"), ("1", 1)], status="interrupted", **facts)
+    argv = (sys.executable, "-m", "kagglekit", "resume", str(run.folder))
+    return Job("dogs", argv, run.folder, run.folder, run.output_file)
+
+
+def test_what_strict_weights_have_become_is_not_uploaded_without_a_yes(machine: Machine, tmp_path: Path) -> None:
+    job = begun_job(tmp_path, licence="cc-by-nc-4.0")
+    checkpoints = Run(job.folder).checkpoints
+    checkpoints.mkdir()
+    (checkpoints / "state.safetensors").write_bytes(b"weights")
+    for agreed in (False, True):
+        executor = KaggleMachines(Need(yes_licence=agreed))
+        executor.submit(job)
+        if agreed:
+            assert executor.ended(0) == []
+        else:
+            with pytest.raises(UserError, match=r"may forbid sharing: cc-by-nc-4\.0\n.*--yes-licence"):
+                executor.ended(0)
+        assert len(machine.kernels.pushed) == agreed
+
+
+def test_the_preset_auto_is_that_of_the_machine_that_trains() -> None:
+    for jobs, preset in ((JobOptions("kaggle"), "standard"), (JobOptions("kaggle", accelerator="None"), "quick")):
+        assert choose(Request("dog-breed", jobs=jobs)).preset == preset
 
 
 def test_options_of_kaggle_need_it() -> None:

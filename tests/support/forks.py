@@ -41,14 +41,22 @@ class Process:
         returncode: Its exit code, negative for the signal that ended it; None while it is not known.
     """
 
-    def __init__(self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], stderr: int | None) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        stderr: int | None,
+        stdout: int | None = None,
+    ) -> None:
         self.returncode: int | None = None
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # it lives as long as the process
         reader, writer = os.pipe()
         self.stdout = os.fdopen(reader)
         asked = json.dumps([list(arguments), str(cwd), dict(environment)]).encode()
         self._connection = _connection()
-        socket.send_fds(self._connection, [b"%09d" % len(asked)], [writer, stderr or self._errors.fileno()])
+        streams = [stdout or writer, stderr or self._errors.fileno()]
+        socket.send_fds(self._connection, [b"%09d" % len(asked)], streams)
         os.close(writer)
         self._connection.sendall(asked)
         self.pid = self._number(SECONDS)
@@ -98,19 +106,23 @@ class Process:
 
 
 def start(
-    arguments: Sequence[object], cwd: Path, environment: Mapping[str, str], stderr: int | None = None
+    arguments: Sequence[object],
+    cwd: Path,
+    environment: Mapping[str, str],
+    stderr: int | None = None,
+    stdout: int | None = None,
 ) -> Process | subprocess.Popen[str]:
-    """Start Python with these arguments, without input; its errors go to a descriptor, else they are kept."""
+    """Start Python with these arguments, without input; what it prints goes to descriptors, else it is kept."""
     words = [*map(str, arguments)]
     own = {**os.environ, **SET}  # now: torch's compiler sets variables of its own, which no import reads
     if sys.platform == "linux" and _read_at_import(environment) == _read_at_import(own):
-        return Process(words, cwd, environment, stderr)
+        return Process(words, cwd, environment, stderr, stdout)
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=cwd,
         env=environment,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout or subprocess.PIPE,
         stderr=stderr or subprocess.PIPE,
         text=True,
         preexec_fn=_heed_ctrl_c if os.name == "posix" else None,
@@ -137,11 +149,16 @@ def _read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _connection() -> socket.socket:
-    if not (PLACE / "socket").exists():
-        start_server()
+    ensure_server()
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(PLACE / "socket"))
     return connection
+
+
+def ensure_server() -> None:
+    """Start the process that is forked, unless there is one."""
+    if not (PLACE / "socket").exists():
+        start_server()
 
 
 def start_server() -> None:

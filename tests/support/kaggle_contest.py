@@ -7,7 +7,7 @@ import gzip
 import io
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -76,6 +76,7 @@ class Contest:
         verified: Whether its phone is.
         disabled: Whether submissions are disabled.
         code_only: Whether only notebooks are.
+        pages: What its website says, by the name of the page.
         medals: Whether it counts for the ranking.
         teams: Names and scores on the leaderboard, best first.
         submissions: Those made on this server, oldest first.
@@ -99,6 +100,7 @@ class Contest:
     verified: bool = True
     disabled: bool = False
     code_only: bool = False
+    pages: Mapping[str, str] = field(default_factory=dict)
     medals: bool = False
     teams: Sequence[tuple[str, float]] = ()
     submissions: list[Submission] = field(default_factory=list)

@@ -45,6 +45,7 @@ class Play:
         self._rpcs: dict[str, Callable[[Ask], Ask | Answer]] = {
             "ListCompetitions": self._list_competitions,
             "GetCompetition": lambda ask: _facts(self._contest(ask)),
+            "ListCompetitionPages": self._list_pages,
             "ListDataFiles": self._list_files,
             "DownloadDataFiles": self._download_all,
             "DownloadDataFile": self._download_one,
@@ -106,6 +107,9 @@ class Play:
     def _list_competitions(self, ask: Ask) -> Ask:
         page, token = page_of([*self.contests.values()], ask)
         return {"competitions": [_facts(each) for each in page], "nextPageToken": token}
+
+    def _list_pages(self, ask: Ask) -> Ask:
+        return {"pages": [{"name": name, "content": content} for name, content in self._contest(ask).pages.items()]}
 
     def _list_files(self, ask: Ask) -> Ask:
         page, token = page_of([*self._contest(ask).members.items()], ask)

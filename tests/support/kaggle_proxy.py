@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -88,7 +89,10 @@ class Proxy(ThreadingMixIn, TCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Keep an error, unless a client just disconnected."""
         error = sys.exception()
-        if isinstance(error, Exception) and not isinstance(error, (ConnectionError, ssl.SSLError, TimeoutError)):
+        gone = isinstance(error, OSError) and error.errno == errno.ENOTCONN  # before the handshake
+        if isinstance(error, Exception) and not (
+            gone or isinstance(error, (ConnectionError, ssl.SSLError, TimeoutError))
+        ):
             self.errors.append(error)
 
 

@@ -35,6 +35,10 @@ class Quota:
     total: float
     refreshed: datetime | None
 
+    def __str__(self) -> str:
+        until = f", until {self.refreshed:%Y-%m-%d %H:%M} UTC" if self.refreshed else ""
+        return f"{self.left:.1f} of {self.total:.0f}{until}"
+
 
 @dataclass(frozen=True)
 class Session:

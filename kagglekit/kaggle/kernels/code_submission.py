@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from kagglekit.kaggle.client import Kaggle
@@ -21,6 +22,7 @@ from kagglekit.system.console import Display, duration
 from kagglekit.system.errors import UserError, listing
 
 LONGEST = 12 * 3600.0  # s that a session on Kaggle's machines may take
+LEAST_HOURS = 0.1  # that a GPU should have left for any kernel
 SHOWN = 20  # last lines of a failed kernel's output
 PERMISSIVE = re.compile(r"(apache|mit\b|bsd|isc\b|cc0|unlicen[sc]e|cc-by-\d|cc-by-sa)", re.IGNORECASE)
 
@@ -31,21 +33,40 @@ def check_licences(part: Predictor, agreed: bool) -> None:
     Raises:
         UserError: A licence does not permit it, or is unknown.
     """
-    licences = {each.strip() for one in part.trainings() for each in one.info.licence.split(";") if each.strip()}
-    strict = sorted(licence for licence in licences if not PERMISSIVE.match(licence))
+    refuse_strict(part.run.name, [one.info.licence for one in part.trainings()], agreed)
+
+
+def refuse_strict(run: str, licences: Iterable[str], agreed: bool) -> None:
+    """Refuse to upload what weights under these licences have become, unless they permit sharing or the user `agreed`.
+
+    Raises:
+        UserError: A licence does not permit it, or is unknown.
+    """
+    strict = strict_licences(licences)
     if strict and not agreed:
-        what = (
-            f"the weights that {part.run.name} started from have a licence that may forbid sharing: {listing(strict)}"
-        )
+        what = f"the weights that {run} started from have a licence that may forbid sharing: {listing(strict)}"
         raise UserError(what, "the dataset is private; to upload them all the same, add --yes-licence")
 
 
-def describe_time(part: Predictor, images: int | None) -> str:
+def strict_licences(licences: Iterable[str]) -> list[str]:
+    """Return those of the licences, or of the parts of joined ones, that are not known to permit sharing."""
+    each = {one.strip() for licence in licences for one in licence.split(";") if one.strip()}
+    return sorted(licence for licence in each if not PERMISSIVE.match(licence))
+
+
+def longest_run(kaggle: Kaggle | None, kernel: KernelFolder) -> float:
+    """Return how long a kernel may take, s: as long as any session, or less if the competition's pages say so."""
+    said = kaggle.demands(kernel.competition).hours if kaggle else {}
+    return min(LONGEST, 3600 * said.get("GPU" if kernel.uses_gpu else "CPU", LONGEST))
+
+
+def describe_time(part: Predictor, images: int | None, longest: float = LONGEST) -> str:
     """Return how long predictions take for a number of test images, by the times that the run has measured.
 
     Args:
         part: The run.
         images: Number of test images; None for those of the run.
+        longest: What a kernel may take, s.
     """
     each = part.seconds_per_image()
     known = next(iter(part.trainings())).info
@@ -56,18 +77,20 @@ def describe_time(part: Predictor, images: int | None) -> str:
     return f"predicting {n:,} images takes {duration(each * n)} at this run's own pace, on {known.device}{far}"
 
 
-def check_before_push(kaggle: Kaggle, slug: str, display: Display) -> Facts:
+def check_before_push(kaggle: Kaggle, kernel: KernelFolder, display: Display) -> Facts:
     """Show what is left of the GPU hours; check that a competition's data can be attached, and return its facts.
 
     Raises:
         UserError: There is no such competition, or its rules are not accepted.
     """
-    facts = kaggle.competition(slug)
+    facts = kaggle.competition(kernel.competition)
     if not facts.entered:
-        raise refusal("rules", slug)
+        raise refusal("rules", kernel.competition)
     if quota := gpu_quota(kaggle):
-        until = f", until {quota.refreshed:%Y-%m-%d %H:%M} UTC" if quota.refreshed else ""
-        display.report(f"GPU hours left this week: {quota.left:.1f} of {quota.total:.0f}{until}")
+        display.report(f"GPU hours left this week: {quota}")
+        if kernel.uses_gpu and quota.left < max(kernel.hours, LEAST_HOURS):
+            asked = f"the {kernel.hours:g} h that the session may take" if kernel.hours else "a session may need"
+            display.warn(f"that is less than {asked}; --accelerator none needs none of them")
     return facts
 
 
@@ -130,7 +153,7 @@ def push_and_submit(
         UserError: Kaggle refuses something, the kernel fails, or the user says no.
     """
     slug = kernel.competition
-    facts = check_before_push(kaggle, slug, display)
+    facts = check_before_push(kaggle, kernel, display)
     if message is None and not facts.code_only:
         display.report(f"{facts.title} is no code competition: kagglekit submit {run.name} uploads the CSV of the run")
     if message is not None:

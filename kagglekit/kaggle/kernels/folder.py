@@ -89,6 +89,16 @@ class KernelFolder:
         return str(self.metadata["competition_sources"][0])
 
     @property
+    def uses_gpu(self) -> bool:
+        """True if it asks for a GPU."""
+        return bool(self.metadata["enable_gpu"])
+
+    @property
+    def hours(self) -> float:
+        """The limit of its session; 0 for Kaggle's own."""
+        return float(self.metadata.get("session_timeout_seconds", 0)) / 3600
+
+    @property
     def code(self) -> str:
         """The program."""
         return (self.folder / str(self.metadata["code_file"])).read_text(encoding="utf-8")

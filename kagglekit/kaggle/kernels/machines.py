@@ -16,7 +16,12 @@ from uuid import uuid4
 
 from kagglekit.kaggle.follow import TIMEOUT, connected
 from kagglekit.kaggle.kernels.calls import Session, Watch, fetch_output, log_of
-from kagglekit.kaggle.kernels.code_submission import PERMISSIVE, check_before_push, push_folder
+from kagglekit.kaggle.kernels.code_submission import (
+    check_before_push,
+    push_folder,
+    refuse_strict,
+    strict_licences,
+)
 from kagglekit.kaggle.kernels.folder import (
     METADATA,
     KernelFolder,
@@ -26,7 +31,7 @@ from kagglekit.kaggle.kernels.folder import (
     finish_folder,
     slug_on_kaggle,
 )
-from kagglekit.kaggle.kernels.parts import pack_files, pack_wheels
+from kagglekit.kaggle.kernels.parts import hub_files, pack_files, pack_wheels
 from kagglekit.kaggle.kernels.script import RUN
 from kagglekit.runs.archive import LEFT_OUT, unpack_folder
 from kagglekit.runs.folder import Run
@@ -106,7 +111,7 @@ class KaggleMachines:
                 written = self._write(root, folder, jobs)
         self._running = jobs
         self._waiting = [job for job in self._waiting if job not in jobs]
-        check_before_push(self._kaggle, written.competition, self._display)
+        check_before_push(self._kaggle, written, self._display)
         version = push_folder(self._kaggle, written, root.name, self._display)
         self._began = time.monotonic()
         return Watch(self._kaggle, version, self._display)
@@ -117,13 +122,19 @@ class KaggleMachines:
         if info.from_run or info.full_of:
             what = f"{root.name} starts from {info.from_run or info.full_of}, which Kaggle's machines do not have"
             raise UserError(what, "train it on this machine: leave out --on kaggle")
-        if recipe.weights and not PERMISSIVE.match(recipe.licence):
+        if recipe.weights and strict_licences([recipe.licence or "unknown"]) and not self._need.yes_licence:
             what = f"the licence of {recipe.weights} is {recipe.licence or 'unknown'}: it is not uploaded"
-            raise UserError(what, "if it permits that, name it: --set licence=Apache-2.0")
+            raise UserError(what, "if it permits that, name it: --set licence=Apache-2.0; or add --yes-licence")
+        begun = [Run(job.folder) for job in jobs if Run(job.folder).checkpoints.is_dir()]  # with weights
+        refuse_strict(root.name, [each.info().licence for each in begun], self._need.yes_licence)
         clear(folder)
         named = [Path(file).absolute() for file in (recipe.weights, info.sample_file) if file]
         files = {f"{root.name}/{name}": file for name, file in _files(root, jobs).items()}
         files |= {f"{NAMED}/{number}-{file.name}": file for number, file in enumerate(named)}
+        internet = recipe.pretrained and not recipe.weights  # the weights come from the hub, unless they go along
+        if internet and not recipe.zoo and (self._need.yes_licence or not strict_licences([info.licence])):
+            hub = hub_files(info.weights)
+            files, internet = {**files, **hub}, not hub
         requirements = pack_wheels(info, folder / "dataset")
         pack_files(files, folder / "dataset" / RUN)
         manifest = {
@@ -137,7 +148,6 @@ class KaggleMachines:
             "hours": self._hours,
             "named": {str(file): f"{NAMED}/{number}-{file.name}" for number, file in enumerate(named)},
         }
-        internet = recipe.pretrained and not recipe.weights  # the weights come from the hub
         options = KernelOptions(self._kaggle.user, self._accelerator, internet=internet, hours=self._hours)
         write_text(folder / JOBS, json.dumps([job.name for job in jobs]) + "\n")
         return finish_folder(folder, "train", info.competition, manifest, options, salt=uuid4().hex)

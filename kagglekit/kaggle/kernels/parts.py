@@ -19,6 +19,7 @@ from kagglekit.hooks.plugin import GROUPS, OWN
 from kagglekit.hooks.trust import is_path
 from kagglekit.kaggle.credentials import secrets
 from kagglekit.kaggle.kernels import script
+from kagglekit.kaggle.kernels.script import HUB
 from kagglekit.kaggle.kernels.wheel import pack_wheel
 from kagglekit.runs.info import RunInfo
 from kagglekit.system.errors import UserError
@@ -29,7 +30,7 @@ SHIPPED = (  # installed only where Kaggle's image has none, or one that is too 
     *("pluggy", "click", "rich", "markdown-it-py", "mdurl", "pygments"),
     *("platformdirs", "filelock", "packaging", "threadpoolctl"),
 )
-BINARY = (".safetensors", ".npz")  # of weights and numbers
+BINARY = (".safetensors", ".npz", ".bin")  # of weights and numbers
 
 
 def pack_wheels(info: RunInfo, folder: Path) -> list[str]:
@@ -58,6 +59,33 @@ def pack_files(files: Mapping[str, Path], target: Path) -> None:
                 text = path.read_bytes()
                 refuse_secrets(str(path), text)
                 archive.addfile(entry, io.BytesIO(text))
+
+
+def hub_files(weights: str) -> dict[str, Path]:
+    """Return pretrained weights in this machine's cache of the Hugging Face hub, by their paths in the packed files.
+
+    Args:
+        weights: Where they come from, as run.json has it: ``timm/resnet18.a1_in1k``, or several.
+
+    Returns:
+        All of them, laid out as the hub's client looks for them; nothing if one is not there.
+    """
+    from huggingface_hub import constants
+
+    found: dict[str, Path] = {}
+    for origin in weights.split(", "):
+        repository, _, revision = origin.partition(" ")[0].partition("@")
+        own = Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+        ref = own / "refs" / (revision or "main")
+        try:
+            snapshot = own / "snapshots" / ref.read_text(encoding="utf-8").strip()
+        except OSError:
+            return {}
+        files = sorted(snapshot.glob("*.safetensors")) or sorted(snapshot.glob("*.bin"))
+        if not files:
+            return {}
+        found |= {f"{HUB}/{file.relative_to(own.parent).as_posix()}": file for file in (ref, *files)}
+    return found
 
 
 def program(manifest: Mapping[str, Any]) -> str:

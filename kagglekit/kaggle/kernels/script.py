@@ -22,6 +22,7 @@ from typing import Any
 MANIFEST: dict[str, Any] = json.loads("{}")  # written by kagglekit
 INPUT = Path("/kaggle/input")
 RUN = "run.bin"
+HUB = "hub"  # the folder of pretrained weights among the packed files
 BLOCK = 1 << 20
 SAVING = 600.0  # s before the limit at which trainings are asked to save their work and to end
 TICK = 1.0  # s between two looks at the trainings
@@ -39,6 +40,8 @@ def main(place: Path) -> int:
             archive.extractall(runs, filter="data")
         print("data:", data, flush=True)
         environment = {**os.environ, "KAGGLEKIT_CACHE": str(Path(scratch) / "cache")}
+        if (runs / HUB).is_dir():
+            environment |= {"HF_HUB_CACHE": str(runs / HUB), "HF_HUB_OFFLINE": "1"}
         for path, name in MANIFEST["named"].items():
             put(runs / name, Path(path))
         if MANIFEST["jobs"]:
