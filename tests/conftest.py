@@ -42,6 +42,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if named or workers < 2 else workers
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # else one worker ends alone
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in its background
         signal.signal(signal.SIGINT, signal.default_int_handler)

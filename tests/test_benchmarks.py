@@ -117,6 +117,7 @@ def carried_out(folder: Path, script: str, *words: str) -> dict[str, Any]:
     return dict(json.loads((folder / "found.json").read_text()))
 
 
+@pytest.mark.slow
 def test_each_augmentation_has_its_cost_beside_the_default_view(tmp_path):
     import views
 
@@ -152,6 +153,7 @@ def test_each_stage_of_a_run_on_real_images_has_its_speed_its_ceiling_and_its_ti
         assert mode == "head folded" or shown == [max(speed["rate"] for speed in formats.values())]
 
 
+@pytest.mark.slow
 def test_the_ceiling_of_a_vision_transformer_has_cpu_seconds_and_needs_no_trained_weights(tmp_path):
     found = carried_out(tmp_path, "limit.py", "--model", "test_vit.r160_in1k", "--size", "80")
     assert {row["mode"] for row in found["rows"]} == {"train", "head", "infer"}  # nothing to fold

@@ -351,6 +351,7 @@ def test_the_command_takes_batch_size_auto_but_not_where_nothing_may_be_measured
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 def test_compiled_steps_give_the_same_losses_and_leave_the_model_its_names():
     plain, other = fit(cycle_len=2, model=without_dropout()), fit(cycle_len=2, model=without_dropout())
     before = {name: value.clone() for name, value in other.model.state_dict().items()}
