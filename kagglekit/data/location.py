@@ -11,6 +11,7 @@ from kagglekit.types.competition import Competition
 
 KAGGLE_INPUT = Path("/kaggle/input")  # where Kaggle's own machines attach data, read-only
 MARKER = ".kagglekit-download.json"  # marks the folder of a complete download
+DEMANDS = ".kagglekit-demands.txt"  # in such a folder, if submissions must come from notebooks: what is said of them
 
 
 def data_place(name: str) -> Path:
@@ -40,6 +41,14 @@ def check_given(folder: Path, competition: Competition, name: str) -> None:
         by_download = f", or run kagglekit download {name} --data DIR" if competition.slug or competition.files else ""
         hint = f"pass the folder of the unpacked download with --data{by_download}"
         raise UserError(f"the data folder {folder} {what}", hint)
+
+
+def demands_noted(folder: Path) -> list[str]:
+    """Return the lines that a download has noted in a data folder about submissions; none if there are none."""
+    try:
+        return (folder / DEMANDS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
 
 
 def is_complete(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from kagglekit.data.archive.destination import BadArchive, BrokenArchive
 from kagglekit.data.archive.parts import is_archive
 from kagglekit.data.listing import LITTER
-from kagglekit.data.location import MARKER, is_complete, is_untidy, workshop
+from kagglekit.data.location import DEMANDS, MARKER, is_complete, is_untidy, workshop
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.login import connect
@@ -50,7 +50,9 @@ def download_from_kaggle(competition: Competition, folder: Path, options: Downlo
     source = Source(f"{slug}.zip", lambda: kaggle().data_address(slug))
     complete = download([source], f"{slug} from Kaggle", folder, options, retry)
     if kaggle.cache_info().currsize and kaggle().is_code_only(slug):
-        for line in kaggle().demands(slug).lines:
+        lines = kaggle().demands(slug).lines
+        write_text(complete / DEMANDS, "\n".join(lines) + "\n")  # for runs, which may be offline
+        for line in lines:
             options.display.report(line)
     return complete
 
@@ -156,7 +158,7 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-_IGNORED = (*LITTER, MARKER)  # may be in a folder before a download; a marker without data is stale
+_IGNORED = (*LITTER, MARKER, DEMANDS)  # may be in a folder before a download; a marker without data is stale
 
 
 @contextmanager

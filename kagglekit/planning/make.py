@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.location import check_given, data_place, existing_data
+from kagglekit.data.location import check_given, data_place, demands_noted, existing_data
 from kagglekit.data.packed_folder import see_through
 from kagglekit.data.sample import asked_sample
 from kagglekit.hooks.calls import Hooks
@@ -145,8 +145,9 @@ def find_data(
     """
     if requested is not None:
         check_given(requested, competition, name)
-        return see_through(requested.absolute(), options.display, options.max_unpacked)
-    if there := existing_data(competition, name):
+    if there := requested.absolute() if requested else existing_data(competition, name):
+        for line in demands_noted(there):
+            options.display.report(line)
         return see_through(there, options.display, options.max_unpacked)
     if downloads and (competition.slug or competition.files):
         raise UserError(

@@ -35,7 +35,7 @@ def test_limits_are_found_in_the_usual_words(text: str, demands: Demands, shown:
     assert str(found).startswith(shown)
 
 
-def test_download_and_new_say_what_a_code_competition_demands(server: KaggleServer, tmp_path: Path) -> None:
+def test_download_new_and_run_say_what_a_code_competition_demands(server: KaggleServer, tmp_path: Path) -> None:
     slug = "dog-breed-identification"
     solution = write_dog_breed(tmp_path / "source")
     contest = server.add_competition(slug, tmp_path / "source", solution, code_only=True, pages={"Code": LIST})
@@ -44,5 +44,8 @@ def test_download_and_new_say_what_a_code_competition_demands(server: KaggleServ
         said = succeed(server, tmp_path / "home", *command).stdout
         assert "it is a code competition: predict and submit with kagglekit kernel RUN --submit\n" in said
         assert "its notebooks may run at most 9 h on a CPU, at most 2.5 h on a GPU, without internet access\n" in said
+    tiny = ("--preset", "quick", "--arch", "test_resnet.r160_in1k", "--set", "pretrained=false", "--size", "32")
+    said = succeed(server, tmp_path / "home", "run", "dog-breed", *tiny, "--dry-run").stdout
+    assert said.count("it is a code competition") == said.count("its notebooks may run at most 9 h") == 1
     contest.code_only = False
     assert "notebooks" not in succeed(server, tmp_path / "home", "new", "again", "--slug", slug).stdout
