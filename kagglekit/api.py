@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import jobs_of, name_of, path_of, request_of
 from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
@@ -19,7 +20,6 @@ from kagglekit.types.executor import RETRIES
 
 if TYPE_CHECKING:  # nor is anything else that builds models: the first line of a cell comes within a second
     from kagglekit.notebook.run import Run as ShownRun
-    from kagglekit.planning.request import Request
     from kagglekit.prediction.shown import Predictions
     from kagglekit.runs.folder import Run
 
@@ -148,7 +148,7 @@ def run(
     from kagglekit.commands import run as command
 
     finished = command.run(
-        lambda: _request(given),
+        lambda: request_of(given),
         str(competition or full or "run"),
         display,
         began,
@@ -161,12 +161,6 @@ def run(
     from kagglekit.notebook.run import Run as ShownRun
 
     return ShownRun.of(finished)
-
-
-def _request(given: Mapping[str, Any]) -> Request:
-    from kagglekit.notebook.request import request_of
-
-    return request_of(given)
 
 
 @for_notebooks
@@ -214,7 +208,6 @@ def resume(
     """
     wait_passively()
     began, display = time.perf_counter(), display or for_people(json_output=False)
-    from kagglekit.notebook.request import jobs_of, path_of
     from kagglekit.notebook.run import Run as ShownRun
 
     folder = ShownRun.of(run, out)
@@ -261,7 +254,6 @@ def blend(
     wait_passively()
     display = display or for_people(json_output=False)
     with display.status(f"blending {len(runs)} runs: loading torch"):
-        from kagglekit.notebook.request import name_of, path_of
         from kagglekit.notebook.run import Run as ShownRun
         from kagglekit.planning.blends import check_blend
         from kagglekit.workflows.blend import BlendRequest

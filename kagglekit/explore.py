@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.notebook.called import for_notebooks
+from kagglekit.notebook.request import name_of, path_of, request_of, settings_of
 from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.notebook.run import Run
-    from kagglekit.planning.request import Request
     from kagglekit.runs.folder import Run as RunFolder
 
 LARGE = 300_000  # bytes of a plot that a notebook shows as JPEG
@@ -61,7 +61,6 @@ def look(
     display = display or for_people(json_output=False)
     with display.status(f"looking at {competition}: loading its plugin"):
         from kagglekit.authoring.from_folder import competition_of
-        from kagglekit.notebook.request import path_of, settings_of
         from kagglekit.workflows.look import look as summarize
     named, folder = competition_of(str(competition), path_of(data), display)
     began = time.time()
@@ -144,18 +143,11 @@ def lr_find(
     from kagglekit.commands import lr_find as command
 
     title = str(competition or "lr_find")
-    place = None if pictures is None else Path(pictures)
-    found, plots = command.lr_find(lambda: _request(given), title, stage, place, display)
+    found, plots = command.lr_find(lambda: request_of(given), title, stage, path_of(pictures), display)
     _show_plots(plots[:1])
     rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
     display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
     return dict(found.rates)
-
-
-def _request(given: Mapping[str, object]) -> Request:
-    from kagglekit.notebook.request import request_of
-
-    return request_of(given)
 
 
 @for_notebooks
@@ -185,7 +177,6 @@ def report(
         UserError: A folder is not a run, the runs cannot be compared, or one of their files cannot be read.
     """
     from kagglekit.commands import report as command
-    from kagglekit.notebook.request import path_of
     from kagglekit.notebook.run import Run
 
     found = [Run.of(run, out) for run in runs or ("latest",)]
@@ -216,7 +207,6 @@ def history(*which: RunFolder | str | Path, sort: str = "date", out: str | Path 
         UsageError: There is no such column, or there are more than two runs.
     """
     from kagglekit.commands.history import listed
-    from kagglekit.notebook.request import name_of
     from kagglekit.notebook.run import Run
     from kagglekit.runs.history import COLUMNS, sort_entries
     from kagglekit.system.errors import unknown

@@ -7,15 +7,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from kagglekit.planning.request import Request
-from kagglekit.runs.folder import Run as RunFolder
 from kagglekit.types.executor import JobOptions
+
+if TYPE_CHECKING:
+    from kagglekit.planning.request import Request
+    from kagglekit.runs.folder import Run as RunFolder
 
 
 def request_of(given: Mapping[str, Any]) -> Request:
     """Return the request that the keywords of `run` or `lr_find` are; its shorthands precede the settings."""
+    from kagglekit.planning.request import Request  # builds models: a cell says something before
+
     short = [f"{key}={given[key]}" for key in ("arch", "limit", "seed", "folds") if given[key] is not None]
     short += ["group_duplicates=true"] if given["group_duplicates"] else []
     changed: dict[str, Any] = {
@@ -59,4 +63,4 @@ def path_of(place: str | Path | None) -> Path | None:
 
 def name_of(found: RunFolder | str | Path) -> str:
     """Return how a run is named on the command line: by its folder, or as the user did."""
-    return str(found.folder if isinstance(found, RunFolder) else found)
+    return str(found if isinstance(found, str | Path) else found.folder)
