@@ -184,7 +184,8 @@ def resume(
     """Resume a run that was interrupted or failed, from its last checkpoint; a finished run is not changed.
 
     Args:
-        run: The run, its folder, its name in `out`, a unique prefix of that, or ``latest``.
+        run: The run, its folder, its name in `out`, a unique prefix of that, ``latest``, or a competition: its latest
+            run.
         data: Its data folder, if that was moved.
         plugins: Plugin files to use, if its own were edited or come from elsewhere.
         part: Train one part alone: ``fold-3``, or a zoo's ``2-resnet18/fold-3``.

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # Before torch and NumPy are imported: their threads wait for one another by spinning, which takes minutes where two
 # processes share two cores. So nothing above may import them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before onnxruntime is: tests ask no host
 wait_passively()  # tests that compute with two threads
 MOST_WORKERS = 4  # each may take two GB, and imports everything
 PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))

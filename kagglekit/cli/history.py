@@ -40,9 +40,10 @@ ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "prese
 def history(which: tuple[str, ...], sort: str | None, wide: bool, as_page: bool, as_json: bool, out: Path) -> None:
     """List all runs, or those of COMPETITION, newest first; or compare two runs.
 
-    valid and test are the ensemble's scores with standard errors. public is the score of the last scored submission.
-    With --wide, so is private, best is the best public score of several, and gap is valid - public. Columns that are
-    empty in all runs are left out. If sorted by a score, each competition's best run comes first.
+    valid and test are the ensemble's scores, with standard errors where the terminal is wide enough. public is the
+    score of the last scored submission. With --wide, so is private, best is the best public score of several, and gap
+    is valid - public. Columns that are empty in all runs are left out. If sorted by a score, each competition's best
+    run comes first.
 
     With --html, the runs are on a page with curves, filters, and public against valid scores. Once it is there, runs
     write it again while they train, and it reloads itself where it is open.
@@ -113,7 +114,13 @@ def _show_short(entries: Sequence[Entry], display: Display) -> None:
     there = [name for name in SHORT if name not in same and any(getattr(one, name) is not None for one in entries)]
     titles = [{"status": "state", "valid": "valid score", "test": "test score"}.get(name, name) for name in there]
     rows = [[_cell(name, getattr(one, name)) for name in there] for one in entries]
+    if not display.fits(titles, rows):
+        rows = [[_cell(name, _without_error(getattr(one, name))) for name in there] for one in entries]
     display.table(titles, rows)
+
+
+def _without_error(value: Any) -> Any:
+    return value.value if isinstance(value, Score) else value
 
 
 def _cell(column: str, value: Any) -> str:

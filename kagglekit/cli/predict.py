@@ -18,7 +18,7 @@ from kagglekit.cli.options import (
     threads_option,
     top_option,
 )
-from kagglekit.data.listing import image_files
+from kagglekit.data.listing import image_files, is_image
 from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def predict(
     elif data or sample:
         raise UsageError("--data and --sample need --submission FILE", "to predict other images, give them as PATH")
     elif not paths:
-        first = f"name the run first: kagglekit predict latest {run}" if Path(run).is_file() else ""
+        first = f"name the run first: kagglekit predict latest {run}" if _names_image(run) else ""
         raise UsageError("no images to predict", first or "give files or folders as PATH; see kagglekit predict --help")
     found, files = find_run(run, out), image_files(with_members(paths))
     check_device(device)  # here and below: errors are reported before anything slow
@@ -125,6 +125,10 @@ def predict(
         click.echo(json.dumps([{"path": path, **each.record} for path, each in zip(table.index, said, strict=True)]))
     else:
         _show([str(path) for path in table.index], said, top, display)
+
+
+def _names_image(text: str) -> bool:
+    return Path(text).is_file() or is_image(text)
 
 
 def _predicted(

@@ -37,7 +37,8 @@ def resume(
 ) -> None:
     """Resume RUN, which was interrupted or failed, from its last checkpoint.
 
-    RUN is a path, the name of a run folder, a unique prefix of it, or latest. A finished run is not changed.
+    RUN is a path, the name of a run folder, a unique prefix of it, latest, or a competition: its latest run. A finished
+    run is not changed.
     """
     from kagglekit.hooks.trust import plugins_named
     from kagglekit.planning.choose import choose

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from kagglekit.images.store import ENTRIES, INFO, JOURNAL, LOCK, PIXELS, USED
+from kagglekit.images.store import ENTRIES, FEATURES, INFO, JOURNAL, LOCK, PIXELS, USED
 from kagglekit.system.paths import cache_folder, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OWN_FILES = (PIXELS, ENTRIES, JOURNAL, INFO, f".{INFO}.*.part")
+_OWN_FILES = (PIXELS, ENTRIES, JOURNAL, INFO, f".{INFO}.*.part", f"{FEATURES}*")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -76,6 +77,31 @@ class Loader:
         """Yield the batch of each entry of `rows`, in order; a thread works two batches ahead."""
         for made in _ahead(lambda some: self._made(some, pass_number), rows, self.waits, self.device):
             yield self._delivered(made)
+
+    def fingerprints(self, rows: NDArray[np.int64], pass_number: int) -> NDArray[np.uint64] | None:
+        """Return a number (B,) for how the view shows each image: equal ones for the same pixels in the same places.
+
+        Returns:
+            None where that cannot be told: of a view that draws at random, and of one whose functions change pixels.
+        """
+        keys = self.keys[rows]
+        shown = self._shown(rows, keys, pass_number)
+        if self.view.effects or self.view.pixels or not np.array_equal(shown, self._shown(rows, ~keys, pass_number)):
+            return None
+        hashed = (blake2b(row.tobytes(), digest_size=8).digest() for row in shown)
+        return np.array([int.from_bytes(each) for each in hashed], np.uint64)
+
+    def view_key(self, pass_number: int) -> str:
+        """Return what tells the view from others, whatever the images."""
+        aspects = np.geomspace(1 / 4, 4, 17).astype(np.float32)
+        maps = self.view.maps(np.zeros(len(aspects), np.uint64), aspects, pass_number)
+        return f"{self.view.border} {blake2b(maps.tobytes(), digest_size=8).hexdigest()}"
+
+    def _shown(self, rows: NDArray[np.int64], keys: NDArray[np.uint64], pass_number: int) -> NDArray[np.float32]:
+        """Return maps and colours as (B, numbers)."""
+        maps, colours = self.view.maps(keys, self.store.aspects[rows], pass_number), self._colours(keys, pass_number)
+        _check("maps", maps, (len(rows), 2, 3))
+        return np.hstack([each.reshape(len(rows), -1) for each in (maps, colours) if each is not None])
 
     def _delivered(self, images: Tensor) -> Tensor:
         images = images.to(self.device)

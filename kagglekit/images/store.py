@@ -6,7 +6,8 @@ A store is a folder of the cache, named after everything its bytes depend on, wi
   has its own size: images are neither cropped, enlarged nor padded;
 - ``pictures.jsonl``: a line for each image, its `Entry` with a checksum of its pixels. During the build it is called
   ``journal.jsonl``; the final name marks the store as complete;
-- ``info.json``: facts for `kagglekit cache`.
+- ``info.json``: facts for `kagglekit cache`;
+- ``features-*``: what frozen networks see in the images, see `kagglekit.images.feature_file`.
 
 `kagglekit.images.build` builds stores, `kagglekit.images.cache` lists and removes them; this module names and opens
 them.
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 FORMAT = 4
 CHECKED_BYTES = 1 << 25  # of pixels compared with their checksums when a store is opened
 PIXELS, ENTRIES, JOURNAL, INFO, LOCK = "pixels.u8", "pictures.jsonl", "journal.jsonl", "info.json", "lock"
+FEATURES = "features-"  # what names of feature files begin with, see `feature_file`
 USED = "used"  # locked by its users; `LOCK` by its builder, who would wait for itself if it used it before
 
 

@@ -60,7 +60,7 @@ def submitted_runs(root: Path) -> list[Run]:
 
 
 def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
-    """Find a run by its path, its folder's name, a unique prefix of it, or ``latest``.
+    """Find a run by its path, its folder's name, a unique prefix of it, ``latest``, or a competition: its latest run.
 
     Args:
         text: What the user typed.
@@ -83,6 +83,7 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
     if text == "latest":
         return Run(folders[-1])
     found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
+    found = found or [f for f in folders if f.parent.name == text][-1:]
     if len(found) > 1:
         raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "use a longer prefix")
     if not found:

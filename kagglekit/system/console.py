@@ -91,12 +91,8 @@ class Display:
             keys: How many columns are repeated.
             together: For each further column, the number of its group: a group is not torn apart if a line has room.
         """
-        heads = [[printable(title) for title in columns]]
         lines = [[printable(str(cell)) for cell in line] for line in rows]
-        widths = _widths([*heads, *lines])
-        if sum(widths) + 2 * len(widths) - 2 > self.width and lines:
-            heads = _narrow(heads[0], _widths(lines))
-            widths = _widths([*heads, *lines])
+        heads, widths = self._heads([printable(title) for title in columns], lines)
         for part, block in enumerate(_blocks(widths, keys, self.width, together)):
             there = [line for line in lines if not part or any(line[i] for i in block[keys:])]
             own = [widths[number] for number in block]
@@ -105,6 +101,19 @@ class Display:
                 self._print(text, style="bold", wrap=False)
             if there:
                 self._print("\n".join(texts[len(heads) :]), wrap=False)  # at once: a thousand calls take a while
+
+    def fits(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bool:
+        """Return whether a table of these columns and rows takes no second one below it."""
+        lines = [[printable(str(cell)) for cell in line] for line in rows]
+        return _total(self._heads([printable(title) for title in columns], lines)[1]) <= self.width
+
+    def _heads(self, titles: list[str], lines: list[list[str]]) -> tuple[list[list[str]], list[int]]:
+        """Return the lines of titles, several where one is wider than the terminal, and the columns' widths."""
+        heads, widths = [titles], _widths([titles, *lines])
+        if lines and _total(widths) > self.width:
+            heads = _narrow(titles, _widths(lines))
+            widths = _widths([*heads, *lines])
+        return heads, widths
 
     def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
         shown = wrapped(text, self.width) if wrap else text
@@ -330,6 +339,11 @@ def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
     return [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
 
 
+def _total(widths: Iterable[int]) -> int:
+    """Return the width of a line of columns with the gaps between them."""
+    return sum(width + 2 for width in widths) - 2
+
+
 def _narrow(titles: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
     """Return the titles of columns in as many lines as it takes to be no wider than the cells, if words allow it."""
     parts = [textwrap.wrap(title, max(width, 8), break_long_words=False, break_on_hyphens=False) or [""]
@@ -349,7 +363,7 @@ def _blocks(widths: Sequence[int], keys: int, room: int, together: Sequence[int]
     block = first = list(range(keys))
 
     def fits(columns: Sequence[int]) -> bool:
-        return sum(widths[i] + 2 for i in columns) - 2 <= room
+        return _total(widths[i] for i in columns) <= room
 
     for group in groups.values():
         for part in [group] if fits([*first, *group]) else [[column] for column in group]:

@@ -64,6 +64,11 @@ class Estimate:
         """True until the estimate is made."""
         return self.total is not None and self.seconds is None
 
+    def spare(self, cost: float) -> None:
+        """Leave out work that need not be done, before the estimate is made."""
+        if self.total is not None:
+            self.total = max(0.0, self.total - cost)
+
     def add(self, cost: float, seconds: float) -> bool:
         """Count a step; return whether it was the one that completed the estimate."""
         if self.total is None or self.seconds is not None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kagglekit.compute.device import BATCH
-from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.network import head_module
 from kagglekit.compute.processes.ranks import Ranks
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
@@ -22,6 +22,7 @@ from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
+from kagglekit.training.stack_features import StackFeatures, weights_key
 from kagglekit.types.stage import Stage
 
 
@@ -61,9 +62,7 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     images, task = context.images, context.task
     train, valid = images.rows("train"), images.rows("valid")
     n = len(train)
-    n_last = linear_layer(context.head).in_features
-    full = StackForm(stage.stack_sizes, taps_of(context.model), n_last, task.n_outputs)
-    form = form_for(n + len(valid), full)
+    form = form_of(context, stage, n + len(valid))
     features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
@@ -93,6 +92,12 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     return found.stack
 
 
+def form_of(context: RunContext, stage: Stage, n_labelled: int) -> StackForm:
+    """Return the form of a stage's stack for a number of labelled images."""
+    n_last = linear_layer(context.head).in_features
+    return form_for(n_labelled, StackForm(stage.stack_sizes, taps_of(context.model), n_last, context.task.n_outputs))
+
+
 def _frozen_features(
     context: RunContext, number: int, stage: Stage, form: StackForm, rows: NDArray[np.int64]
 ) -> NDArray[np.float32]:
@@ -102,24 +107,16 @@ def _frozen_features(
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
     network = FrozenFeatures(body, context.head, form.taps, form.sizes)
-    own, cost = context.ranks.part(rows), float(context.ranks.world * sum(size**2 for size in form.sizes))
-    parts, began = [], time.perf_counter()
-    with context.display.bar(f"{stage.name}: features", len(own)) as bar, context.recorded_batch():
-        for part in predict_pass(network, loader, own, 0, context.compute, _same):
-            context.count_step(len(part) * cost, began)
-            parts.append(part)
-            bar.advance(len(part))
-            began = time.perf_counter()
+    width, key = form.columns.width, weights_key(context.model, head_module(context.model, context.groups)[0])
+    features = StackFeatures(context, network, width, key, loader, 0, f"{stage.name}: features")
+    parts = list(features.parts(context.ranks.part(rows)))
     sizes = " and ".join(f"{size} px" for size in form.sizes)
+    known = f", {features.n_known:,} of them by an earlier training," if features.n_known else ""
     context.display.report(
-        f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes} in "
+        f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes}{known} in "
         f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
     )
     return _of_all(context.ranks, parts).numpy()
-
-
-def _same(features: Tensor) -> Tensor:
-    return features
 
 
 @torch.no_grad()

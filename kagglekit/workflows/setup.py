@@ -32,6 +32,7 @@ from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.planning.teacher import check_teacher
+from kagglekit.prediction.members import known_cost
 from kagglekit.prediction.scores import check_scorable
 from kagglekit.prediction.submission_file import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
@@ -138,7 +139,7 @@ def prepare(
     plan.ranks.same(list(model.state_dict().values()))
     _set_threads(plan, model, record, display)  # before formats are tried: the number decides which one is fastest
     compute = _compute(plan, model, images, record, display, last)
-    return RunContext(
+    context = RunContext(
         run=run,
         record=record,
         display=display,
@@ -160,6 +161,9 @@ def prepare(
         threads=plan.threads,
         ranks=plan.ranks,
     )
+    if last is None:
+        context.estimate.spare(known_cost(context))
+    return context
 
 
 def _check_shared(plan: Plan, images: ImageSet) -> None:

@@ -131,6 +131,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["report"], "name a run; the newest is called latest: cli report latest"),
     (["resume"], "name a run; the newest is called latest: cli resume latest"),
     (["predict", "plain.txt"], "name the run first: kagglekit predict latest plain.txt"),
+    (["predict", "missing.jpg"], "name the run first: kagglekit predict latest missing.jpg"),
     (["report", "./images"], "./images is not the folder of a run: it has no recipe.json"),
     ([*RUN, "--nothing"], "no such option"),
 ]

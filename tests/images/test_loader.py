@@ -200,3 +200,23 @@ def test_a_consumer_that_computes_does_not_wait():
 
 def test_a_store_is_not_copied_to_the_cpu():
     assert place(store_of(2), CPU) is None
+
+
+def test_only_a_view_that_always_shows_the_same_can_be_told_from_others():
+    rows = np.arange(6)
+
+    def shown(view: View, pass_number: int = 0) -> NDArray[np.uint64] | None:
+        return loader_of(6, view).fingerprints(rows, pass_number)
+
+    def mirrored(keys, aspects, pass_number):
+        return identity(keys, aspects, pass_number) * np.float32([[-1, 1, 1], [1, 1, 1]] if pass_number else 1)
+
+    plain = shown(View(maps=identity))
+    assert len(plain) == 6
+    assert plain.all()
+    assert np.array_equal(plain, shown(View(maps=mirrored)))
+    assert not np.isin(shown(View(maps=mirrored), 1), plain).any()
+    assert shown(VIEW) is None
+    assert shown(View(maps=identity, colours=lit)) is None
+    assert shown(View(maps=identity, pixels=lambda images: images)) is None
+    assert shown(View(maps=identity, effects=lambda images, keys, pass_number: images)) is None

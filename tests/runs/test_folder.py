@@ -35,9 +35,11 @@ def test_a_label_with_odd_characters_makes_a_plain_name(tmp_path):
 def test_a_run_is_found_by_path_name_beginning_and_latest(tmp_path):
     early = make(tmp_path, now=datetime(2026, 1, 1))
     late = make(tmp_path, competition="shapes")
-    for text in (str(late.folder), late.name, "20261122", "latest"):
+    for text in (str(late.folder), late.name, "20261122", "latest", "shapes"):
         assert find_run(text, tmp_path).folder == late.folder
-    assert find_run("latest", tmp_path, "pets").folder == early.folder
+    newer = make(tmp_path, now=datetime(2026, 1, 2))
+    assert find_run("latest", tmp_path, "pets").folder == find_run("pets", tmp_path).folder == newer.folder
+    assert find_run("20260101", tmp_path).folder == early.folder
 
 
 def test_a_beginning_that_fits_several_runs_names_them(tmp_path):

@@ -175,7 +175,7 @@ def test_an_interrupted_training_on_all_images_resumes(
     assert outcome(only(tmp_path / "out")) == outcome(undisturbed)
 
 
-@pytest.mark.parametrize("place", ["tasks.single_label.fit_linear_head", "prediction.members.predict_pass"])
+@pytest.mark.parametrize("place", ["tasks.single_label.fit_linear_head", "prediction.members.for_split"])
 def test_the_features_preset_interrupted_before_or_after_its_only_stage_ends_with_the_same_bytes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

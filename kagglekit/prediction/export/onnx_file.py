@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ FRAMES = {
     "pad": "resize the long side to the size, and pad the short side",
 }
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
+NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")  # without, onnxruntime 1.29 and newer tell its maker about the network
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def _reason(error: BaseException) -> str:
 
 def _run(file: Path, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
     """Predict with onnxruntime."""
+    os.environ.setdefault(*NO_TELEMETRY)
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
