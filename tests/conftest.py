@@ -37,10 +37,12 @@ PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests: a worker a core, at most `MOST_WORKERS`. Those that are named: none, since its start takes longer."""
+    """All tests: a worker a core and one more, since many wait for a server, a file or a process, up to `MOST_WORKERS`.
+
+    Those that are named: none, since a worker's start takes longer than most of them.
+    """
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    workers = min(int(cores()), MOST_WORKERS)
-    return 0 if named or workers < 2 else workers
+    return 0 if named or cores() < 2 else min(int(cores()) + 1, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -155,18 +155,15 @@ class ImageSet:
         labels = self.tables["labelled"]["label"].to_numpy()[self.rows("valid")]
         return pd.Series(labels.tolist(), index=self.ids("valid"), dtype="str")
 
-    def loader(self, kind: Kind, view: View, size: int, salt: object = None, *, in_place: bool = True) -> Loader:
-        """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`.
-
-        Unless it is `in_place`, it is one to ask, not one to make batches: nothing is copied to the device.
-        """
+    def loader(self, kind: Kind, view: View, size: int, salt: object = None) -> Loader:
+        """Return a loader of a kind's images under a view; its randomness depends on seed and `salt`."""
         side = self._side(kind, view.fit, size)
         store = self.stores[kind, view.fit, side]
-        if in_place and store.folder not in self._resident:
+        if store.folder not in self._resident:
             self._make_room(side)
             self._resident[store.folder] = self._placed(f"{kind} images at {side} px", store)
         keys = self._image_keys(kind, salt)
-        return Loader(store, view, size, self.config, keys, self.device, self._resident.get(store.folder))
+        return Loader(store, view, size, self.config, keys, self.device, self._resident[store.folder])
 
     def _image_keys(self, kind: Kind, salt: object) -> NDArray[np.uint64]:
         if (kind, repr(salt)) not in self._keys:

@@ -6,6 +6,7 @@ are there: for each image how it was seen (`Loader.fingerprints`), 0 if not at a
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +19,17 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from kagglekit.images.store import FEATURES
+from kagglekit.system.errors import UserError
+from kagglekit.system.files import replacing
 
+MOST_FILES = 12  # of a store: of those used least recently, the rest is removed
 Write = Callable[[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]], None]
 
 
 class FeatureFile:
     """Rows of features (N, D) of a store's N images.
+
+    Anybody may read. Who writes, or forgets, holds `lock`.
 
     Args:
         folder: The store's.
@@ -32,7 +38,7 @@ class FeatureFile:
         width: D.
 
     Attributes:
-        lock: Held by the one process that writes.
+        lock: A lock between processes.
     """
 
     def __init__(self, folder: Path, key: str, n: int, width: int) -> None:
@@ -41,62 +47,75 @@ class FeatureFile:
         self._index = self._path.with_suffix(".npz")
         self._shape = n, width
         self._seen, self._sums = np.zeros(n, np.uint64), np.zeros(n, np.uint32)
+        self._table: NDArray[np.float32] | None = None
 
     def missing(self, rows: NDArray[np.int64], seen: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Return (M,) bool: which of these images are not there, seen as asked, with a row that fits its checksum."""
+        """Return (M,) bool: which of these images, seen so, are not there."""
         self._read_index()
         there: NDArray[np.bool_] = self._seen[rows] == seen
-        if there.any():
-            table = self._table()
-            for place in np.flatnonzero(there):
-                there[place] = crc32(table[rows[place]]) == self._sums[rows[place]]
         return ~there
 
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features (M, D) of images that are there."""
-        return np.asarray(self._table()[rows])
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the features (M, D) of images; None if one of them has no row that fits its checksum."""
+        if self._table is None:  # once: another process may remove the file
+            try:
+                self._table = np.asarray(np.memmap(self._path, np.float32, "r", shape=self._shape))
+            except (OSError, ValueError):
+                return None
+        found: NDArray[np.float32] = self._table[rows]
+        return found if all(map(np.uint32.__eq__, map(np.uint32, map(crc32, found)), self._sums[rows])) else None
+
+    def forget(self) -> None:
+        """Let no row count any more."""
+        self._seen[:] = 0
+        self._write_index()
 
     @contextmanager
     def writing(self) -> Iterator[Write]:
-        """Yield a function that writes the features (M, D) of rows, seen so; also if an error follows, they are kept.
+        """Yield a function that writes the features (M, D) of rows, seen so; an error leaves out these and all others.
+
+        What was written counts at the end of the block, also if another error ends it.
 
         Raises:
-            OSError: They cannot be written.
+            OSError: The file cannot be opened.
         """
         n, width = self._shape
         special = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | special, 0o666), "r+b") as file:
+        with contextlib.closing(os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | special, 0o666), "r+b")) as file:
             file.truncate(4 * n * width)
+            self._remove_old()
 
             def write(rows: NDArray[np.int64], seen: NDArray[np.uint64], features: NDArray[np.float32]) -> None:
                 for row, own, vector in zip(rows, seen, np.ascontiguousarray(features), strict=True):
-                    file.seek(4 * width * int(row))
-                    file.write(vector.data)
-                    self._seen[row], self._sums[row] = own, crc32(vector)
+                    with suppress(OSError):
+                        file.seek(4 * width * int(row))
+                        file.write(vector.data)
+                        self._seen[row], self._sums[row] = own, crc32(vector)
 
             try:
                 yield write
             finally:
-                file.flush()
-                os.fsync(file.fileno())
-                self._write_index()
-
-    def _table(self) -> NDArray[np.float32]:
-        return np.memmap(self._path, np.float32, "r", shape=self._shape)
+                with suppress(OSError):
+                    file.flush()
+                    os.fsync(file.fileno())
+                    self._write_index()
 
     def _read_index(self) -> None:
         n = self._shape[0]
-        with (
-            suppress(OSError, ValueError, KeyError, BadZipFile),
-            self._index.open("rb") as file,
-            np.load(file) as found,
-        ):
+        damaged = (OSError, EOFError, ValueError, KeyError, BadZipFile)
+        with suppress(*damaged), self._index.open("rb") as file, np.load(file) as found:
             seen, sums = found["seen"], found["sums"]
             if seen.shape == sums.shape == (n,) and self._path.stat().st_size == 4 * n * self._shape[1]:
                 self._seen, self._sums = seen.astype(np.uint64), sums.astype(np.uint32)
+                os.utime(self._index)  # the time of the last use
 
     def _write_index(self) -> None:
-        part = self._index.with_suffix(".part")
-        with part.open("wb") as file:
+        with suppress(UserError), replacing(self._index) as part, part.open("wb") as file:
             np.savez(file, seen=self._seen, sums=self._sums)
-        part.replace(self._index)
+
+    def _remove_old(self) -> None:
+        """Remove the files of the store that were used least recently, beyond `MOST_FILES`."""
+        others = [file for file in self._path.parent.glob(f"{FEATURES}*.npz") if file != self._index]
+        for index in sorted(others, key=lambda file: -file.stat().st_mtime)[MOST_FILES - 1 :]:
+            for file in (index, index.with_suffix(".f32")):
+                file.unlink(missing_ok=True)

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kagglekit.compute.forward import predict_pass
+from kagglekit.compute.forward import FILLED, predict_pass
 from kagglekit.compute.frozen_features import FrozenFeatures
-from kagglekit.compute.network import head_module, set_input_size
+from kagglekit.compute.network import set_input_size
 from kagglekit.compute.processes.ranks import ALONE
 from kagglekit.compute.stacked_head import StackedNetwork, for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
@@ -25,7 +25,7 @@ from kagglekit.prediction.sizes import pooled
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.head_stage import form_of
-from kagglekit.training.stack_features import StackFeatures, weights_key
+from kagglekit.training.stack_features import Asked, StackFeatures, keeps
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.decoded import Kind
 from kagglekit.types.ensemble import Member
@@ -161,57 +161,51 @@ def _predict_split(context: RunContext, network: nn.Module, snapshot: Snapshot, 
     own = context.ranks.part(passes.places)
     at = f" at {size} px" if context.recipe.tta_sizes else ""
     title = f"{snapshot.name}: {split}{at}" + (f", {len(views)} views" if context.recipe.tta else "")
-    if isinstance(whose, StackedNetwork):
-        passed = _stack_passes(context, whose, passes, own, title)
-        predicted = np.concatenate([part.numpy() for part in passed]) if len(own) else None
-    else:
+    predicted: NDArray[np.float32] | None = None
+    if isinstance(whose, StackedNetwork) and keeps(context, snapshot.stage):
+        predicted = np.concatenate([part.numpy() for part in _kept_passes(context, whose, passes, title)])
+    elif len(own):
         passed = predict_pass(whose, passes, own, 0, context.compute, context.task.activate)
-        predicted = _tracked(context, title, len(own), passed) if len(own) else None
+        predicted = _tracked(context, title, len(own), passed)
     results = context.ranks.gathered(predicted).reshape(len(views), len(ids), -1)
     columns = context.task.columns
     first = make_predictions(ids, columns, results[0])
     return Tables(first, make_predictions(ids, columns, context.task.mean_of_passes(results)))
 
 
-def known_cost(context: RunContext) -> float:
-    """Return the work (see `Estimate`) that is spared since features of the first stage's stack are known.
+def spared_cost(context: RunContext) -> float:
+    """Return the work (see `Estimate`) that is spared because features of the first stage's stack are known.
 
-    The stack predicts valid images in the plain view with the features that it was fitted beside.
+    The valid images are predicted with the features that the heads were fitted beside.
     """
     stage, images = context.stage(context.stages[0]), context.images
-    if not stage.stacks or images.stream or context.ranks.several:
+    if not stage.stacks or not keeps(context, stage):
         return 0.0
     labelled = np.concatenate([images.rows("train"), images.rows("valid")])
     form = form_of(context, stage, len(labelled))
     network = FrozenFeatures(context.model, context.head, form.taps, form.sizes)
-    key = weights_key(context.model, head_module(context.model, context.groups)[0])
-
-    def n_known(kind: Kind, rows: NDArray[np.int64], view: View, pass_number: int) -> int:
-        loader = images.loader(kind, view, stage.largest, "tta", in_place=False)
-        features = StackFeatures(context, network, form.columns.width, key, loader, pass_number, "")
-        return len(rows) - features.n_missing(rows)
-
+    features = StackFeatures(context, network, form, kept=True)
     (plain, _), *others = predicting_views(context.hooks, context.recipe, stage, context.config)
-    spared = n_known("labelled", labelled, plain, 0) + len(images.rows("valid"))
-    for view, pass_number in [(plain, 0), *others]:
-        spared += n_known("test", images.rows("test"), view, pass_number)
-    for view, pass_number in others:
-        spared += n_known("labelled", images.rows("valid"), view, pass_number)
+    wanted: list[tuple[Kind, NDArray[np.int64], View, int]] = [("labelled", labelled, plain, 0)]
+    wanted += [("labelled", images.rows("valid"), *view) for view in others]
+    wanted += [("test", images.rows("test"), *view) for view in ((plain, 0), *others)]
+    spared = len(images.rows("valid"))
+    for kind, rows, view, pass_number in wanted:
+        if len(rows) and not (kind == "test" and images.stream):
+            loader = images.loader(kind, view, stage.largest, "tta")
+            spared += features.n_known(Asked(loader, pass_number, rows, stage.name))
     return spared * float(sum(size**2 for size in form.sizes))
 
 
 @torch.no_grad()
-def _stack_passes(
-    context: RunContext, network: StackedNetwork, passes: Passes, places: NDArray[np.int64], title: str
-) -> Iterator[Tensor]:
-    """Yield a stack's predictions (B, C) for places of `passes`."""
-    head, n = network.valid_head if network.valid else network.head, len(passes.rows)
-    key = weights_key(context.model, head_module(context.model, context.groups)[0])
-    for number, (loader, pass_number) in enumerate(passes.passes):
-        rows = passes.rows[places[places // n == number] % n]
-        features = StackFeatures(context, network.features, head.form.columns.width, key, loader, pass_number, title)
-        for part in features.parts(rows):
-            yield context.task.activate(head(part.to(context.compute.device))).cpu()
+def _kept_passes(context: RunContext, network: StackedNetwork, passes: Passes, title: str) -> Iterator[Tensor]:
+    """Yield a stack's predictions (B, C) for all places of `passes`, from features that are kept."""
+    head = network.valid_head if network.valid else network.head
+    features = StackFeatures(context, network.features, head.form, kept=True)
+    for loader, pass_number in passes.passes:
+        for part in features.parts(Asked(loader, pass_number, passes.rows, title)):
+            filled = np.resize(np.arange(len(part)), -(-len(part) // FILLED) * FILLED)  # else the last digits differ
+            yield context.task.activate(head(part[filled]))[: len(part)]
 
 
 def _tracked(context: RunContext, title: str, n: int, passed: Iterator[Tensor]) -> NDArray[np.float32]:

@@ -14,7 +14,6 @@ from kagglekit.compute.device import BATCH
 from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.linear_head import linear_layer
-from kagglekit.compute.network import head_module
 from kagglekit.compute.processes.ranks import Ranks
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
@@ -22,7 +21,7 @@ from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
-from kagglekit.training.stack_features import StackFeatures, weights_key
+from kagglekit.training.stack_features import Asked, StackFeatures, keeps
 from kagglekit.types.stage import Stage
 
 
@@ -106,17 +105,24 @@ def _frozen_features(
     loader = context.images.loader("labelled", context.plain_view(stage), stage.largest)
     context.model.to(memory_format=context.compute.infer.memory_format)
     body = folded(context.model.eval(), shared=context.head)
-    network = FrozenFeatures(body, context.head, form.taps, form.sizes)
-    width, key = form.columns.width, weights_key(context.model, head_module(context.model, context.groups)[0])
-    features = StackFeatures(context, network, width, key, loader, 0, f"{stage.name}: features")
-    parts = list(features.parts(context.ranks.part(rows)))
-    sizes = " and ".join(f"{size} px" for size in form.sizes)
-    known = f", {features.n_known:,} of them by an earlier training," if features.n_known else ""
+    features = StackFeatures(
+        context, FrozenFeatures(body, context.head, form.taps, form.sizes), form, keeps(context, stage)
+    )
+    asked = Asked(loader, 0, context.ranks.part(rows), f"{stage.name}: features")
+    n_known = features.n_known(asked)
+    parts = list(features.parts(asked))
+    said = _from_where(len(rows), n_known, " and ".join(f"{size} px" for size in form.sizes))
     context.display.report(
-        f"{number} {stage.name}: computed the features of {len(rows):,} images at {sizes}{known} in "
-        f"{time.perf_counter() - started:.1f} s; augmentation is off in this stage"
+        f"{number} {stage.name}: {said} in {time.perf_counter() - started:.1f} s; augmentation is off in this stage"
     )
     return _of_all(context.ranks, parts).numpy()
+
+
+def _from_where(n: int, n_known: int, sizes: str) -> str:
+    if n_known == n:
+        return f"took the features of {n:,} images at {sizes} from the cache"
+    rest = f" and took those of {n_known:,} from the cache" if n_known else ""
+    return f"computed the features of {n - n_known:,} images at {sizes}{rest}"
 
 
 @torch.no_grad()

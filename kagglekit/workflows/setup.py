@@ -32,7 +32,7 @@ from kagglekit.planning.make import check_base_data, make_plan
 from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.planning.teacher import check_teacher
-from kagglekit.prediction.members import known_cost
+from kagglekit.prediction.members import spared_cost
 from kagglekit.prediction.scores import check_scorable
 from kagglekit.prediction.submission_file import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
@@ -162,7 +162,7 @@ def prepare(
         ranks=plan.ranks,
     )
     if last is None:
-        context.estimate.spare(known_cost(context))
+        context.estimate.spare(spared_cost(context))
     return context
 
 

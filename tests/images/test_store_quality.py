@@ -66,6 +66,7 @@ def standard_errors(ours: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     return float(difference.mean() / difference.std(ddof=1) * len(difference) ** 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (PETS.is_dir() and WEIGHTS.is_file()), reason="pets and weights are not beside the repository")
 def test_copies_twice_as_large_do_not_lower_the_log_loss_and_smaller_ones_raise_it(
     images: tuple[tuple[Path, ...], NDArray[np.int64]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

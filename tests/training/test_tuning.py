@@ -351,7 +351,7 @@ def test_the_command_takes_batch_size_auto_but_not_where_nothing_may_be_measured
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_compiled_steps_give_the_same_losses_and_leave_the_model_its_names():
     plain, other = fit(cycle_len=2, model=without_dropout()), fit(cycle_len=2, model=without_dropout())
     before = {name: value.clone() for name, value in other.model.state_dict().items()}
@@ -373,6 +373,7 @@ def without_dropout() -> nn.Module:
     return model
 
 
+@pytest.mark.long
 def test_a_compiled_run_is_interrupted_resumed_and_read_like_any_other(data, tmp_path):
     small = Site(tmp_path).write("small.py", BREEDS + SMALL)
     options = ("--set", "stage.4.cycle_len=2", "--stages", "4", "--compile")

@@ -181,7 +181,7 @@ def test_the_features_preset_interrupted_before_or_after_its_only_stage_ends_wit
 ) -> None:
     whole, _ = start(data, tmp_path / "whole", **FEATURES)
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"kagglekit.{place}", stop)
@@ -190,7 +190,7 @@ def test_the_features_preset_interrupted_before_or_after_its_only_stage_ends_wit
     monkeypatch.undo()
     run = only(tmp_path / "out")
     said = go_on(run)
-    assert ("all training is done" in said) == place.endswith("predict_pass")
+    assert ("all training is done" in said) == place.endswith("for_split")
     assert outcome(run) == outcome(whole)
 
 
