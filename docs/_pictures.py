@@ -20,7 +20,7 @@ PICTURES = Path(__file__).parent / "pictures"
 DEMO = "kagglekit run shapes"
 FIRST, EPOCHS = 14, 2  # lines of the demo's output that are shown: at its beginning, and of its last epochs
 HIDDEN = ("valid mean per class accuracy", "test mean per class accuracy")  # columns of the output
-MOST_BYTES, MOST_OF_ALL = 200_000, 1_000_000
+MOST_BYTES, MOST_OF_ALL = 100_000, 700_000
 CELL = "<!doctype html><meta charset='utf-8'><body style='font:14px system-ui,sans-serif;margin:16px'>{}</body>"
 
 
@@ -40,7 +40,7 @@ def demo(folder: Path) -> None:
     write("terminal.svg", terminal(DEMO, excerpt(without_columns(output.splitlines())), "demo"))
     report = only(folder, "submissions/shapes/*/report.html")
     shown = ["", "scores", "curves", "panel1"]
-    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False, cards=7))
+    write("report.png", sections(report, shown, width=1120, parts=["Loss"], texts=False, cards=4))
     write("where-it-looks.png", sections(report, ["where-it-looks"], width=900, cards=3))
     cell(folder, "notebook.png", f"kagglekit.Run.of({str(report.parent)!r})", 960)
     images = [f"data/shapes/images/shape-{number}.png" for number in (1007, 1033)]

@@ -18,7 +18,8 @@ from rich.text import Text
 
 TALL = 6000  # px; a page is cut below its last line
 MARGIN = 24  # px that stay below it
-COLOURS = 256
+COLOURS = 64
+WIDEST = 840  # px, of a plot
 COLUMNS = 112  # of the terminal
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">
@@ -114,4 +115,5 @@ def small(image: Image.Image) -> bytes:
 def plot(file: Path) -> bytes:
     """Return a plot of kagglekit as a small PNG."""
     with Image.open(file) as image:
+        image.thumbnail((WIDEST, TALL), Image.Resampling.LANCZOS)
         return small(image)

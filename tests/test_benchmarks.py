@@ -130,6 +130,7 @@ def test_each_augmentation_has_its_cost_beside_the_default_view(tmp_path):
     assert all(row["images/s"] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_each_stage_of_a_run_on_real_images_has_its_speed_its_ceiling_and_its_time(tmp_path):
     from clocks import KINDS
 
@@ -312,6 +313,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     return given
 
 
+@pytest.mark.slow
 def test_each_step_is_scored_out_of_fold_and_on_the_test_images_and_nothing_is_done_twice(commands, tmp_path, capsys):
     import score_steps
 

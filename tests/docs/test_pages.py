@@ -24,6 +24,7 @@ from kagglekit.types.stage import Stage
 from kagglekit_shapes.drawing import draw_all
 
 MOST_NOT_RUN = 5
+SLOW = ("how-to/several-gpus.md",)  # two processes import everything; tests/workflows/test_ranks.py has them, too
 REQUIREMENTS = "CPU Notebook <= 9 hours run-time, GPU Notebook <= 9 hours run-time, Internet access disabled"
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/docs/test_hooks_page.py runs each of them
 
@@ -64,7 +65,9 @@ def kaggle(shared: Path) -> Iterator[KaggleServer]:
         yield server
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if runnable(page)])
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (page in SLOW)) for page in pages() if runnable(page)]
+)
 def test_its_blocks_work_in_order(
     page: str, shared: Path, kaggle: KaggleServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def tiny_run(folder: Path, out: str, **options: object) -> tuple[Run, str]:
     return run, said.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="RLIMIT_DATA counts so on Linux only")
 def test_a_store_larger_than_the_memory_is_built_and_read(tmp_path):
     done = subprocess.run([sys.executable, "-c", LARGER_THAN_MEMORY, str(tmp_path)], capture_output=True, text=True)

@@ -176,6 +176,7 @@ def test_a_pushed_folder_alone_predicts_and_its_submission_is_scored(pushed: Pus
     assert len(dataset.versions) == 1
 
 
+@pytest.mark.slow
 def test_a_notebook_is_executed_there_and_writes_the_same_csv(pushed: Pushed, folds: Run, tmp_path: Path) -> None:
     folder = tmp_path / "kernel"
     said = command("kernel", folds.name, "--push", "--notebook", "--accelerator", "none", "--folder", folder)

@@ -79,6 +79,7 @@ def test_an_interrupted_search_goes_on_and_its_winner_is_scored_on_other_folds(
     assert "skipped" not in listed.output
 
 
+@pytest.mark.slow
 def test_when_the_time_is_over_no_more_trials_begin(data: Path, tmp_path: Path) -> None:
     early = search(data, tmp_path, "--trials", "40", "--time", "0.01s")
     assert early.exit_code == 1, early.output

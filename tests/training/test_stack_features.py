@@ -254,6 +254,7 @@ def test_files_that_were_used_least_recently_are_removed(tmp_path):
     assert left == ["key-03", *(f"key-{number:02}" for number in range(5, MOST_FILES + 3)), "one-more"]
 
 
+@pytest.mark.slow
 def test_another_process_that_computes_the_same_is_waited_for(first, cache, tmp_path, monkeypatch):
     held, ready = [FileLock(file.with_suffix(".lock"), thread_local=False) for file in files(cache)], threading.Event()
 

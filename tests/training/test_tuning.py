@@ -401,7 +401,10 @@ def test_a_compiled_run_is_interrupted_resumed_and_read_like_any_other(data, tmp
     assert table.shape == (3, len(whole.info().classes))
 
 
-@pytest.mark.parametrize(("pays", "words"), [(1e6, "steps are not compiled: about"), (0.0, "steps are compiled, in")])
+@pytest.mark.parametrize(
+    ("pays", "words"),
+    [(1e6, "steps are not compiled: about"), pytest.param(0.0, "steps are compiled, in", marks=pytest.mark.slow)],
+)
 def test_steps_are_compiled_once_enough_are_known_to_remain(data, tmp_path, monkeypatch, pays, words):
     monkeypatch.setattr(tuning, "PAYS", pays)
     monkeypatch.setattr("kagglekit.training.trainer.compiler", lambda work, stage: tuning.Compiler(work, "auto"))

@@ -258,6 +258,7 @@ def test_without_test_images_a_run_is_refused_unless_no_submission_is_wanted(tmp
     assert run.info().scores
 
 
+@pytest.mark.slow
 def test_a_network_that_needs_its_size_trains_predicts_and_resumes(runs, tmp_path):
     if not hasattr(timm.models.VisionTransformerRelPos, "set_input_size"):
         pytest.skip("this timm can't tell any network that it can't free")

@@ -83,6 +83,7 @@ def test_a_valid_image_stays_valid(place, plain):
     assert [row["id"] for row in run.valid()] == ids
 
 
+@pytest.mark.slow
 def test_in_folds_dropped_images_are_predicted_but_train_nothing(place):
     drop = place / "folds.csv"
     drop.write_text("id\nim0_1\nim1_2\n")

@@ -57,7 +57,7 @@ def test_a_run_learns_the_targets_and_writes_what_the_metric_needs(place: Path, 
         assert rows[["hue=cold", "hue=warm"]].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["labels", "several"])
+@pytest.mark.parametrize("kind", [pytest.param("labels", marks=pytest.mark.slow), "several"])
 def test_gradient_stages_folds_full_blend_and_predictions(place: Path, kind: str) -> None:
     write_tints(place / "d", kind)
     plugin = write_plugin(place, kind)

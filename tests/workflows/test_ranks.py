@@ -144,6 +144,7 @@ def test_what_all_processes_find_wrong_is_one_message(data: Path, tmp_path: Path
     assert "".join(ended.errors).count("processes that torchrun has started share one training") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_heeded_by_all_processes_and_one_alone_resumes(data: Path, tmp_path: Path) -> None:
     """Here they are started as the user starts them: by ``--gpus``."""
     out = tmp_path / "out"
@@ -163,6 +164,7 @@ def test_ctrl_c_is_heeded_by_all_processes_and_one_alone_resumes(data: Path, tmp
     assert run.info().status == "finished"
 
 
+@pytest.mark.slow
 def test_test_images_that_do_not_fit_the_disk_are_decoded_block_by_block_by_all(
     data: Path, shared: tuple[Run, Ended], tmp_path: Path
 ) -> None:

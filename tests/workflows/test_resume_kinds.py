@@ -81,7 +81,7 @@ def test_a_long_step_is_left_in_the_middle_and_done_again(
     assert outcome(run) == outcome(whole)
 
 
-@pytest.mark.parametrize(("call", "fold"), [(2, 1), (8, 2)])
+@pytest.mark.parametrize(("call", "fold"), [pytest.param(2, 1, marks=pytest.mark.slow), (8, 2)])
 def test_a_run_of_folds_interrupted_in_any_fold_ends_with_the_same_bytes(
     data: Path, folds: Run, tmp_path: Path, call: int, fold: int
 ) -> None:
@@ -128,6 +128,7 @@ def test_a_run_of_folds_interrupted_between_two_trains_only_what_is_missing(
     assert outcome(run) == outcome(folds)
 
 
+@pytest.mark.slow
 def test_interrupted_single_folds_resume_and_end_in_the_same_bytes(data: Path, folds: Run, tmp_path: Path) -> None:
     second = {**FOLDS, "asked": {"stages": "4", "only_fold": 2}}
     run, _ = stopped(data, tmp_path, 2, **second)
@@ -199,6 +200,7 @@ def auto(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return start(data, tmp_path_factory.mktemp("auto"), **AUTO)[0]
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_the_search_of_its_rate_searches_again_and_finds_the_same(
     data: Path, auto: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return start(data, tmp_path_factory.mktemp("whole"), **LAST)[0]
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_by_a_day_between_stop_and_resumption_changes_nothing(
     data: Path, whole: Run, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_what_processes_with_folds_of_one_run_share_is_locked_while_it_is_writte
     assert not run.checkpoints.exists()
 
 
+@pytest.mark.slow
 def test_if_another_process_joins_the_folds_the_message_says_how_to_finish(data, tmp_path, monkeypatch):
     monkeypatch.setattr(fold_runs, "JOINING", 0.3)
     real = fold_runs.run_fold

@@ -85,6 +85,7 @@ def test_what_does_not_fit_is_refused(arguments: list[str], message: str, data: 
     assert message in done.output
 
 
+@pytest.mark.slow
 def test_networks_of_a_zoo_side_by_side_end_with_the_bytes_of_one_process(data: Path, tmp_path: Path) -> None:
     settings = {**TINY, "zoo": '["test_resnet.r160_in1k", "test_vit.r160_in1k"]'}
     zoo = {"settings": tuple(f"{key}={value}" for key, value in settings.items() if key != "arch")}

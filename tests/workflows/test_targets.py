@@ -140,6 +140,7 @@ def test_a_teacher_that_was_trained_on_valid_images_is_refused(place, teacher):
     assert "did not hold out" in refused(place, *taught("pseudo", teacher, **SURE), "--folds", 2)
 
 
+@pytest.mark.slow
 def test_each_fold_learns_from_the_teachers_fold_that_held_out_the_same_images(place):
     folds, _ = run_in(place, "folds", "--folds", 2)
     student, said = run_in(place, "in-folds", *taught("pseudo", folds, **SURE), "--folds", 2)
@@ -182,6 +183,7 @@ def test_doubtful_labels_are_left_out_by_models_that_saw_no_valid_image(tmp_path
     assert not table(lighter).equals(table(run))
 
 
+@pytest.mark.slow
 def test_targets_work_with_resuming_all_images_blends_and_a_dry_run(place, teacher, students):
     student = students["pseudo"][0]
     info = json.loads(student.info_file.read_text())

@@ -111,6 +111,7 @@ def test_an_interrupted_zoo_ends_with_the_same_bytes(
     assert not list(run.folder.rglob("checkpoint"))
 
 
+@pytest.mark.slow
 def test_a_zoo_in_folds_is_scored_out_of_fold(data: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 8)  # in the first network's second fold
