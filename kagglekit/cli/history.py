@@ -115,12 +115,17 @@ def _show_short(entries: Sequence[Entry], display: Display) -> None:
     titles = [{"status": "state", "valid": "valid score", "test": "test score"}.get(name, name) for name in there]
     rows = [[_cell(name, getattr(one, name)) for name in there] for one in entries]
     if not display.fits(titles, rows):
-        rows = [[_cell(name, _without_error(getattr(one, name))) for name in there] for one in entries]
+        rows = [[_brief(name, getattr(one, name)) for name in there] for one in entries]
     display.table(titles, rows)
 
 
-def _without_error(value: Any) -> Any:
-    return value.value if isinstance(value, Score) else value
+def _brief(column: str, value: Any) -> str:
+    """Return a cell of a table that is too wide: scores without errors, times to a minute or a tenth of an hour."""
+    if isinstance(value, Score):
+        return f"{value.value:.4f}"
+    if column == "time" and value and value >= 120:
+        return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+    return _cell(column, value)
 
 
 def _cell(column: str, value: Any) -> str:

@@ -36,6 +36,7 @@ from kagglekit.runs.history import (
 )
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
+from kagglekit.system.console import Display
 from kagglekit.types.metric import greater_is_better
 
 TINY = (
@@ -150,6 +151,19 @@ def test_the_short_table_has_run_score_public_time_and_state_and_fits_80_columns
     assert max(map(len, lines)) <= 80
     make(root, 3, (0.5, 0.01), metric="accuracy", competition="pets")
     assert re.split(r" {2,}", ask().stdout.splitlines()[0])[:3] == ["run", "competition", "metric"]
+
+
+def test_of_several_competitions_narrow_terminals_get_one_table_without_errors(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(root, 1, (0.5, 0.01), recipe=RECIPE.model_copy(update={"arch": "mobilenetv2_100"}), seconds=2932.0)
+    make(root, 2, (0.25, 0.01), metric="accuracy", competition="pets", seconds=8000.0)
+    for width, score, time in ((80, "0.5000", "49 min"), (120, "0.5000 ± 0.0100", "48 min 52 s")):
+        monkeypatch.setattr(Display, "width", width)  # of a terminal; a pipe has as many columns as a line needs
+        lines = ask().stdout.splitlines()
+        assert max(map(len, lines)) <= width
+        (row,) = (re.split(r" {2,}", line) for line in lines if "dog-breed" in line)
+        assert row[1:] == ["dog-breed", "log loss", score, time, "finished"]
 
 
 @pytest.mark.parametrize(("metric", "order"), [("log_loss", [4, 3, 5]), ("accuracy", [5, 3, 4])])
