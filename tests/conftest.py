@@ -37,12 +37,12 @@ PACKAGES = sorted(DISTRIBUTIONS.glob("kagglekit-*"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests: two workers a core, since many wait for a server, a file or a process, up to `MOST_WORKERS`.
+    """All tests: a worker a core and one more, since many wait for a server, a file or a process, up to `MOST_WORKERS`.
 
     Those that are named: none, since a worker's start takes longer than most of them.
     """
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    return 0 if named or cores() < 2 else min(2 * int(cores()), MOST_WORKERS)
+    return 0 if named or cores() < 2 else min(int(cores()) + 1, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

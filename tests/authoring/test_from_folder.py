@@ -74,7 +74,7 @@ def kagglekit_recipe(preset):
 """
 
 
-@pytest.mark.parametrize("command", ["look", "check"])
+@pytest.mark.parametrize("command", ["look", pytest.param("check", marks=pytest.mark.slow)])
 def test_other_commands_take_a_folder(data: Path, command: str, tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(SMALL)
     done = ask(command, data, *(["--no-pictures"] if command == "look" else ["--plugin", tmp_path / "small.py"]))

@@ -24,7 +24,7 @@ from kagglekit.types.stage import Stage
 from kagglekit_shapes.drawing import draw_all
 
 MOST_NOT_RUN = 5
-SLOW = ("how-to/several-gpus.md",)  # two processes import everything; tests/workflows/test_ranks.py has them, too
+SLOW = ("how-to/several-gpus.md", "how-to/ensembles.md")  # tests/workflows has what they do, with smaller runs
 REQUIREMENTS = "CPU Notebook <= 9 hours run-time, GPU Notebook <= 9 hours run-time, Internet access disabled"
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/docs/test_hooks_page.py runs each of them
 

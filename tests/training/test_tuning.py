@@ -259,6 +259,7 @@ def test_a_run_searches_its_batches_and_continues_with_them(data, tmp_path, monk
     assert [(stage.batch_size, stage.find_batch) for stage in full.recipe.stages[1:]] == [(16, False)] * 3
 
 
+@pytest.mark.slow
 def test_a_searched_rate_in_a_stage_with_snapshots_survives_a_stop_and_is_taken_over_by_full(data, tmp_path):
     asked = {"settings": {"stage.4.lr": "auto", "stage.4.cycles": 2, "stage.4.cycle_mult": 1}, "stages": "4"}
     whole, _ = run(request(data, tmp_path / "whole", **asked))

@@ -53,6 +53,7 @@ def test_seeds_are_compared_once_all_jobs_have_finished(data: Path, tmp_path: Pa
     assert run.info().repeats.runs == tuple(each.name for each in runs)
 
 
+@pytest.mark.slow
 def test_a_fold_that_fails_leaves_the_others_joined(data: Path, tmp_path: Path) -> None:
     fails = tmp_path / "fails.py"
     fails.write_text(
