@@ -52,7 +52,7 @@ RECIPE = Template("""\
     # edges of long images matter, lr=1e-3 for images unlike photographs, cycles=3 to train longer.
     return Recipe(
         arch="mobilenetv4_conv_medium.e500_r224_in1k",  # `kagglekit models PATTERN` lists others
-        stages=progressive_stages($sizes, ${batch}batch_norm="keep"),
+        stages=progressive_stages($sizes, ${settings}batch_norm="keep"),
     )
 """)
 
