@@ -6,7 +6,6 @@ are there: for each image how it was seen (`Loader.fingerprints`), 0 if not at a
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -63,7 +62,8 @@ class FeatureFile:
             except (OSError, ValueError):
                 return None
         found: NDArray[np.float32] = self._table[rows]
-        return found if all(map(np.uint32.__eq__, map(np.uint32, map(crc32, found)), self._sums[rows])) else None
+        sums = np.fromiter(map(crc32, found), np.uint32, len(found))
+        return found if np.array_equal(sums, self._sums[rows]) else None
 
     def forget(self) -> None:
         """Let no row count any more."""
@@ -72,16 +72,19 @@ class FeatureFile:
 
     @contextmanager
     def writing(self) -> Iterator[Write]:
-        """Yield a function that writes the features (M, D) of rows, seen so; an error leaves out these and all others.
+        """Yield a function that writes the features (M, D) of rows, seen so; rows that the disk refuses are left out.
 
-        What was written counts at the end of the block, also if another error ends it.
+        What was written counts at the end of the block, also if an error ends it.
 
         Raises:
-            OSError: The file cannot be opened.
+            OSError: The file cannot be opened, or given its size.
         """
         n, width = self._shape
         special = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        with contextlib.closing(os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | special, 0o666), "r+b")) as file:
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | special, 0o666)
+        with os.fdopen(
+            descriptor, "r+b", buffering=0
+        ) as file:  # what a full disk refuses is not tried again at the end
             file.truncate(4 * n * width)
             self._remove_old()
 
@@ -89,14 +92,13 @@ class FeatureFile:
                 for row, own, vector in zip(rows, seen, np.ascontiguousarray(features), strict=True):
                     with suppress(OSError):
                         file.seek(4 * width * int(row))
-                        file.write(vector.data)
-                        self._seen[row], self._sums[row] = own, crc32(vector)
+                        if file.write(vector.data) == vector.nbytes:
+                            self._seen[row], self._sums[row] = own, crc32(vector)
 
             try:
                 yield write
             finally:
                 with suppress(OSError):
-                    file.flush()
                     os.fsync(file.fileno())
                     self._write_index()
 

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -115,19 +115,21 @@ class StackFeatures:
         folder = asked.loader.store.folder
         if shutil.disk_usage(folder).free < 4 * len(asked.loader.store) * self.form.columns.width + LEAST_FREE:
             return None
-        try:
-            with self._locked(file, asked), file.writing() as write:
-                missing = file.missing(asked.rows, asked.seen)
-                if self._differs(asked, file, asked.rows[~missing]):
-                    self.context.display.report(f"{asked.title}: those of an earlier run differ: all are computed anew")
-                    file.forget()
-                    missing[:] = True
-                rows, seen, at = asked.rows[missing], asked.seen[missing], 0
-                for part in self._computed(asked, rows):
-                    write(rows[at : at + len(part)], seen[at : at + len(part)], part.numpy())
-                    at += len(part)
-        except PermissionError:  # another user's cache
-            return None
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._locked(file, asked))
+                write = stack.enter_context(file.writing())
+            except OSError:  # a cache that is read-only, or has no room
+                return None
+            missing = file.missing(asked.rows, asked.seen)
+            if self._differs(asked, file, asked.rows[~missing]):
+                self.context.display.report(f"{asked.title}: those of an earlier run differ: all are computed anew")
+                file.forget()
+                missing[:] = True
+            rows, seen, at = asked.rows[missing], asked.seen[missing], 0
+            for part in self._computed(asked, rows):
+                write(rows[at : at + len(part)], seen[at : at + len(part)], part.numpy())
+                at += len(part)
         return file
 
     def _file(self, asked: Asked) -> FeatureFile:

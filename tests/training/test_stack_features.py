@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -197,9 +198,10 @@ def resource_limit(file: FeatureFile) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_else(first, cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_cache_that_cannot_be_written_costs_nothing_else(first, tmp_path, monkeypatch, number):
     def refused(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(FeatureFile, "writing", refused)
     monkeypatch.setenv("KAGGLEKIT_CACHE", str(tmp_path / "read-only"))
@@ -211,7 +213,9 @@ def test_without_test_images_there_is_an_estimate_and_a_range_test(first, tmp_pa
     run, _ = tiny_run(first.data, tmp_path, STACK, no_submission=True)
     assert len(table(run)) == N_VALID
     settings = {**TINY, **STACK, "stage.3.size": 32}
-    kagglekit.lr_find("pets", data=first.data, settings=settings, preset="quick", stage=3, display=quiet())
+    kagglekit.lr_find(
+        "pets", data=first.data, settings=settings, preset="quick", stage=3, pictures=tmp_path, display=quiet()
+    )
 
 
 def test_the_cache_command_removes_features_with_their_images(cache):
