@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from kagglekit.types.competition import Provides as Provides
     from kagglekit.types.competition import RemoteFile as RemoteFile
     from kagglekit.types.data_config import DataConfig as DataConfig
+    from kagglekit.types.data_config import SourceClassifier as SourceClassifier
     from kagglekit.types.data_config import Tap as Tap
     from kagglekit.types.decision import Decision as Decision
     from kagglekit.types.download import DownloadOptions as DownloadOptions
@@ -187,6 +188,7 @@ _HOMES = {
     "Provides": "types.competition",
     "RemoteFile": "types.competition",
     "DataConfig": "types.data_config",
+    "SourceClassifier": "types.data_config",
     "Tap": "types.data_config",
     "Decision": "types.decision",
     "DownloadOptions": "types.download",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.competition_source import metric_of
 from kagglekit.authoring.detect.data_folder import detect_layout
+from kagglekit.authoring.detect.notes import NO_TEST_IMAGES
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.scaffold import plugin_text, summary
 from kagglekit.data.packed_folder import see_through
@@ -65,7 +66,8 @@ def _plugin_for(folder: Path, display: Display) -> Path:
         display.report(f"reading the folder {name}/; for the plugin of that name, leave out the slash")
     metric, why = metric_of(Facts(name), layout)
     for note in (*layout.notes, f"metric {metric}: {why.removeprefix('CHECK: ')}"):
-        display.warn(f"check: {note}")
+        if note != NO_TEST_IMAGES:  # the check of the image table will say so
+            display.warn(f"check: {note}")
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
     return file
 

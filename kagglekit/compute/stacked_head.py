@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,12 @@ from torch.nn.functional import normalize
 
 from kagglekit.compute.frozen_features import Columns, FrozenFeatures, columns_of
 from kagglekit.compute.fuse_batchnorm import folded
+from kagglekit.compute.neighbours import Link, linked, neighbours_mean
 from kagglekit.compute.network import STACK, head_module, load_weights, save_weights, set_input_size
+from kagglekit.compute.source_classes import SourceHeads
 from kagglekit.system.errors import UserError
 from kagglekit.types.data_config import Tap
 
-Link = Literal["log", "logit", "identity"]
-SMALLEST = 1e-12  # a class that no neighbour has keeps this share
 KEY = "kagglekit-stack"  # of a weight file's metadata
 
 
@@ -34,7 +34,9 @@ class StackForm:
         n_last: Number of the head's inputs.
         n_outputs: C.
         n_neighbours: Images in the bank of neighbours; 0 if there is none.
-        link: Turns the neighbours' mean into outputs.
+        link: Turns a mean of targets into outputs.
+        n_source: Classes of the network's pretraining; 0 if no head reads their probabilities.
+        n_source_neighbours: Images in the bank of neighbours by these probabilities; 0 if there is none.
     """
 
     sizes: tuple[int, ...]
@@ -43,6 +45,8 @@ class StackForm:
     n_outputs: int
     n_neighbours: int = 0
     link: Link = "log"
+    n_source: int = 0
+    n_source_neighbours: int = 0
 
     @property
     def columns(self) -> Columns:
@@ -54,8 +58,7 @@ class StackedHead(nn.Module):
     """Features (B, D) to outputs (B, C): the weighted sum of all heads' outputs.
 
     Heads that are linear in the features are one linear layer, and so are those that are linear in features of unit
-    length. Neighbours vote as in Wu et al. 2018, arXiv:1805.01978, section 3.4: with f and f_i of unit length, the
-    kernel exp(s (f f_i - 1)) weighs the targets of each training image.
+    length. Neighbours vote, see `neighbours_mean`.
 
     Attributes:
         weight: (C, D) of the linear heads.
@@ -64,6 +67,7 @@ class StackedHead(nn.Module):
         bank: (N, U) float16, features of unit length of the training images.
         targets: (N, C) float16, their targets; nan where unknown.
         vote: (2,) weight of the neighbours' outputs, and sharpness s of the kernel.
+        source: The heads that read the probabilities of the source classes; None without.
     """
 
     weight: Tensor
@@ -87,6 +91,8 @@ class StackedHead(nn.Module):
             ("vote", (2,), torch.float32),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype))
+        sizes = form.n_source, form.n_last, form.n_outputs, form.n_source_neighbours
+        self.source = SourceHeads(*sizes, form.link) if form.n_source else None
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the outputs, computed in float32 also where the network is not."""
@@ -99,7 +105,7 @@ class StackedHead(nn.Module):
         if self.form.n_neighbours:
             found = neighbours_mean(unit, self.bank.float(), self.targets.float(), self.vote[1])
             outputs = outputs + self.vote[0] * linked(found, self.form.link)
-        return outputs
+        return outputs if self.source is None else outputs + self.source(features, self.form.columns)
 
 
 def unit_length(features: Tensor, columns: Columns) -> Tensor:
@@ -107,27 +113,6 @@ def unit_length(features: Tensor, columns: Columns) -> Tensor:
     blocks = columns.slices["last"]
     parts = [normalize(features[:, start:stop], dim=1) for start, stop in blocks]
     return torch.cat(parts, dim=1) / math.sqrt(len(blocks))
-
-
-def neighbours_mean(unit: Tensor, bank: Tensor, targets: Tensor, sharpness: Tensor | float) -> Tensor:
-    """Return the mean (B, C) of the known targets of all images of a bank, weighted by exp(s (cosine - 1)).
-
-    Args:
-        unit: (B, U) of unit length.
-        bank: (N, U) of unit length.
-        targets: (N, C); nan where unknown.
-        sharpness: s.
-    """
-    kernel = ((unit @ bank.T - 1) * sharpness).exp()
-    known = (~targets.isnan()).to(kernel.dtype)
-    return (kernel @ targets.nan_to_num()) / (kernel @ known).clamp(min=SMALLEST)
-
-
-def linked(mean: Tensor, link: Link) -> Tensor:
-    """Return the outputs (B, C) whose predictions are `mean`, of labels that exclude each other nearly so."""
-    if link == "log":
-        return mean.clamp(min=SMALLEST).log()
-    return mean.clamp(SMALLEST**0.5, 1 - SMALLEST**0.5).logit() if link == "logit" else mean
 
 
 @dataclass(frozen=True)

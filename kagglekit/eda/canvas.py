@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+    from PIL import Image
 
     Cell = tuple[Sequence[str], NDArray[np.uint8]]
 
@@ -35,14 +36,23 @@ def draw_grid(cells: Sequence[Cell], file: Path) -> None:
     for number, (texts, pixels) in enumerate(cells):
         x, y = GAP + number % COLUMNS * (CELL + GAP), GAP + number // COLUMNS * (CELL + LINES * LINE + GAP)
         if pixels.size:
-            image = Image.fromarray(pixels)
-            image.thumbnail((CELL, CELL))
+            image = _sized(Image.fromarray(pixels))
             sheet.paste(image, (x + (CELL - image.width) // 2, y + (CELL - image.height) // 2))
         for line, text in enumerate(texts[:LINES]):
             shown = _fitting(printable(text), lambda start: font.getlength(start) <= CELL)
             draw.text((x, y + CELL + line * LINE), shown, fill="black", font=font)
     with replacing(file) as part:
         sheet.save(part, "PNG")
+
+
+def _sized(image: Image.Image) -> Image.Image:
+    """Return an image that fits a cell: a large one reduced, a small one with each pixel as a square."""
+    from PIL.Image import Resampling
+
+    if (times := CELL // max(image.size)) > 1:
+        return image.resize((image.width * times, image.height * times), Resampling.NEAREST)
+    image.thumbnail((CELL, CELL))
+    return image
 
 
 def _fitting(text: str, fits: Callable[[str], bool]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kagglekit.compute.frozen_features import Columns
-from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm, linked, neighbours_mean, unit_length
+from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm, unit_length
 from kagglekit.tasks.cross_validation import Split
 from kagglekit.tasks.log_pool import fit_log_pool
 from kagglekit.tasks.softmax_regression import solving
 from kagglekit.tasks.task import FittedHead, Task
+from kagglekit.training.votes import Vote, Votes
+from kagglekit.types.data_config import SourceClassifier
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]
 
-SHARPNESS = 20.0  # of the neighbours' kernel
-MOST_NEIGHBOURS = 20_000  # images: with more, comparing an image with all of them costs more than its features
 MOST_CELLS = 4e8  # numbers of a table of features, 1.6 GB: with more, taps are left out, then the second size
 LEAST = 0.01  # weight of a head whose outputs are scaled to its own best: a smaller one is left out
 
@@ -38,11 +38,13 @@ class Labelled:
         features: (N, D) from `FrozenFeatures`.
         truth: (N,) or (N, C), see `Task`.
         groups: (N,) group numbers; None if there are no groups.
+        chances: (N, Z) probabilities of the source classes, see `source_chances`; None without a source classifier.
     """
 
     features: Floats
     truth: NDArray[Any]
     groups: NDArray[np.int64] | None
+    chances: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Head:
         weight: Of the scaled outputs in the pool.
     """
 
-    kind: Literal["regression", "discriminant", "neighbours"]
+    kind: Literal["regression", "discriminant"] | Vote
     name: str
     columns: list[int] | None
     strength: Any
@@ -108,12 +110,14 @@ def fit_stack(
     seed: int,
     train: Labelled,
     labelled: Labelled,
+    source: SourceClassifier | None = None,
 ) -> FittedStack:
     """Fit the heads of a stack, pool them, and fit those that count anew to all labelled images.
 
     The heads are regressions on the network's last features, on those of unit length, and beside features of earlier
-    layers and maxima; for one class an image, discriminant analysis; and the vote of the nearest training images. Their
-    pool ``sum_k w_k z_k`` has the weights with the least loss on held-out outputs.
+    layers and maxima; for one class an image, discriminant analysis; the vote of the nearest training images; and two
+    heads on the probabilities of the classes of the pretraining, see `SourceHeads`. Their pool ``sum_k w_k z_k`` has
+    the weights with the least loss on held-out outputs.
 
     Args:
         form: Sizes and taps.
@@ -122,6 +126,7 @@ def fit_stack(
         seed: Seed of the folds.
         train: The training images: they decide strengths and weights.
         labelled: All images with labels, which the heads that predict test images are fitted to.
+        source: The classifier of the pretraining, if the images have its probabilities.
 
     Returns:
         The stack; of the regression alone if there are too few images to hold some out.
@@ -138,7 +143,7 @@ def fit_stack(
     ]
     jobs += [partial(_discriminant, columns, task, train, splits)] * bool(splits)
     tried = [head for head in side_by_side(jobs, train.features.size) if head]
-    tried += _neighbours(columns, task, train, splits)
+    tried += _votes(columns, task, train, splits)
     heads, best = _pooled(tried, task, loss, train.truth) or ([replace(tried[0], weight=1.0)], math.nan)
     kept = [head for head in heads if head.weight >= LEAST]
     wanted = [partial(fitted, heads[0], train)]
@@ -146,8 +151,8 @@ def fit_stack(
     own, *layers = side_by_side(wanted, labelled.features.size)
     assert own is not None  # only neighbours have none
     stack = Stack(
-        _assembled(form, task, kept, layers[len(kept) :], labelled),
-        _assembled(form, task, kept, layers[: len(kept)], train),
+        _assembled(form, task, kept, layers[len(kept) :], labelled, source),
+        _assembled(form, task, kept, layers[: len(kept)], train, source),
     )
     return FittedStack(stack, own, tuple(heads), best)
 
@@ -180,15 +185,15 @@ def _discriminant(columns: Columns, task: Task, images: Labelled, splits: Sequen
     return Head("discriminant", "discriminant", last, found.strength, found.held_out)
 
 
-def _neighbours(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> list[Head]:
-    if not splits or task.link is None or len(images.features) > MOST_NEIGHBOURS:
+def _votes(columns: Columns, task: Task, images: Labelled, splits: Sequence[Split]) -> list[Head]:
+    if not splits or task.link is None:
         return []
-    unit, targets = _unit(images.features, columns), _targets(task, images.truth)
-    held_out = np.full((len(unit), task.n_outputs), np.nan, np.float32)
-    for rows, held in splits:
-        mean = neighbours_mean(unit[held], unit[rows], targets[rows], SHARPNESS)
-        held_out[held] = linked(mean, task.link).numpy()
-    return [Head("neighbours", "neighbours", None, None, held_out)]
+    found = _votes_of(images, columns, task).held_out(splits, task.link)
+    return [Head(name, name, None, None, held_out) for name, held_out in found.items()]
+
+
+def _votes_of(images: Labelled, columns: Columns, task: Task) -> Votes:
+    return Votes(images.features, images.chances, _targets(task, images.truth), columns)
 
 
 def _pooled(
@@ -224,8 +229,8 @@ def _spread(outputs: Tensor) -> float:
 
 
 def _fitted(head: Head, columns: Columns, task: Task, seed: int, images: Labelled) -> FittedHead | None:
-    """Return a head's linear layer; None for the vote of neighbours."""
-    if head.kind == "neighbours":
+    """Return a head's linear layer; None for one that compares images."""
+    if head.kind not in ("regression", "discriminant"):
         return None
     features = _read(images.features, head.columns, columns)
     if head.kind == "discriminant":
@@ -234,25 +239,36 @@ def _fitted(head: Head, columns: Columns, task: Task, seed: int, images: Labelle
 
 
 def _assembled(
-    form: StackForm, task: Task, heads: Sequence[Head], fitted: Sequence[FittedHead | None], images: Labelled
+    form: StackForm,
+    task: Task,
+    heads: Sequence[Head],
+    fitted: Sequence[FittedHead | None],
+    images: Labelled,
+    source: SourceClassifier | None,
 ) -> StackedHead:
     """Return the module that computes the pool of heads."""
-    votes = any(each is None for each in fitted)
-    n = len(images.features) if votes else 0
-    made = StackedHead(replace(form, n_neighbours=n, link=task.link or "identity"))
+    votes = {cast(Vote, head.name): head.weight * head.scale for head in heads if head.kind in get_args(Vote)}
+    n, reads = len(images.features), source if votes.keys() & {"source classes", "source neighbours"} else None
+    full = replace(
+        form,
+        link=task.link or "identity",
+        n_neighbours=n if "neighbours" in votes else 0,
+        n_source=len(reads.bias) if reads else 0,
+        n_source_neighbours=n if "source neighbours" in votes else 0,
+    )
+    made = StackedHead(full)
     for head, own in zip(heads, fitted, strict=True):
-        factor = head.weight * head.scale
         if own is None:
-            made.bank.copy_(_unit(images.features, form.columns))
-            made.targets.copy_(_targets(task, images.truth))
-            made.vote.copy_(torch.tensor([factor, SHARPNESS]))
             continue
+        factor = head.weight * head.scale
         made.bias += factor * torch.from_numpy(own.bias)
         weight = factor * torch.from_numpy(own.weight)
         if head.columns is None:
             made.unit_weight += weight
         else:
             made.weight[:, head.columns] += weight
+    if votes:
+        _votes_of(images, form.columns, task).fill(made, votes, source)
     return made.eval()
 
 

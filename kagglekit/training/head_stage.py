@@ -15,13 +15,15 @@ from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
 from kagglekit.compute.linear_head import linear_layer
 from kagglekit.compute.processes.ranks import Ranks
+from kagglekit.compute.source_classes import source_chances, source_classifier
 from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
 from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_stack import FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.head_stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
 from kagglekit.training.stack_features import Asked, StackFeatures, keeps
+from kagglekit.types.data_config import SourceClassifier
 from kagglekit.types.stage import Stage
 
 
@@ -64,6 +66,7 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     form = form_of(context, stage, n + len(valid))
     features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
+    source, chances = _source(context, features, form)
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
 
     def fitted() -> FittedStack:
@@ -73,8 +76,9 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
             task,
             loss,
             context.recipe.seed,
-            Labelled(features[:n], truth[:n], images.groups("train")),
-            Labelled(features[used], truth[used], None),
+            Labelled(features[:n], truth[:n], images.groups("train"), None if chances is None else chances[:n]),
+            Labelled(features[used], truth[used], None, None if chances is None else chances[used]),
+            source,
         )
 
     with context.display.status(f"{number} {stage.name}: fitting heads to {n:,} images by regression"):
@@ -89,6 +93,16 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     elif len(valid):
         context.display.report(f"{number} {stage.name}: stack of heads, {told_scores(scores)}{seconds:.1f} s")
     return found.stack
+
+
+def _source(
+    context: RunContext, features: NDArray[np.float32], form: StackForm
+) -> tuple[SourceClassifier | None, Tensor | None]:
+    """Return the classifier of the network's pretraining, and the probabilities (N, Z) of its classes; None without."""
+    source = source_classifier(context.model)
+    if source is None or len(features) * len(source.bias) > MOST_CELLS:
+        return None, None
+    return source, source_chances(torch.from_numpy(features), form.columns, source.weight, source.bias)
 
 
 def form_of(context: RunContext, stage: Stage, n_labelled: int) -> StackForm:

@@ -1,9 +1,12 @@
-"""The input that a network expects, and where its features can be taken."""
+"""The input that a network expects, where its features can be taken, and what it was trained to tell apart."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,3 +47,16 @@ class Tap:
     channels: int
     kind: Literal["earlier", "max"]
     of_input: bool = False
+
+
+@dataclass(frozen=True)
+class SourceClassifier:
+    """The last layer of a network's pretraining, which its new head has replaced: logits of Z classes.
+
+    Attributes:
+        weight: (Z, F) for the F inputs of the new head.
+        bias: (Z,).
+    """
+
+    weight: Tensor
+    bias: Tensor

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from kagglekit import DataConfig, Recipe, UserError
+from kagglekit import DataConfig, Recipe, SourceClassifier, UserError
 from kagglekit_timm import weights
 from kagglekit_timm.features import taps_of
 from kagglekit_timm.groups import numbered_layers
@@ -53,6 +53,7 @@ class Classifier(nn.Module):
         head: Features to logits.
         data_config: The expected input.
         taps: Where features can be taken beside the head's input.
+        source_classifier: The classifier that the head has replaced, on the same features; None if that is unknown.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Classifier(nn.Module):
         self.head = head
         self.data_config = data_config
         self.taps = taps_of(body)
+        self.source_classifier: SourceClassifier | None = None
         self._resizes = resizes
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,22 +113,24 @@ def build(recipe: Recipe, n_classes: int) -> Classifier:
     plan = plan_network(recipe, cfg)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        body, origin, licence = _body(recipe, cfg, plan)
+        body, origin, licence, source = _body(recipe, cfg, plan)
         make_head = LinearHead if recipe.head == "linear" else concat_head
         head = make_head(plan.n_features, n_classes, recipe.drop_rate)
     mean, std = (cfg.mean, cfg.std) if recipe.has_rgb else ((0.5,) * recipe.channels, (0.25,) * recipe.channels)
     size = cfg.input_size[-1] if recipe.pretrained else 0
     config = DataConfig(mean, std, plan.multiple, licence, origin, size, not plan.resizes)
-    return Classifier(body, plan.pool, head, config, plan.resizes)
+    model = Classifier(body, plan.pool, head, config, plan.resizes)
+    model.source_classifier = source
+    return model
 
 
-def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
-    """Return the body, the origin of its weights, and their licence."""
+def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str, SourceClassifier | None]:
+    """Return the body, the origin of its weights, their licence, and the classifier that they had."""
     check_weights(recipe)
     if not recipe.pretrained:
         on_meta = torch.get_default_device().type == "meta"  # shapes are all that is wanted
         with weights.quiet(), NothingToFill() if on_meta else nullcontext():
-            return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", ""
+            return timm.create_model(recipe.arch, pretrained=False, **plan.options), "random", "", None
     if recipe.weights:
         path = Path(recipe.weights).expanduser()
         origin, licence = str(path), "unknown (local file)"
@@ -137,4 +141,5 @@ def _body(recipe: Recipe, cfg: Any, plan: Plan) -> tuple[nn.Module, str, str]:
     if found.part:
         origin += f" (its {found.part})"
     body = weights.filled(recipe.arch, found.tensors, origin, bool(recipe.weights), **plan.options)
-    return body, origin, licence
+    source = weights.classifier(found.tensors, cfg, plan.n_features) if recipe.head == "linear" else None
+    return body, origin, licence, source

@@ -16,7 +16,7 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf
 from huggingface_hub.errors import EntryNotFoundError
 from torch import Tensor, nn
 
-from kagglekit import UserError, listing
+from kagglekit import SourceClassifier, UserError, listing
 from kagglekit_timm.weight_files import check_torch, reason
 
 T = TypeVar("T")
@@ -123,6 +123,24 @@ def filled(arch: str, tensors: dict[str, Tensor], origin: str, own_file: bool, *
     if own_file:
         _check_bigger(arch, body, unexpected, origin)
     return body
+
+
+def classifier(tensors: dict[str, Tensor], cfg: Any, n_features: int) -> SourceClassifier | None:
+    """Return the classifier that a network's weights have; None if they have none, or one that is not linear.
+
+    Args:
+        tensors: The weights, by timm's names.
+        cfg: timm's `PretrainedCfg` of the network.
+        n_features: Number of the network's pooled features, which the classifier reads.
+    """
+    name = cfg.classifier if isinstance(cfg.classifier, str) else ""  # distilled networks have two
+    weight, bias = tensors.get(f"{name}.weight"), tensors.get(f"{name}.bias")
+    if weight is None or bias is None or not weight.is_floating_point() or weight.ndim not in (2, 4):
+        return None
+    weight = weight.flatten(1)  # a convolution of one pixel
+    if weight.shape[1] != n_features or bias.shape != weight.shape[:1] or len(bias) < 2:
+        return None
+    return SourceClassifier(weight.float(), bias.float())
 
 
 def _check_missing(arch: str, body: nn.Module, missing: list[str], tensors: dict[str, Tensor], origin: str) -> None:

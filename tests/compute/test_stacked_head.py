@@ -11,19 +11,20 @@ from torch import nn
 
 from kagglekit import DataConfig, Tap, UserError
 from kagglekit.compute.frozen_features import FrozenFeatures, columns_of, pooled, resized
+from kagglekit.compute.neighbours import linked, neighbours_mean
 from kagglekit.compute.network import load_weights, save_weights
 from kagglekit.compute.stacked_head import (
     Stack,
     StackedHead,
+    StackedNetwork,
     StackForm,
     for_split,
-    linked,
     load_network,
-    neighbours_mean,
     read_stack,
     save_stack,
     unit_length,
 )
+from kagglekit.prediction.export.exportable import Exportable
 
 TAPS = (Tap("body.0", 4, "earlier"), Tap("body.3", 6, "max", of_input=True))
 GROUPS = [["body.0.weight", "body.0.bias", "body.2.weight", "body.2.bias"], ["head.weight", "head.bias"]]
@@ -57,7 +58,8 @@ def a_stack(form: StackForm, seed: int = 1) -> Stack:
     for _ in range(2):
         head = StackedHead(form)
         for name, value in head.state_dict().items():
-            value.copy_(torch.rand(value.shape, generator=generator) if name != "vote" else torch.tensor([0.7, 5.0]))
+            sharp = {"vote": torch.tensor([0.7, 5.0]), "source.vote": torch.tensor([0.4, 0.3, 5.0])}
+            value.copy_(sharp[name] if name in sharp else torch.rand(value.shape, generator=generator))
         heads.append(head.eval())
     return Stack(*heads)
 
@@ -106,8 +108,11 @@ def test_unknown_targets_of_neighbours_count_for_nothing() -> None:
     assert linked(mean, "identity") is mean
 
 
-def test_a_file_holds_network_and_heads(model: Small, tmp_path: Path) -> None:
-    form, file = StackForm((16, 24), TAPS, 6, 3, n_neighbours=4), tmp_path / "a.safetensors"
+@pytest.mark.parametrize("source", [(0, 0), (5, 0), (5, 4)])
+def test_a_file_holds_network_and_heads(model: Small, tmp_path: Path, source: tuple[int, int]) -> None:
+    classes, neighbours = source
+    form = StackForm((16, 24), TAPS, 6, 3, n_neighbours=4, n_source=classes, n_source_neighbours=neighbours)
+    file = tmp_path / "a.safetensors"
     stack = a_stack(form)
     save_stack(model, stack, file)
     torch.manual_seed(5)
@@ -120,6 +125,31 @@ def test_a_file_holds_network_and_heads(model: Small, tmp_path: Path) -> None:
         torch.testing.assert_close(network(x), stack.head(features))
         torch.testing.assert_close(for_split(network, valid=True)(x), stack.valid_head(features))
     assert not torch.equal(stack.head(features), stack.valid_head(features))
+
+
+@pytest.mark.parametrize("neighbours", [0, 4])
+def test_a_stack_leaves_the_program_with_all_of_its_heads(model: Small, neighbours: int) -> None:
+    form = StackForm((16, 24), TAPS, 6, 3, n_neighbours=neighbours, n_source=5, n_source_neighbours=neighbours)
+    network = StackedNetwork(FrozenFeatures(model, model.head, TAPS, form.sizes), a_stack(form)).eval()
+    x = torch.rand(2, 3, 24, 24)
+    with torch.no_grad():
+        left = Exportable(network, 24, lambda outputs: outputs.softmax(1)).eval()(x)
+        torch.testing.assert_close(left, network(x).softmax(1), rtol=1e-4, atol=1e-5)
+
+
+def test_a_file_of_heads_that_know_no_source_classes_is_read(model: Small, tmp_path: Path) -> None:
+    file = tmp_path / "a.safetensors"
+    stack = a_stack(StackForm((16,), (), 6, 3))
+    save_stack(model, stack, file)
+    whole = file.read_bytes()
+    more = b', \\"n_source\\": 0, \\"n_source_neighbours\\": 0'
+    assert whole.count(more) == 2
+    header = int.from_bytes(whole[:8], "little")
+    text = whole[8 : 8 + header].replace(more, b"")
+    file.write_bytes(len(text).to_bytes(8, "little") + text + whole[8 + header :])
+    found = read_stack(file)
+    assert found is not None
+    assert torch.equal(found.head.weight, stack.head.weight)
 
 
 def test_a_file_without_heads_is_the_network(model: Small, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from plugin_site import Site
 
 from kagglekit.cli import cli
-from kagglekit.eda.canvas import MOST_LETTERS, draw_grid
+from kagglekit.eda.canvas import CELL, GAP, MOST_LETTERS, draw_grid
 from kagglekit.eda.plots import draw_counts
 from kagglekit.images.contrast import is_nearly_constant
 
@@ -223,3 +223,11 @@ def test_a_grid_draws_any_text(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     draw_grid([((), np.zeros((0, 0, 3), np.uint8))], tmp_path / "empty.png")
     assert cv2.imread(str(tmp_path / "empty.png")).min() == 255
+
+
+def test_small_images_are_enlarged(tmp_path: Path) -> None:
+    draw_grid([((), np.zeros((28, 28, 3), np.uint8)), ((), np.zeros((400, 100, 3), np.uint8))], tmp_path / "grid.png")
+    pixels = np.asarray(Image.open(tmp_path / "grid.png"))
+    small, large = pixels[:, : CELL + GAP].max(axis=2), pixels[:, CELL + GAP :].max(axis=2)
+    assert (small == 0).sum() == 112 * 112
+    assert (large == 0).sum() == CELL * CELL // 4

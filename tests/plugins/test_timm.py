@@ -52,6 +52,37 @@ def file_of(path: Path, arch: str, num_classes: int = 1000) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    "arch",
+    [
+        "test_resnet",
+        "test_vit",
+        "test_efficientnet",
+        "test_convnext",
+        "mobilenetv3_small_050",
+        "mobilenetv4_conv_small",
+    ],
+)
+def test_the_classifier_of_the_pretraining_is_kept_for_the_features_that_the_head_reads(arch: str, tmp_path: Path):
+    weights = file_of(tmp_path / "weights.safetensors", arch, num_classes=11)
+    whole = timm.create_model(arch, num_classes=11).eval()
+    whole.load_state_dict(load_file(weights))
+    model = build(arch, 160, pretrained=True, weights=str(weights)).eval()
+    source, images = model.source_classifier, torch.rand(2, 3, 160, 160)
+    with torch.no_grad():
+        logits = model.body(images) @ source.weight.T + source.bias
+        torch.testing.assert_close(logits, whole(images), rtol=1e-3, atol=1e-4)
+
+
+def test_without_a_classifier_on_these_features_there_is_none(tmp_path: Path):
+    weights = file_of(tmp_path / "weights.safetensors", "resnet18")
+    assert build("resnet18").source_classifier is None
+    assert build("resnet18", pretrained=True, weights=str(weights), head="concat-pool").source_classifier is None
+    bare = {name: value for name, value in load_file(weights).items() if not name.startswith("fc.")}
+    save_file(bare, tmp_path / "bare.safetensors")
+    assert build("resnet18", pretrained=True, weights=str(tmp_path / "bare.safetensors")).source_classifier is None
+
+
 @pytest.mark.parametrize("arch", NETWORKS)
 def test_a_network_trains_at_two_sizes_in_layer_groups_that_hold_each_parameter_once(arch: str):
     model = build(arch, 64, 96)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from kagglekit import MultiLabel, Regression, SingleLabel, Tap
+from kagglekit import MultiLabel, Regression, SingleLabel, SourceClassifier, Tap
+from kagglekit.compute.source_classes import source_chances
 from kagglekit.compute.stacked_head import StackForm
 from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.task import Task
 from kagglekit.training.head_stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.votes import MOST_BANK
 
 TAPS = (Tap("a", 6, "earlier"), Tap("b", 8, "max"))
 CLASSES = 4
@@ -99,6 +101,39 @@ def test_other_targets_have_regressions_and_neighbours(kind: str) -> None:
     with torch.no_grad():
         right = task.activate(found.stack.head(torch.from_numpy(new))).argmax(1).numpy() == classes
     assert right.mean() > 0.6
+
+
+def of_known_classes(n: int, seed: int, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Draw features whose classes lie in the few directions that vary least: too few images to find them."""
+    draw, width = np.random.default_rng(seed), len(turn)
+    labels = draw.integers(0, CLASSES, n)
+    features = draw.normal(size=(n, 2 * (width + 14)))
+    for start in (0, width + 14):  # both sizes
+        of_size = 3 * draw.normal(size=(n, width))
+        of_size[:, :CLASSES] = 0.1 * draw.normal(size=(n, CLASSES)) + 0.5 * np.eye(CLASSES)[labels]
+        features[:, start : start + width] = of_size @ turn
+    return features.astype(np.float32), labels.astype(np.int64)
+
+
+@pytest.mark.parametrize("most", [MOST_BANK, 0])
+def test_heads_on_the_classes_of_pretraining_know_what_few_images_cannot_teach(
+    monkeypatch: pytest.MonkeyPatch, most: float
+) -> None:
+    monkeypatch.setattr("kagglekit.training.votes.MOST_BANK", most)
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(60, 60)))[0]
+    source = SourceClassifier(torch.from_numpy(10 * turn[:CLASSES]).float(), torch.zeros(CLASSES))
+    form, task = StackForm((16, 24), TAPS, 60, CLASSES), SingleLabel(tuple("abcd"))
+    features, labels = of_known_classes(24, 0, turn)
+    chances = source_chances(torch.from_numpy(features), form.columns, source.weight, source.bias)
+    plain, known = Labelled(features, labels, None), Labelled(features, labels, None, chances)
+    without = fit_stack(form, task, cross_entropy, 0, plain, plain)
+    found = fit_stack(form, task, cross_entropy, 0, known, known, source)
+    of_source = {head.name: head for head in found.heads if head.name.startswith("source")}
+    assert list(of_source) == ["source neighbours"] * bool(most) + ["source classes"]
+    assert max(head.weight for head in of_source.values()) > 0.1
+    new = of_known_classes(500, 1, turn)
+    assert loss_of(found.stack.valid_head, *new) < 0.7 * loss_of(without.stack.valid_head, *new)
+    assert found.stack.head.form.n_source == CLASSES
 
 
 def test_discriminant_analysis_is_bayes_rule_for_equal_covariances() -> None:

@@ -16,6 +16,7 @@ from kagglekit.system.errors import listing
 
 _COUNTED = {"single-label": "classes", "multi-label": "labels"}
 LINES = 50  # of a text file that are read
+NO_TEST_IMAGES = "no test images found: submission.csv cannot be written"
 
 
 def notes_of(data: Path, files: Mapping[str, Sequence[str]], layout: DataLayout, share: float) -> tuple[str, ...]:
@@ -76,7 +77,7 @@ def _unlabelled_notes(labels: Labels, test: TestImages | None) -> list[str]:
 def _test_notes(layout: DataLayout, share: float) -> Iterator[str]:
     test, sample = layout.test, layout.sample
     if test is None:
-        yield "no test images found: submission.csv cannot be written"
+        yield NO_TEST_IMAGES
     elif sample and share < 1:
         yield f"{share:.0%} of the ids in {sample.name} are names of images in {test.folder or 'the folder'}"
     if test and test.more and not test.listed:

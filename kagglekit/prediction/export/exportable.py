@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kagglekit.compute.frozen_features import FrozenFeatures, pooled
-from kagglekit.compute.stacked_head import SMALLEST, StackedHead, StackedNetwork, linked, unit_length
+from kagglekit.compute.frozen_features import Columns, FrozenFeatures, pooled
+from kagglekit.compute.neighbours import SMALLEST, Link, linked
+from kagglekit.compute.source_classes import SourceHeads, source_chances
+from kagglekit.compute.stacked_head import StackedHead, StackedNetwork, unit_length
 from kagglekit.types.data_config import Tap
 
 Activate = Callable[[Tensor], Tensor]
@@ -94,30 +96,58 @@ def resizing(size: int, side: int) -> Tensor:
     return found[0, 0]
 
 
-class _Head(nn.Module):
-    """A `StackedHead` whose unknown targets are counted out beforehand."""
+class _Vote(nn.Module):
+    """The outputs of `neighbours_mean`, whose unknown targets are counted out beforehand."""
 
-    def __init__(self, head: StackedHead) -> None:
+    def __init__(self, bank: Tensor, targets: Tensor, vote: Tensor, link: Link) -> None:
         super().__init__()
-        self.form = head.form
-        targets = head.targets.float()
-        for name, value in (
-            ("weight", head.weight.T),
-            ("bias", head.bias),
-            ("unit_weight", head.unit_weight.T),
-            ("bank", head.bank.float().T),
-            ("known", (~targets.isnan()).float()),
-            ("targets", targets.nan_to_num()),
-            ("vote", head.vote),
-        ):
-            self.register_buffer(name, value.detach().clone().contiguous())
+        targets = targets.float()
+        self.link = link
+        _keep(self, bank=bank.float().T, known=(~targets.isnan()).float(), targets=targets.nan_to_num())
+        _keep(self, weight=vote[0], sharpness=vote[1])
+
+    def forward(self, unit: Tensor) -> Tensor:
+        part = self.get_buffer
+        kernel = ((unit @ part("bank") - 1) * part("sharpness")).exp()
+        mean = (kernel @ part("targets")) / (kernel @ part("known")).clamp(min=SMALLEST)
+        return part("weight") * linked(mean, self.link)
+
+
+class _SourceHeads(nn.Module):
+    """`SourceHeads` with such a vote."""
+
+    def __init__(self, heads: SourceHeads, columns: Columns) -> None:
+        super().__init__()
+        self.columns, self.link = columns, heads.link
+        _keep(self, weight=heads.weight, bias=heads.bias, means=heads.means, share=heads.vote[0])
+        self.vote = _Vote(heads.bank, heads.targets, heads.vote[1:], heads.link) if len(heads.bank) else None
 
     def forward(self, features: Tensor) -> Tensor:
         part = self.get_buffer
-        unit = unit_length(features, self.form.columns)
+        chances = source_chances(features, self.columns, part("weight"), part("bias"))
+        outputs = part("share") * linked(chances @ part("means"), self.link)
+        return outputs if self.vote is None else outputs + self.vote(chances.sqrt())
+
+
+class _Head(nn.Module):
+    """A `StackedHead` with such votes."""
+
+    def __init__(self, head: StackedHead) -> None:
+        super().__init__()
+        self.columns = head.form.columns
+        _keep(self, weight=head.weight.T, bias=head.bias, unit_weight=head.unit_weight.T)
+        self.vote = _Vote(head.bank, head.targets, head.vote, head.form.link) if head.form.n_neighbours else None
+        self.source = _SourceHeads(head.source, self.columns) if head.source else None
+
+    def forward(self, features: Tensor) -> Tensor:
+        part = self.get_buffer
+        unit = unit_length(features, self.columns)
         outputs = features @ part("weight") + part("bias") + unit @ part("unit_weight")
-        if self.form.n_neighbours:
-            kernel = ((unit @ part("bank") - 1) * part("vote")[1]).exp()
-            mean = (kernel @ part("targets")) / (kernel @ part("known")).clamp(min=SMALLEST)
-            outputs = outputs + part("vote")[0] * linked(mean, self.form.link)
-        return outputs
+        if self.vote:
+            outputs = outputs + self.vote(unit)
+        return outputs + self.source(features) if self.source else outputs
+
+
+def _keep(module: nn.Module, **values: Tensor) -> None:
+    for name, value in values.items():
+        module.register_buffer(name, value.detach().clone().contiguous())
