@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from kagglekit.types.recipe import Recipe
@@ -90,7 +91,7 @@ def progressive_stages(
     return (head, *([augmented] if augmented_head else []), *growing, final)
 
 
-def quick_stages(**changes: Any) -> tuple[Stage, ...]:
+def quick_stages(sizes: Sequence[int] = (160, 224), **changes: Any) -> tuple[Stage, ...]:
     """Return the stages of a fine-tune of minutes: the heads, then all but the earliest layers at 160 and 224 px.
 
     It ends at the size that most small networks were trained at. The earliest layers stay, which halves the time of a
@@ -98,10 +99,11 @@ def quick_stages(**changes: Any) -> tuple[Stage, ...]:
     pretraining (docs/results.md).
 
     Args:
+        sizes: Image sides of the stages after the head, px.
         **changes: Further arguments of `progressive_stages`, or others.
 
     Returns:
-        ``head``, ``all-1``, ``all-2``; the last one keeps a snapshot.
+        ``head``, then ``all-1``, ``all-2`` and so on; the last one keeps a snapshot.
     """
     usual = {"head_size": 224, "augmented_head": False, "freeze_to": 1, "cycles": 1, "batch_norm": "keep"}
-    return progressive_stages((160, 224), **{**usual, **changes})
+    return progressive_stages(sizes, **{**usual, **changes})
