@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from kagglekit.types.recipe import Recipe
@@ -91,7 +90,7 @@ def progressive_stages(
     return (head, *([augmented] if augmented_head else []), *growing, final)
 
 
-def quick_stages(sizes: Sequence[int] = (160, 224), **changes: Any) -> tuple[Stage, ...]:
+def quick_stages(sizes: tuple[int, ...] = (160, 224), **changes: Any) -> tuple[Stage, ...]:
     """Return the stages of a fine-tune of minutes: the heads, then all but the earliest layers at 160 and 224 px.
 
     It ends at the size that most small networks were trained at. The earliest layers stay, which halves the time of a
