@@ -1,4 +1,4 @@
-"""The valid images whose label is probably wrong, as rows of label-errors.csv, which ``kagglekit run --drop`` reads."""
+"""The images whose label is probably wrong, as rows of label-errors.csv, which ``kagglekit run --drop`` reads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from kagglekit.report.predicted import Predicted
 
     Row = dict[str, Any]
+
+OF_FOLDS = "All of them: label-errors.csv, which --drop leaves out of training."
+OF_VALID = (
+    "All of them: label-errors.csv. These are valid images, which train nothing: correcting their labels changes the "
+    "scores. To find errors among all labelled images, which --drop can leave out of training, run with --folds 5."
+)
 
 
 def class_errors(seen: Predicted) -> list[Row]:
@@ -42,3 +48,8 @@ def label_set_errors(seen: Predicted) -> list[Row]:
         }
         for image, number in suspects(seen.truth, seen.values, seen.truth.size)
     ]
+
+
+def where_listed(seen: Predicted) -> str:
+    """Return the sentences that say where all label errors are listed, and what the list is good for."""
+    return OF_FOLDS if seen.out_of_fold else OF_VALID

@@ -39,16 +39,8 @@ def advice(loaded: LoadedRun, ends: Sequence[StageEnd], seen: Predicted | None, 
         seen: Its final valid predictions; None without any.
         n_suspects: Rows of label-errors.csv.
     """
-    found = [_of_training(ends), _of_views(loaded.info)]
-    if n_suspects:
-        labels = "label" if n_suspects == 1 else f"{n_suspects} labels"
-        found.append(
-            Advice(
-                f"Look at the {labels} in label-errors.csv; leave wrong ones out with --drop FILE.",
-                "The images are confidently predicted as another class than their label.",
-            )
-        )
-    found += [_of_classes(seen), _of_folds(loaded)]
+    found = [_of_training(ends), _of_views(loaded.info), _of_labels(n_suspects, seen), _of_classes(seen)]
+    found.append(_of_folds(loaded))
     return [each for each in found if each][:MOST]
 
 
@@ -88,6 +80,21 @@ def _of_views(info: RunInfo) -> Advice | None:
     return Advice(
         "Predict without augmented views: --set tta=0.",
         f"On the valid images {title} is {plain:.4f} without them and {both:.4f} with them.",
+    )
+
+
+def _of_labels(n_suspects: int, seen: Predicted | None) -> Advice | None:
+    if not n_suspects or seen is None:
+        return None
+    labels = "label" if n_suspects == 1 else f"{n_suspects} labels"
+    look = f"Look at the {labels} in label-errors.csv"
+    if seen.out_of_fold:
+        why = "The images are confidently predicted otherwise than labelled."
+        return Advice(f"{look}; leave wrong ones out of training with --drop FILE.", why)
+    return Advice(
+        f"{look}, and correct wrong ones.",
+        "These valid images are confidently predicted otherwise than labelled. Correcting labels changes the scores, "
+        "not the training: --folds 5 finds errors among all labelled images, which --drop can leave out of training.",
     )
 
 

@@ -1,0 +1,66 @@
+"""What a run's page advises, for made-up runs of ten classes with six valid images each."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kagglekit import Run
+from kagglekit.report.page import write_report
+from kagglekit.runs.info import Record
+from kagglekit.types.predictions import make_predictions, save_predictions
+from kagglekit.types.recipe import Recipe
+from kagglekit.types.stage import Stage
+
+CLASSES = [f"class{number}" for number in range(10)]
+TRUTH = np.repeat(np.arange(10), 6)
+STAGES = (Stage(name="all-1", size=48, lr=0.008), Stage(name="all-2", size=64, lr=0.008))
+SETTLED = [("all-1", 1.2), ("all-1", 0.6), ("all-2", 0.5), ("all-2", 0.5)]  # valid losses
+
+
+def advised(folder: Path, predicted: np.ndarray, losses: list[tuple[str, float]] = SETTLED, folds: int = 0) -> Page:
+    """Write the page of a run that is sure of these classes, with these valid losses of its stages' epochs."""
+    run, ids = Run(folder / "20260101-000000-net"), [f"image{row}" for row in range(60)]
+    run.write_recipe(Recipe(arch="net", stages=STAGES, folds=folds))
+    table = np.full((60, 10), 0.01)
+    table[np.arange(60), predicted] = 0.91
+    save_predictions(make_predictions(ids, CLASSES, table), run.predictions("ensemble", "valid"))
+    run.write_valid([{"id": i, "file": i, "label": CLASSES[k]} for i, k in zip(ids, TRUTH, strict=True)])
+    row = {"cycle": 1, "train_loss": 0.5, "seconds": 2.0, "images_per_s": 9.0, "waited_s": 0.1}
+    epochs = [(stage, [s for s, _ in losses[:i]].count(stage) + 1, loss) for i, (stage, loss) in enumerate(losses)]
+    run.write_log([{**row, "stage": stage, "epoch": n, "step": 9 * n, "valid_loss": loss} for stage, n, loss in epochs])
+    facts = {"competition": "shapes", "plugin": "shapes", "metric": "accuracy", "status": "finished"}
+    Record.of(run.info_file).update(**facts, classes=CLASSES, images={"train": 240, "valid": 60})
+    write_report(run)
+    return Page(run)
+
+
+class Page:
+    def __init__(self, run: Run) -> None:
+        self.text = unescape(run.report.read_text(encoding="utf-8"))
+        self.advice = [re.sub("<[^>]*>", "", each) for each in re.findall("<li>(.*?)</li>", self.text, re.DOTALL)]
+        file = run.label_errors_file
+        self.errors = file.read_text(encoding="utf-8").splitlines()[1:] if file.exists() else []
+
+
+def mistaken(rows: slice) -> np.ndarray:
+    """Return the true classes, with others in these rows."""
+    predicted = TRUTH.copy()
+    predicted[rows] = (predicted[rows] + 1) % 10
+    return predicted
+
+
+@pytest.mark.parametrize("folds", [0, 5])
+def test_label_errors_of_valid_images_are_not_said_to_be_left_out_of_training(tmp_path, folds):
+    page = advised(tmp_path, mistaken(slice(0, 60, 20)), folds=folds)
+    assert len(page.errors) == 3
+    (said,) = [each for each in page.advice if "3 labels in label-errors.csv" in each]
+    section = page.text.partition("Likely label errors</h2>")[2].partition("</p>")[0]
+    for text in (said, section):
+        assert ("--folds 5 finds" in text or "run with --folds 5" in text) == (not folds)
+        assert "valid images" not in text or not folds
+    assert ("leave wrong ones out of training with --drop FILE" in said) == bool(folds)
