@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit.report import label_scores
-from kagglekit.report.label_errors import where_listed
+from kagglekit.report.label_errors import doubt, where_listed
 from kagglekit.report.label_scores import LabelScore
 from kagglekit.report.panels import calibration_error
 from kagglekit.report.plots import curve_chart
@@ -164,6 +164,8 @@ def _together(seen: Predicted, said: NDArray[np.bool_]) -> Section:
 
 
 def _suspects(seen: Predicted, pictures: Thumbnails) -> list[Section]:
+    if why := doubt(seen):
+        return [Section("Likely label errors", why, [])]
     found = label_scores.suspects(seen.truth, seen.values, SHOWN)
     if not found:
         return []

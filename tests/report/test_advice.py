@@ -11,6 +11,7 @@ import pytest
 
 from kagglekit import Run
 from kagglekit.report.page import write_report
+from kagglekit.report.worsened import worsened
 from kagglekit.runs.info import Record
 from kagglekit.types.predictions import make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe
@@ -64,3 +65,50 @@ def test_label_errors_of_valid_images_are_not_said_to_be_left_out_of_training(tm
         assert ("--folds 5 finds" in text or "run with --folds 5" in text) == (not folds)
         assert "valid images" not in text or not folds
     assert ("leave wrong ones out of training with --drop FILE" in said) == bool(folds)
+
+
+def test_a_run_at_chance_is_not_told_to_enlarge_its_network_or_that_its_labels_are_wrong(tmp_path):
+    page = advised(tmp_path, np.random.default_rng(0).integers(0, 10, 60))
+    assert page.errors == []
+    section = page.text.partition("Likely label errors</h2>")[2].partition("</p>")[0]
+    assert "too many to be trusted" in section
+    assert not [each for each in page.advice if "label-errors.csv" in each or "larger network" in each]
+    assert page.advice[0].startswith("Train longer (--epochs N), or at another learning rate")
+
+
+def test_a_stage_that_ends_worse_than_an_earlier_one_is_the_first_advice(tmp_path):
+    page = advised(tmp_path, TRUTH, [("all-1", 1.8), ("all-1", 1.6209), ("all-2", 6.4155)])
+    assert page.advice[0].startswith("Lower its learning rate (--set stage.2.lr=0.002, or one that kagglekit lr-find")
+    assert "Stage all-2 ended with valid loss 6.4155, where stage all-1 had 1.6209 after epoch 2." in page.advice[0]
+    assert "larger network" in advised(tmp_path / "settled", TRUTH).advice[0]
+
+
+def rows(*losses: tuple[str, float], train: float = 1.0) -> list[dict[str, object]]:
+    return [
+        {"stage": stage, "epoch": number, "step": number, "valid_loss": loss, "train_loss": train / number}
+        for number, (stage, loss) in enumerate(losses, 1)
+    ]
+
+
+def test_only_a_clearly_higher_loss_counts():
+    few, many = 60, 10_000
+    for_a_sixth = rows(("all-1", 0.6), ("all-2", 0.7))
+    assert worsened(for_a_sixth, STAGES, few) is None
+    assert worsened(for_a_sixth, STAGES, many)
+    assert worsened(rows(("all-1", 0.6), ("all-2", 0.65)), STAGES, many) is None
+    assert worsened(rows(("all-1", 6.0), ("all-2", 0.65)), STAGES, many) is None
+    assert worsened(rows(("all-1", float("nan")), ("all-2", float("nan"))), STAGES, 0) is None
+
+
+def test_the_remedy_fits_the_stage():
+    over_fits = worsened(rows(("all-1", 0.5), ("all-2", 0.7), ("all-2", 0.9)), STAGES, 10_000)
+    assert over_fits
+    assert over_fits.remedy.startswith("shorten stage all-2")
+    diverged = worsened(rows(("all-2", 0.5), ("all-2", 5.0), train=-1.0), STAGES, 10_000)
+    assert diverged
+    assert "where it had 0.5000 after epoch 1" in diverged.what
+    found = worsened(rows(("all-1", 0.5), ("all-2", 0.7)), STAGES, 10_000, {"all-2": 0.1})
+    assert found
+    assert "--set stage.2.lr=0.025" in found.remedy
+    kept = [stage.model_copy(update={"keep": "best"}) for stage in STAGES]
+    assert worsened(rows(("all-2", 0.5), ("all-2", 5.0), train=-1.0), kept, 10_000) is None
