@@ -11,7 +11,7 @@ from kagglekit.report.curves import verdict
 from kagglekit.types.stage import Stage
 
 LEAST = 0.1  # share of the earlier loss
-NOISE = 2 * math.sqrt(2)  # 2 standard errors of a difference; a loss scatters over images by about its mean
+CLEAR = 2.0  # standard errors
 SLOWER = 4  # times: the rate to try next
 
 
@@ -50,8 +50,7 @@ def worsened(
     end = min(own, key=_loss) if stage.keep == "best" else own[-1]
     over_fits = stage.by_gradient and verdict(own, stage) == "over-fitting"
     best = min(before if over_fits else known, key=_loss, default=end)
-    margin = max(LEAST, NOISE / math.sqrt(n_valid) if n_valid else 0.0)
-    if not stage.by_gradient or _loss(end) <= _loss(best) * (1 + margin):
+    if not stage.by_gradient or not _clearly_higher(_loss(end), _loss(best), n_valid):
         return None
     where = "it" if best["stage"] == name else f"stage {best['stage']}"
     what = (
@@ -71,6 +70,17 @@ def worsened(
 def shorten(number: int, stage: Stage) -> str:
     """Return what to do about a stage that over-fits."""
     return f"shorten stage {stage.name}, or augment more: --set stage.{number}.augment=trivial-augment"
+
+
+def _clearly_higher(loss: float, other: float, n_valid: int) -> bool:
+    """Return whether a loss is higher by more than noise.
+
+    The log has no standard errors. A log loss scatters over images by about its mean, and a low one, to which a few
+    images add nearly all, by about its root.
+    """
+    scatter = math.hypot(*(max(abs(each), math.sqrt(abs(each))) for each in (loss, other)))
+    noise = CLEAR * scatter / math.sqrt(n_valid) if n_valid else 0.0
+    return loss - other > max(LEAST * abs(other), noise)
 
 
 def _loss(row: Mapping[str, Any]) -> float:

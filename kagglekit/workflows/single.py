@@ -21,6 +21,7 @@ from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display, duration
 from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
+from kagglekit.training.log import warn_if_worse
 from kagglekit.training.trainer import run_stage
 from kagglekit.types.stage import Stage
 from kagglekit.workflows.facts import record_dropped, record_request, record_start, reported_failures
@@ -142,6 +143,7 @@ def _carry_out(
     context = replace(context, display=after)
     for number in plan.stages[context.position.done :]:
         timed_stage(context, number)
+    warn_if_worse(context)
     scores = finalize(plan, context)
     seconds = context.position.seconds + time.perf_counter() - started
     record.update(status="finished", seconds=round(seconds, 1))
