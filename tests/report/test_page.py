@@ -257,7 +257,9 @@ def test_links_are_left_out_where_page_and_images_share_no_folder(tmp_path):
 
 def test_the_page_says_how_to_repeat_the_run_and_what_to_try(finished, many, tmp_path):
     text = unescape(finished.report.read_text(encoding="utf-8"))
-    assert "kagglekit run dog-breed" in text  # it was started from Python
+    (repeats,) = re.findall("<pre>(kagglekit run dog-breed .*)</pre>", text)  # it was started from Python
+    for words in ("--preset quick", "--precision fp32", "--set stage.4.size=48", "--set tta=2", "--data data"):
+        assert f" {words} " in f"{repeats} "
     assert finished.recipe().to_json() in text
     assert f"torch {finished.info().versions['torch']}" in text
     assert "Train folds: --folds 5." in text
