@@ -13,6 +13,7 @@ from kagglekit.planning.identity import Identity, check_same_data
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.finalize import finalize
 from kagglekit.report.page import leave_report
+from kagglekit.report.pages.all_runs import refresh_history
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
@@ -135,6 +136,8 @@ def _carry_out(
         if record.info.fold is None:  # of folds, the whole run is described once
             describe_plan(plan, model, run, display)
     record.update(status="running", error=None, ranks=ranks.world)
+    if ranks.is_first:
+        refresh_history(run, at_once=True)
     if ranks.several:
         display.report(f"processes: {ranks.world}, each with its share of every batch")
     plan.hooks.run_start(run, plan.recipe)
