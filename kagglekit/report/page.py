@@ -67,6 +67,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     worse = next(filter(None, map(how_worse, ran)), None)
     suspects = label_errors_of(seen) if seen else []
     infos = [each.loaded.info for each in ran]
+    tested = test_sections(run, pictures, scored=any(key.startswith("test_") for key in info.ensemble_scores))
     page = rendered(
         "page.html",
         "report.js",
@@ -96,7 +97,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         headline=headline(loaded, ends),
         advice=advice(loaded, ends, worse, seen, len(suspects)),
         made=made(loaded),
-        tested=Sections([*test_sections(run, pictures), *picture_sections(run, info, pictures, seen)]).part(),
+        tested=Sections([*tested, *picture_sections(run, info, pictures, seen)]).part(),
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         panels=panels,

@@ -281,6 +281,17 @@ def test_the_test_images_are_those_of_the_surest_and_least_sure_predictions(fini
     assert [table[image] for image in rows["least"]] == sorted(table)[:5]
 
 
+def test_test_labels_are_only_unknown_where_they_score_nothing(finished, tmp_path):
+    run = Run(Path(shutil.copytree(finished.folder, tmp_path / finished.name)))
+    assert "images whose labels are unknown" in run.report.read_text(encoding="utf-8")
+    *others, last = run.info().scores
+    Record.of(run.info_file).update(scores=[*others, {**last, "test_log_loss": (0.5, 0.1)}])
+    write_report(run)
+    text = run.report.read_text(encoding="utf-8")
+    assert "images whose labels training never sees" in text
+    assert "unknown" not in text
+
+
 def test_the_pictures_are_of_augmented_images_and_of_the_worst_ones(finished):
     facts = json.loads((finished.pictures / "pictures.json").read_text())
     assert [each["stage"] for each in facts["augmented"]] == [
