@@ -62,8 +62,8 @@ def worsened(
     rate = f"{(lrs or {}).get(name, stage.lr) / SLOWER:.2g}"
     return Worsened(
         what,
-        f"lower its learning rate (--set stage.{number}.lr={rate}, or one that kagglekit lr-find --stage {number} "
-        "suggests), or train longer (--epochs N)",
+        f"lower the learning rate of stage {number} (--set stage.{number}.lr={rate}, or one that "
+        f"kagglekit lr-find --stage {number} suggests), or train longer (--epochs N)",
     )
 
 

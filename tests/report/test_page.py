@@ -349,6 +349,25 @@ def test_in_a_browser_curves_have_values_and_one_class_can_be_shown(finished):
 
 
 @needs_chromium
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_in_a_browser_what_scrolls_sideways_has_a_shadow_where_it_is_cut(finished, dark, tmp_path):
+    page = browser.browser()
+    page.open(finished.report, width=390, dark=dark)
+    box = page.evaluate(
+        "(() => { const cut = [...document.querySelectorAll('.wide')].find((e) => e.scrollWidth > e.clientWidth + 50);"
+        "const r = cut.getBoundingClientRect(); return [r.left, r.right, r.top + scrollY, r.bottom + scrollY]; })()"
+    )
+    page.screenshot(tmp_path / "page.png")
+    with Image.open(tmp_path / "page.png") as shot:
+        grey = np.asarray(shot.convert("L"), dtype=float)
+    left, right, top, bottom = (round(each) for each in box)
+    edges = [np.median(grey[top + 2 : bottom - 2, x]) for x in (left + 1, right - 2)]
+    back = np.median(grey)
+    assert abs(edges[0] - back) < 3  # nothing is hidden there yet
+    assert abs(edges[1] - back) > 25
+
+
+@needs_chromium
 def test_runs_are_compared_on_one_page(finished, many, tmp_path):
     other = Path(shutil.copytree(finished.folder, tmp_path / "20260101-000000-other"))
     run = Run(other)

@@ -123,7 +123,7 @@ def _of_labels(n_suspects: int, seen: Predicted | None) -> Advice | None:
 
 
 def _of_classes(seen: Predicted | None) -> Advice | None:
-    if seen is None or not isinstance(seen.task, SingleLabel) or not len(seen.ids):
+    if seen is None or not isinstance(seen.task, SingleLabel) or not len(seen.ids) or not knows(seen):
         return None
     judged = Judged(seen.ids, seen.task.columns, seen.truth, seen.values)
     overall, worst = float(judged.correct.mean()), panels.class_scores(judged)[0]
