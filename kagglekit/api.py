@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.called import for_notebooks
-from kagglekit.notebook.request import jobs_of, name_of, path_of, request_of
+from kagglekit.notebook.request import command_of, jobs_of, name_of, path_of, request_of
 from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
@@ -141,6 +143,7 @@ def run(
         KeyboardInterrupt: The user interrupted the run; it can be resumed.
     """
     given = dict(locals())
+    usual = {name: keyword.default for name, keyword in inspect.signature(run).parameters.items()}
     wait_passively()
     began, display = time.perf_counter(), display or for_people(json_output=False)
     if (message or yes) and not submit:
@@ -148,7 +151,7 @@ def run(
     from kagglekit.commands import run as command
 
     finished = command.run(
-        lambda: request_of(given),
+        lambda: replace(request_of(given), command=command_of(given, usual)),
         str(competition or full or "run"),
         display,
         began,

@@ -21,6 +21,7 @@ from kagglekit.cli.resume import resume
 from kagglekit.cli.run import run
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.notebook.request import command_of
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.synonyms import WORDS, keyword_hint, option_hint
 from kagglekit.runs.folder import Run
@@ -55,6 +56,30 @@ def test_defaults_are_those_of_the_command_line() -> None:
         name = NAMES.get(option, option)
         if name in keywords and name != "competition":
             assert keywords[name].default == usual or not (keywords[name].default or usual), name
+
+
+def test_the_command_line_of_a_call_asks_for_the_same() -> None:
+    given: dict[str, object] = {
+        "limit": 60,
+        "epochs": 1,
+        "stages": "4",
+        "size": 64,
+        "drop": Path("wrong.csv"),
+        "data": Path("my data"),
+        "settings": {"tta": 1, "stage.4.lr": "auto"},
+        "from_run": Run(Path("runs/1")),
+        "group_duplicates": True,
+        "plugins": ("a.py", "b.py"),
+        "disable": ("optuna",),
+        "workers": 2,
+        "maxfail": 1,
+    }
+    usual = {name: keyword.default for name, keyword in inspect.signature(kagglekit.run).parameters.items()}
+    program, name, *arguments = command_of({**usual, **given, "competition": "shapes"}, usual)
+    assert (program, name) == ("kagglekit", "run")
+    found, plain = (run.make_context("run", words).params for words in (arguments, ["shapes"]))
+    expected = {**given, "settings": ("tta=1", "stage.4.lr=auto"), "from_run": str(Path("runs/1"))}
+    assert {key: value for key, value in found.items() if value != plain[key]} == expected
 
 
 def test_completion_shows_the_public_names() -> None:

@@ -38,6 +38,7 @@ from kagglekit.system.paths import cache_in
 from kagglekit.tasks.task import Task
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
+from kagglekit.types.metric import title_of
 from kagglekit.types.predictions import load_predictions, make_predictions
 from kagglekit.types.recipe import Recipe
 
@@ -146,7 +147,7 @@ def _check_facts(report: Report, hooks: Hooks) -> Competition | None:
     if not facts.licence:
         report.add("facts", "note", "no licence: users cannot see the terms of the data", "add licence=...", hook)
     if not report.problems() and metric is not None:
-        report.add("facts", "ok", f"{facts.title}, metric {facts.metric}", hook=hook)
+        report.add("facts", "ok", f"{facts.title}, metric {title_of(facts.metric)}", hook=hook)
     return facts
 
 

@@ -16,6 +16,7 @@ from kagglekit.hooks.plugin import Kind, Plugin
 from kagglekit.system.console import for_people
 from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable
+from kagglekit.types.metric import title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,7 @@ def _survey(kind: Kind, call: Callable[[Hooks], Returned]) -> Iterator[tuple[Plu
 def _facts(plugin: Plugin, facts: Competition | None) -> tuple[str, str, str]:
     if facts is None:
         return f"({_status(plugin)})", "", ""
-    return facts.title, facts.metric, f"kaggle: {facts.slug}" if facts.slug else facts.url
+    return facts.title, title_of(facts.metric), f"kaggle: {facts.slug}" if facts.slug else facts.url
 
 
 def _status(plugin: Plugin) -> str:

@@ -11,7 +11,7 @@ from kagglekit.data.csv_file import read_csv
 from kagglekit.data.long_form import split_ids
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
-from kagglekit.types.metric import needs
+from kagglekit.types.metric import needs, title_of
 from kagglekit.types.predictions import difference, free_name
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def doubt(rows: pd.DataFrame, metric: str) -> str:
     """Return a warning if the CSV holds class names, but the metric needs probabilities; else an empty string."""
     if needs(metric) != "probabilities" or any(_is_float(rows.iloc[:, i]) for i in range(1, rows.shape[1])):
         return ""
-    name = metric.replace("_", " ")
-    return f"the CSV will hold hard labels, but {name} is computed from probabilities: check Competition.metric"
+    title = title_of(metric)
+    return f"the CSV will hold hard labels, but {title} is computed from probabilities: check Competition.metric"
 
 
 def check_file(file: Path, sample: pd.DataFrame, name: str = SAMPLE, may_be_blank: bool = False) -> int:

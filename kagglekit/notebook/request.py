@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kagglekit.runs.folder import Run as RunFolder
 
 
+OPTIONS = {"settings": "--set", "from_run": "--from", "plugins": "--plugin"}  # others are called like their keyword
+RUNS = ("from_run", "into", "full")
+
+
 def request_of(given: Mapping[str, Any]) -> Request:
     """Return the request that the keywords of `run` or `lr_find` are; its shorthands precede the settings."""
     from kagglekit.planning.request import Request  # builds models: a cell says something before
@@ -25,7 +29,7 @@ def request_of(given: Mapping[str, Any]) -> Request:
     changed: dict[str, Any] = {
         "settings": (*short, *settings_of(given["settings"])),
         **{key: path_of(given[key]) for key in ("data", "sample", "drop") if key in given},
-        **{key: name_of(given[key]) for key in ("from_run", "into", "full") if key in given},
+        **{key: name_of(given[key]) for key in RUNS if key in given},
         "plugins": tuple(map(str, given["plugins"])),
         "out": Path(given["out"]),
     }
@@ -33,6 +37,28 @@ def request_of(given: Mapping[str, Any]) -> Request:
         changed["jobs"] = jobs_of(**{key: given[key] for key in inspect.signature(jobs_of).parameters})
     names = {field.name for field in fields(Request)} - {"recipe"}
     return Request(**{**{key: value for key, value in given.items() if key in names}, **changed})
+
+
+def command_of(given: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the command line that asks for the same as the keywords of `run`: ``kagglekit run pets --limit 60``.
+
+    Args:
+        given: The keywords.
+        usual: Their defaults, which the command line leaves out.
+    """
+    words = ["kagglekit", "run", *filter(None, [str(given["competition"])])]
+    for key, value in given.items():
+        if key in ("competition", "display") or value == usual[key] or value in (None, False):
+            continue
+        option = OPTIONS.get(key) or f"--{key.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif key in ("settings", "plugins", "disable"):
+            values = settings_of(value) if key == "settings" else map(str, value)
+            words += [word for each in values for word in (option, each)]
+        else:
+            words += [option, name_of(value) if key in RUNS else str(value)]
+    return tuple(words)
 
 
 def jobs_of(

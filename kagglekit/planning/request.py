@@ -54,6 +54,7 @@ class Request:
         max_unpacked: Bytes that a download may unpack to; None for 100 times its size.
         no_submission: Train and score without test images, even if a submission is expected.
         jobs: How several trainings are run side by side, or on other machines.
+        command: The command line that asks for the same, if it was asked for from Python; empty for this process's own.
         recipe: The recipe of a run to resume or retrain, in place of preset, settings and shorthands.
     """
 
@@ -87,4 +88,5 @@ class Request:
     max_unpacked: int | None = None
     no_submission: bool = False
     jobs: JobOptions = IN_TURN
+    command: tuple[str, ...] = ()
     recipe: Recipe | None = None

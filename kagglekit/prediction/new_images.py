@@ -84,7 +84,8 @@ class Family:
         info = self.own.info
         stacks = {stage.name for stage in self.own.recipe.stages if stage.stacks}
         stacked = any(entry.stage in stacks for entry in info.members)
-        return bool(self.folds or self.blended or info.finished) or stacked or len(info.members) > 1
+        fitted = len(info.members) > 1 or "chosen" in info.fitted
+        return bool(self.folds or self.blended or info.finished) or stacked or fitted
 
     @property
     def ranks_images(self) -> bool:
@@ -106,6 +107,8 @@ def predict_paths(
     family: Family, paths: Sequence[str | Path], device: torch.device, *, tta: bool = False
 ) -> pd.DataFrame:
     """Predict image files with a run's final weights; if it has several members, folds or heads, with all of them.
+
+    A single member is calibrated as the run's ensemble was.
 
     Returns:
         Float32 predictions, shape (files, columns): rows are named by path, columns as in `Task.columns`.

@@ -50,7 +50,7 @@ def finish_run(
     listed = [{"name": m.name, "stage": m.stage, "cycle": m.cycle} for m in members]
     results.record.update(scores=rows, members=listed, fitted=ensemble.fitted, decision=decision)
     describe_scores(rows, results.plan, results.display)
-    if len(members) > 1 and (said := _chosen(ensemble)):
+    if said := _chosen(ensemble):
         results.display.report(said)
     _warn_of_views(results, rows)
     for doubt in ensemble.doubts:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kagglekit.report import label_scores
+from kagglekit.report.label_errors import doubt, where_listed
 from kagglekit.report.label_scores import LabelScore
 from kagglekit.report.panels import calibration_error
 from kagglekit.report.plots import curve_chart
@@ -163,14 +164,16 @@ def _together(seen: Predicted, said: NDArray[np.bool_]) -> Section:
 
 
 def _suspects(seen: Predicted, pictures: Thumbnails) -> list[Section]:
+    if why := doubt(seen):
+        return [Section("Likely label errors", why, [])]
     found = label_scores.suspects(seen.truth, seen.values, SHOWN)
     if not found:
         return []
     lines = [_suspicion(seen, row, number) for row, number in found]
     shown: Cards = cards(seen, [row for row, _ in found], lines, pictures)
     text = (
-        "Confidently predicted otherwise than labelled (confident learning for each label, Northcutt et al. 2021). All "
-        "of them: label-errors.csv, which --drop leaves out of training."
+        "Confidently predicted otherwise than labelled (confident learning for each label, Northcutt et al. 2021). "
+        f"{where_listed(seen)}"
     )
     return [Section("Likely label errors", text, [shown])]
 

@@ -18,7 +18,7 @@ from kagglekit.report.sections import Sections
 from kagglekit.report.seen.pictures import picture_sections
 from kagglekit.report.seen.test_images import test_sections
 from kagglekit.report.thumbnails import thumbnails
-from kagglekit.report.trainings import charts, stage_ends, trainings
+from kagglekit.report.trainings import charts, how_worse, stage_ends, trainings
 from kagglekit.runs.folder import Run
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.system.files import write_text
@@ -64,8 +64,10 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
     kind = kind_of(type(known.task)) if known.task else None
     one_unit = kind.one_unit if kind else not info.classes
     ends = [end for each in ran for end in stage_ends(each, one_unit=one_unit)]
+    worse = next(filter(None, map(how_worse, ran)), None)
     suspects = label_errors_of(seen) if seen else []
     infos = [each.loaded.info for each in ran]
+    tested = test_sections(run, pictures, scored=any(key.startswith("test_") for key in info.ensemble_scores))
     page = rendered(
         "page.html",
         "report.js",
@@ -93,9 +95,9 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
             least=2 if sectioned else 1,
         ),
         headline=headline(loaded, ends),
-        advice=advice(loaded, ends, seen, len(suspects)),
+        advice=advice(loaded, ends, worse, seen, len(suspects)),
         made=made(loaded),
-        tested=Sections([*test_sections(run, pictures), *picture_sections(run, info, pictures, seen)]).part(),
+        tested=Sections([*tested, *picture_sections(run, info, pictures, seen)]).part(),
         test_decoding=logs.decoding([each for one in infos for each in one.decoded], ""),
         predict_seconds=sum(one.predict_seconds or 0.0 for one in infos),
         panels=panels,

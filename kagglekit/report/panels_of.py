@@ -103,7 +103,7 @@ def _own(seen: Predicted, group: Sequence[Block]) -> Predicted:
         known = ~np.isnan(all_truth).all(axis=1)
         task, truth = _joined([block.task for block in group]), all_truth[known]
     ids = tuple(image for image, there in zip(seen.ids, known, strict=True) if there)
-    return Predicted(ids, task, truth, seen.values[known][:, columns], seed=seen.seed)
+    return Predicted(ids, task, truth, seen.values[known][:, columns], seed=seen.seed, out_of_fold=seen.out_of_fold)
 
 
 def _joined(tasks: Sequence[Task]) -> Task:

@@ -79,6 +79,7 @@ class Predicted:
         decided: The decision of the run.
         applied: (N, C) what the decision makes of the predictions; None if that is not known.
         seed: For images drawn at random.
+        out_of_fold: Whether they are all labelled images, predicted out of fold; else one split's valid ones.
     """
 
     ids: tuple[str, ...]
@@ -88,6 +89,7 @@ class Predicted:
     decided: Decided = Decided()
     applied: NDArray[np.floating] | None = None
     seed: int = 0
+    out_of_fold: bool = False
 
     @cached_property
     def loss(self) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kagglekit.report import panels
+from kagglekit.report.label_errors import OF_VALID, doubt, where_listed
 from kagglekit.report.panels import Judged, Rows
 from kagglekit.report.sections import SHOWN, Part
 from kagglekit.report.svg import calibration_chart, matrix
@@ -65,11 +66,23 @@ def single_label_part(seen: Predicted, pictures: Thumbnails) -> Part:
     """Return the panels of one class an image."""
     judged = Judged(seen.ids, seen.task.columns, seen.truth, seen.values)
     width = 290 if len(judged.classes) > 20 else 900
-    return Part("single_label.html", prediction_panels(judged, pictures, seen.seed), width)
+    return Part(
+        "single_label.html", prediction_panels(judged, pictures, seen.seed, where_listed(seen), doubt(seen)), width
+    )
 
 
-def prediction_panels(judged: Judged, pictures: Thumbnails, seed: int) -> dict[str, Any]:
-    """Compute all panels on the valid predictions."""
+def prediction_panels(
+    judged: Judged, pictures: Thumbnails, seed: int, listed: str = OF_VALID, why_none: str = ""
+) -> dict[str, Any]:
+    """Compute all panels on the valid predictions.
+
+    Args:
+        judged: The predictions.
+        pictures: Thumbnails of the images.
+        seed: For images drawn at random.
+        listed: Where all label errors are listed, from `where_listed`.
+        why_none: Why none is, from `doubt`; empty if they are.
+    """
     counts, bins = panels.confusion(judged), panels.calibration(judged)
     names = judged.classes
     return {
@@ -77,7 +90,7 @@ def prediction_panels(judged: Judged, pictures: Thumbnails, seed: int) -> dict[s
         "matrix": matrix(counts, names, cell_of(len(names)), "confusion matrix"),
         "blocks": [] if len(names) <= panels.LARGEST_BLOCK else _blocks(counts, names),
         "pairs": panels.confused_pairs(counts, PAIRS),
-        "panels": _panels(judged, pictures, seed),
+        "panels": _panels(judged, pictures, seed, listed, why_none),
         "calibration": calibration_chart(bins),
         "calibration_error": panels.calibration_error(bins),
         "class_scores": panels.class_scores(judged),
@@ -95,7 +108,7 @@ def _blocks(counts: Any, names: Sequence[str]) -> list[Markup]:
     return [matrix(counts[np.ix_(of, of)], [names[i] for i in of], 30, "confused with each other") for of in groups]
 
 
-def _panels(judged: Judged, pictures: Thumbnails, seed: int) -> list[Panel]:
+def _panels(judged: Judged, pictures: Thumbnails, seed: int, listed: str, why_none: str) -> list[Panel]:
     chosen = {
         "Top losses": ("The highest loss.", panels.top_losses(judged, SHOWN)),
         "Most uncertain": (
@@ -103,14 +116,16 @@ def _panels(judged: Judged, pictures: Thumbnails, seed: int) -> list[Panel]:
             panels.most_uncertain(judged, SHOWN),
         ),
         "Likely label errors": (
-            "Confidently predicted as another class than the label (confident learning, Northcutt et al. 2021). All of "
-            "them: label-errors.csv, which --drop leaves out of training.",
-            panels.label_errors(judged, SHOWN),
+            why_none
+            or f"Confidently predicted as another class than the label (confident learning, Northcutt et al. 2021). "
+            f"{listed}",
+            panels.label_errors(judged, 0 if why_none else SHOWN),
         ),
         "Random correct": ("Drawn from the correct predictions.", panels.random_rows(judged, True, SHOWN, seed)),
         "Random incorrect": ("Drawn from the wrong predictions.", panels.random_rows(judged, False, SHOWN, seed)),
     }
-    return [Panel(title, text, cards(judged, rows, pictures)) for title, (text, rows) in chosen.items() if len(rows)]
+    shown = {title: found for title, found in chosen.items() if len(found[1]) or found[0] == why_none}
+    return [Panel(title, text, cards(judged, rows, pictures)) for title, (text, rows) in shown.items()]
 
 
 def _per_class(judged: Judged, pictures: Thumbnails) -> list[tuple[str, list[Card], list[Card]]]:

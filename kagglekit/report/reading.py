@@ -76,7 +76,8 @@ def predicted(loaded: LoadedRun, known: Known) -> Predicted | None:
     truth = task.truth(pd.Series({row["id"]: row["label"] for row in valid}, dtype="str"), table)
     values = table.to_numpy()
     seen = Predicted(tuple(table.index), task, truth, values.astype(np.float64), _decided(loaded.info))
-    return replace(seen, applied=known.applied(loaded, values), seed=loaded.recipe.seed)
+    recipe = loaded.recipe
+    return replace(seen, applied=known.applied(loaded, values), seed=recipe.seed, out_of_fold=recipe.folds > 0)
 
 
 def _decided(info: RunInfo) -> Decided:

@@ -11,6 +11,7 @@ from kagglekit.report import curves as logs
 from kagglekit.report import rows
 from kagglekit.report.curves import Curves, Line, Row, Timing
 from kagglekit.report.svg import Curve, charts_of_both_widths
+from kagglekit.report.worsened import Worsened, worsened
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.types.metric import TITLES
 from kagglekit.types.stage import Stage
@@ -71,6 +72,13 @@ def stage_ends(training: Training, *, one_unit: bool = True) -> list[StageEnd]:
         StageEnd(training.label, *stages[name], own[-1], logs.verdict(own, stages[name][1], one_unit=one_unit), timing)
         for (name, own), timing in zip(logs.by_stage(log).items(), timings, strict=True)
     ]
+
+
+def how_worse(training: Training) -> Worsened | None:
+    """Return how a training's last stage ended worse than an earlier epoch; see `worsened`."""
+    info, recipe = training.loaded.info, training.loaded.recipe
+    found = worsened(rows.log(training.loaded), recipe.stages, info.images.get("valid", 0), info.found_lrs)
+    return replace(found, what=f"in {training.label} {found.what}") if found and training.label else found
 
 
 def curves_of(training: Training) -> Curves:

@@ -257,14 +257,19 @@ class Run:
         """
         import pandas as pd
 
-        folds = sorted(self.folder.glob(f"fold-*/{self.log_file.name}"), key=lambda file: int(file.parent.name[5:]))
-        rows = [{"fold": file.parent.name[5:], **row} for file in folds for row in _read_csv(file)] or self.log_rows()
+        rows = [{"fold": run.name[5:], **row} for run in self.logged_folds() for row in run.log_rows()]
+        rows = rows or self.log_rows()
         table = pd.DataFrame(rows)
         try:
             numbers = {name: pd.to_numeric(table[name]) for name in table.columns if name != "stage"}
         except ValueError as error:
             raise UserError(f"{self.log_file} is damaged: {error}", "restore it, or remove it") from error
         return table.assign(**numbers)
+
+    def logged_folds(self) -> list[Run]:
+        """Return the runs of the folds that have finished an epoch, in order."""
+        folds = [file.parent for file in self.folder.glob(f"fold-*/{self.log_file.name}")]
+        return [Run(folder) for folder in sorted(folds, key=lambda folder: int(folder.name[5:]))]
 
     def log_rows(self) -> list[dict[str, str]]:
         """Read log.csv as text; empty if there is none yet."""

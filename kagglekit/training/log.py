@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kagglekit.images.dataset import ImageSet
 from kagglekit.report.pages.all_runs import refresh_history
+from kagglekit.report.worsened import worsened
 from kagglekit.runs.info import Record
 from kagglekit.training.context import RunContext
 from kagglekit.types.metric import title_of
@@ -77,6 +78,13 @@ def log_epoch(
     context.hooks.epoch_end(context.run, stage, row)
     if context.ranks.is_first:
         refresh_history(context.run)
+
+
+def warn_if_worse(context: RunContext) -> None:
+    """Warn, once training is done, if its last stage ended with a clearly higher valid loss than an earlier epoch."""
+    info, n_valid = context.record.info, len(context.images.rows("valid"))
+    if worse := worsened(context.log, context.recipe.stages, n_valid, info.found_lrs):
+        context.display.warn(f"{worse.what}: {worse.remedy}")
 
 
 def _fitting(line: str, speed: str, took: str, width: int) -> str:

@@ -73,7 +73,7 @@ def _facts(plan: Plan, record: Record, identity: Identity) -> dict[str, Any]:
         "task_state": plan.task.state(),
         "data": str(plan.data),
         "images": {split: int(n) for split, n in plan.table["split"].value_counts().items()},
-        "command": [masked(part) for part in sys.argv],
+        "command": record.info.command or [masked(part) for part in plan.request.command or sys.argv],
         "request": identity.request,
         "data_key": identity.data_key,
     }

@@ -20,6 +20,7 @@ from kagglekit.system.job_process import LOST
 from kagglekit.system.live_table import live_table
 from kagglekit.system.signals import stoppable_again
 from kagglekit.types.executor import Ended, Executor, Job, JobOptions
+from kagglekit.types.metric import title_of
 
 TICK = 1.0  # between two looks at the runs, s
 SAVING = 120.0  # how long jobs may take to save their work after Ctrl-C, s
@@ -239,9 +240,9 @@ def _facts(run: Run) -> tuple[str, str, str, float | None]:
         last = log[-1]
         key = f"valid_{info.metric}"
         score = last.get(key) or last["valid_loss"]
-        title = f"{info.metric if key in last else 'loss'} {float(score):.4f}"
+        title = f"{title_of(info.metric) if key in last else 'loss'} {float(score):.4f}"
         if info.status == "finished" and (known := info.ensemble_scores.get(key)):
-            title = f"{info.metric} {known.value:.4f}"
+            title = f"{title_of(info.metric)} {known.value:.4f}"
         left = None
         if info.estimate_s and info.started:
             since = datetime.now().astimezone() - datetime.fromisoformat(info.started)

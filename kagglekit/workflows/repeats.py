@@ -198,11 +198,12 @@ def verdicts(found: Sequence[Spread], images: int, runs: int) -> Iterator[str]:
         f"2 max(sqrt(2) deviation, paired error); from {runs} runs the deviation is known to about {unsure} %"
     )
     for each in found:
+        title = title_of(each.name)
         if not each.smallest:
-            yield f"{each.name}: the runs agree on all {images:,} valid images, which cannot distinguish recipes"
+            yield f"{title}: the runs agree on all {images:,} valid images, which cannot distinguish recipes"
             continue
         if each.paired_error > np.sqrt(2) * each.deviation:
             why = "the images are the limit, not the seeds: hold out more (--set valid=...), or use --folds"
         else:
             why = "the seeds are the limit, not the images: compare means over --repeats"
-        yield f"{each.name}: {images:,} valid images distinguish recipes that differ by {each.smallest:.4f}; {why}"
+        yield f"{title}: {images:,} valid images distinguish recipes that differ by {each.smallest:.4f}; {why}"

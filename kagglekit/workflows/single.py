@@ -13,6 +13,7 @@ from kagglekit.planning.identity import Identity, check_same_data
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.finalize import finalize
 from kagglekit.report.page import leave_report
+from kagglekit.report.pages.all_runs import refresh_history
 from kagglekit.runs.checkpoint_file import Checkpoint, newest_checkpoint
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
@@ -21,6 +22,7 @@ from kagglekit.runs.lookup import create_run
 from kagglekit.system.console import Display, duration
 from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
+from kagglekit.training.log import warn_if_worse
 from kagglekit.training.trainer import run_stage
 from kagglekit.types.stage import Stage
 from kagglekit.workflows.facts import record_dropped, record_request, record_start, reported_failures
@@ -134,6 +136,8 @@ def _carry_out(
         if record.info.fold is None:  # of folds, the whole run is described once
             describe_plan(plan, model, run, display)
     record.update(status="running", error=None, ranks=ranks.world)
+    if ranks.is_first:
+        refresh_history(run, at_once=True)
     if ranks.several:
         display.report(f"processes: {ranks.world}, each with its share of every batch")
     plan.hooks.run_start(run, plan.recipe)
@@ -142,6 +146,7 @@ def _carry_out(
     context = replace(context, display=after)
     for number in plan.stages[context.position.done :]:
         timed_stage(context, number)
+    warn_if_worse(context)
     scores = finalize(plan, context)
     seconds = context.position.seconds + time.perf_counter() - started
     record.update(status="finished", seconds=round(seconds, 1))

@@ -68,6 +68,7 @@ def test_a_good_plugin_has_every_part_checked_and_leaves_nothing_behind(data: Pa
     assert sorted(tmp_path.rglob("*")) + sorted(data.rglob("*")) == before
     said = " ".join(finding.what for finding in findings)
     assert "3 hooks with known names and arguments" in said
+    assert "Leaves, metric log loss" in said
     assert "24 train, 10 test; 3 classes (affenpinscher, beagle, black-and-tan_coonhound); deterministic" in said
     assert "matches sample_submission.csv" in said
 

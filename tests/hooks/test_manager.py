@@ -102,6 +102,14 @@ def test_two_distributions_that_claim_one_competition_are_both_named(site: Site)
     assert "fish (kagglekit 1.0): its name is also used by angler 2.5" in shown.output
 
 
+def test_the_list_of_competitions_has_the_titles_of_their_metrics(site: Site) -> None:
+    facts = FACTS.format(title="Pets").replace("accuracy", "balanced_accuracy")
+    site.install("kagglekit", competitions={"pets": facts})
+    shown = CliRunner().invoke(competitions)
+    assert "mean per class accuracy" in shown.output
+    assert "balanced_accuracy" not in shown.output
+
+
 def test_a_plugin_file_is_loaded_by_its_path(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.install("kagglekit", shared={"recipes": RECIPE.format(arch="usual", preset="quick")})
     site.write("kagglekit_my_cassava.py", FACTS.format(title="Cassava"))

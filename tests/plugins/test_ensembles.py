@@ -420,6 +420,20 @@ def test_auto_is_not_below_its_best_member():
     assert log_loss(made.valid, labels) <= log_loss(good.valid, labels) + 1e-6
 
 
+def test_auto_of_one_member_calibrates_it_where_its_loss_is_then_clearly_lower():
+    labels = drawn_labels(200)
+    member = drawn_member("a", labels, 1.5, 1)
+    raised = member.valid.to_numpy(np.float64) ** 8
+    sure = dataclasses.replace(member, valid=like(member, raised / raised.sum(1, keepdims=True)))
+    made = combine("auto", [sure], labels)
+    assert made.fitted["chosen"] == "temperature"
+    assert made.fitted["temperature"] > 2
+    assert log_loss(made.valid, labels) < 0.7 * log_loss(sure.valid, labels)
+    assert (made.valid.to_numpy().argmax(1) == sure.valid.to_numpy().argmax(1)).all()
+    again = combine("auto", [dataclasses.replace(member, valid=made.valid, test=made.test)], labels)
+    assert again.fitted == {"weights": {"a": 1.0}}  # what is calibrated stays as it is
+
+
 def test_auto_of_one_member_is_itself_and_without_valid_images_it_is_the_mean():
     labels = drawn_labels(30)
     first, second = (drawn_member(name, labels, 2.0, seed) for seed, name in enumerate("ab"))

@@ -61,6 +61,17 @@ def test_every_run_has_its_scores_its_curve_and_a_link_to_its_report(root):
     assert "public against valid scores of dogs" not in text
 
 
+def test_the_curve_of_folds_is_the_mean_of_those_that_are_as_far(tmp_path):
+    run = make(tmp_path, "pets", "20260102-000000-b", 0.25, None, "running")
+    run.log_file.unlink()
+    row = {"stage": "all", "cycle": 1, "train_loss": 1.0, "seconds": 1.0}
+    for number, losses in enumerate([(0.9, 0.5, 0.3), (0.7, 0.4, 0.1), (0.2,)], 1):
+        log = [{**row, "epoch": i, "step": i, "valid_loss": loss} for i, loss in enumerate(losses, 1)]
+        run.fold(number).write_log(log)
+    text = all_runs.write_history(tmp_path).read_text(encoding="utf-8")
+    assert "mean loss of 2 folds after each of 3 epochs: 0.8 to 0.2" in text
+
+
 def test_columns_that_no_run_fills_are_left_out(tmp_path):
     make(tmp_path, "dogs", "20260103-000000-c", 0.75, None)
     text = all_runs.write_history(tmp_path).read_text(encoding="utf-8")
@@ -85,6 +96,17 @@ def test_it_is_written_again_only_where_it_is_and_not_too_often(root, tmp_path, 
     assert page.exists()
 
 
+def test_a_run_is_on_the_page_before_its_first_epoch(dogs, tmp_path, monkeypatch):
+    from tiny_runs import tiny_run  # and with it torch and timm
+
+    (tmp_path / "history.html").touch()
+    logs: list[int] = []
+    monkeypatch.setattr(all_runs, "write_history", lambda root: logs.append(len(list(root.glob("*/*/log.csv")))))
+    tiny_run("dog-breed", dogs.data, tmp_path, options={"stages": "1"}, tta=0)
+    assert logs[0] == 0
+    assert logs[-1] == 1
+
+
 def test_other_options_are_refused(root):
     done = CliRunner().invoke(cli, ["history", "pets", "--html", "--out", str(root)])
     assert "--html writes a page of all runs" in done.output
@@ -100,6 +122,20 @@ def test_in_a_browser_nothing_overflows_or_overlaps(root, width, dark, tmp_path)
     assert answer["scroll"] == answer["beyond"] == answer["broken"] == 0
     assert answer["scrolled"] == 0, "the table's last columns are out of sight"
     assert answer["requests"] == answer["cut"] == answer["overlaps"] == []
+
+
+@needs_chromium
+def test_in_a_browser_a_page_of_finished_runs_soon_shows_one_that_begins(tmp_path):
+    make(tmp_path, "pets", "20260102-000000-b", 0.25, None)
+    page, file = browser.browser(), all_runs.write_history(tmp_path)
+    (wait,) = re.findall(r'data-reload="(\d+)"', file.read_text(encoding="utf-8"))
+    assert int(wait) <= 10_000
+    file.write_text(file.read_text(encoding="utf-8").replace(f'data-reload="{wait}"', 'data-reload="300"'))
+    page.open(file)
+    make(tmp_path, "pets", "20260103-000000-c", 0.25, None, "running")
+    all_runs.write_history(tmp_path)
+    page._read(lambda each: each.get("method") == "Page.loadEventFired")
+    assert page.evaluate("document.body.innerText").count("1 running") == 1
 
 
 @needs_chromium

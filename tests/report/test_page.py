@@ -257,7 +257,9 @@ def test_links_are_left_out_where_page_and_images_share_no_folder(tmp_path):
 
 def test_the_page_says_how_to_repeat_the_run_and_what_to_try(finished, many, tmp_path):
     text = unescape(finished.report.read_text(encoding="utf-8"))
-    assert "kagglekit run dog-breed" in text  # it was started from Python
+    (repeats,) = re.findall("<pre>(kagglekit run dog-breed .*)</pre>", text)  # it was started from Python
+    for words in ("--preset quick", "--precision fp32", "--set stage.4.size=48", "--set tta=2", "--data data"):
+        assert f" {words} " in f"{repeats} "
     assert finished.recipe().to_json() in text
     assert f"torch {finished.info().versions['torch']}" in text
     assert "Train folds: --folds 5." in text
@@ -277,6 +279,17 @@ def test_the_test_images_are_those_of_the_surest_and_least_sure_predictions(fini
     rows = {which: [row["id"] for row in finished.test_images() if row["sure"] == which] for which in ("most", "least")}
     assert [table[image] for image in rows["most"]] == sorted(table, reverse=True)[:5]
     assert [table[image] for image in rows["least"]] == sorted(table)[:5]
+
+
+def test_test_labels_are_only_unknown_where_they_score_nothing(finished, tmp_path):
+    run = Run(Path(shutil.copytree(finished.folder, tmp_path / finished.name)))
+    assert "images whose labels are unknown" in run.report.read_text(encoding="utf-8")
+    *others, last = run.info().scores
+    Record.of(run.info_file).update(scores=[*others, {**last, "test_log_loss": (0.5, 0.1)}])
+    write_report(run)
+    text = run.report.read_text(encoding="utf-8")
+    assert "images whose labels training never sees" in text
+    assert "unknown" not in text
 
 
 def test_the_pictures_are_of_augmented_images_and_of_the_worst_ones(finished):
@@ -333,6 +346,25 @@ def test_in_a_browser_curves_have_values_and_one_class_can_be_shown(finished):
     )
     assert shown
     assert all(name in text for text in shown)
+
+
+@needs_chromium
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_in_a_browser_what_scrolls_sideways_has_a_shadow_where_it_is_cut(finished, dark, tmp_path):
+    page = browser.browser()
+    page.open(finished.report, width=390, dark=dark)
+    box = page.evaluate(
+        "(() => { const cut = [...document.querySelectorAll('.wide')].find((e) => e.scrollWidth > e.clientWidth + 50);"
+        "const r = cut.getBoundingClientRect(); return [r.left, r.right, r.top + scrollY, r.bottom + scrollY]; })()"
+    )
+    page.screenshot(tmp_path / "page.png")
+    with Image.open(tmp_path / "page.png") as shot:
+        grey = np.asarray(shot.convert("L"), dtype=float)
+    left, right, top, bottom = (round(each) for each in box)
+    edges = [np.median(grey[top + 2 : bottom - 2, x]) for x in (left + 1, right - 2)]
+    back = np.median(grey)
+    assert abs(edges[0] - back) < 3  # nothing is hidden there yet
+    assert abs(edges[1] - back) > 25
 
 
 @needs_chromium

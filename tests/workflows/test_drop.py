@@ -115,11 +115,13 @@ def test_a_run_is_resumed_and_repeated_without_the_file(place, plain):
     run, _ = started(place, "again", "--drop", drop)
     drop.unlink()
     info = json.loads(run.info_file.read_text())
-    run.info_file.write_text(json.dumps({**info, "status": "interrupted"}))
+    began = ["kagglekit", "run", "tiny.py"]
+    run.info_file.write_text(json.dumps({**info, "status": "interrupted", "command": began}))
     before = load_predictions(run.predictions("ensemble", "test"))
     done = ask("resume", run.folder)
     assert done.exit_code == 0, done.output
     assert load_predictions(run.predictions("ensemble", "test")).equals(before)
+    assert json.loads(run.info_file.read_text())["command"] == began  # not that of resuming it
     done = ask("run", "--full", run.folder, "--out", place / "again", "--precision", "fp32")
     assert done.exit_code == 0, done.output
     assert "dropped 4 of 20 training images" in " ".join(done.output.split())

@@ -17,10 +17,12 @@ from rich.console import Console
 
 import kagglekit_ray
 from kagglekit.runs.archive import pack_folder, unpack_folder
+from kagglekit.runs.folder import Run
+from kagglekit.runs.info import Record
 from kagglekit.system.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.executor import Job, JobOptions, Need
-from kagglekit.workflows.jobs import Jobs, do_all, opened
+from kagglekit.workflows.jobs import Jobs, Progress, do_all, opened, row_of
 from kagglekit_processes import kagglekit_executor
 
 SECOND_TIME = "if [ -e again ]; then echo done; else touch again; kill -9 $$; fi"
@@ -159,3 +161,11 @@ def test_without_a_shared_disk_the_folder_comes_back(tmp_path: Path) -> None:
     killed = replace(job, argv=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
     assert kagglekit_ray._do(killed, "", None, 1)[0] == -signal.SIGKILL
     assert kagglekit_ray._moved(str(tmp_path), tmp_path, Path("/here")) == "/here"
+
+
+def test_the_line_of_a_training_has_the_title_of_its_metric(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_log([{"stage": "all", "epoch": 1, "step": 9, "valid_loss": 0.7, "valid_balanced_accuracy": 0.5}])
+    Record.of(run.info_file).update(metric="balanced_accuracy", status="running")
+    row = row_of(Progress(Job("fold-1", (), tmp_path, tmp_path, tmp_path / "run.log"), "running"))
+    assert "mean per class accuracy 0.5000" in row

@@ -13,8 +13,9 @@ from judged_kinds import KINDS, make_run
 from kagglekit import Recipe, Stage
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.types.metric import Spread
 from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
-from kagglekit.workflows.repeats import spreads
+from kagglekit.workflows.repeats import spreads, verdicts
 
 RECIPE = Recipe(arch="net", stages=(Stage(name="head", size=32),), decision="none")
 
@@ -77,3 +78,9 @@ def test_a_mean_over_images_has_the_error_of_the_images_own_differences(tmp_path
     (mae,) = (each for each in spreads(plan, runs) if each.name == "mae")
     differences = np.abs(tables[0] - truth) - np.abs(tables[1] - truth)
     assert mae.paired_error == pytest.approx(differences.std() / np.sqrt(len(truth)), rel=1e-4)
+
+
+def test_verdicts_name_scores_as_the_table_does() -> None:
+    found = [Spread("log_loss", 0.5, 0.1, 0.1, 0.3), Spread("balanced_accuracy", 1.0, 0.0, 0.0, 0.0)]
+    _, *lines = verdicts(found, 40, 2)
+    assert [line.partition(": ")[0] for line in lines] == ["log loss", "mean per class accuracy"]

@@ -121,7 +121,10 @@ def _chosen(family: Family, wanted: str) -> tuple[str, str]:
     best = max if greater_is_better(info.metric) else min
     name = wanted or (best(known, key=known.__getitem__) if known else names[-1])
     if len(names) == 1:
-        return name, ""
+        calibrated = (
+            "the run calibrates its probabilities, the file's are those of the network; its classes are the same"
+        )
+        return name, calibrated if "chosen" in info.fitted else ""
     title = TITLES.get(info.metric, info.metric)
     own, all_of_them = (f" (valid {title} {scores[of]:.4f})" if of in scores else "" for of in (name, "ensemble"))
     return name, f"{family.run.name} combines {len(names)} networks{all_of_them}; the file holds one of them{own}"

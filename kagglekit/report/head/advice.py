@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kagglekit.report import panels
+from kagglekit.report.label_errors import knows
 from kagglekit.report.panels import Judged
+from kagglekit.report.worsened import shorten
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.metric import TITLES, greater_is_better
 
 if TYPE_CHECKING:
     from kagglekit.report.predicted import Predicted
     from kagglekit.report.trainings import StageEnd
+    from kagglekit.report.worsened import Worsened
     from kagglekit.runs.info import RunInfo
     from kagglekit.runs.loaded import LoadedRun
 
@@ -30,29 +33,37 @@ class Advice:
     why: str
 
 
-def advice(loaded: LoadedRun, ends: Sequence[StageEnd], seen: Predicted | None, n_suspects: int) -> list[Advice]:
+def advice(
+    loaded: LoadedRun, ends: Sequence[StageEnd], worse: Worsened | None, seen: Predicted | None, n_suspects: int
+) -> list[Advice]:
     """Return at most `MOST` pieces of advice, those about training first.
 
     Args:
         loaded: The run.
         ends: The ends of its stages.
+        worse: How its last stage ended worse than an earlier epoch; None if it did not.
         seen: Its final valid predictions; None without any.
         n_suspects: Rows of label-errors.csv.
     """
-    found = [_of_training(ends), _of_views(loaded.info)]
-    if n_suspects:
-        labels = "label" if n_suspects == 1 else f"{n_suspects} labels"
-        found.append(
-            Advice(
-                f"Look at the {labels} in label-errors.csv; leave wrong ones out with --drop FILE.",
-                "The images are confidently predicted as another class than their label.",
-            )
-        )
-    found += [_of_classes(seen), _of_folds(loaded)]
+    found = [
+        _of_end(worse) or _of_training(ends, seen),
+        _of_views(loaded.info),
+        _of_labels(n_suspects, seen),
+        _of_classes(seen),
+    ]
+    found.append(_of_folds(loaded))
     return [each for each in found if each][:MOST]
 
 
-def _of_training(ends: Sequence[StageEnd]) -> Advice | None:
+def _of_end(worse: Worsened | None) -> Advice | None:
+    return Advice(_sentence(worse.remedy), _sentence(worse.what)) if worse else None
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _of_training(ends: Sequence[StageEnd], seen: Predicted | None) -> Advice | None:
     judged = [end for end in ends if end.verdict in ("over-fitting", "under-fitting", "fitting")]
     if not judged:
         return None
@@ -60,7 +71,7 @@ def _of_training(ends: Sequence[StageEnd]) -> Advice | None:
     name, train, valid = last.stage.name, float(last.last["train_loss"]), float(last.last["valid_loss"])
     if last.verdict == "over-fitting":
         return Advice(
-            f"Shorten stage {name}, or augment more: --set stage.{last.number}.augment=trivial-augment.",
+            _sentence(shorten(last.number, last.stage)),
             f"Its valid loss rose to {valid:.3f} at the end while the training loss kept falling, to {train:.3f}.",
         )
     if last.verdict == "under-fitting":
@@ -68,6 +79,11 @@ def _of_training(ends: Sequence[StageEnd]) -> Advice | None:
             "Train longer: --epochs N.",
             f"In stage {name} the valid loss, {valid:.3f}, still fell in the last epoch, below the training loss of "
             f"{train:.3f}.",
+        )
+    if seen is not None and len(seen.ids) and not knows(seen):
+        return Advice(
+            "Train longer (--epochs N), or at another learning rate: kagglekit lr-find suggests one.",
+            "The valid predictions are not clearly better than the shares of the classes alone.",
         )
     return Advice(
         "Try a larger network (--arch) or larger images (--size).",
@@ -91,8 +107,23 @@ def _of_views(info: RunInfo) -> Advice | None:
     )
 
 
+def _of_labels(n_suspects: int, seen: Predicted | None) -> Advice | None:
+    if not n_suspects or seen is None:
+        return None
+    labels = "label" if n_suspects == 1 else f"{n_suspects} labels"
+    look = f"Look at the {labels} in label-errors.csv"
+    if seen.out_of_fold:
+        why = "The images are confidently predicted otherwise than labelled."
+        return Advice(f"{look}; leave wrong ones out of training with --drop FILE.", why)
+    return Advice(
+        f"{look}, and correct wrong ones.",
+        "These valid images are confidently predicted otherwise than labelled. Correcting labels changes the scores, "
+        "not the training: --folds 5 finds errors among all labelled images, which --drop can leave out of training.",
+    )
+
+
 def _of_classes(seen: Predicted | None) -> Advice | None:
-    if seen is None or not isinstance(seen.task, SingleLabel) or not len(seen.ids):
+    if seen is None or not isinstance(seen.task, SingleLabel) or not len(seen.ids) or not knows(seen):
         return None
     judged = Judged(seen.ids, seen.task.columns, seen.truth, seen.values)
     overall, worst = float(judged.correct.mean()), panels.class_scores(judged)[0]

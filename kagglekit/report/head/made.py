@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from kagglekit.runs.info import RunInfo
     from kagglekit.runs.loaded import LoadedRun
 
-PLACES = ("--data", "--out", "--sample", "--plugin", "--pictures")  # options whose value is a path
+PLACES = (  # options whose value is, or may be, a path
+    *("--data", "--out", "--sample", "--plugin", "--pictures", "--drop", "--from", "--into", "--full"),
+)
 
 
 @dataclass(frozen=True)

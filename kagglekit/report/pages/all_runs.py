@@ -30,6 +30,8 @@ NAME = "history.html"
 LEVELS = 4  # folders above a run's in which the page may lie: a fold's is COMPETITION/RUN/fold-1
 SHARE = 0.02  # of a training's time that writing the page may take
 LEAST = 2.0  # s between two pages
+RELOAD = 5  # s until a page that is open reloads itself
+RELOAD_IDLE = 10  # while nothing ran when it was written: a short run should be seen
 SPARK = (110, 26)  # px
 SIDE = (420, 300)  # px
 
@@ -51,7 +53,7 @@ class Line:
     Attributes:
         entry: Its facts.
         link: Address of its report; empty if it has none.
-        spark: Its valid losses, epoch by epoch; empty if there are fewer than two.
+        spark: Its valid losses, epoch by epoch, of folds their mean; empty if there are fewer than two.
         cells: Texts by column.
         keys: What each column is sorted by.
     """
@@ -84,6 +86,7 @@ def write_history(root: Path) -> Path:
         states=sorted({entry.status for entry in entries}),
         charts=[(name, drawn) for name in competitions for drawn in _public_against_valid(entries, name)],
         running=running,
+        reload_ms=1000 * (RELOAD if running else RELOAD_IDLE),
         written=f"{datetime.now():%Y-%m-%d %H:%M:%S}",
         class_width=900,
     )
@@ -142,22 +145,30 @@ def _key(score: Score | float | None) -> str:
 
 
 def _spark(run: Run) -> Markup:
-    """Draw the valid losses of a run, or its training losses if it has no valid images."""
-    values: list[float] = []
-    with contextlib.suppress(UserError, ValueError, KeyError, TypeError):  # of a log that is damaged
-        log = run.log_rows()
-        for column in ("valid_loss", "train_loss"):
-            values = [value for row in log if math.isfinite(value := float(row[column]))]
-            if values:
-                break
-    if len(values) < 2:
+    """Draw the valid losses of a run, or its training losses if it has no valid images; of folds, their mean."""
+    logs = [each for each in map(_losses, (run, *run.logged_folds())) if each]
+    longest = max(map(len, logs), default=0)
+    if longest < 2:
         return Markup("")
+    logs = [each for each in logs if len(each) == longest]  # a fold that still trains joins the mean at its end
+    values = [sum(losses) / len(logs) for losses in zip(*logs, strict=True)]
     low, high = min(values), max(values)
     width, height = SPARK
     step, up = (width - 6) / (len(values) - 1), (height - 6) / (high - low or 1.0)
     points = " ".join(f"{3 + i * step:.1f},{3 + (high - value) * up:.1f}" for i, value in enumerate(values))
-    title = f"loss after each of {len(values)} epochs: {values[0]:.4g} to {values[-1]:.4g}"
+    of = f"mean loss of {len(logs)} folds" if len(logs) > 1 else "loss"
+    title = f"{of} after each of {len(values)} epochs: {values[0]:.4g} to {values[-1]:.4g}"
     return svg(title, width, height, [f'<g class="c1"><polyline points="{points}"/></g>'])
+
+
+def _losses(run: Run) -> list[float]:
+    """Return the losses in a training's log; none if it is damaged."""
+    with contextlib.suppress(UserError, ValueError, KeyError, TypeError):
+        log = run.log_rows()
+        for column in ("valid_loss", "train_loss"):
+            if values := [value for row in log if math.isfinite(value := float(row[column]))]:
+                return values
+    return []
 
 
 def _public_against_valid(entries: Sequence[Entry], competition: str) -> list[Markup]:

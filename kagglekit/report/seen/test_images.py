@@ -1,4 +1,4 @@
-"""The test images that were predicted most and least surely; their labels are unknown."""
+"""The test images that were predicted most and least surely."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 NAMED = 3  # classes on a card
 TITLES = {"most": "Most sure test images", "least": "Least sure test images"}
 TEXTS = {
-    "most": "The surest predictions of images whose labels are unknown. A wrong one here is a mistake worth a look.",
+    "most": "The surest predictions of images whose labels {}. A wrong one here is a mistake worth a look.",
     "least": "The least sure predictions: images that the network has not learnt, or that show something else.",
 }
 
 
-def test_sections(run: Run, pictures: Thumbnails) -> list[Section]:
-    """Return the sections of the most and least sure test images; none if the run has not recorded them."""
+def test_sections(run: Run, pictures: Thumbnails, *, scored: bool) -> list[Section]:
+    """Return the sections of the most and least sure test images; none if the run has not recorded them.
+
+    Args:
+        run: The run.
+        pictures: Thumbnails of its images.
+        scored: Whether the labels of the test images are known, and score their predictions.
+    """
     chosen = rows.test_images(run)
     if not chosen or not run.predictions("ensemble", "test").exists():
         return []
@@ -42,7 +48,8 @@ def test_sections(run: Run, pictures: Thumbnails) -> list[Section]:
             for image, picture in zip(ids, pictures.pictures(ids), strict=True)
         ]
         if made:
-            sections.append(Section(title, TEXTS[which], [Cards(made)]))
+            text = TEXTS[which].format("training never sees" if scored else "are unknown")
+            sections.append(Section(title, text, [Cards(made)]))
     return sections
 
 

@@ -49,5 +49,5 @@
   filter();
   sort();
   const reload = () => (document.activeElement === search ? setTimeout(reload, 5000) : location.reload());
-  setTimeout(reload, Number(table.dataset.running) ? 5000 : 30000);
+  setTimeout(reload, Number(table.dataset.reload));
 })();
