@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -14,6 +15,7 @@ from kagglekit.planning.synonyms import keyword_hint
 from kagglekit.system.errors import UsageError, UserError, nearest
 from kagglekit.system.notebook import kernel
 from kagglekit.system.signals import Stopped
+from kagglekit.system.whole_imports import with_whole_imports
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +44,8 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
         if kernel():  # a warning of tqdm, which hub and timm import, about widgets that nothing here needs
             warnings.filterwarnings("ignore", message="IProgress not found")
         try:
+            if kernel() or hasattr(sys, "ps1"):  # notebooks, and Python's own prompt
+                return with_whole_imports(lambda: function(*args, **kwargs))
             return function(*args, **kwargs)
         except UserError as error:
             error.what, error.hint = masked(error.what), masked(error.hint)

@@ -116,3 +116,11 @@ def test_an_interrupt_ends_the_cell_and_the_next_one_resumes(notebook: Kernel, t
     assert resumed.error == "interrupted"
     assert find_run("latest", folder / "submissions").info().status == "interrupted"
     assert notebook.run("1 + 1").value["text/plain"] == "2"
+
+
+def test_a_kernel_interrupted_while_torch_is_loaded_runs_the_next_cell(folder: Path) -> None:
+    with kernel(folder) as fresh:
+        run = f'kagglekit.run("shapes", {SHORT})'
+        stopped = fresh.run(f"import kagglekit\n{run}", interrupt_at="loading torch and timm", after=0.7)
+        assert stopped.error == "interrupted"
+        assert fresh.run(run).error == ""
