@@ -60,7 +60,7 @@ class Kernel:
     client: Any
 
     def run(self, code: str, interrupt_at: str = "", after: float = 0.0) -> Cell:
-        """Execute a cell; interrupt it once, some seconds after it shows a text, and then measure the time to its end."""
+        """Execute a cell; interrupt it once, so long after it shows a text, s; then measure the time to its end."""
         self.client.execute(code)
         cell, began, interrupted = Cell(), time.perf_counter(), 0.0
         while time.perf_counter() - began < MOST:
