@@ -142,6 +142,7 @@ def test_a_value_is_taken_as_on_the_command_line(tmp_path: Path) -> None:
         "plugins": tmp_path / "x.py",
         "stages": 3,
         "full": Run(tmp_path),
+        "settings": {"weights": tmp_path / "x.pt", "tta": np.int64(2)},
         "arch": None,
         "out": None,
     }
@@ -151,6 +152,7 @@ def test_a_value_is_taken_as_on_the_command_line(tmp_path: Path) -> None:
     )
     assert (request.threads, request.size, request.max_unpacked, request.stages) == (2, 96, 20 * 10**9, "3")
     assert (request.plugins, request.full, request.out) == ((str(tmp_path / "x.py"),), str(tmp_path), RUNS)
+    assert request.settings == (f"weights={tmp_path / 'x.pt'}", 'tta="2"')
     assert (request.jobs.on, request.jobs.workers) == ("local", None)
 
 

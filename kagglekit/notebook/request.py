@@ -60,7 +60,9 @@ def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:
     if settings is not None and not isinstance(settings, Mapping):
         raise UsageError(f"settings is a {type(settings).__name__}, not a dict", 'write settings={"KEY": VALUE}')
     pairs = (settings or {}).items()
-    return tuple(f"{key}={value if isinstance(value, str | Path) else json.dumps(value, default=str)}" for key, value in pairs)
+    return tuple(
+        f"{key}={value if isinstance(value, str | Path) else json.dumps(value, default=str)}" for key, value in pairs
+    )
 
 
 def path_of(place: str | Path | None) -> Path | None:
