@@ -9,7 +9,8 @@ OTHERS = ("recipe", "models", "competitions", "download", "submit", "kernel", "l
           "plugins", "doctor", "cache", "sweep")  # fmt: skip
 _NAMES = {"plugin": "plugins", "from": "from_run"}
 _WITH = r"(?: --[a-z-]+(?: (?!--)[^\s,;:)`]+)?)"  # an option, with a value or without
-_SHELL = re.compile(rf"\bkagglekit (?:{'|'.join(OTHERS)})\b(?:(?: [^\s,;:)`-][^\s,;:)`]*){{0,2}}{_WITH}+)?")
+_OWN = rf"kagglekit (?:{'|'.join(OTHERS)})\b(?:(?: [^\s,;:)`-][^\s,;:)`]*){{0,2}}{_WITH}+)?"
+_SHELL = re.compile(rf"\b(?:{_OWN}|(?:pip install|convmv) [^,;)]*)")
 _COMMAND = re.compile(rf"\bkagglekit (?:history\b|({'|'.join(FUNCTIONS)})\b(?: ([\w./][\w./-]*))?({_WITH}*))")
 _SETTING = re.compile(r"--set (?:'([\w.*]+)=([^']+)'|([\w.*]+)=([^\s;)]*[^\s,;.):]))")
 _OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z]+\b|[^\s,;:)]*[/.\d][^\s,;:)]*))?")

@@ -35,6 +35,7 @@ from kagglekit.system.wording import FUNCTIONS, OTHERS, in_python
             "left out with kagglekit.run(skip_bad_images=True): a.jpg",
         ),
         ("without torchrun: kagglekit run ... --gpus 2", "without torchrun: kagglekit.run(..., gpus=2)"),
+        ("reinstall it (pip install --upgrade six), and", "reinstall it (!pip install --upgrade six), and"),
         ("retry with kagglekit report", "retry with kagglekit.report()"),
         ("name more: --set 'zoo=[\"a\", ...]'", 'name more: settings={"zoo": ["a", ...]}'),
         ("try --set tta=0.", 'try settings={"tta": 0}.'),
