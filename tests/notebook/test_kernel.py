@@ -59,6 +59,12 @@ def test_the_first_line_is_shown_before_anything_heavy_is_loaded(notebook: Kerne
     assert notebook.run("loaded[0], 'torch' in loaded[-1]").value["text/plain"] == "([], True)"
 
 
+def test_the_first_line_is_shown_long_before_torch_is_loaded(trained: Cell) -> None:
+    shown = [(content["data"]["text/plain"], at) for kind, content, at in trained.messages if "display_data" in kind]
+    loaded = next(at for text, at in shown if "Shapes (not on Kaggle)" in text)
+    assert shown[0][1] < loaded / 4  # 0.2 of 5 s on two busy cores
+
+
 def test_predictions_in_a_new_kernel_say_what_is_done_before_torch_is_loaded(trained: Cell, folder: Path) -> None:
     image = next((folder / "data" / "shapes" / "images").glob("*.png"))
     with kernel(folder) as other:
