@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from kagglekit.called import for_notebooks
 from kagglekit.hooks.trust import plugins_named
-from kagglekit.notebook.called import for_notebooks
 from kagglekit.notebook.request import command_of, jobs_of, name_of, path_of, request_of
 from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people
 from kagglekit.system.errors import UsageError
-from kagglekit.system.limits import Threads, check_threads, wait_passively
+from kagglekit.system.limits import Threads, wait_passively
 from kagglekit.system.notebook import kernel
 from kagglekit.types.executor import RETRIES
 
@@ -254,7 +254,6 @@ def blend(
     Raises:
         UserError: A run is not finished, or the runs do not fit together.
     """
-    check_threads(threads)
     wait_passively()
     display = display or for_people(json_output=False)
     with display.status(f"blending {len(runs)} runs: loading torch"):
@@ -280,6 +279,7 @@ def predict(
     device: str = "auto",
     threads: Threads = "auto",
     plugins: Sequence[str | Path] = (),
+    out: str | Path = RUNS,
 ) -> Predictions:
     """Predict images with a finished run: ``predict("latest", "cat.jpg")``.
 
@@ -288,13 +288,15 @@ def predict(
     images among one another. Only the run's folder and the plugins are needed: no training data, no hub.
 
     Args:
-        run: A run, its folder, or its name in ``submissions``; ``latest`` for the last one.
-        images: A path, a folder, a PIL image, an array (H, W) or (H, W, 3) of uint8, or a list of these.
+        run: A run, its folder, or its name in `out`; ``latest`` for the last one.
+        images: A path, a folder, a PIL image, an array (H, W) or (H, W, 3) of uint8, or several of these: a list, or
+            what ``Path.glob`` returns.
         tta: Average the plain view with the recipe's augmented ones.
         top: Classes that a notebook shows for an image.
         device: Device to compute on.
         threads: How many threads compute on the CPU; ``auto`` for one for each core that is free now.
         plugins: Plugin files to use; none for the run's own, if they were used for a run here and have not been edited.
+        out: Folder of all runs.
 
     Returns:
         Float32 predictions, shape (images, columns): rows are named by path. Columns are the classes or labels, with
@@ -304,11 +306,9 @@ def predict(
     Raises:
         UserError: The run has not finished, or an image cannot be decoded.
     """
-    check_threads(threads)
-    from kagglekit.runs.folder import Run
     from kagglekit.runs.lookup import find_run
 
-    found = run if isinstance(run, Run) else find_run(str(run))
+    found = find_run(name_of(run), Path(out))
     wait_passively()
     with for_people(json_output=False).status(f"predicting with {found.name}") if kernel() else nullcontext():
         from kagglekit.compute.device import choose_device

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.notebook.called import for_notebooks
+from kagglekit.called import for_notebooks
 from kagglekit.notebook.request import name_of, path_of, request_of, settings_of
 from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, for_people

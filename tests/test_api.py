@@ -8,25 +8,29 @@ import io
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 import kagglekit
 from kagglekit.cli.blend import blend
+from kagglekit.cli.keywords import checked
 from kagglekit.cli.look import look
 from kagglekit.cli.lr_find import lr_find
+from kagglekit.cli.predict import predict
 from kagglekit.cli.report import report
 from kagglekit.cli.resume import resume
 from kagglekit.cli.run import run
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.notebook.request import command_of
+from kagglekit.notebook.request import command_of, request_of
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.synonyms import WORDS, keyword_hint, option_hint
 from kagglekit.runs.folder import Run
+from kagglekit.runs.place import RUNS
 from kagglekit.system.console import Display, wrapped
-from kagglekit.system.errors import UsageError
+from kagglekit.system.errors import UsageError, UserError
 
 NAMES = {"plugin": "plugins"}  # keywords for what an option may be given several times
 LEFT_OUT = {
@@ -36,15 +40,19 @@ LEFT_OUT = {
     "report": {"show"},
     "look": set(),
     "lr_find": {"stages"},  # it refuses the option
+    "predict": {"as_json", "csv", "submission", "data", "sample", "paths"},  # it returns a table
 }
+IN_PYTHON = {"display", "images"}
 
 
-@pytest.mark.parametrize("command", [run, resume, blend, report, look, lr_find], ids=lambda command: str(command.name))
+@pytest.mark.parametrize(
+    "command", [run, resume, blend, report, look, lr_find, predict], ids=lambda command: str(command.name)
+)
 def test_every_option_of_a_command_is_a_keyword_of_the_same_name(command: click.Command) -> None:
     name = str(command.name).replace("-", "_")
     options = {str(option.name) for option in command.params} - LEFT_OUT[name]
     keywords = inspect.signature(getattr(kagglekit, name)).parameters
-    assert {NAMES.get(option, option) for option in options} == set(keywords) - {"display"}
+    assert {NAMES.get(option, option) for option in options} == set(keywords) - IN_PYTHON
     documented = inspect.getdoc(getattr(kagglekit, name)) or ""
     for keyword in keywords:
         assert f"\n    {keyword}: " in documented.replace("    *runs", "    runs"), keyword
@@ -99,6 +107,9 @@ def test_completion_shows_the_public_names() -> None:
         ("dropout", 0.5, 'write settings={"drop_rate": 0.5}'),
         ("scheduler", "cosine", "write settings={\"stage.*.schedule\": 'sgdr'}"),
         ("sede", 1, "did you mean 'seed'?"),
+        ("set", {"tta": 1}, "did you mean 'settings'?"),
+        ("n", 2, "did you mean 'workers'?"),
+        ("json", True, "its keywords: data, "),
         ("grad_checkpointing", True, 'write settings={"stage.*.grad_checkpointing": VALUE}'),
     ],
 )
@@ -107,6 +118,66 @@ def test_a_wrong_keyword_is_refused_with_what_to_write(keyword: str, value: obje
         kagglekit.run("shapes", **{keyword: value})
     assert refused.value.what == f"run() has no keyword {keyword!r}"
     assert refused.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("run", (("shapes", "resnet18"), {}), "run(): too many positional arguments"),
+        ("run", (("shapes",), {"settings": ["a"]}), "settings is a list, not a dict"),
+        ("run", (("shapes",), {"settings": "tta=1"}), "settings is a str, not a dict"),
+        ("run", (("shapes",), {"stages": 9}), "invalid --stages '9': the recipe has stages 1 to "),
+        ("run", ((5,), {}), "unknown competition '5'"),
+        ("run", ((None,), {}), "no competition given"),
+        ("run", ((["shapes"],), {}), "invalid value for competition: expected text or a number, not list"),
+        ("predict", (("latest",), {}), "predict(): missing a required argument: 'images'"),
+        ("predict", (("latest", "cat.jpg"), {"top": 0}), "invalid value for top: 0 is not in the range x>=1"),
+        ("predict", (("latest", "cat.jpg"), {"top": "a"}), "invalid value for top: 'a' is not a whole number"),
+        ("run", (("shapes",), {"limit": 0}), "invalid value for limit: 0 is not in the range x>=1"),
+        ("run", (("shapes",), {"repeats": 0}), "invalid value for repeats: 0 is not in the range x>=1"),
+        ("run", (("shapes",), {"only_fold": 0}), "invalid value for only_fold: 0 is not in the range x>=1"),
+        ("run", (("shapes",), {"save_every": -1}), "invalid value for save_every: -1.0 is not in the range x>=0"),
+        ("run", (("shapes",), {"retries": -1}), "invalid value for retries: -1 is not in the range x>=0"),
+        ("run", (("shapes",), {"size": 1.5}), "invalid value for size: '1.5' is not a whole number"),
+        ("run", (("shapes",), {"epochs": True}), "invalid value for epochs: 'True' is not a whole number"),
+        ("run", (("shapes",), {"dry_run": "maybe"}), "invalid value for dry_run: 'maybe' is neither true nor false"),
+        ("run", (("shapes",), {"max_unpacked": "much"}), "invalid value for max_unpacked: 'much' is no size"),
+        ("run", (("shapes",), {"plugins": "x.py"}), "the plugin file x.py does not exist"),
+        ("run", (("shapes",), {"hours": "x", "on": "kaggle"}), "invalid value for hours: 'x' is not a number"),
+        ("run", (("shapes",), {"display": False}), "display is a bool, not a Display"),
+        ("blend", ((["a", "b"],), {}), "invalid value for runs: expected text or a number, not list"),
+        ("blend", ((), {"runs": ["a", "b"]}), "blend() has no keyword 'runs'"),
+    ],
+)
+def test_a_wrong_value_is_refused_like_on_the_command_line(
+    name: str, given: tuple[tuple[object, ...], dict[str, object]], message: str
+) -> None:
+    with pytest.raises(UserError) as refused:
+        getattr(kagglekit, name)(*given[0], **given[1])
+    assert refused.value.what.startswith(message)
+
+
+def test_a_value_is_taken_as_on_the_command_line(tmp_path: Path) -> None:
+    given = {
+        "threads": "2",
+        "size": np.int64(96),
+        "max_unpacked": "20GB",
+        "workers": "auto",
+        "plugins": tmp_path / "x.py",
+        "stages": 3,
+        "full": Run(tmp_path),
+        "settings": {"weights": tmp_path / "x.pt", "tta": np.int64(2)},
+        "arch": None,
+        "out": None,
+    }
+    arguments = checked("run", inspect.signature(kagglekit.run), ["shapes"], given).arguments
+    request = request_of(
+        {name: one.default for name, one in inspect.signature(kagglekit.run).parameters.items()} | arguments
+    )
+    assert (request.threads, request.size, request.max_unpacked, request.stages) == (2, 96, 20 * 10**9, "3")
+    assert (request.plugins, request.full, request.out) == ((str(tmp_path / "x.py"),), str(tmp_path), RUNS)
+    assert request.settings == (f"weights={tmp_path / 'x.pt'}", 'tta="2"')
+    assert (request.jobs.on, request.jobs.workers) == ("local", None)
 
 
 def test_every_word_leads_to_an_option_or_a_setting_that_is_there() -> None:

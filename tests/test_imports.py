@@ -18,8 +18,9 @@ CORE = sorted((ROOT / "kagglekit").rglob("*.py"))
 
 # Highest first: a package imports from lower lines only. Packages on one line do not know each other.
 ORDER = """
-    cli testing
     api explore
+    called
+    cli testing
     commands
     authoring sweep
     workflows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -166,7 +167,7 @@ def _usage_message(error: click.ClickException, words: list[str]) -> str:
         error: What click refuses.
         words: The command line.
     """
-    text = error.format_message().rstrip(".").replace("is not a valid integer range", "is not a whole number")
+    text = in_plain_words(error.format_message())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "kagglekit"
     hint = ""
     if isinstance(error, click.NoSuchOption) and error.ctx:
@@ -175,7 +176,15 @@ def _usage_message(error: click.ClickException, words: list[str]) -> str:
             text = f"no such option {error.option_name}"  # click's own guess would mislead
     if isinstance(error, click.MissingParameter) and error.param and error.param.name in ("run", "runs"):
         hint = f"name a run; the newest is called latest: {command} latest"
-    return described(f"{text[:1].lower()}{text[1:]}", hint or f"see {command} --help")
+    return described(text, hint or f"see {command} --help")
+
+
+def in_plain_words(text: str) -> str:
+    """Return what click says about a value, in the form of all other messages."""
+    text = re.sub(r"is not a valid boolean\b.*", "is neither true nor false", text.rstrip("."))
+    for kind, wanted in (("integer", "a whole number"), ("float", "a number")):
+        text = re.sub(rf"is not a valid {kind}( range)?\b", f"is not {wanted}", text)
+    return f"{text[:1].lower()}{text[1:]}"
 
 
 def _value_of(option: str, words: list[str]) -> str:

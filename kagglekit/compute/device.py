@@ -131,7 +131,8 @@ def chosen_algorithms(deterministic: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        if torch.are_deterministic_algorithms_enabled() != before[0]:  # or torch loads its compiler, for 2 s
+            torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
         torch.backends.cuda.matmul.allow_tf32 = tf32
 

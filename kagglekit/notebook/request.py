@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from kagglekit.system.errors import UsageError
 from kagglekit.types.executor import JobOptions
 
 if TYPE_CHECKING:
@@ -71,15 +72,23 @@ def jobs_of(
     hours: float | None,
     yes_licence: bool,
 ) -> JobOptions:
-    """Return how several trainings are run, as the options of the same names say."""
-    on, n = (on or "local", None) if workers == "auto" else (on, workers)
+    """Return how several trainings are run, as the options of the same names say; 0 workers are ``auto``."""
+    on, n = (on or "local", None) if workers == "auto" or workers == 0 else (on, workers)
     return JobOptions(on, n, gpus, retries, maxfail, accelerator, hours, yes_licence)
 
 
 def settings_of(settings: Mapping[str, object] | None) -> tuple[str, ...]:
-    """Return settings as ``KEY=VALUE``."""
+    """Return settings as ``KEY=VALUE``.
+
+    Raises:
+        UsageError: They are no dict.
+    """
+    if settings is not None and not isinstance(settings, Mapping):
+        raise UsageError(f"settings is a {type(settings).__name__}, not a dict", 'write settings={"KEY": VALUE}')
     pairs = (settings or {}).items()
-    return tuple(f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in pairs)
+    return tuple(
+        f"{key}={value if isinstance(value, str | Path) else json.dumps(value, default=str)}" for key, value in pairs
+    )
 
 
 def path_of(place: str | Path | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,9 @@ def _listed(images: Any) -> list[Any]:
         if array.dtype.kind in "OU":  # paths
             return list(array.reshape(-1))
         return list(array) if array.ndim == 4 else [array]
-    if isinstance(images, Sequence):
+    if isinstance(images, Iterable) and not isinstance(
+        images, bytes | Mapping
+    ):  # of a path, glob() returns a generator
         return list(images)
     raise UserError(f"cannot predict a {type(images).__name__}", f"give {FORMS}")
 

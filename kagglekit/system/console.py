@@ -24,6 +24,7 @@ from kagglekit.system.notebook import WIDTH, NotebookOutput, kernel
 from kagglekit.system.printable import printable, printable_lines, shortened
 from kagglekit.system.process import process_place
 from kagglekit.system.signals import stop_for_closed_output
+from kagglekit.system.wording import in_python
 
 T = TypeVar("T")
 FIRST_LINE, MOST_SILENT = 3.0, 60.0  # s; where bars cannot be seen: until the first line, between later ones at most
@@ -186,6 +187,7 @@ class NotebookDisplay(Display):
         return f"kagglekit.{name}({', '.join(words)})"
 
     def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
+        text = in_python(text) if wrap else text  # rows of tables stay as they are
         self.output.line(text, style, wrapped(text, self.width) if wrap else text)
 
     @contextmanager

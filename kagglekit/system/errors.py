@@ -58,9 +58,9 @@ def described(what: str, hint: str) -> str:
     return "\n".join([f"error: {what}", *([f"hint: {first}"] if hint else []), *(f"      {line}" for line in more)])
 
 
-def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return ``"did you mean 'x'? "`` for the closest of `choices`, or an empty string."""
-    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+def nearest(name: str, choices: Iterable[str], least: float = 0.5) -> str:
+    """Return ``"did you mean 'x'? "`` for the closest of `choices`, or an empty string if none is similar enough."""
+    close = difflib.get_close_matches(name, list(choices), n=1, cutoff=least)
     return f"did you mean {close[0]!r}? " if close else ""
 
 

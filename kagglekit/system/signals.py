@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from kagglekit.system.notebook import kernel
+from kagglekit.system.whole_imports import waits
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -79,6 +80,8 @@ def stoppable() -> Iterator[None]:
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT and waits(frame):
+        return
     for each in SIGNALS:
         signal.signal(each, signal.SIG_DFL)  # the next one ends the process immediately
     if kernel():  # of a notebook: the next one ends the cell, and the kernel keeps its variables

@@ -106,6 +106,9 @@ def test_images_in_memory_are_predicted_like_their_files(dogs, tmp_path):
     np.testing.assert_array_equal(several.to_numpy(), np.repeat(once.to_numpy(), 4, axis=0))
     folder = kagglekit.predict(dogs.run, tmp_path, device="cpu")
     np.testing.assert_array_equal(folder.to_numpy(), once.to_numpy())
+    runs = dogs.run.folder.parents[1]
+    found = kagglekit.predict(dogs.run.folder.name, tmp_path.glob("*.png"), out=runs, device="cpu")
+    pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(folder))
     stack = kagglekit.predict(dogs.run, np.stack([np.asarray(opened)] * 2), device="cpu")
     np.testing.assert_array_equal(stack.to_numpy(), several.to_numpy()[:2])
 

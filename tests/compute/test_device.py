@@ -98,6 +98,12 @@ def test_deterministic_algorithms_are_chosen_for_a_while_if_asked():
         assert not torch.backends.cuda.matmul.allow_tf32
 
 
+def test_algorithms_that_were_not_changed_are_not_set_again(monkeypatch):
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", pytest.fail)  # torch would load its compiler, for 2 s
+    with chosen_algorithms(False):
+        pass
+
+
 def test_arrays_are_sent_in_one_transfer_and_keep_their_types_and_shapes():
     arrays = [
         np.arange(5, dtype=np.int64),

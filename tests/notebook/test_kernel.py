@@ -59,6 +59,12 @@ def test_the_first_line_is_shown_before_anything_heavy_is_loaded(notebook: Kerne
     assert notebook.run("loaded[0], 'torch' in loaded[-1]").value["text/plain"] == "([], True)"
 
 
+def test_the_first_line_is_shown_long_before_torch_is_loaded(trained: Cell) -> None:
+    shown = [(content["data"]["text/plain"], at) for kind, content, at in trained.messages if "display_data" in kind]
+    loaded = next(at for text, at in shown if "Shapes (not on Kaggle)" in text)
+    assert shown[0][1] < loaded / 4  # 0.2 of 5 s on two busy cores
+
+
 def test_predictions_in_a_new_kernel_say_what_is_done_before_torch_is_loaded(trained: Cell, folder: Path) -> None:
     image = next((folder / "data" / "shapes" / "images").glob("*.png"))
     with kernel(folder) as other:
@@ -116,3 +122,11 @@ def test_an_interrupt_ends_the_cell_and_the_next_one_resumes(notebook: Kernel, t
     assert resumed.error == "interrupted"
     assert find_run("latest", folder / "submissions").info().status == "interrupted"
     assert notebook.run("1 + 1").value["text/plain"] == "2"
+
+
+def test_a_kernel_interrupted_while_torch_is_loaded_runs_the_next_cell(folder: Path) -> None:
+    with kernel(folder) as fresh:
+        run = f'kagglekit.run("shapes", {SHORT})'
+        stopped = fresh.run(f"import kagglekit\n{run}", interrupt_at="loading torch and timm", after=0.7)
+        assert stopped.error == "interrupted"
+        assert fresh.run(run).error == ""

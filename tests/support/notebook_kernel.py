@@ -59,8 +59,8 @@ class Kernel:
     manager: KernelManager
     client: Any
 
-    def run(self, code: str, interrupt_at: str = "") -> Cell:
-        """Execute a cell; interrupt it once when it shows a text, and then measure the time to its end."""
+    def run(self, code: str, interrupt_at: str = "", after: float = 0.0) -> Cell:
+        """Execute a cell; interrupt it once, so long after it shows a text, s; then measure the time to its end."""
         self.client.execute(code)
         cell, began, interrupted = Cell(), time.perf_counter(), 0.0
         while time.perf_counter() - began < MOST:
@@ -74,6 +74,7 @@ class Kernel:
                 cell.seconds = time.perf_counter() - (interrupted or began)
                 return cell
             if interrupt_at and not interrupted and interrupt_at in content.get("data", {}).get("text/plain", ""):
+                time.sleep(after)
                 self.manager.interrupt_kernel()
                 interrupted = time.perf_counter()
         raise AssertionError(f"{code} takes more than {MOST} s:\n{cell.text}")

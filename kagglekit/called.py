@@ -1,19 +1,20 @@
-"""What every function for notebooks does: explain a wrong keyword, and end an interrupted cell with one line."""
+"""What every function for notebooks does: check its arguments, and end an interrupted cell with one line."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from kagglekit.kaggle.credentials import masked
-from kagglekit.notebook.wording import in_python
-from kagglekit.planning.synonyms import keyword_hint
-from kagglekit.system.errors import UsageError, UserError, nearest
+from kagglekit.system.errors import UserError
 from kagglekit.system.notebook import kernel
 from kagglekit.system.signals import Stopped
+from kagglekit.system.whole_imports import with_whole_imports
+from kagglekit.system.wording import in_python
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,22 +28,25 @@ class Interrupted(KeyboardInterrupt):
 
 
 def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function refuse unknown keywords with a suggestion, mask secrets in errors, and end quietly if interrupted.
+    """Let a function check its arguments like the command line, mask secrets in errors, and end quietly if interrupted.
 
     Its signature and docstring stay as they are.
     """
-    keywords = [name for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY]
-    known = list(inspect.signature(function).parameters)
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        for word, value in kwargs.items():
-            if word not in known:
-                raise _unknown(function.__name__, word, value, keywords)
+        def call() -> R:
+            from kagglekit.cli.keywords import checked  # imports click
+
+            given = checked(function.__name__, signature, args, kwargs)
+            return function(*given.args, **given.kwargs)
+
         if kernel():  # a warning of tqdm, which hub and timm import, about widgets that nothing here needs
             warnings.filterwarnings("ignore", message="IProgress not found")
         try:
-            return function(*args, **kwargs)
+            session = kernel() or hasattr(sys, "ps1")  # Python's own prompt
+            return with_whole_imports(call) if session else call()
         except UserError as error:
             error.what, error.hint = masked(error.what), masked(error.hint)
             if kernel():
@@ -54,9 +58,3 @@ def for_notebooks(function: Callable[P, R]) -> Callable[P, R]:
             raise Interrupted("interrupted") from None
 
     return called
-
-
-def _unknown(name: str, word: str, value: object, keywords: list[str]) -> UsageError:
-    hint = keyword_hint(word, keywords, value) or nearest(word, keywords).strip()
-    hint = hint or f"its keywords: {', '.join(keywords)}"
-    return UsageError(f"{name}() has no keyword {word!r}", hint)
