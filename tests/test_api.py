@@ -24,8 +24,9 @@ from kagglekit.hooks.manager import load
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.synonyms import WORDS, keyword_hint, option_hint
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display, wrapped
+from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError
+from kagglekit.system.text_table import wrapped
 
 NAMES = {"plugin": "plugins"}  # keywords for what an option may be given several times
 LEFT_OUT = {
