@@ -38,6 +38,9 @@ def text_tables(
         keys: How many columns are repeated in each table.
         together: For each further column, the number of its group; see `_blocks`.
     """
+    if total(_widths([titles, *lines])) <= room:  # as in a file, where thousands of cells need no measuring
+        yield _table(titles, lines, [], room)
+        return
     least = _least(titles, lines)
     for part, block in enumerate(_blocks(least, keys, room, together)):
         there = [line for line in lines if not part or any(line[i] for i in block[keys:])]
