@@ -113,8 +113,31 @@ def numbers(folder: Path) -> None:
     write("numbers.png", sections(page, ["predicted-and-actual"], width=1000))
 
 
+def mistakes(folder: Path) -> None:
+    """Show the likely label errors of the demo's images after some training labels were changed to the next class."""
+    run(folder, "kagglekit look shapes --no-pictures")  # draws them
+    file = folder / "data" / "shapes" / "train.txt"
+    lines = [line.split() for line in file.read_text(encoding="utf-8").splitlines()]
+    kinds = sorted({kind for _, kind in lines})
+    for line in lines[::25]:
+        line[1] = kinds[(kinds.index(line[1]) + 1) % len(kinds)]
+    file.write_text("".join(f"{' '.join(line)}\n" for line in lines), encoding="utf-8")
+    run(folder, DEMO)
+    page = only(folder, "submissions/shapes/*/report.html")
+    write("label-errors.png", sections(page, ["Likely label errors"], width=1000, cards=6))
+
+
+def grades(folder: Path) -> None:
+    """Show samples of each grade, for the page's eyes."""
+    script, plugin = python_of("how-to/grades.md")[:2]
+    subprocess.run([sys.executable, "-c", script], cwd=folder, check=True)
+    (folder / "eyes.py").write_text(plugin, encoding="utf-8")
+    run(folder, "kagglekit look ./eyes.py --data data/eyes")
+    write("grades.png", plot(only(folder, "pictures/*/samples.png")))
+
+
 GROUPS: dict[str, Callable[[Path], None]] = {
-    each.__name__: each for each in (demo, views, leaves, folds, rates, schedule, decisions, numbers)
+    each.__name__: each for each in (demo, views, leaves, folds, rates, schedule, decisions, numbers, mistakes, grades)
 }
 
 

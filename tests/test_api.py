@@ -24,13 +24,15 @@ from kagglekit.cli.resume import resume
 from kagglekit.cli.run import run
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
+from kagglekit.hooks.names import check_names
 from kagglekit.notebook.request import command_of, request_of
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.synonyms import WORDS, keyword_hint, option_hint
 from kagglekit.runs.folder import Run
 from kagglekit.runs.place import RUNS
-from kagglekit.system.console import Display, wrapped
+from kagglekit.system.console import Display
 from kagglekit.system.errors import UsageError, UserError
+from kagglekit.system.text_table import wrapped
 
 NAMES = {"plugin": "plugins"}  # keywords for what an option may be given several times
 LEFT_OUT = {
@@ -183,15 +185,18 @@ def test_a_value_is_taken_as_on_the_command_line(tmp_path: Path) -> None:
 def test_every_word_leads_to_an_option_or_a_setting_that_is_there() -> None:
     hooks = Hooks(load("shapes"))
     recipe = hooks.recipe("quick")
+    provided, facts = hooks.provides(), hooks.competition()
     options = {name for option in run.params for name in option.opts}
-    for meaning in WORDS:
+    for meaning, words in WORDS.items():
         if meaning.startswith("--"):
             assert meaning.partition(" ")[0] in options
         else:
-            apply_overrides(recipe, [meaning.replace("FILE", "weights.safetensors")])
-        word = WORDS[meaning].split()[-1]
-        assert keyword_hint(word, list(inspect.signature(kagglekit.run).parameters))
-        assert option_hint(f"--{word}", options).startswith(f"--{word} is called --")
+            changed = apply_overrides(recipe, [meaning.replace("FILE", "weights.safetensors")])
+            check_names(provided, changed, facts)  # as before a run: the example exists
+        for word in words.split():
+            assert keyword_hint(word, list(inspect.signature(kagglekit.run).parameters))
+            if f"--{word}" not in options:
+                assert option_hint(f"--{word}", options).startswith(f"--{word} is called --")
 
 
 def test_a_log_is_a_table_of_numbers_with_the_rows_of_all_folds(tmp_path: Path) -> None:

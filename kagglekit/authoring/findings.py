@@ -10,6 +10,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.printable import printable_lines
 
 T = TypeVar("T")
+INDENT = 26  # columns before the result of a check
 Status = Literal["ok", "note", "problem", "not checked"]
 
 
@@ -67,5 +68,5 @@ class Report:
 def describe_finding(finding: Finding) -> str:
     """Return a finding's lines: the result first, then the place and the fix."""
     lines = [f"{finding.status:<12} {finding.check:<12} {finding.what}"]
-    lines += [f"{'':<26}{label}: {text}" for label, text in (("at", finding.at), ("fix", finding.fix)) if text]
+    lines += [f"{'':<{INDENT}}{label}: {text}" for label, text in (("at", finding.at), ("fix", finding.fix)) if text]
     return printable_lines("\n".join(lines if finding.status in ("problem", "note", "not checked") else lines[:1]))

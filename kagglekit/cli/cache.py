@@ -75,11 +75,11 @@ def _show(stores: Sequence[CachedStore], archives: Sequence[CachedArchive], out:
 
     display = for_people(False)
     if stores:
-        columns = ("images", "size", "on disk", "last used", "", "newest run", "data folder")
+        columns = ("images", "size", "on disk", "last used", "newest run", "data folder")
         users = _runs_by_folder(out)
         display.table(columns, [_store_row(store, users.get(store.root, [])) for store in stores])
     if archives:
-        display.table(("on disk", "unpacked", "", "archive"), [_archive_row(archive) for archive in archives])
+        display.table(("on disk", "unpacked", "archive"), [_archive_row(archive) for archive in archives])
     display.report(f"{_size([*stores, *archives])} in {cache_folder()}")
 
 
@@ -108,9 +108,9 @@ def _archive_row(archive: CachedArchive) -> tuple[object, ...]:
     return *_common(archive), archive.name
 
 
-def _common(kept: CachedStore | CachedArchive) -> tuple[str, str, str]:
+def _common(kept: CachedStore | CachedArchive) -> tuple[str, str]:
     when = datetime.fromtimestamp(kept.used).strftime("%Y-%m-%d %H:%M")
-    return _megabytes(kept.n_bytes), when, "" if kept.complete else "incomplete"
+    return _megabytes(kept.n_bytes), when if kept.complete else f"{when} incomplete"
 
 
 def _agreed(kept: Sequence[CachedStore | CachedArchive], yes: bool) -> bool:

@@ -52,7 +52,7 @@ def check(plugin: str, data: Path | None, plugins: tuple[str, ...], disable: tup
 
 def _shown(steps: Iterator[Finding | str], display: Display, as_json: bool) -> list[Finding]:
     """Print each finding as it is found, unless they are printed as JSON, and what is being done; return them."""
-    from kagglekit.authoring.findings import Finding, describe_finding
+    from kagglekit.authoring.findings import INDENT, Finding, describe_finding
 
     findings = []
     with ExitStack() as status:
@@ -61,7 +61,7 @@ def _shown(steps: Iterator[Finding | str], display: Display, as_json: bool) -> l
             if isinstance(each, Finding):
                 findings.append(each)
                 if not as_json:
-                    click.echo(describe_finding(each))
+                    display.report(describe_finding(each), INDENT)
             else:
                 status.enter_context(display.status(each))
     return findings

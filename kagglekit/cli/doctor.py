@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kagglekit.cli.options import json_option
+from kagglekit.system.text_table import wrapped
 
 if TYPE_CHECKING:
     from kagglekit.system.check import Check
@@ -44,8 +45,9 @@ def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
 
 
 def _show(check: Check, display: Display) -> None:
-    """Print a check on one line, and its hint below."""
-    display.console.print(f"{check.status:8}", style=STYLES[check.status], end=" ")
-    display.report(f"{check.name}: {check.found}")
+    """Print a check, and its hint below."""
+    shown = wrapped(f"{check.status:8} {check.name}: {check.found}", display.width, len(INDENT))
+    display.console.print(f"{check.status:8}", style=STYLES[check.status], end="")
+    display.report(shown[8:])
     for line in check.hint.splitlines():
         display.report(f"{INDENT}{line}")

@@ -96,8 +96,13 @@ def _list(entries: Sequence[Entry], sort: str, wide: bool, as_json: bool, out: P
 
 
 def _show(entries: Sequence[Entry], display: Display) -> None:
+    columns, rows = _all_columns(entries)
+    display.table(columns, rows)
+
+
+def _all_columns(entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
     columns = [name for name in COLUMNS if name in ALWAYS or any(getattr(entry, name) is not None for entry in entries)]
-    display.table(columns, [[_cell(name, getattr(entry, name)) for name in columns] for entry in entries])
+    return columns, [[_cell(name, getattr(entry, name)) for name in columns] for entry in entries]
 
 
 def _show_short(entries: Sequence[Entry], display: Display) -> None:
@@ -112,19 +117,24 @@ def _show_short(entries: Sequence[Entry], display: Display) -> None:
             else entries[0].competition
         )
     there = [name for name in SHORT if name not in same and any(getattr(one, name) is not None for one in entries)]
-    titles = [{"status": "state", "valid": "valid score", "test": "test score"}.get(name, name) for name in there]
+    titles = {"status": "state", "valid": "valid score", "test": "test score"}
     rows = [[_cell(name, getattr(one, name)) for name in there] for one in entries]
-    if not display.fits(titles, rows):
+    if not display.fits(there, rows):
         rows = [[_brief(name, getattr(one, name)) for name in there] for one in entries]
-    display.table(titles, rows)
+    if not display.fits(there, rows) and {"competition", "metric"} <= {*there}:
+        place = there.index("competition")  # each has its metric, so that one column can hold both
+        titles["competition"] = "competition, metric"
+        there = [name for name in there if name != "metric"]
+        rows = [[*row[:place], ", ".join(row[place : place + 2]), *row[place + 2 :]] for row in rows]
+    display.table([titles.get(name, name) for name in there], rows)
 
 
 def _brief(column: str, value: Any) -> str:
     """Return a cell of a table that is too wide: scores without errors, times to a minute or a tenth of an hour."""
-    if isinstance(value, Score):
-        return f"{value.value:.4f}"
     if column == "time" and value and value >= 120:
         return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+    if isinstance(value, (Score, float)) and column != "time":
+        return f"{value.value if isinstance(value, Score) else value:.4f}"
     return _cell(column, value)
 
 
@@ -159,7 +169,7 @@ def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
     if as_json:
         click.echo(json.dumps(_plain_comparison(entries, recipe, facts, scores), indent=1))
         return
-    _show(entries, display)
+    _show_both(entries, display)
     _show_differing("recipe", recipe, display)
     _show_differing("run", facts, display)
     if entries[0].competition != entries[1].competition:
@@ -168,6 +178,15 @@ def _compare(a: Run, b: Run, as_json: bool, display: Display) -> None:
         _show_scores(scores, display)
     else:
         display.report("the runs have no score in common")
+
+
+def _show_both(entries: Sequence[Entry], display: Display) -> None:
+    """Show two runs as rows; where a terminal is too narrow for that, as columns."""
+    columns, rows = _all_columns(entries)
+    if display.fits(columns, rows):
+        display.table(columns, rows)
+    else:
+        display.table(("", "first", "second"), list(zip(columns, *rows, strict=True)))
 
 
 def _plain_comparison(

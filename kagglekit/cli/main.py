@@ -150,7 +150,7 @@ def _fail(message: str, code: int, of_all: bool = False) -> NoReturn:
         tell_launcher(text)
         sys.exit(code)
     if sys.stderr is not None and sys.stderr.isatty():
-        from kagglekit.system.console import wrapped
+        from kagglekit.system.text_table import wrapped
 
         text = wrapped(text, shutil.get_terminal_size().columns)
         if text.startswith("error:") and not os.environ.get("NO_COLOR"):

@@ -304,7 +304,7 @@ class Hooks(GuardedPlugins):
     def check_provided(self, kind: str, name: str) -> None:
         """Raise a `UsageError` if no plugin provides a name of a kind: ``executor``, ``sampler``."""
         if not names.is_provided(name, provided := getattr(self.provides(), kind)):
-            raise UsageError(unknown(names.KINDS[kind], name, provided))
+            raise UsageError(unknown(names.KINDS[kind], name, provided), names.beside(name))
 
     def run_start(self, run: Run, recipe: Recipe) -> None:
         """Notify the watchers of the start of a run."""
@@ -335,7 +335,7 @@ class Hooks(GuardedPlugins):
         owners = [plugin for plugin, each in self.provided() if names.is_provided(name, getattr(each, kind))]
         if owners:
             raise PluginError(f"plugin {owners[0]} provides the {names.KINDS[kind]} {name!r}, but {hook} returned None")
-        raise UsageError(unknown(names.KINDS[kind], name, getattr(self.provides(), kind)))
+        raise UsageError(unknown(names.KINDS[kind], name, getattr(self.provides(), kind)), names.beside(name))
 
 
 def _no_model(recipe: Recipe) -> UserError:

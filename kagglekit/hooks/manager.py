@@ -199,7 +199,8 @@ def _find_file(competition: str) -> Path:
             )
             raise UserError(f"{competition} is an address, not the name of a competition's plugin", hint)
         if not path.suffix and not path.exists():
-            raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", "check the path")
+            hint = f"the plugin file is {competition}.py" if Path(f"{path}.py").is_file() else "check the path"
+            raise UserError(f"{competition} does not exist: neither a data folder nor a plugin file", hint)
         raise UserError(f"the plugin file {competition} does not exist", f"installed competitions: {names}")
     if path.suffix != ".py":
         hint = "give the folder of the data, or a plugin file, whose name ends in .py"

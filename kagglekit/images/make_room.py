@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import time
 from typing import TYPE_CHECKING
 
 from kagglekit.images.cache import cached_stores, remove
-from kagglekit.system.console import amount
+from kagglekit.system.console import amount, for_people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 LEAST_FREE = 5e9  # bytes
 KEEP = "KAGGLEKIT_KEEP_CACHE"
 DAY = 86_400.0
-_log = logging.getLogger(__name__)
 
 
 def make_room(folder: Path, root: str, least_free: float = LEAST_FREE) -> None:
@@ -44,7 +42,7 @@ def make_room(folder: Path, root: str, least_free: float = LEAST_FREE) -> None:
             removed.append(store)
     if removed:
         days = (time.time() - max(store.used for store in removed)) / DAY
-        _log.warning(
+        for_people(json_output=True).warn(
             f"less than {amount(least_free)} of the disk is free: removed {len(removed)} cached image "
             f"store{'s' * (len(removed) != 1)}, {amount(sum(store.n_bytes for store in removed))}, not used for "
             f"{days:.0f} days or more; {KEEP}=1 turns this off"

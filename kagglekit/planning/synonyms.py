@@ -36,10 +36,19 @@ WORDS = {  # what it is here, with a value as an example: an option, a stage's f
     "drop_path=0.1": "droppath stochastic_depth drop_path_rate",
     "valid=0.2": "valid_pct val_split valid_split validation_split test_size val_size valid_size",
     "tta=8": "tta n_tta tta_steps num_tta",
-    "loss=focal": "loss_fn loss_func criterion",
+    "loss=cross-entropy": "loss_fn loss_func criterion",
     "weights=FILE": "checkpoint checkpoint_path pretrained_path weights_file ckpt",
 }
 KNOWN = {word: meaning for meaning, words in WORDS.items() for word in words.split()}
+OPTIONS = {key.partition(" ")[0]: key for key in WORDS if key.startswith("--")}
+SETTINGS = {  # of the recipe, where a command takes settings and has no such option
+    "--arch": "arch",
+    "--size": "stage.*.size",
+    "--epochs": "stage.*.epochs",
+    "--folds": "folds",
+    "--seed": "seed",
+    "--limit": "limit",
+}
 
 
 OWN_VALUES = ("--device", "--precision", "--preset", "stage.*.optimizer", "stage.*.schedule", "stage.*.augment",
@@ -57,6 +66,8 @@ def meaning_of(word: str, fields: Collection[str] = (), stage_fields: Collection
     name = word.strip("-").replace("-", "_").lower()
     if name in KNOWN:
         return KNOWN[name]
+    if own := OPTIONS.get(f"--{name.replace('_', '-')}"):
+        return own
     if name in fields:
         return f"{name}=VALUE"
     return f"stage.*.{name}=VALUE" if name in stage_fields else ""
@@ -74,10 +85,15 @@ def option_hint(option: str, options: Collection[str], value: str = "") -> str:
     from kagglekit.types.stage import Stage
 
     meaning = meaning_of(option, Recipe.model_fields, Stage.model_fields)
-    there = meaning.partition(" ")[0] if meaning.startswith("--") else "--set"
-    if not meaning or there not in options:
+    there, _, example = meaning.partition(" ")
+    if there in SETTINGS and there not in options and "--set" in options:
+        meaning = f"{SETTINGS[there]}={example}"
+    if not meaning:
         return ""
     meaning = _with_value(meaning, value)
+    if (there if meaning.startswith("--") else "--set") not in options:
+        same = meaning.partition(" ")[0] == option
+        return f"{option} is for kagglekit run" + ("" if same else f", where it is called {_as_option(meaning)}")
     return f"{option} is called {_as_option(meaning)}" + (in_one_stage(meaning) if "*" in meaning else "")
 
 

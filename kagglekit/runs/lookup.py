@@ -62,6 +62,8 @@ def submitted_runs(root: Path) -> list[Run]:
 def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Run:
     """Find a run by its path, its folder's name, a unique prefix of it, ``latest``, or a competition: its latest run.
 
+    A name may also be as narrow terminals show it, with ``...`` for its middle.
+
     Args:
         text: What the user typed.
         root: Where runs are.
@@ -82,7 +84,9 @@ def find_run(text: str, root: Path = RUNS, competition: str | None = None) -> Ru
         )
     if text == "latest":
         return Run(folders[-1])
-    found = [f for f in folders if f.name == text] or [f for f in folders if f.name.startswith(text)]
+    start, _, end = text.partition("...")
+    found = [f for f in folders if f.name == text]
+    found = found or [f for f in folders if f.name.startswith(start) and f.name.endswith(end)]
     found = found or [f for f in folders if f.parent.name == text][-1:]
     if len(found) > 1:
         raise UserError(f"{text!r} matches several runs: {listing([f.name for f in found])}", "use a longer prefix")

@@ -30,7 +30,7 @@ class Brief(Display):
         """Return what the user may type there."""
         return self.inner.command(name, *arguments, **options)
 
-    def report(self, text: str) -> None:
+    def report(self, text: str, indent: int | None = None) -> None:
         """Leave out a line."""
 
     say = report

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +11,7 @@ from dataclasses import dataclass, field
 from io import StringIO, TextIOWrapper
 from typing import TypeVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -24,11 +22,13 @@ from kagglekit.system.notebook import WIDTH, NotebookOutput, kernel
 from kagglekit.system.printable import printable, printable_lines, shortened
 from kagglekit.system.process import process_place
 from kagglekit.system.signals import stop_for_closed_output
+from kagglekit.system.text_table import fits, text_tables, wrapped
 from kagglekit.system.wording import in_python
 
 T = TypeVar("T")
 FIRST_LINE, MOST_SILENT = 3.0, 60.0  # s; where bars cannot be seen: until the first line, between later ones at most
 BAR_WIDTH = 20  # characters of a bar in a notebook
+WIDE, COUNT_WIDTH, TIME_WIDTH = 100, 13, 7  # columns: of a wide terminal; beside a bar: 123456/123456, 0:12:34
 
 
 class OutputConsole(Console):
@@ -65,9 +65,9 @@ class Display:
         words = [*map(str, arguments), *(f"--{key} {value}" for key, value in options.items())]
         return " ".join(["kagglekit", name, *words])
 
-    def report(self, text: str) -> None:
-        """Print a line."""
-        self._print(printable_lines(text))
+    def report(self, text: str, indent: int | None = None) -> None:
+        """Print a line; see `wrapped` for its `indent`."""
+        self._print(printable_lines(text), indent=indent)
 
     say = report  # its name in plugins written for the first 0.1
 
@@ -82,9 +82,10 @@ class Display:
         keys: int = 1,
         together: Sequence[int] | None = None,
     ) -> None:
-        """Print a table; columns beyond the terminal's width follow below, with the first `keys` columns repeated.
+        """Print a table; where a terminal is narrow, its titles and cells are wrapped or shortened.
 
-        Lines that have nothing in these columns are not repeated.
+        If that is not enough, the columns left over follow below, with the first `keys` columns repeated. Lines that
+        have nothing in these columns are not repeated.
 
         Args:
             columns: Their titles.
@@ -93,31 +94,18 @@ class Display:
             together: For each further column, the number of its group: a group is not torn apart if a line has room.
         """
         lines = [[printable(str(cell)) for cell in line] for line in rows]
-        heads, widths = self._heads([printable(title) for title in columns], lines)
-        for part, block in enumerate(_blocks(widths, keys, self.width, together)):
-            there = [line for line in lines if not part or any(line[i] for i in block[keys:])]
-            own = [widths[number] for number in block]
-            texts = [_aligned([line[number] for number in block], own) for line in [*heads, *there]]
-            for text in filter(None, texts[: len(heads)]):
+        for heads, texts in text_tables([*map(printable, columns)], lines, self.width, keys, together):
+            for text in filter(None, heads):
                 self._print(text, style="bold", wrap=False)
-            if there:
-                self._print("\n".join(texts[len(heads) :]), wrap=False)  # at once: a thousand calls take a while
+            if texts:
+                self._print("\n".join(texts), wrap=False)  # at once: a thousand calls take a while
 
     def fits(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bool:
-        """Return whether a table of these columns and rows takes no second one below it."""
-        lines = [[printable(str(cell)) for cell in line] for line in rows]
-        return _total(self._heads([printable(title) for title in columns], lines)[1]) <= self.width
+        """Return whether a table of these columns and rows needs no shorter cells, and no second table below it."""
+        return fits([*map(printable, columns)], [[printable(str(cell)) for cell in line] for line in rows], self.width)
 
-    def _heads(self, titles: list[str], lines: list[list[str]]) -> tuple[list[list[str]], list[int]]:
-        """Return the lines of titles, several where one is wider than the terminal, and the columns' widths."""
-        heads, widths = [titles], _widths([titles, *lines])
-        if lines and _total(widths) > self.width:
-            heads = _narrow(titles, _widths(lines))
-            widths = _widths([*heads, *lines])
-        return heads, widths
-
-    def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
-        shown = wrapped(text, self.width) if wrap else text
+    def _print(self, text: str, style: str | None = None, wrap: bool = True, indent: int | None = None) -> None:
+        shown = wrapped(text, self.width, indent) if wrap else text
         try:
             self.console.print(shown, style=style, markup=False, soft_wrap=True)
         except OSError as error:
@@ -145,17 +133,19 @@ class Display:
             total: Its end; None if unknown.
             unit: The unit of the count. ``bytes`` are shown as kB, MB or GB.
         """
+        bar_width, hidden = 24 if self.width >= WIDE else 12, not self.is_live
+        left = self.width - sum((bar_width, COUNT_WIDTH, TIME_WIDTH, 4))  # 4: between five columns
+        name = shortened(printable(what), max(12, left))
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=bar_width),
             DownloadColumn() if unit == "bytes" else MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(),
         )
-        hidden = not self.is_live
         with RichProgress(*columns, console=self.console, transient=True, disable=hidden) as progress:
-            task = progress.add_task(printable(what), total=total, note="")
-            yield Bar(progress, task, total, time.perf_counter(), unit, what, self.report if hidden else None)
+            task, report = progress.add_task(name, total=total, note=""), self.report if hidden else None
+            yield Bar(progress, task, total, time.perf_counter(), unit, what, report, room=left - cell_len(name))
 
     def track(self, what: str, total: int, work: Iterable[T], size: Callable[[T], int] = lambda _: 1) -> Iterator[T]:
         """Show a bar over `work`; `size` says how many of `total` an item is."""
@@ -186,9 +176,9 @@ class NotebookDisplay(Display):
         words = [*(f'"{each}"' for each in arguments), *(f'{key}="{value}"' for key, value in options.items())]
         return f"kagglekit.{name}({', '.join(words)})"
 
-    def _print(self, text: str, style: str | None = None, wrap: bool = True) -> None:
+    def _print(self, text: str, style: str | None = None, wrap: bool = True, indent: int | None = None) -> None:
         text = in_python(text) if wrap else text  # rows of tables stay as they are
-        self.output.line(text, style, wrapped(text, self.width) if wrap else text)
+        self.output.line(text, style, wrapped(text, self.width, indent) if wrap else text)
 
     @contextmanager
     def status(self, what: str) -> Iterator[None]:
@@ -207,7 +197,10 @@ class NotebookDisplay(Display):
 
 @dataclass
 class Bar:
-    """A running progress bar of `what`, which counts in `unit`; where it cannot be seen, it has lines reported."""
+    """A running progress bar of `what`, which counts in `unit`; where it cannot be seen, it has lines reported.
+
+    Beside it, `room` columns of the terminal are left.
+    """
 
     progress: RichProgress
     task: TaskID
@@ -219,6 +212,7 @@ class Bar:
     done: int = 0
     note: str = ""
     live: Callable[[str], None] | None = None
+    room: int = sys.maxsize
     _first: int = 0
     _began: float = field(default_factory=time.perf_counter)
     _silent_until: float = FIRST_LINE
@@ -234,17 +228,27 @@ class Bar:
         self.progress.reset(self.task, total=total, completed=done)
 
     def advance(self, n: int, note: str = "") -> None:
-        """Advance by `n`, at most to the end; show the rate and the last `note` that was not empty."""
+        """Advance by `n`, at most to the end; show the rate and the last `note` that was not empty.
+
+        Where there is no room for all of it, whole parts are left out; two spaces separate the parts of a note.
+        """
         self.done = self.done + n if self.total is None else min(self.done + n, self.total)
         self.note = printable(note) or self.note
         rate = amount((self.done - self._first) / max(1e-9, self.seconds), self.unit)
-        self.progress.update(self.task, completed=self.done, note=f"{rate}/s  {self.note}")
+        self.progress.update(self.task, completed=self.done, note=self._beside(f"{rate}/s"))
         if self.live:
             self.live(self._line(rate))
         if self.report and self.done != self.total and (now := time.perf_counter() - self._began) > self._silent_until:
             self._silent_until = now + min(now, MOST_SILENT)
             of = f" of {amount(self.total, self.unit)}" if self.total else ""
             self.report(f"{self.what}: {amount(self.done, self.unit)}{of}, {rate}/s")
+
+    def _beside(self, rate: str) -> str:
+        parts: list[str] = []
+        for part in (*filter(None, self.note.split("  ")), rate):
+            if cell_len("  ".join([*parts, part])) <= self.room:
+                parts.append(part)
+        return "  ".join(parts)
 
     def _line(self, rate: str) -> str:
         """Return the bar as a line of text, without what a line has no room for."""
@@ -257,34 +261,6 @@ class Bar:
             if part and cell_len(line) + 2 + cell_len(part) <= WIDTH:
                 line += f"  {part}"
         return line
-
-
-def wrapped(text: str, width: int) -> str:
-    """Break lines between words; a command at a line's end stays whole, and so does a word longer than a line."""
-    return "\n".join(part for line in text.split("\n") for part in _parts(line, width))
-
-
-def _parts(line: str, width: int) -> Iterator[str]:
-    if cell_len(line) <= width:
-        yield line
-        return
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
-    command = re.search(r"\bkagglekit [a-z].*$", line)
-    before = (line[: command.start()] if command else line).rstrip()
-    words: list[str] = []
-    for word in [*before.split(" "), *([command[0]] if command else [])]:
-        if words and re.fullmatch(r"--[a-z-]+", words[-1]):  # an option and its value stay together
-            words[-1] += f" {word}"
-        else:
-            words.append(word)
-    row = words[0]
-    for word in words[1:]:
-        if row.strip() and cell_len(row) + 1 + cell_len(word) > width:
-            yield row.rstrip()
-            row = indent + word
-        else:
-            row += f" {word}"
-    yield row
 
 
 def output_error(error: OSError) -> UserError:
@@ -326,51 +302,3 @@ def duration(seconds: float) -> str:
     if whole < 7200:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return a line of cells with these widths."""
-    pairs = zip(cells, widths, strict=True)
-    return "  ".join(
-        cell.ljust(width) if cell.isascii() and len(cell) <= width else set_cell_size(cell, width)
-        for cell, width in pairs
-    ).rstrip()
-
-
-def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
-    return [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-
-
-def _total(widths: Iterable[int]) -> int:
-    """Return the width of a line of columns with the gaps between them."""
-    return sum(width + 2 for width in widths) - 2
-
-
-def _narrow(titles: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
-    """Return the titles of columns in as many lines as it takes to be no wider than the cells, if words allow it."""
-    parts = [textwrap.wrap(title, max(width, 8), break_long_words=False, break_on_hyphens=False) or [""]
-             for title, width in zip(titles, widths, strict=True)]  # fmt: skip
-    most = max(map(len, parts))
-    return [[part[row] if row < len(part) else "" for part in parts] for row in range(most)]
-
-
-def _blocks(widths: Sequence[int], keys: int, room: int, together: Sequence[int] | None) -> Iterator[list[int]]:
-    """Distribute columns over tables no wider than `room`, with the first `keys` columns in each.
-
-    Columns of one group stay in one table, unless the group alone is too wide.
-    """
-    groups: dict[int, list[int]] = {}
-    for column in range(keys, len(widths)):
-        groups.setdefault(together[column - keys] if together else column, []).append(column)
-    block = first = list(range(keys))
-
-    def fits(columns: Sequence[int]) -> bool:
-        return _total(widths[i] for i in columns) <= room
-
-    for group in groups.values():
-        for part in [group] if fits([*first, *group]) else [[column] for column in group]:
-            if len(block) > keys and not fits([*block, *part]):
-                yield block
-                block = first
-            block = [*block, *part]
-    yield block

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -72,9 +71,9 @@ def log_epoch(
     context.log.append(row)
     context.run.write_log(context.log)
     width = max(len(each.name) for each in context.recipe.stages)
-    line = f"{stage.name:{width}} epoch {epoch}/{stage.epochs}  train loss {train_loss:.4f}  {told_scores(scores)}"
-    speed = f"{images / seconds:,.0f} images/s  " if images else ""
-    context.display.report(_fitting(line, speed, f"{seconds:.1f} s", context.display.width))
+    where, speed = f"{stage.name:{width}} epoch {epoch}/{stage.epochs}", f"{images / seconds:,.0f} images/s"
+    line = epoch_line(where, train_loss, scores, speed if images else "", f"{seconds:.1f} s", context.display.width)
+    context.display.report(line)
     context.hooks.epoch_end(context.run, stage, row)
     if context.ranks.is_first:
         refresh_history(context.run)
@@ -87,14 +86,32 @@ def warn_if_worse(context: RunContext) -> None:
         context.display.warn(f"{worse.what}: {worse.remedy}")
 
 
-def _fitting(line: str, speed: str, took: str, width: int) -> str:
-    """Return the line of an epoch, without its speed, then without words, where the terminal is narrow."""
-    if len(whole := f"{line}{speed}{took}") <= width:
-        return whole
-    if len(whole := f"{line}{took}") <= width:
-        return whole
-    short = re.sub(r"  valid (?!loss )", "  ", line).replace("train loss", "train").replace("valid loss", "valid")
-    return f"{short}{took}"
+def epoch_line(where: str, train_loss: float, scores: dict[str, float], speed: str, took: str, width: int) -> str:
+    """Return the line of an epoch; where the terminal is narrow without its speed, then words, then the train loss.
+
+    Args:
+        where: Stage and epoch.
+        train_loss: Mean over the epoch, nats.
+        scores: From `valid_scores`.
+        speed: Images a second; may be empty.
+        took: Duration.
+        width: Columns of the terminal.
+    """
+    known = {key: value for key, value in scores.items() if not math.isnan(value)}
+    loss, told = f"train loss {train_loss:.4f}", told_scores(scores).rstrip()
+    short = [f"{_short(key)} {value:.4f}" for key, value in known.items()]
+    lines = [(loss, told, speed, took), (loss, told, took), (loss.replace(" loss", ""), *short, took), (*short, took)]
+    shown = ["  ".join(filter(None, (where, *parts))) for parts in lines]
+    return next((line for line in shown if len(line) <= width), shown[-1])
+
+
+def _short(key: str) -> str:
+    """Return a score's title in few letters: a metric's name has fewer than its title, or as many."""
+    return "valid" if key == "valid_loss" else min(title_of(key.removeprefix("valid_")), _name(key), key=len)
+
+
+def _name(key: str) -> str:
+    return key.removeprefix("valid_").replace("_", " ")
 
 
 def told_scores(scores: dict[str, float]) -> str:
@@ -146,4 +163,5 @@ def record_decoding(record: Record, images: ImageSet) -> None:
 def last_score(context: RunContext) -> str:
     """Return the last epoch's score as text for the progress bar; empty before there is one."""
     key = score_key(context)
-    return f"{title_of(key)} {context.log[-1][key]:.3f}" if context.log else ""
+    title = "valid loss" if key == "valid_loss" else f"valid {_short(key)}"
+    return f"{title} {context.log[-1][key]:.3f}" if context.log else ""

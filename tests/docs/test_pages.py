@@ -23,8 +23,10 @@ from kagglekit.types.recipe import Recipe
 from kagglekit.types.stage import Stage
 from kagglekit_shapes.drawing import draw_all
 
-MOST_NOT_RUN = 5
-SLOW = ("how-to/several-gpus.md", "how-to/ensembles.md")  # tests/workflows has what they do, with smaller runs
+MOST_NOT_RUN = 10  # half of them need several machines or GPUs
+SLOW = tuple(f"how-to/{name}.md" for name in ("cluster", "ensembles", "search", "several-gpus"))
+# tests/workflows and tests/sweep have what these do, with smaller runs
+COMMAND = re.compile(r"^(\$ |#!|(uv|pip|kagglekit|torchrun|ray|srun|sbatch|sky|python)\b)|kagglekit [a-z-]+ ", re.M)
 REQUIREMENTS = "CPU Notebook <= 9 hours run-time, GPU Notebook <= 9 hours run-time, Internet access disabled"
 EXAMPLES = re.compile(r"^### kagglekit_", re.M)  # in hooks.md: tests/docs/test_hooks_page.py runs each of them
 
@@ -90,6 +92,14 @@ def test_few_blocks_are_not_run_and_each_says_why() -> None:
         print(f"{block.page}:{block.line} not run: {block.reason}")
         assert len(block.reason) > 10, block
     assert len(left_out) <= MOST_NOT_RUN
+
+
+def test_what_is_shown_as_text_holds_no_command() -> None:
+    """Text is not run; commands are in a block of the console, which is run or says why not."""
+    found = [block for page in pages() for block in blocks(page) if block.language in ("", "text") and not block.reason]
+    assert found
+    for block in found:
+        assert not COMMAND.search(block.text), f"{block.page}:{block.line}"
 
 
 def test_every_fence_is_found_as_a_block() -> None:

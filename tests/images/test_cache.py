@@ -190,14 +190,14 @@ def test_the_run_that_used_a_store_is_shown(spec: StoreSpec, tmp_path: Path) -> 
 
 
 def test_when_the_disk_runs_short_the_stores_not_used_for_longest_go_first(
-    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     left = iter([4e9, 4e9, 6e9, 6e9])  # bytes: before, before the first, after it, and at the next build
     monkeypatch.setattr("kagglekit.images.make_room.free_bytes", lambda folder: next(left))
     built(spec_of(draw_images(tmp_path / "birds"), side=24))
     assert [folder.exists() for folder in three] == [True, True, False]
-    (said,) = caplog.messages
-    assert said.startswith("less than 5.00 GB of the disk is free: removed 1 cached image store, ")
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("warning: less than 5.00 GB of the disk is free: removed 1 cached image store, ")
     assert "not used for 20 days or more; KAGGLEKIT_KEEP_CACHE=1 turns this off" in said
 
 

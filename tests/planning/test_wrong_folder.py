@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import layouts
 import pytest
 from click.testing import CliRunner
+from places import DISTRIBUTIONS
 
 from kagglekit.cli import cli
 
@@ -80,3 +82,17 @@ def test_a_file_beside_that_provides_an_unknown_name_is_pointed_at(data: Path) -
         assert done.exit_code == 2
         assert "./slow.py seems to provide 'slow" in done.stderr
         assert "add --plugin ./slow.py" in done.stderr
+
+
+def test_a_file_beside_that_provides_an_unknown_executor_is_pointed_at(data: Path) -> None:
+    shutil.copy(DISTRIBUTIONS / "kagglekit-slurm" / "kagglekit_slurm.py", ".")
+    command = ["run", "dog-breed", "--data", str(data), "--preset", "quick", "--folds", "2"]
+    done = CliRunner().invoke(cli, [*command, "--on", "slurm://local"])
+    assert done.exit_code == 2
+    assert "unknown executor 'slurm'" in done.stderr
+    assert "hint: ./kagglekit_slurm.py seems to provide 'slurm': add --plugin ./kagglekit_slurm.py" in done.stderr
+
+
+def test_the_path_of_a_plugin_without_its_ending_is_completed(data: Path) -> None:
+    Path("leaves_plugin.py").write_text("from kagglekit import hookimpl\n")
+    assert hint("./leaves_plugin") == "the plugin file is ./leaves_plugin.py"
