@@ -161,11 +161,11 @@ def test_the_command_prints_a_table_and_draws_two_plots(dogs, tmp_path):
         rates = [float(rate) for rate in row[1:]]
         assert len(rates) == 3  # of three layer groups
         assert rates[-1] / rates[0] == pytest.approx(100, rel=0.1)
-    assert sorted(file.name for file in (tmp_path / "p").iterdir()) == [
+    assert sorted(file.name for file in (tmp_path / "p").glob("*.png")) == [
         "lr-find-3-all-1-loss.png",
         "lr-find-3-all-1-rate.png",
     ]
-    for file in (tmp_path / "p").iterdir():
+    for file in (tmp_path / "p").glob("*.png"):
         with Image.open(file) as plot:
             assert plot.size[0] > 600
     assert not list(out.rglob("*"))
