@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kagglekit.authoring.as_recognised import check_as_recognised
 from kagglekit.authoring.competition_source import metric_of
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
@@ -37,7 +38,7 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
 
     Raises:
         UsageError: A folder is given together with `data`.
-        UserError: The layout of the folder is not supported.
+        UserError: The layout of the folder is not supported, or the plugin reads something else.
     """
     folder = Path(argument).expanduser()
     if not is_folder(argument):
@@ -56,11 +57,13 @@ def is_folder(argument: str) -> bool:
 
 def _plugin_for(folder: Path, display: Display) -> Path:
     """Write a plugin for a folder into the cache, under a name that changes with its text."""
-    layout, name = detect_layout(see_through(folder, display)), _name(folder)
+    data, name = see_through(folder, display), _name(folder)
+    layout = detect_layout(data)
     text = plugin_text(Facts(name), layout)
     file = own_place("recognised", sha256(text.encode()).hexdigest()[:32], own_root=True) / f"{name}.py"
     write_text(file, text)
     display.report(f"recognised in {folder}: {summary(layout)}")
+    check_as_recognised(file, data, layout)
     if name in competition_names():
         display.report(f"reading the folder {name}/; for the plugin of that name, leave out the slash")
     metric, why = metric_of(Facts(name), layout)

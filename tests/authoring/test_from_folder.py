@@ -154,3 +154,27 @@ def test_the_folder_of_one_class_leads_to_the_folder_above(tmp_path: Path, monke
     assert f"hint: {hint}\n" in ask("run", "photos/cat").output
     (tmp_path / "photos" / "notes").mkdir()  # folders of other things are beside it: nothing is known
     assert hint not in ask("run", "photos/cat").output
+
+
+def class_folders(folder: Path, names: str) -> Path:
+    for kind, name in enumerate(names.split()):
+        for number in range(6):
+            layouts.write_picture(folder / name / f"{number}.png", kind, f"{name} {number}")
+    return folder
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_class_with_all_its_images_deeper_counts_in_what_is_recognised_and_in_the_run(tmp_path: Path) -> None:
+    done = ask("look", class_folders(tmp_path / "e", "ash birch snaps/deep"), "--no-pictures")
+    assert done.exit_code == 0, done.output
+    assert "18 labelled images of 3 classes (ash, birch, snaps), from the folders" in done.output
+    assert "18 images of 3 classes" in done.output
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_folder_that_would_be_read_differently_from_what_was_recognised_is_refused(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "e", "ash birch oak val")  # no class folders in val
+    done = ask("run", folder, "--dry-run", *TINY_COMMAND)
+    assert done.exit_code == 1
+    assert "24 labelled images are read, and 18 were recognised; classes: not expected: val" in done.stderr
+    assert "hint: move what is no labelled image out of it, or write a plugin: kagglekit new NAME" in done.stderr

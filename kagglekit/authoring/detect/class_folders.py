@@ -85,8 +85,13 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
     if not groups:
         return None
     train = max(groups, key=lambda above: (is_named(above, TRAIN), groups[above].total()))
-    valid = next((above for folder in files for above in _valid_above(folder, groups[train])), None)
-    return ClassFolders(train, valid, tuple(sorted(groups[train])), groups[train])
+    # labels_from_folders takes each folder there for a class, those with images in deeper folders alone, too
+    counts = Counter[str]()
+    for folder, n in own.items():
+        if folder != train and _is_below(train, folder):
+            counts[_first_below(train, folder)] += n
+    valid = next((above for folder in files for above in _valid_above(folder, counts)), None)
+    return ClassFolders(train, valid, tuple(sorted(counts)), counts)
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
