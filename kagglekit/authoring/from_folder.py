@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from kagglekit.system.files import write_text
 from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
+    from kagglekit.authoring.detect.layout import DataLayout
     from kagglekit.system.console import Display
 
 NAMELESS = ("data", "dataset", "input", "download", "downloads", "files", "images")
@@ -59,7 +61,7 @@ def _plugin_for(folder: Path, display: Display) -> Path:
     """Write a plugin for a folder into the cache, under a name that changes with its text."""
     data, name = see_through(folder, display), _name(folder)
     layout = detect_layout(data)
-    text = plugin_text(Facts(name), layout)
+    text = plugin_text(Facts(name), _without_filling(layout))
     file = own_place("recognised", sha256(text.encode()).hexdigest()[:32], own_root=True) / f"{name}.py"
     write_text(file, text)
     display.report(f"recognised in {folder}: {summary(layout)}")
@@ -71,6 +73,11 @@ def _plugin_for(folder: Path, display: Display) -> Path:
         display.warn(f"check: {note}")
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
     return file
+
+
+def _without_filling(layout: DataLayout) -> DataLayout:
+    """Leave it to the user to fill columns of classes without images: data may be incomplete, which a run refuses."""
+    return replace(layout, sample=layout.sample and replace(layout.sample, unlabelled=()))
 
 
 def _name(folder: Path) -> str:

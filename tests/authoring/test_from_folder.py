@@ -7,6 +7,7 @@ from pathlib import Path
 
 import layouts
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -178,3 +179,52 @@ def test_a_folder_that_would_be_read_differently_from_what_was_recognised_is_ref
     assert done.exit_code == 1
     assert "24 labelled images are read, and 18 were recognised; classes: not expected: val" in done.stderr
     assert "hint: move what is no labelled image out of it, or write a plugin: kagglekit new NAME" in done.stderr
+
+
+def dogs_without(folder: Path, missing: str = "", column: str = "") -> Path:
+    """Write dog-breed without the images of a class, or without its column in the sample."""
+    layouts.write_dog_breed(folder)
+    labels = (folder / "labels.csv").read_text().splitlines(keepends=True)
+    (folder / "labels.csv").write_text("".join(line for line in labels if not line.endswith(f",{missing}\n")))
+    for image in [line.partition(",")[0] for line in labels if line.endswith(f",{missing}\n")]:
+        (folder / "train" / f"{image}.jpg").unlink()
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)
+    sample.drop(columns=column or []).to_csv(folder / "sample_submission.csv", index=False)
+    return folder
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    ("missing", "column", "words"),
+    [
+        (
+            "beagle",
+            "",
+            "the sample submission has 1 class without a labelled image: beagle\nhint: check that the data",
+        ),
+        ("", "beagle", "the sample submission has no column for 1 class of labelled images: beagle\nhint: leave out"),
+    ],
+)
+def test_a_sample_of_other_classes_is_refused_before_training(
+    tmp_path: Path, missing: str, column: str, words: str
+) -> None:
+    done = ask("run", dogs_without(tmp_path / "db", missing, column), "--out", tmp_path / "runs", *TINY_COMMAND)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert "epoch" not in done.stdout
+    if missing:
+        assert "check: sample_submission.csv has columns of classes without a labelled image: beagle" in done.stdout
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_new_plugin_fills_the_columns_of_classes_without_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dogs_without(tmp_path / "db", "beagle")
+    monkeypatch.chdir(tmp_path)
+    assert ask("new", "fewer", "--from-data", data).exit_code == 0
+    done = ask("run", "./fewer.py", "--data", data, "--json", *TINY_COMMAND)
+    assert done.exit_code == 0, done.output
+    rows = pd.read_csv(Run(Path(json.loads(done.stdout)["run"])).submission)
+    assert list(rows.columns) == list(pd.read_csv(data / "sample_submission.csv").columns)
+    assert (rows["beagle"] == 1e-5).all()
