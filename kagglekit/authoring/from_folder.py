@@ -6,22 +6,25 @@ import re
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kagglekit.authoring.as_recognised import check_as_recognised
 from kagglekit.authoring.competition_source import metric_of
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
-from kagglekit.authoring.scaffold import plugin_text, summary
+from kagglekit.authoring.scaffold import USUAL, plugin_text, summary
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.manager import competition_names
 from kagglekit.hooks.trust import is_path
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.system.errors import UsageError
 from kagglekit.system.files import write_text
 from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
     from kagglekit.authoring.detect.layout import DataLayout
+    from kagglekit.planning.request import Request
     from kagglekit.system.console import Display
 
 NAMELESS = ("data", "dataset", "input", "download", "downloads", "files", "images")
@@ -50,6 +53,31 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
     if data:
         raise UsageError(f"{argument} is the data folder; --data names a different folder", "use one or the other")
     return str(_plugin_for(folder.absolute(), display)), folder
+
+
+def check_before_reading(request: Request, resume_latest: bool = False) -> None:
+    """Refuse what can be refused of a request for a folder without a plugin, before the folder is read.
+
+    A plugin for any folder stands in for the one that the folder will get: names and settings are checked, and nothing
+    that depends on the data. Other requests are not checked here.
+
+    Args:
+        request: The user's request.
+        resume_latest: Whether it asks for the latest interrupted run.
+
+    Raises:
+        UserError: The request names something that does not exist, or does not fit.
+    """
+    if not is_folder(request.competition):
+        return
+    check_request(request, resume_latest)
+    if request.full or any(setting.startswith("teacher=") for setting in request.settings):  # compared with the data's
+        return
+    name = _name(Path(request.competition).expanduser().absolute())
+    with TemporaryDirectory(prefix="kagglekit-") as place:
+        file = Path(place) / f"{name}.py"
+        write_text(file, plugin_text(Facts(name), USUAL))
+        choose(replace(request, competition=str(file), data=None))
 
 
 def is_folder(argument: str) -> bool:

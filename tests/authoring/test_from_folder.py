@@ -228,3 +228,25 @@ def test_a_new_plugin_fills_the_columns_of_classes_without_images(
     rows = pd.read_csv(Run(Path(json.loads(done.stdout)["run"])).submission)
     assert list(rows.columns) == list(pd.read_csv(data / "sample_submission.csv").columns)
     assert (rows["beagle"] == 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--arch", "mobilnetv2_100"), "timm has no network 'mobilnetv2_100'; similar: mobilenetv2_100"),
+        (("--preset", "fast"), "unknown preset 'fast'"),
+        (("--set", "lr=0.1"), "write --set 'stage.*.lr=0.1'"),
+        (("--device", "gpu"), "unknown device 'gpu'"),
+        (("--drop", "none.csv"), "there is no file none.csv"),
+        (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
+    ],
+)
+def test_what_does_not_depend_on_the_data_is_refused_before_the_folder_is_read(
+    data: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    commands = {"--arch": "recipe lr-find", "--preset": "recipe lr-find look", "--set": "recipe lr-find look"}
+    for command in ("run", *commands.get(arguments[0], "").split()):
+        done = ask(command, data, *arguments)
+        assert done.exit_code in (1, 2), command
+        assert words in done.stderr, command
+        assert "recognised" not in done.output, command

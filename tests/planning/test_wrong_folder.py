@@ -119,3 +119,14 @@ def test_a_file_beside_that_provides_an_unknown_name_is_pointed_at(data: Path) -
         assert done.exit_code == 2
         assert "./slow.py seems to provide 'slow" in done.stderr
         assert "add --plugin ./slow.py" in done.stderr
+
+
+def test_a_plugin_file_beside_is_no_hint_for_another_error_about_the_network(data: Path) -> None:
+    text = 'from kagglekit import hookimpl\n\nARCH = "{}"\n'
+    Path("mine.py").write_text(text.format("resnet10t"))
+    missing = ("--arch", "resnet10t", "--set", "weights=nofile")
+    done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", *missing])
+    assert done.stderr == "error: no weights file nofile\nhint: check the path: --set weights=FILE\n"
+    Path("mine.py").write_text(text.format("my_net"))
+    done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", "--arch", "my_net"])
+    assert "hint: ./mine.py seems to provide 'my_net': add --plugin ./mine.py" in done.stderr
