@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.authoring.as_recognised import check_as_recognised
 from kagglekit.authoring.competition_source import metric_of
+from kagglekit.authoring.detect.beside import parts_beside
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.scaffold import USUAL, plugin_text, summary
@@ -99,6 +100,8 @@ def _plugin_for(folder: Path, display: Display) -> Path:
     metric, why = metric_of(Facts(name), layout)
     for note in (*layout.notes, f"metric {metric}: {why.removeprefix('CHECK: ')}"):
         display.warn(f"check: {note}")
+    if layout.test is None and (part := parts_beside(data)):
+        display.warn(part)
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
     return file
 

@@ -151,10 +151,24 @@ def test_the_folder_of_one_class_leads_to_the_folder_above(tmp_path: Path, monke
     for name in ("cat", "dog"):
         layouts.write_picture(tmp_path / "photos" / name / "1.jpg", 0, name)
     monkeypatch.chdir(tmp_path)
-    hint = "if it is a class, as dog beside it, give the folder above: kagglekit run photos/"
+    hint = "if cat is a class, like dog beside it, give the folder above: kagglekit run photos/"
     assert f"hint: {hint}\n" in ask("run", "photos/cat").output
     (tmp_path / "photos" / "notes").mkdir()  # folders of other things are beside it: nothing is known
     assert hint not in ask("run", "photos/cat").output
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_part_of_the_data_leads_to_the_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(tmp_path / "tt" / "train", "ash birch")
+    class_folders(tmp_path / "tt" / "other", "ash birch")
+    monkeypatch.chdir(tmp_path)
+    message = "train is one part of the data, with test beside it; give the folder above: kagglekit run tt/"
+    assert "beside it" not in ask("look", "tt/train", "--no-pictures").output
+    layouts.write_picture(tmp_path / "tt" / "test" / "1.jpg", 0, "test")
+    assert f"warning: {message}\n" in ask("look", "tt/train", "--no-pictures").output
+    assert "beside it" not in ask("look", "tt/", "--no-pictures").output
+    layouts.write_dog_breed(tmp_path / "db")
+    assert f"hint: {message.replace('tt/', 'db/')}\n" in ask("look", "db/train").stderr
 
 
 def class_folders(folder: Path, names: str) -> Path:
