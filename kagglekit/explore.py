@@ -148,8 +148,10 @@ def lr_find(
     title = str(competition or "lr_find")
     found, plots = command.lr_find(lambda: request_of(given), title, stage, path_of(pictures), display)
     _show_plots(plots[:1])
-    rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
-    display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
+    key, valley = f"stage.{found.number}.lr", f"{found.rates['valley']:.2g}"
+    display.report(
+        f'hint: set a rate with settings={{"{key}": {valley}}}, or let the run find it: settings={{"{key}": "auto"}}'
+    )
     return dict(found.rates)
 
 
