@@ -23,7 +23,7 @@ from kagglekit.planning.overrides import apply_overrides
 from kagglekit.system.console import Display
 from kagglekit.training import lr_range_test
 from kagglekit.training.loop import train_stage
-from kagglekit.training.lr_range_test import NoClearFall, Sweep, found_rate, suggestions, sweep, with_rate
+from kagglekit.training.lr_range_test import Sweep, found_rate, suggestions, sweep, with_rate
 from kagglekit.workflows.lr_find import FoundRates, draw
 
 TINY_RECIPE = Recipe(arch="a", stages=tuple(Stage(name=f"s{number}", size=32) for number in range(4)))
