@@ -60,19 +60,22 @@ def look(
     """
     display = display or for_people(json_output=False)
     with display.status(f"looking at {competition}: loading its plugin"):
-        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.planning.request import Request
         from kagglekit.workflows.look import look as summarize
+    changed, files = settings_of(settings), tuple(map(str, plugins))
+    check_before_reading(Request(str(competition), preset=preset, settings=changed, plugins=files))
     named, folder = competition_of(str(competition), path_of(data), display)
     began = time.time()
     place = summarize(
         named,
         folder,
         display,
-        plugins=tuple(map(str, plugins)),
+        plugins=files,
         sample=path_of(sample),
         plots=path_of(pictures),
         preset=None if no_pictures else preset,
-        settings=settings_of(settings),
+        settings=changed,
     )
     if place:
         _show_plots(file for file in sorted(place.glob("*.png")) if file.stat().st_mtime >= began - COARSE)
@@ -145,8 +148,10 @@ def lr_find(
     title = str(competition or "lr_find")
     found, plots = command.lr_find(lambda: request_of(given), title, stage, path_of(pictures), display)
     _show_plots(plots[:1])
-    rate = f'settings={{"stage.{found.number}.lr": {found.rates["valley"]:.2g}}}'
-    display.report(f"hint: set a rate with {rate}, or let the run find it: lr=auto")
+    key, valley = f"stage.{found.number}.lr", f"{found.rates['valley']:.2g}"
+    display.report(
+        f'hint: set a rate with settings={{"{key}": {valley}}}, or let the run find it: settings={{"{key}": "auto"}}'
+    )
     return dict(found.rates)
 
 

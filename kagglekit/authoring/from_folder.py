@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from kagglekit.authoring.as_recognised import check_as_recognised
 from kagglekit.authoring.competition_source import metric_of
+from kagglekit.authoring.detect.beside import parts_beside
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.detect.notes import NO_TEST_IMAGES
 from kagglekit.authoring.plugin_facts import Facts
-from kagglekit.authoring.scaffold import plugin_text, summary
+from kagglekit.authoring.scaffold import USUAL, plugin_text, summary
 from kagglekit.data.packed_folder import see_through
 from kagglekit.hooks.manager import competition_names
 from kagglekit.hooks.trust import is_path
+from kagglekit.planning.choose import check_request, choose
 from kagglekit.system.errors import UsageError
 from kagglekit.system.files import write_text
 from kagglekit.system.paths import own_place
 
 if TYPE_CHECKING:
+    from kagglekit.authoring.detect.layout import DataLayout
+    from kagglekit.planning.request import Request
     from kagglekit.system.console import Display
 
 NAMELESS = ("data", "dataset", "input", "download", "downloads", "files", "images")
@@ -38,7 +45,7 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
 
     Raises:
         UsageError: A folder is given together with `data`.
-        UserError: The layout of the folder is not supported.
+        UserError: The layout of the folder is not supported, or the plugin reads something else.
     """
     folder = Path(argument).expanduser()
     if not is_folder(argument):
@@ -50,6 +57,31 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
     return str(_plugin_for(folder.absolute(), display)), folder
 
 
+def check_before_reading(request: Request, resume_latest: bool = False) -> None:
+    """Refuse what can be refused of a request for a folder without a plugin, before the folder is read.
+
+    A plugin for any folder stands in for the one that the folder will get: names and settings are checked, and nothing
+    that depends on the data. Other requests are not checked here.
+
+    Args:
+        request: The user's request.
+        resume_latest: Whether it asks for the latest interrupted run.
+
+    Raises:
+        UserError: The request names something that does not exist, or does not fit.
+    """
+    if not is_folder(request.competition):
+        return
+    check_request(request, resume_latest)
+    if request.full or any(setting.startswith("teacher=") for setting in request.settings):  # compared with the data's
+        return
+    name = _name(Path(request.competition).expanduser().absolute())
+    with TemporaryDirectory(prefix="kagglekit-") as place:
+        file = Path(place) / f"{name}.py"
+        write_text(file, plugin_text(Facts(name), USUAL))
+        choose(replace(request, competition=str(file), data=None))
+
+
 def is_folder(argument: str) -> bool:
     """Return whether a command's argument is a data folder rather than a competition's name or plugin file."""
     return bool(argument) and (is_path(argument) or argument in (".", "..")) and Path(argument).expanduser().is_dir()
@@ -57,19 +89,28 @@ def is_folder(argument: str) -> bool:
 
 def _plugin_for(folder: Path, display: Display) -> Path:
     """Write a plugin for a folder into the cache, under a name that changes with its text."""
-    layout, name = detect_layout(see_through(folder, display)), _name(folder)
-    text = plugin_text(Facts(name), layout)
+    data, name = see_through(folder, display), _name(folder)
+    layout = detect_layout(data)
+    text = plugin_text(Facts(name), _without_filling(layout))
     file = own_place("recognised", sha256(text.encode()).hexdigest()[:32], own_root=True) / f"{name}.py"
     write_text(file, text)
     display.report(f"recognised in {folder}: {summary(layout)}")
+    check_as_recognised(file, data, layout)
     if name in competition_names():
         display.report(f"reading the folder {name}/; for the plugin of that name, leave out the slash")
     metric, why = metric_of(Facts(name), layout)
     for note in (*layout.notes, f"metric {metric}: {why.removeprefix('CHECK: ')}"):
         if note != NO_TEST_IMAGES:  # the check of the image table will say so
             display.warn(f"check: {note}")
+    if layout.test is None and (part := parts_beside(data)):
+        display.warn(part)
     display.report(f"hint: to change what was recognised: kagglekit new {name} --from-data {folder}")
     return file
+
+
+def _without_filling(layout: DataLayout) -> DataLayout:
+    """Leave it to the user to fill columns of classes without images: data may be incomplete, which a run refuses."""
+    return replace(layout, sample=layout.sample and replace(layout.sample, unlabelled=()))
 
 
 def _name(folder: Path) -> str:

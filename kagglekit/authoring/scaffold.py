@@ -13,7 +13,7 @@ from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.authoring.labels_source import labels_source, used_functions
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.quoting import WIDTH, comment, list_literal, literal
-from kagglekit.authoring.templates import COLUMNS, NAMES, PLUGIN, RECIPE
+from kagglekit.authoring.templates import COLUMNS, FILLED, NAMES, PLUGIN, RECIPE
 from kagglekit.system.errors import listing
 
 CLASSES_SHOWN = 6
@@ -185,9 +185,15 @@ def _column_lines(columns: Sequence[str]) -> str:
     return "[" + "".join(f"\n        {literal(column)}," for column in columns) + "\n    ]"
 
 
+def _classes(n: int) -> str:
+    return "1 class" if n == 1 else f"{n} classes"
+
+
 def _submission(layout: DataLayout) -> str:
-    """Return a submission hook if kagglekit does not know the form of the sample, else nothing."""
+    """Return a submission hook if kagglekit does not know how to fill the sample's columns, else nothing."""
     sample = layout.sample
+    if sample and sample.unlabelled and sample.form == "a column a class":
+        return FILLED.substitute(image=literal(sample.columns[0]), n=_classes(len(sample.unlabelled)))
     if sample is None or sample.form != "unknown" or target_of(layout.labels).task != "single-label":
         return ""
     image, *others = sample.columns

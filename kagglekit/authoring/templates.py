@@ -65,6 +65,17 @@ def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame | None)
     return rows.idxmax(axis=1).to_frame($value).reset_index(names=$image)
 ''')
 
+FILLED = Template('''
+@hookimpl
+def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame | None) -> pd.DataFrame:
+    """Write the probabilities, a small one for the classes that no labelled image has."""
+    # CHECK: the sample submission has $n without a labelled image: are the data complete?
+    if sample is None:
+        return predictions.reset_index(names=$image)
+    rows = predictions.loc[list(sample.iloc[:, 0])]
+    return rows.reindex(columns=list(sample.columns[1:]), fill_value=1e-5).reset_index(names=$image)
+''')
+
 COLUMNS = Template('''
 @hookimpl
 def kagglekit_submission(predictions: pd.DataFrame, sample: pd.DataFrame | None) -> pd.DataFrame:

@@ -48,5 +48,5 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
     found, plots = command.lr_find(request, title, stage, pictures, display)
     for file in plots:
         display.report(f"plot: {file}")
-    valley = f"{found.rates['valley']:.2g}"
-    display.report(f"hint: set a rate with --set stage.{found.number}.lr={valley}, or let the run find it: lr=auto")
+    key, valley = f"stage.{found.number}.lr", f"{found.rates['valley']:.2g}"
+    display.report(f"hint: set a rate with --set {key}={valley}, or let the run find it: --set {key}=auto")

@@ -99,6 +99,10 @@ def predict(
         check_writable(file.parent, "choose another place")
     with plugins_named(plugin):
         loaded, named = ready_run(found)
+        if csv:
+            from kagglekit.data.submission import check_replaceable, columns_of_probabilities
+
+            check_replaceable(csv, columns_of_probabilities(loaded.info.classes))
         display.report(f"predicting with {named}")
     if submission and data:
         from kagglekit.data.packed_folder import see_through

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,15 +88,17 @@ def run(as_json: bool, tries: tuple[str, ...], trials: int, seconds: float | Non
 
     display = for_people(as_json)
     with display.status(f"{options['competition'] or 'sweep'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.authoring.from_folder import check_before_reading, competition_of
         from kagglekit.planning.choose import check_request, choose
         from kagglekit.planning.request import Request
         from kagglekit.sweep.space import check_space, parse_space
     sampler, pruner = options.pop("sampler"), options.pop("pruner")
     space = parse_space(tries)
-    options["competition"], options["data"] = competition_of(options["competition"], options["data"], display)
     jobs = chosen_jobs(options)
     request = Request(settings=shorthand_settings(options), jobs=jobs, **options)
+    check_before_reading(request)
+    competition, data = competition_of(request.competition, request.data, display)
+    request = replace(request, competition=competition, data=data)
     check_request(request)
     choice = choose(request)
     check_space(choice, space)

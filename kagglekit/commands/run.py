@@ -57,12 +57,13 @@ def run(
         UserError: The user can fix it.
     """
     with display.status(f"{title}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import competition_of
+        from kagglekit.authoring.from_folder import check_before_reading, competition_of
         from kagglekit.planning.choose import check_request, choose
         from kagglekit.planning.make import check_sample
         from kagglekit.workflows.full_data import full_request
 
         asked = request()
+    check_before_reading(asked, resume)
     competition, data = competition_of(asked.competition, asked.data, display)
     asked = replace(asked, competition=competition, data=data)
     asked = full_request(asked) if asked.full else asked

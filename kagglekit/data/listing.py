@@ -1,7 +1,8 @@
 """List a folder's images and subfolders in order, and describe what is missing.
 
 The one rule for what an image is: a file whose suffix is one of `IMAGE_SUFFIXES`, in any case. Hidden entries
-(``._1.jpg``), what file managers leave, and ``__MACOSX`` do not count.
+(``._1.jpg``), what file managers leave, and ``__MACOSX`` do not count. Neither does what kagglekit wrote itself: runs,
+the cache folder, and files noted by `mark_output`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from kagglekit.runs.place import is_run
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import is_there
+from kagglekit.system.output_marker import OUTPUT, output_names
+from kagglekit.system.paths import cache_folder
 from kagglekit.system.printable import printable, shortened
 from kagglekit.types.image_path import channel_files
 
@@ -77,12 +81,13 @@ def images_beside(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder: see `in_order`. Links that lead back to it or above do not count.
+    """Return the folders in a folder: see `in_order`. Runs do not count, and neither do links to it or above.
 
     Raises:
         UserError: There is no such folder.
     """
     found = [entry for entry in entries_of(folder) if not is_hidden(entry.name) and _is_folder(entry)]
+    found = [entry for entry in found if not _is_output(entry)]
     own = folder.resolve() if any(entry.is_symlink() for entry in found) else folder
     names = (entry.name for entry in found if not (entry.is_symlink() and own.is_relative_to(_target(entry))))
     return [folder / name for name in in_order(names)]
@@ -125,6 +130,13 @@ def images_below(folder: Path) -> list[str]:
     return found
 
 
+def holds_only_output(folder: Path) -> bool:
+    """Return whether kagglekit wrote everything in a folder and below; not of an empty folder."""
+    places = list(folders_below(folder))
+    theirs = any(not is_hidden(entry.name) and not _is_folder(entry) for place in places for entry in entries_of(place))
+    return not theirs and any((place / OUTPUT).is_file() or _has_run(place) for place in places)
+
+
 def in_order(names: Iterable[str]) -> list[str]:
     """Sort file names: by value if all are numbers (``2.jpg`` before ``10.jpg``), else as text."""
     ordered = sorted(names)
@@ -157,16 +169,22 @@ def what_is_there(path: Path) -> str:
 def entries_of(folder: Path) -> list[os.DirEntry[str]]:
     """Return a folder's entries, which know whether they are folders without a system call each.
 
+    Files that kagglekit wrote are left out.
+
     Raises:
         UserError: There is no such folder, or it cannot be read.
     """
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}", what_is_there(folder))
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
+        with os.scandir(folder) as scanned:
+            entries = list(scanned)
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror}", "make it readable") from error
+    if any(entry.name == OUTPUT for entry in entries):
+        own = output_names(folder)
+        return [entry for entry in entries if entry.name not in own]
+    return entries
 
 
 def is_unicode(text: str) -> bool:
@@ -212,6 +230,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a path that is too long, or links that lead round in a circle
         return False
+
+
+def _has_run(folder: Path) -> bool:
+    return any(_is_folder(entry) and is_run(Path(entry.path)) for entry in entries_of(folder))
+
+
+def _is_output(entry: os.DirEntry[str]) -> bool:
+    """Return whether a folder is a run, or the cache folder."""
+    cache = cache_folder()
+    return is_run(Path(entry.path)) or (entry.name == cache.name and _target(entry) == cache.resolve())
 
 
 def _target(entry: os.DirEntry[str]) -> Path:

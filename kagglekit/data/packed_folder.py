@@ -46,13 +46,16 @@ def see_through(data: Path, display: Display | None = None, limit: int | None = 
         UserError: An archive is damaged or unsafe, nothing is installed that reads it, or the cache folder cannot be
             written.
     """
-    if not data.is_dir() or (data / MARKER).is_file() or (data / SOURCE).is_file():
-        return data
-    archives = [archive for archive in grouped(_packed_files(data.absolute())) if not _is_beside(archive)]
-    if all(_is_read_as_it_is(archive.first.name) for archive in archives):
+    archives = _to_unpack(data)
+    if not archives:
         return data
     contents = {archive: unpacked(archive.first, display, limit) for archive in archives}
     return _linked(data.absolute(), contents, display)
+
+
+def is_packed_folder(data: Path) -> bool:
+    """Return whether `see_through` would unpack archives of a folder, or has done so."""
+    return bool(_to_unpack(data))
 
 
 def source_of(data: Path) -> Path:
@@ -61,6 +64,14 @@ def source_of(data: Path) -> Path:
         return Path(json.loads((data / SOURCE).read_text(encoding="utf-8"))["data"])
     except OSError:  # it is that folder
         return data
+
+
+def _to_unpack(data: Path) -> list[Packed]:
+    """Return the archives in a folder that are not read as they are; of a finished download none."""
+    if not data.is_dir() or (data / MARKER).is_file() or (data / SOURCE).is_file():
+        return []
+    archives = [archive for archive in grouped(_packed_files(data.absolute())) if not _is_beside(archive)]
+    return [] if all(_is_read_as_it_is(archive.first.name) for archive in archives) else archives
 
 
 def _packed_files(data: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,12 @@ from kagglekit.data.csv_file import read_csv
 from kagglekit.data.long_form import split_ids
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import replacing
+from kagglekit.system.output_marker import mark_output
 from kagglekit.types.metric import needs, title_of
 from kagglekit.types.predictions import difference, free_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -180,7 +182,39 @@ def write_probabilities(table: pd.DataFrame, path: Path) -> None:
     Raises:
         UserError: The file cannot be written.
     """
+    mark_output(path)
     write_submission(table.rename_axis(free_name("path", table.columns)).reset_index(), path)
+
+
+def columns_of_probabilities(classes: Sequence[str]) -> list[str]:
+    """Return the columns that `write_probabilities` writes."""
+    return [free_name("path", classes), *classes]
+
+
+def check_replaceable(file: Path, columns: Sequence[str]) -> None:
+    """Refuse to replace a file of the user: only one with the same columns may be from an earlier prediction.
+
+    Args:
+        file: What is to be written; it need not exist.
+        columns: What will be its columns.
+
+    Raises:
+        UserError: It exists and has other columns.
+    """
+    if not file.exists():
+        return
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            there = next(csv.reader(lines), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        there = []
+    if there == list(map(str, columns)):
+        return
+    what = f"has the columns {listing(there)}" if len(there) > 1 else "is no CSV of predictions"
+    raise UserError(
+        f"{file} exists and {what}; it would be replaced by one with {listing(list(columns))}",
+        "choose another name, or remove the file",
+    )
 
 
 def _lines(rows: pd.DataFrame) -> Iterator[str]:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kagglekit.data.listing import folders_below, is_hidden, is_image, suffix_of
+from kagglekit.data.listing import entries_of, folders_below, holds_only_output, is_hidden, is_image, suffix_of
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.printable import printable
 from kagglekit.types.image_path import all_files
@@ -51,8 +51,10 @@ def describe_unused(table: pd.DataFrame, data: Path) -> Iterator[str]:
 
 
 def _files(folder: str) -> list[str]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not is_hidden(entry.name) and not entry.is_dir())
+    with suppress(OSError, UserError):
+        return sorted(
+            entry.name for entry in entries_of(Path(folder)) if not is_hidden(entry.name) and not entry.is_dir()
+        )
     return []
 
 
@@ -83,7 +85,13 @@ def _empty_folders(table: pd.DataFrame, data: Path, used: set[str]) -> list[Path
     above = _above_classes(table)
     found = [place for folder in sorted(above) for place in _folders(folder)]
     found += [place for place in _folders(str(data.absolute())) if Path(place).name.lower().startswith(_PARTS)]
-    return [Path(place) for place in dict.fromkeys(found) if place not in inside]
+    return [Path(place) for place in dict.fromkeys(found) if place not in inside and not _is_output(Path(place))]
+
+
+def _is_output(folder: Path) -> bool:
+    with suppress(UserError):
+        return holds_only_output(folder)
+    return False
 
 
 def _separators(folder: str) -> list[int]:

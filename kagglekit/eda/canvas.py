@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.system.files import replacing
+from kagglekit.system.output_marker import mark_output
 from kagglekit.system.printable import printable, shortened
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def draw_grid(cells: Sequence[Cell], file: Path) -> None:
         for line, text in enumerate(texts[:LINES]):
             shown = _fitting(printable(text), lambda start: font.getlength(start) <= CELL)
             draw.text((x, y + CELL + line * LINE), shown, fill="black", font=font)
+    mark_output(file)
     with replacing(file) as part:
         sheet.save(part, "PNG")
 
@@ -90,5 +92,6 @@ def new_figure(width: float, height: float) -> Figure:
 def save_figure(figure: Figure, file: Path) -> None:
     """Write a PNG file; equal figures give equal bytes."""
     metadata: dict[str, Any] = {"Software": None}
+    mark_output(file)
     with replacing(file) as part:
         figure.savefig(part, format="png", metadata=metadata)

@@ -39,13 +39,17 @@ def made_store(
     what = f"reducing {kind} images to {spec.side} px" if spec.source else f"decoding {kind} images at {spec.side} px"
     steps = build_smaller(spec) if spec.source else build(spec, hooks.read_values)
     with display.bar(what, len(spec.files)) as bar:
+        before = 0  # images that an interrupted run, or another process, has decoded: the rate does not count them
         for done in steps:
+            if done > 1 and not bar.done:
+                before = done
+                bar.restart(done, len(spec.files))
             bar.advance(done - bar.done)
     stage = first.get(spec.side, "") if kind == "labelled" else ""
     n = len(spec.files)
     decoded.append(Decoded(kind, stage, spec.side, "copies" if spec.source else "files", n, bar.seconds))
     if not spec.source:
-        rate = n / max(1e-9, bar.seconds)
+        rate = (n - before) / max(1e-9, bar.seconds)
         display.report(f"decoded {n:,} {kind} images at {spec.side} px ({rate:,.0f} images/s)")
     return open_store(spec)
 

@@ -102,11 +102,14 @@ def choose(request: Request, warn: Callable[[str], None] = lambda _: None) -> Ch
 
 
 def _check_model(hooks: Hooks, recipe: Recipe) -> None:
-    """Refuse a network that no plugin can build; point at a plugin file in the working folder that seems to."""
+    """Refuse a network that no plugin can build; point at a plugin file in the working folder that seems to have it."""
     try:
         hooks.check_model(recipe)
     except UserError as error:
-        raise type(error)(error.what, beside(recipe.arch) or error.hint) from error
+        base, _, tag = recipe.arch.partition(".")
+        unknown_name = any(repr(name) in error.what for name in (recipe.arch, base, tag) if name)
+        hint = beside(recipe.arch) if unknown_name else ""  # a plugin file names its network, whatever else is wrong
+        raise type(error)(error.what, hint or error.hint) from error
 
 
 def choose_recipe(

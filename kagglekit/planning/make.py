@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.location import check_given, data_place, demands_noted, existing_data
-from kagglekit.data.packed_folder import see_through
+from kagglekit.data.packed_folder import is_packed_folder, see_through
 from kagglekit.data.sample import asked_sample
 from kagglekit.hooks.calls import Hooks
 from kagglekit.planning.choose import check_request, choose
 from kagglekit.planning.drop import check_known
 from kagglekit.planning.plan import Choice, Plan
-from kagglekit.planning.wrong_folder import pointing_elsewhere
+from kagglekit.planning.wrong_folder import check_not_above, pointing_elsewhere
 from kagglekit.system.errors import NotForTask, UserError, listing
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
@@ -80,7 +80,8 @@ def check_sample(choice: Choice, display: Display) -> None:
     """
     data = choice.request.data or existing_data(choice.competition, choice.name)
     if choice.request.sample and data:
-        asked_sample(see_through(data.absolute(), display, choice.request.max_unpacked), choice.request.sample)
+        limit = choice.request.max_unpacked
+        asked_sample(_opened(choice.hooks, data.absolute(), choice.name, display, limit), choice.request.sample)
 
 
 def _try_ensemble(plan: Plan) -> None:
@@ -148,13 +149,20 @@ def find_data(
     if there := requested.absolute() if requested else existing_data(competition, name):
         for line in demands_noted(there):
             options.display.report(line)
-        return see_through(there, options.display, options.max_unpacked)
+        return _opened(hooks, there, name, options.display, options.max_unpacked)
     if downloads and (competition.slug or competition.files):
         raise UserError(
             f"no data in {data_place(name)}; a dry run does not download them",
             f"download them first: kagglekit download {name}, or pass their folder with --data DIR",
         )
     return hooks.download(competition, downloads or data_place(name), options)
+
+
+def _opened(hooks: Hooks, data: Path, name: str, display: Display, limit: int | None) -> Path:
+    """Return a data folder as it is once its archives are unpacked, which those of other data sets never are."""
+    if is_packed_folder(data):
+        check_not_above(hooks, data, name)
+    return see_through(data, display, limit)
 
 
 def image_table(

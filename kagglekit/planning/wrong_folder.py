@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kagglekit.data.listing import subfolders
+from kagglekit.data.packed_folder import source_of
+from kagglekit.data.part_names import TRAIN, is_named
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import competition_names, load
 from kagglekit.system.errors import UserError
@@ -19,24 +22,40 @@ def pointing_elsewhere(hooks: Hooks, data: Path) -> Iterator[None]:
 
     Args:
         hooks: The competition's.
-        data: The data folder.
+        data: The data folder, or the folder of links that shows it unpacked. Messages name the user's.
     """
     try:
         yield
     except UserError as error:
-        if hint := _elsewhere(hooks, data):
-            raise type(error)(error.what, hint) from error
-        raise
+        hint, source = _elsewhere(hooks, data) or error.hint, source_of(data)
+        if hint == error.hint and source == data:
+            raise
+        raise type(error)(*(text.replace(str(data), str(source)) for text in (error.what, hint))) from error
+
+
+def check_not_above(hooks: Hooks, data: Path, name: str) -> None:
+    """Refuse a folder of data sets, one of which is the competition's, before the archives of all are unpacked.
+
+    Args:
+        hooks: The competition's.
+        data: The user's folder.
+        name: The competition's name.
+
+    Raises:
+        UserError: A folder in it has what the labels hook looks for, and it has not.
+    """
+    if not _fits(hooks, data) and (folder := next((each for each in _inside(data) if _fits(hooks, each)), None)):
+        raise UserError(f"{data} does not hold the data of {name}, but one of its folders does", _hint(data, folder))
 
 
 def _elsewhere(hooks: Hooks, data: Path) -> str:
     if _fits(hooks, data):  # it is the right folder, with something wrong in it
         return ""
-    inside = [folder for folder in sorted(data.iterdir()) if folder.is_dir()][:MOST_TRIED] if data.is_dir() else []
-    for folder in (data.parent, *inside):
+    inside, above = _inside(data), source_of(data).parent
+    trains = [folder for folder in inside if is_named(folder.name, TRAIN)]  # the parent of any folders has folders, too
+    for folder in (*trains, above, *inside):
         if folder != folder.parent and _fits(hooks, folder):
-            where = "the folder above" if folder == data.parent else "the folder in it"
-            return f"{where} has what the plugin looks for: --data {folder}"
+            return _hint(data, folder)
     for name in competition_names():
         try:
             fits = _fits(Hooks(load(name)), data)
@@ -45,6 +64,17 @@ def _elsewhere(hooks: Hooks, data: Path) -> str:
         if fits:
             return f"these are the data of {name}: kagglekit run {name} --data {data}"
     return ""
+
+
+def _hint(data: Path, folder: Path) -> str:
+    where = "the folder in it" if folder.parent == data else "the folder above"
+    return f"{where} has what the plugin looks for: --data {folder}"
+
+
+def _inside(data: Path) -> list[Path]:
+    with suppress(UserError):
+        return subfolders(data)[:MOST_TRIED]
+    return []
 
 
 def _fits(hooks: Hooks, folder: Path) -> bool:

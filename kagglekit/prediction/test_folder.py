@@ -14,9 +14,9 @@ from kagglekit.compute.device import choose_device
 from kagglekit.compute.memory import memory_returned
 from kagglekit.data.listing import check_unicode, images_below, in_order
 from kagglekit.data.long_form import split_ids
-from kagglekit.data.sample import Wanted, checked_against, find_sample, names_of, no_sample
+from kagglekit.data.sample import Sample, Wanted, checked_against, find_sample, names_of, no_sample
 from kagglekit.data.scoring import for_csv, scorer_of
-from kagglekit.data.submission import check_submission, write_submission
+from kagglekit.data.submission import check_replaceable, check_submission, write_submission
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.cache import cached_stores, remove
@@ -31,7 +31,8 @@ from kagglekit.prediction.new_images import (
 from kagglekit.runs.folder import Run
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.offline import offline
-from kagglekit.types.predictions import with_missing_rows
+from kagglekit.system.output_marker import mark_output
+from kagglekit.types.predictions import make_predictions, with_missing_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,20 +82,35 @@ def _submitted(run: Run, data: Path, file: Path, device: str, display: Display, 
     files = find_test_images(hooks, data, None if sample is None else images_in(sample, competition, task))
     ids = list(files)
     table = _table(hooks, data, ids)
+    scorer = scorer_of(hooks, competition, recipe, task)
+    decided = info.decision.found if info.decision else None
+
+    def rows_of(predictions: pd.DataFrame) -> pd.DataFrame:
+        test = for_csv(scorer, predictions, table, decided, recipe.clip)
+        rows = hooks.submission(competition, test, sample, task)
+        check_submission(rows, sample, test, competition, task, name)
+        return rows
+
+    if file.exists():  # before the images are predicted
+        _check_replaceable(file, found_sample, rows_of(make_predictions(ids, info.classes, task.placeholder(len(ids)))))
     images = NewImages(ids, ids, list(files.values()), choose_device(device), skip_bad=True, table=table)
     found = _in_blocks(family, images)
     if bad := sorted(set(ids) - set(found.index)):
         display.warn(f"{len(bad)} test images cannot be decoded and get the mean prediction: {listing(bad)}")
-    scorer = scorer_of(hooks, competition, recipe, task)
-    decided = info.decision.found if info.decision else None
-    test = for_csv(scorer, with_missing_rows(found, ids), table, decided, recipe.clip)
-    rows = hooks.submission(competition, test, sample, task)
-    check_submission(rows, sample, test, competition, task, name)
+    rows = rows_of(with_missing_rows(found, ids))
+    mark_output(file)
     write_submission(rows, file)
     display.report(f"submission: {file} with {len(rows):,} rows{checked_against(found_sample)}")
     if found_sample is None and competition.slug:
         display.warn(no_sample(data))
     return rows
+
+
+def _check_replaceable(file: Path, sample: Sample | None, rows: pd.DataFrame) -> None:
+    """Refuse to replace a file that is no submission like this one; the sample has the same columns."""
+    if sample and file.samefile(sample.file):
+        raise UserError(f"{file} is the sample submission, which must stay as it is", "choose another name")
+    check_replaceable(file, list(rows.columns))
 
 
 def _in_blocks(family: Family, images: NewImages) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A run's folder: the only module with the names of the files in it."""
+"""A run's folder: the only module with the names of the files in it, but for the two in `kagglekit.runs.place`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kagglekit.runs.info import RunInfo, read_info, read_known
+from kagglekit.runs.place import INFO, RECIPE
 from kagglekit.runs.uploads import Uploads
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
@@ -44,12 +45,12 @@ class Run:
     @property
     def recipe_file(self) -> Path:
         """The whole recipe, overrides applied."""
-        return self.folder / "recipe.json"
+        return self.folder / RECIPE
 
     @property
     def info_file(self) -> Path:
         """Versions, device, seeds, the plugins used for each hook, timings, scores."""
-        return self.folder / "run.json"
+        return self.folder / INFO
 
     @property
     def log_file(self) -> Path:

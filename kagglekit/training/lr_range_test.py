@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # rates of the head; 100 steps give 12 to each factor of ten
 DIVERGED = 4.0  # times the lowest smoothed loss, and at least a nat above it
-LEAST_FALL = 0.01  # share of the first loss: a smaller fall is noise
+LEAST_FALL = 0.01  # share of the first loss: a smaller fall is none
+NOISE = 1.7  # standard deviations of a step's loss: of 3000 simulated losses without a trend, 1 in 100 falls deeper
 READ_EVERY = 10  # steps between two reads of a GPU's loss
+
+
+class NoClearFall(UserError):
+    """The loss fell no more than it does by chance."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ def suggestions(found: Sweep) -> dict[str, float]:
         loss.
 
     Raises:
+        NoClearFall: The loss fell no more than noise does.
         UserError: The loss did not fall at any rate.
     """
     if len(found.rates) < 2:
@@ -111,14 +117,26 @@ def suggestions(found: Sweep) -> dict[str, float]:
     smooth = found.smooth
     lowest = int(smooth.argmin())
     start, end = _deepest_fall(smooth[: lowest + 1])  # after the lowest loss, rates are too high: a fall may follow
-    if smooth[start] - smooth[end] <= LEAST_FALL * smooth[0]:
+    fall, scatter = smooth[start] - smooth[end], _scatter(found.losses[: lowest + 1])
+    if fall <= LEAST_FALL * smooth[0]:
         raise UserError(
             "no learning rate can be suggested: the loss did not fall at any rate tried",
             "set one with --set stage.N.lr=1e-3, check the images, or start from other weights",
         )
+    if fall <= NOISE * scatter:
+        raise NoClearFall(
+            f"no learning rate can be suggested: no clear fall of the loss, which fell by {fall:.2g} nats and scatters "
+            f"by {scatter:.2g} from step to step",
+            "set one with --set stage.N.lr=1e-3, or try a larger batch",
+        )
     slopes = np.gradient(smooth)
     chosen = {"valley": start + round((end - start) * 2 / 3), "steep": int(slopes[: lowest + 1].argmin())}
     return {**{name: float(found.rates[step]) for name, step in chosen.items()}, "tenth": found.rates[lowest] / 10}
+
+
+def _scatter(losses: NDArray[np.float64]) -> float:
+    """Return the standard deviation of the losses of single steps around their trend, from those of neighbours."""
+    return float(np.diff(losses).std() / np.sqrt(2)) if len(losses) > 2 else 0.0
 
 
 def _deepest_fall(smooth: NDArray[np.float64]) -> tuple[int, int]:
@@ -140,9 +158,14 @@ def with_rate(stage: Stage, lr: float) -> Stage:
 def found_rate(fit: StageFit) -> tuple[Stage, str]:
     """Return a fit's stage with the rate ``valley``, and a message for the log.
 
+    A stage whose loss has no clear fall keeps its own rate: the stages before it need not be run again.
+
     Raises:
         UserError: The loss did not fall at any rate.
     """
-    rates = suggestions(sweep(fit))
+    try:
+        rates = suggestions(sweep(fit))
+    except NoClearFall as error:
+        return with_rate(fit.stage, fit.stage.lr), f"{error.what}; keeping learning rate {fit.stage.lr:.3g}"
     listed = ", ".join(f"{name} {rate:.2g}" for name, rate in rates.items())
     return with_rate(fit.stage, rates["valley"]), f"learning rate {rates['valley']:.3g} found ({listed})"

@@ -116,7 +116,7 @@ def _follow(context: RunContext, fit: StageFit, loader: Loader | None) -> None:
         context.display.report(f"{fit.number} {stage.name}: {said}")
     shared = synchronised(fit.model, device, ranks)
     with bars as bar, shared, _tidied(context, fit, state, compiling), stop_only_when_asked():
-        bar.advance(state.step * batch)
+        bar.restart(state.step * batch, steps * batch)  # the rate is that of the steps from here
         compiling.begin(fit, state)
         began, parts = time.perf_counter(), state.parts
         for at in _steps(context, fit, state):

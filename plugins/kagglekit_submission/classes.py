@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from kagglekit import Task
 
 
+FILL = (
+    "check that the data are complete; to fill the columns of such classes, write a plugin with "
+    "`kagglekit new NAME --from-data DIR`"
+)
+
+
 def one_column(competition: Competition, predictions: pd.DataFrame, sample: pd.DataFrame, task: Task) -> pd.DataFrame:
     """Choose among the forms of one column: the metric decides where the sample's values fit several."""
     columns, classes = list(sample.columns), list(predictions.columns)
@@ -131,10 +137,26 @@ def strange_columns(columns: list[str], predictions: pd.DataFrame) -> UserError:
     """Return the error of a sample whose columns are not those of the predictions."""
     from kagglekit import difference
 
+    wanted, known = set(columns[1:]), set(predictions.columns)
+    if known < wanted:
+        without = [name for name in columns[1:] if name not in known]
+        return UserError(
+            f"the sample submission has {_classes(without)} without a labelled image: {listing(without)}", FILL
+        )
+    if wanted < known:
+        lacking = [name for name in predictions.columns if name not in wanted]
+        return UserError(
+            f"the sample submission has no column for {_classes(lacking)} of labelled images: {listing(lacking)}",
+            "leave out their images in kagglekit_labels, or check that it is this competition's sample",
+        )
     return UserError(
         f"the columns of the sample submission differ from the classes: {difference(columns[1:], predictions.columns)}",
         RENAME,
     )
+
+
+def _classes(names: list[str]) -> str:
+    return "1 class" if len(names) == 1 else f"{len(names)} classes"
 
 
 def _strange_values(column: str, strange: list[str], classes: list[str]) -> UserError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import layouts
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -150,7 +151,116 @@ def test_the_folder_of_one_class_leads_to_the_folder_above(tmp_path: Path, monke
     for name in ("cat", "dog"):
         layouts.write_picture(tmp_path / "photos" / name / "1.jpg", 0, name)
     monkeypatch.chdir(tmp_path)
-    hint = "if it is a class, as dog beside it, give the folder above: kagglekit run photos/"
+    hint = "if cat is a class, like dog beside it, give the folder above: kagglekit run photos/"
     assert f"hint: {hint}\n" in ask("run", "photos/cat").output
     (tmp_path / "photos" / "notes").mkdir()  # folders of other things are beside it: nothing is known
     assert hint not in ask("run", "photos/cat").output
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_part_of_the_data_leads_to_the_folder_above(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders(tmp_path / "tt" / "train", "ash birch")
+    class_folders(tmp_path / "tt" / "other", "ash birch")
+    monkeypatch.chdir(tmp_path)
+    message = "train is one part of the data, with test beside it; give the folder above: kagglekit run tt/"
+    assert "beside it" not in ask("look", "tt/train", "--no-pictures").output
+    layouts.write_picture(tmp_path / "tt" / "test" / "1.jpg", 0, "test")
+    assert f"warning: {message}\n" in ask("look", "tt/train", "--no-pictures").output
+    assert "beside it" not in ask("look", "tt/", "--no-pictures").output
+    layouts.write_dog_breed(tmp_path / "db")
+    assert f"hint: {message.replace('tt/', 'db/')}\n" in ask("look", "db/train").stderr
+
+
+def class_folders(folder: Path, names: str) -> Path:
+    for kind, name in enumerate(names.split()):
+        for number in range(6):
+            layouts.write_picture(folder / name / f"{number}.png", kind, f"{name} {number}")
+    return folder
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_class_with_all_its_images_deeper_counts_in_what_is_recognised_and_in_the_run(tmp_path: Path) -> None:
+    done = ask("look", class_folders(tmp_path / "e", "ash birch snaps/deep"), "--no-pictures")
+    assert done.exit_code == 0, done.output
+    assert "18 labelled images of 3 classes (ash, birch, snaps), from the folders" in done.output
+    assert "18 images of 3 classes" in done.output
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_folder_that_would_be_read_differently_from_what_was_recognised_is_refused(tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "e", "ash birch oak val")  # no class folders in val
+    done = ask("run", folder, "--dry-run", *TINY_COMMAND)
+    assert done.exit_code == 1
+    assert "24 labelled images are read, and 18 were recognised; classes: not expected: val" in done.stderr
+    assert "hint: move what is no labelled image out of it, or write a plugin: kagglekit new NAME" in done.stderr
+
+
+def dogs_without(folder: Path, missing: str = "", column: str = "") -> Path:
+    """Write dog-breed without the images of a class, or without its column in the sample."""
+    layouts.write_dog_breed(folder)
+    labels = (folder / "labels.csv").read_text().splitlines(keepends=True)
+    (folder / "labels.csv").write_text("".join(line for line in labels if not line.endswith(f",{missing}\n")))
+    for image in [line.partition(",")[0] for line in labels if line.endswith(f",{missing}\n")]:
+        (folder / "train" / f"{image}.jpg").unlink()
+    sample = pd.read_csv(folder / "sample_submission.csv", dtype=str)
+    sample.drop(columns=column or []).to_csv(folder / "sample_submission.csv", index=False)
+    return folder
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    ("missing", "column", "words"),
+    [
+        (
+            "beagle",
+            "",
+            "the sample submission has 1 class without a labelled image: beagle\nhint: check that the data",
+        ),
+        ("", "beagle", "the sample submission has no column for 1 class of labelled images: beagle\nhint: leave out"),
+    ],
+)
+def test_a_sample_of_other_classes_is_refused_before_training(
+    tmp_path: Path, missing: str, column: str, words: str
+) -> None:
+    done = ask("run", dogs_without(tmp_path / "db", missing, column), "--out", tmp_path / "runs", *TINY_COMMAND)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert "epoch" not in done.stdout
+    if missing:
+        assert "check: sample_submission.csv has columns of classes without a labelled image: beagle" in done.stdout
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_new_plugin_fills_the_columns_of_classes_without_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dogs_without(tmp_path / "db", "beagle")
+    monkeypatch.chdir(tmp_path)
+    assert ask("new", "fewer", "--from-data", data).exit_code == 0
+    done = ask("run", "./fewer.py", "--data", data, "--json", *TINY_COMMAND)
+    assert done.exit_code == 0, done.output
+    rows = pd.read_csv(Run(Path(json.loads(done.stdout)["run"])).submission)
+    assert list(rows.columns) == list(pd.read_csv(data / "sample_submission.csv").columns)
+    assert (rows["beagle"] == 1e-5).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--arch", "mobilnetv2_100"), "timm has no network 'mobilnetv2_100'; similar: mobilenetv2_100"),
+        (("--preset", "fast"), "unknown preset 'fast'"),
+        (("--set", "lr=0.1"), "write --set 'stage.*.lr=0.1'"),
+        (("--device", "gpu"), "unknown device 'gpu'"),
+        (("--drop", "none.csv"), "there is no file none.csv"),
+        (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
+    ],
+)
+def test_what_does_not_depend_on_the_data_is_refused_before_the_folder_is_read(
+    data: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    commands = {"--arch": "recipe lr-find", "--preset": "recipe lr-find look", "--set": "recipe lr-find look"}
+    for command in ("run", *commands.get(arguments[0], "").split()):
+        done = ask(command, data, *arguments)
+        assert done.exit_code in (1, 2), command
+        assert words in done.stderr, command
+        assert "recognised" not in done.output, command

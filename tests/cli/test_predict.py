@@ -161,6 +161,28 @@ def test_json_and_csv_hold_every_class(dogs, tmp_path):
     assert plain[0]["probability"] != records[0]["probability"]
 
 
+def test_a_file_of_other_columns_is_not_replaced(dogs, test_only, tmp_path, monkeypatch):
+    image, table = next((dogs.data / "test").glob("*.jpg")), tmp_path / "all.csv"
+    for _ in range(2):  # the second time it replaces what it wrote
+        assert predict(dogs.run.folder, image, "--csv", table).exit_code == 0
+    mine = tmp_path / "labels.csv"
+    mine.write_text("id,breed\n1,pug\n")
+    page = tmp_path / "notes.txt"
+    page.write_text("keep me")
+    monkeypatch.setattr("kagglekit.prediction.load.predict_at_sizes", None)  # refused before anything is predicted
+    for option in (("--csv",), ("--data", test_only, "--submission")):
+        for file, what in ((mine, "has the columns id, breed"), (page, "is no CSV of predictions")):
+            before, paths = file.read_text(), [image] if option == ("--csv",) else []
+            done = predict(dogs.run.folder, *paths, *option, file)
+            assert done.exit_code == 1
+            assert f"error: {file} exists and {what}" in done.stderr
+            assert "hint: choose another name, or remove the file" in done.stderr
+            assert file.read_text() == before
+    sample = test_only / "sample_submission.csv"
+    done = predict(dogs.run.folder, "--data", test_only, "--submission", sample)
+    assert f"error: {sample} is the sample submission, which must stay as it is" in done.stderr
+
+
 def test_a_submission_needs_neither_training_images_nor_a_network(dogs, test_only, tmp_path):
     file = tmp_path / "submission.csv"
     arguments = ("predict", dogs.run.folder, "--submission", file, "--data", test_only, "--device", "cpu")

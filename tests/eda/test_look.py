@@ -95,7 +95,7 @@ def test_pictures_show_counts_sizes_samples_and_views(tmp_path: Path) -> None:
     assert out.exit_code == 0, out.output
     assert f"plots: {folder}" in out.output
     assert "pairs of near-duplicates: 0 among labelled images" in out.output
-    drawn = {file.name: cv2.imread(str(file)) for file in folder.iterdir()}
+    drawn = {file.name: cv2.imread(str(file)) for file in folder.glob("*.png")}
     assert sorted(drawn) == ["classes.png", "samples.png", "sizes.png", "views.png"]
     cell, gap = 136 + 8, 8
     stages = Hooks(load("dog-breed")).recipe("quick").stages

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from places import DISTRIBUTIONS
 
+from kagglekit import UserError, labels_from_folders
 from kagglekit.cli import cli
 
 
@@ -34,6 +35,44 @@ def test_a_part_of_the_folder_or_the_folder_above_is_pointed_away_from(data: Pat
     (tmp_path / "outer").mkdir()
     data.rename("outer/data")
     assert hint("dog-breed", "--data", "outer").startswith("the folder in it has what the plugin looks for: --data ")
+
+
+def test_a_folder_of_several_data_sets_is_left_packed(data: Path, tmp_path: Path, cache: Path) -> None:
+    layouts.write_dogs_vs_cats(tmp_path / "outer" / "cats", zipped=True)
+    data.rename("outer/dogs")
+    done = CliRunner().invoke(cli, ["look", "dog-breed", "--data", "outer", "--no-pictures"])
+    assert f"{tmp_path / 'outer'} does not hold the data of dog-breed, but one of its folders does" in done.stderr
+    assert done.stderr.endswith(f"--data {tmp_path / 'outer' / 'dogs'}\n")
+    assert not (cache / "unpacked").exists()
+
+
+def test_a_message_names_the_users_folder_and_not_the_cache(tmp_path: Path, cache: Path) -> None:
+    layouts.write_dogs_vs_cats(tmp_path / "outer" / "cats", zipped=True)
+    done = CliRunner().invoke(cli, ["look", "dog-breed", "--data", str(tmp_path / "outer"), "--no-pictures"])
+    assert f"error: there is no file {tmp_path / 'outer' / 'labels.csv'}\n" in done.stderr
+    assert (cache / "unpacked").exists()
+    assert str(cache) not in done.stderr
+
+
+def test_parts_of_the_data_are_no_classes(data: Path, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for kind, name in enumerate(("ash", "birch")):
+            for number in range(4):
+                layouts.write_picture(tmp_path / "tt" / part / name / f"{number}.png", kind, f"{part} {name} {number}")
+    text = (
+        "from kagglekit import *\n\n@hookimpl\ndef kagglekit_competition():\n    return Competition(title='Leaves')\n"
+    )
+    Path("leaves.py").write_text(
+        f"{text}\n@hookimpl\ndef kagglekit_labels(data):\n    return labels_from_folders(data)\n"
+    )
+    assert hint("./leaves.py", "--data", "tt") == (
+        f"the folder in it has what the plugin looks for: --data {tmp_path / 'tt' / 'train'}"
+    )
+    with pytest.raises(UserError, match="are named after parts of the data, not after classes: test, train") as raised:
+        labels_from_folders(tmp_path / "tt")
+    assert (
+        raised.value.hint == f"the class folders seem to be in {tmp_path / 'tt' / 'train'}: that is the folder to name"
+    )
 
 
 def test_another_competitions_folder_is_recognised(data: Path) -> None:
@@ -96,3 +135,14 @@ def test_a_file_beside_that_provides_an_unknown_executor_is_pointed_at(data: Pat
 def test_the_path_of_a_plugin_without_its_ending_is_completed(data: Path) -> None:
     Path("leaves_plugin.py").write_text("from kagglekit import hookimpl\n")
     assert hint("./leaves_plugin") == "the plugin file is ./leaves_plugin.py"
+
+
+def test_a_plugin_file_beside_is_no_hint_for_another_error_about_the_network(data: Path) -> None:
+    text = 'from kagglekit import hookimpl\n\nARCH = "{}"\n'
+    Path("mine.py").write_text(text.format("resnet10t"))
+    missing = ("--arch", "resnet10t", "--set", "weights=nofile")
+    done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", *missing])
+    assert done.stderr == "error: no weights file nofile\nhint: check the path: --set weights=FILE\n"
+    Path("mine.py").write_text(text.format("my_net"))
+    done = CliRunner().invoke(cli, ["recipe", "dog-breed", "--preset", "quick", "--arch", "my_net"])
+    assert "hint: ./mine.py seems to provide 'my_net': add --plugin ./mine.py" in done.stderr

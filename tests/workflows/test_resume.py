@@ -22,6 +22,7 @@ import kagglekit
 import kagglekit.runs.checkpoint_file
 from kagglekit import Run, UserError
 from kagglekit.runs.lock import locked
+from kagglekit.system.console import Bar
 from kagglekit.system.signals import Stopped
 from kagglekit.training import trainer
 
@@ -52,6 +53,26 @@ def test_a_run_interrupted_within_any_stage_ends_with_the_same_bytes(data: Path,
     assert run.info().status == "finished"
     assert run.info().error is None
     assert not run.checkpoints.exists()
+
+
+def test_the_rate_of_a_resumed_stage_counts_no_step_from_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = stopped(data, tmp_path, 5)
+    began, counted = [], []
+    advance = Bar.advance
+
+    def advanced(bar: Bar, n: int, note: str = "") -> None:
+        began.append((bar.what, bar._first))
+        counted.append(n)
+        advance(bar, n, note)
+
+    monkeypatch.setattr(Bar, "advance", advanced)
+    found = re.search(r"stage (\d) \(([a-z0-9-]+)\), (\d+) of its steps are done", go_on(run))
+    assert found
+    number, stage, done = found.groups()
+    assert int(done)
+    assert began[0] == (f"{number} {stage}", int(done) * counted[0])  # images: as many in each step
 
 
 def test_a_run_interrupted_while_an_epoch_is_validated_loses_no_step(

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-_MORE = r"(images?|imgs?|data|set|jpe?g|png|rev|stg|stage|part|final|public|private|resized|full|[vx]|px|\d+|[\W_])*"
-TRAIN, VALID, TEST = (
-    re.compile(rf"{_MORE}({word}){_MORE}") for word in ("train|training", "valid|val|validation", "test|testing")
-)
+from kagglekit.data.part_names import TEST, TRAIN, VALID, is_named, names_any_part
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ def class_folder_readings(files: Mapping[str, list[str]]) -> Iterator[ClassFolde
         return
     above = found.train.rpartition("/")[0]
     upper = None if is_named(found.train, TRAIN) or not found.train else _at_level(files, above, 1)
-    if upper is None or len(upper.classes) < 2 or any(map(_is_part, upper.classes)):
+    if upper is None or len(upper.classes) < 2 or any(map(names_any_part, upper.classes)):
         yield found
         if lower := _at_level(files, found.train, 2):
             yield lower
@@ -51,10 +47,6 @@ def class_folder_readings(files: Mapping[str, list[str]]) -> Iterator[ClassFolde
     lower = _at_level(files, above, 2)
     recurs = lower is not None and len(lower.classes) < 2 * len(upper.classes)
     yield from (each for each in ((upper, lower) if recurs else (lower, upper)) if each)
-
-
-def _is_part(name: str) -> bool:
-    return any(is_named(name, part) for part in (TRAIN, VALID, TEST))
 
 
 def _at_level(files: Mapping[str, list[str]], root: str, level: int) -> ClassFolders | None:
@@ -85,8 +77,13 @@ def class_folders(files: Mapping[str, list[str]]) -> ClassFolders | None:
     if not groups:
         return None
     train = max(groups, key=lambda above: (is_named(above, TRAIN), groups[above].total()))
-    valid = next((above for folder in files for above in _valid_above(folder, groups[train])), None)
-    return ClassFolders(train, valid, tuple(sorted(groups[train])), groups[train])
+    # labels_from_folders takes each folder there for a class, those with images in deeper folders alone, too
+    counts = Counter[str]()
+    for folder, n in own.items():
+        if folder != train and _is_below(train, folder):
+            counts[_first_below(train, folder)] += n
+    valid = next((above for folder in files for above in _valid_above(folder, counts)), None)
+    return ClassFolders(train, valid, tuple(sorted(counts)), counts)
 
 
 def _children(folders: Iterable[str]) -> dict[str, set[str]]:
@@ -119,14 +116,3 @@ def _is_below(above: str, folder: str) -> bool:
 
 def _first_below(above: str, folder: str) -> str:
     return (folder.removeprefix(f"{above}/") if above else folder).partition("/")[0]
-
-
-def names_part(file: str, kind: re.Pattern[str]) -> bool:
-    """Return whether a word of a file's name says which part of the data it lists: ``test-metadata.json``."""
-    words = [word for word in re.split(r"[\W_\d]+", file.rpartition("/")[2].lower()) if word]
-    return any(kind.fullmatch(word) for word in words) and (kind is TRAIN or not any(map(TRAIN.fullmatch, words)))
-
-
-def is_named(folder: str, kind: re.Pattern[str]) -> bool:
-    """Return whether a part of a folder's path names its kind: ``test1``, ``train_images``."""
-    return any(kind.fullmatch(part.lower()) for part in folder.split("/"))

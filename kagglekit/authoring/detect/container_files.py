@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kagglekit.containers.opening import kind_of, read_member
 from kagglekit.data.labels.containers import as_text, facts_of, members
-from kagglekit.data.listing import folders_below, in_order, is_hidden
+from kagglekit.data.listing import entries_of, folders_below, in_order, is_hidden
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.members import Member
@@ -73,7 +72,8 @@ def find_containers(data: Path) -> Iterator[ContainerFiles]:
     """
     found: defaultdict[tuple[str, str], defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for folder in folders_below(data):
-        names = in_order(entry for entry in os.listdir(folder) if kind_of(entry) and not is_hidden(entry))  # noqa: PTH208
+        there = [entry.name for entry in entries_of(folder)]
+        names = in_order(name for name in there if kind_of(name) and not is_hidden(name))
         for name in names:
             if not is_sample_name(name) and (folder / name).is_file():
                 path = (folder / name).relative_to(data).as_posix()

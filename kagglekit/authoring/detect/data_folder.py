@@ -15,15 +15,7 @@ from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
 from kagglekit.authoring.detect.channels import join_channels
-from kagglekit.authoring.detect.class_folders import (
-    TEST,
-    TRAIN,
-    VALID,
-    ClassFolders,
-    class_folder_readings,
-    is_named,
-    names_part,
-)
+from kagglekit.authoring.detect.class_folders import ClassFolders, class_folder_readings
 from kagglekit.authoring.detect.container_files import find_containers
 from kagglekit.authoring.detect.container_labels import container_labels, member_tests
 from kagglekit.authoring.detect.cut_off import cut_off_images
@@ -41,6 +33,7 @@ from kagglekit.authoring.detect.tables.table import Refused, Table, Tables
 from kagglekit.authoring.detect.unexplained import Unexplained, content_of, no_labels, no_tests, reason_of, refused_task
 from kagglekit.data.labels.containers import members
 from kagglekit.data.listing import folders_below, image_names, what_is_there
+from kagglekit.data.part_names import TEST, TRAIN, VALID, is_named, names_part
 from kagglekit.eda.headers import read_header
 from kagglekit.system.errors import UserError, listing
 

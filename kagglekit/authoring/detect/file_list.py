@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from kagglekit.authoring.detect.class_folders import TEST, TRAIN, VALID, class_folders, is_named
+from kagglekit.authoring.detect.class_folders import class_folders
 from kagglekit.authoring.detect.data_folder import names_with_labels
 from kagglekit.authoring.detect.layout import DataLayout, Labels, TestImages
 from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.authoring.scaffold import USUAL
 from kagglekit.data.listing import in_order, is_image
+from kagglekit.data.part_names import TEST, TRAIN, VALID, is_named
 from kagglekit.data.sample import is_sample_name
 from kagglekit.system.errors import listing
 

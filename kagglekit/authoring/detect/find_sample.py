@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
-from kagglekit.authoring.detect.class_folders import TEST, names_part
 from kagglekit.authoring.detect.hidden_images import with_shared_rows
 from kagglekit.authoring.detect.layout import DataLayout
 from kagglekit.authoring.detect.long_form import wide_sample
@@ -15,6 +14,7 @@ from kagglekit.authoring.detect.named_images import Images, for_test, name_image
 from kagglekit.authoring.detect.tables.sources import Source
 from kagglekit.authoring.detect.tables.table import Table
 from kagglekit.data.listing import stem_of
+from kagglekit.data.part_names import TEST, names_part
 from kagglekit.data.sample import Wanted, find_sample, names_of, sample_at, samples_named
 from kagglekit.system.errors import UserError, listing
 

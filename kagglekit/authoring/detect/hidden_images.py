@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kagglekit.authoring.detect.asked import Asked
-from kagglekit.authoring.detect.class_folders import TEST, ClassFolders, is_named, names_part
+from kagglekit.authoring.detect.class_folders import ClassFolders
 from kagglekit.authoring.detect.layout import Labels, TestImages, TestList, count_labelled
 from kagglekit.authoring.detect.named_images import Images, Named, for_test, name_images
 from kagglekit.authoring.detect.tables.sources import Source
 from kagglekit.authoring.detect.tables.table import Table
+from kagglekit.data.part_names import TEST, is_named, names_part
 
 
 @dataclass(frozen=True)

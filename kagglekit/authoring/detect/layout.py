@@ -103,6 +103,7 @@ class Sample:
         names: How many class names stand in a cell at most; 1 for other forms.
         separator: Between the labels in a cell.
         long: Its form, if it has a row for each image and target; then `columns` are those of the file.
+        unlabelled: Its columns of classes that no labelled image has.
     """
 
     form: Form
@@ -115,6 +116,7 @@ class Sample:
     names: int = 1
     separator: str = " "
     long: LongForm | None = None
+    unlabelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

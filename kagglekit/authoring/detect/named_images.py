@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from kagglekit.authoring.detect.class_folders import TEST, TRAIN, is_named
 from kagglekit.data.labels.image_lookup import ImageLookup
 from kagglekit.data.listing import MEDICAL_SUFFIXES, stem_of, suffix_of
+from kagglekit.data.part_names import TEST, TRAIN, is_named
 
 LEAST_SHARE = 0.5  # of a column's values that must be names of images
 PROBED = 200  # values of a column that are looked up first

@@ -94,6 +94,8 @@ def _sample_notes(sample: Sample | None, classes: Sequence[str]) -> list[str]:
         ]
     if sample.doubtful:
         return [_doubt(sample)]
+    if sample.unlabelled:
+        return [f"{sample.name} has columns of classes without a labelled image: {listing(sample.unlabelled)}"]
     if sample.form == "probability of one class" and sample.positive is None:
         return [f"does {sample.columns[1]!r} hold the probability of {classes[0]!r} or of {classes[1]!r}?"]
     if sample.form == "class names":

@@ -69,8 +69,12 @@ def sample_form(
     spelling = _spelling(classes, columns[1:] if len(columns) > 2 else values)
     renamed = {spelling.get(name, name) for name in classes}
     form: Form = "unknown"
+    unlabelled: tuple[str, ...] = ()
     if set(columns[1:]) == renamed:
         form = "a column a class"
+    elif len(columns) > 2 and (renamed < set(columns[1:]) or set(columns[1:]) < renamed):
+        form = "a column a class"  # some of the images are missing, or of the columns
+        unlabelled = tuple(name for name in columns[1:] if name not in renamed)
     elif len(columns) == 2:
         form = _one_column(values, renamed, metric)
     positive = _positive(columns[1], classes) if form == "probability of one class" else None
@@ -78,7 +82,7 @@ def sample_form(
     used = {} if form == "probability of one class" else spelling  # a CSV of numbers names no class
     ranked = form == "class names" and not set(values) <= renamed  # a class may have blanks in its name
     names = max(len(value.split()) for value in values) if ranked else 1
-    return Sample(form, columns, positive, used, values[:5], doubtful, name, max(names, 1))
+    return Sample(form, columns, positive, used, values[:5], doubtful, name, max(names, 1), unlabelled=unlabelled)
 
 
 def _one_column(values: Sequence[str], classes: set[str], metric: str) -> Form:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from kagglekit.authoring.detect.asked import Asked
+from kagglekit.authoring.detect.beside import if_a_class, parts_beside
 from kagglekit.authoring.detect.named_images import Images
 from kagglekit.authoring.detect.tables.table import Refused, Tables
-from kagglekit.data.listing import folders_below, is_hidden, is_image, suffix_of
+from kagglekit.data.listing import folders_below, is_hidden, suffix_of
 from kagglekit.data.listing import stem_of as without_suffix
 from kagglekit.system.errors import UserError, listing
 
@@ -42,22 +42,8 @@ def no_labels(data: Path, tables: Tables, unread: Sequence[str], asked: Asked | 
     facts = [content_of(data), *unread, *map(reason_of, tables.refused)]
     wanted = [f"{asked.file.name} asks for {listing(asked.columns)}"] if asked else []
     known = next((name for name in ("labels_from_list", "labels_from_mat") if name in helpers), _nearest(tables))
-    return Unexplained(f"no labels detected in {data}{helpers}", [*facts, *wanted], known, _if_a_class(data))
-
-
-def _if_a_class(data: Path) -> str:
-    """Return the hint for a folder that seems to be one class beside others; empty if nothing suggests that."""
-    own = data.resolve()
-    try:
-        beside = [place for place in sorted(own.parent.iterdir()) if place.is_dir() and not is_hidden(place.name)]
-        with_images = [place for place in beside if any(is_image(file.name) for file in place.iterdir())]
-    except OSError:  # a folder that may not be listed
-        return ""
-    if own not in with_images or len(with_images) < 2 or len(with_images) < len(beside):
-        return ""
-    others = listing([place.name for place in with_images if place != own], 3)
-    return (
-        f"if it is a class, as {others} beside it, give the folder above: kagglekit run {os.path.relpath(own.parent)}/"
+    return Unexplained(
+        f"no labels detected in {data}{helpers}", [*facts, *wanted], known, parts_beside(data) or if_a_class(data)
     )
 
 

@@ -23,6 +23,7 @@ from kagglekit.data.listing import (
     subfolders,
     what_is_there,
 )
+from kagglekit.data.part_names import TRAIN, is_named, names_any_part
 from kagglekit.system.damage import naming_damage
 from kagglekit.system.errors import UserError, listing
 
@@ -46,7 +47,7 @@ def labels_from_folders(
         level: How many levels below `train` the class folders are: 2 for ``train/GENUS/SPECIES/*.jpg``.
 
     Raises:
-        UserError: `train` is missing, or its class folders hold no image.
+        UserError: `train` is missing, its class folders hold no image, or all are named after parts of the data.
     """
     tables = [_class_folders(train, "train", (valid, test), level)]
     if valid is not None and valid.is_dir():
@@ -137,10 +138,19 @@ def _class_folders(folder: Path, split: str, no_classes: Sequence[Path | None], 
     labels = [label for label, _, found in below for _ in found]
     if not labels:
         raise UserError(f"{folder} has no class folders with images in them", what_is_there(folder / "CLASS"))
+    if split == "train" and all(names_any_part(label) for label in set(labels)):
+        raise _parts_not_classes(folder, sorted(set(labels)))
     names = [f"{place}/{name}" for _, place, found in below for name in found]
     # of test images only the ids appear in a CSV: the part that identifies each
     ids = stems_of(names) if split == "test" else [f"{folder.name}/{name}" for name in names]
     return rows_of(ids, [str(folder / name) for name in names], labels, split)
+
+
+def _parts_not_classes(folder: Path, parts: Sequence[str]) -> UserError:
+    train = next((part for part in parts if is_named(part, TRAIN)), "")
+    hint = f"the class folders seem to be in {folder / train}: that is the folder to name" if train else ""
+    what = f"the folders in {folder} are named after parts of the data, not after classes: {listing(parts)}"
+    return UserError(what, hint or "name the folder that holds the class folders")
 
 
 def _test_rows(test: Path | None, suffix: str | None) -> pd.DataFrame:

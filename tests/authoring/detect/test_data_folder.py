@@ -28,6 +28,7 @@ from odd_layouts import (
 )
 from samples import sample_rows
 
+from kagglekit.authoring.as_recognised import check_as_recognised
 from kagglekit.authoring.detect.data_folder import detect_layout
 from kagglekit.authoring.plugin_facts import Facts
 from kagglekit.authoring.scaffold import USUAL, plugin_text
@@ -44,6 +45,7 @@ def test_a_detected_layout_gives_a_table_and_a_csv_like_the_sample(
     splits, columns = LAYOUTS[write]
     layout, hooks, _ = begun(tmp_path, write)
     data, facts = tmp_path / "data", hooks.competition()
+    check_as_recognised(tmp_path / "leaves.py", data, layout)
     table, task, _ = read_table(hooks, facts, data)
     assert table["split"].value_counts().to_dict() == splits
     assert len(task.columns) == (2 if write in (two_classes, blank_sample) else 3)

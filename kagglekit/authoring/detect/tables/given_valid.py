@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kagglekit.authoring.detect.class_folders import VALID, is_named
 from kagglekit.authoring.detect.named_images import MOST_FOLDERS, Named
 from kagglekit.authoring.detect.tables.table import ValidFile
+from kagglekit.data.part_names import VALID, is_named
 
 if TYPE_CHECKING:
     import pandas as pd

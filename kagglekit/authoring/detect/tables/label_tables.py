@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kagglekit.authoring.detect.asked import Asked, plain
-from kagglekit.authoring.detect.class_folders import TEST, VALID, names_part
 from kagglekit.authoring.detect.named_images import Images, Named, for_train, name_images
 from kagglekit.authoring.detect.tables.read_table import Around, Listed, read_table
 from kagglekit.authoring.detect.tables.sources import Source
 from kagglekit.authoring.detect.tables.table import Refused, Table, Tables, ValidFile
 from kagglekit.authoring.detect.tables.target import Refusal
 from kagglekit.data.listing import stem_of
+from kagglekit.data.part_names import TEST, VALID, names_part
 
 LEAST_OF_MOST = 0.5  # of the images of the largest table: names of classes may look like names of a few images
 
