@@ -14,8 +14,8 @@ from torch import nn
 
 from kagglekit.compute.device import Compute, Format
 from kagglekit.compute.forward import predict_pass
+from kagglekit.compute.heads.stacked_head import for_split, load_network
 from kagglekit.compute.network import data_config, set_input_size, set_normalisation
-from kagglekit.compute.stacked_head import for_split, load_network
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load_for
 from kagglekit.images.decode import built_store

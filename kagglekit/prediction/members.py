@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kagglekit.compute.forward import FILLED, predict_pass
-from kagglekit.compute.frozen_features import FrozenFeatures
+from kagglekit.compute.heads.frozen_features import FrozenFeatures
+from kagglekit.compute.heads.stacked_head import StackedNetwork, for_split, load_network
 from kagglekit.compute.network import set_input_size
 from kagglekit.compute.processes.ranks import ALONE
-from kagglekit.compute.stacked_head import StackedNetwork, for_split, load_network
 from kagglekit.images.dataset import Split, bad_ids, describe_bad
 from kagglekit.images.loader import Passes
 from kagglekit.prediction.finish import size_of
 from kagglekit.prediction.sizes import pooled
 from kagglekit.prediction.tta import predicting_views
 from kagglekit.training.context import RunContext, Snapshot
-from kagglekit.training.head_stage import form_of
-from kagglekit.training.stack_features import Asked, StackFeatures, keeps
+from kagglekit.training.heads.features import Asked, StackFeatures, keeps
+from kagglekit.training.heads.stage import form_of
 from kagglekit.training.weight_averaging import averaged_snapshot
 from kagglekit.types.decoded import Kind
 from kagglekit.types.ensemble import Member

@@ -15,7 +15,7 @@ from kagglekit.compute.network import set_dropout, set_input_size
 from kagglekit.compute.processes.shared_batch_norm import learning
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext
-from kagglekit.training.head_stage import cached_activations
+from kagglekit.training.heads.stage import cached_activations
 from kagglekit.training.large_networks import stage_optimizer
 from kagglekit.training.soft_targets import with_targets
 from kagglekit.training.state import StageFit, batch_of, steps_per_epoch

@@ -13,11 +13,11 @@ from torch import nn
 
 from kagglekit.compute.forward import predict_pass
 from kagglekit.compute.fuse_batchnorm import forget_folded, refolded
+from kagglekit.compute.heads.stacked_head import save_stack
 from kagglekit.compute.memory import explain_memory_errors, give_back
 from kagglekit.compute.network import kept_modes
 from kagglekit.compute.processes.ranks import Lost
 from kagglekit.compute.processes.shared_batch_norm import describe, synchronised
-from kagglekit.compute.stacked_head import save_stack
 from kagglekit.compute.step_memory import parts_for, step_bytes
 from kagglekit.system.errors import NotFinite
 from kagglekit.system.limits import private_memory, usable_memory
@@ -25,8 +25,8 @@ from kagglekit.system.signals import Stopped, is_asked, stop_anywhere, stop_if_a
 from kagglekit.training.checkpoint import save, step_back, take_state
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.eta import step_cost
-from kagglekit.training.head_cache import CachedActivations, head_outputs
-from kagglekit.training.head_stage import cached_activations, fit_heads, regress_head
+from kagglekit.training.heads.cache import CachedActivations, head_outputs
+from kagglekit.training.heads.stage import cached_activations, fit_heads, regress_head
 from kagglekit.training.large_networks import large_network
 from kagglekit.training.log import last_score, log_epoch, log_steps, score_key, valid_scores
 from kagglekit.training.loop import begin, train_stage

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kagglekit.compute.device import Compute, device_title
-from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.heads.linear_head import linear_layer
 from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import (
     data_config,

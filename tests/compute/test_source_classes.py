@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kagglekit.compute.frozen_features import columns_of
-from kagglekit.compute.neighbours import linked, neighbours_mean
-from kagglekit.compute.source_classes import PRIOR, SourceHeads, source_chances, source_means
+from kagglekit.compute.heads.frozen_features import columns_of
+from kagglekit.compute.heads.neighbours import linked, neighbours_mean
+from kagglekit.compute.heads.source_classes import PRIOR, SourceHeads, source_chances, source_means
 
 COLUMNS = columns_of(6, (), 2)
 

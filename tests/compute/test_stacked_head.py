@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from kagglekit import DataConfig, Tap, UserError
-from kagglekit.compute.frozen_features import FrozenFeatures, columns_of, pooled, resized
-from kagglekit.compute.neighbours import linked, neighbours_mean
-from kagglekit.compute.network import load_weights, save_weights
-from kagglekit.compute.stacked_head import (
+from kagglekit.compute.heads.frozen_features import FrozenFeatures, columns_of, pooled, resized
+from kagglekit.compute.heads.neighbours import linked, neighbours_mean
+from kagglekit.compute.heads.stacked_head import (
     Stack,
     StackedHead,
     StackedNetwork,
@@ -24,6 +23,7 @@ from kagglekit.compute.stacked_head import (
     save_stack,
     unit_length,
 )
+from kagglekit.compute.network import load_weights, save_weights
 from kagglekit.prediction.export.exportable import Exportable
 
 TAPS = (Tap("body.0", 4, "earlier"), Tap("body.3", 6, "max", of_input=True))

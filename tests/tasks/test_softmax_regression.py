@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.heads.linear_head import linear_layer
 from kagglekit.system.errors import UserError
 from kagglekit.tasks.softmax_regression import describe_regression, fit_linear_head
 

@@ -8,12 +8,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from kagglekit import MultiLabel, Regression, SingleLabel, SourceClassifier, Tap
-from kagglekit.compute.source_classes import source_chances
-from kagglekit.compute.stacked_head import StackForm
+from kagglekit.compute.heads.source_classes import source_chances
+from kagglekit.compute.heads.stacked_head import StackForm
 from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.task import Task
-from kagglekit.training.head_stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
-from kagglekit.training.votes import MOST_BANK
+from kagglekit.training.heads.stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.heads.votes import MOST_BANK
 
 TAPS = (Tap("a", 6, "earlier"), Tap("b", 8, "max"))
 CLASSES = 4
@@ -119,7 +119,7 @@ def of_known_classes(n: int, seed: int, turn: np.ndarray) -> tuple[np.ndarray, n
 def test_heads_on_the_classes_of_pretraining_know_what_few_images_cannot_teach(
     monkeypatch: pytest.MonkeyPatch, most: float
 ) -> None:
-    monkeypatch.setattr("kagglekit.training.votes.MOST_BANK", most)
+    monkeypatch.setattr("kagglekit.training.heads.votes.MOST_BANK", most)
     turn = np.linalg.qr(np.random.default_rng(5).normal(size=(60, 60)))[0]
     source = SourceClassifier(torch.from_numpy(10 * turn[:CLASSES]).float(), torch.zeros(CLASSES))
     form, task = StackForm((16, 24), TAPS, 60, CLASSES), SingleLabel(tuple("abcd"))

@@ -26,11 +26,11 @@ from torch import Tensor
 
 import kagglekit
 from kagglekit import Run
-from kagglekit.compute.frozen_features import FrozenFeatures
+from kagglekit.compute.heads.frozen_features import FrozenFeatures
 from kagglekit.images.cache import cached_stores, remove
 from kagglekit.images.feature_file import MOST_FILES, FeatureFile, Write
 from kagglekit.images.store import FEATURES
-from kagglekit.training.stack_features import CHECKED, Asked, StackFeatures, keeps
+from kagglekit.training.heads.features import CHECKED, Asked, StackFeatures, keeps
 from kagglekit.types.stage import Stage
 
 STACK = {"stage.1.solver": "stack", "stage.1.stack_sizes": "[32]"}

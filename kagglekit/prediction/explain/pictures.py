@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from kagglekit.compute.stacked_head import for_split
+from kagglekit.compute.heads.stacked_head import for_split
 from kagglekit.prediction.explain.attention import attention_maps
 from kagglekit.prediction.finish import size_of
 from kagglekit.prediction.members import network_of

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kagglekit.compute.frozen_features import Columns, FrozenFeatures, pooled
-from kagglekit.compute.neighbours import SMALLEST, Link, linked
-from kagglekit.compute.source_classes import SourceHeads, source_chances
-from kagglekit.compute.stacked_head import StackedHead, StackedNetwork, unit_length
+from kagglekit.compute.heads.frozen_features import Columns, FrozenFeatures, pooled
+from kagglekit.compute.heads.neighbours import SMALLEST, Link, linked
+from kagglekit.compute.heads.source_classes import SourceHeads, source_chances
+from kagglekit.compute.heads.stacked_head import StackedHead, StackedNetwork, unit_length
 from kagglekit.types.data_config import Tap
 
 Activate = Callable[[Tensor], Tensor]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from kagglekit.compute.neighbours import Link, linked, neighbours_mean
+from kagglekit.compute.heads.neighbours import Link, linked, neighbours_mean
 from kagglekit.types.data_config import SourceClassifier
 
 if TYPE_CHECKING:
-    from kagglekit.compute.frozen_features import Columns
+    from kagglekit.compute.heads.frozen_features import Columns
 
 PRIOR = 1.0  # images with the mean of all targets that each source class has beside its own
 

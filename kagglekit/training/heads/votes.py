@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kagglekit.compute.frozen_features import Columns
-from kagglekit.compute.neighbours import Link, linked, neighbours_mean
-from kagglekit.compute.source_classes import source_means
-from kagglekit.compute.stacked_head import StackedHead, unit_length
+from kagglekit.compute.heads.frozen_features import Columns
+from kagglekit.compute.heads.neighbours import Link, linked, neighbours_mean
+from kagglekit.compute.heads.source_classes import source_means
+from kagglekit.compute.heads.stacked_head import StackedHead, unit_length
 from kagglekit.tasks.cross_validation import Split
 from kagglekit.types.data_config import SourceClassifier
 

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from kagglekit._version import __version__
 from kagglekit.compute.device import BATCH
 from kagglekit.compute.forward import predict_pass
-from kagglekit.compute.frozen_features import FrozenFeatures
+from kagglekit.compute.heads.frozen_features import FrozenFeatures
+from kagglekit.compute.heads.stacked_head import StackForm
 from kagglekit.compute.network import head_module
-from kagglekit.compute.stacked_head import StackForm
 from kagglekit.images.feature_file import FeatureFile
 from kagglekit.images.loader import Loader
 from kagglekit.images.make_room import LEAST_FREE

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kagglekit.compute.frozen_features import Columns
-from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm, unit_length
+from kagglekit.compute.heads.frozen_features import Columns
+from kagglekit.compute.heads.stacked_head import Stack, StackedHead, StackForm, unit_length
 from kagglekit.tasks.cross_validation import Split
 from kagglekit.tasks.log_pool import fit_log_pool
 from kagglekit.tasks.softmax_regression import solving
 from kagglekit.tasks.task import FittedHead, Task
-from kagglekit.training.votes import Vote, Votes
+from kagglekit.training.heads.votes import Vote, Votes
 from kagglekit.types.data_config import SourceClassifier
 
 T = TypeVar("T")

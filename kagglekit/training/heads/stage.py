@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kagglekit.compute.device import BATCH
-from kagglekit.compute.frozen_features import FrozenFeatures, taps_of
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.linear_head import linear_layer
+from kagglekit.compute.heads.frozen_features import FrozenFeatures, taps_of
+from kagglekit.compute.heads.linear_head import linear_layer
+from kagglekit.compute.heads.source_classes import source_chances, source_classifier
+from kagglekit.compute.heads.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.compute.processes.ranks import Ranks
-from kagglekit.compute.source_classes import source_chances, source_classifier
-from kagglekit.compute.stacked_head import Stack, StackedHead, StackForm
 from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
-from kagglekit.training.head_cache import CachedActivations, head_inputs, head_outputs
-from kagglekit.training.head_stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.heads.cache import CachedActivations, head_inputs, head_outputs
+from kagglekit.training.heads.features import Asked, StackFeatures, keeps
+from kagglekit.training.heads.stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
-from kagglekit.training.stack_features import Asked, StackFeatures, keeps
 from kagglekit.types.data_config import SourceClassifier
 from kagglekit.types.stage import Stage
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from kagglekit.compute.frozen_features import Columns, FrozenFeatures, columns_of
 from kagglekit.compute.fuse_batchnorm import folded
-from kagglekit.compute.neighbours import Link, linked, neighbours_mean
+from kagglekit.compute.heads.frozen_features import Columns, FrozenFeatures, columns_of
+from kagglekit.compute.heads.neighbours import Link, linked, neighbours_mean
+from kagglekit.compute.heads.source_classes import SourceHeads
 from kagglekit.compute.network import STACK, head_module, load_weights, save_weights, set_input_size
-from kagglekit.compute.source_classes import SourceHeads
 from kagglekit.system.errors import UserError
 from kagglekit.types.data_config import Tap
 

@@ -1,0 +1,1 @@
+"""Heads on a network's frozen features, as modules."""
