@@ -11,7 +11,7 @@ from kagglekit.cli.options import data_option, file_option, out_option, plugin_o
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--to", "form", type=click.Choice(["onnx"]), required=True, help="Form of the file.")
+@click.option("--to", "form", type=click.Choice(["onnx"]), default="onnx", show_default=True, help="Form of the file.")
 @click.option("--member", default="", metavar="NAME", help="Network to write; default the best one on valid images.")
 @file_option("Default: network.onnx in RUN.")
 @data_option("Data folder, if it moved: the file is checked with valid images.")

@@ -118,15 +118,21 @@ def _show_short(entries: Sequence[Entry], display: Display) -> None:
         )
     there = [name for name in SHORT if name not in same and any(getattr(one, name) is not None for one in entries)]
     titles = {"status": "state", "valid": "valid score", "test": "test score"}
-    rows = [[_cell(name, getattr(one, name)) for name in there] for one in entries]
+    rows = [[_cell(name, _shown(one, name)) for name in there] for one in entries]
     if not display.fits(there, rows):
-        rows = [[_brief(name, getattr(one, name)) for name in there] for one in entries]
+        rows = [[_brief(name, _shown(one, name)) for name in there] for one in entries]
     if not display.fits(there, rows) and {"competition", "metric"} <= {*there}:
         place = there.index("competition")  # each has its metric, so that one column can hold both
         titles["competition"] = "competition, metric"
         there = [name for name in there if name != "metric"]
         rows = [[*row[:place], ", ".join(row[place : place + 2]), *row[place + 2 :]] for row in rows]
     display.table([titles.get(name, name) for name in there], rows)
+
+
+def _shown(entry: Entry, column: str) -> Any:
+    """Return a column's value; the state of a run of few images says so, since its scores are no run's of all."""
+    limited = column == "status" and entry.limit
+    return f"{entry.status}, limit {entry.limit:,}" if limited else getattr(entry, column)
 
 
 def _brief(column: str, value: Any) -> str:

@@ -83,6 +83,7 @@ def write_page(loaded: LoadedRun, data: Path | None = None) -> None:
         found_by_member=scores.found_by_member(info),
         found_else=scores.found_else(info),
         seeds=scores.seeds_table(info),
+        submitted=run.submission.exists(),
         trained=bool(ran),
         several=len(ran) > 1,
         ends=ends,

@@ -131,7 +131,10 @@ def suggestions(found: Sweep) -> dict[str, float]:
         )
     slopes = np.gradient(smooth)
     chosen = {"valley": start + round((end - start) * 2 / 3), "steep": int(slopes[: lowest + 1].argmin())}
-    return {**{name: float(found.rates[step]) for name, step in chosen.items()}, "tenth": found.rates[lowest] / 10}
+    return {
+        **{name: float(found.rates[step]) for name, step in chosen.items()},
+        "tenth": float(found.rates[lowest]) / 10,
+    }
 
 
 def _scatter(losses: NDArray[np.float64]) -> float:

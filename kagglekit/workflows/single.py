@@ -89,7 +89,7 @@ def train(
         last = ranks.of_first(lambda: _last_checkpoint(plan, run, record, display))
         if model is None:
             with ranks.in_turn():  # weights that are downloaded are found by those that follow
-                model = build_model(plan, bare=last is not None)[0]
+                model = build_model(plan, bare=_has_all(last, plan))[0]
         with reported_failures(plan, own, record, after):
             seconds = _carry_out(plan, model, own, record, (display, after), started, last)
     ranks.wait()  # until the others have removed their folders, which are there
@@ -97,6 +97,12 @@ def train(
         run.remove_checkpoints()
     after.report(f"finished in {duration(seconds)}: {run.folder}")
     return run
+
+
+def _has_all(last: Checkpoint | None, plan: Plan) -> bool:
+    """Return whether a checkpoint has all that the initial weights are for: a stack also reads their classifier."""
+    left = plan.stages[last.facts["done"] :] if last else ()
+    return last is not None and not any(plan.recipe.stages[number - 1].stacks for number in left)
 
 
 def _last_checkpoint(plan: Plan, run: Run, record: Record, display: Display) -> Checkpoint | None:

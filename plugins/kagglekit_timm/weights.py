@@ -140,6 +140,8 @@ def classifier(tensors: dict[str, Tensor], cfg: Any, n_features: int) -> SourceC
     weight = weight.flatten(1)  # a convolution of one pixel
     if weight.shape[1] != n_features or bias.shape != weight.shape[:1] or len(bias) < 2:
         return None
+    if not bias.any():  # the projection of an embedding, as CLIP's, under the name of a classifier
+        return None
     return SourceClassifier(weight.float(), bias.float())
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from kagglekit import SourceClassifier, UserError
 from kagglekit.compute.heads.frozen_features import columns_of
 from kagglekit.compute.heads.neighbours import linked, neighbours_mean
-from kagglekit.compute.heads.source_classes import PRIOR, SourceHeads, source_chances, source_means
+from kagglekit.compute.heads.source_classes import PRIOR, SourceHeads, source_chances, source_classifier, source_means
 
 COLUMNS = columns_of(6, (), 2)
 
@@ -54,3 +55,16 @@ def test_the_outputs_are_the_sum_of_both_heads(n: int) -> None:
         found = neighbours_mean(chances.sqrt(), heads.bank.float(), heads.targets.float(), heads.vote[2])
         wanted = wanted + heads.vote[1] * found.log()
     torch.testing.assert_close(heads(features, COLUMNS), wanted)
+
+
+def test_a_plugin_may_give_the_old_layer_as_it_is() -> None:
+    old = torch.nn.Linear(6, 4).half()
+    model = torch.nn.Module()
+    assert source_classifier(model, 6) is None
+    object.__setattr__(model, "source_classifier", SourceClassifier(old.weight, old.bias))
+    found = source_classifier(model, 6)
+    assert found is not None
+    assert not found.weight.requires_grad
+    assert found.weight.dtype == found.bias.dtype == torch.float32
+    with pytest.raises(UserError, match=r"source_classifier has weights of shape \(4, 6\) .* the head has 8 inputs"):
+        source_classifier(model, 8)

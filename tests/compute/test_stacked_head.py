@@ -61,6 +61,9 @@ def a_stack(form: StackForm, seed: int = 1) -> Stack:
             sharp = {"vote": torch.tensor([0.7, 5.0]), "source.vote": torch.tensor([0.4, 0.3, 5.0])}
             value.copy_(sharp[name] if name in sharp else torch.rand(value.shape, generator=generator))
         heads.append(head.eval())
+    if form.n_source:  # they have the classifier in common
+        heads[1].source.weight.copy_(heads[0].source.weight)
+        heads[1].source.bias.copy_(heads[0].source.bias)
     return Stack(*heads)
 
 

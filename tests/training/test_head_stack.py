@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
 from kagglekit import MultiLabel, Regression, SingleLabel, SourceClassifier, Tap
-from kagglekit.compute.heads.source_classes import source_chances
-from kagglekit.compute.heads.stacked_head import StackForm
+from kagglekit.compute.heads.source_classes import source_chances, source_means
+from kagglekit.compute.heads.stacked_head import StackForm, unit_length
 from kagglekit.tasks.discriminant import fit_discriminant
 from kagglekit.tasks.task import Task
 from kagglekit.training.heads.stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
@@ -115,25 +117,59 @@ def of_known_classes(n: int, seed: int, turn: np.ndarray) -> tuple[np.ndarray, n
     return features.astype(np.float32), labels.astype(np.int64)
 
 
+def known_classes(n_train: int, n_valid: int) -> tuple[StackForm, SourceClassifier, Labelled, Labelled, np.ndarray]:
+    """Return a form, a source classifier, training images, those and valid images, and the turn they are drawn with."""
+    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(60, 60)))[0]
+    source = SourceClassifier(torch.from_numpy(10 * turn[:CLASSES]).float(), torch.zeros(CLASSES))
+    form = StackForm((16, 24), TAPS, 60, CLASSES)
+    features, labels = of_known_classes(n_train + n_valid, 0, turn)
+    chances = source_chances(torch.from_numpy(features), form.columns, source.weight, source.bias)
+    train = Labelled(features[:n_train], labels[:n_train], None, chances[:n_train])
+    return form, source, train, Labelled(features, labels, None, chances), turn
+
+
 @pytest.mark.parametrize("most", [MOST_BANK, 0])
 def test_heads_on_the_classes_of_pretraining_know_what_few_images_cannot_teach(
     monkeypatch: pytest.MonkeyPatch, most: float
 ) -> None:
     monkeypatch.setattr("kagglekit.training.heads.votes.MOST_BANK", most)
-    turn = np.linalg.qr(np.random.default_rng(5).normal(size=(60, 60)))[0]
-    source = SourceClassifier(torch.from_numpy(10 * turn[:CLASSES]).float(), torch.zeros(CLASSES))
-    form, task = StackForm((16, 24), TAPS, 60, CLASSES), SingleLabel(tuple("abcd"))
-    features, labels = of_known_classes(24, 0, turn)
-    chances = source_chances(torch.from_numpy(features), form.columns, source.weight, source.bias)
-    plain, known = Labelled(features, labels, None), Labelled(features, labels, None, chances)
-    without = fit_stack(form, task, cross_entropy, 0, plain, plain)
-    found = fit_stack(form, task, cross_entropy, 0, known, known, source)
+    task = SingleLabel(tuple("abcd"))
+    form, source, train, labelled, turn = known_classes(24, 12)
+    plain = [replace(images, chances=None) for images in (train, labelled)]
+    without = fit_stack(form, task, cross_entropy, 0, *plain)
+    found = fit_stack(form, task, cross_entropy, 0, train, labelled, source)
     of_source = {head.name: head for head in found.heads if head.name.startswith("source")}
     assert list(of_source) == ["source neighbours"] * bool(most) + ["source classes"]
     assert max(head.weight for head in of_source.values()) > 0.1
     new = of_known_classes(500, 1, turn)
-    assert loss_of(found.stack.valid_head, *new) < 0.7 * loss_of(without.stack.valid_head, *new)
-    assert found.stack.head.form.n_source == CLASSES
+    for head, other in (
+        (found.stack.valid_head, without.stack.valid_head),
+        (found.stack.head, without.stack.head),
+    ):
+        assert loss_of(head, *new) < 0.7 * loss_of(other, *new)
+        assert head.form.n_source == CLASSES
+    for head, images in ((found.stack.valid_head, train), (found.stack.head, labelled)):
+        assert images.chances is not None
+        targets = torch.eye(CLASSES)[torch.from_numpy(images.truth)]
+        torch.testing.assert_close(head.source.means, source_means(images.chances, targets))
+
+
+@pytest.mark.parametrize("limit", ["MOST_NEIGHBOURS", "MOST_BANK"])
+def test_votes_that_the_training_images_allow_have_all_labelled_images(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """More labelled images than the limit, but no more training images: the test head once had banks of zeros."""
+    form, source, train, labelled, _ = known_classes(60, 30)
+    monkeypatch.setattr(f"kagglekit.training.heads.votes.{limit}", 60 if limit == "MOST_NEIGHBOURS" else 60 * CLASSES)
+    monkeypatch.setattr("kagglekit.training.heads.stack.LEAST", -1.0)  # whatever their weights
+    found = fit_stack(form, SingleLabel(tuple("abcd")), cross_entropy, 0, train, labelled, source)
+    head = found.stack.head
+    assert labelled.chances is not None
+    assert len(head.bank) == len(head.source.bank) == len(head.targets) == len(head.source.targets) == 90
+    torch.testing.assert_close(head.source.bank, labelled.chances.sqrt().half())
+    torch.testing.assert_close(head.bank, unit_length(torch.from_numpy(labelled.features), form.columns).half())
+    assert (head.targets.sum(1) == 1).all()
+    assert (head.source.targets.sum(1) == 1).all()
 
 
 def test_discriminant_analysis_is_bayes_rule_for_equal_covariances() -> None:

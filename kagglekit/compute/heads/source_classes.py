@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kagglekit.compute.heads.neighbours import Link, linked, neighbours_mean
+from kagglekit.system.errors import UserError
 from kagglekit.types.data_config import SourceClassifier
 
 if TYPE_CHECKING:
@@ -19,10 +20,27 @@ if TYPE_CHECKING:
 PRIOR = 1.0  # images with the mean of all targets that each source class has beside its own
 
 
-def source_classifier(model: nn.Module) -> SourceClassifier | None:
-    """Return the classifier of the network's pretraining; None if it is unknown."""
+def source_classifier(model: nn.Module, n_features: int) -> SourceClassifier | None:
+    """Return the classifier of the network's pretraining, float32 on the CPU; None if it is unknown.
+
+    Args:
+        model: The network.
+        n_features: Number of the head's inputs.
+
+    Raises:
+        UserError: The classifier has another number of inputs.
+    """
     found = getattr(model, "source_classifier", None)
-    return found if isinstance(found, SourceClassifier) else None
+    if not isinstance(found, SourceClassifier):
+        return None
+    weight, bias = (tensor.detach().float().cpu() for tensor in (found.weight, found.bias))
+    if weight.shape != (len(bias), n_features):
+        raise UserError(
+            f"source_classifier has weights of shape {tuple(weight.shape)} and {len(bias)} biases; the head has "
+            f"{n_features} inputs",
+            "the plugin of this network must give the layer on the same features",
+        )
+    return SourceClassifier(weight, bias)
 
 
 def source_chances(features: Tensor, columns: Columns, weight: Tensor, bias: Tensor) -> Tensor:
@@ -35,8 +53,8 @@ def source_chances(features: Tensor, columns: Columns, weight: Tensor, bias: Ten
         bias: (Z,).
     """
     blocks = columns.slices["last"]
-    logits = sum(features[:, start:stop] @ weight.T for start, stop in blocks) / len(blocks) + bias
-    return logits.softmax(dim=1)
+    mean = torch.stack([features[:, start:stop] for start, stop in blocks]).mean(0)  # its logits are the mean logits
+    return (mean @ weight.T + bias).softmax(dim=1)
 
 
 def source_means(chances: Tensor, targets: Tensor) -> Tensor:

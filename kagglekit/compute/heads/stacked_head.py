@@ -22,6 +22,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.types.data_config import Tap
 
 KEY = "kagglekit-stack"  # of a weight file's metadata
+SHARED = [("valid_head", "source.weight"), ("valid_head", "source.bias")]  # as those of the other head: written once
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,7 @@ def save_stack(model: nn.Module, stack: Stack, path: Path) -> None:
         f"{STACK}{part}.{name}": value
         for part, head in (("head", stack.head), ("valid_head", stack.valid_head))
         for name, value in head.state_dict().items()
+        if (part, name) not in SHARED
     }
     save_weights(model, path, tensors, {KEY: json.dumps({name: asdict(form) for name, form in forms.items()})})
 
@@ -186,8 +188,9 @@ def read_stack(path: Path) -> Stack | None:
             heads = {}
             for part, facts in forms.items():
                 heads[part] = StackedHead(_form(facts))
+                wanted = {name: "head" if (part, name) in SHARED else part for name in heads[part].state_dict()}
                 heads[part].load_state_dict(
-                    {name: file.get_tensor(f"{STACK}{part}.{name}") for name in heads[part].state_dict()}
+                    {name: file.get_tensor(f"{STACK}{of}.{name}") for name, of in wanted.items()}
                 )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"cannot read the heads in {path}: {error}", "the file is missing or damaged") from error

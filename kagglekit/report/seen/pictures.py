@@ -97,7 +97,8 @@ def _augmented(left: Sequence[Left]) -> list[Section]:
     drawn = []
     for each in one.augmented:
         image = f'<img class="strip" src="{_uri(one.folder, each)}" alt="">'
-        caption = f"{each['stage']}, {each['size']} px: plain, then epochs 1 to {each['epochs']}"
+        epochs = f"epochs 1 to {each['epochs']}" if each["epochs"] > 1 else "epoch 1"
+        caption = f"{each['stage']}, {each['size']} px: plain, then {epochs}"
         drawn.append((caption, Markup(image)))
     text = "Training images: plain in the first row, below as training saw them. Mixed images are not shown."
     if one.label:

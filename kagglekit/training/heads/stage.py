@@ -21,7 +21,8 @@ from kagglekit.tasks.task import FittedHead, Task
 from kagglekit.training.context import RunContext
 from kagglekit.training.heads.cache import CachedActivations, head_inputs, head_outputs
 from kagglekit.training.heads.features import Asked, StackFeatures, keeps
-from kagglekit.training.heads.stack import MOST_CELLS, FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.heads.stack import FittedStack, Labelled, fit_stack, form_for
+from kagglekit.training.heads.votes import MOST_CHANCES
 from kagglekit.training.log import log_epoch, told_scores, valid_scores
 from kagglekit.types.data_config import SourceClassifier
 from kagglekit.types.stage import Stage
@@ -66,11 +67,12 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     form = form_of(context, stage, n + len(valid))
     features = _frozen_features(context, number, stage, form, np.concatenate([train, valid]))
     truth = np.concatenate([images.truth("train"), images.truth("valid")])
-    source, chances = _source(context, features, form)
     loss = context.hooks.loss(context.recipe.model_copy(update={"loss": task.loss}), task)
 
     def fitted() -> FittedStack:
         used = np.concatenate([np.full(n, True), ~np.isin(images.ids("valid"), context.run.dropped())])
+        source = _source(context, stage, form, len(features))
+        chances = None if source is None else _chances(source, features, form)
         return fit_stack(
             form,
             task,
@@ -95,14 +97,22 @@ def fit_heads(context: RunContext, number: int, stage: Stage) -> Stack:
     return found.stack
 
 
-def _source(
-    context: RunContext, features: NDArray[np.float32], form: StackForm
-) -> tuple[SourceClassifier | None, Tensor | None]:
-    """Return the classifier of the network's pretraining, and the probabilities (N, Z) of its classes; None without."""
-    source = source_classifier(context.model)
-    if source is None or len(features) * len(source.bias) > MOST_CELLS:
-        return None, None
-    return source, source_chances(torch.from_numpy(features), form.columns, source.weight, source.bias)
+def _source(context: RunContext, stage: Stage, form: StackForm, n: int) -> SourceClassifier | None:
+    """Return the classifier of the network's pretraining, unless the network has changed since, or it is too large."""
+    first = stage == context.stage(context.stages[0])
+    source = source_classifier(context.model, form.n_last) if first and context.task.link else None
+    if source is not None and n * len(source.bias) > MOST_CHANCES:
+        context.display.report(
+            f"{stage.name}: the {len(source.bias):,} classes of the pretraining are left out: with {n:,} images, their "
+            "probabilities need too much memory"
+        )
+        return None
+    return source
+
+
+def _chances(source: SourceClassifier, features: NDArray[np.float32], form: StackForm) -> Tensor:
+    parts = torch.split(torch.from_numpy(features), BATCH)
+    return torch.cat([source_chances(part, form.columns, source.weight, source.bias) for part in parts])
 
 
 def form_of(context: RunContext, stage: Stage, n_labelled: int) -> StackForm:

@@ -24,7 +24,8 @@ Rows = NDArray[Any]
 
 SHARPNESS = 20.0  # of the neighbours' kernels
 MOST_NEIGHBOURS = 20_000  # images: with more, comparing an image with all of them costs more than its features
-MOST_BANK = 4e7  # numbers of a bank of source classes' probabilities, 80 MB in the weight file
+MOST_CHANCES = 2e8  # numbers of a table of source classes' probabilities, 0.8 GB
+MOST_BANK = 4e7  # numbers of a bank of source classes' probabilities, 80 MB in the weight file for each of two banks
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,13 @@ class Votes:
     columns: Columns
 
     @cached_property
-    def unit(self) -> Tensor | None:
-        """(N, U) features of unit length; None if there are too many images."""
-        few = len(self.features) <= MOST_NEIGHBOURS
-        return unit_length(torch.from_numpy(self.features), self.columns) if few else None
+    def unit(self) -> Tensor:
+        """(N, U) features of unit length."""
+        return unit_length(torch.from_numpy(self.features), self.columns)
 
-    @cached_property
-    def roots(self) -> Tensor | None:
-        """(N, Z) square roots of the source classes' probabilities; None if there are too many images or classes."""
-        if self.chances is None or len(self.features) > MOST_NEIGHBOURS or self.chances.numel() > MOST_BANK:
-            return None
+    def roots(self) -> Tensor:
+        """Return the square roots (N, Z) of the source classes' probabilities."""
+        assert self.chances is not None
         return self.chances.sqrt()
 
     def held_out(self, splits: Sequence[Split], link: Link) -> dict[Vote, NDArray[np.float32]]:
@@ -73,11 +71,13 @@ class Votes:
 
     def _means(self) -> dict[Vote, Callable[[Rows, Rows], Tensor]]:
         """Return what gives the mean targets (H, C) of held-out rows, by the others."""
-        unit, roots, chances, targets = self.unit, self.roots, self.chances, self.targets
+        chances, targets, few = self.chances, self.targets, len(self.targets) <= MOST_NEIGHBOURS
         means: dict[Vote, Callable[[Rows, Rows], Tensor]] = {}
-        if unit is not None:
+        if few:
+            unit = self.unit
             means["neighbours"] = lambda rows, held: neighbours_mean(unit[held], unit[rows], targets[rows], SHARPNESS)
-        if roots is not None:
+        if few and chances is not None and chances.numel() <= MOST_BANK:
+            roots = self.roots()
             means["source neighbours"] = lambda rows, held: neighbours_mean(
                 roots[held], roots[rows], targets[rows], SHARPNESS
             )
@@ -93,7 +93,7 @@ class Votes:
             weights: Of the heads' outputs.
             source: The source classifier.
         """
-        if len(head.bank) and self.unit is not None:
+        if len(head.bank):
             head.bank.copy_(self.unit)
             head.targets.copy_(self.targets)
             head.vote.copy_(torch.tensor([weights["neighbours"], SHARPNESS]))
@@ -106,6 +106,6 @@ class Votes:
         made.vote.copy_(
             torch.tensor([weights.get("source classes", 0.0), weights.get("source neighbours", 0.0), SHARPNESS])
         )
-        if len(made.bank) and self.roots is not None:
-            made.bank.copy_(self.roots)
+        if len(made.bank):
+            made.bank.copy_(self.roots())
             made.targets.copy_(self.targets)
