@@ -68,7 +68,10 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
 ) -> None:
     data, kernels = tmp_path / "data" / "dog-breed", server.play.kernels
     keep_weights(tmp_path / "hub", monkeypatch)
-    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options={"stages": "1"}, **FAST, pretrained="true")
+    asked = {"on": "kaggle", "accelerator": "none", "resume": True, "stages": "1"}
+    # Not in this process, whose linear algebra may round otherwise: it depends on where arrays lie in memory.
+    whole, _ = tiny_run("dog-breed", data, tmp_path / "whole", options=asked, **FAST, pretrained="true")
+    before = len(machine.logs)
     once = KaggleMachines.ended
 
     def interrupted(self: KaggleMachines, wait: float) -> list[Ended]:
@@ -77,19 +80,18 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
 
     def short(version: Version) -> Outcome:
         limited = {**version.asked, "text": version.text.replace("SAVING = 600.0", "SAVING = 36000.0")}
-        return machine.run(replace(version, asked=limited) if version.number == 1 and not machine.logs else version)
+        return machine.run(replace(version, asked=limited) if version.number == 1 and len(machine.logs) == before else version)
 
     kernels.run = short
-    asked = {"on": "kaggle", "accelerator": "none", "resume": True, "stages": "1"}
     with monkeypatch.context() as patch:
         patch.setattr(KaggleMachines, "ended", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
-    assert len(kernels.pushed) == 1
+    assert len(kernels.pushed) > before
     run, said = tiny_run("dog-breed", data, tmp_path / "there", options=asked, **FAST, pretrained="true")
-    assert "the time is nearly over" in machine.logs[0]
-    assert [version.asked["enableInternet"] for version in kernels.pushed] == [False, False]
-    assert len(machine.logs) == 2  # each kernel was pushed once
+    assert "the time is nearly over" in machine.logs[before]
+    assert not any(version.asked["enableInternet"] for version in kernels.pushed)
+    assert len(kernels.pushed) == len(machine.logs) == before + 2  # each kernel was pushed once
     assert outcome(Run(run.folder)) == outcome(Run(whole.folder))
     assert run.info().status == "finished"
     assert "resuming it, attempt 2 of 3" in said
