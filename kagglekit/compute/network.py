@@ -14,7 +14,7 @@ from kagglekit.system.files import replacing
 from kagglekit.system.tensor_file import write_tensors
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.recipe import Recipe
-from kagglekit.types.stage import SECOND, Stage
+from kagglekit.types.stage import Stage
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -90,10 +90,7 @@ def _with_own_size(stage: Stage, config: DataConfig) -> Stage:
         return stage
     if not config.any_size:
         return stage.model_copy(update={"stack_sizes": (stage.size,)})
-    if stage.stack_sizes:
-        return stage
-    own = config.size or stage.size
-    return stage.model_copy(update={"stack_sizes": (own, round(SECOND * own))})
+    return stage.model_copy(update={"stack_sizes": stage.stack_sizes_of(config.size or stage.size)})
 
 
 def set_input_size(model: nn.Module, size: int) -> None:

@@ -12,7 +12,7 @@ from kagglekit.planning.synonyms import key_hint
 from kagglekit.system.errors import UsageError, nearest, unknown
 from kagglekit.system.typed_json import described
 from kagglekit.types.recipe import Recipe
-from kagglekit.types.stage import AUTO, SECOND, Stage
+from kagglekit.types.stage import AUTO, Stage
 
 MOST_NESTED = 20  # lists in lists; JSON's and pydantic's own limits are exceptions
 MOST_SHOWN = 100  # letters of a setting in a message
@@ -62,12 +62,14 @@ def epochs_setting(last: int, epochs: int) -> list[str]:
 def size_settings(recipe: Recipe, size: int) -> list[str]:
     """Return ``--size S`` as settings: the largest size becomes S, and all others keep their proportion to it.
 
-    A stack of heads sees the images at S and at 9/7 of it.
+    A stack of heads sees the images at S and at its other scales.
     """
     scale = size / recipe.sizes[-1]
     stages = [f"stage.{i}.size={max(8, round(s.size * scale))}" for i, s in enumerate(recipe.stages, 1)]
-    second = round(SECOND * size)
-    stages += [f"stage.{i}.stack_sizes=[{size},{second}]" for i, s in enumerate(recipe.stages, 1) if s.stacks]
+    for number, stage in enumerate(recipe.stages, 1):
+        if stage.stacks:
+            seen = stage.model_copy(update={"stack_sizes": ()}).stack_sizes_of(size)
+            stages.append(f"stage.{number}.stack_sizes=[{','.join(map(str, seen))}]")
     predict = [f"predict_size={round(recipe.predict_size * scale)}"] if recipe.predict_size else []
     return stages + predict
 

@@ -16,7 +16,7 @@ Calls = Annotated[str, AfterValidator(lambda text: text if read_calls(text) else
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_CYCLES, MOST_EPOCHS = 1_000, 100_000  # of a stage: more is a typing mistake, or a damaged file
 USUAL_SIZE = 224  # px, of networks that do not say theirs
-SECOND = 9 / 7  # 288 px beside 224: heads on both had 5 to 12 % less log loss than at 224 px alone, on four sets
+SCALES = (1.0, 9 / 7)  # 288 px beside 224: heads on both had 5 to 12 % less log loss than at 224 px alone, on four sets
 AUTO = {
     "lr": "find_lr",
     "batch_size": "find_batch",
@@ -50,8 +50,10 @@ class Stage(BaseModel):
         solver: How a precomputed head is fitted: ``regression`` (L2-regularised logistic regression on
             standardised features, strength by cross-validation; lr and epochs are not used), ``stack`` (this and other
             heads on the same features, pooled; a member of its own) or ``gradient``.
-        stack_sizes: Sizes at which a stack sees the images, ascending, px; empty for the size that the pretrained
-            weights were trained at (`size` where that is unknown) and 9/7 of it. Of no meaning for other solvers.
+        stack_sizes: Sizes at which a stack sees the images, ascending, px; empty for those of `stack_scales`. Of no
+            meaning for other solvers.
+        stack_scales: The same sizes as parts of the one that the pretrained weights were trained at (`size` where that
+            is unknown), ascending.
         batch_norm: ``keep`` the running statistics of BatchNorm layers, or ``update`` them.
         lora: Rank of low-rank adapters that train in place of the body's weights, in the attention layers of the groups
             that are not frozen (Hu et al. 2021, arXiv:2106.09685); 0 for none.
@@ -105,6 +107,7 @@ class Stage(BaseModel):
     precompute: bool = False
     solver: Literal["regression", "stack", "gradient"] = "regression"
     stack_sizes: tuple[Size, ...] = ()
+    stack_scales: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(SCALES, min_length=1)
     batch_norm: Literal["keep", "update"] = "update"
     lora: int = Field(0, ge=0, le=1024)
     batch_size: int = Field(64, ge=1)
@@ -156,6 +159,10 @@ class Stage(BaseModel):
         """Sides of the images that its network sees, ascending, px."""
         return tuple(sorted({self.size, *(self.stack_sizes if self.stacks else ())}))
 
+    def stack_sizes_of(self, own: int) -> tuple[int, ...]:
+        """Return the sizes at which the stack of a network sees the images, whose own size is `own` px."""
+        return self.stack_sizes or tuple(dict.fromkeys(round(scale * own) for scale in self.stack_scales))
+
     @property
     def largest(self) -> int:
         """Side of the images that its weights predict at unless the recipe says otherwise, px."""
@@ -181,8 +188,9 @@ class Stage(BaseModel):
             raise ValueError("precompute caches the output of a frozen body: it needs freeze_to=-1")
         if self.precompute and (self.mixup or self.cutmix):
             raise ValueError("precompute trains on cached activations, but mixup and cutmix need images")
-        if list(self.stack_sizes) != sorted(set(self.stack_sizes)):
-            raise ValueError(f"stack_sizes ascend, but they are {', '.join(map(str, self.stack_sizes))}")
+        for name, values in (("stack_sizes", self.stack_sizes), ("stack_scales", self.stack_scales)):
+            if list(values) != sorted(set(values)):
+                raise ValueError(f"{name} ascend, but they are {', '.join(map(str, values))}")
         if self.group_lrs is not None and self.group_lrs[-1] != self.lr:
             raise ValueError(f"the last of group_lrs is the head's rate, {self.group_lrs[-1]:g}, but lr is {self.lr:g}")
         if self.group_lrs is not None and self.layer_decay is not None:

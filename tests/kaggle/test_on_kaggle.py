@@ -80,7 +80,9 @@ def test_folds_are_trained_there_and_a_time_limit_and_ctrl_c_lose_nothing(
 
     def short(version: Version) -> Outcome:
         limited = {**version.asked, "text": version.text.replace("SAVING = 600.0", "SAVING = 36000.0")}
-        return machine.run(replace(version, asked=limited) if version.number == 1 and len(machine.logs) == before else version)
+        return machine.run(
+            replace(version, asked=limited) if version.number == 1 and len(machine.logs) == before else version
+        )
 
     kernels.run = short
     with monkeypatch.context() as patch:
