@@ -37,6 +37,8 @@ def test_a_size_that_is_asked_for_counts():
     features = features_recipe(RECIPE)
     asked = apply_overrides(features, size_settings(features, 96))
     assert with_own_sizes(asked, of_size(224)).sizes == (96, 123)
+    third = apply_overrides(features, ["stage.1.stack_scales=[1,1.5,2]"])
+    assert with_own_sizes(third, of_size(224)).stages[0].stack_sizes == (224, 336, 448)
     asked = apply_overrides(features, ["stage.1.stack_sizes=[96]"])
     assert with_own_sizes(asked, of_size(224)).stages[0].stack_sizes == (96,)
     asked = apply_overrides(features, ["stage.1.size=96", "stage.1.solver=regression"])

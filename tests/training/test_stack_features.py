@@ -31,6 +31,7 @@ from kagglekit.images.cache import cached_stores, remove
 from kagglekit.images.feature_file import MOST_FILES, FeatureFile, Write
 from kagglekit.images.store import FEATURES
 from kagglekit.training.heads.features import CHECKED, Asked, StackFeatures, keeps
+from kagglekit.training.lr_range_test import NoClearFall
 from kagglekit.types.stage import Stage
 
 STACK = {"stage.1.solver": "stack", "stage.1.stack_sizes": "[32]"}
@@ -213,9 +214,10 @@ def test_without_test_images_there_is_an_estimate_and_a_range_test(first, tmp_pa
     run, _ = tiny_run(first.data, tmp_path, STACK, no_submission=True)
     assert len(table(run)) == N_VALID
     settings = {**TINY, **STACK, "stage.3.size": 32}
-    kagglekit.lr_find(
-        "pets", data=first.data, settings=settings, preset="quick", stage=3, pictures=tmp_path, display=quiet()
-    )
+    with suppress(NoClearFall):  # of 19 images, whose loss is noise
+        kagglekit.lr_find(
+            "pets", data=first.data, settings=settings, preset="quick", stage=3, pictures=tmp_path, display=quiet()
+        )
 
 
 def test_the_cache_command_removes_features_with_their_images(cache):

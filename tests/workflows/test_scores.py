@@ -382,7 +382,7 @@ def test_repeats_show_the_competitions_own_metric(metric, single):
     )
     found = spreads(plan, [single, single])
     assert [each.name for each in found] == list(dict.fromkeys(["log_loss", "accuracy", metric]))
-    assert any("macro_f1: " in line for line in verdicts(found, 6, 2)) == (metric == "macro_f1")
+    assert any("macro F1: " in line for line in verdicts(found, 6, 2)) == (metric == "macro_f1")
 
 
 def labelled(run: Run) -> pd.DataFrame:
