@@ -33,7 +33,8 @@ def worsened(
 ) -> Worsened | None:
     """Return how the last stage of a training ended clearly worse than an earlier epoch; None if it did not.
 
-    A stage that over-fits, without being worse than an earlier stage, has its own verdict: see `curves.verdict`.
+    A stage that over-fits, without being worse than an earlier stage, has its own verdict: see `curves.verdict`. A
+    stack of heads does not count: it is a member of its own, and may well be better than the fine-tuned network.
 
     Args:
         log: The rows of log.csv.
@@ -41,7 +42,8 @@ def worsened(
         n_valid: Number of valid images, of which a loss's noise depends; 0 if it is not known.
         lrs: Learning rates that a search found, by stage.
     """
-    known = [row for row in log if math.isfinite(float(row["valid_loss"]))]
+    stacks = {stage.name for stage in stages if stage.stacks}
+    known = [row for row in log if math.isfinite(float(row["valid_loss"])) and row["stage"] not in stacks]
     if not known:
         return None
     name = known[-1]["stage"]

@@ -102,6 +102,8 @@ def test_only_a_clearly_higher_loss_counts():
     assert worsened(rows(("all-1", 0.003), ("all-2", 0.0035)), STAGES, many) is None  # one more image may be wrong
     assert worsened(rows(("all-1", 6.0), ("all-2", 0.65)), STAGES, many) is None
     assert worsened(rows(("all-1", float("nan")), ("all-2", float("nan"))), STAGES, 0) is None
+    stack = Stage(name="head", size=32, freeze_to=-1, precompute=True, solver="stack")  # a member of its own
+    assert worsened(rows(("head", 0.4), ("all-1", 1.1), ("all-2", 1.0)), (stack, *STAGES), many) is None
 
 
 def test_the_remedy_fits_the_stage():
