@@ -180,7 +180,7 @@ def test_on_the_cpu_freed_memory_is_kept_until_it_is_given_back_and_not_after_th
     for _ in range(4):  # by chance of addresses, something may lie above the freed blocks, which are then returned
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=surroundings)
         usual, kept, given_back, after = map(float, done.stdout.split())
-        if kept < 0.5:
+        if kept < 0.5 and after > 1.5:
             break
     assert usual > 3.5
     assert kept < 0.5
