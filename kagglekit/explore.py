@@ -60,16 +60,16 @@ def look(
     """
     display = display or for_people(json_output=False)
     with display.status(f"looking at {competition}: loading its plugin"):
-        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.authoring.from_folder import recognised
         from kagglekit.planning.request import Request
         from kagglekit.workflows.look import look as summarize
     changed, files = settings_of(settings), tuple(map(str, plugins))
-    check_before_reading(Request(str(competition), preset=preset, settings=changed, plugins=files))
-    named, folder = competition_of(str(competition), path_of(data), display)
+    asked = Request(str(competition), data=path_of(data), preset=preset, settings=changed, plugins=files)
+    asked = recognised(asked, display)
     began = time.time()
     place = summarize(
-        named,
-        folder,
+        asked.competition,
+        asked.data,
         display,
         plugins=files,
         sample=path_of(sample),

@@ -57,18 +57,28 @@ def competition_of(argument: str, data: Path | None, display: Display) -> tuple[
     return str(_plugin_for(folder.absolute(), display)), folder
 
 
-def check_before_reading(request: Request, resume_latest: bool = False) -> None:
+def recognised(request: Request, display: Display, resume_latest: bool = False) -> Request:
+    """Return a request whose competition and data folder are those that its argument means.
+
+    Args:
+        request: The user's request.
+        display: Reports what was recognised in a folder, and doubts.
+        resume_latest: Whether it asks for the latest interrupted run.
+
+    Raises:
+        UserError: See `competition_of`; or it names something that does not exist, which is said before a folder is
+            read.
+    """
+    _check_before_reading(request, resume_latest)
+    competition, data = competition_of(request.competition, request.data, display)
+    return replace(request, competition=competition, data=data)
+
+
+def _check_before_reading(request: Request, resume_latest: bool) -> None:
     """Refuse what can be refused of a request for a folder without a plugin, before the folder is read.
 
     A plugin for any folder stands in for the one that the folder will get: names and settings are checked, and nothing
     that depends on the data. Other requests are not checked here.
-
-    Args:
-        request: The user's request.
-        resume_latest: Whether it asks for the latest interrupted run.
-
-    Raises:
-        UserError: The request names something that does not exist, or does not fit.
     """
     if not is_folder(request.competition):
         return

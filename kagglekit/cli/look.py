@@ -44,10 +44,18 @@ def look(
 
     display = for_people(False)
     with display.status(f"looking at {competition}: loading its plugin"):
-        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.authoring.from_folder import recognised
         from kagglekit.planning.request import Request
         from kagglekit.workflows.look import look as show
-    check_before_reading(Request(competition, preset=preset, settings=settings, plugins=plugins))
-    competition, data = competition_of(competition, data, display)
+    asked = recognised(Request(competition, data=data, preset=preset, settings=settings, plugins=plugins), display)
     drawn = None if no_pictures else preset
-    show(competition, data, display, plugins=plugins, sample=sample, plots=pictures, preset=drawn, settings=settings)
+    show(
+        asked.competition,
+        asked.data,
+        display,
+        plugins=plugins,
+        sample=sample,
+        plots=pictures,
+        preset=drawn,
+        settings=settings,
+    )

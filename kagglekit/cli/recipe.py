@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -17,15 +16,14 @@ from kagglekit.system.printable import printable_lines
 @json_option("Print the recipe as JSON, in the form of recipe.json.")
 def recipe(as_json: bool, **options: Any) -> None:
     """Print COMPETITION's recipe with all overrides, without training."""
-    from kagglekit.authoring.from_folder import check_before_reading, competition_of
+    from kagglekit.authoring.from_folder import recognised
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
     from kagglekit.system.console import for_people
 
     display = for_people(as_json)
     request = Request(settings=shorthand_settings(options), **options)
-    check_before_reading(request)
-    request = replace(request, competition=competition_of(request.competition, None, display)[0])
+    request = recognised(request, display)
     choice = choose(request, lambda line: click.echo(f"warning: {printable_lines(line)}", err=True))
     if as_json:
         click.echo(choice.recipe.to_json())

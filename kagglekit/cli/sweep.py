@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +87,7 @@ def run(as_json: bool, tries: tuple[str, ...], trials: int, seconds: float | Non
 
     display = for_people(as_json)
     with display.status(f"{options['competition'] or 'sweep'}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.authoring.from_folder import recognised
         from kagglekit.planning.choose import check_request, choose
         from kagglekit.planning.request import Request
         from kagglekit.sweep.space import check_space, parse_space
@@ -96,9 +95,7 @@ def run(as_json: bool, tries: tuple[str, ...], trials: int, seconds: float | Non
     space = parse_space(tries)
     jobs = chosen_jobs(options)
     request = Request(settings=shorthand_settings(options), jobs=jobs, **options)
-    check_before_reading(request)
-    competition, data = competition_of(request.competition, request.data, display)
-    request = replace(request, competition=competition, data=data)
+    request = recognised(request, display)
     check_request(request)
     choice = choose(request)
     check_space(choice, space)

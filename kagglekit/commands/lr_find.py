@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,11 @@ def lr_find(
         UserError: There is no such stage, it has no learning rate, or a run would fail.
     """
     with display.status(f"{title}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.authoring.from_folder import recognised
         from kagglekit.planning.choose import check_request, choose, stage_to_test
 
         asked = request()
-    check_before_reading(asked)
-    competition, data = competition_of(asked.competition, asked.data, display)
-    asked = replace(asked, competition=competition, data=data)
+    asked = recognised(asked, display)
     check_request(asked)  # here and below: errors are reported before anything slow
     choice = choose(asked)
     stage_to_test(choice.recipe, stage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kagglekit.system.errors import UsageError
@@ -57,15 +57,13 @@ def run(
         UserError: The user can fix it.
     """
     with display.status(f"{title}: loading its plugin and recipe"):
-        from kagglekit.authoring.from_folder import check_before_reading, competition_of
+        from kagglekit.authoring.from_folder import recognised
         from kagglekit.planning.choose import check_request, choose
         from kagglekit.planning.make import check_sample
         from kagglekit.workflows.full_data import full_request
 
         asked = request()
-    check_before_reading(asked, resume)
-    competition, data = competition_of(asked.competition, asked.data, display)
-    asked = replace(asked, competition=competition, data=data)
+    asked = recognised(asked, display, resume)
     asked = full_request(asked) if asked.full else asked
     check_request(asked, resume)
     choice = choose(asked)

@@ -108,7 +108,8 @@ def _ask_after(name):
 
 
 def _kill_later(process, job):
-    while process.poll() is None and not (job.folder / "log.csv").exists():
+    # not poll(): the thread that waits for the end reads from the same socket
+    while process.returncode is None and not (job.folder / "log.csv").exists():
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
 
