@@ -16,7 +16,7 @@ from pictures import asked_for
 from timing import Report, fresh_cache, interleaved, median, median_of, options, spread
 
 from kagglekit import api
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 
 def main() -> None:

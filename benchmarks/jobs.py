@@ -27,7 +27,7 @@ from rich.console import Console
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.executor import Job, JobOptions, Need
 from kagglekit.workflows.jobs import do_all, opened
 

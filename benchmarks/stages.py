@@ -25,7 +25,7 @@ from timing import Report, fresh_cache, interleaved, median, options
 
 from kagglekit import api
 from kagglekit.runs.info import RunInfo
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.types.recipe import Recipe
 
 CEILINGS = {"activations": "infer folded", "frozen": "head folded", "full": "train", "TTA": "infer folded"}

@@ -44,7 +44,7 @@ from kagglekit import api
 from kagglekit.training import loop
 from kagglekit.workflows import single
 from kagglekit.hooks.calls import Hooks
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 imported = time.perf_counter() - imported
 asked = json.loads(sys.argv[1])

@@ -42,7 +42,7 @@ from kagglekit.images.decode import built_store
 from kagglekit.images.loader import Loader, Passes, place
 from kagglekit.images.store import StoreSpec
 from kagglekit.images.warp import copy_side
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.training import trainer
 from kagglekit.types.randomness import image_keys
 

@@ -52,7 +52,7 @@ def measured(asked: argparse.Namespace, number: int) -> dict[str, float]:
     """Make a run with `number` test images and return its cost."""
     from kagglekit import api
     from kagglekit.images import dataset
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     dataset.BLOCK_BYTES = BLOCK
     data, decoded = many(asked.work.absolute() / "pictures" / "streaming", number), 0

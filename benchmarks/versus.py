@@ -17,7 +17,7 @@ from network import COMPETITION, settings
 from timing import Report, Taken, fresh_cache, interleaved, median_of, spread
 
 from kagglekit import api
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 
 @dataclass(frozen=True)

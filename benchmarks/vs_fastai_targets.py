@@ -26,7 +26,7 @@ from timing import Report, fresh_cache, interleaved, median_of, options
 from versus import with_deviation, with_usual_allocator
 
 from kagglekit import api
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.types.predictions import load_predictions
 
 warnings.filterwarnings("ignore", module="torch|fastai|fastprogress|plum")

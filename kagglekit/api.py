@@ -14,10 +14,10 @@ from kagglekit.called import for_notebooks
 from kagglekit.hooks.trust import plugins_named
 from kagglekit.notebook.request import command_of, jobs_of, name_of, path_of, request_of
 from kagglekit.runs.place import RUNS
-from kagglekit.system.console import Display, for_people
+from kagglekit.system.display.console import Display, for_people
+from kagglekit.system.display.notebook import kernel
 from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, wait_passively
-from kagglekit.system.notebook import kernel
 from kagglekit.types.executor import RETRIES
 
 if TYPE_CHECKING:  # nor is anything else that builds models: the first line of a cell comes within a second

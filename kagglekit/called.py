@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from kagglekit.kaggle.credentials import masked
+from kagglekit.system.display.notebook import kernel
+from kagglekit.system.display.wording import in_python
 from kagglekit.system.errors import UserError
-from kagglekit.system.notebook import kernel
 from kagglekit.system.signals import Stopped
 from kagglekit.system.whole_imports import with_whole_imports
-from kagglekit.system.wording import in_python
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from kagglekit.called import for_notebooks
 from kagglekit.notebook.request import name_of, path_of, request_of, settings_of
 from kagglekit.runs.place import RUNS
-from kagglekit.system.console import Display, for_people
+from kagglekit.system.display.console import Display, for_people
+from kagglekit.system.display.notebook import kernel, show
 from kagglekit.system.errors import UsageError
 from kagglekit.system.limits import Threads, wait_passively
-from kagglekit.system.notebook import kernel, show
 
 if TYPE_CHECKING:
     import pandas as pd

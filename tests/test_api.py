@@ -30,9 +30,9 @@ from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.synonyms import WORDS, keyword_hint, option_hint
 from kagglekit.runs.folder import Run
 from kagglekit.runs.place import RUNS
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
+from kagglekit.system.display.text_table import wrapped
 from kagglekit.system.errors import UsageError, UserError
-from kagglekit.system.text_table import wrapped
 
 NAMES = {"plugin": "plugins"}  # keywords for what an option may be given several times
 LEFT_OUT = {

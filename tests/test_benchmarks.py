@@ -23,7 +23,7 @@ from places import ROOT
 import kagglekit
 from kagglekit import Run, api
 from kagglekit.cli import cli
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 BENCHMARKS = ROOT / "benchmarks"
 

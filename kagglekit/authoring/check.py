@@ -32,7 +32,7 @@ from kagglekit.planning.make import find_data, image_table, with_form
 from kagglekit.planning.overrides import apply_overrides, size_settings
 from kagglekit.planning.plan import Choice, Plan
 from kagglekit.planning.request import Request
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import PluginError, UserError, listing
 from kagglekit.system.paths import cache_in
 from kagglekit.tasks.task import Task

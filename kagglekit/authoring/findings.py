@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from kagglekit.system.display.printable import printable_lines
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable_lines
 
 T = TypeVar("T")
 INDENT = 26  # columns before the result of a check

@@ -27,7 +27,7 @@ from kagglekit.system.paths import own_place
 if TYPE_CHECKING:
     from kagglekit.authoring.detect.layout import DataLayout
     from kagglekit.planning.request import Request
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 NAMELESS = ("data", "dataset", "input", "download", "downloads", "files", "images")
 

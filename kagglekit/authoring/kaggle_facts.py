@@ -9,7 +9,7 @@ from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from kagglekit.authoring.plugin_facts import Facts
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 SECONDS = 30  # to retry for

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kagglekit.authoring.detect.layout import DataLayout
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @dataclass(frozen=True)

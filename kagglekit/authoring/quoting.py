@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from kagglekit.system.printable import printable
+from kagglekit.system.display.printable import printable
 
 WIDTH = 100  # of a comment
 

@@ -41,7 +41,7 @@ def blend(as_json: bool, soup: bool, plugin: tuple[str, ...], **options: Any) ->
     """
     from kagglekit.hooks.trust import plugins_named
     from kagglekit.planning.blends import check_blend
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     if soup:

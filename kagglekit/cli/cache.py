@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kagglekit.cli.options import out_option, size_option, yes_option
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UsageError
-from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def cache(clear: bool, older_than: float | None, max_size: int | None, yes: bool
 
 
 def _show(stores: Sequence[CachedStore], archives: Sequence[CachedArchive], out: Path) -> None:
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
     from kagglekit.system.paths import cache_folder
 
     display = for_people(False)

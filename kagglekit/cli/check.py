@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kagglekit.authoring.findings import Finding
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @click.command()
@@ -32,7 +32,7 @@ def check(plugin: str, data: Path | None, plugins: tuple[str, ...], disable: tup
     Check hooks and facts, each preset's recipe, the labels and the form of the CSV. Train two steps of each stage with
     random weights on the CPU, twice, and compare. Exit with code 1 if there is a problem.
     """
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     if data and not data.is_dir():

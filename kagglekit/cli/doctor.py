@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from kagglekit.cli.options import json_option
-from kagglekit.system.text_table import wrapped
+from kagglekit.system.display.text_table import wrapped
 
 if TYPE_CHECKING:
     from kagglekit.system.check import Check
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "skipped": "dim"}
 INDENT = " " * 9
@@ -29,7 +29,7 @@ def doctor(ctx: click.Context, offline: bool, as_json: bool) -> None:
     Exits with 1 if there is a problem. Prints no secret.
     """
     from kagglekit.doctor import examine
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display, found = for_people(as_json), []
     for check in examine(offline):

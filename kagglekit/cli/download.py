@@ -25,7 +25,7 @@ def download(
     from kagglekit.hooks.calls import Hooks
     from kagglekit.hooks.manager import load
     from kagglekit.kaggle.competition_data import ensure_data, report_counts
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
     from kagglekit.types.download import DownloadOptions
 
     display = for_people(False)

@@ -27,7 +27,7 @@ def export(
     from kagglekit.hooks.trust import plugins_named
     from kagglekit.prediction.ready import ready_run
     from kagglekit.runs.lookup import find_run
-    from kagglekit.system.console import amount, for_people
+    from kagglekit.system.display.console import amount, for_people
     from kagglekit.system.files import check_writable
 
     display, found = for_people(False), find_run(run, out)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kagglekit.runs.history import Difference
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 SHORT = ("run", "competition", "metric", "valid", "test", "public", "time", "status")  # fit 80 columns, mostly
 ALWAYS = ("run", "competition", "date", "arch", "px", "stages", "epochs", "preset", "status", "metric", "valid", "time")
@@ -48,7 +48,7 @@ def history(which: tuple[str, ...], sort: str | None, wide: bool, as_page: bool,
     With --html, the runs are on a page with curves, filters, and public against valid scores. Once it is there, runs
     write it again while they train, and it reloads itself where it is open.
     """
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     if as_page:
@@ -145,7 +145,7 @@ def _brief(column: str, value: Any) -> str:
 
 
 def _cell(column: str, value: Any) -> str:
-    from kagglekit.system.console import duration
+    from kagglekit.system.display.console import duration
 
     if value is None:
         return ""

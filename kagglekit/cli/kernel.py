@@ -86,7 +86,7 @@ def write(
     from kagglekit.kaggle.kernels.folder import NO_USER, KernelOptions, chosen_accelerator, write_kernel
     from kagglekit.runs.inference import Predictor
     from kagglekit.runs.lookup import find_run
-    from kagglekit.system.console import amount, for_people
+    from kagglekit.system.display.console import amount, for_people
 
     display, found = for_people(False), find_run(run, out)
     if (message or yes) and not submit:
@@ -119,7 +119,7 @@ def clean(yes: bool, timeout: float) -> None:
     """List the private datasets and kernels that kagglekit has made on Kaggle, and remove them after a question."""
     from kagglekit.kaggle.follow import connected
     from kagglekit.kaggle.kernels.made import clean as remove
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(False)
     remove(connected(timeout, display), confirmation(yes), display)

@@ -12,7 +12,7 @@ import click
 
 from kagglekit.cli.main import cli, in_plain_words
 from kagglekit.planning.synonyms import keyword_hint
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, nearest
 
 CLOSE = 0.7  # how similar a keyword must be to be suggested; of shorter words, two thirds are by chance

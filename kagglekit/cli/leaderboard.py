@@ -13,7 +13,7 @@ from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
     from kagglekit.kaggle.leaderboard import Leaderboard
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @click.command()
@@ -29,7 +29,7 @@ def leaderboard(competition: str, top: int, refresh: bool, out: Path, timeout: f
     from kagglekit.hooks.manager import load
     from kagglekit.kaggle.follow import connected
     from kagglekit.kaggle.leaderboard import get_leaderboard, our_scores, standing
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     facts = Hooks(load(competition)).competition()

@@ -13,9 +13,9 @@ from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.failures import one_line
 from kagglekit.hooks.manager import survey
 from kagglekit.hooks.plugin import Kind, Plugin
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable
 from kagglekit.types.metric import title_of
 
 if TYPE_CHECKING:

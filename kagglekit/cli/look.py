@@ -40,7 +40,7 @@ def look(
     COMPETITION is a name, a plugin file (./cassava.py), or a data folder (./cassava/), whose layout is then recognised.
     The plots show targets, sizes, samples, near-duplicates, and one image as each stage sees it.
     """
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(False)
     with display.status(f"looking at {competition}: loading its plugin"):

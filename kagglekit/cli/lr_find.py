@@ -31,7 +31,7 @@ def lr_find(stage: int | None, pictures: Path | None, **options: Any) -> None:
 
     The rate grows with each step until the loss diverges.
     """
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     if options["stages"]:
         raise UsageError("lr-find tests one stage: --stages does not apply", "choose it with --stage N")

@@ -17,10 +17,10 @@ import click
 from kagglekit._version import __version__
 from kagglekit.cli.sections import write_sections
 from kagglekit.planning.synonyms import option_hint
+from kagglekit.system.display.printable import printable_lines
 from kagglekit.system.errors import UsageError, UserError, described, unknown
 from kagglekit.system.job_process import end_with_starter, is_launched, tell_launcher
 from kagglekit.system.limits import wait_passively
-from kagglekit.system.printable import printable_lines
 from kagglekit.system.process import leave, process_place
 from kagglekit.system.signals import Stopped
 
@@ -117,7 +117,7 @@ class _Commands(click.Group):
             _fail(message, code, of_all=True)
         except Exception as error:
             if isinstance(error, OSError) and _is_of_output(error):
-                from kagglekit.system.console import output_error
+                from kagglekit.system.display.console import output_error
 
                 full = output_error(error)
                 _fail(described(full.what, full.hint), full.exit_code)
@@ -150,7 +150,7 @@ def _fail(message: str, code: int, of_all: bool = False) -> NoReturn:
         tell_launcher(text)
         sys.exit(code)
     if sys.stderr is not None and sys.stderr.isatty():
-        from kagglekit.system.text_table import wrapped
+        from kagglekit.system.display.text_table import wrapped
 
         text = wrapped(text, shutil.get_terminal_size().columns)
         if text.startswith("error:") and not os.environ.get("NO_COLOR"):

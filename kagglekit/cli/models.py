@@ -9,7 +9,7 @@ import click
 
 from kagglekit.cli.options import json_option
 from kagglekit.compute.pretraining import MOST_COUNTED, find_models
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 
 @click.command()

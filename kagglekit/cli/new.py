@@ -12,7 +12,7 @@ from kagglekit.system.errors import UsageError
 
 if TYPE_CHECKING:
     from kagglekit.authoring.new_plugin import NewPlugin, Written
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @click.command()
@@ -42,7 +42,7 @@ def new(name: str, from_data: Path | None, slug: str, download: bool, package: b
     the labels from the names of Kaggle's files.
     """
     from kagglekit.authoring.new_plugin import NewPlugin, create_plugin
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     _check_usage(name, from_data, slug, download)
     asked, display = NewPlugin(name, from_data, slug, download, package, force), for_people(False)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kagglekit.prediction.answers import Answer
     from kagglekit.runs.loaded import LoadedRun
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.system.limits import Threads
 
 
@@ -82,7 +82,7 @@ def predict(
     from kagglekit.hooks.trust import plugins_named
     from kagglekit.prediction.ready import ready_run
     from kagglekit.runs.lookup import find_run
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
     from kagglekit.system.files import check_writable
 
     display = for_people(as_json)
@@ -145,7 +145,7 @@ def _predicted(
     display: Display,
 ) -> tuple[pd.DataFrame, list[Answer]]:
     """Predict image files, and return also what the predictions say; warn if the numbers are ranks."""
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     with for_people(json_output=True).status("loading torch and timm"):  # apart from the table
         from kagglekit.compute.device import choose_device

@@ -8,7 +8,7 @@ import click
 
 from kagglekit.cli.options import json_option, recipe_options, shorthand_settings
 from kagglekit.cli.sections import SectionCommand
-from kagglekit.system.printable import printable_lines
+from kagglekit.system.display.printable import printable_lines
 
 
 @click.command(cls=SectionCommand)
@@ -19,7 +19,7 @@ def recipe(as_json: bool, **options: Any) -> None:
     from kagglekit.authoring.from_folder import recognised
     from kagglekit.planning.choose import choose
     from kagglekit.planning.request import Request
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     request = Request(settings=shorthand_settings(options), **options)

@@ -26,7 +26,7 @@ def report(
     """
     from kagglekit.commands import report as command
     from kagglekit.runs.lookup import find_run
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     page = command.report([find_run(run, out) for run in runs], data, plugin, file, out, for_people(False))
     if show:

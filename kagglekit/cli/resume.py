@@ -44,7 +44,7 @@ def resume(
     from kagglekit.planning.choose import choose
     from kagglekit.planning.identity import request_of, unfinished_info
     from kagglekit.runs.lookup import find_run
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     folder, display = find_run(run, out), for_people(as_json)
     with plugins_named(plugin):

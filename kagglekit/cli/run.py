@@ -108,7 +108,7 @@ def run(
     COMPETITION is a name that `kagglekit competitions` lists, a plugin file (./cassava.py), or a data folder
     (./cassava/), whose layout is then recognised; --full needs none.
     """
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     if (message or yes) and not submit:

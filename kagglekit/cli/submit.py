@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from kagglekit.cli.options import data_option, message_option, out_option, sample_option, timeout_option, yes_option
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UsageError
-from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from kagglekit.kaggle.submit import Ask
@@ -45,7 +45,7 @@ def submit(
     """
     from kagglekit.kaggle.follow import show_status, submit_target
     from kagglekit.kaggle.target import find_target
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(False)
     if len(what) > (1 if status else 2):

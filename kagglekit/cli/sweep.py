@@ -27,7 +27,7 @@ from kagglekit.cli.sections import SWEEP, SectionCommand
 if TYPE_CHECKING:
     from kagglekit.planning.plan import Plan
     from kagglekit.runs.sweep_folder import Sweep
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
@@ -83,7 +83,7 @@ def sweep() -> None:
 @json_option()
 def run(as_json: bool, tries: tuple[str, ...], trials: int, seconds: float | None, **options: Any) -> None:
     """Search for a better recipe for COMPETITION; the same command resumes what was interrupted."""
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display = for_people(as_json)
     with display.status(f"{options['competition'] or 'sweep'}: loading its plugin and recipe"):
@@ -128,7 +128,7 @@ def resume(
     """Do what is left of SWEEP: interrupted trials are resumed. SWEEP is a path, a name, a prefix of it, or latest."""
     from kagglekit.hooks.trust import plugins_named
     from kagglekit.runs.sweep_folder import find_sweep
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     display, folder = for_people(as_json), find_sweep(which, out)
     with plugins_named(plugin):
@@ -164,7 +164,7 @@ def _go_on(plan: Plan, folder: Sweep, seconds: float | None, display: Display, a
 def show(which: str, out: Path, as_json: bool) -> None:
     """Show SWEEP: its trials, what mattered, the best recipe, and how much of its gain was luck."""
     from kagglekit.runs.sweep_folder import find_sweep
-    from kagglekit.system.console import for_people
+    from kagglekit.system.display.console import for_people
 
     folder = find_sweep(which, out)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kagglekit.planning.request import Request
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.workflows.lr_find import FoundRates
 
 

@@ -10,7 +10,7 @@ from kagglekit.system.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 def report(

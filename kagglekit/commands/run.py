@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kagglekit.kaggle.submit import Ask
     from kagglekit.planning.request import Request
     from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @dataclass(frozen=True)

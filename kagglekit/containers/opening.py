@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.system.damage import reason
+from kagglekit.system.display.printable import shortened
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import shortened
 
 if TYPE_CHECKING:
     from kagglekit.containers.container import Container, Value

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kagglekit.runs.place import is_run
+from kagglekit.system.display.printable import printable, shortened
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import is_there
 from kagglekit.system.output_marker import OUTPUT, output_names
 from kagglekit.system.paths import cache_folder
-from kagglekit.system.printable import printable, shortened
 from kagglekit.types.image_path import channel_files
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".mpo")

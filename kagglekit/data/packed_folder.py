@@ -22,7 +22,7 @@ from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 SOURCE = ".kagglekit-source.json"  # names the folder that links stand for
 LEVELS = 1  # of folders below a data folder in which archives are looked for: there may be 15,000 class folders

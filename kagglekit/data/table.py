@@ -12,9 +12,9 @@ import numpy as np
 from kagglekit.data.listing import check_unicode, is_unicode
 from kagglekit.data.metadata import check_metadata
 from kagglekit.data.unused import describe_unused
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.members import members_of
-from kagglekit.system.printable import printable
 from kagglekit.tasks.single_label import SingleLabel, as_text
 from kagglekit.types.competition import Competition
 from kagglekit.types.image_path import all_files

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kagglekit.data.listing import entries_of, folders_below, holds_only_output, is_hidden, is_image, suffix_of
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.printable import printable
 from kagglekit.types.image_path import all_files
 
 if TYPE_CHECKING:

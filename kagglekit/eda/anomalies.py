@@ -12,9 +12,9 @@ import numpy as np
 
 from kagglekit.eda.headers import LONGEST, THIN
 from kagglekit.images.contrast import is_nearly_constant
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import listing
 from kagglekit.system.limits import cores
-from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kagglekit.eda.headers import Header
     from kagglekit.hooks.calls import Hooks
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 MOST_CHECKED = 1_000  # images that are decoded to look for blank ones
 SIDE = 64  # px, to which a reader may reduce them

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.system.display.printable import printable, shortened
 from kagglekit.system.files import replacing
 from kagglekit.system.output_marker import mark_output
-from kagglekit.system.printable import printable, shortened
 
 if TYPE_CHECKING:
     import numpy as np

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kagglekit.eda.headers import Header
     from kagglekit.eda.target import Target
     from kagglekit.hooks.specs import ViewMode as Mode
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 CONFIG = DataConfig(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))  # any will do: it is undone
 PASSES = COLUMNS  # views of each stage: a row

@@ -11,14 +11,14 @@ from kagglekit.containers.container import needs
 from kagglekit.containers.opening import read_member
 from kagglekit.data.listing import MEDICAL_SUFFIXES, suffix_of
 from kagglekit.images.opening import UnreadableImage, open_image, reading_image
+from kagglekit.system.display.printable import printable
 from kagglekit.system.members import member_of
-from kagglekit.system.printable import printable
 from kagglekit.types.image_path import channel_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 MOST_HEADERS = 20_000  # a few seconds' worth

@@ -10,8 +10,8 @@ from kagglekit.data.long_form import split_ids
 from kagglekit.data.sample import Sample, no_sample, sample_for
 from kagglekit.eda.anomalies import warn_of_blank, warn_of_thin
 from kagglekit.eda.headers import MOST_HEADERS, read_headers
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import listing
-from kagglekit.system.printable import printable
 from kagglekit.types.image_table import COLUMNS, OPTIONAL
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kagglekit.eda.headers import Header
     from kagglekit.eda.target import Target
     from kagglekit.hooks.calls import Hooks
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.types.competition import Competition
 
 MOST_NAMED = 5  # unreadable files

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
     Sample = tuple[str, str]  # text and path
     Draw = Callable[[Path], None]

@@ -9,14 +9,14 @@ import numpy as np
 
 from kagglekit.eda.plots import draw_counts
 from kagglekit.eda.target import Target, shortened_list
-from kagglekit.system.printable import printable
+from kagglekit.system.display.printable import printable
 from kagglekit.tasks.single_label import SingleLabel
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.eda.target import Draw, Sample
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 MOST_CLASSES = 200  # in a grid of samples
 

@@ -12,7 +12,7 @@ import numpy as np
 from kagglekit.eda.canvas import COLUMNS
 from kagglekit.eda.plots import draw_counts, draw_together
 from kagglekit.eda.target import Target, shortened_list, spread_over
-from kagglekit.system.printable import printable
+from kagglekit.system.display.printable import printable
 from kagglekit.tasks.multi_label import MultiLabel
 from kagglekit.types.records import read_record
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kagglekit.eda.target import Draw, Sample
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 MOST_LABELS = 50  # in a grid of samples, and in the plot of pairs
 PAIRS = 8

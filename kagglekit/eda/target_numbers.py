@@ -10,7 +10,7 @@ import numpy as np
 from kagglekit.eda.canvas import COLUMNS
 from kagglekit.eda.plots import draw_counts, draw_numbers
 from kagglekit.eda.target import Target, spread_over
-from kagglekit.system.printable import printable
+from kagglekit.system.display.printable import printable
 from kagglekit.tasks.ordinal import Ordinal
 from kagglekit.tasks.regression import Regression
 from kagglekit.types.records import read_record
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.eda.target import Draw, Sample
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 ROWS = 2  # of samples for each target
 MOST_TARGETS = 6  # in a grid of samples

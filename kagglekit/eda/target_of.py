@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.eda.target import Draw
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.tasks.several import Block
     from kagglekit.tasks.task import Task
 

@@ -36,7 +36,7 @@ from kagglekit.images.store import (
     read_entries,
     store_of,
 )
-from kagglekit.system.console import amount
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import NO_SPACE, open_own, write_text
 from kagglekit.system.limits import cores

@@ -26,7 +26,7 @@ from kagglekit.images.placement import (
 )
 from kagglekit.images.store import ImageStore, StoreSpec
 from kagglekit.images.warp import copy_side
-from kagglekit.system.console import amount
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UserError, listing
 from kagglekit.types.data_config import DataConfig
 from kagglekit.types.decoded import Decoded, Kind
@@ -37,7 +37,7 @@ from kagglekit.types.view import CropMode, View
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.tasks.task import Task
 
 BLOCK_BYTES = 1 << 29  # of decoded test images at a time, where they are streamed

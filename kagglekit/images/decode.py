@@ -14,7 +14,7 @@ from kagglekit.images.store import ImageStore, StoreSpec, made, open_store
 from kagglekit.types.decoded import Decoded, Kind
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 def made_store(

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kagglekit.images.cache import cached_stores, remove
-from kagglekit.system.console import amount, for_people
+from kagglekit.system.display.console import amount, for_people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

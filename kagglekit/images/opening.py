@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kagglekit.system.damage import reason
+from kagglekit.system.display.printable import shortened
 from kagglekit.system.errors import UserError
 from kagglekit.system.pixel_limit import check_pixels
-from kagglekit.system.printable import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

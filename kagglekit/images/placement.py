@@ -13,7 +13,7 @@ import numpy as np
 
 from kagglekit.compute.device import free_bytes
 from kagglekit.images.store import PIXELS, ImageStore, StoreSpec, exists, made
-from kagglekit.system.console import amount
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UsageError, UserError, unknown
 from kagglekit.system.paths import cache_folder
 

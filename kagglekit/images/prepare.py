@@ -25,7 +25,7 @@ from kagglekit.types.view import CropMode
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.tasks.task import Task
 
 

@@ -12,7 +12,7 @@ from kagglekit.kaggle.facts import Facts, KernelVersion, Limits, Submission
 from kagglekit.kaggle.failures import explain
 from kagglekit.kaggle.retry import RetryPolicy, call
 from kagglekit.kaggle.service import request_of, request_with, send
-from kagglekit.system.console import amount
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:

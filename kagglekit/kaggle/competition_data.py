@@ -8,7 +8,7 @@ from kagglekit.data.location import data_place, existing_data, is_untidy
 from kagglekit.data.packed_folder import see_through
 from kagglekit.data.table import read_table
 from kagglekit.hooks.calls import Hooks
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.download import DownloadOptions
 
 

@@ -20,7 +20,7 @@ from kagglekit.kaggle.transport import (
     status,
     without_secrets,
 )
-from kagglekit.system.console import Bar, Display, amount, duration
+from kagglekit.system.display.console import Bar, Display, amount, duration
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kagglekit.kaggle.credentials import find_credentials, masked, no_credentials
 from kagglekit.kaggle.retry import retry_after, short_reason
-from kagglekit.system.console import duration
+from kagglekit.system.display.console import duration
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:

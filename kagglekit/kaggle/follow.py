@@ -15,9 +15,9 @@ from kagglekit.kaggle.target import Target, check_target
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import find_run
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable
 from kagglekit.system.signals import deferred_stop, stop_if_asked
 from kagglekit.types.metric import title_of
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from kagglekit.runs.lookup import submitted_runs
-from kagglekit.system.console import amount
 from kagglekit.system.damage import BROKEN, reason
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.files import write_text
 from kagglekit.system.paths import cache_folder

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from kagglekit.system.console import amount
+from kagglekit.system.display.console import amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 

@@ -16,7 +16,7 @@ from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.transport import status
 from kagglekit.kaggle.upload import NOT_SENT, send_file
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 
 MAX_MESSAGE = 400  # characters of a description

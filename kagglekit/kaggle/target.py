@@ -16,7 +16,7 @@ from kagglekit.kaggle.submit import Package
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import RunInfo
 from kagglekit.runs.lookup import all_runs, find_run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.types.metric import title_of
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from kagglekit.kaggle.retry import Fault, RetryPolicy, is_temporary, short_reason
 from kagglekit.kaggle.transport import http_error, network_errors, plain_session, status, without_secrets
-from kagglekit.system.console import Display, amount
+from kagglekit.system.display.console import Display, amount
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from kagglekit.report.reading import Known, predicted
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.report.trainings import charts, trainings
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.system.console import duration
+from kagglekit.system.display.console import duration
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.metric import TITLES, title_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kagglekit.compute.network import data_config
+from kagglekit.system.display.printable import printable
 from kagglekit.system.named_calls import read_calls
-from kagglekit.system.printable import printable
 from kagglekit.types.metric import TITLES
 from kagglekit.types.recipe import Recipe
 from kagglekit.types.stage import Stage
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from kagglekit.planning.plan import Choice, Plan
     from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 FEW = 5  # classes whose names are printed
 

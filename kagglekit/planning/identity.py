@@ -20,7 +20,7 @@ from kagglekit.system.job_process import is_job
 from kagglekit.types.image_table import data_key
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @dataclass(frozen=True)

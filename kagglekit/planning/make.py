@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from kagglekit.planning.request import Request
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.tasks.task import Task
     from kagglekit.types.recipe import Recipe
 

@@ -16,8 +16,8 @@ from kagglekit.planning.plan import Plan
 from kagglekit.prediction.decide import cross_fitted, find, score_of
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import FoundDecision, Record
-from kagglekit.system.console import Display
 from kagglekit.system.damage import reason
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.metric import Metric, Score, title_of
 

@@ -18,7 +18,7 @@ from kagglekit.prediction.given import given_images
 from kagglekit.prediction.new_images import Family, predict_paths
 from kagglekit.report.thumbnails import SIDE, data_uri
 from kagglekit.runs.folder import Run
-from kagglekit.system.printable import printable
+from kagglekit.system.display.printable import printable
 
 SHOWN = 24  # images; of more, the table is shown
 _FIGURE = "display:inline-flex;gap:10px;margin:4px 12px 8px 0;vertical-align:top;align-items:flex-start"

@@ -15,7 +15,7 @@ from kagglekit.prediction.load import predict_files, restore
 from kagglekit.prediction.new_images import Family
 from kagglekit.runs.folder import Run
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError, listing
 from kagglekit.tasks.targets import Teacher
 from kagglekit.types.predictions import average, load_predictions, make_predictions

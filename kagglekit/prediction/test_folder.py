@@ -37,7 +37,7 @@ from kagglekit.types.predictions import make_predictions, with_missing_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.tasks.task import Task
     from kagglekit.types.competition import Competition
 

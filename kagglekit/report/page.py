@@ -25,7 +25,7 @@ from kagglekit.system.files import write_text
 from kagglekit.types.metric import TITLES
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 def leave_report(run: Run, display: Display) -> None:

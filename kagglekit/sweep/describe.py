@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kagglekit.runs.sweep_folder import Sweep, SweepInfo, Trial
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.metric import TITLES
 
 

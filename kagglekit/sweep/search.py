@@ -21,9 +21,9 @@ from kagglekit.runs.lock import is_led, leading
 from kagglekit.runs.lookup import create_run
 from kagglekit.runs.sweep_folder import Sweep, SweepInfo, Trial, all_sweeps
 from kagglekit.sweep.space import settings_of
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
+from kagglekit.system.display.live_table import LiveTable, live_table
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.live_table import LiveTable, live_table
 from kagglekit.types.executor import Ended, Job, JobOptions
 from kagglekit.types.recipe import Recipe
 from kagglekit.types.search import Parameter, Sampler, Study, Value

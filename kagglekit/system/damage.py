@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable
 
 BROKEN = (
     zipfile.BadZipFile,

@@ -20,7 +20,7 @@ def check_pixels(width: int, height: int) -> None:
     if not n:
         raise ValueError("it has no pixels")
     if n > most:
-        from kagglekit.system.console import amount
+        from kagglekit.system.display.console import amount
 
         raise ValueError(
             f"{width} x {height} px are {n / 1e6:,.0f} million, more than the limit of {most / 1e6:,.0f} million "

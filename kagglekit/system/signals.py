@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
-from kagglekit.system.notebook import kernel
+from kagglekit.system.display.notebook import kernel
 from kagglekit.system.whole_imports import waits
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -23,7 +23,7 @@ from kagglekit.images.dataset import ImageSet
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
 from kagglekit.tasks.targets import Targets
 from kagglekit.tasks.task import Task
 from kagglekit.training.eta import Estimate

@@ -16,7 +16,7 @@ from kagglekit.compute.memory import give_back
 from kagglekit.compute.network import in_channels
 from kagglekit.compute.processes.ranks import ALONE
 from kagglekit.compute.processes.shared_batch_norm import learning
-from kagglekit.system.console import duration
+from kagglekit.system.display.console import duration
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import train_batch
 from kagglekit.training.context import RunContext

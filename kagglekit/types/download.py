@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from kagglekit.runs.info import MemberInfo, Record, RunInfo
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import create_run
 from kagglekit.runs.place import RUNS
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.limits import Threads
 from kagglekit.types.ensemble import Member

@@ -27,7 +27,7 @@ from kagglekit.prediction.finalize import finalize
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display, amount
+from kagglekit.system.display.console import Display, amount
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import check_writable
 from kagglekit.system.paths import cache_folder, cache_in

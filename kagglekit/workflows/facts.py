@@ -21,7 +21,7 @@ from kagglekit.planning.identity import Identity, plugin_name
 from kagglekit.planning.plan import Plan
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import SameAgain, UserError
 
 PACKAGES = ("kagglekit", "torch", "torchvision", "timm", "numpy", "pandas", "scikit-learn")

@@ -26,8 +26,8 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import MemberInfo, Record
 from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run, find_run
-from kagglekit.system.brief import Brief
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.brief import Brief
+from kagglekit.system.display.console import Display, duration
 from kagglekit.system.errors import UserError
 from kagglekit.types.ensemble import Member
 from kagglekit.types.image_table import fold_table

@@ -14,7 +14,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import find_run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.types.metric import title_of
 from kagglekit.types.recipe import Recipe

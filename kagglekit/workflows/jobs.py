@@ -14,10 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
+from kagglekit.system.display.live_table import live_table
 from kagglekit.system.errors import UserError, listing
 from kagglekit.system.job_process import LOST
-from kagglekit.system.live_table import live_table
 from kagglekit.system.signals import stoppable_again
 from kagglekit.types.executor import Ended, Executor, Job, JobOptions
 from kagglekit.types.metric import title_of

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from kagglekit.planning.request import Request
     from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
     from kagglekit.types.recipe import Recipe
 
 SAVING = 120  # how long processes may take to save their work after Ctrl-C, s

@@ -10,7 +10,7 @@ import pandas as pd
 from kagglekit.planning.drop import describe_dropped, without_dropped
 from kagglekit.planning.plan import Plan
 from kagglekit.prediction.teacher import teacher_of
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.image_table import data_key
 from kagglekit.types.predictions import make_predictions

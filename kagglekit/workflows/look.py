@@ -16,7 +16,7 @@ from kagglekit.planning.choose import auto_preset
 from kagglekit.planning.make import find_data
 from kagglekit.planning.overrides import apply_overrides
 from kagglekit.planning.wrong_folder import pointing_elsewhere
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.recipe import Recipe

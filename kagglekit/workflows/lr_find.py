@@ -17,7 +17,7 @@ from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.training.large_networks import large_network
 from kagglekit.training.lr_range_test import Sweep, suggestions, sweep
 from kagglekit.training.stage import fit_of, set_up

@@ -20,7 +20,7 @@ from kagglekit.workflows.zoo import network_run, train_network
 if TYPE_CHECKING:
     from kagglekit.planning.plan import Plan
     from kagglekit.planning.request import Request
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from kagglekit.prediction.decide import cross_fitted
 from kagglekit.report.page import leave_report
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record, Repeats
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.metric import Metric, Spread, title_of
 from kagglekit.types.predictions import load_predictions

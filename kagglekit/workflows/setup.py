@@ -38,7 +38,7 @@ from kagglekit.prediction.submission_file import try_form
 from kagglekit.runs.checkpoint_file import Checkpoint, Saver
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.system.paths import cache_folder
 from kagglekit.training.batch_size import for_rows, predict_batch

@@ -13,7 +13,7 @@ from kagglekit.planning.plan import Plan
 from kagglekit.planning.request import Request
 from kagglekit.runs.folder import Run
 from kagglekit.runs.lock import leading
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.types.executor import Need
 from kagglekit.workflows.folds import run_folds

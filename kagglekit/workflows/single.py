@@ -19,7 +19,7 @@ from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import Record
 from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
 from kagglekit.training.checkpoint import restore, save
 from kagglekit.training.context import RunContext
 from kagglekit.training.log import warn_if_worse

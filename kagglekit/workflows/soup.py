@@ -25,7 +25,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.runs.loaded import LoadedRun
 from kagglekit.runs.lookup import create_run, find_run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.training.context import RunContext, Snapshot
 from kagglekit.training.weight_averaging import load_soup

@@ -23,7 +23,7 @@ from kagglekit.planning.request import Request
 from kagglekit.runs.checkpoint_file import newest_checkpoint
 from kagglekit.runs.folder import Run, run_key
 from kagglekit.runs.info import RunInfo
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError
 from kagglekit.system.job_process import is_job, is_launched
 from kagglekit.system.limits import named_threads, share_of_cores

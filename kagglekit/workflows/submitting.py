@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from kagglekit.kaggle.submit import Ask
     from kagglekit.planning.plan import Choice
     from kagglekit.runs.folder import Run
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 
 def check_submit(choice: Choice, dry_run: bool, ask: Ask | None, display: Display) -> None:

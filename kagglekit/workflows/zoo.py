@@ -22,7 +22,7 @@ from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
 from kagglekit.runs.lock import locked
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
 from kagglekit.types.metric import Score
 from kagglekit.workflows.blend import members_of
 from kagglekit.workflows.facts import record_dropped, record_start, reported_failures

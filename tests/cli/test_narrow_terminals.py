@@ -128,7 +128,7 @@ def test_valid_and_test_scores_of_a_metric_stay_together(tmp_path: Path, columns
     code = """if 1:
         from types import SimpleNamespace
         from kagglekit.prediction.scores import describe_scores
-        from kagglekit.system.console import for_people
+        from kagglekit.system.display.console import for_people
         keys = [f"{s}_{m}" for m in ("log_loss", "accuracy", "balanced_accuracy") for s in ("valid", "test")]
         name = "20261201-120041-mobilenetv4_conv_medium.e500_r224_in1k/all-2-cycle1"
         rows = [{"member": name, "views": "as predicted", **dict.fromkeys(keys, [0.5, 0.01])} for _ in range(2)]
@@ -145,7 +145,7 @@ def test_valid_and_test_scores_of_a_metric_stay_together(tmp_path: Path, columns
 @WIDTHS
 def test_of_a_bar_whole_parts_are_left_out(tmp_path: Path, columns: int) -> None:
     code = """if 1:
-        from kagglekit.system.console import for_people
+        from kagglekit.system.display.console import for_people
         with for_people(False).bar("3 all-layers", 123_456) as bar:
             for step in range(5):
                 bar.started -= 100

@@ -19,7 +19,7 @@ from kagglekit.compute.network import head_module, input_of
 from kagglekit.data.table import check_table
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit_shapes.network import ShapesNet, layer_groups
 
 

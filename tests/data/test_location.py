@@ -22,7 +22,7 @@ from kagglekit.data.location import MARKER, check_given, existing_data, workshop
 from kagglekit.kaggle.data_folder import download
 from kagglekit.kaggle.download import Source
 from kagglekit.kaggle.retry import RetryPolicy
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.competition import Competition
 from kagglekit.types.download import DownloadOptions

@@ -21,7 +21,7 @@ from kagglekit.images.cache import cached_archives, remove
 from kagglekit.planning.identity import Identity
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.in_use import release
 
 IMAGES = {"a.jpg": b"a", "b.jpg": b"b"}

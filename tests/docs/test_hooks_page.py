@@ -19,7 +19,7 @@ from kagglekit.hooks import specs
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.system.errors import PluginError, UserError
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.tasks.targets import Teacher

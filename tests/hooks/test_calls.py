@@ -15,7 +15,7 @@ from torch import nn
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load, load_shared
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.system.errors import PluginError, UsageError, UserError
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition

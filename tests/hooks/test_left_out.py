@@ -19,7 +19,7 @@ from kagglekit.planning.request import Request
 from kagglekit.prediction.test_folder import submit_test_folder
 from kagglekit.report.thumbnails import thumbnails
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.workflows.blend import BlendRequest, blend
 from kagglekit.workflows.full_data import full_request
 

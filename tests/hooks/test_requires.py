@@ -11,7 +11,7 @@ from plugin_site import Site
 
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.system.errors import PluginError
 from kagglekit.types.download import DownloadOptions
 from kagglekit.types.randomness import image_keys, uniforms

@@ -27,7 +27,7 @@ from kagglekit.images.build import build, build_smaller, hold
 from kagglekit.images.decode import made_store
 from kagglekit.images.placement import check_keep, in_memory, why_stream
 from kagglekit.images.store import open_store
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.paths import cache_folder
 from kagglekit.types.predictions import load_predictions
 

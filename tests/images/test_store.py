@@ -17,7 +17,7 @@ from kagglekit.images.build import build_smaller, hold
 from kagglekit.images.decode import made_store
 from kagglekit.images.picture import reduced
 from kagglekit.images.store import ENTRIES, PIXELS, StoreSpec, bad_images_error, exists, made, open_store
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.fingerprints import fingerprint, fingerprints
 from kagglekit.system.paths import cache_folder

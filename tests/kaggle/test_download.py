@@ -32,7 +32,7 @@ from rich.console import Console
 
 from kagglekit.kaggle.download import Fetched, Source, fetch
 from kagglekit.kaggle.retry import RetryPolicy
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 
 
 def test_a_file_is_fetched_and_its_size_checked(host: Host, file: Path) -> None:

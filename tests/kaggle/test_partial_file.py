@@ -200,7 +200,7 @@ import sys
 from pathlib import Path
 from kagglekit.kaggle.retry import RetryPolicy
 from kagglekit.kaggle.download import Source, fetch
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 fetch(Source("train.zip", lambda: sys.argv[1]), Path(sys.argv[2]), RetryPolicy(60), for_people(False))
 """
 

@@ -10,7 +10,7 @@ from layouts import write_picture
 from kagglekit import UsageError
 from kagglekit.planning.make import make_plan
 from kagglekit.planning.request import Request
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 
 PLUGIN = """
 import pandas as pd

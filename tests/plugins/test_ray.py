@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.executor import Executor, Job, JobOptions, Need
 from kagglekit.workflows.jobs import Jobs, do_all
 from kagglekit_ray import kagglekit_executor

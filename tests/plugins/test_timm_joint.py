@@ -16,7 +16,7 @@ import kagglekit
 from kagglekit import Recipe, Stage, UserError
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit_timm import kagglekit_model
 
 ARCHS = ("test_efficientnet.r160_in1k", "test_vit.r160_in1k")  # of other means and another multiple

@@ -13,7 +13,7 @@ from tiny_competitions import TINY, ask, write_folders, write_plugin
 from kagglekit import Recipe, Run, SingleLabel, Stage, make_predictions
 from kagglekit.compute import device
 from kagglekit.prediction.sizes import cross_fitted_mean, fit_size_weights, mean_of_sizes
-from kagglekit.system.console import Bar
+from kagglekit.system.display.console import Bar
 from kagglekit.types.predictions import load_predictions
 
 TASK = SingleLabel(("a", "b", "c"))

@@ -22,7 +22,7 @@ from kagglekit import Run, UserError
 from kagglekit.report.page import leave_report, write_report
 from kagglekit.report.thumbnails import Thumbnails
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.predictions import load_predictions, make_predictions, save_predictions
 from kagglekit.types.recipe import Recipe
 from kagglekit.types.stage import Stage

@@ -36,7 +36,7 @@ from kagglekit.runs.history import (
 )
 from kagglekit.runs.info import Record
 from kagglekit.runs.lookup import create_run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.metric import greater_is_better
 
 TINY = (

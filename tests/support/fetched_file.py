@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kagglekit.kaggle.download import Fetched, Source, fetch
 from kagglekit.kaggle.retry import RetryPolicy
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 
 

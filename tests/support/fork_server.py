@@ -29,7 +29,7 @@ LIGHT = (  # what the commands import that train nothing, and what the kaggle cl
         "kagglekit.data.table",
     ),
     *(
-        "kagglekit.system.console",
+        "kagglekit.system.display.console",
         "kagglekit.data.submission",
         "kagglekit.runs.history",
         "requests",

@@ -12,14 +12,21 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 from kagglekit import Ended, Provides, hookimpl
+
+KILLED = "FORKED_KILLED"  # of a job that is to be killed
 
 
 @hookimpl
 def kagglekit_provides():
     return Provides(executor=["forked", "here"])
+
+
+@hookimpl
+def kagglekit_epoch_end(run, stage, row):
+    if KILLED in os.environ:  # in the job, which loads this file, too: from outside, the kill might come too late
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @hookimpl
@@ -39,14 +46,14 @@ class Forked:
     def submit(self, job):
         import forks  # the jobs, which load this file too, do not find it
 
+        own = {**os.environ, **forks.SET}
+        if job.name.endswith(os.environ.get("FORKED_KILL") or "nothing"):
+            own[KILLED] = os.environ.pop("FORKED_KILL")
         with job.log.open("a") as log:
-            process = forks.start(list(job.argv[1:]), job.cwd, {**os.environ, **forks.SET}, log.fileno())
+            process = forks.start(list(job.argv[1:]), job.cwd, own, log.fileno())
         reader = threading.Thread(target=_write, args=(process, job), daemon=True)
         reader.start()
         self._running[job.name] = job, process, reader
-        if job.name.endswith(os.environ.get("FORKED_KILL") or "nothing"):
-            del os.environ["FORKED_KILL"]
-            threading.Thread(target=_kill_later, args=(process, job), daemon=True).start()
 
     def ended(self, wait):
         for name, (job, process, reader) in list(self._running.items()):
@@ -105,13 +112,6 @@ def _ask_after(name):
     if name.endswith(os.environ.get("FORKED_ASK") or "nothing"):
         del os.environ["FORKED_ASK"]
         os.kill(os.getpid(), signal.SIGINT)
-
-
-def _kill_later(process, job):
-    # not poll(): the thread that waits for the end reads from the same socket
-    while process.returncode is None and not (job.folder / "log.csv").exists():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
 
 
 def _write(process, job):

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import kagglekit
 from kagglekit import Run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.predictions import load_predictions
 
 TINY = {

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kagglekit import Run
 from kagglekit.planning.request import Request
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.signals import Stopped
 from kagglekit.training import trainer
 from kagglekit.workflows import start as starting

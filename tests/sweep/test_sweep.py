@@ -14,7 +14,7 @@ from kagglekit.cli import cli
 from kagglekit.runs.sweep_folder import Sweep, SweepInfo, Trial
 from kagglekit.sweep.describe import describe_sweep
 from kagglekit.sweep.space import parse_space, settings_of
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.system.errors import UsageError
 
 TINY = ("pretrained=false", "stage.*.batch_size=8", "stage.*.size=32", "stage.4.cycle_mult=1", "tta=1")

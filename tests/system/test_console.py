@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from kagglekit.system.console import Bar, Display, NotebookDisplay, amount, duration, for_people
-from kagglekit.system.notebook import NotebookOutput
-from kagglekit.system.text_table import wrapped
+from kagglekit.system.display.console import Bar, Display, NotebookDisplay, amount, duration, for_people
+from kagglekit.system.display.notebook import NotebookOutput
+from kagglekit.system.display.text_table import wrapped
 
 COLUMNS = ("name", "first", "second", "third")
 ROWS = [("a", "1" * 10, "2" * 10, "3" * 10), ("long_name", "x", "y", "z")]

@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from kagglekit.system.console import Display
-from kagglekit.system.live_table import fitting, live_table
+from kagglekit.system.display.console import Display
+from kagglekit.system.display.live_table import fitting, live_table
 
 STATES = ["finished"] * 900 + ["failed"] + ["running"] * 2 + ["waiting"] * 97
 ROWS = [(f"fold-{number}", state, "") for number, state in enumerate(STATES)]

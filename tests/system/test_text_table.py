@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kagglekit.system.text_table import fits, text_tables
+from kagglekit.system.display.text_table import fits, text_tables
 
 RUN = "20261201-120041-mobilenetv4_conv_medium.e500_r224_in1k"
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 import kagglekit
 from kagglekit.cli.main import COMMANDS
-from kagglekit.system.console import NotebookDisplay
-from kagglekit.system.notebook import NotebookOutput
-from kagglekit.system.wording import FUNCTIONS, OTHERS, in_python
+from kagglekit.system.display.console import NotebookDisplay
+from kagglekit.system.display.notebook import NotebookOutput
+from kagglekit.system.display.wording import FUNCTIONS, OTHERS, in_python
 
 
 @pytest.mark.parametrize(

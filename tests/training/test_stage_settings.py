@@ -22,7 +22,7 @@ from tiny_runs import TINY
 
 import kagglekit
 from kagglekit import Run
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.predictions import load_predictions
 from kagglekit_timm import kagglekit_model
 

@@ -26,7 +26,7 @@ from kagglekit.compute.compile import check_compile
 from kagglekit.compute.device import Compute
 from kagglekit.compute.forward import predict_pass
 from kagglekit.planning.request import Request
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.signals import Stopped
 from kagglekit.training import batch_size, trainer, tuning
 from kagglekit.training.batch_size import doubled, for_rows, largest_batch, predict_batch, train_batch

@@ -21,7 +21,7 @@ from tiny_runs import TINY, tiny_run
 import kagglekit
 from kagglekit import Run, UserError
 from kagglekit.compute.forward import predict_pass
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.predictions import average, load_predictions
 
 STACKED = "pets"  # its head is a stack

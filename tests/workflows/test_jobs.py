@@ -19,7 +19,7 @@ import kagglekit_ray
 from kagglekit.runs.archive import pack_folder, unpack_folder
 from kagglekit.runs.folder import Run
 from kagglekit.runs.info import Record
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 from kagglekit.types.executor import Job, JobOptions, Need
 from kagglekit.workflows.jobs import Jobs, Progress, do_all, opened, row_of

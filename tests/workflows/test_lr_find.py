@@ -20,7 +20,7 @@ from kagglekit import Recipe, Stage, UserError
 from kagglekit.cli import cli
 from kagglekit.compute.smoothing import centred
 from kagglekit.planning.overrides import apply_overrides
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.training import lr_range_test
 from kagglekit.training.loop import train_stage
 from kagglekit.training.lr_range_test import Sweep, found_rate, suggestions, sweep, with_rate

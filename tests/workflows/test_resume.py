@@ -22,7 +22,7 @@ import kagglekit
 import kagglekit.runs.checkpoint_file
 from kagglekit import Run, UserError
 from kagglekit.runs.lock import locked
-from kagglekit.system.console import Bar
+from kagglekit.system.display.console import Bar
 from kagglekit.system.signals import Stopped
 from kagglekit.training import trainer
 

@@ -14,7 +14,7 @@ from stopping import go_on, only, outcome, start, stop_at, stopped
 from kagglekit import Run
 from kagglekit.planning.request import Request
 from kagglekit.runs.lock import is_locked, locked
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.signals import Stopped
 from kagglekit.training import leave_step, lr_range_test, tuning
 from kagglekit.workflows import folds as fold_runs

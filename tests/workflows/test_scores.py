@@ -26,7 +26,7 @@ from kagglekit.cli import cli
 from kagglekit.hooks.calls import Hooks
 from kagglekit.hooks.manager import load
 from kagglekit.runs.lock import is_locked, locked
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError
 from kagglekit.tasks.single_label import SingleLabel
 from kagglekit.types.competition import Competition

@@ -16,7 +16,7 @@ from stopping import go_on, only, outcome, stop_at
 from kagglekit import Run, UserError
 from kagglekit.cli import cli
 from kagglekit.planning.request import Request
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.types.predictions import load_predictions
 from kagglekit.workflows import dry_run
 from kagglekit.workflows import start as starting

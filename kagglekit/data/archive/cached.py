@@ -20,7 +20,7 @@ from kagglekit.system.files import check_writable
 from kagglekit.system.fingerprints import fingerprint
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 ELSEWHERE_CACHE = "free some disk space, or set KAGGLEKIT_CACHE to another folder"
 _FORM = b"2"  # of what is unpacked: archives inside are, too

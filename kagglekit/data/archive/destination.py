@@ -17,8 +17,8 @@ from typing import IO, cast
 from kagglekit.data.archive.budget import Budget
 from kagglekit.data.archive.parts import Joined
 from kagglekit.data.listing import DEEPEST
+from kagglekit.system.display.printable import printable, shortened
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.printable import printable, shortened
 
 # Sizes in headers are not trusted. Deflate shrinks a CSV of equal numbers (5,000 columns) by a factor of 600 and a file
 # of zeros by 1,028, so the ratio means nothing for small files and little for large ones. It is there to catch

@@ -23,7 +23,7 @@ from kagglekit.system.damage import BROKEN, reason
 from kagglekit.system.errors import UserError
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 ELSEWHERE = "free some disk space, or choose another folder"
 

@@ -16,7 +16,7 @@ from kagglekit.data.listing import DEEPEST, is_hidden, is_image
 from kagglekit.system.errors import UserError, listing
 
 if TYPE_CHECKING:
-    from kagglekit.system.console import Display
+    from kagglekit.system.display.console import Display
 
 MOST_LEVELS = 8  # archives in archives: some contain themselves
 

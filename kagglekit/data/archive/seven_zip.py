@@ -20,8 +20,8 @@ from typing import IO, cast
 from kagglekit.data.archive.destination import BadArchive, BrokenArchive, Place
 from kagglekit.data.archive.tar_files import stream_steps
 from kagglekit.system.damage import BROKEN
+from kagglekit.system.display.printable import printable, shortened
 from kagglekit.system.errors import UserError
-from kagglekit.system.printable import printable, shortened
 
 SIGN = b"7z\xbc\xaf\x27\x1c"
 ENCRYPTED, BEYOND = 3, 4  # exit codes of `kagglekit.data.archive.seven_zip_reader`

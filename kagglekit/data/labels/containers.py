@@ -12,9 +12,9 @@ from kagglekit.containers.shapes import shape_text
 from kagglekit.data.labels.rows import joined, rows_of
 from kagglekit.data.listing import existing_file
 from kagglekit.system.damage import naming_damage
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError, listing, unknown
 from kagglekit.system.members import why_no_key
-from kagglekit.system.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.download import Source, fetch
 from kagglekit.kaggle.facts import KernelVersion
 from kagglekit.kaggle.kernels.once import do_once, passes, unless_missing
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
+from kagglekit.system.display.printable import printable
 from kagglekit.system.errors import UserError, listing
-from kagglekit.system.printable import printable
 from kagglekit.system.signals import deferred_stop, stop_if_asked
 
 PAUSE, MAX_PAUSE = 2.0, 60.0  # s between two looks at a session

@@ -18,7 +18,7 @@ from kagglekit.kaggle.ledger import keep_score
 from kagglekit.kaggle.submit import Ask, Package, check_open, confirm, submit
 from kagglekit.runs.folder import Run
 from kagglekit.runs.inference import Predictor
-from kagglekit.system.console import Display, duration
+from kagglekit.system.display.console import Display, duration
 from kagglekit.system.errors import UserError, listing
 
 LONGEST = 12 * 3600.0  # s that a session on Kaggle's machines may take

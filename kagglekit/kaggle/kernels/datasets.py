@@ -13,7 +13,7 @@ from typing import Any
 from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.kernels.once import do_once, unless_missing
 from kagglekit.kaggle.upload import send_file
-from kagglekit.system.console import Display, amount, duration
+from kagglekit.system.display.console import Display, amount, duration
 from kagglekit.system.errors import UserError
 
 PAUSE, MAX_PAUSE = 1.0, 30.0  # s between two looks

@@ -35,7 +35,7 @@ from kagglekit.kaggle.kernels.parts import hub_files, pack_files, pack_wheels
 from kagglekit.kaggle.kernels.script import RUN
 from kagglekit.runs.archive import LEFT_OUT, unpack_folder
 from kagglekit.runs.folder import Run
-from kagglekit.system.console import for_people
+from kagglekit.system.display.console import for_people
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.types.executor import Ended, Job, Need

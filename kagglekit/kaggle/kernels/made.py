@@ -12,7 +12,7 @@ from kagglekit.kaggle.client import Kaggle
 from kagglekit.kaggle.kernels.calls import delete_kernel, kernel_versions
 from kagglekit.kaggle.kernels.datasets import dataset_state, delete_dataset
 from kagglekit.kaggle.submit import Ask
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UsageError, UserError
 from kagglekit.system.files import write_text
 from kagglekit.system.paths import own_place

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kagglekit.report.trainings import StageEnd
 from kagglekit.runs.loaded import LoadedRun
-from kagglekit.system.console import duration
+from kagglekit.system.display.console import duration
 from kagglekit.types.metric import TITLES
 
 

@@ -18,7 +18,7 @@ from kagglekit.report.pages.rendering import rendered
 from kagglekit.report.svg import BOTTOM, LEFT, RIGHT, TOP, Frame, grid, svg
 from kagglekit.runs.folder import Run
 from kagglekit.runs.history import all_entries
-from kagglekit.system.console import duration
+from kagglekit.system.display.console import duration
 from kagglekit.system.errors import UserError
 from kagglekit.system.files import write_text
 from kagglekit.types.metric import TITLES, Score, greater_is_better

@@ -18,7 +18,7 @@ from rich.console import Console
 from kagglekit import unpacked
 from kagglekit.data.archive.extract import BadArchive, extract
 from kagglekit.data.archive.nested import extract_nested
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 from kagglekit.system.errors import UserError
 
 

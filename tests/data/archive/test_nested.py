@@ -22,7 +22,7 @@ from kagglekit.data.archive.budget import LEAST, Budget
 from kagglekit.data.archive.destination import BadArchive, BrokenArchive, LargeArchive
 from kagglekit.data.archive.extract import extract
 from kagglekit.data.archive.parts import Joined, parts_of, unpacked_name
-from kagglekit.system.console import Display
+from kagglekit.system.display.console import Display
 
 IMAGES = {"a.jpg": b"a" * 99, "b.jpg": b"b" * 99}
 

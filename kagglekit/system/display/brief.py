@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kagglekit.system.console import Bar, Display
+from kagglekit.system.display.console import Bar, Display
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from rich.live import Live
 from rich.table import Table
 
-from kagglekit.system.console import Display
-from kagglekit.system.printable import printable
+from kagglekit.system.display.console import Display
+from kagglekit.system.display.printable import printable
 
 PACE = 0.2  # s between two drawings, so that a thousand rows cost nothing
 MARGIN = 4  # lines of a terminal that are left to what else is printed

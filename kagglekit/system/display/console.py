@@ -17,13 +17,13 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TaskID,
 from rich.progress import Progress as RichProgress
 from rich.text import Text
 
+from kagglekit.system.display.notebook import WIDTH, NotebookOutput, kernel
+from kagglekit.system.display.printable import printable, printable_lines, shortened
+from kagglekit.system.display.text_table import fits, text_tables, wrapped
+from kagglekit.system.display.wording import in_python
 from kagglekit.system.errors import UserError
-from kagglekit.system.notebook import WIDTH, NotebookOutput, kernel
-from kagglekit.system.printable import printable, printable_lines, shortened
 from kagglekit.system.process import process_place
 from kagglekit.system.signals import stop_for_closed_output
-from kagglekit.system.text_table import fits, text_tables, wrapped
-from kagglekit.system.wording import in_python
 
 T = TypeVar("T")
 FIRST_LINE, MOST_SILENT = 3.0, 60.0  # s; where bars cannot be seen: until the first line, between later ones at most
