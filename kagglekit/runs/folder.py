@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kagglekit.runs.csv_rows import read_rows, write_rows
 from kagglekit.runs.info import RunInfo, read_info, read_known
 from kagglekit.runs.place import INFO, RECIPE
 from kagglekit.runs.uploads import Uploads
@@ -245,7 +244,7 @@ class Run:
 
     def write_log(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole log.csv."""
-        _write_csv(self.log_file, list(rows))
+        write_rows(self.log_file, list(rows))
 
     def log(self) -> pd.DataFrame:
         """Read log.csv: a row an epoch, with stage, size (px), cycle, epoch, step, rates, losses and scores as numbers.
@@ -274,7 +273,7 @@ class Run:
 
     def log_rows(self) -> list[dict[str, str]]:
         """Read log.csv as text; empty if there is none yet."""
-        return _read_csv(self.log_file)
+        return read_rows(self.log_file)
 
     def add_steps(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add steps of one stage to steps.csv, in place of its rows from the first of them on.
@@ -283,80 +282,58 @@ class Run:
         """
         stage, first = rows[0]["stage"], rows[0]["step"]
         kept = [row for row in self.steps() if row["stage"] != stage or int(row["step"]) < first]
-        _write_csv(self.steps_file, [*kept, *rows])
+        write_rows(self.steps_file, [*kept, *rows])
 
     def steps(self) -> list[dict[str, str]]:
         """Read steps.csv; empty if there is none."""
-        return _read_csv(self.steps_file)
+        return read_rows(self.steps_file)
 
     def write_valid(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write valid.csv: ``id``, ``file`` (relative if it is in the data folder) and ``label``."""
-        _write_csv(self.valid_file, rows)
+        write_rows(self.valid_file, rows)
 
     def valid(self) -> list[dict[str, str]]:
         """Read valid.csv; empty if there is none."""
-        return _read_csv(self.valid_file)
+        return read_rows(self.valid_file)
 
     def write_test_images(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write test-images.csv: ``id``, ``file`` (relative if in the data folder) and ``sure``: most or least."""
-        _write_csv(self.test_images_file, rows)
+        write_rows(self.test_images_file, rows)
 
     def test_images(self) -> list[dict[str, str]]:
         """Read test-images.csv; empty if there is none."""
-        return _read_csv(self.test_images_file)
+        return read_rows(self.test_images_file)
 
     def write_label_errors(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write label-errors.csv: ``id`` and whatever else is known; remove it if there are none."""
         if rows:
-            _write_csv(self.label_errors_file, rows)
+            write_rows(self.label_errors_file, rows)
         else:
             self.label_errors_file.unlink(missing_ok=True)
 
     def write_dropped(self, ids: Sequence[str]) -> None:
         """Write dropped.csv: ``id``."""
-        _write_csv(self.dropped_file, [{"id": image} for image in ids])
+        write_rows(self.dropped_file, [{"id": image} for image in ids])
 
     def dropped(self) -> list[str]:
         """Read dropped.csv; empty if there is none."""
-        return [row["id"] for row in _read_csv(self.dropped_file)]
+        return [row["id"] for row in read_rows(self.dropped_file)]
 
     def write_fitted_rows(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write fitted-on.csv: ``id`` and ``label``."""
-        _write_csv(self.fitted_file, rows)
+        write_rows(self.fitted_file, rows)
 
     def fitted_rows(self) -> list[dict[str, str]]:
         """Read fitted-on.csv; empty if there is none."""
-        return _read_csv(self.fitted_file)
+        return read_rows(self.fitted_file)
 
     def write_metadata(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write metadata.csv: ``id``, and the columns that `Competition.metadata` names."""
-        _write_csv(self.metadata_file, rows)
+        write_rows(self.metadata_file, rows)
 
     def metadata(self) -> list[dict[str, str]]:
         """Read metadata.csv; empty if there is none."""
-        return _read_csv(self.metadata_file)
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([list(row) for row in rows[:1]])
-    writer.writerows([_cell(value) for value in row.values()] for row in rows)
-    write_text(path, text.getvalue())
-
-
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is damaged: {error}", "restore it, or remove it") from error
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return read_rows(self.metadata_file)
 
 
 def run_key(run: Run, info: RunInfo) -> str:

@@ -48,13 +48,13 @@ def test_the_outputs_are_the_sum_of_both_heads(n: int) -> None:
     heads = SourceHeads(4, 6, 3, n, "log")
     for number, value in enumerate(heads.state_dict().values()):
         value.copy_(drawn(*value.shape, seed=number))
-    features = drawn(2, COLUMNS.width, seed=9)
+    features, targets = drawn(2, COLUMNS.width, seed=9), drawn(n, 3, seed=8).half()
     chances = source_chances(features, COLUMNS, heads.weight, heads.bias)
     wanted = heads.vote[0] * linked(chances @ heads.means, "log")
     if n:
-        found = neighbours_mean(chances.sqrt(), heads.bank.float(), heads.targets.float(), heads.vote[2])
+        found = neighbours_mean(chances.sqrt(), heads.bank.float(), targets.float(), heads.vote[2])
         wanted = wanted + heads.vote[1] * found.log()
-    torch.testing.assert_close(heads(features, COLUMNS), wanted)
+    torch.testing.assert_close(heads(features, COLUMNS, targets), wanted)
 
 
 def test_a_plugin_may_give_the_old_layer_as_it_is() -> None:

@@ -85,7 +85,6 @@ class SourceHeads(nn.Module):
         bias: (Z,).
         means: (Z, C) from `source_means`.
         bank: (N, Z) float16, square roots of the training images' probabilities; N = 0 without the second head.
-        targets: (N, C) float16, their targets; nan where unknown.
         vote: (3,) weights of both heads' outputs, and the sharpness of the second one's kernel.
     """
 
@@ -93,7 +92,6 @@ class SourceHeads(nn.Module):
     bias: Tensor
     means: Tensor
     bank: Tensor
-    targets: Tensor
     vote: Tensor
 
     def __init__(self, n_source: int, n_features: int, n_outputs: int, n_neighbours: int, link: Link) -> None:
@@ -104,16 +102,21 @@ class SourceHeads(nn.Module):
             ("bias", (n_source,), torch.float32),
             ("means", (n_source, n_outputs), torch.float32),
             ("bank", (n_neighbours, n_source), torch.float16),
-            ("targets", (n_neighbours, n_outputs), torch.float16),
             ("vote", (3,), torch.float32),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype))
 
-    def forward(self, features: Tensor, columns: Columns) -> Tensor:
-        """Return the outputs."""
+    def forward(self, features: Tensor, columns: Columns, targets: Tensor) -> Tensor:
+        """Return the outputs.
+
+        Args:
+            features: (B, D) of `FrozenFeatures`.
+            columns: Its columns.
+            targets: (N, C) of the bank's images; nan where unknown.
+        """
         chances = source_chances(features, columns, self.weight, self.bias)
         outputs = self.vote[0] * linked(chances @ self.means, self.link)
         if len(self.bank):
-            found = neighbours_mean(chances.sqrt(), self.bank.float(), self.targets.float(), self.vote[2])
+            found = neighbours_mean(chances.sqrt(), self.bank.float(), targets.float(), self.vote[2])
             outputs = outputs + self.vote[1] * linked(found, self.link)
         return outputs

@@ -66,7 +66,7 @@ class StackedHead(nn.Module):
         bias: (C,).
         unit_weight: (C, U) of those on features of unit length, U columns of the kind ``last``.
         bank: (N, U) float16, features of unit length of the training images.
-        targets: (N, C) float16, their targets; nan where unknown.
+        targets: (N, C) float16, their targets, for both banks; nan where unknown.
         vote: (2,) weight of the neighbours' outputs, and sharpness s of the kernel.
         source: The heads that read the probabilities of the source classes; None without.
     """
@@ -88,7 +88,7 @@ class StackedHead(nn.Module):
             ("bias", (form.n_outputs,), torch.float32),
             ("unit_weight", (form.n_outputs, unit), torch.float32),
             ("bank", (form.n_neighbours, unit), torch.float16),
-            ("targets", (form.n_neighbours, form.n_outputs), torch.float16),
+            ("targets", (max(form.n_neighbours, form.n_source_neighbours), form.n_outputs), torch.float16),
             ("vote", (2,), torch.float32),
         ):
             self.register_buffer(name, torch.zeros(shape, dtype=dtype))
@@ -106,7 +106,7 @@ class StackedHead(nn.Module):
         if self.form.n_neighbours:
             found = neighbours_mean(unit, self.bank.float(), self.targets.float(), self.vote[1])
             outputs = outputs + self.vote[0] * linked(found, self.form.link)
-        return outputs if self.source is None else outputs + self.source(features, self.form.columns)
+        return outputs if self.source is None else outputs + self.source(features, self.form.columns, self.targets)
 
 
 def unit_length(features: Tensor, columns: Columns) -> Tensor:

@@ -116,11 +116,11 @@ class _Vote(nn.Module):
 class _SourceHeads(nn.Module):
     """`SourceHeads` with such a vote."""
 
-    def __init__(self, heads: SourceHeads, columns: Columns) -> None:
+    def __init__(self, heads: SourceHeads, targets: Tensor, columns: Columns) -> None:
         super().__init__()
         self.columns, self.link = columns, heads.link
         _keep(self, weight=heads.weight, bias=heads.bias, means=heads.means, share=heads.vote[0])
-        self.vote = _Vote(heads.bank, heads.targets, heads.vote[1:], heads.link) if len(heads.bank) else None
+        self.vote = _Vote(heads.bank, targets, heads.vote[1:], heads.link) if len(heads.bank) else None
 
     def forward(self, features: Tensor) -> Tensor:
         part = self.get_buffer
@@ -137,7 +137,7 @@ class _Head(nn.Module):
         self.columns = head.form.columns
         _keep(self, weight=head.weight.T, bias=head.bias, unit_weight=head.unit_weight.T)
         self.vote = _Vote(head.bank, head.targets, head.vote, head.form.link) if head.form.n_neighbours else None
-        self.source = _SourceHeads(head.source, self.columns) if head.source else None
+        self.source = _SourceHeads(head.source, head.targets, self.columns) if head.source else None
 
     def forward(self, features: Tensor) -> Tensor:
         part = self.get_buffer

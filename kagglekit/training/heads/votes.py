@@ -93,9 +93,10 @@ class Votes:
             weights: Of the heads' outputs.
             source: The source classifier.
         """
+        if len(head.targets):
+            head.targets.copy_(self.targets)
         if len(head.bank):
             head.bank.copy_(self.unit)
-            head.targets.copy_(self.targets)
             head.vote.copy_(torch.tensor([weights["neighbours"], SHARPNESS]))
         if head.source is None or source is None or self.chances is None:
             return
@@ -108,4 +109,3 @@ class Votes:
         )
         if len(made.bank):
             made.bank.copy_(self.roots())
-            made.targets.copy_(self.targets)
